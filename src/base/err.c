@@ -1,0 +1,68 @@
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Cuts a sentence that vsnprintf truncated so that no half UTF-8 character is left at its end. */
+static void trim_utf8(char *text, size_t size)
+{
+	size_t n = strlen(text);
+	if (n + 1 < size) {
+		return;
+	}
+	while (n > 0 && ((unsigned char)text[n - 1] & 0xc0u) == 0x80u) {
+		n--;
+	}
+	if (n > 0 && ((unsigned char)text[n - 1] & 0x80u)) {
+		n--;
+	}
+	text[n] = '\0';
+}
+
+static void format(struct err *e, const char *fmt, va_list args)
+{
+	vsnprintf(e->msg, sizeof(e->msg), fmt, args);
+	trim_utf8(e->msg, sizeof(e->msg));
+}
+
+int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
+{
+	e->kind = kind;
+	e->sys = 0;
+	va_list args;
+	va_start(args, fmt);
+	format(e, fmt, args);
+	va_end(args);
+	return -1;
+}
+
+int err_sys(struct err *e, int errnum, const char *fmt, ...)
+{
+	e->kind = ERR_SYSTEM;
+	e->sys = errnum;
+	va_list args;
+	va_start(args, fmt);
+	format(e, fmt, args);
+	va_end(args);
+
+	size_t n = strlen(e->msg);
+	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", strerror(errnum));
+	return -1;
+}
+
+int err_wrap(struct err *e, const char *fmt, ...)
+{
+	char cause[sizeof(e->msg)];
+	memcpy(cause, e->msg, sizeof(cause));
+
+	va_list args;
+	va_start(args, fmt);
+	format(e, fmt, args);
+	va_end(args);
+
+	size_t n = strlen(e->msg);
+	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", cause);
+	trim_utf8(e->msg, sizeof(e->msg));
+	return -1;
+}

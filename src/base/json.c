@@ -1,0 +1,219 @@
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Nesting depth of a JSON text, strings skipped: jansson's own limit (2048) costs too much stack. */
+static int depth_of(const char *text, size_t n)
+{
+	int depth = 0;
+	int deepest = 0;
+	bool in_string = false;
+	for (size_t i = 0; i < n; i++) {
+		char c = text[i];
+		if (in_string) {
+			if (c == '\\') {
+				i++;
+			} else if (c == '"') {
+				in_string = false;
+			}
+		} else if (c == '"') {
+			in_string = true;
+		} else if (c == '{' || c == '[') {
+			depth++;
+			deepest = depth > deepest ? depth : deepest;
+		} else if (c == '}' || c == ']') {
+			depth--;
+		}
+	}
+	return deepest;
+}
+
+json_t *json_parse(const char *text, size_t n, const char *what, struct err *e)
+{
+	if (depth_of(text, n) > JSON_DEPTH_MAX) {
+		err_set(e, ERR_INVALID, "invalid JSON: %s is nested deeper than %d levels", what,
+			JSON_DEPTH_MAX);
+		return NULL;
+	}
+	json_error_t problem;
+	json_t *doc =
+		json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &problem);
+	if (!doc) {
+		err_set(e, ERR_INVALID, "invalid JSON: %s, line %d column %d: %s", what, problem.line,
+			problem.column, problem.text);
+	}
+	return doc;
+}
+
+char *json_text(const json_t *doc)
+{
+	char *text = json_dumps(doc, JSON_COMPACT | JSON_ENCODE_ANY);
+	if (!text) {
+		fputs("out of memory\n", stderr);
+		abort();
+	}
+	return text;
+}
+
+static const char *type_name(const json_t *v)
+{
+	switch (json_typeof(v)) {
+	case JSON_OBJECT:
+		return "an object";
+	case JSON_ARRAY:
+		return "a list";
+	case JSON_STRING:
+		return "a string";
+	case JSON_INTEGER:
+	case JSON_REAL:
+		return "a number";
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return "a boolean";
+	default:
+		return "null";
+	}
+}
+
+/* The member, or NULL when it is absent or null. */
+static json_t *member(const json_t *o, const char *key)
+{
+	json_t *v = json_object_get(o, key);
+	return json_is_null(v) ? NULL : v;
+}
+
+static int wrong_type(const char *key, const char *wanted, const json_t *v, struct err *e)
+{
+	return err_set(e, ERR_INVALID, "invalid JSON: %s must be %s, not %s", key, wanted, type_name(v));
+}
+
+int json_get_str(const json_t *o, const char *key, const char **ret, struct err *e)
+{
+	json_t *v = member(o, key);
+	if (v && !json_is_string(v)) {
+		return wrong_type(key, "a string", v, e);
+	}
+	if (v && strlen(json_string_value(v)) != json_string_length(v)) {
+		return err_set(e, ERR_INVALID, "invalid JSON: %s contains a NUL character", key);
+	}
+	*ret = json_string_value(v);
+	return 0;
+}
+
+int json_get_i64(const json_t *o, const char *key, int64_t dflt, int64_t *ret, struct err *e)
+{
+	json_t *v = member(o, key);
+	if (v && json_is_real(v) && json_real_value(v) == (double)(int64_t)json_real_value(v)) {
+		*ret = (int64_t)json_real_value(v);
+		return 0;
+	}
+	if (v && !json_is_integer(v)) {
+		return wrong_type(key, "a whole number", v, e);
+	}
+	*ret = v ? json_integer_value(v) : dflt;
+	return 0;
+}
+
+int json_get_bool(const json_t *o, const char *key, bool dflt, bool *ret, struct err *e)
+{
+	json_t *v = member(o, key);
+	if (v && !json_is_boolean(v)) {
+		return wrong_type(key, "a boolean", v, e);
+	}
+	*ret = v ? json_is_true(v) : dflt;
+	return 0;
+}
+
+int json_get_object(const json_t *o, const char *key, json_t **ret, struct err *e)
+{
+	json_t *v = member(o, key);
+	if (v && !json_is_object(v)) {
+		return wrong_type(key, "an object", v, e);
+	}
+	*ret = v;
+	return 0;
+}
+
+int json_get_array(const json_t *o, const char *key, json_t **ret, struct err *e)
+{
+	json_t *v = member(o, key);
+	if (v && !json_is_array(v)) {
+		return wrong_type(key, "a list", v, e);
+	}
+	*ret = v;
+	return 0;
+}
+
+int json_get_strv(const json_t *o, const char *key, struct strv *ret, struct err *e)
+{
+	json_t *v = member(o, key);
+	if (json_is_string(v)) {
+		strv_add(ret, json_string_value(v));
+		return 0;
+	}
+	if (v && !json_is_array(v)) {
+		return wrong_type(key, "a list of strings", v, e);
+	}
+	size_t i;
+	json_t *item;
+	json_array_foreach(v, i, item) {
+		if (!json_is_string(item) ||
+			strlen(json_string_value(item)) != json_string_length(item)) {
+			return err_set(e, ERR_INVALID,
+				"invalid JSON: element %zu of %s must be a string without NUL", i, key);
+		}
+		strv_add(ret, json_string_value(item));
+	}
+	return 0;
+}
+
+const char *json_str(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+int64_t json_i64(const json_t *o, const char *key, int64_t dflt)
+{
+	json_t *v = json_object_get(o, key);
+	return json_is_integer(v) ? json_integer_value(v) : dflt;
+}
+
+bool json_bool(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key));
+}
+
+json_t *json_strv(const struct strv *s)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < s->n; i++) {
+		json_array_append_new(array, json_string_nocheck(s->v[i]));
+	}
+	return array;
+}
+
+json_t *json_str_or_null(const char *s)
+{
+	return s ? json_string(s) : json_null();
+}
+
+void json_put(json_t *o, const char *key, json_t *take_value)
+{
+	if (take_value && json_object_set_new_nocheck(o, key, take_value) < 0) {
+		fputs("out of memory\n", stderr);
+		abort();
+	}
+}
+
+void json_put_str(json_t *o, const char *key, const char *value)
+{
+	json_t *s = json_string(value ? value : "");
+	if (!s) { /* not UTF-8: JSON cannot hold it; Go prints the replacement character */
+		s = json_string("\xef\xbf\xbd");
+	}
+	json_put(o, key, s);
+}
