@@ -26,7 +26,7 @@ static void format(struct err *e, const char *fmt, va_list args)
 	trim_utf8(e->msg, sizeof(e->msg));
 }
 
-int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
+void err_set_(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
 	e->kind = kind;
 	e->sys = 0;
@@ -34,10 +34,9 @@ int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
 	va_start(args, fmt);
 	format(e, fmt, args);
 	va_end(args);
-	return -1;
 }
 
-int err_sys(struct err *e, int errnum, const char *fmt, ...)
+void err_sys_(struct err *e, int errnum, const char *fmt, ...)
 {
 	e->kind = ERR_SYSTEM;
 	e->sys = errnum;
@@ -48,10 +47,9 @@ int err_sys(struct err *e, int errnum, const char *fmt, ...)
 
 	size_t n = strlen(e->msg);
 	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", strerror(errnum));
-	return -1;
 }
 
-int err_wrap(struct err *e, const char *fmt, ...)
+void err_wrap_(struct err *e, const char *fmt, ...)
 {
 	char cause[sizeof(e->msg)];
 	memcpy(cause, e->msg, sizeof(cause));
@@ -64,5 +62,4 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	size_t n = strlen(e->msg);
 	snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", cause);
 	trim_utf8(e->msg, sizeof(e->msg));
-	return -1;
 }

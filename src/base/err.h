@@ -24,7 +24,17 @@ struct err {
 
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
 
-/* All of these return -1. A message that does not fit is cut at the end of a UTF-8 character. */
-int err_set(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF(3, 4);
-int err_sys(struct err *e, int errnum, const char *fmt, ...) PRINTF(3, 4); /* appends strerror */
-int err_wrap(struct err *e, const char *fmt, ...) PRINTF(2, 3); /* "context: " in front, kind kept */
+/* All of these are -1 for the caller; as macros, so that compilers see it and know when a ret_ was written.
+ * A message that does not fit is cut at the end of a UTF-8 character. */
+#define err_set(...) (err_set_(__VA_ARGS__), err_failed())   /* (e, kind, fmt, ...) */
+#define err_sys(...) (err_sys_(__VA_ARGS__), err_failed())   /* (e, errno, fmt, ...): appends strerror */
+#define err_wrap(...) (err_wrap_(__VA_ARGS__), err_failed()) /* (e, fmt, ...): "context: " in front, kind kept */
+
+static inline int err_failed(void)
+{
+	return -1;
+}
+
+void err_set_(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF(3, 4);
+void err_sys_(struct err *e, int errnum, const char *fmt, ...) PRINTF(3, 4);
+void err_wrap_(struct err *e, const char *fmt, ...) PRINTF(2, 3);

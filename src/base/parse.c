@@ -80,12 +80,12 @@ static const char *decimal(const char *p, int64_t *ret_mantissa, int64_t *ret_sc
 /* mantissa * unit / scale without losing what fits in 64 bits; -ERANGE otherwise. */
 static int scaled(int64_t mantissa, int64_t scale, int64_t unit, int64_t *ret)
 {
-	__int128 value = (__int128)mantissa * unit / scale;
-	if (value > INT64_MAX) {
+	int64_t whole;
+	if (__builtin_mul_overflow(mantissa / scale, unit, &whole)) {
 		return -ERANGE;
 	}
-	*ret = (int64_t)value;
-	return 0;
+	double fraction = (double)(mantissa % scale) * (double)unit / (double)scale;
+	return __builtin_add_overflow(whole, (int64_t)fraction, ret) ? -ERANGE : 0;
 }
 
 int parse_size(const char *text, int64_t *ret_bytes)

@@ -1,0 +1,287 @@
+/* Invariants
+ * 1. A volume is in the table only while DATA/volumes/NAME/_data exists: the directory is made before the row
+ *    and removed after it.
+ */
+#include "volume/volume.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/text.h"
+#include "event/event.h"
+#include "store/store.h"
+
+struct volume {
+	char *name;
+	char *mountpoint;
+	json_t *labels;
+	json_t *options;
+	int64_t created_ns;
+	bool anonymous;
+	bool seeded;
+};
+
+struct volume_set {
+	struct store *store;
+	struct event_bus *bus;
+	struct map *by_name;
+	char *root;
+	int root_fd;
+};
+
+static void volume_free(struct volume *w)
+{
+	if (!w) {
+		return;
+	}
+	json_decref(w->labels);
+	json_decref(w->options);
+	free(w->name);
+	free(w->mountpoint);
+	free(w);
+}
+SCOPED(struct volume *, volume_free)
+
+static json_t *object_or_empty(const json_t *o)
+{
+	return json_is_object(o) ? json_deep_copy(o) : json_object();
+}
+
+static struct volume *volume_new(const struct volume_set *v, const char *name)
+{
+	struct volume *w = xnew(struct volume);
+	w->name = xstrdup(name);
+	w->mountpoint = xasprintf("%s/%s/_data", v->root, name);
+	return w;
+}
+
+static int save(struct volume_set *v, const struct volume *w, struct err *e)
+{
+	scoped(json) json_t *doc = json_object();
+	json_put(doc, "labels", json_incref(w->labels));
+	json_put(doc, "options", json_incref(w->options));
+	json_put(doc, "created_ns", json_integer(w->created_ns));
+	json_put(doc, "anonymous", json_boolean(w->anonymous));
+	json_put(doc, "seeded", json_boolean(w->seeded));
+	return store_put(v->store, STORE_VOLUMES, w->name, doc, e);
+}
+
+/* Makes DATA/volumes/NAME/_data; an existing one is kept with what is in it. */
+static int make_directory(struct volume_set *v, const char *name, struct err *e)
+{
+	if (mkdirat(v->root_fd, name, 0701) < 0 && errno != EEXIST) {
+		return err_sys(e, errno, "cannot make the directory of volume %s", name);
+	}
+	scoped(close) int fd = openat(v->root_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || (mkdirat(fd, "_data", 0755) < 0 && errno != EEXIST)) {
+		return err_sys(e, errno, "cannot make the directory of volume %s", name);
+	}
+	return 0;
+}
+
+static int load_row(void *owner, const char *id, json_t *doc, struct err *e)
+{
+	struct volume_set *v = owner;
+	struct volume *w = volume_new(v, id);
+	w->labels = object_or_empty(json_object_get(doc, "labels"));
+	w->options = object_or_empty(json_object_get(doc, "options"));
+	w->created_ns = json_i64(doc, "created_ns", 0);
+	w->anonymous = json_bool(doc, "anonymous");
+	w->seeded = json_bool(doc, "seeded");
+	map_put(v->by_name, id, w);
+	return make_directory(v, id, e); /* somebody's rm -rf must not keep the daemon from starting */
+}
+
+struct volume_set *volume_set_new(
+	struct store *s, struct event_bus *bus, const char *data_root, struct err *e)
+{
+	struct volume_set *v = xnew(struct volume_set);
+	v->store = s;
+	v->bus = bus;
+	v->by_name = map_new();
+	v->root = xasprintf("%s/volumes", data_root);
+	int r = path_mkdirs(v->root, 0711);
+	v->root_fd = r < 0 ? -1 : open(v->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (v->root_fd < 0) {
+		err_sys(e, r < 0 ? -r : errno, "cannot make %s", v->root);
+		volume_set_free(v);
+		return NULL;
+	}
+	if (store_each(s, STORE_VOLUMES, load_row, v, e) < 0) {
+		volume_set_free(v);
+		return NULL;
+	}
+	return v;
+}
+
+void volume_set_free(struct volume_set *v)
+{
+	if (!v) {
+		return;
+	}
+	map_each(v->by_name, struct volume, w) {
+		volume_free(w);
+	}
+	map_free(v->by_name);
+	if (v->root_fd >= 0) {
+		close(v->root_fd);
+	}
+	free(v->root);
+	free(v);
+}
+
+struct volume *volume_find(struct volume_set *v, const char *name, struct err *e)
+{
+	struct volume *w = map_get(v->by_name, name);
+	if (!w) {
+		err_set(e, ERR_NOT_FOUND, "get %s: no such volume", name);
+	}
+	return w;
+}
+
+struct volume *volume_next(const struct volume_set *v, size_t *pos)
+{
+	return map_next(v->by_name, pos, NULL);
+}
+
+const char *volume_name(const struct volume *w)
+{
+	return w->name;
+}
+
+const char *volume_mountpoint(const struct volume *w)
+{
+	return w->mountpoint;
+}
+
+bool volume_anonymous(const struct volume *w)
+{
+	return w->anonymous;
+}
+
+bool volume_wants_seed(const struct volume *w)
+{
+	return !w->seeded;
+}
+
+void volume_set_seeded(struct volume_set *v, struct volume *w)
+{
+	struct err ignored; /* offered again after a restart: a filled volume is not seeded twice */
+	w->seeded = true;
+	save(v, w, &ignored);
+}
+
+json_t *volume_inspect(const struct volume *w)
+{
+	char created[CLOCK_TEXT_MAX];
+	json_t *o = json_object();
+	json_put_str(o, "CreatedAt", clock_format(w->created_ns / NS_PER_SEC * NS_PER_SEC, created));
+	json_put_str(o, "Driver", "local");
+	json_put(o, "Labels", json_incref(w->labels));
+	json_put_str(o, "Mountpoint", w->mountpoint);
+	json_put_str(o, "Name", w->name);
+	json_put(o, "Options", json_object_size(w->options) ? json_incref(w->options) : json_null());
+	json_put_str(o, "Scope", "local");
+	return o;
+}
+
+/* moby volume/names: [a-zA-Z0-9][a-zA-Z0-9_.-] and at least two characters */
+static int check_name(const char *name, struct err *e)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	static const char rest[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	size_t n = strlen(name);
+	if (n == 1) {
+		return err_set(e, ERR_INVALID,
+			"create %s: volume name is too short, names should be at least two alphanumeric "
+			"characters",
+			name);
+	}
+	if (n > 255 || !strchr(first, name[0]) || strspn(name, rest) != n) {
+		return err_set(e, ERR_INVALID,
+			"create %.64s: \"%.64s\" includes invalid characters for a local volume name, only "
+			"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use "
+			"absolute path",
+			name, name);
+	}
+	return 0;
+}
+
+static int check_driver(const char *name, const char *driver, const json_t *options, struct err *e)
+{
+	if (driver && *driver && strcmp(driver, "local") != 0) {
+		return err_set(e, ERR_NOT_FOUND,
+			"create %s: error looking up volume plugin %s: plugin \"%s\" not found", name, driver,
+			driver);
+	}
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)options, key, value) {
+		return err_set(e, ERR_INVALID,
+			"create %s: volume option \"%s\" is not supported by this version of wherry; leave the "
+			"driver options out for a directory managed by the engine",
+			name, key);
+	}
+	return 0;
+}
+
+static void publish(struct volume_set *v, const char *action, const char *name)
+{
+	json_t *attributes = json_object();
+	json_put_str(attributes, "driver", "local");
+	event_publish(v->bus, "volume", action, name, attributes);
+}
+
+struct volume *volume_create(struct volume_set *v, const char *name, const char *driver,
+	const json_t *labels, const json_t *options, struct err *e)
+{
+	char made_up[ID_LEN + 1];
+	bool anonymous = !name || !*name;
+	if (anonymous) {
+		id_new(made_up);
+		name = made_up;
+	}
+	if (check_name(name, e) < 0 || check_driver(name, driver, options, e) < 0) {
+		return NULL;
+	}
+	struct volume *known = map_get(v->by_name, name);
+	if (known) {
+		return known;
+	}
+	scoped(volume_free) struct volume *w = volume_new(v, name);
+	w->labels = object_or_empty(labels);
+	w->options = object_or_empty(options);
+	w->created_ns = clock_real_ns();
+	w->anonymous = anonymous;
+	if (anonymous) { /* docker volume prune finds them by this label */
+		json_put_str(w->labels, "com.docker.volume.anonymous", "");
+	}
+	if (make_directory(v, name, e) < 0 || save(v, w, e) < 0) {
+		path_remove_tree(v->root_fd, name);
+		return NULL;
+	}
+	map_put(v->by_name, name, w);
+	publish(v, "create", name);
+	return TAKE(w);
+}
+
+int volume_remove(struct volume_set *v, struct volume *w, struct err *e)
+{
+	if (store_delete(v->store, STORE_VOLUMES, w->name, e) < 0) {
+		return -1;
+	}
+	map_remove(v->by_name, w->name);
+	int r = path_remove_tree(v->root_fd, w->name);
+	publish(v, "destroy", w->name);
+	if (r < 0) {
+		err_sys(e, -r, "remove %s: the volume's directory could not be emptied", w->name);
+	}
+	volume_free(w);
+	return r < 0 ? -1 : 0;
+}
