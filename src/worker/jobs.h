@@ -1,0 +1,15 @@
+/* worker/jobs.h - the jobs that main.c's table names: one function each, in a file of its own.
+ *
+ * A job gets the request of job.h (borrowed) and returns its result (a new reference), or NULL with *e set. It runs alone in
+ * its process: what it leaves open or mounted in its own namespaces ends with it, what it leaves on disk does not.
+ */
+#pragma once
+#include <jansson.h>
+
+#include "base/err.h"
+
+struct rpc;
+
+typedef json_t *worker_job_fn(struct rpc *r, const json_t *request, struct err *e);
+
+worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in this order */

@@ -1,0 +1,60 @@
+/* wherry-worker NAME - does one job for the daemon and ends (job/job.h). */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "worker/jobs.h"
+#include "worker/rpc.h"
+
+#define RPC_FD 3
+
+static const struct {
+	const char *name;
+	worker_job_fn *run;
+} jobs[] = {
+	{"remove-tree", worker_remove_tree},
+};
+
+static worker_job_fn *find_job(const char *name)
+{
+	for (size_t i = 0; i < sizeof(jobs) / sizeof(*jobs); i++) {
+		if (strcmp(jobs[i].name, name) == 0) {
+			return jobs[i].run;
+		}
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	worker_job_fn *run = argc == 2 ? find_job(argv[1]) : NULL;
+	if (!run) {
+		fprintf(stderr, "wherry-worker does one job for wherryd; it is not meant to be run by hand\n");
+		return 2;
+	}
+	/* A daemon that died before this line has closed the socket, which rpc notices. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (fcntl(RPC_FD, F_SETFD, FD_CLOEXEC) < 0) {
+		fprintf(stderr, "wherry-worker: fd 3 must be the daemon's socket\n");
+		return 2;
+	}
+	umask(022);
+	struct rpc *r = rpc_new(RPC_FD);
+	struct err e = {0};
+	json_t *request = rpc_request(r, &e);
+	json_t *result = request ? run(r, request, &e) : NULL;
+	json_decref(request);
+	if (!result) {
+		rpc_error(r, &e);
+		rpc_free(r);
+		return 1;
+	}
+	rpc_result(r, result);
+	rpc_free(r);
+	return 0;
+}
