@@ -1,0 +1,35 @@
+/* api/api.h - the Docker Engine API (v1.24 to v1.45) over the objects of this daemon.
+ *
+ * The only place that knows API versions. One table (route.c) names every method and path and its handler; there is one
+ * file for each resource.
+ */
+#pragma once
+#include <jansson.h>
+
+typedef struct uv_loop_s uv_loop_t;
+struct builder;
+struct container_set;
+struct event_bus;
+struct http_request;
+struct image_store;
+struct job_pool;
+struct network_set;
+struct volume_set;
+
+/* All borrowed; they outlive the api. */
+struct api_deps {
+	uv_loop_t *loop;
+	struct event_bus *bus;
+	struct image_store *images;
+	struct container_set *containers;
+	struct network_set *networks;
+	struct volume_set *volumes;
+	struct builder *builder;
+	const char *data_root;
+	const json_t *config; /* the daemon's merged configuration, for /info */
+};
+
+struct api;
+struct api *api_new(const struct api_deps *d);
+void api_free(struct api *a); /* NULL is fine; after the HTTP server has closed its connections */
+void api_handle(void *api, struct http_request *r); /* an http_handler_fn */

@@ -1,0 +1,187 @@
+/* POST /build: the classic builder's call. The context is the body, the answer is the progress. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/call.h"
+#include "api/handlers.h"
+#include "api/progress.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "build/session.h"
+
+struct build_stream {
+	struct call *call;
+	struct build_session *session; /* NULL once it is done */
+	bool begun;
+};
+
+static void build_accepted(void *owner)
+{
+	struct build_stream *s = owner;
+	if (!s->begun) {
+		s->begun = true;
+		progress_begin(s->call);
+	}
+}
+
+static void build_progress(void *owner, json_t *msg)
+{
+	struct build_stream *s = owner;
+	build_accepted(s);
+	progress_send(s->call, msg);
+}
+
+static void build_done(void *owner, const char *image_id, int code, const struct err *e)
+{
+	struct build_stream *s = owner;
+	s->session = NULL;
+	progress_end(s->call, s->begun, e, code);
+	if (!s->call->r) {
+		call_unref(s->call);
+		free(s);
+	}
+}
+
+static void build_closed(struct call *c)
+{
+	struct build_stream *s = c->stream;
+	if (s->session) {
+		call_ref(c); /* build_done drops it */
+		build_cancel(s->session);
+		return;
+	}
+	free(s);
+}
+
+static void feed_drained(void *owner)
+{
+	struct build_stream *s = owner;
+	if (s->call->r) {
+		http_body_pause(s->call->r, false);
+	}
+}
+
+static void context_arrived(void *owner, struct http_request *r, const char *data, size_t n)
+{
+	struct build_stream *s = owner;
+	if (!s->session) {
+		return;
+	}
+	if (!data) {
+		build_feed_end(s->session);
+	} else if (!build_feed(s->session, data, n, feed_drained, s)) {
+		http_body_pause(r, true);
+	}
+}
+
+/* A query parameter that holds JSON; compose sends "null" and "" for "nothing". */
+static int put_json(struct call *c, json_t *options, const char *key, struct err *e)
+{
+	const char *text = call_query_or(c, key, NULL);
+	if (!text) {
+		return 0;
+	}
+	json_t *doc = json_parse(text, strlen(text), key, e);
+	if (!doc) {
+		return -1;
+	}
+	if (!json_is_object(doc)) {
+		bool nothing = json_is_null(doc);
+		json_decref(doc);
+		return nothing ? 0 : err_set(e, ERR_INVALID, "invalid %s: expected a JSON object", key);
+	}
+	json_put(options, key, doc);
+	return 0;
+}
+
+/* A repeated parameter, or one with commas when split is set. */
+static void put_list(struct call *c, json_t *options, const char *key, const char *name, bool split)
+{
+	scoped(strv) struct strv values = STRV_INIT;
+	const char *value;
+	for (size_t i = 0; (value = http_query_nth(c->r, key, i)); i++) {
+		if (split) {
+			strv_split(&values, value, ',');
+		} else if (*value) {
+			strv_add(&values, value);
+		}
+	}
+	json_put(options, name, json_strv(&values));
+}
+
+static int refuse(struct call *c, struct err *e)
+{
+	if (call_query_bool(c, "squash", false)) {
+		return err_set(e, ERR_INVALID, "squash is not supported: use a multi-stage build instead");
+	}
+	if (call_query_or(c, "remote", NULL)) {
+		return err_set(e, ERR_INVALID,
+			"remote build contexts are not supported; send the context as the request body");
+	}
+	if (strcmp(call_query_or(c, "version", "1"), "1") != 0) {
+		return err_set(e, ERR_INVALID,
+			"version=2 (BuildKit) is not supported by this version of wherry; set DOCKER_BUILDKIT=0");
+	}
+	return 0;
+}
+
+static int read_options(struct call *c, json_t *options, struct err *e)
+{
+	if (refuse(c, e) < 0 || put_json(c, options, "buildargs", e) < 0 || put_json(c, options, "labels", e) < 0) {
+		return -1;
+	}
+	json_t *auths;
+	if (call_auth_header(c, "X-Registry-Config", &auths, e) < 0) {
+		return -1;
+	}
+	json_put(options, "auths", auths);
+	json_put_str(options, "dockerfile", call_query_or(c, "dockerfile", "Dockerfile"));
+	json_put_str(options, "target", call_query_or(c, "target", ""));
+	json_put_str(options, "networkmode", call_query_or(c, "networkmode", "default"));
+	json_put_str(options, "platform", call_query_or(c, "platform", ""));
+	json_put(options, "nocache", json_boolean(call_query_bool(c, "nocache", false)));
+	json_put(options, "pull", json_boolean(call_query_bool(c, "pull", false)));
+	json_put(options, "quiet", json_boolean(call_query_bool(c, "q", false)));
+	int shmsize;
+	if (call_query_int(c, "shmsize", 0, &shmsize, e) < 0) {
+		return -1;
+	}
+	json_put(options, "shmsize", json_integer(shmsize));
+	put_list(c, options, "t", "tags", false);
+	put_list(c, options, "extrahosts", "extrahosts", true);
+	return 0;
+}
+
+void builds_create(struct call *c)
+{
+	static const struct build_handlers handlers = {build_progress, build_done, build_accepted};
+	struct err e;
+	json_t *options = json_object();
+	if (read_options(c, options, &e) < 0) {
+		json_decref(options);
+		call_reply_error(c, &e);
+		return;
+	}
+	struct build_stream *s = xnew(struct build_stream);
+	s->call = c;
+	s->session = build_start(c->api->d.builder, options, &handlers, s, &e);
+	if (!s->session) {
+		free(s);
+		call_reply_error(c, &e);
+		return;
+	}
+	c->stream = s;
+	c->stream_closed = build_closed;
+	http_body_stream(c->r, context_arrived, s);
+}
+
+void builds_prune(struct call *c)
+{
+	struct err e;
+	int64_t bytes;
+	if (builder_prune(c->api->d.builder, call_query_bool(c, "all", false), &bytes, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	call_reply_json(c, 200, json_pack("{s[] sI}", "CachesDeleted", "SpaceReclaimed", (json_int_t)bytes));
+}

@@ -1,0 +1,230 @@
+#include "api/call.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/text.h"
+
+static void request_closed(void *owner, bool left)
+{
+	struct call *c = owner;
+	void (*stream_closed)(struct call *) = c->stream_closed;
+	c->r = NULL; /* first: what stream_closed cancels may call back at once */
+	c->stream_closed = NULL;
+	if (stream_closed) {
+		stream_closed(c);
+	}
+	call_unref(c);
+}
+
+struct call *call_new(struct api *a, struct http_request *r, int version)
+{
+	struct call *c = xnew(struct call);
+	c->refs = 1;
+	c->api = a;
+	c->r = r;
+	c->version = version;
+	http_set_owner(r, c, request_closed);
+	return c;
+}
+
+struct call *call_ref(struct call *c)
+{
+	c->refs++;
+	return c;
+}
+
+void call_unref(struct call *c)
+{
+	if (--c->refs > 0) {
+		return;
+	}
+	for (int i = 0; i < CALL_ARGS_MAX; i++) {
+		free(c->args[i]);
+	}
+	free(c);
+}
+
+void call_reply_json(struct call *c, int status, json_t *take_doc)
+{
+	if (c->r) {
+		http_reply_json(c->r, status, take_doc);
+	} else {
+		json_decref(take_doc);
+	}
+}
+
+void call_reply_empty(struct call *c, int status)
+{
+	if (c->r) {
+		http_reply_empty(c->r, status);
+	}
+}
+
+void call_reply_error(struct call *c, const struct err *e)
+{
+	if (c->r) {
+		http_reply_error(c->r, e);
+	}
+}
+
+void call_done_empty(void *owner, const struct err *e)
+{
+	struct call *c = owner;
+	if (e) {
+		call_reply_error(c, e);
+	} else {
+		call_reply_empty(c, 204);
+	}
+	call_unref(c);
+}
+
+struct body_wait {
+	struct call *call;
+	call_body_fn *fn;
+	bool optional;
+};
+
+/* Content-Type must be application/json, with any parameters: moby httputils.CheckForJSON. */
+static int check_content_type(const struct call *c, struct err *e)
+{
+	const char *type = http_header(c->r, "Content-Type");
+	if (!type) {
+		return err_set(e, ERR_INVALID,
+			"unsupported Content-Type header (): must be 'application/json'");
+	}
+	size_t n = strcspn(type, "; ");
+	if (n == strlen("application/json") && strncasecmp(type, "application/json", n) == 0) {
+		return 0;
+	}
+	return err_set(e, ERR_INVALID, "unsupported Content-Type header (%.64s): must be 'application/json'",
+		type);
+}
+
+static void body_arrived(
+	void *owner, struct http_request *r, const char *data, size_t n, const struct err *failed)
+{
+	struct body_wait w = *(struct body_wait *)owner;
+	free(owner);
+	struct call *c = w.call;
+	struct err e;
+	if (failed) {
+		call_reply_error(c, failed);
+	} else if (n == 0 && w.optional) {
+		scoped(json) json_t *empty = json_object();
+		w.fn(c, empty);
+	} else if (n == 0) {
+		err_set(&e, ERR_INVALID, "invalid JSON: got EOF while reading request body");
+		call_reply_error(c, &e);
+	} else {
+		scoped(json) json_t *doc = json_parse(data, n, "the request body", &e);
+		if (doc && !json_is_object(doc) && !json_is_null(doc)) {
+			err_set(&e, ERR_INVALID, "invalid JSON: the request body must be an object");
+			json_decref(doc);
+			doc = NULL;
+		}
+		if (!doc || check_content_type(c, &e) < 0) {
+			call_reply_error(c, &e);
+		} else {
+			w.fn(c, doc);
+		}
+	}
+	call_unref(c);
+}
+
+void call_body_json(struct call *c, bool optional, call_body_fn *fn)
+{
+	struct body_wait *w = xnew(struct body_wait);
+	*w = (struct body_wait){call_ref(c), fn, optional};
+	http_body_read(c->r, CALL_BODY_MAX, body_arrived, w);
+}
+
+const char *call_query(const struct call *c, const char *name)
+{
+	return c->r ? http_query(c->r, name) : NULL;
+}
+
+const char *call_query_or(const struct call *c, const char *name, const char *dflt)
+{
+	const char *value = call_query(c, name);
+	return value && *value ? value : dflt;
+}
+
+bool call_query_bool(const struct call *c, const char *name, bool dflt)
+{
+	const char *value = call_query(c, name);
+	return value ? parse_query_bool(value) : dflt;
+}
+
+int call_query_int(const struct call *c, const char *name, int dflt, int *ret, struct err *e)
+{
+	const char *value = call_query(c, name);
+	*ret = dflt;
+	if (!value || !*value) {
+		return 0;
+	}
+	if (parse_int(value, INT32_MIN, INT32_MAX, ret) < 0) {
+		return err_set(e, ERR_INVALID, "invalid value for %s: '%.64s' is not a number", name, value);
+	}
+	return 0;
+}
+
+int call_query_time(const struct call *c, const char *name, int64_t *ret_ns, struct err *e)
+{
+	const char *value = call_query(c, name);
+	*ret_ns = 0;
+	if (!value || !*value || strcmp(value, "0") == 0) {
+		return 0;
+	}
+	int64_t parsed;
+	if (clock_parse(value, &parsed) == 0) {
+		*ret_ns = parsed;
+		return 0;
+	}
+	scoped(free) char *whole = xstrdup(value);
+	char *point = strchr(whole, '.');
+	int64_t ns = 0;
+	if (point) {
+		*point++ = '\0';
+		size_t digits = strlen(point);
+		if (digits > 9 || parse_i64(*point ? point : "0", 0, 999999999, &ns) < 0) {
+			return err_set(e, ERR_INVALID, "invalid value for %s: '%.64s' is not a time", name, value);
+		}
+		for (; digits < 9; digits++) {
+			ns *= 10;
+		}
+	}
+	int64_t seconds;
+	if (parse_i64(whole, 0, INT64_MAX / NS_PER_SEC - 1, &seconds) < 0) {
+		return err_set(e, ERR_INVALID, "invalid value for %s: '%.64s' is not a time", name, value);
+	}
+	*ret_ns = seconds * NS_PER_SEC + ns;
+	return 0;
+}
+
+int call_auth_header(const struct call *c, const char *name, json_t **ret_auth, struct err *e)
+{
+	const char *value = http_header(c->r, name);
+	*ret_auth = NULL;
+	if (!value || !*value) {
+		return 0;
+	}
+	scoped(buf) struct buf text = BUF_INIT;
+	if (base64_decode(value, strlen(value), &text) < 0) {
+		return err_set(e, ERR_INVALID, "invalid %s header: it is not base64url", name);
+	}
+	scoped(json) json_t *doc = json_parse(buf_str(&text), text.len, name, e);
+	if (!doc) {
+		return -1;
+	}
+	if (json_object_size(doc) > 0) {
+		*ret_auth = TAKE(doc);
+	}
+	return 0;
+}

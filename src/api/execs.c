@@ -1,0 +1,164 @@
+#include <stdlib.h>
+
+#include "api/call.h"
+#include "api/frames.h"
+#include "api/handlers.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "container/attach.h"
+#include "container/container.h"
+#include "container/exec.h"
+
+static struct exec *find(struct call *c)
+{
+	struct err e;
+	struct exec *x = exec_find(c->api->d.containers, c->args[0], &e);
+	if (!x) {
+		call_reply_error(c, &e);
+	}
+	return x;
+}
+
+static void create_with(struct call *c, const json_t *body)
+{
+	struct err e;
+	struct container *k = container_find(c->api->d.containers, c->args[0], &e);
+	struct exec *x = k ? exec_create(k, body, &e) : NULL;
+	if (!x) {
+		call_reply_error(c, &e);
+		return;
+	}
+	call_reply_json(c, 201, json_pack("{ss}", "Id", exec_id(x)));
+}
+
+void execs_create(struct call *c)
+{
+	call_body_json(c, false, create_with);
+}
+
+void execs_inspect(struct call *c)
+{
+	struct exec *x = find(c);
+	if (x) {
+		call_reply_json(c, 200, exec_inspect(x));
+	}
+}
+
+void execs_resize(struct call *c)
+{
+	struct err e;
+	int rows;
+	int columns;
+	struct exec *x = find(c);
+	if (!x) {
+		return;
+	}
+	if (call_query_int(c, "h", 0, &rows, &e) < 0 || call_query_int(c, "w", 0, &columns, &e) < 0 ||
+		exec_resize(x, (unsigned)rows & 0xffffu, (unsigned)columns & 0xffffu, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	call_reply_empty(c, 200);
+}
+
+/* --- POST /exec/x/start --- */
+
+struct exec_stream {
+	struct call *call;
+	struct attach *attach;
+	bool tty;
+};
+
+static void exec_output(void *owner, int stream, const char *data, size_t n)
+{
+	struct exec_stream *s = owner;
+	if (s->call->r && !frame_write(s->call->r, s->tty, stream, data, n)) {
+		attach_pause(s->attach, true);
+	}
+}
+
+static void exec_ended(void *owner)
+{
+	struct exec_stream *s = owner;
+	if (s->call->r) {
+		http_stream_end(s->call->r);
+	}
+}
+
+static void output_drained(void *owner)
+{
+	struct exec_stream *s = owner;
+	attach_pause(s->attach, false);
+}
+
+static void input_drained(void *owner)
+{
+	struct exec_stream *s = owner;
+	if (s->call->r) {
+		http_body_pause(s->call->r, false);
+	}
+}
+
+static void input_arrived(void *owner, struct http_request *r, const char *data, size_t n)
+{
+	struct exec_stream *s = owner;
+	if (!data) {
+		attach_input_end(s->attach);
+	} else if (!attach_input(s->attach, data, n, input_drained, s)) {
+		http_body_pause(r, true);
+	}
+}
+
+static void exec_closed(struct call *c)
+{
+	struct exec_stream *s = c->stream;
+	attach_free(s->attach);
+	free(s);
+}
+
+static void start_attached(struct call *c, struct exec *x)
+{
+	static const struct attach_handlers handlers = {exec_output, exec_ended};
+	struct err e;
+	struct exec_stream *s = xnew(struct exec_stream);
+	s->call = c;
+	s->tty = exec_is_tty(x);
+	if (exec_start(x, s->tty, &handlers, s, &s->attach, &e) < 0) {
+		free(s);
+		call_reply_error(c, &e);
+		return;
+	}
+	c->stream = s;
+	c->stream_closed = exec_closed;
+	http_stream_on_drain(c->r, output_drained, s);
+	http_hijack(c->r, frame_content_type(s->tty, c->version), input_arrived, s);
+}
+
+static void start_with(struct call *c, const json_t *body)
+{
+	struct err e;
+	bool detach;
+	bool tty;
+	struct exec *x = find(c);
+	if (!x) {
+		return;
+	}
+	if (json_get_bool(body, "Detach", false, &detach, &e) < 0 || json_get_bool(body, "Tty", false, &tty, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	if (!detach) {
+		start_attached(c, x);
+		return;
+	}
+	if (exec_start(x, tty, NULL, NULL, NULL, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	call_reply_empty(c, 200);
+}
+
+void execs_start(struct call *c)
+{
+	call_body_json(c, true, start_with);
+}

@@ -1,0 +1,172 @@
+/* POST /images/create (pull and import) and POST /images/load: jobs whose progress is the answer. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/call.h"
+#include "api/handlers.h"
+#include "api/progress.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "image/image.h"
+
+struct transfer {
+	struct call *call;
+	struct image_work *work; /* NULL once it is done */
+	bool begun;              /* the head has left */
+	bool is_import;
+};
+
+static void transfer_progress(void *owner, json_t *msg)
+{
+	struct transfer *t = owner;
+	if (!t->begun) {
+		t->begun = true;
+		progress_begin(t->call);
+	}
+	progress_send(t->call, msg);
+}
+
+static void transfer_done(void *owner, struct image *img, const struct err *e)
+{
+	struct transfer *t = owner;
+	t->work = NULL;
+	if (img && t->is_import) { /* the last line of an import is the image's id */
+		scoped(json) json_t *msg = json_pack("{ss}", "status", img->id);
+		transfer_progress(t, msg);
+	}
+	progress_end(t->call, t->begun, img ? NULL : e, 0);
+	if (!t->call->r) { /* the client left before: transfer_closed kept t for us */
+		call_unref(t->call);
+		free(t);
+	}
+}
+
+static void transfer_closed(struct call *c)
+{
+	struct transfer *t = c->stream;
+	if (t->work) {
+		call_ref(c);
+		image_work_cancel(t->work);
+		return;
+	}
+	free(t);
+}
+
+static void feed_drained(void *owner)
+{
+	struct transfer *t = owner;
+	if (t->call->r) {
+		http_body_pause(t->call->r, false);
+	}
+}
+
+static void body_arrived(void *owner, struct http_request *r, const char *data, size_t n)
+{
+	struct transfer *t = owner;
+	if (!t->work) {
+		return; /* it has failed already: the rest of the body is read and dropped */
+	}
+	if (!data) {
+		image_work_feed_end(t->work);
+	} else if (!image_work_feed(t->work, data, n, feed_drained, t)) {
+		http_body_pause(r, true);
+	}
+}
+
+static struct transfer *transfer_new(struct call *c)
+{
+	struct transfer *t = xnew(struct transfer);
+	t->call = c;
+	return t;
+}
+
+/* Ties the started work to the request, or answers with the error. */
+static void transfer_run(struct transfer *t, struct image_work *work, bool with_body, const struct err *e)
+{
+	struct call *c = t->call;
+	if (!work) {
+		free(t);
+		call_reply_error(c, e);
+		return;
+	}
+	t->work = work;
+	c->stream = t;
+	c->stream_closed = transfer_closed;
+	if (with_body) {
+		http_body_stream(c->r, body_arrived, t);
+	}
+}
+
+static const struct image_work_handlers handlers = {transfer_progress, transfer_done};
+
+/* fromImage + tag: the tag may be a digest, and the name may carry either already. */
+static char *pull_reference(const struct call *c)
+{
+	const char *name = call_query_or(c, "fromImage", "");
+	const char *tag = call_query_or(c, "tag", NULL);
+	if (!tag) {
+		return xstrdup(name);
+	}
+	return xasprintf("%s%s%s", name, strncmp(tag, "sha256:", 7) == 0 ? "@" : ":", tag);
+}
+
+static void pull(struct call *c)
+{
+	struct err e;
+	json_t *auth;
+	if (call_auth_header(c, "X-Registry-Auth", &auth, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	struct transfer *t = transfer_new(c);
+	scoped(free) char *reference = pull_reference(c);
+	struct image_work *w = image_pull(
+		c->api->d.images, reference, call_query_or(c, "platform", ""), auth, &handlers, t, &e);
+	transfer_run(t, w, false, &e);
+}
+
+static void import(struct call *c)
+{
+	struct err e;
+	if (strcmp(call_query_or(c, "fromSrc", ""), "-") != 0) {
+		err_set(&e, ERR_INVALID, "fromSrc must be \"-\" (the archive in the body): importing from a URL is not "
+					 "supported; download it first");
+		call_reply_error(c, &e);
+		return;
+	}
+	scoped(strv) struct strv changes = STRV_INIT;
+	const char *change;
+	for (size_t i = 0; (change = http_query_nth(c->r, "changes", i)); i++) {
+		strv_add(&changes, change);
+	}
+	const char *repo = call_query_or(c, "repo", "");
+	const char *tag = call_query_or(c, "tag", NULL);
+	scoped(free) char *reference = tag ? xasprintf("%s:%s", repo, tag) : xstrdup(repo);
+	struct transfer *t = transfer_new(c);
+	t->is_import = true;
+	struct image_work *w = image_import(
+		c->api->d.images, reference, call_query_or(c, "message", ""), &changes, &handlers, t, &e);
+	transfer_run(t, w, true, &e);
+}
+
+void images_create(struct call *c)
+{
+	struct err e;
+	if (call_query_or(c, "fromImage", NULL)) {
+		pull(c);
+	} else if (call_query_or(c, "fromSrc", NULL)) {
+		import(c);
+	} else {
+		err_set(&e, ERR_INVALID, "fromImage or fromSrc must name what to create the image from");
+		call_reply_error(c, &e);
+	}
+}
+
+void images_load(struct call *c)
+{
+	struct err e;
+	struct transfer *t = transfer_new(c);
+	struct image_work *w = image_load(c->api->d.images, &handlers, t, &e);
+	transfer_run(t, w, true, &e);
+}

@@ -1,0 +1,342 @@
+/* Images: everything that answers with one document. Pull, import and load are in image_streams.c. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/call.h"
+#include "api/filters.h"
+#include "api/handlers.h"
+#include "api/shapes.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "container/container.h"
+#include "image/image.h"
+
+static struct image *find(struct call *c)
+{
+	struct err e;
+	struct image *i = image_find(c->api->d.images, c->args[0], &e);
+	if (!i) {
+		call_reply_error(c, &e);
+	}
+	return i;
+}
+
+static json_t *labels_of(const struct image *i)
+{
+	json_t *labels = json_object_get(json_object_get(i->config, "config"), "Labels");
+	return json_is_object(labels) ? labels : NULL;
+}
+
+static int64_t created_ns(const struct image *i)
+{
+	int64_t ns = 0;
+	const char *text = json_str(i->config, "created");
+	return *text && clock_parse(text, &ns) == 0 ? ns : 0;
+}
+
+static int count_users(const struct container_set *s, const struct image *i)
+{
+	int n = 0;
+	size_t pos = 0;
+	for (struct container *k; (k = container_next(s, &pos));) {
+		n += strcmp(container_image_id(k), i->id) == 0;
+	}
+	return n;
+}
+
+json_t *shape_image_summary(const struct image *i, const struct container_set *containers)
+{
+	json_t *o = json_object();
+	json_t *labels = labels_of(i);
+	json_put(o, "Containers", json_integer(containers ? count_users(containers, i) : -1));
+	json_put(o, "Created", json_integer(created_ns(i) / NS_PER_SEC));
+	json_put_str(o, "Id", i->id);
+	json_put(o, "Labels", labels ? json_incref(labels) : json_null());
+	json_put_str(o, "ParentId", "");
+	json_put(o, "RepoDigests", json_strv(&i->digests));
+	json_put(o, "RepoTags", json_strv(&i->tags));
+	json_put(o, "SharedSize", json_integer(-1));
+	json_put(o, "Size", json_integer(i->size_bytes));
+	json_put(o, "VirtualSize", json_integer(i->size_bytes)); /* gone in 1.44, harmless after */
+	return o;
+}
+
+/* One name against a reference= pattern as Go's path.Match sees it: "nginx", "nginx:*", "*\/nginx". */
+static bool glob(const char *pattern, const char *text)
+{
+	for (; *pattern; pattern++, text++) {
+		if (*pattern == '*') {
+			for (;; text++) {
+				if (glob(pattern + 1, text)) {
+					return true;
+				}
+				if (!*text || *text == '/') {
+					return false;
+				}
+			}
+		}
+		if (!*text || (*pattern != '?' && *pattern != *text) || (*pattern == '?' && *text == '/')) {
+			return false;
+		}
+	}
+	return !*text;
+}
+
+static bool match_reference(const struct filters *f, const struct image *i)
+{
+	const char *pattern;
+	for (size_t p = 0; (pattern = filters_value(f, "reference", p)); p++) {
+		for (size_t t = 0; t < i->tags.n; t++) {
+			const char *tag = i->tags.v[t];
+			const char *slash = strrchr(tag, '/');
+			scoped(free) char *name = xstrndup(tag, (size_t)(strrchr(slash ? slash : tag, ':') - tag));
+			if (glob(pattern, tag) || glob(pattern, name)) {
+				return true;
+			}
+		}
+	}
+	return !filters_has(f, "reference");
+}
+
+struct image_bounds {
+	bool dangling;
+	int64_t before_ns, since_ns;
+};
+
+static int read_bounds(struct call *c, const struct filters *f, struct image_bounds *b, struct err *e)
+{
+	*b = (struct image_bounds){false, INT64_MAX, -1};
+	const char *before = filters_value(f, "before", 0);
+	const char *since = filters_value(f, "since", 0);
+	if (filters_bool(f, "dangling", false, &b->dangling, e) < 0) {
+		return -1;
+	}
+	if (before) {
+		const struct image *i = image_find(c->api->d.images, before, e);
+		if (!i) {
+			return -1;
+		}
+		b->before_ns = created_ns(i);
+	}
+	if (since) {
+		const struct image *i = image_find(c->api->d.images, since, e);
+		if (!i) {
+			return -1;
+		}
+		b->since_ns = created_ns(i);
+	}
+	return 0;
+}
+
+static bool matches(const struct filters *f, const struct image_bounds *b, const struct image *i)
+{
+	bool dangling = i->tags.n == 0;
+	json_t *labels = labels_of(i);
+	return (!filters_has(f, "dangling") || dangling == b->dangling) && match_reference(f, i) &&
+	       filters_match_labels(f, labels) && created_ns(i) < b->before_ns && created_ns(i) > b->since_ns;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	int64_t x = created_ns(*(struct image *const *)a);
+	int64_t y = created_ns(*(struct image *const *)b);
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+void images_list(struct call *c)
+{
+	static const char *const allowed[] = {
+		"before", "dangling", "label", "label!", "reference", "since", "until", NULL};
+	const struct api_deps *d = &c->api->d;
+	struct err e;
+	struct image_bounds bounds;
+	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
+	if (!f || read_bounds(c, f, &bounds, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	struct image **found = NULL;
+	size_t n = 0;
+	size_t pos = 0;
+	for (struct image *i; (i = image_next(d->images, &pos));) {
+		if (matches(f, &bounds, i)) {
+			found = xrealloc(found, n + 1, sizeof(struct image *));
+			found[n++] = i;
+		}
+	}
+	if (n > 0) {
+		qsort(found, n, sizeof(struct image *), newest_first);
+	}
+	json_t *rows = json_array();
+	for (size_t i = 0; i < n; i++) {
+		json_array_append_new(rows, shape_image_summary(found[i], NULL));
+	}
+	free(found);
+	call_reply_json(c, 200, rows);
+}
+
+/* Docker's image Config has members that the OCI one leaves out; clients read them without asking. */
+static json_t *docker_config(const struct image *i)
+{
+	static const char *const texts[] = {"Hostname", "Domainname", "User", "Image", "WorkingDir"};
+	static const char *const flags[] = {
+		"AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"};
+	static const char *const lists[] = {"Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"};
+	json_t *o = json_object();
+	for (size_t k = 0; k < sizeof(texts) / sizeof(*texts); k++) {
+		json_put_str(o, texts[k], "");
+	}
+	for (size_t k = 0; k < sizeof(flags) / sizeof(*flags); k++) {
+		json_put(o, flags[k], json_false());
+	}
+	for (size_t k = 0; k < sizeof(lists) / sizeof(*lists); k++) {
+		json_put(o, lists[k], json_null());
+	}
+	json_t *config = json_object_get(i->config, "config");
+	if (json_is_object(config)) {
+		json_object_update(o, config);
+	}
+	return o;
+}
+
+static json_t *docker_inspect(const struct image *i)
+{
+	char now[CLOCK_TEXT_MAX];
+	json_t *o = json_object();
+	json_put_str(o, "Id", i->id);
+	json_put(o, "RepoTags", json_strv(&i->tags));
+	json_put(o, "RepoDigests", json_strv(&i->digests));
+	json_put_str(o, "Parent", "");
+	json_put_str(o, "Comment", json_str(i->config, "comment"));
+	json_put_str(o, "Created", clock_format(created_ns(i), now));
+	json_put_str(o, "DockerVersion", "");
+	json_put_str(o, "Author", json_str(i->config, "author"));
+	json_put(o, "Config", docker_config(i));
+	json_put(o, "ContainerConfig", docker_config(i)); /* docker-compose 1.29 reads it when it recreates */
+	json_put_str(o, "Architecture", json_str(i->config, "architecture"));
+	if (*json_str(i->config, "variant")) {
+		json_put_str(o, "Variant", json_str(i->config, "variant"));
+	}
+	json_put_str(o, "Os", json_str(i->config, "os"));
+	json_put(o, "Size", json_integer(i->size_bytes));
+	json_put(o, "VirtualSize", json_integer(i->size_bytes));
+	json_put(o, "GraphDriver", json_pack("{sn ss}", "Data", "Name", "overlay2"));
+	json_put(o, "RootFS", json_pack("{ss so}", "Type", "layers", "Layers", json_strv(&i->layers)));
+	json_put(o, "Metadata", json_pack("{ss}", "LastTagTime", "0001-01-01T00:00:00Z"));
+	return o;
+}
+
+void images_inspect(struct call *c)
+{
+	struct image *i = find(c);
+	if (i) {
+		call_reply_json(c, 200, docker_inspect(i));
+	}
+}
+
+/* history[] of the configuration has the oldest first and marks steps without a layer; the API wants the newest
+ * first with sizes. */
+static json_t *history_rows(struct call *c, const struct image *i)
+{
+	json_t *rows = json_array();
+	size_t layer = 0;
+	size_t index;
+	json_t *step;
+	json_array_foreach(json_object_get(i->config, "history"), index, step) {
+		int64_t bytes = 0;
+		if (!json_bool(step, "empty_layer") && layer < i->layers.n) {
+			image_has_layer(c->api->d.images, i->layers.v[layer++], &bytes);
+		}
+		int64_t ns = 0;
+		clock_parse(json_str(step, "created"), &ns);
+		json_array_insert_new(rows, 0,
+			json_pack("{ss sI ss ss sI sn}", "Comment", json_str(step, "comment"), "Created",
+				(json_int_t)(ns / NS_PER_SEC), "CreatedBy", json_str(step, "created_by"), "Id", "<missing>",
+				"Size", (json_int_t)bytes, "Tags"));
+	}
+	json_t *newest = json_array_get(rows, 0);
+	if (newest) {
+		json_put_str(newest, "Id", i->id);
+		json_put(newest, "Tags", i->tags.n ? json_strv(&i->tags) : json_null());
+	}
+	return rows;
+}
+
+void images_history(struct call *c)
+{
+	struct image *i = find(c);
+	if (i) {
+		call_reply_json(c, 200, history_rows(c, i));
+	}
+}
+
+void images_tag(struct call *c)
+{
+	struct err e;
+	struct image *i = find(c);
+	if (!i) {
+		return;
+	}
+	const char *repo = call_query_or(c, "repo", "");
+	scoped(free) char *reference = xasprintf("%s:%s", repo, call_query_or(c, "tag", "latest"));
+	if (image_tag(c->api->d.images, i, reference, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	call_reply_empty(c, 201);
+}
+
+/* An image_use_fn: "running", "stopped" or NULL. */
+static const char *use_of(void *owner, const char *image_id, char ret_container_short_id[static 13])
+{
+	const struct container_set *s = owner;
+	const char *id = container_using_image(s, image_id, true);
+	const char *use = id ? "running" : "stopped";
+	id = id ? id : container_using_image(s, image_id, false);
+	if (!id) {
+		return NULL;
+	}
+	snprintf(ret_container_short_id, ID_SHORT_LEN + 1, "%.12s", id);
+	return use;
+}
+
+void images_remove(struct call *c)
+{
+	const struct api_deps *d = &c->api->d;
+	struct err e;
+	json_t *changes;
+	bool force = call_query_bool(c, "force", false);
+	if (image_remove(d->images, c->args[0], force, use_of, d->containers, &changes, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	call_reply_json(c, 200, changes);
+}
+
+void images_prune(struct call *c)
+{
+	static const char *const allowed[] = {"dangling", "label", "label!", "until", NULL};
+	const struct api_deps *d = &c->api->d;
+	struct err e;
+	bool dangling;
+	json_t *changes;
+	int64_t bytes;
+	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
+	if (!f || filters_bool(f, "dangling", true, &dangling, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	if (filters_has(f, "label") || filters_has(f, "label!") || filters_has(f, "until")) {
+		err_set(&e, ERR_INVALID,
+			"image prune: the filters label and until are not supported yet; nothing was removed");
+		call_reply_error(c, &e);
+		return;
+	}
+	if (image_prune(d->images, !dangling, use_of, d->containers, &changes, &bytes, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	call_reply_json(c, 200, json_pack("{so sI}", "ImagesDeleted", changes, "SpaceReclaimed", (json_int_t)bytes));
+}

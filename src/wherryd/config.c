@@ -1,0 +1,366 @@
+#include "wherryd/config.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/path.h"
+#include "base/text.h"
+
+#define DEFAULT_FILE "/etc/wherry/daemon.json"
+#define FILE_MAX (1u << 20)
+
+enum kind { K_STRING, K_BOOL, K_LIST, K_MAP, K_JSON, K_IGNORED };
+
+/* key in the file; flag without dashes (NULL: file only) and its letter; what --help says (NULL: not shown).
+ * K_IGNORED settings are dockerd's whose effect wherry has always or never: accepted so that a daemon.json can be kept. */
+static const struct setting {
+	const char *key;
+	const char *flag;
+	char letter;
+	enum kind kind;
+	const char *argument;
+	const char *help;
+} settings[] = {
+	{"hosts", "host", 'H', K_LIST, "ADDRESS", "Socket to listen on, unix://PATH; may be repeated"},
+	{"data-root", "data-root", 0, K_STRING, "DIR", "Images, containers, volumes, state (default /var/lib/wherry)"},
+	{"exec-root", "exec-root", 0, K_STRING, "DIR", "Runtime state (default /run/wherry)"},
+	{"pidfile", "pidfile", 'p', K_STRING, "FILE", "Process id file (default EXEC-ROOT/wherryd.pid)"},
+	{"group", "group", 'G', K_STRING, "GROUP", "Group that may use the sockets (default docker, if it exists)"},
+	{"bridge", "bridge", 'b', K_STRING, "NAME", "Default bridge (default wherry0); \"none\" for no default network"},
+	{"bip", "bip", 0, K_STRING, "CIDR", "Address of the default bridge, as 172.17.0.1/16"},
+	{"dns", "dns", 0, K_LIST, "ADDRESS", "Upstream name server; may be repeated (default: the host's)"},
+	{"registry-mirrors", "registry-mirror", 0, K_LIST, "URL", "Mirror asked before Docker Hub; may be repeated"},
+	{"insecure-registries", "insecure-registry", 0, K_LIST, "HOST", "Registry that may be used without TLS; may be repeated"},
+	{"log-driver", "log-driver", 0, K_STRING, "NAME", "Default of containers' logs: json-file or none"},
+	{"log-opts", "log-opt", 0, K_MAP, "KEY=VALUE", "Options of the default log driver: max-size, max-file"},
+	{"seccomp-profile", "seccomp-profile", 0, K_STRING, "FILE", "Default seccomp profile, or \"unconfined\""},
+	{"cgroup-parent", "cgroup-parent", 0, K_STRING, "NAME", "Control group of the containers (default /wherry)"},
+	{"default-address-pools", NULL, 0, K_JSON, NULL, NULL},
+	{"log-level", "log-level", 'l', K_STRING, "LEVEL", "error, warn, info or debug (default info)"},
+	{"debug", "debug", 'D', K_BOOL, NULL, "Log everything"},
+	{"live-restore", "live-restore", 0, K_IGNORED, NULL, NULL},
+	{"userland-proxy", "userland-proxy", 0, K_IGNORED, NULL, NULL},
+	{"storage-driver", "storage-driver", 's', K_IGNORED, "NAME", NULL},
+	{"max-concurrent-downloads", "max-concurrent-downloads", 0, K_IGNORED, "N", NULL},
+	{"exec-opts", "exec-opt", 0, K_IGNORED, "OPT", NULL},
+	{"features", NULL, 0, K_IGNORED, NULL, NULL},
+	{"experimental", "experimental", 0, K_IGNORED, NULL, NULL},
+	{"shutdown-timeout", "shutdown-timeout", 0, K_IGNORED, "N", NULL},
+};
+#define SETTINGS (sizeof(settings) / sizeof(*settings))
+
+enum { OPT_CONFIG = 1000, OPT_VALIDATE, OPT_HELP, OPT_VERSION, OPT_SETTING = 2000 };
+
+static const struct setting *setting_by_key(const char *key)
+{
+	for (size_t i = 0; i < SETTINGS; i++) {
+		if (strcmp(settings[i].key, key) == 0) {
+			return &settings[i];
+		}
+	}
+	return NULL;
+}
+
+void config_print_help(void)
+{
+	puts("Usage: wherryd [OPTIONS]\n\n"
+	     "A small container engine that speaks the Docker API.\n\n"
+	     "Options:");
+	for (size_t i = 0; i < SETTINGS; i++) {
+		const struct setting *s = &settings[i];
+		if (!s->help || !s->flag) {
+			continue;
+		}
+		char left[64];
+		char letter[8] = "    ";
+		if (s->letter) {
+			snprintf(letter, sizeof(letter), "-%c, ", s->letter);
+		}
+		snprintf(left, sizeof(left), "%s--%s %s", letter, s->flag, s->argument ? s->argument : "");
+		printf("  %-32s %s\n", left, s->help);
+	}
+	puts("      --config-file FILE           Settings as JSON under dockerd's names (default " DEFAULT_FILE ")\n"
+	     "      --validate                   Check the configuration and exit\n"
+	     "  -v, --version                    Print the version and exit\n"
+	     "      --help                       Print this and exit");
+}
+
+/* Puts one flag's value among the settings given on the command line. */
+static int set_flag(json_t *flags, const struct setting *s, const char *value, struct err *e)
+{
+	json_t *known = json_object_get(flags, s->key);
+	switch (s->kind) {
+	case K_BOOL:
+		json_put(flags, s->key, json_boolean(!value || parse_query_bool(value)));
+		return 0;
+	case K_LIST:
+		if (!known) {
+			json_put(flags, s->key, known = json_array());
+		}
+		json_array_append_new(known, json_string(value));
+		return 0;
+	case K_MAP: {
+		const char *equals = strchr(value, '=');
+		if (!equals) {
+			return err_set(e, ERR_INVALID, "--%s %s: expected KEY=VALUE", s->flag, value);
+		}
+		if (!known) {
+			json_put(flags, s->key, known = json_object());
+		}
+		scoped(free) char *key = xstrndup(value, (size_t)(equals - value));
+		json_put_str(known, key, equals + 1);
+		return 0;
+	}
+	default:
+		json_put_str(flags, s->key, value ? value : "");
+		return 0;
+	}
+}
+
+/* getopt_long's tables, from ours. */
+struct options {
+	struct option longs[SETTINGS + 5];
+	char letters[2 * SETTINGS + 8];
+};
+
+static void build_options(struct options *o)
+{
+	static const struct option own[] = {{"config-file", required_argument, NULL, OPT_CONFIG},
+		{"validate", no_argument, NULL, OPT_VALIDATE}, {"help", no_argument, NULL, OPT_HELP},
+		{"version", no_argument, NULL, OPT_VERSION}};
+	size_t n = 0;
+	char *letter = o->letters;
+	*letter++ = ':';
+	*letter++ = 'v';
+	*letter++ = 'h';
+	for (size_t i = 0; i < SETTINGS; i++) {
+		const struct setting *s = &settings[i];
+		if (!s->flag) {
+			continue;
+		}
+		int has = s->argument ? required_argument : optional_argument;
+		o->longs[n++] = (struct option){s->flag, has, NULL, OPT_SETTING + (int)i};
+		if (s->letter) {
+			*letter++ = s->letter;
+			if (s->argument) {
+				*letter++ = ':';
+			}
+		}
+	}
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
+		o->longs[n++] = own[i];
+	}
+	o->longs[n] = (struct option){0};
+	*letter = '\0';
+}
+
+static const struct setting *setting_of_option(int opt)
+{
+	if (opt >= OPT_SETTING) {
+		return &settings[opt - OPT_SETTING];
+	}
+	for (size_t i = 0; i < SETTINGS; i++) {
+		if (settings[i].letter == opt && opt) {
+			return &settings[i];
+		}
+	}
+	return NULL;
+}
+
+static int read_flags(struct config *c, int argc, char **argv, json_t *flags, const char **ret_file, struct err *e)
+{
+	struct options o;
+	build_options(&o);
+	opterr = 0;
+	optind = 1;
+	int opt;
+	while ((opt = getopt_long(argc, argv, o.letters, o.longs, NULL)) != -1) {
+		const struct setting *s = setting_of_option(opt);
+		if (opt == '?') {
+			return err_set(e, ERR_INVALID, "unknown flag: %s; see wherryd --help", argv[optind - 1]);
+		}
+		if (opt == ':') {
+			return err_set(e, ERR_INVALID, "flag needs an argument: %s", argv[optind - 1]);
+		}
+		if (opt == OPT_CONFIG) {
+			*ret_file = optarg;
+		} else if (opt == OPT_VALIDATE) {
+			c->validate = true;
+		} else if (opt == OPT_HELP || opt == 'h') {
+			c->help = true;
+		} else if (opt == OPT_VERSION || opt == 'v') {
+			c->version = true;
+		} else if (set_flag(flags, s, optarg, e) < 0) {
+			return -1;
+		}
+	}
+	if (optind < argc) {
+		return err_set(e, ERR_INVALID, "unexpected argument: %s; see wherryd --help", argv[optind]);
+	}
+	return 0;
+}
+
+static int check_type(const struct setting *s, const json_t *v, struct err *e)
+{
+	static const char *const wanted[] = {[K_STRING] = "a string", [K_BOOL] = "true or false",
+		[K_LIST] = "a list of strings", [K_MAP] = "an object of strings", [K_JSON] = "a list"};
+	bool ok = s->kind == K_IGNORED || (s->kind == K_STRING && json_is_string(v)) ||
+		  (s->kind == K_BOOL && json_is_boolean(v)) || (s->kind == K_LIST && json_is_array(v)) ||
+		  (s->kind == K_MAP && json_is_object(v)) || (s->kind == K_JSON && json_is_array(v));
+	size_t i;
+	json_t *item;
+	if (s->kind == K_LIST) {
+		json_array_foreach(v, i, item) {
+			ok = ok && json_is_string(item);
+		}
+	}
+	const char *key;
+	if (s->kind == K_MAP) {
+		json_object_foreach((json_t *)v, key, item) {
+			ok = ok && json_is_string(item);
+		}
+	}
+	return ok ? 0 : err_set(e, ERR_INVALID, "%s must be %s", s->key, wanted[s->kind]);
+}
+
+/* Adds the file's settings to those of the flags. */
+static int read_file(const char *path, bool named, json_t *merged, struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	int r = path_read(AT_FDCWD, path, FILE_MAX, &text);
+	if (r == -ENOENT && !named) {
+		return 0;
+	}
+	if (r < 0) {
+		return err_sys(e, -r, "cannot read %s", path);
+	}
+	scoped(json) json_t *doc = json_parse(buf_str(&text), text.len, path, e);
+	if (!doc) {
+		return -1;
+	}
+	if (!json_is_object(doc)) {
+		return err_set(e, ERR_INVALID, "%s: expected a JSON object", path);
+	}
+	const char *key;
+	json_t *v;
+	json_object_foreach(doc, key, v) {
+		const struct setting *s = setting_by_key(key);
+		if (!s) {
+			return err_set(e, ERR_INVALID, "%s: unknown setting \"%s\"; see wherryd(8)", path, key);
+		}
+		if (json_object_get(merged, key)) {
+			return err_set(e, ERR_CONFLICT, "%s: \"%s\" is also given as a flag; give it in one place", path,
+				key);
+		}
+		if (check_type(s, v, e) < 0) {
+			return err_wrap(e, "%s", path);
+		}
+		json_put(merged, key, json_incref(v));
+	}
+	return 0;
+}
+
+static char *string_or(const json_t *merged, const char *key, const char *dflt)
+{
+	const char *text = json_str(merged, key);
+	return xstrdup(*text ? text : dflt);
+}
+
+static json_t *list_or_empty(const json_t *merged, const char *key)
+{
+	json_t *list = json_object_get(merged, key);
+	return list ? json_incref(list) : json_array();
+}
+
+/* Docker's defaults leave logs unbounded; ours are 10 MB x 3 (SD cards). */
+static int read_log_defaults(struct config *c, struct err *e)
+{
+	const char *driver = json_str(c->merged, "log-driver");
+	if (*driver && strcmp(driver, "json-file") != 0 && strcmp(driver, "none") != 0 && strcmp(driver, "local") != 0) {
+		return err_set(e, ERR_INVALID, "log-driver \"%s\" is not supported: use json-file or none", driver);
+	}
+	json_t *options = json_object();
+	if (strcmp(driver, "none") != 0) {
+		json_put_str(options, "max-size", "10m");
+		json_put_str(options, "max-file", "3");
+		json_object_update(options, json_object_get(c->merged, "log-opts"));
+	}
+	c->log_defaults = json_pack("{ss so}", "Type", strcmp(driver, "none") == 0 ? "none" : "json-file", "Config",
+		options);
+	return 0;
+}
+
+static int apply(struct config *c, struct err *e)
+{
+	const json_t *m = c->merged;
+	struct err ignored; /* types were checked */
+	json_get_strv(m, "hosts", &c->hosts, &ignored);
+	if (c->hosts.n == 0) {
+		strv_add(&c->hosts, "unix:///run/wherry/wherry.sock");
+	}
+	for (size_t i = 0; i < c->hosts.n; i++) {
+		if (!text_starts(c->hosts.v[i], "unix:///")) {
+			return err_set(e, ERR_INVALID, "cannot listen on %s: expected unix:///PATH", c->hosts.v[i]);
+		}
+	}
+	json_get_strv(m, "dns", &c->dns, &ignored);
+	scoped(free) char *data_root = string_or(m, "data-root", "/var/lib/wherry");
+	scoped(free) char *exec_root = string_or(m, "exec-root", "/run/wherry");
+	if (*data_root != '/' || *exec_root != '/') {
+		return err_set(e, ERR_INVALID, "data-root and exec-root must be absolute paths");
+	}
+	c->data_root = path_clean(data_root);
+	c->exec_root = path_clean(exec_root);
+	scoped(free) char *pidfile = xasprintf("%s/wherryd.pid", c->exec_root);
+	c->pidfile = string_or(m, "pidfile", pidfile);
+	c->group = string_or(m, "group", "");
+	c->bridge = string_or(m, "bridge", "wherry0");
+	c->bip = *json_str(m, "bip") ? xstrdup(json_str(m, "bip")) : NULL;
+	c->seccomp_profile = string_or(m, "seccomp-profile", "");
+	c->cgroup_parent = string_or(m, "cgroup-parent", "wherry");
+	c->log_level = string_or(m, "log-level", "info");
+	c->debug = json_bool(m, "debug");
+	c->pools = json_incref(json_object_get(m, "default-address-pools"));
+	c->registry = json_pack("{so so}", "registry-mirrors", list_or_empty(m, "registry-mirrors"),
+		"insecure-registries", list_or_empty(m, "insecure-registries"));
+	return read_log_defaults(c, e);
+}
+
+int config_read(struct config *c, int argc, char **argv, struct err *e)
+{
+	*c = (struct config){0};
+	const char *file = NULL;
+	c->merged = json_object();
+	if (read_flags(c, argc, argv, c->merged, &file, e) < 0) {
+		return -1;
+	}
+	if (c->help || c->version) {
+		return 0;
+	}
+	if (read_file(file ? file : DEFAULT_FILE, file != NULL, c->merged, e) < 0) {
+		return -1;
+	}
+	return apply(c, e);
+}
+
+void config_deinit(struct config *c)
+{
+	char *texts[] = {c->data_root, c->exec_root, c->pidfile, c->group, c->bridge, c->bip, c->seccomp_profile,
+		c->cgroup_parent, c->log_level};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		free(texts[i]);
+	}
+	strv_deinit(&c->hosts);
+	strv_deinit(&c->dns);
+	json_decref(c->pools);
+	json_decref(c->log_defaults);
+	json_decref(c->registry);
+	json_decref(c->merged);
+	*c = (struct config){0};
+}

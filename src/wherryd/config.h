@@ -1,0 +1,36 @@
+/* wherryd/config.h - what the daemon was told: flags and the configuration file, under dockerd's names.
+ *
+ * One table holds every setting: its key in the file, its flag, its type. A setting given in both places is an
+ * error, as in dockerd, and so is a key that is not in the table.
+ */
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/strv.h"
+
+struct config {
+	struct strv hosts; /* "unix:///run/wherry/wherry.sock" */
+	char *data_root;
+	char *exec_root;
+	char *pidfile;
+	char *group; /* owner of the sockets */
+	char *bridge;
+	char *bip;
+	char *seccomp_profile;
+	char *cgroup_parent;
+	char *log_level;
+	bool debug;
+	struct strv dns;
+	json_t *pools;           /* default-address-pools, or NULL */
+	json_t *log_defaults;    /* {"Type", "Config"} */
+	json_t *registry;        /* {"registry-mirrors": [], "insecure-registries": []} */
+	json_t *merged;          /* every setting by its key, for /info */
+	bool validate, help, version; /* --validate, --help, --version: the caller acts and exits */
+};
+
+/* Reads flags and the file they name (default /etc/wherry/daemon.json, which may be absent). */
+int config_read(struct config *c, int argc, char **argv, struct err *e);
+void config_deinit(struct config *c);
+void config_print_help(void);

@@ -1,0 +1,318 @@
+#include "wherryd/daemon.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "api/api.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/text.h"
+#include "build/session.h"
+#include "container/container.h"
+#include "event/event.h"
+#include "http/server.h"
+#include "image/image.h"
+#include "job/job.h"
+#include "network/network.h"
+#include "store/store.h"
+#include "sys/cgroup.h"
+#include "volume/volume.h"
+#include "wherryd/config.h"
+
+#define DEFAULT_SECCOMP "/usr/share/containers/seccomp.json"
+
+struct daemon {
+	const struct config *config;
+	char *shim_path;
+	char *worker_path;
+	char *crun_path;
+	char *seccomp_path; /* NULL: unconfined */
+	struct store *store;
+	struct event_bus *bus;
+	struct job_pool *jobs;
+	struct image_store *images;
+	struct volume_set *volumes;
+	struct network_set *networks;
+	struct container_set *containers;
+	struct builder *builder;
+	struct api *api;
+	struct http_server *http;
+};
+
+/* A helper program: beside wherryd, where it is installed, or in the build tree. The caller's string, or NULL. */
+static char *find_program(const char *name, const char *folder)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n <= 0) {
+		return NULL;
+	}
+	self[n] = '\0';
+	*strrchr(self, '/') = '\0';
+	char *places[] = {xasprintf("%s/%s", self, name), xasprintf("%s/../%s/%s", self, folder, name),
+		xasprintf("%s/%s", WHERRY_LIBEXECDIR, name)};
+	char *found = NULL;
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		if (!found && access(places[i], X_OK) == 0) {
+			found = path_clean(places[i]);
+		}
+		free(places[i]);
+	}
+	return found;
+}
+
+static char *find_in_path(const char *name)
+{
+	static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		scoped(free) char *path = xasprintf("%s/%s", folders[i], name);
+		if (access(path, X_OK) == 0) {
+			return TAKE(path);
+		}
+	}
+	return NULL;
+}
+
+static int find_programs(struct daemon *d, struct err *e)
+{
+	d->shim_path = find_program("wherry-shim", "shim");
+	d->worker_path = find_program("wherry-worker", "worker");
+	d->crun_path = find_in_path("crun");
+	if (!d->shim_path || !d->worker_path) {
+		return err_set(e, ERR_NOT_FOUND, "wherry-shim and wherry-worker are neither beside wherryd nor in %s",
+			WHERRY_LIBEXECDIR);
+	}
+	if (!d->crun_path) {
+		return err_set(e, ERR_NOT_FOUND, "crun is not installed: apt-get install crun");
+	}
+	return 0;
+}
+
+/* The named profile must be there; the distribution's default may be missing, which is worth a warning. */
+static int find_seccomp(struct daemon *d, struct err *e)
+{
+	const char *wanted = d->config->seccomp_profile;
+	if (strcmp(wanted, "unconfined") == 0) {
+		return 0;
+	}
+	const char *path = *wanted ? wanted : DEFAULT_SECCOMP;
+	if (access(path, R_OK) == 0) {
+		d->seccomp_path = xstrdup(path);
+		return 0;
+	}
+	if (*wanted) {
+		return err_sys(e, errno, "cannot read the seccomp profile %s", path);
+	}
+	log_warning("daemon", "no_seccomp_profile", "path", path, "remedy",
+		"apt-get install golang-github-containers-common", NULL);
+	return 0;
+}
+
+/* Makes the state directories and empties what only running jobs use. */
+static int make_directories(const struct config *c, struct err *e)
+{
+	const char *roots[] = {c->data_root, c->exec_root};
+	for (size_t i = 0; i < 2; i++) {
+		int r = path_mkdirs(roots[i], 0711);
+		if (r < 0) {
+			return err_sys(e, -r, "cannot make %s", roots[i]);
+		}
+	}
+	scoped(close) int fd = open(c->data_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		return err_sys(e, errno, "cannot open %s", c->data_root);
+	}
+	int r = path_remove_tree(fd, "tmp");
+	if (r == 0 && mkdirat(fd, "tmp", 0700) < 0) {
+		r = -errno;
+	}
+	return r < 0 ? err_sys(e, -r, "cannot empty %s/tmp", c->data_root) : 0;
+}
+
+static void pin_layers(void *owner, void (*pin)(void *arg, const char *diff_id), void *arg)
+{
+	struct daemon *d = owner;
+	if (d->containers) {
+		container_set_pin_layers(d->containers, pin, arg);
+	}
+	if (d->builder) {
+		builder_pin_layers(d->builder, pin, arg);
+	}
+}
+
+static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
+{
+	const struct config *c = d->config;
+	scoped(free) char *db = xasprintf("%s/wherry.db", c->data_root);
+	d->store = store_open(db, e);
+	if (!d->store) {
+		return -1;
+	}
+	d->bus = event_bus_new();
+	d->jobs = job_pool_new(l, d->worker_path);
+	d->images = image_store_new(l, d->store, d->jobs, d->bus, c->data_root, json_incref(c->registry), e);
+	if (!d->images) {
+		return -1;
+	}
+	image_set_pins(d->images, pin_layers, d);
+	d->volumes = volume_set_new(d->store, d->bus, c->data_root, e);
+	return d->volumes ? 0 : -1;
+}
+
+static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
+{
+	const struct config *c = d->config;
+	const struct network_options networks = {
+		.bridge = c->bridge, .bip = c->bip, .pools = c->pools, .dns = &c->dns};
+	d->networks = network_set_new(l, d->store, d->bus, &networks, e);
+	if (!d->networks) {
+		return -1;
+	}
+	const struct container_deps containers = {
+		.loop = l,
+		.store = d->store,
+		.bus = d->bus,
+		.jobs = d->jobs,
+		.images = d->images,
+		.networks = d->networks,
+		.volumes = d->volumes,
+		.data_root = c->data_root,
+		.exec_root = c->exec_root,
+		.shim_path = d->shim_path,
+		.crun_path = d->crun_path,
+		.seccomp_path = d->seccomp_path,
+		.cgroup_parent = c->cgroup_parent,
+		.log_defaults = c->log_defaults,
+	};
+	d->containers = container_set_new(&containers, e);
+	if (!d->containers) {
+		return -1;
+	}
+	const struct builder_deps builder = {
+		.store = d->store,
+		.bus = d->bus,
+		.jobs = d->jobs,
+		.images = d->images,
+		.networks = d->networks,
+		.data_root = c->data_root,
+		.exec_root = c->exec_root,
+		.crun_path = d->crun_path,
+		.seccomp_path = d->seccomp_path,
+		.cgroup_parent = c->cgroup_parent,
+	};
+	d->builder = builder_new(&builder, e);
+	if (!d->builder) {
+		return -1;
+	}
+	image_collect(d->images);
+	return 0;
+}
+
+/* Who besides root may talk to us: the named group must exist, Docker's usual one is taken if it does. */
+static int socket_group(const struct config *c, gid_t *ret, struct err *e)
+{
+	const struct group *g = getgrnam(*c->group ? c->group : "docker");
+	*ret = g ? g->gr_gid : 0;
+	if (!g && *c->group) {
+		return err_set(e, ERR_INVALID, "group %s does not exist", c->group);
+	}
+	return 0;
+}
+
+static int listen_all(struct daemon *d, struct err *e)
+{
+	gid_t gid;
+	if (socket_group(d->config, &gid, e) < 0) {
+		return -1;
+	}
+	for (size_t i = 0; i < d->config->hosts.n; i++) {
+		const char *path = d->config->hosts.v[i] + strlen("unix://");
+		scoped(free) char *folder = xstrdup(path);
+		*strrchr(folder, '/') = '\0';
+		int r = *folder ? path_mkdirs(folder, 0755) : 0;
+		if (r < 0) {
+			return err_sys(e, -r, "cannot make %s", folder);
+		}
+		if (http_server_listen_unix(d->http, path, 0660, gid, e) < 0) {
+			return -1;
+		}
+		log_info("daemon", "listening", "socket", path, NULL);
+	}
+	return 0;
+}
+
+static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
+{
+	const struct api_deps deps = {
+		.loop = l,
+		.bus = d->bus,
+		.images = d->images,
+		.containers = d->containers,
+		.networks = d->networks,
+		.volumes = d->volumes,
+		.builder = d->builder,
+		.data_root = d->config->data_root,
+		.config = d->config->merged,
+	};
+	d->api = api_new(&deps);
+	d->http = http_server_new(l, api_handle, d->api);
+	return listen_all(d, e);
+}
+
+struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
+{
+	struct daemon *d = xnew(struct daemon);
+	d->config = c;
+	int r = cgroup_prepare();
+	if (r < 0) {
+		log_warning("daemon", "cgroups_not_ready", "reason", strerror(-r), NULL);
+	}
+	if (find_programs(d, e) < 0 || find_seccomp(d, e) < 0 || make_directories(c, e) < 0 ||
+		make_stores(d, l, e) < 0 || make_engine(d, l, e) < 0 || make_api(d, l, e) < 0) {
+		daemon_free(d);
+		return NULL;
+	}
+	return d;
+}
+
+void daemon_free(struct daemon *d)
+{
+	if (!d) {
+		return;
+	}
+	if (d->http) {
+		http_server_free(d->http);
+	}
+	api_free(d->api);
+	if (d->jobs) {
+		job_pool_free(d->jobs); /* first: their done calls still reach builder and images */
+	}
+	if (d->builder) {
+		builder_free(d->builder);
+	}
+	if (d->containers) {
+		container_set_free(d->containers);
+	}
+	if (d->networks) {
+		network_set_free(d->networks);
+	}
+	volume_set_free(d->volumes);
+	if (d->images) {
+		image_store_free(d->images);
+	}
+	if (d->bus) {
+		event_bus_free(d->bus);
+	}
+	store_close(d->store);
+	free(d->shim_path);
+	free(d->worker_path);
+	free(d->crun_path);
+	free(d->seccomp_path);
+	free(d);
+}

@@ -1,0 +1,174 @@
+/* wherryd - the daemon: reads its configuration, builds the objects, runs the loop until a signal. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "wherryd/config.h"
+#include "wherryd/daemon.h"
+
+/* systemd's readiness message: sd_notify(3), "READY=1" as a datagram to $NOTIFY_SOCKET. */
+static void notify_ready(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	if (!path || strlen(path) >= sizeof(to.sun_path)) {
+		return;
+	}
+	memcpy(to.sun_path, path, strlen(path));
+	if (to.sun_path[0] == '@') {
+		to.sun_path[0] = '\0';
+	}
+	scoped(close) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	if (fd >= 0 && sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&to, len) < 0) {
+		log_warning("daemon", "notify_failed", "reason", strerror(errno), NULL);
+	}
+}
+
+/* Every container costs a few descriptors: take what we may have. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* Holds the pid file locked for the life of the process: a stale file is reused, a second daemon refused. */
+static int take_pidfile(const char *path, int *ret_fd, struct err *e)
+{
+	scoped(free) char *folder = xstrdup(path);
+	char *slash = strrchr(folder, '/');
+	if (slash && slash != folder) {
+		*slash = '\0';
+		path_mkdirs(folder, 0711);
+	}
+	scoped(close) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0) {
+		return err_sys(e, errno, "cannot open the pid file %s", path);
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		return err_set(e, ERR_CONFLICT, "another wherryd runs with the pid file %s", path);
+	}
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n) {
+		return err_sys(e, errno, "cannot write the pid file %s", path);
+	}
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int set_level(const struct config *c, struct err *e)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = {{"error", LOG_ERROR}, {"fatal", LOG_ERROR}, {"warn", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
+		if (strcmp(levels[i].name, c->log_level) == 0) {
+			log_set_level(c->debug ? LOG_DEBUG : levels[i].level);
+			return 0;
+		}
+	}
+	return err_set(e, ERR_INVALID, "log-level \"%s\": expected error, warn, info or debug", c->log_level);
+}
+
+static void stop_loop(uv_signal_t *s, int signum)
+{
+	log_info("daemon", "stopping", "signal", strsignal(signum), NULL);
+	uv_stop(s->loop);
+}
+
+/* Runs the callbacks of handles that were closed when the daemon was freed. */
+static void drain(uv_loop_t *l)
+{
+	for (int rounds = 0; rounds < 100 && uv_run(l, UV_RUN_NOWAIT) != 0; rounds++) {
+	}
+}
+
+static int serve(const struct config *c, struct err *e)
+{
+	uv_loop_t loop;
+	uv_signal_t signals[2];
+	static const int numbers[] = {SIGTERM, SIGINT};
+	uv_loop_init(&loop);
+	struct daemon *d = daemon_new(&loop, c, e);
+	if (!d) {
+		return -1;
+	}
+	for (size_t i = 0; i < 2; i++) {
+		uv_signal_init(&loop, &signals[i]);
+		uv_signal_start(&signals[i], stop_loop, numbers[i]);
+	}
+	log_info("daemon", "ready", "version", WHERRY_VERSION, "data_root", c->data_root, NULL);
+	notify_ready();
+	uv_run(&loop, UV_RUN_DEFAULT);
+
+	daemon_free(d);
+	for (size_t i = 0; i < 2; i++) {
+		uv_close((uv_handle_t *)&signals[i], NULL);
+	}
+	drain(&loop);
+	return 0;
+}
+
+static int run(struct config *c, int argc, char **argv, struct err *e)
+{
+	if (config_read(c, argc, argv, e) < 0) {
+		return -1;
+	}
+	if (c->help) {
+		config_print_help();
+		return 0;
+	}
+	if (c->version) {
+		puts("wherryd version " WHERRY_VERSION);
+		return 0;
+	}
+	if (set_level(c, e) < 0) {
+		return -1;
+	}
+	if (c->validate) {
+		puts("configuration OK");
+		return 0;
+	}
+	if (geteuid() != 0) {
+		return err_set(e, ERR_DENIED, "wherryd needs to be started as root");
+	}
+	scoped(close) int pidfile_fd = -1;
+	if (take_pidfile(c->pidfile, &pidfile_fd, e) < 0) {
+		return -1;
+	}
+	raise_fd_limit();
+	int r = serve(c, e);
+	unlink(c->pidfile);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct config c;
+	struct err e;
+	umask(0022);
+	signal(SIGPIPE, SIG_IGN);
+	int r = run(&c, argc, argv, &e);
+	if (r < 0) {
+		fprintf(stderr, "wherryd: %s\n", e.msg);
+	}
+	config_deinit(&c);
+	return r < 0 ? 1 : 0;
+}
