@@ -74,7 +74,7 @@ static int read_version(struct store *s, int *ret, struct err *e)
 
 static int migrate(struct store *s, struct err *e)
 {
-	int version;
+	int version = 0;
 	if (read_version(s, &version, e) < 0) {
 		return -1;
 	}
