@@ -1,5 +1,6 @@
 #include "codec/ref.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -174,6 +175,15 @@ static int split_suffixes(char *text, struct ref *r, struct err *e)
 	return 0;
 }
 
+/* Copies what was measured to fit. */
+static void append(char *dst, size_t room, const char *text)
+{
+	size_t at = strlen(dst);
+	size_t n = strlen(text);
+	assert(at + n < room);
+	memcpy(dst + at, text, n + 1);
+}
+
 static int split_name(char *name, struct ref *r, struct err *e)
 {
 	const char *domain = REF_DEFAULT_DOMAIN;
@@ -204,8 +214,9 @@ static int split_name(char *name, struct ref *r, struct err *e)
 		return err_set(e, ERR_INVALID, "repository name must not be more than %d characters",
 			REF_NAME_MAX);
 	}
-	snprintf(r->domain, sizeof(r->domain), "%s", domain);
-	snprintf(r->path, sizeof(r->path), "%s%s", official ? "library/" : "", path);
+	append(r->domain, sizeof(r->domain), domain);
+	append(r->path, sizeof(r->path), official ? "library/" : "");
+	append(r->path, sizeof(r->path), path);
 	return 0;
 }
 
@@ -238,12 +249,13 @@ void ref_default_tag(struct ref *r)
 
 static const char *with_suffixes(const struct ref *r, char text[static REF_TEXT_MAX])
 {
-	size_t n = strlen(text);
 	if (*r->tag) {
-		n += (size_t)snprintf(text + n, REF_TEXT_MAX - n, ":%s", r->tag);
+		append(text, REF_TEXT_MAX, ":");
+		append(text, REF_TEXT_MAX, r->tag);
 	}
 	if (*r->digest) {
-		snprintf(text + n, REF_TEXT_MAX - n, "@%s", r->digest);
+		append(text, REF_TEXT_MAX, "@");
+		append(text, REF_TEXT_MAX, r->digest);
 	}
 	return text;
 }
