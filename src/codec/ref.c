@@ -262,7 +262,10 @@ static const char *with_suffixes(const struct ref *r, char text[static REF_TEXT_
 
 const char *ref_name(const struct ref *r, char ret[static REF_TEXT_MAX])
 {
-	snprintf(ret, REF_TEXT_MAX, "%s/%s", r->domain, r->path);
+	*ret = '\0';
+	append(ret, REF_TEXT_MAX, r->domain);
+	append(ret, REF_TEXT_MAX, "/");
+	append(ret, REF_TEXT_MAX, r->path);
 	return ret;
 }
 
@@ -292,7 +295,8 @@ const char *ref_familiar_name(const struct ref *r, char ret[static REF_TEXT_MAX]
 		strcmp(again.path, r->path) != 0) {
 		return ref_name(r, ret);
 	}
-	snprintf(ret, REF_TEXT_MAX, "%s", name);
+	*ret = '\0';
+	append(ret, REF_TEXT_MAX, name);
 	return ret;
 }
 
