@@ -103,10 +103,20 @@ int json_get_str(const json_t *o, const char *key, const char **ret, struct err 
 	return 0;
 }
 
+/* A real without a fraction that a double holds exactly: beyond 2^53 the conversion would guess. */
+static bool is_whole_real(const json_t *v)
+{
+	if (!v || !json_is_real(v)) {
+		return false;
+	}
+	double x = json_real_value(v);
+	return x > -9007199254740992.0 && x < 9007199254740992.0 && x == (double)(int64_t)x;
+}
+
 int json_get_i64(const json_t *o, const char *key, int64_t dflt, int64_t *ret, struct err *e)
 {
 	json_t *v = member(o, key);
-	if (v && json_is_real(v) && json_real_value(v) == (double)(int64_t)json_real_value(v)) {
+	if (is_whole_real(v)) { /* 1e9, as JavaScript and Go write large numbers */
 		*ret = (int64_t)json_real_value(v);
 		return 0;
 	}
