@@ -35,11 +35,12 @@ static void build_done(void *owner, const char *image_id, int code, const struct
 {
 	struct build_stream *s = owner;
 	s->session = NULL;
-	progress_end(s->call, s->begun, e, code);
-	if (!s->call->r) {
+	if (!s->call->r) { /* the client left before: build_closed kept s for us */
 		call_unref(s->call);
 		free(s);
+		return;
 	}
+	progress_end(s->call, s->begun, e, code);
 }
 
 static void build_closed(struct call *c)

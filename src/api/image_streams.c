@@ -31,15 +31,16 @@ static void transfer_done(void *owner, struct image *img, const struct err *e)
 {
 	struct transfer *t = owner;
 	t->work = NULL;
+	if (!t->call->r) { /* the client left before: transfer_closed kept t for us */
+		call_unref(t->call);
+		free(t);
+		return;
+	}
 	if (img && t->is_import) { /* the last line of an import is the image's id */
 		scoped(json) json_t *msg = json_pack("{ss}", "status", img->id);
 		transfer_progress(t, msg);
 	}
 	progress_end(t->call, t->begun, img ? NULL : e, 0);
-	if (!t->call->r) { /* the client left before: transfer_closed kept t for us */
-		call_unref(t->call);
-		free(t);
-	}
 }
 
 static void transfer_closed(struct call *c)
