@@ -12,4 +12,5 @@ struct rpc;
 
 typedef json_t *worker_job_fn(struct rpc *r, const json_t *request, struct err *e);
 
+worker_job_fn worker_pull;        /* pull.c */
 worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in this order */

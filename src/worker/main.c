@@ -1,5 +1,7 @@
 /* wherry-worker NAME - does one job for the daemon and ends (job/job.h). */
 #include <fcntl.h>
+#include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +19,7 @@ static const struct {
 	const char *name;
 	worker_job_fn *run;
 } jobs[] = {
+	{"pull", worker_pull},
 	{"remove-tree", worker_remove_tree},
 };
 
@@ -44,6 +47,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	umask(022);
+	setlocale(LC_CTYPE, "C.UTF-8"); /* libarchive converts the names in pax headers */
+	mallopt(M_ARENA_MAX, 2);         /* a heap for each thread would cost more than the work */
 	struct rpc *r = rpc_new(RPC_FD);
 	struct err e = {0};
 	json_t *request = rpc_request(r, &e);

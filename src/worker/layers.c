@@ -1,0 +1,120 @@
+#include "worker/layers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "base/path.h"
+#include "codec/ref.h"
+#include "worker/rpc.h"
+#include "worker/unpack.h"
+
+static int open_tmp(const json_t *request, struct err *e)
+{
+	const char *dir = json_str(json_object_get(request, "tmp"), "dir");
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, errno, "cannot open %s", dir) : fd;
+}
+
+static int make_root(const json_t *request, int n, struct err *e)
+{
+	char name[16];
+	snprintf(name, sizeof(name), "%d", n);
+	scoped(close) int tmp = open_tmp(request, e);
+	if (tmp < 0) {
+		return -1;
+	}
+	/* the root of a layer that brings no entry for it; mkdir's mode passes through the umask */
+	if (mkdirat(tmp, name, 0755) < 0) {
+		return err_sys(e, errno, "cannot make a directory for the layer");
+	}
+	int fd = openat(tmp, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, errno, "cannot make a directory for the layer") : fd;
+}
+
+int layer_unpack(const json_t *request, int n, struct stream *packed, struct layer *ret, struct err *e)
+{
+	scoped(close) int root = make_root(request, n, e);
+	if (root < 0) {
+		return -1;
+	}
+	scoped(stream_free) struct stream *plain = stream_decompress_new(packed);
+	scoped(stream_free) struct stream *hashed = stream_digest_new(plain);
+	struct unpack_result made;
+	if (unpack_layer(root, hashed, &made, e) < 0) {
+		layer_drop(request, n);
+		return -1;
+	}
+	struct layer l = {.bytes = made.bytes};
+	snprintf(l.tmp_name, sizeof(l.tmp_name), "%.63s/%d", json_str(json_object_get(request, "tmp"), "name"), n);
+	stream_digest_text(hashed, l.diff_id);
+	*ret = l;
+	return 0;
+}
+
+void layer_drop(const json_t *request, int n)
+{
+	struct err ignored;
+	char name[16];
+	snprintf(name, sizeof(name), "%d", n);
+	scoped(close) int tmp = open_tmp(request, &ignored);
+	if (tmp >= 0) {
+		path_remove_tree(tmp, name);
+	}
+}
+
+int layer_add(struct rpc *r, const json_t *request, int n, const struct layer *l, struct err *e)
+{
+	char name[16];
+	snprintf(name, sizeof(name), "%d", n);
+	scoped(close) int tmp = open_tmp(request, e);
+	if (tmp < 0) {
+		return -1;
+	}
+	if (unpack_sync(tmp, e) < 0) {
+		return -1;
+	}
+	scoped(json) json_t *answer = rpc_ask(r,
+		json_pack("{ss ss ss sI}", "ask", "add-layer", "diff_id", l->diff_id, "tmp", l->tmp_name, "size",
+			(json_int_t)l->bytes),
+		e);
+	return answer ? 0 : -1;
+}
+
+int config_diff_ids(const char *text, size_t n, struct strv *ret, struct err *e)
+{
+	scoped(json) json_t *doc = json_parse(text, n, "the image configuration", e);
+	if (!doc) {
+		return -1;
+	}
+	const char *os;
+	json_t *rootfs, *ids;
+	if (!json_is_object(doc)) {
+		return err_set(e, ERR_INVALID, "the image configuration must be an object");
+	}
+	if (json_get_str(doc, "os", &os, e) < 0 || json_get_object(doc, "rootfs", &rootfs, e) < 0 ||
+		json_get_array(rootfs, "diff_ids", &ids, e) < 0) {
+		return err_wrap(e, "invalid image configuration");
+	}
+	if (os && *os && strcmp(os, "linux") != 0) {
+		return err_set(e, ERR_INVALID, "image operating system \"%.32s\" cannot be used on this platform", os);
+	}
+	if (!rootfs) {
+		return err_set(e, ERR_INVALID, "invalid image configuration: it has no rootfs");
+	}
+	if (json_array_size(ids) > LAYERS_MAX) {
+		return err_set(e, ERR_INVALID, "the image has %zu layers; at most %d can be mounted",
+			json_array_size(ids), LAYERS_MAX);
+	}
+	size_t i;
+	json_t *id;
+	json_array_foreach (ids, i, id) {
+		if (!ref_is_digest(json_string_value(id))) {
+			return err_set(e, ERR_INVALID, "invalid image configuration: diff id %zu is not a SHA-256 digest", i);
+		}
+		strv_add(ret, json_string_value(id));
+	}
+	return 0;
+}

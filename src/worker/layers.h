@@ -1,0 +1,33 @@
+/* worker/layers.h - layers on their way from a stream into DATA/layers/tmp/JOB/N, and then to the daemon.
+ *
+ * The daemon gives each job one directory (request member "tmp": {"dir": absolute, "name": "JOB"}) and removes it when the job is done, however
+ * it ends. A finished layer is synced here; the daemon renames and records it when asked ("add-layer").
+ */
+#pragma once
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/strv.h"
+#include "worker/stream.h"
+
+struct rpc;
+
+#define CONFIG_TEXT_MAX (8u << 20)
+#define LAYERS_MAX 125 /* as Docker's; overlayfs takes 500, but the mount options must fit a page */
+
+struct layer {
+	char tmp_name[80]; /* "JOB/N" below DATA/layers/tmp */
+	char diff_id[STREAM_DIGEST_LEN + 1];
+	int64_t bytes;
+};
+
+/* Unpacks into the job's directory number n; packed may be compressed. The tree is not yet synced. */
+int layer_unpack(const json_t *request, int n, struct stream *packed, struct layer *ret, struct err *e);
+/* Removes a layer that is not wanted after all. */
+void layer_drop(const json_t *request, int n);
+/* Syncs and hands over; a layer that the daemon has already is dropped there. */
+int layer_add(struct rpc *r, const json_t *request, int n, const struct layer *l, struct err *e);
+
+/* Checks a configuration (OCI image-spec config.md) and appends its diff ids. */
+int config_diff_ids(const char *text, size_t n, struct strv *ret, struct err *e);

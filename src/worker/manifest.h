@@ -1,0 +1,38 @@
+/* worker/manifest.h - image manifests and indexes, as far as a pull and a load need them.
+ *
+ * OCI image-spec manifest.md and image-index.md; Docker schema 2 and manifest lists, which have the same members. A document that could
+ * be read as both is refused (CVE-2021-41190).
+ */
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "codec/ref.h"
+#include "worker/layers.h"
+#include "worker/platform.h"
+
+struct descriptor {
+	char digest[REF_DIGEST_LEN + 1];
+	int64_t size;
+};
+
+struct manifest {
+	bool is_index;
+	struct descriptor config;
+	struct descriptor layers[LAYERS_MAX];
+	size_t n_layers;
+	json_t *entries; /* of an index: its "manifests"; owned */
+};
+
+void manifest_deinit(struct manifest *m);
+static inline void scoped_manifest(struct manifest *m)
+{
+	manifest_deinit(m);
+}
+
+/* type: the Content-Type, or "" when unknown. ERR_INVALID names what is wrong. */
+int manifest_parse(const char *text, size_t n, const char *type, struct manifest *ret, struct err *e);
+/* The entry of an index that fits best. ERR_NOT_FOUND "no matching manifest for linux/amd64 in the manifest list entries". */
+int manifest_select(const struct manifest *m, const struct platform *want, struct descriptor *ret, struct err *e);

@@ -1,0 +1,353 @@
+/* Job "pull": an image from a registry, its layers unpacked while they stream.
+ *
+ * request {"reference": canonical, "platform": "", "auth": {} or null, "registry": daemon's registry configuration, "tmp": {}}
+ * asks    {"ask": "layer", "diff_id", "wait": bool} -> {"state": "have" | "go" | "busy"}; go claims the layer for this job
+ *         {"ask": "add-layer", ...} (layers.h)
+ * result  {"images": [{"config": exact text, "references": [canonical], "digest": of the manifest or index}]}
+ *
+ * Two jobs that want the same layers must not wait for each other in a circle: a busy layer is put off until this job
+ * holds no claim of its own, and only then waited for.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "codec/ref.h"
+#include "codec/sha256.h"
+#include "worker/jobs.h"
+#include "worker/layers.h"
+#include "worker/manifest.h"
+#include "worker/registry.h"
+#include "worker/rpc.h"
+#include "worker/stream.h"
+
+#define PARALLEL 3
+#define PROGRESS_INTERVAL_MS 100
+
+struct pull {
+	struct rpc *rpc;
+	const json_t *request;
+	struct registry *registry;
+	struct ref ref;
+	struct manifest manifest;
+	struct strv diff_ids;
+
+	pthread_mutex_t lock; /* what follows */
+	size_t next;
+	bool put_off[LAYERS_MAX];
+	int64_t last_progress_ms;
+	bool failed;
+	struct err error;
+};
+
+/* --- progress, in Docker's words --- */
+
+static void short_id(const char *digest, char ret[static ID_SHORT_LEN + 1])
+{
+	snprintf(ret, ID_SHORT_LEN + 1, "%.12s", digest + strlen("sha256:"));
+}
+
+static void say(struct pull *p, size_t i, const char *status, json_t *take_detail)
+{
+	char id[ID_SHORT_LEN + 1];
+	short_id(p->manifest.layers[i].digest, id);
+	rpc_send(p->rpc, json_pack("{ss ss so}", "status", status, "id", id, "progressDetail",
+				 take_detail ? take_detail : json_object()));
+}
+
+/* Passes bytes on and counts them aloud. */
+struct meter {
+	struct stream base;
+	struct stream *inner;
+	struct pull *pull;
+	size_t layer;
+	int64_t received;
+};
+
+static bool may_speak(struct pull *p)
+{
+	int64_t now = clock_mono_ms();
+	pthread_mutex_lock(&p->lock);
+	bool yes = now - p->last_progress_ms >= PROGRESS_INTERVAL_MS;
+	if (yes) {
+		p->last_progress_ms = now;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return yes;
+}
+
+static ssize_t meter_read(struct stream *s, void *data, size_t n, struct err *e)
+{
+	struct meter *m = (struct meter *)s;
+	if (m->pull->failed) { /* another layer failed: no use in going on; a stale read costs one chunk */
+		return err_set(e, ERR_BUSY, "canceled");
+	}
+	ssize_t got = stream_read(m->inner, data, n, e);
+	if (got > 0) {
+		m->received += got;
+		if (may_speak(m->pull)) {
+			say(m->pull, m->layer, "Downloading",
+				json_pack("{sI sI}", "current", (json_int_t)m->received, "total",
+					(json_int_t)m->pull->manifest.layers[m->layer].size));
+		}
+	}
+	return got;
+}
+
+static void meter_free(struct stream *s)
+{
+}
+
+/* --- one layer --- */
+
+static int verify(struct stream *packed, const struct descriptor *want, struct err *e)
+{
+	char digest[STREAM_DIGEST_LEN + 1];
+	stream_digest_text(packed, digest);
+	if (stream_digest_bytes(packed) != want->size || strcmp(digest, want->digest) != 0) {
+		return err_set(e, ERR_INVALID, "filesystem layer verification failed for digest %s", want->digest);
+	}
+	return 0;
+}
+
+static int fetch_layer(struct pull *p, size_t i, struct err *e)
+{
+	const struct descriptor *want = &p->manifest.layers[i];
+	scoped(stream_free) struct stream *blob = registry_blob(p->registry, want->digest, want->size);
+	struct meter meter = {{meter_read, meter_free}, blob, p, i, 0};
+	scoped(stream_free) struct stream *packed = stream_digest_new(&meter.base);
+	struct layer made;
+	if (layer_unpack(p->request, (int)i, packed, &made, e) < 0 || stream_drain(packed, e) < 0) {
+		return -1;
+	}
+	say(p, i, "Verifying Checksum", NULL);
+	if (verify(packed, want, e) < 0) {
+		return -1;
+	}
+	say(p, i, "Download complete", NULL);
+	if (strcmp(made.diff_id, p->diff_ids.v[i]) != 0) {
+		return err_set(e, ERR_INVALID, "layer %.19s unpacks to %.19s, but the image configuration says %.19s",
+			want->digest, made.diff_id, p->diff_ids.v[i]);
+	}
+	say(p, i, "Extracting",
+		json_pack("{sI sI}", "current", (json_int_t)want->size, "total", (json_int_t)want->size));
+	if (layer_add(p->rpc, p->request, (int)i, &made, e) < 0) {
+		return -1;
+	}
+	say(p, i, "Pull complete", NULL);
+	return 0;
+}
+
+static bool is_repeated(const struct pull *p, size_t i)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (strcmp(p->diff_ids.v[k], p->diff_ids.v[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int pull_layer(struct pull *p, size_t i, bool wait, struct err *e)
+{
+	if (is_repeated(p, i)) {
+		say(p, i, "Already exists", NULL);
+		return 0;
+	}
+	scoped(json) json_t *answer = rpc_ask(p->rpc,
+		json_pack("{ss ss sb}", "ask", "layer", "diff_id", p->diff_ids.v[i], "wait", wait), e);
+	if (!answer) {
+		return -1;
+	}
+	const char *state = json_str(answer, "state");
+	if (strcmp(state, "have") == 0) {
+		say(p, i, wait ? "Pull complete" : "Already exists", NULL);
+		return 0;
+	}
+	if (strcmp(state, "busy") == 0) {
+		say(p, i, "Waiting", NULL);
+		p->put_off[i] = true;
+		return 0;
+	}
+	say(p, i, "Pulling fs layer", NULL);
+	return fetch_layer(p, i, e);
+}
+
+/* --- all layers --- */
+
+static void set_failed(struct pull *p, const struct err *e)
+{
+	pthread_mutex_lock(&p->lock);
+	if (!p->failed) {
+		p->error = *e;
+		p->failed = true;
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+static bool take_next(struct pull *p, size_t *ret)
+{
+	pthread_mutex_lock(&p->lock);
+	bool more = !p->failed && p->next < p->manifest.n_layers;
+	if (more) {
+		*ret = p->next++;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return more;
+}
+
+static void *pull_some(void *arg)
+{
+	struct pull *p = arg;
+	size_t i;
+	while (take_next(p, &i)) {
+		struct err e;
+		if (pull_layer(p, i, false, &e) < 0) {
+			set_failed(p, &e);
+		}
+	}
+	return NULL;
+}
+
+static int pull_layers(struct pull *p, struct err *e)
+{
+	pthread_t threads[PARALLEL];
+	size_t n = p->manifest.n_layers < PARALLEL ? p->manifest.n_layers : PARALLEL;
+	size_t started = 0;
+	while (started < n && pthread_create(&threads[started], NULL, pull_some, p) == 0) {
+		started++;
+	}
+	if (started == 0) {
+		pull_some(p);
+	}
+	while (started > 0) {
+		pthread_join(threads[--started], NULL);
+	}
+	if (p->failed) {
+		*e = p->error;
+		return -1;
+	}
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
+		if (p->put_off[i] && pull_layer(p, i, true, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* --- manifest and configuration --- */
+
+static int read_manifest(struct pull *p, char ret_digest[static STREAM_DIGEST_LEN + 1], struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	char type[REGISTRY_TYPE_MAX];
+	if (registry_resolve(p->registry, &text, type, e) < 0) {
+		return -1;
+	}
+	sha256_digest(buf_str(&text), text.len, ret_digest);
+	if (*p->ref.digest && strcmp(ret_digest, p->ref.digest) != 0) {
+		return err_set(e, ERR_INVALID, "manifest verification failed for digest %s", p->ref.digest);
+	}
+	if (manifest_parse(buf_str(&text), text.len, type, &p->manifest, e) < 0) {
+		return -1;
+	}
+	if (!p->manifest.is_index) {
+		return 0;
+	}
+	struct platform want;
+	struct descriptor chosen;
+	if (platform_parse(json_str(p->request, "platform"), &want, e) < 0 ||
+		manifest_select(&p->manifest, &want, &chosen, e) < 0 ||
+		registry_manifest(p->registry, chosen.digest, &text, type, e) < 0) {
+		return -1;
+	}
+	char digest[STREAM_DIGEST_LEN + 1];
+	sha256_digest(buf_str(&text), text.len, digest);
+	if (strcmp(digest, chosen.digest) != 0 || (int64_t)text.len != chosen.size) {
+		return err_set(e, ERR_INVALID, "manifest verification failed for digest %s", chosen.digest);
+	}
+	manifest_deinit(&p->manifest);
+	if (manifest_parse(buf_str(&text), text.len, type, &p->manifest, e) < 0) {
+		return -1;
+	}
+	if (p->manifest.is_index) {
+		return err_set(e, ERR_INVALID, "invalid manifest: an index inside an index");
+	}
+	return 0;
+}
+
+static int read_blob(struct pull *p, const struct descriptor *want, size_t limit, struct buf *ret, struct err *e)
+{
+	if (want->size > (int64_t)limit) {
+		return err_set(e, ERR_INVALID, "the image configuration is larger than %zu bytes", limit);
+	}
+	scoped(stream_free) struct stream *blob = registry_blob(p->registry, want->digest, want->size);
+	scoped(stream_free) struct stream *hashed = stream_digest_new(blob);
+	scoped(free) char *chunk = xnew_array(char, STREAM_CHUNK);
+	ssize_t n;
+	while ((n = stream_read(hashed, chunk, STREAM_CHUNK, e)) > 0) {
+		if (buf_append_limited(ret, chunk, (size_t)n, limit) < 0) {
+			return err_set(e, ERR_INVALID, "the image configuration is larger than %zu bytes", limit);
+		}
+	}
+	char digest[STREAM_DIGEST_LEN + 1];
+	stream_digest_text(hashed, digest);
+	if (n < 0) {
+		return -1;
+	}
+	if (strcmp(digest, want->digest) != 0) {
+		return err_set(e, ERR_INVALID, "image config verification failed for digest %s", want->digest);
+	}
+	return 0;
+}
+
+static json_t *pull_image(struct pull *p, struct err *e)
+{
+	char digest[STREAM_DIGEST_LEN + 1];
+	scoped(buf) struct buf config = BUF_INIT;
+	if (read_manifest(p, digest, e) < 0) {
+		return NULL;
+	}
+	rpc_send(p->rpc, json_pack("{s s+ ss}", "status", "Pulling from ", p->ref.path, "id",
+				 *p->ref.digest ? p->ref.digest : p->ref.tag));
+	if (read_blob(p, &p->manifest.config, CONFIG_TEXT_MAX, &config, e) < 0 ||
+		config_diff_ids(buf_str(&config), config.len, &p->diff_ids, e) < 0) {
+		return NULL;
+	}
+	if (p->diff_ids.n != p->manifest.n_layers) {
+		(void)err_set(e, ERR_INVALID, "invalid image: %zu layers in the manifest, %zu in the configuration",
+			p->manifest.n_layers, p->diff_ids.n);
+		return NULL;
+	}
+	if (pull_layers(p, e) < 0) {
+		return NULL;
+	}
+	json_t *text = json_stringn(buf_str(&config), config.len);
+	if (!text) {
+		(void)err_set(e, ERR_INVALID, "the image configuration is not UTF-8");
+		return NULL;
+	}
+	char canonical[REF_TEXT_MAX];
+	return json_pack("{s[{so s[s] ss}]}", "images", "config", text, "references",
+		ref_canonical(&p->ref, canonical), "digest", digest);
+}
+
+json_t *worker_pull(struct rpc *r, const json_t *request, struct err *e)
+{
+	struct pull p = {.rpc = r, .request = request};
+	if (ref_parse(json_str(request, "reference"), &p.ref, e) < 0) {
+		return NULL;
+	}
+	ref_default_tag(&p.ref);
+	pthread_mutex_init(&p.lock, NULL);
+	p.registry = registry_new(json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));
+	json_t *result = pull_image(&p, e);
+	manifest_deinit(&p.manifest);
+	strv_deinit(&p.diff_ids);
+	registry_free(p.registry);
+	pthread_mutex_destroy(&p.lock);
+	return result;
+}

@@ -1,0 +1,322 @@
+#include "worker/stream.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#define ZSTD_WINDOW_LOG_MAX 25
+#define PEEK_MAX 512
+
+ssize_t stream_read(struct stream *s, void *data, size_t n, struct err *e)
+{
+	return s->read(s, data, n, e);
+}
+
+void stream_free(struct stream *s)
+{
+	if (s) {
+		s->free(s);
+	}
+}
+
+int stream_drain(struct stream *s, struct err *e)
+{
+	char *chunk = xnew_array(char, STREAM_CHUNK);
+	ssize_t n;
+	do {
+		n = stream_read(s, chunk, STREAM_CHUNK, e);
+	} while (n > 0);
+	free(chunk);
+	return n < 0 ? -1 : 0;
+}
+
+/* --- a file descriptor --- */
+
+struct fd_stream {
+	struct stream base;
+	int fd;
+};
+
+static ssize_t fd_read(struct stream *s, void *data, size_t n, struct err *e)
+{
+	struct fd_stream *f = container_of(s, struct fd_stream, base);
+	ssize_t got;
+	do {
+		got = read(f->fd, data, n);
+	} while (got < 0 && errno == EINTR);
+	return got < 0 ? err_sys(e, errno, "cannot read the archive") : got;
+}
+
+static void fd_free(struct stream *s)
+{
+	free(container_of(s, struct fd_stream, base));
+}
+
+struct stream *stream_from_fd(int fd)
+{
+	struct fd_stream *f = xnew(struct fd_stream);
+	f->base = (struct stream){fd_read, fd_free};
+	f->fd = fd;
+	return &f->base;
+}
+
+/* --- digest --- */
+
+struct digest_stream {
+	struct stream base;
+	struct stream *inner;
+	EVP_MD_CTX *hash;
+	int64_t bytes;
+};
+
+static ssize_t digest_read(struct stream *s, void *data, size_t n, struct err *e)
+{
+	struct digest_stream *d = container_of(s, struct digest_stream, base);
+	ssize_t got = stream_read(d->inner, data, n, e);
+	if (got > 0) {
+		EVP_DigestUpdate(d->hash, data, (size_t)got);
+		d->bytes += got;
+	}
+	return got;
+}
+
+static void digest_free(struct stream *s)
+{
+	struct digest_stream *d = container_of(s, struct digest_stream, base);
+	EVP_MD_CTX_free(d->hash);
+	free(d);
+}
+
+struct stream *stream_digest_new(struct stream *inner)
+{
+	struct digest_stream *d = xnew(struct digest_stream);
+	d->base = (struct stream){digest_read, digest_free};
+	d->inner = inner;
+	d->hash = EVP_MD_CTX_new();
+	if (!d->hash || !EVP_DigestInit_ex(d->hash, EVP_sha256(), NULL)) {
+		abort(); /* out of memory, or an OpenSSL without SHA-256 */
+	}
+	return &d->base;
+}
+
+void stream_digest_text(struct stream *s, char ret[static STREAM_DIGEST_LEN + 1])
+{
+	struct digest_stream *d = container_of(s, struct digest_stream, base);
+	unsigned char hash[32];
+	EVP_MD_CTX *copy = EVP_MD_CTX_new();
+	if (!copy || !EVP_MD_CTX_copy_ex(copy, d->hash) || !EVP_DigestFinal_ex(copy, hash, NULL)) {
+		abort();
+	}
+	EVP_MD_CTX_free(copy);
+	memcpy(ret, "sha256:", 7);
+	text_hex(hash, sizeof(hash), ret + 7);
+}
+
+int64_t stream_digest_bytes(const struct stream *s)
+{
+	return container_of(s, struct digest_stream, base)->bytes;
+}
+
+/* --- peek --- */
+
+struct peek_stream {
+	struct stream base;
+	struct stream *inner;
+	unsigned char data[PEEK_MAX];
+	size_t begin, end;
+};
+
+static ssize_t peek_read(struct stream *s, void *data, size_t n, struct err *e)
+{
+	struct peek_stream *p = container_of(s, struct peek_stream, base);
+	size_t kept = p->end - p->begin;
+	if (kept == 0) {
+		return stream_read(p->inner, data, n, e);
+	}
+	n = n < kept ? n : kept;
+	memcpy(data, p->data + p->begin, n);
+	p->begin += n;
+	return (ssize_t)n;
+}
+
+static void peek_free(struct stream *s)
+{
+	free(container_of(s, struct peek_stream, base));
+}
+
+struct stream *stream_peek_new(struct stream *inner)
+{
+	struct peek_stream *p = xnew(struct peek_stream);
+	p->base = (struct stream){peek_read, peek_free};
+	p->inner = inner;
+	return &p->base;
+}
+
+ssize_t stream_peek(struct stream *peekable, const void **ret, size_t n, struct err *e)
+{
+	struct peek_stream *p = container_of(peekable, struct peek_stream, base);
+	n = n < PEEK_MAX ? n : PEEK_MAX;
+	memmove(p->data, p->data + p->begin, p->end - p->begin);
+	p->end -= p->begin;
+	p->begin = 0;
+	while (p->end < n) {
+		ssize_t got = stream_read(p->inner, p->data + p->end, n - p->end, e);
+		if (got < 0) {
+			return -1;
+		}
+		if (got == 0) {
+			break;
+		}
+		p->end += (size_t)got;
+	}
+	*ret = p->data;
+	return (ssize_t)(p->end < n ? p->end : n);
+}
+
+/* --- decompress --- */
+
+struct unzip_stream {
+	struct stream base;
+	struct stream *inner; /* our own peek stage */
+	enum { UNDECIDED, PLAIN, GZIP, ZSTD } format;
+	z_stream z;
+	ZSTD_DCtx *zstd;
+	unsigned char *in;
+	size_t in_begin, in_end;
+	bool in_over;     /* inner has ended */
+	bool member_over; /* between two gzip members or zstd frames: the input may end here */
+};
+
+static int unzip_begin(struct unzip_stream *u, struct err *e)
+{
+	const unsigned char *magic;
+	ssize_t n = stream_peek(u->inner, (const void **)&magic, 4, e);
+	if (n < 0) {
+		return -1;
+	}
+	bool gzip = n >= 2 && magic[0] == 0x1f && magic[1] == 0x8b;
+	bool zstd = n >= 4 && memcmp(magic, "\x28\xb5\x2f\xfd", 4) == 0;
+	u->format = PLAIN;
+	if (!gzip && !zstd) {
+		return 0;
+	}
+	u->in = xnew_array(unsigned char, STREAM_CHUNK);
+	if (gzip) {
+		u->format = GZIP;
+		return inflateInit2(&u->z, 16 + MAX_WBITS) == Z_OK ? 0 : err_sys(e, ENOMEM, "cannot unpack gzip");
+	}
+	u->format = ZSTD;
+	u->zstd = ZSTD_createDCtx();
+	if (!u->zstd) {
+		return err_sys(e, ENOMEM, "cannot unpack zstd");
+	}
+	ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
+	return 0;
+}
+
+static int unzip_fill(struct unzip_stream *u, struct err *e)
+{
+	if (u->in_begin < u->in_end || u->in_over) {
+		return 0;
+	}
+	ssize_t n = stream_read(u->inner, u->in, STREAM_CHUNK, e);
+	if (n < 0) {
+		return -1;
+	}
+	u->in_begin = 0;
+	u->in_end = (size_t)n;
+	u->in_over = n == 0;
+	return 0;
+}
+
+/* One step; *ret_out bytes were written to data, perhaps none yet. */
+static int inflate_step(struct unzip_stream *u, void *data, size_t n, size_t *ret_out, struct err *e)
+{
+	if (u->member_over && inflateReset(&u->z) != Z_OK) {
+		return err_set(e, ERR_INVALID, "invalid gzip data");
+	}
+	u->member_over = false;
+	u->z.next_in = u->in + u->in_begin;
+	u->z.avail_in = (unsigned)(u->in_end - u->in_begin);
+	u->z.next_out = data;
+	u->z.avail_out = (unsigned)n;
+	int r = inflate(&u->z, Z_NO_FLUSH);
+	u->in_begin = u->in_end - u->z.avail_in;
+	*ret_out = n - u->z.avail_out;
+	u->member_over = r == Z_STREAM_END;
+	if (r == Z_OK || r == Z_STREAM_END || r == Z_BUF_ERROR) {
+		return 0;
+	}
+	return err_set(e, ERR_INVALID, "invalid gzip data: %s", u->z.msg ? u->z.msg : "it is damaged");
+}
+
+static int zstd_step(struct unzip_stream *u, void *data, size_t n, size_t *ret_out, struct err *e)
+{
+	ZSTD_inBuffer in = {u->in + u->in_begin, u->in_end - u->in_begin, 0};
+	ZSTD_outBuffer out = {data, n, 0};
+	size_t r = ZSTD_decompressStream(u->zstd, &out, &in);
+	if (ZSTD_isError(r)) {
+		return err_set(e, ERR_INVALID, "invalid zstd data: %s", ZSTD_getErrorName(r));
+	}
+	u->in_begin += in.pos;
+	*ret_out = out.pos;
+	u->member_over = r == 0;
+	return 0;
+}
+
+static ssize_t unzip_read(struct stream *s, void *data, size_t n, struct err *e)
+{
+	struct unzip_stream *u = container_of(s, struct unzip_stream, base);
+	if (u->format == UNDECIDED && unzip_begin(u, e) < 0) {
+		return -1;
+	}
+	if (u->format == PLAIN) {
+		return stream_read(u->inner, data, n, e);
+	}
+	for (;;) {
+		if (unzip_fill(u, e) < 0) {
+			return -1;
+		}
+		if (u->in_over && u->member_over) {
+			return 0;
+		}
+		size_t out = 0;
+		int r = u->format == GZIP ? inflate_step(u, data, n, &out, e) : zstd_step(u, data, n, &out, e);
+		if (r < 0) {
+			return -1;
+		}
+		if (out > 0) {
+			return (ssize_t)out;
+		}
+		if (u->in_over && !u->member_over) {
+			return err_set(e, ERR_INVALID, "unexpected EOF: the compressed data is cut short");
+		}
+	}
+}
+
+static void unzip_free(struct stream *s)
+{
+	struct unzip_stream *u = container_of(s, struct unzip_stream, base);
+	if (u->format == GZIP) {
+		inflateEnd(&u->z);
+	}
+	ZSTD_freeDCtx(u->zstd);
+	stream_free(u->inner);
+	free(u->in);
+	free(u);
+}
+
+struct stream *stream_decompress_new(struct stream *inner)
+{
+	struct unzip_stream *u = xnew(struct unzip_stream);
+	u->base = (struct stream){unzip_read, unzip_free};
+	u->inner = stream_peek_new(inner);
+	return &u->base;
+}

@@ -1,0 +1,32 @@
+/* worker/unpack.h - a stranger's layer tar into a directory, as overlayfs wants it.
+ *
+ * libarchive parses; every file is made here, under the root fd by openat2, so that no name, link or earlier entry can reach
+ * outside. Whiteouts become overlayfs' own (OCI image-spec layer.md "Whiteouts"; kernel filesystems/overlayfs.rst).
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct stream;
+
+#define UNPACK_ENTRIES_MAX 2000000
+#define UNPACK_DIR_NAMES_MAX (64u << 20) /* bytes of directory names remembered until the end */
+#define UNPACK_RESERVE_BYTES (16u << 20) /* free space that is left to the rest of the system */
+
+struct unpack_result {
+	int64_t bytes; /* of regular files */
+	int64_t entries;
+};
+
+/* Unpacks a plain tar into the empty directory root_fd; the tar must end where the stream ends or be followed by padding.
+ * "no space left on device" for a full disk; the caller removes what was made. */
+int unpack_layer(int root_fd, struct stream *tar, struct unpack_result *ret, struct err *e);
+
+/* Makes the tree durable. */
+int unpack_sync(int root_fd, struct err *e);
+
+/* The path below the root that an entry's name means: "./a//b/" and "/a/b" give "a/b", the root itself gives ".".
+ * NULL with *e for a name that climbs out ("a/../../b") or holds a component that cannot be. */
+char *unpack_clean_name(const char *name, struct err *e);
