@@ -1,0 +1,344 @@
+#include "oci/spec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "oci/caps.h"
+
+#define SHM_DEFAULT (INT64_C(64) << 20)
+
+/* moby oci/defaults.go */
+static const char *const masked_paths[] = {"/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys",
+	"/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
+	"/sys/firmware", "/sys/devices/virtual/powercap"};
+static const char *const readonly_paths[] = {
+	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+
+#define COUNT(a) (sizeof(a) / sizeof(*(a)))
+
+static json_t *texts(const char *const *list, size_t n)
+{
+	json_t *out = json_array();
+	for (size_t i = 0; i < n; i++) {
+		json_array_append_new(out, json_string(list[i]));
+	}
+	return out;
+}
+
+static json_t *options_json(const char *options)
+{
+	scoped(strv) struct strv parts = STRV_INIT;
+	strv_split(&parts, options, ',');
+	return json_strv(&parts);
+}
+
+static json_t *mount_json(const struct oci_mount *m)
+{
+	return json_pack("{ss ss ss so}", "destination", m->target, "type", m->type, "source", m->source, "options",
+		options_json(m->options));
+}
+
+/* True when the caller mounts something at a default's place: the default steps back. */
+static bool is_taken(const struct oci_spec *s, const char *target)
+{
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		if (strcmp(s->mounts[i].target, target) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static json_t *mounts_json(const struct oci_spec *s)
+{
+	char shm[64];
+	snprintf(shm, sizeof(shm), "nosuid,noexec,nodev,mode=1777,size=%lld",
+		(long long)(s->shm_bytes ? s->shm_bytes : SHM_DEFAULT));
+	const char *sys = s->privileged ? "nosuid,noexec,nodev" : "nosuid,noexec,nodev,ro";
+	/* /dev is always a tmpfs: with an image's own /dev, crun would make device nodes wherever a link of the image
+	 * leads (CVE-2026-47766) */
+	const struct oci_mount defaults[] = {
+		{"proc", "/proc", "proc", "nosuid,noexec,nodev"},
+		{"tmpfs", "/dev", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"},
+		{"devpts", "/dev/pts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"},
+		{"sysfs", "/sys", "sysfs", sys},
+		{"cgroup", "/sys/fs/cgroup", "cgroup", s->privileged ? "nosuid,noexec,nodev" : "nosuid,noexec,nodev,ro"},
+		{"mqueue", "/dev/mqueue", "mqueue", "nosuid,noexec,nodev"},
+		{"shm", "/dev/shm", "tmpfs", shm},
+	};
+	json_t *out = json_array();
+	for (size_t i = 0; i < COUNT(defaults); i++) {
+		if (!is_taken(s, defaults[i].target)) {
+			json_array_append_new(out, mount_json(&defaults[i]));
+		}
+	}
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		json_array_append_new(out, mount_json(&s->mounts[i]));
+	}
+	return out;
+}
+
+static void add_namespace(json_t *list, const char *type, const char *path)
+{
+	json_t *o = json_pack("{ss}", "type", type);
+	if (path) {
+		json_put_str(o, "path", path);
+	}
+	json_array_append_new(list, o);
+}
+
+/* "host": no entry; a path: join it; NULL: a new one */
+static void add_choice(json_t *list, const char *type, const char *choice)
+{
+	if (!choice || strcmp(choice, "host") != 0) {
+		add_namespace(list, type, choice);
+	}
+}
+
+static json_t *namespaces_json(const struct oci_spec *s)
+{
+	json_t *list = json_array();
+	add_namespace(list, "mount", NULL);
+	add_choice(list, "pid", s->pid_ns);
+	add_choice(list, "ipc", s->ipc_ns);
+	add_choice(list, "uts", s->uts_ns);
+	if (s->netns_inherited) {
+		add_namespace(list, "network", "/proc/self/ns/net");
+	} else if (s->netns) {
+		add_namespace(list, "network", s->netns);
+	}
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) { /* v2: private, as Docker's default there */
+		add_namespace(list, "cgroup", NULL);
+	}
+	return list;
+}
+
+static json_t *device_rule(bool allow, char type, int major, int minor, const char *access)
+{
+	json_t *o = json_pack("{sb ss}", "allow", allow, "access", access);
+	if (type) {
+		const char text[2] = {type, '\0'};
+		json_put_str(o, "type", text);
+	}
+	if (major >= 0) {
+		json_put(o, "major", json_integer(major));
+	}
+	if (minor >= 0) {
+		json_put(o, "minor", json_integer(minor));
+	}
+	return o;
+}
+
+/* "c 188:* rmw" */
+static int parse_rule(const char *text, json_t **ret, struct err *e)
+{
+	char type;
+	char major[12];
+	char minor[12];
+	char access[8];
+	int used = 0;
+	if (sscanf(text, "%c %11[0-9*]:%11[0-9*] %7[rwm]%n", &type, major, minor, access, &used) != 4 || text[used] ||
+		!strchr("abc", type)) {
+		return err_set(e, ERR_INVALID,
+			"invalid device cgroup rule '%.64s': expected 'TYPE MAJOR:MINOR ACCESS' like 'c 188:* rwm'", text);
+	}
+	long long numbers[2] = {-1, -1};
+	const char *parts[2] = {major, minor};
+	for (int i = 0; i < 2; i++) {
+		char *end = NULL;
+		if (strcmp(parts[i], "*") != 0) {
+			numbers[i] = strtoll(parts[i], &end, 10);
+			if (*end || numbers[i] > INT32_MAX) {
+				return err_set(e, ERR_INVALID, "invalid device number in the cgroup rule '%.64s'", text);
+			}
+		}
+	}
+	*ret = device_rule(true, type, (int)numbers[0], (int)numbers[1], access);
+	return 0;
+}
+
+static int device_rules_json(const struct oci_spec *s, json_t **ret, struct err *e)
+{
+	scoped(json) json_t *list = json_array();
+	if (s->privileged) {
+		json_array_append_new(list, device_rule(true, 0, -1, -1, "rwm"));
+		*ret = TAKE(list);
+		return 0;
+	}
+	/* runc's allowed devices: any node may be made, only these opened */
+	static const struct {
+		char type;
+		int major, minor;
+		const char *access;
+	} allowed[] = {{'c', -1, -1, "m"}, {'b', -1, -1, "m"}, {'c', 1, 3, "rwm"}, {'c', 1, 5, "rwm"}, {'c', 1, 7, "rwm"},
+		{'c', 1, 8, "rwm"}, {'c', 1, 9, "rwm"}, {'c', 5, 0, "rwm"}, {'c', 5, 1, "rwm"}, {'c', 5, 2, "rwm"},
+		{'c', 136, -1, "rwm"}};
+	json_array_append_new(list, device_rule(false, 0, -1, -1, "rwm"));
+	for (size_t i = 0; i < COUNT(allowed); i++) {
+		json_array_append_new(
+			list, device_rule(true, allowed[i].type, allowed[i].major, allowed[i].minor, allowed[i].access));
+	}
+	for (size_t i = 0; i < s->n_devices; i++) {
+		const struct oci_device *d = &s->devices[i];
+		json_array_append_new(list, device_rule(true, d->type, (int)d->major, (int)d->minor, d->access));
+	}
+	size_t i;
+	json_t *text;
+	json_array_foreach(s->device_rules, i, text) {
+		json_t *rule;
+		if (!json_is_string(text)) {
+			return err_set(e, ERR_INVALID, "device cgroup rules must be strings");
+		}
+		if (parse_rule(json_string_value(text), &rule, e) < 0) {
+			return -1;
+		}
+		json_array_append_new(list, rule);
+	}
+	*ret = TAKE(list);
+	return 0;
+}
+
+static json_t *devices_json(const struct oci_spec *s)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->n_devices; i++) {
+		const struct oci_device *d = &s->devices[i];
+		const char type[2] = {d->type, '\0'};
+		json_array_append_new(list, json_pack("{ss ss si si si si si}", "path", d->path, "type", type, "major",
+						    (int)d->major, "minor", (int)d->minor, "fileMode", (int)d->mode, "uid",
+						    (int)d->uid, "gid", (int)d->gid));
+	}
+	return list;
+}
+
+/* As execve leaves them: a user other than root keeps only the bounding set. No inheritable ones (CVE-2022-24769). */
+static json_t *capabilities_json(uint64_t caps, uid_t uid)
+{
+	json_t *o = json_object();
+	json_put(o, "bounding", oci_caps_json(caps));
+	if (uid == 0) {
+		json_put(o, "effective", oci_caps_json(caps));
+		json_put(o, "permitted", oci_caps_json(caps));
+	}
+	return o;
+}
+
+static int process_json(const struct oci_spec *s, json_t **ret, struct err *e)
+{
+	uint64_t caps;
+	if (oci_caps_resolve(s->cap_add, s->cap_drop, s->privileged, &caps, e) < 0) {
+		return -1;
+	}
+	json_t *user = json_pack("{sI sI si}", "uid", (json_int_t)s->uid, "gid", (json_int_t)s->gid, "umask", 022);
+	json_t *groups = json_array();
+	for (size_t i = 0; i < s->n_groups; i++) {
+		json_array_append_new(groups, json_integer(s->groups[i]));
+	}
+	json_put(user, "additionalGids", groups);
+
+	json_t *o = json_object();
+	json_put(o, "terminal", json_boolean(s->tty));
+	if (s->tty && s->tty_width && s->tty_height) {
+		json_put(o, "consoleSize", json_pack("{si si}", "height", (int)s->tty_height, "width", (int)s->tty_width));
+	}
+	json_put(o, "user", user);
+	json_put(o, "args", json_strv(s->args));
+	json_put(o, "env", json_strv(s->env));
+	json_put_str(o, "cwd", s->cwd && *s->cwd ? s->cwd : "/");
+	json_put(o, "capabilities", capabilities_json(caps, s->uid));
+	json_put(o, "noNewPrivileges", json_boolean(s->no_new_privileges));
+	if (s->rlimits) {
+		json_put(o, "rlimits", json_incref((json_t *)s->rlimits));
+	}
+	if (s->oom_score_adj != 0) {
+		json_put(o, "oomScoreAdj", json_integer(s->oom_score_adj));
+	}
+	*ret = o;
+	return 0;
+}
+
+/* Docker's: any user may bind low ports and ping in the container's own network namespace. */
+static json_t *sysctls_json(const struct oci_spec *s)
+{
+	json_t *o = json_object();
+	if (s->netns_inherited) {
+		json_put_str(o, "net.ipv4.ip_unprivileged_port_start", "0");
+		json_put_str(o, "net.ipv4.ping_group_range", "0 2147483647");
+	}
+	if (s->sysctls) {
+		json_object_update(o, (json_t *)s->sysctls);
+	}
+	return o;
+}
+
+static int linux_json(const struct oci_spec *s, json_t **ret, struct err *e)
+{
+	scoped(json) json_t *o = json_object();
+	json_t *rules;
+	if (device_rules_json(s, &rules, e) < 0) {
+		return -1;
+	}
+	json_t *resources = s->resources ? json_deep_copy(s->resources) : json_object();
+	json_put(resources, "devices", rules);
+	json_put(o, "resources", resources);
+	json_put_str(o, "cgroupsPath", s->cgroup);
+	json_put(o, "namespaces", namespaces_json(s));
+	json_put(o, "devices", devices_json(s));
+	json_put(o, "sysctl", sysctls_json(s));
+	if (!s->privileged && !s->unmasked) {
+		json_put(o, "maskedPaths", texts(masked_paths, COUNT(masked_paths)));
+		json_put(o, "readonlyPaths", texts(readonly_paths, COUNT(readonly_paths)));
+	}
+	if (s->seccomp && !s->privileged) {
+		json_t *seccomp = json_parse(s->seccomp, strlen(s->seccomp), "the seccomp profile", e);
+		if (!seccomp) {
+			return -1;
+		}
+		json_put(o, "seccomp", seccomp);
+	}
+	*ret = TAKE(o);
+	return 0;
+}
+
+int oci_spec_text(const struct oci_spec *s, char **ret_text, struct err *e)
+{
+	json_t *process;
+	json_t *linux_part;
+	if (process_json(s, &process, e) < 0) {
+		return -1;
+	}
+	if (linux_json(s, &linux_part, e) < 0) {
+		json_decref(process);
+		return -1;
+	}
+	scoped(json) json_t *doc = json_object();
+	json_put_str(doc, "ociVersion", "1.0.2");
+	json_put(doc, "process", process);
+	json_put(doc, "root", json_pack("{ss sb}", "path", s->rootfs, "readonly", s->rootfs_readonly));
+	if (s->hostname && *s->hostname && !(s->uts_ns && strcmp(s->uts_ns, "host") == 0)) {
+		json_put_str(doc, "hostname", s->hostname);
+	}
+	if (s->domainname && *s->domainname) {
+		json_put_str(doc, "domainname", s->domainname);
+	}
+	json_put(doc, "mounts", mounts_json(s));
+	json_put(doc, "linux", linux_part);
+	*ret_text = json_text(doc);
+	return 0;
+}
+
+int oci_process_text(const struct oci_spec *s, char **ret_text, struct err *e)
+{
+	json_t *process;
+	if (process_json(s, &process, e) < 0) {
+		return -1;
+	}
+	*ret_text = json_text(process);
+	json_decref(process);
+	return 0;
+}
