@@ -1,0 +1,73 @@
+/* wherry/command.h - what every command of the `wherry` program gets, and the list of all commands.
+ *
+ * A command is one function: it reads its own flags (wherry/flags.h), talks to the engine through cli->http, prints, and
+ * returns the exit status of the program. The table that names them is in main.c; help texts and aliases come from it.
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "http/client.h"
+
+struct cli {
+	struct http_client *http; /* one kept connection to the engine; connects at the first request */
+	const char *host;         /* "unix:///run/wherry/wherry.sock": to open further connections */
+	const char *config_dir;   /* DOCKER_CONFIG or ~/.docker: registry logins */
+	bool debug;
+};
+
+/* argv[0] is the command as the user spelt it in the table ("run", "network ls"); returns the exit status. */
+typedef int command_fn(struct cli *cli, int argc, char **argv);
+
+/* Prints the sentence on stderr. Returns 1, the exit status of a failed command. */
+int cli_fail(const struct err *e);
+
+command_fn command_attach;
+command_fn command_build;
+command_fn command_compose; /* wherry/compose*.c */
+command_fn command_create;
+command_fn command_events;
+command_fn command_exec;
+command_fn command_history;
+command_fn command_images;
+command_fn command_import;
+command_fn command_info;
+command_fn command_inspect;
+command_fn command_kill;
+command_fn command_load;
+command_fn command_login;
+command_fn command_logout;
+command_fn command_logs;
+command_fn command_pause;
+command_fn command_port;
+command_fn command_ps;
+command_fn command_pull;
+command_fn command_rename;
+command_fn command_restart;
+command_fn command_rm;
+command_fn command_rmi;
+command_fn command_run;
+command_fn command_start;
+command_fn command_stop;
+command_fn command_tag;
+command_fn command_unpause;
+command_fn command_version;
+command_fn command_wait;
+command_fn command_container_inspect;
+command_fn command_container_prune;
+command_fn command_image_inspect;
+command_fn command_image_prune;
+command_fn command_network_connect;
+command_fn command_network_create;
+command_fn command_network_disconnect;
+command_fn command_network_inspect;
+command_fn command_network_ls;
+command_fn command_network_prune;
+command_fn command_network_rm;
+command_fn command_volume_create;
+command_fn command_volume_inspect;
+command_fn command_volume_ls;
+command_fn command_volume_prune;
+command_fn command_volume_rm;
+command_fn command_system_df;
+command_fn command_system_prune;
