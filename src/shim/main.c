@@ -1,0 +1,542 @@
+/* wherry-shim - holds one container (or exec): namespaces, overlay mount, stdio, log, exit record.
+ *
+ * Started by the daemon with the listening socket DIR/shim.sock as fd 3. Its mount and network namespaces belong to it and its
+ * children only: when they end, the kernel takes mounts, namespace and veth away (doc/architecture.md).
+ */
+#include "shim/shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "codec/shim_frame.h"
+
+#define LISTEN_FD 3
+#define FLUSH_LIMIT_MS 10000
+
+extern char **environ;
+
+static int64_t real_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* --- arguments --- */
+
+enum { O_ID = 1, O_DIR, O_CRUN, O_CRUN_ROOT, O_CGROUP, O_LAYERS, O_LOWER, O_UPPER, O_WORK, O_LOG, O_LOG_SIZE, O_LOG_FILES,
+	O_EXEC, O_NETNS, O_SHARED, O_TTY, O_STDIN };
+
+static int read_options(struct shim_options *o, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"id", 1, NULL, O_ID}, {"dir", 1, NULL, O_DIR}, {"crun", 1, NULL, O_CRUN}, {"crun-root", 1, NULL, O_CRUN_ROOT},
+		{"cgroup", 1, NULL, O_CGROUP}, {"layers", 1, NULL, O_LAYERS}, {"lower", 1, NULL, O_LOWER},
+		{"upper", 1, NULL, O_UPPER}, {"work", 1, NULL, O_WORK}, {"log", 1, NULL, O_LOG},
+		{"log-size", 1, NULL, O_LOG_SIZE}, {"log-files", 1, NULL, O_LOG_FILES}, {"exec", 1, NULL, O_EXEC},
+		{"netns", 0, NULL, O_NETNS}, {"shared-mounts", 0, NULL, O_SHARED}, {"tty", 0, NULL, O_TTY},
+		{"stdin", 0, NULL, O_STDIN}, {NULL, 0, NULL, 0}};
+	const char **texts[] = {[O_ID] = &o->id, [O_DIR] = &o->dir, [O_CRUN] = &o->crun, [O_CRUN_ROOT] = &o->crun_root,
+		[O_CGROUP] = &o->cgroup, [O_LAYERS] = &o->layers, [O_LOWER] = &o->lower, [O_UPPER] = &o->upper,
+		[O_WORK] = &o->work, [O_LOG] = &o->log, [O_LOG_SIZE] = NULL, [O_LOG_FILES] = NULL, [O_EXEC] = &o->exec};
+	*o = (struct shim_options){.log_files = 1};
+	int opt;
+	while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (opt) {
+		case O_LOG_SIZE:
+			o->log_max_bytes = strtoll(optarg, NULL, 10);
+			break;
+		case O_LOG_FILES:
+			o->log_files = (int)strtol(optarg, NULL, 10);
+			break;
+		case O_NETNS:
+			o->new_netns = true;
+			break;
+		case O_SHARED:
+			o->shared_mounts = true;
+			break;
+		case O_TTY:
+			o->tty = true;
+			break;
+		case O_STDIN:
+			o->open_stdin = true;
+			break;
+		case '?':
+			return -1;
+		default:
+			*texts[opt] = optarg;
+		}
+	}
+	return o->id && o->dir && o->crun && o->crun_root ? 0 : -1;
+}
+
+/* --- what went wrong, for the daemon: the first sentence wins --- */
+
+static char failure[4096];
+
+static int fail(const char *what)
+{
+	if (!failure[0]) {
+		snprintf(failure, sizeof(failure), "%s: %s", what, strerror(errno));
+	}
+	return -1;
+}
+
+/* --- namespaces and root filesystem --- */
+
+static void loopback_up(void)
+{
+	struct ifreq q = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0) {
+		ioctl(fd, SIOCSIFFLAGS, &q);
+		close(fd);
+	}
+}
+
+static int mount_root(const struct shim_options *o)
+{
+	static char options[65536];
+	char root[4096];
+	int n = snprintf(options, sizeof(options), "index=off,redirect_dir=off,metacopy=off,lowerdir=%s,upperdir=%s,workdir=%s",
+		o->lower, o->upper, o->work);
+	snprintf(root, sizeof(root), "%s/rootfs", o->dir);
+	if (n >= (int)getpagesize()) { /* mount(2) takes one page */
+		errno = E2BIG;
+		return fail("the image has too many layers to mount");
+	}
+	/* lower names are relative to the layers folder, so that over a hundred fit */
+	if (chdir(o->layers) < 0 || mount("overlay", root, "overlay", 0, options) < 0) {
+		return fail("cannot mount the container's root filesystem");
+	}
+	return chdir("/") < 0 ? fail("cannot leave the layers folder") : 0;
+}
+
+static int enter_namespaces(const struct shim_options *o)
+{
+	int flags = (o->shared_mounts ? 0 : CLONE_NEWNS) | (o->new_netns ? CLONE_NEWNET : 0);
+	if (unshare(flags) < 0) {
+		return fail("cannot make the container's namespaces");
+	}
+	/* slave: a disk the host mounts later shows up in binds that asked for it; ours do not reach the host */
+	if (!o->shared_mounts && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
+		return fail("cannot make the mount namespace private");
+	}
+	if (o->new_netns) {
+		loopback_up();
+	}
+	return mount_root(o);
+}
+
+/* --- running crun --- */
+
+struct stdio_ends {
+	struct relay_stdio ours;
+	int theirs[3];
+	int console_fd; /* listening for crun's terminal, or -1 */
+};
+
+static int open_pipes(const struct shim_options *o, struct stdio_ends *s)
+{
+	int in[2] = {-1, -1};
+	int out[2];
+	int err[2];
+	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 || (o->open_stdin && pipe2(in, O_CLOEXEC) < 0)) {
+		return fail("cannot make the container's pipes");
+	}
+	if (!o->open_stdin) {
+		in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	/* the container's user may reopen /dev/stdout, which needs the pipe to be his: crun chowns it */
+	s->ours = (struct relay_stdio){in[1], out[0], err[0]};
+	s->theirs[0] = in[0];
+	s->theirs[1] = out[1];
+	s->theirs[2] = err[1];
+	return 0;
+}
+
+static int listen_console(const struct shim_options *o, struct stdio_ends *s)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s/console.sock", o->dir);
+	if (n >= (int)sizeof(a.sun_path)) {
+		errno = ENAMETOOLONG;
+		return fail("cannot make the console socket");
+	}
+	unlink(a.sun_path);
+	s->console_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (s->console_fd < 0 || bind(s->console_fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(s->console_fd, 1) < 0) {
+		return fail("cannot make the console socket");
+	}
+	s->ours = (struct relay_stdio){-1, -1, -1};
+	for (int i = 0; i < 3; i++) {
+		s->theirs[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	}
+	return 0;
+}
+
+/* The terminal's master end, sent by crun over the console socket. */
+static int receive_console(int listen_fd)
+{
+	int conn = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (conn < 0) {
+		return -1;
+	}
+	char name[256];
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec data = {name, sizeof(name)};
+	struct msghdr m = {
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+	int fd = -1;
+	if (recvmsg(conn, &m, MSG_CMSG_CLOEXEC) >= 0) {
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int))) {
+			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+		}
+	}
+	close(conn);
+	return fd;
+}
+
+static void exec_crun(const struct shim_options *o, const struct stdio_ends *s)
+{
+	char pid_file[4096];
+	char log_file[4096];
+	char console[4096];
+	char process[4096];
+	const char *argv[24];
+	int n = 0;
+	snprintf(pid_file, sizeof(pid_file), "--pid-file=%s/pid", o->dir);
+	snprintf(log_file, sizeof(log_file), "--log=%s/crun.log", o->dir);
+	snprintf(console, sizeof(console), "--console-socket=%s/console.sock", o->dir);
+	argv[n++] = o->crun;
+	argv[n++] = "--root";
+	argv[n++] = o->crun_root;
+	argv[n++] = "--cgroup-manager=cgroupfs";
+	argv[n++] = log_file;
+	if (o->exec) {
+		snprintf(process, sizeof(process), "--process=%s", o->exec);
+		argv[n++] = "exec";
+		argv[n++] = process;
+	} else {
+		argv[n++] = "run";
+		argv[n++] = "--bundle";
+		argv[n++] = o->dir;
+		argv[n++] = "--no-new-keyring";
+	}
+	argv[n++] = "--detach";
+	argv[n++] = pid_file;
+	if (o->tty) {
+		argv[n++] = console;
+	}
+	argv[n++] = o->id;
+	argv[n] = NULL;
+
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int i = 0; i < 3; i++) {
+		dup2(s->theirs[i], i);
+	}
+	close_range(3, ~0u, 0); /* nothing of ours reaches the container (CVE-2024-21626) */
+	execve(o->crun, (char **)argv, environ);
+	_exit(127);
+}
+
+static pid_t start_crun(const struct shim_options *o, struct stdio_ends *s)
+{
+	char log_file[4096];
+	snprintf(log_file, sizeof(log_file), "%s/crun.log", o->dir);
+	unlink(log_file);
+	s->console_fd = -1;
+	if ((o->tty ? listen_console(o, s) : open_pipes(o, s)) < 0) {
+		return -1;
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		exec_crun(o, s);
+	}
+	if (pid < 0) {
+		fail("cannot start crun");
+	}
+	for (int i = 0; i < 3; i++) {
+		close(s->theirs[i]);
+	}
+	return pid;
+}
+
+/* crun's last line is the reason: "2026-11-24T...: msg" in its text format. */
+static void read_crun_failure(const struct shim_options *o)
+{
+	char file[4096];
+	char text[4096];
+	snprintf(file, sizeof(file), "%s/crun.log", o->dir);
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	if (fd >= 0) {
+		close(fd);
+	}
+	while (n > 0 && text[n - 1] == '\n') {
+		n--;
+	}
+	if (n <= 0) {
+		snprintf(failure, sizeof(failure), "crun failed without a reason");
+		return;
+	}
+	text[n] = '\0';
+	char *line = strrchr(text, '\n');
+	line = line ? line + 1 : text;
+	char *message = line[0] >= '0' && line[0] <= '9' ? strstr(line, ": ") : NULL;
+	snprintf(failure, sizeof(failure), "%s", message ? message + 2 : line);
+}
+
+static pid_t read_pid(const struct shim_options *o)
+{
+	char file[4096];
+	char text[32] = "";
+	snprintf(file, sizeof(file), "%s/pid", o->dir);
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		return -1;
+	}
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return n > 0 ? (pid_t)strtol(text, NULL, 10) : -1;
+}
+
+/* --- the end --- */
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++) {
+		p[i] = (uint8_t)(v >> (24 - 8 * i));
+	}
+}
+
+static void put64(uint8_t *p, uint64_t v)
+{
+	put32(p, (uint32_t)(v >> 32));
+	put32(p + 4, (uint32_t)v);
+}
+
+static bool file_says(const char *path, const char *key)
+{
+	char text[4096];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	if (fd >= 0) {
+		close(fd);
+	}
+	text[n > 0 ? n : 0] = '\0';
+	const char *p = strstr(text, key);
+	return p && p[strlen(key)] != '0';
+}
+
+static bool oom_killed(const struct shim_options *o)
+{
+	char path[4096];
+	if (!o->cgroup) {
+		return false;
+	}
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/memory.events", o->cgroup);
+	if (file_says(path, "oom_kill ")) {
+		return true;
+	}
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/memory/%s/memory.oom_control", o->cgroup);
+	return file_says(path, "oom_kill ");
+}
+
+/* "CODE TIME_NS OOM\n": temporary file, then rename, so that a reader sees all or nothing. */
+static void write_exit(const struct shim_options *o, int code, int64_t at_ns, bool oom)
+{
+	char temp[4096];
+	char path[4096];
+	char text[64];
+	snprintf(temp, sizeof(temp), "%s/exit.tmp", o->dir);
+	snprintf(path, sizeof(path), "%s/exit", o->dir);
+	int n = snprintf(text, sizeof(text), "%d %lld %d\n", code, (long long)at_ns, oom);
+	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		return;
+	}
+	if (write(fd, text, (size_t)n) == n) {
+		rename(temp, path);
+	}
+	close(fd);
+}
+
+static int exit_code(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+struct run {
+	const struct shim_options *options;
+	struct relay *relay;
+	struct log *log;
+	struct stdio_ends stdio;
+	pid_t crun, init;
+};
+
+/* Tells the daemon that nothing runs, and why. */
+static int end_failed(struct run *r)
+{
+	relay_set_state(r->relay, SHIM_FAILED, failure, strlen(failure));
+	relay_flush(r->relay, FLUSH_LIMIT_MS);
+	return 1;
+}
+
+static void crun_succeeded(struct run *r)
+{
+	uint8_t payload[12];
+	r->init = read_pid(r->options);
+	if (r->options->tty) {
+		int master = receive_console(r->stdio.console_fd);
+		close(r->stdio.console_fd);
+		relay_set_stdio(r->relay, (struct relay_stdio){master, master, -1});
+	}
+	put32(payload, (uint32_t)r->init);
+	put64(payload + 4, (uint64_t)real_ns());
+	relay_set_state(r->relay, SHIM_STARTED, payload, sizeof(payload));
+}
+
+/* Output first, then the record, then the news: who hears of the end finds everything in place. */
+static int end_exited(struct run *r, int status)
+{
+	uint8_t payload[13];
+	int code = exit_code(status);
+	int64_t at = real_ns();
+	bool oom = oom_killed(r->options);
+	relay_drain_output(r->relay);
+	if (r->log) {
+		log_end(r->log);
+	}
+	write_exit(r->options, code, at, oom);
+	put32(payload, (uint32_t)code);
+	put64(payload + 4, (uint64_t)at);
+	payload[12] = oom;
+	relay_set_state(r->relay, SHIM_EXITED, payload, sizeof(payload));
+	relay_flush(r->relay, FLUSH_LIMIT_MS);
+	return 0;
+}
+
+/* Reaps. Returns true with *ret when the shim's work is over. */
+static bool children_changed(struct run *r, int *ret)
+{
+	int status;
+	pid_t pid;
+	int init_status = 0;
+	bool init_ended = false;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == r->crun) {
+			r->crun = 0;
+			if (exit_code(status) != 0) {
+				read_crun_failure(r->options);
+				*ret = end_failed(r);
+				return true;
+			}
+			crun_succeeded(r);
+		} else {
+			/* the init may be reaped before crun: its pid is known from the file only */
+			pid_t init = r->init ? r->init : read_pid(r->options);
+			if (pid == init) {
+				init_ended = true;
+				init_status = status;
+			}
+		}
+	}
+	if (init_ended && r->crun) { /* wait for crun's own end first: STARTED comes before EXITED */
+		if (waitpid(r->crun, &status, 0) == r->crun) {
+			r->crun = 0;
+			crun_succeeded(r);
+		}
+	}
+	if (init_ended) {
+		*ret = end_exited(r, init_status);
+	}
+	return init_ended;
+}
+
+static int run(struct run *r)
+{
+	int result;
+	for (;;) {
+		if (relay_wait(r->relay) == RELAY_GO) {
+			if (r->crun || r->init) {
+				continue;
+			}
+			r->crun = start_crun(r->options, &r->stdio);
+			if (r->crun < 0) {
+				return end_failed(r);
+			}
+			if (!r->options->tty) {
+				relay_set_stdio(r->relay, r->stdio.ours);
+			}
+		} else if (children_changed(r, &result)) {
+			return result;
+		}
+	}
+}
+
+static int block_child_signal(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int main(int argc, char **argv)
+{
+	struct shim_options o;
+	if (read_options(&o, argc, argv) < 0) {
+		fputs("wherry-shim is started by wherryd, not by hand\n", stderr);
+		return 2;
+	}
+	umask(0022);
+	setsid();
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	fcntl(LISTEN_FD, F_SETFD, FD_CLOEXEC);
+	close_range(LISTEN_FD + 1, ~0u, 0);
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3; i++) {
+		dup2(null_fd, i);
+	}
+	if (chdir("/") < 0) {
+		return 1;
+	}
+	struct run r = {.options = &o};
+	r.log = o.log ? log_open(o.log, o.log_max_bytes, o.log_files) : NULL;
+	r.relay = relay_new(LISTEN_FD, block_child_signal(), r.log, o.tty);
+	if (!r.relay) {
+		return 1;
+	}
+	if ((o.log && !r.log && fail("cannot open the container's log") < 0) || (!o.exec && enter_namespaces(&o) < 0)) {
+		relay_set_state(r.relay, SHIM_FAILED, failure, strlen(failure));
+		relay_wait(r.relay); /* the daemon's GO: by then it has read the reason */
+		return end_failed(&r);
+	}
+	return run(&r);
+}

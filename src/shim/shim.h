@@ -1,0 +1,53 @@
+/* shim/shim.h - the parts of wherry-shim: one process for each container or exec.
+ *
+ * main.c   arguments, namespaces, overlay mount, crun, the exit record
+ * relay.c  the poll loop between the container's stdio, the log and the clients on shim.sock
+ * log.c    Docker's json-file format with rotation
+ * The wire format is codec/shim_frame.h. No library but libc: the program is static and stays resident.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct shim_options {
+	const char *id;
+	const char *dir;       /* RUN/containers/ID: bundle, pid, exit, console.sock */
+	const char *crun;
+	const char *crun_root;
+	const char *cgroup;    /* "wherry/ID": where to look for an OOM kill */
+	const char *layers;    /* the relative names of lower start here; NULL for an exec */
+	const char *lower, *upper, *work;
+	const char *log;       /* NULL: no log */
+	int64_t log_max_bytes; /* 0: no limit */
+	int log_files;
+	const char *exec;      /* process file: run `crun exec`; NULL: run the container */
+	bool new_netns, shared_mounts, tty, open_stdin;
+};
+
+/* --- log.c --- */
+struct log;
+struct log *log_open(const char *path, int64_t max_bytes, int files); /* NULL with errno */
+/* stream 1 or 2. Never fails: what cannot be written (a full disk) is dropped. */
+void log_write(struct log *l, int stream, const char *data, size_t n);
+void log_flush(struct log *l); /* the lines so far, to the file */
+void log_end(struct log *l);   /* also the unfinished lines */
+
+/* --- relay.c --- */
+struct relay;
+struct relay_stdio {
+	int in, out, err; /* our ends; -1 where there is none; a tty has in == out */
+};
+enum relay_event { RELAY_GO, RELAY_CHILD };
+
+struct relay *relay_new(int listen_fd, int signal_fd, struct log *l, bool tty);
+/* Runs until the daemon said GO, a child changed state, or (once drain was asked for) everything is delivered. */
+enum relay_event relay_wait(struct relay *r);
+void relay_set_stdio(struct relay *r, struct relay_stdio io);
+/* Tells control connections, now and those that come later. type: a state of codec/shim_frame.h. */
+void relay_set_state(struct relay *r, uint8_t type, const void *payload, size_t n);
+/* Reads what is left in the pipes into log and clients. */
+void relay_drain_output(struct relay *r);
+/* Delivers everything queued to clients that still read, at most limit_ms. */
+void relay_flush(struct relay *r, int limit_ms);

@@ -1,0 +1,196 @@
+#include "sys/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "base/strv.h"
+
+#define ROOT "/sys/fs/cgroup"
+#define SMALL_FILE 65536
+
+bool cgroup_is_v2(void)
+{
+	return access(ROOT "/cgroup.controllers", F_OK) == 0;
+}
+
+/* The mount points of all hierarchies: ROOT itself on v2, else every folder below it. */
+static void hierarchies(struct strv *ret)
+{
+	if (cgroup_is_v2()) {
+		strv_add(ret, ROOT);
+		return;
+	}
+	scoped(closedir) DIR *dir = opendir(ROOT);
+	struct dirent *entry;
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR) { /* links are aliases: cpu -> cpu,cpuacct */
+			strv_addf(ret, ROOT "/%s", entry->d_name);
+		}
+	}
+}
+
+int cgroup_prepare(void)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	if (cgroup_is_v2() || path_read(AT_FDCWD, ROOT "/unified/cgroup.controllers", SMALL_FILE, &text) < 0) {
+		return 0;
+	}
+	scoped(strv) struct strv left = STRV_INIT;
+	text.data[strcspn(buf_str(&text), "\n")] = '\0';
+	strv_split(&left, buf_str(&text), ' ');
+	int result = 0;
+	for (size_t i = 0; i < left.n; i++) {
+		scoped(free) char *place = xasprintf(ROOT "/%s", left.v[i]);
+		if ((mkdir(place, 0755) < 0 && errno != EEXIST) ||
+			mount("cgroup", place, "cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, left.v[i]) < 0) {
+			result = -errno;
+		}
+	}
+	return result;
+}
+
+static int kill_listed(const char *folder)
+{
+	scoped(free) char *file = xasprintf("%s/cgroup.procs", folder);
+	scoped(buf) struct buf text = BUF_INIT;
+	int r = path_read(AT_FDCWD, file, 4u << 20, &text);
+	if (r < 0) {
+		return r == -ENOENT ? 0 : r;
+	}
+	int killed = 0;
+	char *p = text.data;
+	char *line;
+	while (p && (line = strsep(&p, "\n"))) {
+		long pid = strtol(line, NULL, 10);
+		if (pid > 1) {
+			kill((pid_t)pid, SIGKILL);
+			killed++;
+		}
+	}
+	return killed;
+}
+
+/* Calls fn for a group's folder and all below it, deepest first. */
+static int walk(const char *folder, int (*fn)(const char *folder))
+{
+	scoped(closedir) DIR *dir = opendir(folder);
+	if (!dir) {
+		return errno == ENOENT ? 0 : -errno;
+	}
+	int total = 0;
+	struct dirent *entry;
+	while ((entry = readdir(dir))) {
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
+			scoped(free) char *below = xasprintf("%s/%s", folder, entry->d_name);
+			int r = walk(below, fn);
+			total = r < 0 ? r : total + r;
+		}
+	}
+	int r = fn(folder);
+	return r < 0 ? r : total + r;
+}
+
+static int write_text(const char *folder, const char *name, const char *text)
+{
+	scoped(free) char *file = xasprintf("%s/%s", folder, name);
+	scoped(close) int fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0) {
+		return -errno;
+	}
+	return path_write_all(fd, text, strlen(text));
+}
+
+int cgroup_kill(const char *group)
+{
+	scoped(strv) struct strv roots = STRV_INIT;
+	hierarchies(&roots);
+	int total = 0;
+	for (size_t i = 0; i < roots.n; i++) {
+		scoped(free) char *folder = xasprintf("%s/%s", roots.v[i], group);
+		if (cgroup_is_v2() && write_text(folder, "cgroup.kill", "1") == 0) {
+			return 1; /* 5.14: atomic, and reaches what is being forked */
+		}
+		int r = walk(folder, kill_listed);
+		total = r > total ? r : total;
+	}
+	return total;
+}
+
+static int remove_folder(const char *folder)
+{
+	return rmdir(folder) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int cgroup_destroy(const char *group)
+{
+	scoped(strv) struct strv roots = STRV_INIT;
+	hierarchies(&roots);
+	int result = 0;
+	for (int round = 0; round < 50; round++) {
+		result = 0;
+		for (size_t i = 0; i < roots.n; i++) {
+			scoped(free) char *folder = xasprintf("%s/%s", roots.v[i], group);
+			int r = walk(folder, remove_folder);
+			result = r < 0 ? r : result;
+		}
+		if (result == 0) {
+			return 0;
+		}
+		cgroup_freeze(group, false); /* a frozen process does not die on v1 */
+		cgroup_kill(group);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	return -EBUSY;
+}
+
+int cgroup_freeze(const char *group, bool freeze)
+{
+	if (cgroup_is_v2()) {
+		scoped(free) char *folder = xasprintf(ROOT "/%s", group);
+		return write_text(folder, "cgroup.freeze", freeze ? "1" : "0");
+	}
+	scoped(free) char *folder = xasprintf(ROOT "/freezer/%s", group);
+	return write_text(folder, "freezer.state", freeze ? "FROZEN" : "THAWED");
+}
+
+bool cgroup_oom_killed(const char *group)
+{
+	scoped(free) char *file = cgroup_is_v2() ? xasprintf(ROOT "/%s/memory.events", group)
+						 : xasprintf(ROOT "/memory/%s/memory.oom_control", group);
+	scoped(buf) struct buf text = BUF_INIT;
+	if (path_read(AT_FDCWD, file, SMALL_FILE, &text) < 0) {
+		return false;
+	}
+	const char *p = strstr(buf_str(&text), "oom_kill ");
+	return p && p[strlen("oom_kill ")] != '0';
+}
+
+int cgroup_each_child(const char *parent, void (*fn)(void *owner, const char *name), void *owner)
+{
+	scoped(strv) struct strv roots = STRV_INIT;
+	hierarchies(&roots);
+	for (size_t i = 0; i < roots.n; i++) {
+		scoped(free) char *folder = xasprintf("%s/%s", roots.v[i], parent);
+		scoped(closedir) DIR *dir = opendir(folder);
+		struct dirent *entry;
+		while (dir && (entry = readdir(dir))) {
+			if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
+				fn(owner, entry->d_name);
+			}
+		}
+	}
+	return 0;
+}
