@@ -1,0 +1,433 @@
+/* Invariants
+ * 1. Every image in s->images has all its layers in s->layers, and every layer there has its directory.
+ * 2. s->refs holds only images of s->images; tags and digests of an image are exactly its entries there.
+ * 3. The tables say the same as the maps: memory changes only after the table did.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/text.h"
+#include "codec/sha256.h"
+#include "event/event.h"
+#include "image/store.h"
+#include "store/store.h"
+
+void image_layer_dir(const char *diff_id, char ret[static LAYER_DIR_LEN + 1])
+{
+	memcpy(ret, diff_id + strlen("sha256:"), LAYER_DIR_LEN);
+	ret[LAYER_DIR_LEN] = '\0';
+}
+
+static void free_image(struct image *i)
+{
+	json_decref(i->config);
+	strv_deinit(&i->layers);
+	strv_deinit(&i->tags);
+	strv_deinit(&i->digests);
+	free(i);
+}
+SCOPED(struct image *, free_image)
+
+static struct image_layer *find_layer(const struct image_store *s, const char *diff_id)
+{
+	char dir[LAYER_DIR_LEN + 1];
+	if (!ref_is_digest(diff_id)) {
+		return NULL;
+	}
+	image_layer_dir(diff_id, dir);
+	struct image_layer *l = map_get(s->layers, dir);
+	return l && strcmp(l->diff_id, diff_id) == 0 ? l : NULL;
+}
+
+bool image_has_layer(const struct image_store *s, const char *diff_id, int64_t *ret_bytes)
+{
+	const struct image_layer *l = find_layer(s, diff_id);
+	if (l && ret_bytes) {
+		*ret_bytes = l->bytes;
+	}
+	return l != NULL;
+}
+
+/* --- images --- */
+
+/* The configuration as an image whose layers are all here, or NULL. */
+static struct image *new_image(struct image_store *s, const char *text, size_t n, struct err *e)
+{
+	scoped(free_image) struct image *i = xnew(struct image);
+	i->config = json_parse(text, n, "the image configuration", e);
+	if (!i->config) {
+		return NULL;
+	}
+	sha256_digest(text, n, i->id);
+	json_t *rootfs, *ids;
+	if (!json_is_object(i->config)) {
+		(void)err_set(e, ERR_INVALID, "the image configuration must be an object");
+		return NULL;
+	}
+	if (json_get_object(i->config, "rootfs", &rootfs, e) < 0 ||
+		(rootfs && json_get_array(rootfs, "diff_ids", &ids, e) < 0) ||
+		(rootfs && json_get_strv(rootfs, "diff_ids", &i->layers, e) < 0)) {
+		return NULL;
+	}
+	for (size_t k = 0; k < i->layers.n; k++) {
+		int64_t bytes;
+		if (!image_has_layer(s, i->layers.v[k], &bytes)) {
+			(void)err_set(e, ERR_INVALID, "the image's layer %.19s is not here", i->layers.v[k]);
+			return NULL;
+		}
+		i->size_bytes += bytes;
+	}
+	return TAKE(i);
+}
+
+struct image *image_add(struct image_store *s, const char *config_text, size_t n, struct err *e)
+{
+	scoped(free_image) struct image *i = new_image(s, config_text, n, e);
+	if (!i) {
+		return NULL;
+	}
+	struct image *known = map_get(s->images, i->id);
+	if (known) {
+		return known;
+	}
+	scoped(json) json_t *doc = json_object();
+	json_put(doc, "config", json_stringn(config_text, n));
+	if (!json_object_get(doc, "config")) {
+		(void)err_set(e, ERR_INVALID, "the image configuration is not UTF-8");
+		return NULL;
+	}
+	if (store_put(s->store, STORE_IMAGES, i->id, doc, e) < 0) {
+		return NULL;
+	}
+	map_put(s->images, i->id, i);
+	return TAKE(i);
+}
+
+int image_forget(struct image_store *s, struct image *i, struct err *e)
+{
+	scoped(strv) struct strv refs = STRV_INIT;
+	image_refs_of(s, i, &refs);
+	if (store_begin(s->store, e) < 0) {
+		return -1;
+	}
+	for (size_t k = 0; k < refs.n; k++) {
+		if (store_delete(s->store, STORE_REFS, refs.v[k], e) < 0) {
+			store_rollback(s->store);
+			return -1;
+		}
+	}
+	if (store_delete(s->store, STORE_IMAGES, i->id, e) < 0) {
+		store_rollback(s->store);
+		return -1;
+	}
+	if (store_commit(s->store, e) < 0) {
+		return -1;
+	}
+	for (size_t k = 0; k < refs.n; k++) {
+		map_remove(s->refs, refs.v[k]);
+	}
+	map_remove(s->images, i->id);
+	free_image(i);
+	return 0;
+}
+
+/* --- references --- */
+
+void image_refs_of(const struct image_store *s, const struct image *i, struct strv *ret)
+{
+	size_t pos = 0;
+	const char *canonical;
+	const struct image *named;
+	while ((named = map_next(s->refs, &pos, &canonical))) {
+		if (named == i) {
+			strv_add(ret, canonical);
+		}
+	}
+}
+
+static void rebuild_names(struct image_store *s, struct image *i)
+{
+	scoped(strv) struct strv refs = STRV_INIT;
+	image_refs_of(s, i, &refs);
+	strv_clear(&i->tags);
+	strv_clear(&i->digests);
+	for (size_t k = 0; k < refs.n; k++) {
+		struct ref r;
+		struct err ignored;
+		char text[REF_TEXT_MAX];
+		if (ref_parse(refs.v[k], &r, &ignored) == 0) {
+			strv_add(*r.digest ? &i->digests : &i->tags, ref_familiar(&r, text));
+		}
+	}
+}
+
+int image_ref_set(struct image_store *s, const char *canonical, struct image *i, struct err *e)
+{
+	scoped(json) json_t *doc = json_object();
+	json_put_str(doc, "image", i->id);
+	if (store_put(s->store, STORE_REFS, canonical, doc, e) < 0) {
+		return -1;
+	}
+	struct image *before = map_put(s->refs, canonical, i);
+	if (before && before != i) {
+		rebuild_names(s, before);
+	}
+	rebuild_names(s, i);
+	return 0;
+}
+
+int image_ref_drop(struct image_store *s, const char *canonical, struct err *e)
+{
+	if (store_delete(s->store, STORE_REFS, canonical, e) < 0) {
+		return -1;
+	}
+	struct image *i = map_remove(s->refs, canonical);
+	if (i) {
+		rebuild_names(s, i);
+	}
+	return 0;
+}
+
+void image_event(struct image_store *s, const char *action, const char *id, const struct image *i, const char *name)
+{
+	json_t *attributes = json_object();
+	json_t *labels = json_object_get(json_object_get(i->config, "config"), "Labels");
+	const char *key;
+	json_t *value;
+	json_object_foreach (labels, key, value) {
+		if (json_is_string(value)) {
+			json_put(attributes, key, json_incref(value));
+		}
+	}
+	json_put_str(attributes, "name", name);
+	event_publish(s->bus, "image", action, id, attributes);
+}
+
+int image_tag(struct image_store *s, struct image *i, const char *reference, struct err *e)
+{
+	struct ref r;
+	char canonical[REF_TEXT_MAX], familiar[REF_TEXT_MAX];
+	if (ref_parse(reference, &r, e) < 0) {
+		return -1;
+	}
+	if (*r.digest) {
+		return err_set(e, ERR_INVALID, "refusing to create a tag with a digest reference");
+	}
+	ref_default_tag(&r);
+	if (image_ref_set(s, ref_canonical(&r, canonical), i, e) < 0) {
+		return -1;
+	}
+	image_event(s, "tag", i->id, i, ref_familiar(&r, familiar));
+	return 0;
+}
+
+/* --- layers --- */
+
+static int put_layer(struct image_store *s, const char *dir, const char *diff_id, int64_t bytes, struct err *e)
+{
+	scoped(json) json_t *doc = json_object();
+	json_put(doc, "size", json_integer(bytes));
+	if (store_put(s->store, STORE_LAYERS, diff_id, doc, e) < 0) {
+		return -1;
+	}
+	struct image_layer *l = xnew(struct image_layer);
+	snprintf(l->diff_id, sizeof(l->diff_id), "%s", diff_id);
+	l->bytes = bytes;
+	map_put(s->layers, dir, l);
+	return 0;
+}
+
+/* "JOB" or "JOB/3" */
+static bool valid_tmp_name(const char *name)
+{
+	scoped(strv) struct strv parts = STRV_INIT;
+	strv_split(&parts, name, '/');
+	for (size_t k = 0; k < parts.n; k++) {
+		if (!path_is_component(parts.v[k])) {
+			return false;
+		}
+	}
+	return parts.n == 1 || parts.n == 2;
+}
+
+int image_add_layer(
+	struct image_store *s, const char *tmp_name, const char *diff_id, int64_t size_bytes, struct err *e)
+{
+	char dir[LAYER_DIR_LEN + 1];
+	if (!ref_is_digest(diff_id) || !valid_tmp_name(tmp_name)) {
+		return err_set(e, ERR_INVALID, "a finished layer needs a name and a SHA-256 digest");
+	}
+	image_layer_dir(diff_id, dir);
+	const struct image_layer *there = map_get(s->layers, dir);
+	if (there && strcmp(there->diff_id, diff_id) != 0) {
+		return err_set(e, ERR_CONFLICT, "the layers %s and %s share a name", diff_id, there->diff_id);
+	}
+	if (there) {
+		image_discard(s, tmp_name, true);
+		return 0;
+	}
+	scoped(free) char *from = xasprintf("tmp/%s", tmp_name);
+	int r = renameat(s->layers_fd, from, s->layers_fd, dir);
+	if (r < 0 && (errno == ENOTEMPTY || errno == EEXIST)) { /* renamed before a crash, but never recorded */
+		image_discard(s, dir, false);
+		r = renameat(s->layers_fd, from, s->layers_fd, dir);
+	}
+	if (r < 0) {
+		return err_sys(e, errno, "cannot put layer %.19s into place", diff_id);
+	}
+	return put_layer(s, dir, diff_id, size_bytes, e);
+}
+
+char *image_lowerdir(const struct image_store *s, const struct strv *layers)
+{
+	struct buf out = BUF_INIT;
+	scoped(strv) struct strv seen = STRV_INIT;
+	for (size_t k = layers->n; k > 0; k--) {
+		char dir[LAYER_DIR_LEN + 1];
+		if (!ref_is_digest(layers->v[k - 1])) {
+			continue;
+		}
+		image_layer_dir(layers->v[k - 1], dir);
+		/* overlayfs refuses a directory twice, and the upper one hides all that the lower would show */
+		if (!strv_has(&seen, dir)) {
+			strv_add(&seen, dir);
+			buf_printf(&out, "%s%s", out.len ? ":" : "", dir);
+		}
+	}
+	if (out.len == 0) {
+		buf_puts(&out, "empty");
+	}
+	return buf_take_str(&out);
+}
+
+const char *image_layers_dir(const struct image_store *s)
+{
+	return s->layers_dir;
+}
+
+/* --- start --- */
+
+/* Rows whose directory or layers are gone; they are deleted after the walk. */
+struct loading {
+	struct image_store *s;
+	struct strv stale;
+};
+
+static int load_layer(void *owner, const char *id, json_t *doc, struct err *e)
+{
+	struct loading *l = owner;
+	char dir[LAYER_DIR_LEN + 1];
+	struct stat st;
+	if (!ref_is_digest(id)) {
+		strv_add(&l->stale, id);
+		return 0;
+	}
+	image_layer_dir(id, dir);
+	if (fstatat(l->s->layers_fd, dir, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode)) {
+		log_warning("image", "layer-lost", "layer", id, NULL);
+		strv_add(&l->stale, id);
+		return 0;
+	}
+	struct image_layer *layer = xnew(struct image_layer);
+	snprintf(layer->diff_id, sizeof(layer->diff_id), "%s", id);
+	layer->bytes = json_i64(doc, "size", 0);
+	free(map_put(l->s->layers, dir, layer));
+	return 0;
+}
+
+static int load_image(void *owner, const char *id, json_t *doc, struct err *e)
+{
+	struct loading *l = owner;
+	const json_t *text = json_object_get(doc, "config");
+	struct err why;
+	struct image *i = new_image(l->s, json_str(doc, "config"), json_string_length(text), &why);
+	if (!i || strcmp(i->id, id) != 0) {
+		log_warning("image", "image-lost", "image", id, "error", i ? "its text has changed" : why.msg, NULL);
+		strv_add(&l->stale, id);
+		if (i) {
+			free_image(i);
+		}
+		return 0;
+	}
+	map_put(l->s->images, id, i);
+	return 0;
+}
+
+static int load_ref(void *owner, const char *id, json_t *doc, struct err *e)
+{
+	struct loading *l = owner;
+	struct image *i = map_get(l->s->images, json_str(doc, "image"));
+	if (!i) {
+		strv_add(&l->stale, id);
+		return 0;
+	}
+	map_put(l->s->refs, id, i);
+	return 0;
+}
+
+static int load_table(struct image_store *s, enum store_table table, store_row_fn *fn, struct err *e)
+{
+	struct loading l = {.s = s};
+	int r = store_each(s->store, table, fn, &l, e);
+	for (size_t k = 0; r == 0 && k < l.stale.n; k++) {
+		r = store_delete(s->store, table, l.stale.v[k], e);
+	}
+	strv_deinit(&l.stale);
+	return r;
+}
+
+/* Directories that were renamed into place but never recorded. */
+static void discard_unrecorded(struct image_store *s)
+{
+	scoped(close) int fd = openat(s->layers_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(closedir) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!dir) {
+		return;
+	}
+	(void)TAKE_FD(fd);
+	scoped(strv) struct strv names = STRV_INIT;
+	struct dirent *entry;
+	while ((entry = readdir(dir))) {
+		if (text_is_hex(entry->d_name, LAYER_DIR_LEN) && !map_get(s->layers, entry->d_name)) {
+			strv_add(&names, entry->d_name);
+		}
+	}
+	for (size_t k = 0; k < names.n; k++) {
+		image_discard(s, names.v[k], false);
+	}
+}
+
+int image_records_load(struct image_store *s, struct err *e)
+{
+	if (load_table(s, STORE_LAYERS, load_layer, e) < 0 || load_table(s, STORE_IMAGES, load_image, e) < 0 ||
+		load_table(s, STORE_REFS, load_ref, e) < 0) {
+		return -1;
+	}
+	map_each(s->images, struct image, i) {
+		rebuild_names(s, i);
+	}
+	image_discard_all_tmp(s);
+	discard_unrecorded(s);
+	return 0;
+}
+
+void image_records_free(struct image_store *s)
+{
+	map_each(s->images, struct image, i) {
+		free_image(i);
+	}
+	map_each(s->layers, struct image_layer, l) {
+		free(l);
+	}
+	map_free(s->images);
+	map_free(s->layers);
+	map_free(s->refs);
+}

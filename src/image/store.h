@@ -1,0 +1,59 @@
+/* image/store.h - what the files of image/ share; nobody else includes it. */
+#pragma once
+#include "base/list.h"
+#include "base/map.h"
+#include "codec/ref.h"
+#include "image/image.h"
+
+#define LAYER_DIR_LEN 24 /* hex digits of the diff id: short names, so that 125 lower layers fit one page of mount options */
+
+struct image_layer {
+	char diff_id[DIGEST_LEN + 1];
+	int64_t bytes;
+};
+
+/* A layer that one work is fetching; the others wait. */
+struct image_claim {
+	struct image_work *owner;
+};
+
+struct image_store {
+	uv_loop_t *loop;
+	struct store *store;
+	struct job_pool *jobs;
+	struct event_bus *bus;
+	char *layers_dir;
+	int layers_fd;
+	json_t *registry_config;
+	struct map *images; /* id -> struct image */
+	struct map *refs;   /* canonical reference -> struct image; both tags and digests */
+	struct map *layers; /* directory name -> struct image_layer */
+	struct map *claims; /* diff id -> struct image_claim */
+	struct list works;
+	image_pin_fn *pins;
+	void *pins_owner;
+	bool collect_wanted; /* by somebody while a work ran */
+};
+
+/* --- records.c: the tables in memory and on disk --- */
+int image_records_load(struct image_store *s, struct err *e);
+void image_records_free(struct image_store *s);
+void image_layer_dir(const char *diff_id, char ret[static LAYER_DIR_LEN + 1]);
+/* Points a canonical reference at i, in memory and in the table. */
+int image_ref_set(struct image_store *s, const char *canonical, struct image *i, struct err *e);
+int image_ref_drop(struct image_store *s, const char *canonical, struct err *e);
+/* Forgets the image and its references; its layers stay until image_collect. */
+int image_forget(struct image_store *s, struct image *i, struct err *e);
+/* All canonical references of an image. */
+void image_refs_of(const struct image_store *s, const struct image *i, struct strv *ret);
+void image_event(struct image_store *s, const char *action, const char *id, const struct image *i, const char *name);
+
+/* --- collect.c --- */
+/* Moves layers/NAME (or layers/tmp/NAME) out of the way and deletes it in a worker. */
+void image_discard(struct image_store *s, const char *name, bool is_tmp);
+void image_discard_all_tmp(struct image_store *s);
+/* Layers of i that no other image, container or cache entry names, topmost first; *ret_bytes their size. */
+void image_own_layers(struct image_store *s, const struct image *i, struct strv *ret, int64_t *ret_bytes);
+
+/* --- work.c --- */
+bool image_works_running(const struct image_store *s);

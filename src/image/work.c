@@ -1,0 +1,397 @@
+/* Pull, load and import: one worker each, and the daemon's answers to what it asks.
+ *
+ * Invariants
+ * 1. A layer that is being fetched has exactly one entry in s->claims, owned by a running work.
+ * 2. A work that waits for a claim (waiting_for) holds none itself: nobody waits in a circle.
+ * 3. handlers.done is called once, from the job's done, and the work is freed after it.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/scoped.h"
+#include "base/text.h"
+#include "image/store.h"
+#include "job/job.h"
+#include "job/wire.h"
+#include "store/store.h"
+
+enum work_kind { WORK_PULL, WORK_LOAD, WORK_IMPORT };
+
+static const struct {
+	const char *job, *event;
+} kinds[] = {
+	[WORK_PULL] = {"pull", "pull"},
+	[WORK_LOAD] = {"load", "load"},
+	[WORK_IMPORT] = {"import", "import"},
+};
+
+struct image_work {
+	struct list node;
+	struct image_store *store;
+	enum work_kind kind;
+	struct job *job;
+	struct image_work_handlers handlers;
+	void *owner;
+	char tmp_name[24];                /* below layers/tmp */
+	char waiting_for[DIGEST_LEN + 1]; /* a diff id, or "" */
+	struct ref ref;                   /* of a pull */
+};
+
+bool image_works_running(const struct image_store *s)
+{
+	return !list_empty(&s->works);
+}
+
+static void progress(struct image_work *w, json_t *take_msg)
+{
+	if (w->handlers.progress) {
+		w->handlers.progress(w->owner, take_msg);
+	}
+	json_decref(take_msg);
+}
+
+/* --- claims --- */
+
+static void answer(struct image_work *w, const char *state)
+{
+	job_send(w->job, json_pack("{s{ss}}", "answer", "state", state));
+}
+
+static void claim(struct image_work *w, const char *diff_id)
+{
+	struct image_claim *c = xnew(struct image_claim);
+	c->owner = w;
+	map_put(w->store->claims, diff_id, c);
+	answer(w, "go");
+}
+
+static void answer_layer(struct image_work *w, const json_t *msg)
+{
+	const char *diff_id = json_str(msg, "diff_id");
+	if (!ref_is_digest(diff_id)) {
+		answer(w, "go"); /* a bug of the worker: image_add_layer will refuse what comes of it */
+	} else if (image_has_layer(w->store, diff_id, NULL)) {
+		answer(w, "have");
+	} else if (!map_get(w->store->claims, diff_id)) {
+		claim(w, diff_id);
+	} else if (!json_bool(msg, "wait")) {
+		answer(w, "busy");
+	} else {
+		snprintf(w->waiting_for, sizeof(w->waiting_for), "%s", diff_id);
+	}
+}
+
+/* The layer came, or its owner failed: those who wait learn it, and in the second case one of them takes over. */
+static void release_claim(struct image_store *s, const char *diff_id)
+{
+	free(map_remove(s->claims, diff_id));
+	bool have = image_has_layer(s, diff_id, NULL);
+	list_each(pos, &s->works) {
+		struct image_work *w = container_of(pos, struct image_work, node);
+		if (strcmp(w->waiting_for, diff_id) != 0) {
+			continue;
+		}
+		if (!have && map_get(s->claims, diff_id)) {
+			continue;
+		}
+		*w->waiting_for = '\0';
+		if (have) {
+			answer(w, "have");
+		} else {
+			claim(w, diff_id);
+		}
+	}
+}
+
+static void release_claims_of(struct image_work *w)
+{
+	scoped(strv) struct strv held = STRV_INIT;
+	size_t pos = 0;
+	const char *diff_id;
+	struct image_claim *c;
+	while ((c = map_next(w->store->claims, &pos, &diff_id))) {
+		if (c->owner == w) {
+			strv_add(&held, diff_id);
+		}
+	}
+	for (size_t k = 0; k < held.n; k++) {
+		release_claim(w->store, held.v[k]);
+	}
+}
+
+static void answer_add_layer(struct image_work *w, const json_t *msg)
+{
+	struct err e;
+	const char *diff_id = json_str(msg, "diff_id");
+	const char *tmp = json_str(msg, "tmp");
+	size_t n = strlen(w->tmp_name);
+	bool own = strncmp(tmp, w->tmp_name, n) == 0 && tmp[n] == '/';
+	if (!own) {
+		(void)err_set(&e, ERR_INVALID, "the layer is not in the job's directory");
+	}
+	if (!own || image_add_layer(w->store, tmp, diff_id, json_i64(msg, "size", 0), &e) < 0) {
+		job_send(w->job, json_pack("{so}", "error", job_err_to_json(&e)));
+		return;
+	}
+	job_send(w->job, json_pack("{s{}}", "answer"));
+	const struct image_claim *c = map_get(w->store->claims, diff_id);
+	if (c && c->owner == w) {
+		release_claim(w->store, diff_id);
+	}
+}
+
+static void on_message(void *owner, struct job *j, json_t *msg)
+{
+	struct image_work *w = owner;
+	const char *ask = json_str(msg, "ask");
+	if (strcmp(ask, "layer") == 0) {
+		answer_layer(w, msg);
+	} else if (strcmp(ask, "add-layer") == 0) {
+		answer_add_layer(w, msg);
+	} else if (*ask) {
+		struct err e;
+		(void)err_set(&e, ERR_INVALID, "an image job cannot ask for %.32s", ask);
+		job_send(j, json_pack("{so}", "error", job_err_to_json(&e)));
+	} else {
+		progress(w, json_incref(msg));
+	}
+}
+
+/* --- results --- */
+
+/* Digest references: the manifest's digest names the image for good. */
+static int set_digest_ref(
+	struct image_store *s, const char *canonical, const char *digest, struct image *i, struct err *e)
+{
+	struct ref r;
+	char text[REF_TEXT_MAX];
+	if (!*digest) {
+		return 0;
+	}
+	if (!ref_is_digest(digest) || ref_parse(canonical, &r, e) < 0) {
+		return err_set(e, ERR_INVALID, "the worker sent a wrong digest");
+	}
+	*r.tag = '\0';
+	snprintf(r.digest, sizeof(r.digest), "%s", digest);
+	return image_ref_set(s, ref_canonical(&r, text), i, e);
+}
+
+static int set_refs(struct image_store *s, const json_t *record, struct image *i, struct err *e)
+{
+	size_t k;
+	json_t *item;
+	json_array_foreach (json_object_get(record, "references"), k, item) {
+		struct ref r;
+		char canonical[REF_TEXT_MAX];
+		const char *text = json_string_value(item);
+		if (!text || ref_parse(text, &r, e) < 0) {
+			return err_set(e, ERR_INVALID, "the worker sent a wrong reference");
+		}
+		ref_canonical(&r, canonical);
+		if (!*r.digest && image_ref_set(s, canonical, i, e) < 0) {
+			return -1;
+		}
+		if (set_digest_ref(s, canonical, json_str(record, "digest"), i, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void tell_pulled(struct image_work *w, const json_t *record, const struct image *before, struct image *i)
+{
+	char familiar[REF_TEXT_MAX], name[REF_TEXT_MAX];
+	ref_familiar(&w->ref, familiar);
+	progress(w, json_pack("{s s+}", "status", "Digest: ", json_str(record, "digest")));
+	progress(w, json_pack("{s s+}", "status",
+			    before == i ? "Status: Image is up to date for " : "Status: Downloaded newer image for ",
+			    familiar));
+	image_event(w->store, kinds[w->kind].event, familiar, i, ref_familiar_name(&w->ref, name));
+}
+
+static void tell_loaded(struct image_work *w, const json_t *record, struct image *i)
+{
+	size_t k;
+	json_t *item;
+	if (json_array_size(json_object_get(record, "references")) == 0) {
+		progress(w, json_pack("{s s++}", "stream", "Loaded image ID: ", i->id, "\n"));
+	}
+	json_array_foreach (json_object_get(record, "references"), k, item) {
+		struct ref r;
+		struct err ignored;
+		char familiar[REF_TEXT_MAX];
+		if (ref_parse(json_string_value(item), &r, &ignored) == 0) {
+			progress(w, json_pack("{s s++}", "stream", "Loaded image: ", ref_familiar(&r, familiar), "\n"));
+		}
+	}
+	image_event(w->store, kinds[w->kind].event, i->id, i, i->id);
+}
+
+static struct image *record_image(struct image_work *w, const json_t *record, struct err *e)
+{
+	const json_t *config = json_object_get(record, "config");
+	char canonical[REF_TEXT_MAX];
+	struct ref by_digest = w->ref;
+	if (*by_digest.digest) {
+		*by_digest.tag = '\0';
+	}
+	const struct image *before =
+		w->kind == WORK_PULL ? map_get(w->store->refs, ref_canonical(&by_digest, canonical)) : NULL;
+	struct image *i = image_add(w->store, json_str(record, "config"), json_string_length(config), e);
+	if (!i || set_refs(w->store, record, i, e) < 0) {
+		return NULL;
+	}
+	if (w->kind == WORK_PULL) {
+		tell_pulled(w, record, before, i);
+	} else if (w->kind == WORK_LOAD) {
+		tell_loaded(w, record, i);
+	} else {
+		image_event(w->store, kinds[w->kind].event, i->id, i, i->id);
+	}
+	return i;
+}
+
+static struct image *record_images(struct image_work *w, const json_t *result, struct err *e)
+{
+	struct image *last = NULL;
+	size_t k;
+	json_t *record;
+	json_array_foreach (json_object_get(result, "images"), k, record) {
+		last = record_image(w, record, e);
+		if (!last) {
+			return NULL;
+		}
+	}
+	if (!last) {
+		(void)err_set(e, ERR_INVALID, "the archive holds no image");
+	}
+	return last;
+}
+
+static void on_done(void *owner, struct job *j, json_t *result, const struct err *failed)
+{
+	struct image_work *w = owner;
+	struct image_store *s = w->store;
+	struct err e = failed ? *failed : (struct err){0};
+	struct image *i = result ? record_images(w, result, &e) : NULL;
+	list_remove(&w->node);
+	release_claims_of(w);
+	image_discard(s, w->tmp_name, true);
+	w->handlers.done(w->owner, i, i ? NULL : &e);
+	free(w);
+	if (!i || s->collect_wanted) {
+		image_collect(s); /* layers of a failed pull that no image names */
+	}
+}
+
+/* --- start --- */
+
+static int make_tmp(struct image_work *w, json_t *request, struct err *e)
+{
+	char id[ID_LEN + 1];
+	id_new(id);
+	snprintf(w->tmp_name, sizeof(w->tmp_name), "job-%.16s", id);
+	scoped(free) char *dir = xasprintf("%s/tmp/%s", w->store->layers_dir, w->tmp_name);
+	if (mkdir(dir, 0700) < 0) {
+		return err_sys(e, errno, "cannot make %s", dir);
+	}
+	json_put(request, "tmp", json_pack("{ss ss}", "dir", dir, "name", w->tmp_name));
+	return 0;
+}
+
+static struct image_work *start(struct image_store *s, enum work_kind kind, json_t *take_request, const struct ref *ref,
+	const struct image_work_handlers *h, void *owner, struct err *e)
+{
+	static const struct job_handlers handlers = {on_message, NULL, on_done};
+	scoped(json) json_t *request = take_request;
+	struct image_work *w = xnew(struct image_work);
+	w->store = s;
+	w->kind = kind;
+	w->handlers = *h;
+	w->owner = owner;
+	if (ref) {
+		w->ref = *ref;
+	}
+	if (make_tmp(w, request, e) < 0) {
+		free(w);
+		return NULL;
+	}
+	int body = kind == WORK_PULL ? -1 : JOB_BODY_PIPE;
+	w->job = job_start(s->jobs, kinds[kind].job, TAKE(request), body, false, &handlers, w, e);
+	if (!w->job) {
+		image_discard(s, w->tmp_name, true);
+		free(w);
+		return NULL;
+	}
+	list_append(&s->works, &w->node);
+	return w;
+}
+
+struct image_work *image_pull(struct image_store *s, const char *reference, const char *platform, json_t *take_auth,
+	const struct image_work_handlers *h, void *owner, struct err *e)
+{
+	scoped(json) json_t *auth = take_auth;
+	struct ref ref;
+	char canonical[REF_TEXT_MAX];
+	if (ref_parse(reference, &ref, e) < 0) {
+		return NULL;
+	}
+	ref_default_tag(&ref);
+	json_t *request = json_object();
+	json_put_str(request, "reference", ref_canonical(&ref, canonical));
+	json_put_str(request, "platform", platform);
+	json_put(request, "auth", TAKE(auth));
+	json_put(request, "registry", json_incref(s->registry_config));
+	return start(s, WORK_PULL, request, &ref, h, owner, e);
+}
+
+struct image_work *image_load(
+	struct image_store *s, const struct image_work_handlers *h, void *owner, struct err *e)
+{
+	return start(s, WORK_LOAD, json_object(), NULL, h, owner, e);
+}
+
+struct image_work *image_import(struct image_store *s, const char *reference, const char *message,
+	const struct strv *changes, const struct image_work_handlers *h, void *owner, struct err *e)
+{
+	struct ref ref;
+	json_t *request = json_object();
+	json_t *references = json_array();
+	json_put(request, "references", references);
+	json_put_str(request, "message", message);
+	json_put(request, "changes", json_strv(changes));
+	if (*reference) {
+		char canonical[REF_TEXT_MAX];
+		if (ref_parse(reference, &ref, e) < 0) {
+			json_decref(request);
+			return NULL;
+		}
+		if (*ref.digest) {
+			json_decref(request);
+			(void)err_set(e, ERR_INVALID, "cannot import digest reference");
+			return NULL;
+		}
+		ref_default_tag(&ref);
+		json_array_append_new(references, json_string(ref_canonical(&ref, canonical)));
+	}
+	return start(s, WORK_IMPORT, request, NULL, h, owner, e);
+}
+
+bool image_work_feed(struct image_work *w, const char *data, size_t n, void (*drained)(void *owner), void *owner)
+{
+	return job_body_write(w->job, data, n, drained, owner);
+}
+
+void image_work_feed_end(struct image_work *w)
+{
+	job_body_end(w->job);
+}
+
+void image_work_cancel(struct image_work *w)
+{
+	job_cancel(w->job);
+}
