@@ -34,7 +34,8 @@ static int make_root(const json_t *request, int n, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "cannot make a directory for the layer") : fd;
 }
 
-int layer_unpack(const json_t *request, int n, struct stream *packed, struct layer *ret, struct err *e)
+int layer_unpack(
+	const json_t *request, int n, struct stream *packed, bool verified, struct layer *ret, struct err *e)
 {
 	scoped(close) int root = make_root(request, n, e);
 	if (root < 0) {
@@ -43,7 +44,7 @@ int layer_unpack(const json_t *request, int n, struct stream *packed, struct lay
 	scoped(stream_free) struct stream *plain = stream_decompress_new(packed);
 	scoped(stream_free) struct stream *hashed = stream_digest_new(plain);
 	struct unpack_result made;
-	if (unpack_layer(root, hashed, &made, e) < 0) {
+	if (unpack_layer(root, hashed, verified, &made, e) < 0) {
 		layer_drop(request, n);
 		return -1;
 	}

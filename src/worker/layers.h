@@ -22,8 +22,9 @@ struct layer {
 	int64_t bytes;
 };
 
-/* Unpacks into the job's directory number n; packed may be compressed. The tree is not yet synced. */
-int layer_unpack(const json_t *request, int n, struct stream *packed, struct layer *ret, struct err *e);
+/* Unpacks into the job's directory number n; packed may be compressed; verified as in unpack.h. The tree is not yet synced. */
+int layer_unpack(
+	const json_t *request, int n, struct stream *packed, bool verified, struct layer *ret, struct err *e);
 /* Removes a layer that is not wanted after all. */
 void layer_drop(const json_t *request, int n);
 /* Syncs and hands over; a layer that the daemon has already is dropped there. */

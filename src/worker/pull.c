@@ -120,7 +120,7 @@ static int fetch_layer(struct pull *p, size_t i, struct err *e)
 	struct meter meter = {{meter_read, meter_free}, blob, p, i, 0};
 	scoped(stream_free) struct stream *packed = stream_digest_new(&meter.base);
 	struct layer made;
-	if (layer_unpack(p->request, (int)i, packed, &made, e) < 0 || stream_drain(packed, e) < 0) {
+	if (layer_unpack(p->request, (int)i, packed, true, &made, e) < 0 || stream_drain(packed, e) < 0) {
 		return -1;
 	}
 	say(p, i, "Verifying Checksum", NULL);

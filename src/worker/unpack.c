@@ -38,6 +38,8 @@ struct unpack {
 	char *chunk;
 	struct err *stream_error; /* set when the source failed, rather than the tar */
 	bool stream_failed;
+	bool pad;          /* the last block may be short */
+	int64_t tar_bytes; /* read so far */
 	struct buf dirs; /* names, NUL, struct timespec: times are set last, because children change them */
 	char *parent_name;
 	int parent_fd;
@@ -506,7 +508,13 @@ static la_ssize_t read_tar(struct archive *a, void *owner, const void **ret)
 	if (n < 0) {
 		u->stream_failed = true;
 		archive_set_error(a, EIO, "the source failed");
+		return n;
 	}
+	if (n == 0 && u->pad && u->tar_bytes % 512 != 0) {
+		n = 512 - u->tar_bytes % 512;
+		memset(u->chunk, 0, (size_t)n);
+	}
+	u->tar_bytes += n;
 	return n;
 }
 
@@ -531,11 +539,12 @@ static int unpack_entries(struct unpack *u, struct archive *a, struct err *e)
 	}
 }
 
-int unpack_layer(int root_fd, struct stream *tar, struct unpack_result *ret, struct err *e)
+int unpack_layer(int root_fd, struct stream *tar, bool verified, struct unpack_result *ret, struct err *e)
 {
 	scoped(free_archive) struct archive *a = archive_read_new();
 	scoped(free) char *chunk = xnew_array(char, STREAM_CHUNK);
-	struct unpack u = {.root_fd = root_fd, .tar = tar, .chunk = chunk, .stream_error = e, .parent_fd = -1};
+	struct unpack u = {.root_fd = root_fd, .tar = tar, .chunk = chunk, .stream_error = e, .pad = verified,
+		.parent_fd = -1};
 	if (!a || archive_read_support_format_tar(a) != ARCHIVE_OK ||
 		archive_read_support_format_empty(a) != ARCHIVE_OK) {
 		return err_sys(e, ENOMEM, "cannot read an archive");

@@ -20,9 +20,10 @@ struct unpack_result {
 	int64_t entries;
 };
 
-/* Unpacks a plain tar into the empty directory root_fd; the tar must end where the stream ends or be followed by padding.
+/* Unpacks a plain tar into the empty directory root_fd; what follows the tar's end is read and dropped.
+ * verified: the caller checks a digest over the whole, so a last block without its padding (umoci 0.4) is accepted.
  * "no space left on device" for a full disk; the caller removes what was made. */
-int unpack_layer(int root_fd, struct stream *tar, struct unpack_result *ret, struct err *e);
+int unpack_layer(int root_fd, struct stream *tar, bool verified, struct unpack_result *ret, struct err *e);
 
 /* Makes the tree durable. */
 int unpack_sync(int root_fd, struct err *e);

@@ -1,0 +1,30 @@
+/* build/ignore.h - .dockerignore: which files of a build context do not exist for the build.
+ *
+ * Patterns as moby/patternmatcher reads them: the last match wins, "!" takes files back, a pattern matches everything
+ * below what it names, "**" spans directories. Pure.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+#define IGNORE_TEXT_MAX (1u << 20)
+#define IGNORE_PATTERNS_MAX 5000
+
+struct ignore;
+
+/* name is for messages ("FILE:LINE: ..."). NULL with *e (ERR_INVALID). */
+struct ignore *ignore_parse(const char *text, size_t n, const char *name, struct err *e);
+void ignore_free(struct ignore *g); /* NULL is fine */
+
+/* path: relative, clean, without a leading slash. NULL g ignores nothing. */
+bool ignore_match(const struct ignore *g, const char *path);
+/* Whether something below the ignored directory may still be taken back by a "!" pattern. */
+bool ignore_may_hold_kept(const struct ignore *g, const char *dir);
+
+/* One pattern of path components: * ? [a-z] \x within a component, ** across them. Also used for COPY's wildcards
+ * and --exclude. */
+bool ignore_pattern_match(const char *pattern, const char *path);
+/* False for an unclosed bracket or a trailing backslash. */
+bool ignore_pattern_valid(const char *pattern);

@@ -1,0 +1,55 @@
+/* build/plan.h - a parsed Dockerfile as stages, and which of them the target needs.
+ *
+ * FROM lines are expanded here with the arguments before the first FROM; references between stages (FROM, COPY --from, RUN
+ * --mount=from) are resolved to indices. Pure: nothing is looked up.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/strv.h"
+#include "build/dockerfile.h"
+
+#define PLAN_IMAGE (-1)   /* the base is an image */
+#define PLAN_SCRATCH (-2) /* the base is nothing */
+
+struct stage {
+	char *name;     /* as written, or NULL */
+	char *base;     /* expanded; an image reference when base_stage is PLAN_IMAGE */
+	char *platform; /* "" when not given */
+	int base_stage; /* index, PLAN_IMAGE or PLAN_SCRATCH */
+	size_t from;    /* the FROM instruction */
+	size_t end;     /* one past its last instruction */
+	bool needed;
+};
+
+struct plan {
+	const struct dockerfile *d; /* borrowed */
+	struct stage *v;
+	size_t n;
+	size_t target;
+	size_t n_steps;             /* instructions of needed stages */
+	struct strv global_args;    /* NAME=value: ARGs before FROM and the platform's, as ARG without default sees them */
+};
+
+struct plan_options {
+	const struct strv *build_args; /* NAME=value */
+	const char *target;            /* name, number or "" for the last stage */
+	const char *platform;          /* "linux/arm64", "linux/arm/v7": what is built */
+	const char *build_platform;    /* this machine */
+};
+
+/* Every error is "FILE:LINE: ..."; warnings are added to d's. plan_deinit is right after success and failure. */
+int plan_make(struct dockerfile *d, const struct plan_options *o, struct plan *ret, struct err *e);
+void plan_deinit(struct plan *p);
+static inline void scoped_plan(struct plan *p)
+{
+	plan_deinit(p);
+}
+
+/* The stage that name (or number) means inside stage `in`: an index below in, PLAN_IMAGE when it is no stage, or -3 with *e
+ * for itself or a later one. */
+int plan_stage_ref(const struct plan *p, size_t in, int line, const char *name, struct err *e);
+/* The value of key in "type=bind,from=x,..."; the caller's, or NULL. */
+char *plan_mount_option(const char *mount, const char *key);

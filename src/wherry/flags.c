@@ -1,0 +1,270 @@
+#include "wherry/flags.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/text.h"
+
+#define USAGE_STATUS 125
+
+static const char *const kind_words[] = {
+	[FLAG_BOOL] = "",
+	[FLAG_STRING] = "string",
+	[FLAG_INT] = "int",
+	[FLAG_LIST] = "list",
+	[FLAG_SIZE] = "bytes",
+	[FLAG_DURATION] = "duration",
+	[FLAG_DECIMAL] = "decimal",
+};
+
+static const char *type_word(const struct flag *f)
+{
+	return f->type ? f->type : kind_words[f->kind];
+}
+
+static void print_help(const struct syntax *s, const struct flag *flags)
+{
+	printf("Usage:  wherry %s %s\n\n%s\n", s->command, s->operands, s->summary);
+	size_t width = 0;
+	for (const struct flag *f = flags; f->name; f++) {
+		size_t n = strlen(f->name) + strlen(type_word(f));
+		width = f->help && n > width ? n : width;
+	}
+	printf("%s", flags->name ? "\nOptions:\n" : "");
+	for (const struct flag *f = flags; f->name; f++) {
+		if (!f->help) {
+			continue;
+		}
+		char letter[8] = "    ";
+		if (f->letter) {
+			snprintf(letter, sizeof(letter), "-%c, ", f->letter);
+		}
+		int pad = (int)(width - strlen(f->name) - strlen(type_word(f)));
+		printf("  %s--%s %s%*s   %s\n", letter, f->name, type_word(f), pad, "", f->help);
+	}
+}
+
+static int refuse(const struct syntax *s, const char *text)
+{
+	fprintf(stderr, "%s\n\nUsage:  wherry %s %s\n\nRun 'wherry %s --help' for more information\n", text, s->command,
+		s->operands, s->command);
+	return USAGE_STATUS;
+}
+
+int flags_refuse(const struct syntax *s, const struct err *e)
+{
+	fprintf(stderr, "wherry: %s\n\nRun 'wherry %s --help' for more information\n", e->msg, s->command);
+	return USAGE_STATUS;
+}
+
+static int parse_decimal(const char *text, int64_t *ret)
+{
+	int64_t whole = 0;
+	int64_t unit = 1000000000;
+	if (!isdigit((unsigned char)*text) && *text != '.') {
+		return -EINVAL;
+	}
+	for (; isdigit((unsigned char)*text); text++) {
+		whole = whole * 10 + (*text - '0');
+		if (whole > 1000000) {
+			return -ERANGE;
+		}
+	}
+	int64_t value = whole * unit;
+	if (*text == '.') {
+		for (text++; isdigit((unsigned char)*text); text++) {
+			unit /= 10;
+			value += (*text - '0') * unit;
+		}
+	}
+	*ret = value;
+	return *text ? -EINVAL : 0;
+}
+
+static int parse_bool(const char *text, bool *ret)
+{
+	static const char *const words[2][6] = {{"0", "f", "F", "false", "FALSE", "False"},
+		{"1", "t", "T", "true", "TRUE", "True"}};
+	for (int truth = 0; truth < 2; truth++) {
+		for (size_t i = 0; i < 6; i++) {
+			if (strcmp(text, words[truth][i]) == 0) {
+				*ret = truth;
+				return 0;
+			}
+		}
+	}
+	return -EINVAL;
+}
+
+static int store(const struct flag *f, const char *value)
+{
+	switch (f->kind) {
+	case FLAG_BOOL:
+		return parse_bool(value, f->to);
+	case FLAG_STRING:
+		*(const char **)f->to = value;
+		return 0;
+	case FLAG_INT:
+		return parse_i64(value, INT64_MIN, INT64_MAX, f->to);
+	case FLAG_LIST:
+		strv_add(f->to, value);
+		return 0;
+	case FLAG_SIZE:
+		return strcmp(value, "-1") == 0 ? (*(int64_t *)f->to = -1, 0) : parse_size(value, f->to);
+	case FLAG_DURATION:
+		return parse_duration(value, f->to);
+	case FLAG_DECIMAL:
+		return parse_decimal(value, f->to);
+	}
+	return -EINVAL;
+}
+
+static int set(const struct syntax *s, const struct flag *f, const char *value)
+{
+	if (store(f, value) == 0) {
+		return -1;
+	}
+	scoped(free) char *letter = f->letter ? xasprintf("-%c, ", f->letter) : xstrdup("");
+	scoped(free) char *text = xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: expected a %s", value, letter,
+		f->name, *type_word(f) ? type_word(f) : "bool");
+	return refuse(s, text);
+}
+
+static const struct flag *find_name(const struct flag *flags, const char *name, size_t n)
+{
+	for (const struct flag *f = flags; f->name; f++) {
+		if (strncmp(f->name, name, n) == 0 && f->name[n] == '\0') {
+			return f;
+		}
+	}
+	return NULL;
+}
+
+static const struct flag *find_letter(const struct flag *flags, char letter)
+{
+	for (const struct flag *f = flags; f->name; f++) {
+		if (f->letter == letter) {
+			return f;
+		}
+	}
+	return NULL;
+}
+
+/* One argument that begins with "--". next is the following argument; *ret_used_next tells that it was the value. */
+static int read_long(
+	const struct syntax *s, const struct flag *flags, const char *arg, const char *next, bool *ret_used_next)
+{
+	size_t n = strcspn(arg + 2, "=");
+	const struct flag *f = find_name(flags, arg + 2, n);
+	if (!f && strcmp(arg, "--help") == 0) {
+		print_help(s, flags);
+		return 0;
+	}
+	if (!f) {
+		scoped(free) char *text = xasprintf("unknown flag: %.*s", (int)n + 2, arg);
+		return refuse(s, text);
+	}
+	if (arg[2 + n] == '=') {
+		return set(s, f, arg + 3 + n);
+	}
+	if (f->kind == FLAG_BOOL) {
+		return set(s, f, "true");
+	}
+	if (!next) {
+		scoped(free) char *text = xasprintf("flag needs an argument: --%s", f->name);
+		return refuse(s, text);
+	}
+	*ret_used_next = true;
+	return set(s, f, next);
+}
+
+/* One argument of letters: "-it", "-p80:80", "-e" "A=B", "-t=false". */
+static int read_letters(
+	const struct syntax *s, const struct flag *flags, const char *arg, const char *next, bool *ret_used_next)
+{
+	for (const char *p = arg + 1; *p; p++) {
+		const struct flag *f = find_letter(flags, *p);
+		if (!f && *p == 'h') {
+			print_help(s, flags);
+			return 0;
+		}
+		if (!f) {
+			scoped(free) char *text = xasprintf("unknown shorthand flag: '%c' in %s", *p, arg);
+			return refuse(s, text);
+		}
+		if (f->kind != FLAG_BOOL && !p[1] && !next) {
+			scoped(free) char *text = xasprintf("flag needs an argument: '%c' in %s", *p, arg);
+			return refuse(s, text);
+		}
+		if (f->kind != FLAG_BOOL && !p[1]) {
+			*ret_used_next = true;
+			return set(s, f, next);
+		}
+		if (f->kind != FLAG_BOOL || p[1] == '=') {
+			return set(s, f, p + 1 + (p[1] == '='));
+		}
+		int status = set(s, f, "true");
+		if (status >= 0) {
+			return status;
+		}
+	}
+	return -1;
+}
+
+static int check_count(const struct syntax *s, int n)
+{
+	const char *plural = s->min == 1 && s->max != 0 ? "" : "s";
+	char expected[64];
+	if (n >= s->min && (s->max < 0 || n <= s->max)) {
+		return -1;
+	}
+	if (s->max == 0) {
+		snprintf(expected, sizeof(expected), "accepts no arguments");
+	} else if (s->min == s->max) {
+		snprintf(expected, sizeof(expected), "requires %d argument%s", s->min, plural);
+	} else if (n < s->min) {
+		snprintf(expected, sizeof(expected), "requires at least %d argument%s", s->min, plural);
+	} else {
+		snprintf(expected, sizeof(expected), "requires at most %d argument%s", s->max, s->max == 1 ? "" : "s");
+	}
+	fprintf(stderr,
+		"wherry: 'wherry %s' %s\n\nUsage:  wherry %s %s\n\nRun 'wherry %s --help' for more information\n",
+		s->command, expected, s->command, s->operands, s->command);
+	return 1;
+}
+
+int flags_parse(const struct syntax *s, const struct flag *flags, int *argc, char **argv)
+{
+	int kept = 1;
+	bool ended = false;
+	for (int i = 1; i < *argc; i++) {
+		char *arg = argv[i];
+		const char *next = i + 1 < *argc ? argv[i + 1] : NULL;
+		bool used_next = false;
+		int status = -1;
+		if (ended || arg[0] != '-' || !arg[1]) {
+			argv[kept++] = arg;
+			ended = ended || s->first_ends_it;
+		} else if (strcmp(arg, "--") == 0) {
+			ended = true;
+		} else if (arg[1] == '-') {
+			status = read_long(s, flags, arg, next, &used_next);
+		} else {
+			status = read_letters(s, flags, arg, next, &used_next);
+		}
+		if (status >= 0) {
+			return status;
+		}
+		i += used_next;
+	}
+	if (kept < *argc) {
+		argv[kept] = NULL;
+	}
+	*argc = kept;
+	return check_count(s, kept - 1);
+}
