@@ -14,3 +14,4 @@ typedef json_t *worker_job_fn(struct rpc *r, const json_t *request, struct err *
 
 worker_job_fn worker_pull;        /* pull.c */
 worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in this order */
+worker_job_fn worker_seed_volume; /* seed_volume.c */

@@ -21,6 +21,7 @@ static const struct {
 } jobs[] = {
 	{"pull", worker_pull},
 	{"remove-tree", worker_remove_tree},
+	{"seed-volume", worker_seed_volume},
 };
 
 static worker_job_fn *find_job(const char *name)
