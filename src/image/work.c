@@ -72,12 +72,15 @@ static void claim(struct image_work *w, const char *diff_id)
 static void answer_layer(struct image_work *w, const json_t *msg)
 {
 	const char *diff_id = json_str(msg, "diff_id");
+	const struct image_claim *c = map_get(w->store->claims, diff_id);
 	if (!ref_is_digest(diff_id)) {
 		answer(w, "go"); /* a bug of the worker: image_add_layer will refuse what comes of it */
 	} else if (image_has_layer(w->store, diff_id, NULL)) {
 		answer(w, "have");
-	} else if (!map_get(w->store->claims, diff_id)) {
+	} else if (!c) {
 		claim(w, diff_id);
+	} else if (c->owner == w) { /* a second try, from another mirror */
+		answer(w, "go");
 	} else if (!json_bool(msg, "wait")) {
 		answer(w, "busy");
 	} else {

@@ -12,6 +12,8 @@ struct rpc;
 
 typedef json_t *worker_job_fn(struct rpc *r, const json_t *request, struct err *e);
 
+worker_job_fn worker_import;      /* import.c */
+worker_job_fn worker_load;        /* load.c */
 worker_job_fn worker_pull;        /* pull.c */
 worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in this order */
 worker_job_fn worker_seed_volume; /* seed_volume.c */

@@ -66,17 +66,14 @@ void layer_drop(const json_t *request, int n)
 	}
 }
 
-int layer_add(struct rpc *r, const json_t *request, int n, const struct layer *l, struct err *e)
+int layers_sync(const json_t *request, struct err *e)
 {
-	char name[16];
-	snprintf(name, sizeof(name), "%d", n);
 	scoped(close) int tmp = open_tmp(request, e);
-	if (tmp < 0) {
-		return -1;
-	}
-	if (unpack_sync(tmp, e) < 0) {
-		return -1;
-	}
+	return tmp < 0 ? -1 : unpack_sync(tmp, e);
+}
+
+int layer_record(struct rpc *r, const struct layer *l, struct err *e)
+{
 	scoped(json) json_t *answer = rpc_ask(r,
 		json_pack("{ss ss ss sI}", "ask", "add-layer", "diff_id", l->diff_id, "tmp", l->tmp_name, "size",
 			(json_int_t)l->bytes),

@@ -13,7 +13,7 @@
 
 struct rpc;
 
-#define CONFIG_TEXT_MAX (8u << 20)
+#define CONFIG_TEXT_MAX (3u << 20) /* quoted in a line of JSON it is at most twice that (job.h JOB_LINE_MAX) */
 #define LAYERS_MAX 125 /* as Docker's; overlayfs takes 500, but the mount options must fit a page */
 
 struct layer {
@@ -27,8 +27,10 @@ int layer_unpack(
 	const json_t *request, int n, struct stream *packed, bool verified, struct layer *ret, struct err *e);
 /* Removes a layer that is not wanted after all. */
 void layer_drop(const json_t *request, int n);
-/* Syncs and hands over; a layer that the daemon has already is dropped there. */
-int layer_add(struct rpc *r, const json_t *request, int n, const struct layer *l, struct err *e);
+/* Makes all layers that were unpacked durable. */
+int layers_sync(const json_t *request, struct err *e);
+/* Hands a synced layer over; one that the daemon has already is dropped there. */
+int layer_record(struct rpc *r, const struct layer *l, struct err *e);
 
 /* Checks a configuration (OCI image-spec config.md) and appends its diff ids. */
 int config_diff_ids(const char *text, size_t n, struct strv *ret, struct err *e);

@@ -19,6 +19,8 @@ static const struct {
 	const char *name;
 	worker_job_fn *run;
 } jobs[] = {
+	{"import", worker_import},
+	{"load", worker_load},
 	{"pull", worker_pull},
 	{"remove-tree", worker_remove_tree},
 	{"seed-volume", worker_seed_volume},

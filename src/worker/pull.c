@@ -9,9 +9,9 @@
  * holds no claim of its own, and only then waited for.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -19,13 +19,15 @@
 #include "codec/sha256.h"
 #include "worker/jobs.h"
 #include "worker/layers.h"
+#include "worker/layers_progress.h"
 #include "worker/manifest.h"
 #include "worker/registry.h"
 #include "worker/rpc.h"
 #include "worker/stream.h"
 
 #define PARALLEL 3
-#define PROGRESS_INTERVAL_MS 100
+
+enum step { STEP_DONE, STEP_FETCH, STEP_WAIT };
 
 struct pull {
 	struct rpc *rpc;
@@ -34,71 +36,28 @@ struct pull {
 	struct ref ref;
 	struct manifest manifest;
 	struct strv diff_ids;
+	struct layers_progress progress;
+	enum step steps[LAYERS_MAX];
+	atomic_int n_dirs; /* directories used, over all endpoints */
 
 	pthread_mutex_t lock; /* what follows */
 	size_t next;
-	bool put_off[LAYERS_MAX];
-	int64_t last_progress_ms;
 	bool failed;
 	struct err error;
 };
 
 /* --- progress, in Docker's words --- */
 
-static void short_id(const char *digest, char ret[static ID_SHORT_LEN + 1])
+static void short_id(const struct pull *p, size_t i, char ret[static ID_SHORT_LEN + 1])
 {
-	snprintf(ret, ID_SHORT_LEN + 1, "%.12s", digest + strlen("sha256:"));
+	snprintf(ret, ID_SHORT_LEN + 1, "%.12s", p->manifest.layers[i].digest + strlen("sha256:"));
 }
 
-static void say(struct pull *p, size_t i, const char *status, json_t *take_detail)
+static void say(struct pull *p, size_t i, const char *status)
 {
 	char id[ID_SHORT_LEN + 1];
-	short_id(p->manifest.layers[i].digest, id);
-	rpc_send(p->rpc, json_pack("{ss ss so}", "status", status, "id", id, "progressDetail",
-				 take_detail ? take_detail : json_object()));
-}
-
-/* Passes bytes on and counts them aloud. */
-struct meter {
-	struct stream base;
-	struct stream *inner;
-	struct pull *pull;
-	size_t layer;
-	int64_t received;
-};
-
-static bool may_speak(struct pull *p)
-{
-	int64_t now = clock_mono_ms();
-	pthread_mutex_lock(&p->lock);
-	bool yes = now - p->last_progress_ms >= PROGRESS_INTERVAL_MS;
-	if (yes) {
-		p->last_progress_ms = now;
-	}
-	pthread_mutex_unlock(&p->lock);
-	return yes;
-}
-
-static ssize_t meter_read(struct stream *s, void *data, size_t n, struct err *e)
-{
-	struct meter *m = (struct meter *)s;
-	if (m->pull->failed) { /* another layer failed: no use in going on; a stale read costs one chunk */
-		return err_set(e, ERR_BUSY, "canceled");
-	}
-	ssize_t got = stream_read(m->inner, data, n, e);
-	if (got > 0) {
-		m->received += got;
-		if (may_speak(m->pull)) {
-			say(m->pull, m->layer, "Downloading",
-				json_pack("{sI sI}", "current", (json_int_t)m->received, "total",
-					(json_int_t)m->pull->manifest.layers[m->layer].size));
-		}
-	}
-	return got;
-}
-
-static void meter_free(struct stream *s)
-{
+	short_id(p, i, id);
+	layers_say(&p->progress, id, status);
 }
 
 /* --- one layer --- */
@@ -113,31 +72,34 @@ static int verify(struct stream *packed, const struct descriptor *want, struct e
 	return 0;
 }
 
+/* Unpacks while it downloads; nothing of it counts before the digest was right. */
 static int fetch_layer(struct pull *p, size_t i, struct err *e)
 {
 	const struct descriptor *want = &p->manifest.layers[i];
+	char id[ID_SHORT_LEN + 1];
+	short_id(p, i, id);
 	scoped(stream_free) struct stream *blob = registry_blob(p->registry, want->digest, want->size);
-	struct meter meter = {{meter_read, meter_free}, blob, p, i, 0};
-	scoped(stream_free) struct stream *packed = stream_digest_new(&meter.base);
+	scoped(stream_free) struct stream *metered =
+		layers_meter_new(blob, &p->progress, id, "Downloading", want->size);
+	scoped(stream_free) struct stream *packed = stream_digest_new(metered);
 	struct layer made;
-	if (layer_unpack(p->request, (int)i, packed, true, &made, e) < 0 || stream_drain(packed, e) < 0) {
+	if (layer_unpack(p->request, p->n_dirs++, packed, true, &made, e) < 0 || stream_drain(packed, e) < 0) {
 		return -1;
 	}
-	say(p, i, "Verifying Checksum", NULL);
+	say(p, i, "Verifying Checksum");
 	if (verify(packed, want, e) < 0) {
 		return -1;
 	}
-	say(p, i, "Download complete", NULL);
+	say(p, i, "Download complete");
 	if (strcmp(made.diff_id, p->diff_ids.v[i]) != 0) {
 		return err_set(e, ERR_INVALID, "layer %.19s unpacks to %.19s, but the image configuration says %.19s",
 			want->digest, made.diff_id, p->diff_ids.v[i]);
 	}
-	say(p, i, "Extracting",
-		json_pack("{sI sI}", "current", (json_int_t)want->size, "total", (json_int_t)want->size));
-	if (layer_add(p->rpc, p->request, (int)i, &made, e) < 0) {
+	layers_say_bytes(&p->progress, id, "Extracting", want->size, want->size);
+	if (layers_sync(p->request, e) < 0 || layer_record(p->rpc, &made, e) < 0) {
 		return -1;
 	}
-	say(p, i, "Pull complete", NULL);
+	say(p, i, "Pull complete");
 	return 0;
 }
 
@@ -151,32 +113,40 @@ static bool is_repeated(const struct pull *p, size_t i)
 	return false;
 }
 
-static int pull_layer(struct pull *p, size_t i, bool wait, struct err *e)
+static int ask_layer(struct pull *p, size_t i, bool wait, enum step *ret, struct err *e)
 {
-	if (is_repeated(p, i)) {
-		say(p, i, "Already exists", NULL);
-		return 0;
-	}
 	scoped(json) json_t *answer = rpc_ask(p->rpc,
 		json_pack("{ss ss sb}", "ask", "layer", "diff_id", p->diff_ids.v[i], "wait", wait), e);
 	if (!answer) {
 		return -1;
 	}
 	const char *state = json_str(answer, "state");
-	if (strcmp(state, "have") == 0) {
-		say(p, i, wait ? "Pull complete" : "Already exists", NULL);
-		return 0;
-	}
-	if (strcmp(state, "busy") == 0) {
-		say(p, i, "Waiting", NULL);
-		p->put_off[i] = true;
-		return 0;
-	}
-	say(p, i, "Pulling fs layer", NULL);
-	return fetch_layer(p, i, e);
+	*ret = strcmp(state, "have") == 0 ? STEP_DONE : strcmp(state, "busy") == 0 ? STEP_WAIT : STEP_FETCH;
+	return 0;
 }
 
 /* --- all layers --- */
+
+/* Every layer is claimed before any is fetched: the list that a user watches starts in its final order, and two pulls
+ * that begin together do not fetch the same layer twice. */
+static int claim_layers(struct pull *p, struct err *e)
+{
+	size_t n_fetch = 0;
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
+		p->steps[i] = STEP_DONE;
+		if (!is_repeated(p, i) && ask_layer(p, i, false, &p->steps[i], e) < 0) {
+			return -1;
+		}
+		say(p, i, p->steps[i] == STEP_DONE ? "Already exists" : "Pulling fs layer");
+	}
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
+		n_fetch += p->steps[i] == STEP_FETCH;
+		if (p->steps[i] == STEP_WAIT || (p->steps[i] == STEP_FETCH && n_fetch > PARALLEL)) {
+			say(p, i, "Waiting");
+		}
+	}
+	return 0;
+}
 
 static void set_failed(struct pull *p, const struct err *e)
 {
@@ -186,11 +156,15 @@ static void set_failed(struct pull *p, const struct err *e)
 		p->failed = true;
 	}
 	pthread_mutex_unlock(&p->lock);
+	atomic_store(&p->progress.stop, true);
 }
 
 static bool take_next(struct pull *p, size_t *ret)
 {
 	pthread_mutex_lock(&p->lock);
+	while (p->next < p->manifest.n_layers && p->steps[p->next] != STEP_FETCH) {
+		p->next++;
+	}
 	bool more = !p->failed && p->next < p->manifest.n_layers;
 	if (more) {
 		*ret = p->next++;
@@ -199,39 +173,55 @@ static bool take_next(struct pull *p, size_t *ret)
 	return more;
 }
 
-static void *pull_some(void *arg)
+static void *fetch_some(void *arg)
 {
 	struct pull *p = arg;
 	size_t i;
 	while (take_next(p, &i)) {
 		struct err e;
-		if (pull_layer(p, i, false, &e) < 0) {
+		if (fetch_layer(p, i, &e) < 0) {
 			set_failed(p, &e);
 		}
 	}
 	return NULL;
 }
 
-static int pull_layers(struct pull *p, struct err *e)
+static void fetch_claimed(struct pull *p)
 {
 	pthread_t threads[PARALLEL];
 	size_t n = p->manifest.n_layers < PARALLEL ? p->manifest.n_layers : PARALLEL;
 	size_t started = 0;
-	while (started < n && pthread_create(&threads[started], NULL, pull_some, p) == 0) {
+	while (started < n && pthread_create(&threads[started], NULL, fetch_some, p) == 0) {
 		started++;
 	}
 	if (started == 0) {
-		pull_some(p);
+		fetch_some(p);
 	}
 	while (started > 0) {
 		pthread_join(threads[--started], NULL);
 	}
+}
+
+static int pull_layers(struct pull *p, struct err *e)
+{
+	if (claim_layers(p, e) < 0) {
+		return -1;
+	}
+	fetch_claimed(p);
 	if (p->failed) {
 		*e = p->error;
 		return -1;
 	}
 	for (size_t i = 0; i < p->manifest.n_layers; i++) {
-		if (p->put_off[i] && pull_layer(p, i, true, e) < 0) {
+		if (p->steps[i] != STEP_WAIT) {
+			continue;
+		}
+		if (ask_layer(p, i, true, &p->steps[i], e) < 0) {
+			return -1;
+		}
+		if (p->steps[i] == STEP_DONE) {
+			say(p, i, "Pull complete");
+		} else if (fetch_layer(p, i, e) < 0) {
 			return -1;
 		}
 	}
@@ -335,6 +325,34 @@ static json_t *pull_image(struct pull *p, struct err *e)
 		ref_canonical(&p->ref, canonical), "digest", digest);
 }
 
+static void forget_image(struct pull *p)
+{
+	manifest_deinit(&p->manifest);
+	p->manifest = (struct manifest){0};
+	strv_clear(&p->diff_ids);
+	p->next = 0;
+	p->failed = false;
+	atomic_store(&p->progress.stop, false);
+}
+
+/* A mirror that has the manifest but not the layers, or wrong ones, must not stand between us and the registry. */
+static json_t *pull_from_any(struct pull *p, struct err *e)
+{
+	json_t *result = pull_image(p, e);
+	struct err first = *e;
+	bool again = false;
+	while (!result && e->sys == 0 && registry_next(p->registry)) { /* sys: this machine failed */
+		again = true;
+		forget_image(p);
+		result = pull_image(p, e);
+	}
+	if (!result && again) {
+		struct err last = *e;
+		(void)err_set(e, first.kind, "%.250s (and %.200s)", first.msg, last.msg);
+	}
+	return result;
+}
+
 json_t *worker_pull(struct rpc *r, const json_t *request, struct err *e)
 {
 	struct pull p = {.rpc = r, .request = request};
@@ -343,11 +361,13 @@ json_t *worker_pull(struct rpc *r, const json_t *request, struct err *e)
 	}
 	ref_default_tag(&p.ref);
 	pthread_mutex_init(&p.lock, NULL);
+	layers_progress_init(&p.progress, r);
 	p.registry = registry_new(json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));
-	json_t *result = pull_image(&p, e);
+	json_t *result = pull_from_any(&p, e);
 	manifest_deinit(&p.manifest);
 	strv_deinit(&p.diff_ids);
 	registry_free(p.registry);
+	layers_progress_deinit(&p.progress);
 	pthread_mutex_destroy(&p.lock);
 	return result;
 }

@@ -413,11 +413,18 @@ static int get_manifest(
 	}
 }
 
+bool registry_next(struct registry *r)
+{
+	bool more = r->endpoint + 1 < r->endpoints.n;
+	r->endpoint += more;
+	return more;
+}
+
 int registry_resolve(struct registry *r, struct buf *ret, char ret_type[static REGISTRY_TYPE_MAX], struct err *e)
 {
 	const char *what = *r->ref.digest ? r->ref.digest : r->ref.tag;
 	struct err missing = {0};
-	for (r->endpoint = 0; r->endpoint < r->endpoints.n; r->endpoint++) {
+	for (; r->endpoint < r->endpoints.n; r->endpoint++) {
 		forget_authorization(r);
 		if (get_manifest(r, what, ret, ret_type, e) == 0) {
 			return 0;

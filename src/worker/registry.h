@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -21,6 +22,9 @@ struct stream;
 /* config: {"registry-mirrors": [], "insecure-registries": []} or NULL; auth: {"username", "password"} or NULL. */
 struct registry *registry_new(const json_t *config, const struct ref *ref, const json_t *auth);
 void registry_free(struct registry *r);
+
+/* Gives the endpoint up that answered: registry_resolve begins with the one after it. False when it was the last. */
+bool registry_next(struct registry *r);
 
 /* The manifest that ref names, from the first endpoint that has it; later requests go to the same one.
  * ERR_NOT_FOUND with Docker's words: "manifest for x:y not found: manifest unknown: manifest unknown",

@@ -1,5 +1,6 @@
 #include "worker/stream.h"
 
+#include <archive.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #define ZSTD_WINDOW_LOG_MAX 25
 #define PEEK_MAX 512
+#define MAGIC_MAX 6
 
 ssize_t stream_read(struct stream *s, void *data, size_t n, struct err *e)
 {
@@ -182,37 +184,104 @@ ssize_t stream_peek(struct stream *peekable, const void **ret, size_t n, struct 
 
 /* --- decompress --- */
 
+enum format { UNDECIDED, PLAIN, GZIP, ZSTD, OTHER };
+
 struct unzip_stream {
 	struct stream base;
 	struct stream *inner; /* our own peek stage */
-	enum { UNDECIDED, PLAIN, GZIP, ZSTD } format;
+	enum format format;
 	z_stream z;
 	ZSTD_DCtx *zstd;
+	struct archive *other; /* xz and bzip2, which only people's own archives use: libarchive may look after them */
+	bool inner_failed;     /* below other; inner_error says how */
+	struct err inner_error;
 	unsigned char *in;
 	size_t in_begin, in_end;
 	bool in_over;     /* inner has ended */
 	bool member_over; /* between two gzip members or zstd frames: the input may end here */
 };
 
+static enum format find_format(const unsigned char *magic, size_t n)
+{
+	static const struct {
+		enum format format;
+		size_t n;
+		const char *magic;
+	} known[] = {
+		{GZIP, 2, "\x1f\x8b"},
+		{ZSTD, 4, "\x28\xb5\x2f\xfd"},
+		{OTHER, 6, "\xfd" "7zXZ\0"},
+		{OTHER, 3, "BZh"},
+	};
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if (n >= known[i].n && memcmp(magic, known[i].magic, known[i].n) == 0) {
+			return known[i].format;
+		}
+	}
+	return PLAIN;
+}
+
+bool stream_is_compressed(const void *begin, size_t n)
+{
+	return find_format(begin, n) != PLAIN;
+}
+
+static la_ssize_t read_inner(struct archive *a, void *owner, const void **ret)
+{
+	struct unzip_stream *u = owner;
+	*ret = u->in;
+	ssize_t n = stream_read(u->inner, u->in, STREAM_CHUNK, &u->inner_error);
+	if (n < 0) {
+		u->inner_failed = true;
+		archive_set_error(a, EIO, "the source failed");
+	}
+	return n;
+}
+
+static int other_failed(struct unzip_stream *u, struct err *e)
+{
+	if (u->inner_failed) {
+		*e = u->inner_error;
+		return -1;
+	}
+	const char *reason = archive_error_string(u->other);
+	return err_set(e, ERR_INVALID, "invalid compressed data: %.200s", reason ? reason : "it is damaged");
+}
+
+static int begin_other(struct unzip_stream *u, struct err *e)
+{
+	struct archive_entry *entry;
+	u->other = archive_read_new();
+	if (!u->other || archive_read_support_filter_xz(u->other) != ARCHIVE_OK ||
+		archive_read_support_filter_bzip2(u->other) != ARCHIVE_OK ||
+		archive_read_support_format_raw(u->other) != ARCHIVE_OK) {
+		return err_sys(e, ENOMEM, "cannot unpack");
+	}
+	if (archive_read_open(u->other, u, NULL, read_inner, NULL) != ARCHIVE_OK ||
+		archive_read_next_header(u->other, &entry) != ARCHIVE_OK) {
+		return other_failed(u, e);
+	}
+	return 0;
+}
+
 static int unzip_begin(struct unzip_stream *u, struct err *e)
 {
-	const unsigned char *magic;
-	ssize_t n = stream_peek(u->inner, (const void **)&magic, 4, e);
+	const void *magic;
+	ssize_t n = stream_peek(u->inner, &magic, MAGIC_MAX, e);
 	if (n < 0) {
 		return -1;
 	}
-	bool gzip = n >= 2 && magic[0] == 0x1f && magic[1] == 0x8b;
-	bool zstd = n >= 4 && memcmp(magic, "\x28\xb5\x2f\xfd", 4) == 0;
-	u->format = PLAIN;
-	if (!gzip && !zstd) {
+	u->format = find_format(magic, (size_t)n);
+	if (u->format == PLAIN) {
 		return 0;
 	}
 	u->in = xnew_array(unsigned char, STREAM_CHUNK);
-	if (gzip) {
-		u->format = GZIP;
+	if (u->format == OTHER) {
+		return begin_other(u, e);
+	}
+	if (u->format == GZIP) {
 		return inflateInit2(&u->z, 16 + MAX_WBITS) == Z_OK ? 0 : err_sys(e, ENOMEM, "cannot unpack gzip");
 	}
-	u->format = ZSTD;
 	u->zstd = ZSTD_createDCtx();
 	if (!u->zstd) {
 		return err_sys(e, ENOMEM, "cannot unpack zstd");
@@ -280,6 +349,10 @@ static ssize_t unzip_read(struct stream *s, void *data, size_t n, struct err *e)
 	if (u->format == PLAIN) {
 		return stream_read(u->inner, data, n, e);
 	}
+	if (u->format == OTHER) {
+		la_ssize_t got = archive_read_data(u->other, data, n);
+		return got < 0 ? other_failed(u, e) : got;
+	}
 	for (;;) {
 		if (unzip_fill(u, e) < 0) {
 			return -1;
@@ -308,6 +381,7 @@ static void unzip_free(struct stream *s)
 		inflateEnd(&u->z);
 	}
 	ZSTD_freeDCtx(u->zstd);
+	archive_read_free(u->other);
 	stream_free(u->inner);
 	free(u->in);
 	free(u);

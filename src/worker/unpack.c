@@ -68,10 +68,12 @@ char *unpack_clean_name(const char *name, struct err *e)
 
 static int entry_error(struct err *e, int errnum, const char *name)
 {
-	if (errnum == ENOSPC || errnum == EDQUOT) {
-		return err_sys(e, errnum, "cannot unpack %s: no space left on device", name);
+	if (errnum == ENOSPC || errnum == EDQUOT) { /* Go's spelling, which scripts look for */
+		(void)err_set(e, ERR_SYSTEM, "cannot unpack %.300s: no space left on device", name);
+		e->sys = errnum;
+		return -1;
 	}
-	return err_sys(e, errnum, "cannot unpack %s", name);
+	return err_sys(e, errnum, "cannot unpack %.300s", name);
 }
 
 static void forget_parent(struct unpack *u)
@@ -206,7 +208,7 @@ static int check_space(struct unpack *u, size_t n, struct err *e)
 	u->unchecked_bytes = 0;
 	struct statvfs fs;
 	if (fstatvfs(u->root_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < UNPACK_RESERVE_BYTES) {
-		return err_set(e, ERR_SYSTEM, "cannot unpack: no space left on device");
+		return entry_error(e, ENOSPC, "the layer");
 	}
 	return 0;
 }

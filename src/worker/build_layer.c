@@ -1,0 +1,224 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "codec/sha256.h"
+#include "worker/build.h"
+#include "worker/diff.h"
+#include "worker/layers.h"
+#include "worker/overlay.h"
+#include "worker/rpc.h"
+#include "worker/unpack.h"
+
+/* For overlayfs: topmost first, each once (an upper one hides all that the same one below would show). */
+static void lower_of(const struct strv *dirs, struct strv *ret)
+{
+	for (size_t k = dirs->n; k > 0; k--) {
+		if (!strv_has(ret, dirs->v[k - 1])) {
+			strv_add(ret, dirs->v[k - 1]);
+		}
+	}
+	if (ret->n == 0) {
+		strv_add(ret, "empty");
+	}
+}
+
+void build_chain(const struct strv *layers, char ret[static 65])
+{
+	memset(ret, '0', 64);
+	ret[64] = '\0';
+	for (size_t k = 0; k < layers->n; k++) {
+		build_mix(ret, layers->v[k]);
+	}
+}
+
+/* --- a root to work on --- */
+
+static int make_dir(struct build *b, const char *name, mode_t mode, struct err *e)
+{
+	return mkdirat(b->tmp_fd, name, mode) < 0 && errno != EEXIST ? err_sys(e, errno, "cannot make a directory for the step")
+								      : 0;
+}
+
+/* The upper directory is the root that the step sees: it has the mode and owner of the one below. */
+static int copy_root_attributes(struct build *b, const char *lower, const char *upper, struct err *e)
+{
+	struct stat st;
+	scoped(close) int layers = open(b->layers_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (layers < 0 || fstatat(layers, lower, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		fchownat(b->tmp_fd, upper, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+		fchmodat(b->tmp_fd, upper, st.st_mode & 07777, 0) < 0) {
+		return err_sys(e, errno, "cannot prepare the step's root directory");
+	}
+	return 0;
+}
+
+int build_layer_begin(const struct build_step *t, struct build_layer *ret, struct err *e)
+{
+	struct build *b = t->b;
+	*ret = (struct build_layer){.b = b, .root_fd = -1};
+	if (t->s->layers.n >= BUILD_LAYERS_MAX) {
+		return err_set(e, ERR_INVALID, "the image would have more than %d layers", BUILD_LAYERS_MAX);
+	}
+	char name[16];
+	snprintf(name, sizeof(name), "%d", b->n_layers);
+	ret->n = b->n_layers++;
+	scoped(strv) struct strv lower = STRV_INIT;
+	lower_of(&t->s->dirs, &lower);
+	path_remove_tree(b->tmp_fd, "work"); /* of the step before */
+	if (make_dir(b, name, 0755, e) < 0 || make_dir(b, "work", 0700, e) < 0 || make_dir(b, "root", 0755, e) < 0 ||
+		copy_root_attributes(b, lower.v[0], name, e) < 0) {
+		return -1;
+	}
+	/* relative like the lower ones, which are short */
+	scoped(free) char *upper = xasprintf("tmp/%s/%s", b->tmp_name, name);
+	scoped(free) char *work = xasprintf("tmp/%s/work", b->tmp_name);
+	ret->root = xasprintf("%s/root", b->tmp_dir);
+	if (overlay_mount(b->layers_dir, &lower, upper, work, ret->root, e) < 0) {
+		return -1;
+	}
+	ret->mounted = true;
+	ret->root_fd = open(ret->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return ret->root_fd < 0 ? err_sys(e, errno, "cannot open the step's root directory") : 0;
+}
+
+static int unmount(struct build_layer *l, struct err *e)
+{
+	if (l->root_fd >= 0) {
+		close(l->root_fd);
+		l->root_fd = -1;
+	}
+	if (l->mounted && umount2(l->root, UMOUNT_NOFOLLOW) < 0) {
+		return err_sys(e, errno, "cannot unmount the step's root directory");
+	}
+	l->mounted = false;
+	return 0;
+}
+
+static void forget(struct build_layer *l)
+{
+	free(l->root);
+	l->root = NULL;
+	strv_deinit(&l->made);
+	strv_deinit(&l->parents);
+	l->b = NULL;
+}
+
+void build_layer_abort(struct build_layer *l)
+{
+	if (!l->b) {
+		return;
+	}
+	struct err ignored;
+	char name[16];
+	if (unmount(l, &ignored) < 0) {
+		umount2(l->root, MNT_DETACH);
+	}
+	snprintf(name, sizeof(name), "%d", l->n);
+	path_remove_tree(l->b->tmp_fd, name); /* a full disk gets its space back at once */
+	forget(l);
+}
+
+/* --- what a step made --- */
+
+static void stage_add_layer(struct build_stage *s, const char *diff_id, const char *dir)
+{
+	strv_add(&s->layers, diff_id);
+	strv_add(&s->dirs, dir);
+}
+
+static int hash_layer(struct build_layer *l, struct diff_result *ret, struct err *e)
+{
+	char name[16];
+	snprintf(name, sizeof(name), "%d", l->n);
+	scoped(close) int fd = openat(l->b->tmp_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		return err_sys(e, errno, "cannot open the step's layer");
+	}
+	return diff_hash(fd, ret, e) < 0 || unpack_sync(fd, e) < 0 ? -1 : 0;
+}
+
+static int put_keys(struct build *b, const struct strv *keys, const char *diff_id, struct err *e)
+{
+	for (size_t k = 0; keys && k < keys->n; k++) {
+		scoped(json) json_t *answer = rpc_ask(b->rpc,
+			json_pack("{ss ss ss}", "ask", "cache-put", "key", keys->v[k], "diff_id", diff_id), e);
+		if (!answer) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int build_layer_end(const struct build_step *t, struct build_layer *l, const struct strv *keys, struct err *e)
+{
+	struct diff_result made = {0};
+	if (unmount(l, e) < 0 || hash_layer(l, &made, e) < 0) {
+		return -1;
+	}
+	scoped(free) char *tmp = xasprintf("%s/%d", t->b->tmp_name, l->n);
+	scoped(json) json_t *answer = rpc_ask(t->b->rpc,
+		json_pack("{ss ss ss sI}", "ask", "add-layer", "diff_id", made.diff_id, "tmp", tmp, "size",
+			(json_int_t)made.bytes),
+		e);
+	if (!answer || put_keys(t->b, keys, made.diff_id, e) < 0) {
+		return -1;
+	}
+	stage_add_layer(t->s, made.diff_id, json_str(answer, "dir"));
+	forget(l);
+	return 0;
+}
+
+int build_cache_look(const struct build_step *t, const char *key, struct err *e)
+{
+	if (t->b->no_cache) {
+		return 0;
+	}
+	scoped(json) json_t *answer = rpc_ask(t->b->rpc, json_pack("{ss ss}", "ask", "cache", "key", key), e);
+	if (!answer) {
+		return -1;
+	}
+	const char *diff_id = json_str(answer, "diff_id");
+	if (!*diff_id) {
+		return 0;
+	}
+	if (t->s->layers.n >= BUILD_LAYERS_MAX) {
+		return err_set(e, ERR_INVALID, "the image would have more than %d layers", BUILD_LAYERS_MAX);
+	}
+	stage_add_layer(t->s, diff_id, json_str(answer, "dir"));
+	return 1;
+}
+
+/* --- a source to copy from --- */
+
+int build_source_open(struct build *b, const struct strv *dirs, struct err *e)
+{
+	scoped(strv) struct strv lower = STRV_INIT;
+	lower_of(dirs, &lower);
+	scoped(free) char *at = xasprintf("%s/src", b->tmp_dir);
+	if (make_dir(b, "src", 0755, e) < 0 || overlay_mount(b->layers_dir, &lower, NULL, NULL, at, e) < 0) {
+		return -1;
+	}
+	int fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		umount2(at, MNT_DETACH);
+		return err_sys(e, errno, "cannot open the source");
+	}
+	return fd;
+}
+
+void build_source_close(struct build *b, int take_fd)
+{
+	if (take_fd < 0) {
+		return;
+	}
+	close(take_fd);
+	scoped(free) char *at = xasprintf("%s/src", b->tmp_dir);
+	umount2(at, MNT_DETACH);
+}

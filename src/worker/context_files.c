@@ -1,0 +1,216 @@
+/* Reading, pruning and hashing the files of a context. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "base/strv.h"
+#include "base/text.h"
+#include "worker/context.h"
+
+#define DEPTH_MAX 256
+#define CHUNK_BYTES (64u << 10)
+
+int context_read(int context_fd, const char *path, size_t limit, struct buf *ret, struct err *e)
+{
+	scoped(close) int fd = path_open_in(context_fd, path, O_RDONLY | O_NONBLOCK, 0);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		return err_set(e, ERR_NOT_FOUND, "no such file in the build context: %.200s", path);
+	}
+	char chunk[16384];
+	ssize_t n;
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0) {
+		if (buf_append_limited(ret, chunk, (size_t)n, limit) < 0) {
+			return err_set(e, ERR_INVALID, "%.200s is larger than %zu KiB", path, limit >> 10);
+		}
+	}
+	return n < 0 ? err_sys(e, errno, "cannot read %.200s", path) : 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names in a directory, sorted: what comes of them must not depend on the filesystem. */
+static int list_dir(int fd, struct strv *ret)
+{
+	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(closedir) DIR *dir = own < 0 ? NULL : fdopendir(own);
+	if (!dir) {
+		return -errno;
+	}
+	struct dirent *entry;
+	while ((entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+			strv_add(ret, entry->d_name);
+		}
+	}
+	if (ret->n > 1) {
+		qsort(ret->v, ret->n, sizeof(*ret->v), compare_names);
+	}
+	return 0;
+}
+
+static char *join(const char *dir, const char *name)
+{
+	return *dir ? xasprintf("%s/%s", dir, name) : xstrdup(name);
+}
+
+/* --- .dockerignore --- */
+
+static int prune_dir(int fd, const char *path, const struct ignore *g, int depth, struct err *e);
+
+static int prune_entry(int dir, const char *name, const char *path, const struct ignore *g, int depth, struct err *e)
+{
+	struct stat st;
+	bool ignored = ignore_match(g, path);
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		return err_sys(e, errno, "cannot read %.200s", path);
+	}
+	if (S_ISDIR(st.st_mode) && (!ignored || ignore_may_hold_kept(g, path))) {
+		scoped(close) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0) {
+			return err_sys(e, errno, "cannot read %.200s", path);
+		}
+		const struct timespec times[2] = {st.st_atim, st.st_mtim};
+		if (prune_dir(fd, path, g, depth + 1, e) < 0) {
+			return -1;
+		}
+		futimens(fd, times);
+		if (ignored) {
+			unlinkat(dir, name, AT_REMOVEDIR); /* stays when something in it was taken back */
+		}
+		return 0;
+	}
+	if (!ignored) {
+		return 0;
+	}
+	int r = path_remove_tree(dir, name);
+	return r < 0 ? err_sys(e, -r, "cannot remove %.200s", path) : 0;
+}
+
+static int prune_dir(int fd, const char *path, const struct ignore *g, int depth, struct err *e)
+{
+	scoped(strv) struct strv names = STRV_INIT;
+	int r = depth > DEPTH_MAX ? -ELOOP : list_dir(fd, &names);
+	if (r < 0) {
+		return err_sys(e, -r, "cannot read the context's directory %.200s", path);
+	}
+	for (size_t i = 0; i < names.n; i++) {
+		scoped(free) char *below = join(path, names.v[i]);
+		if (prune_entry(fd, names.v[i], below, g, depth, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int context_prune(int context_fd, const struct ignore *g, struct err *e)
+{
+	return prune_dir(context_fd, "", g, 0, e);
+}
+
+/* --- digests --- */
+
+struct hasher {
+	EVP_MD_CTX *md;
+	bool with_owners;
+	bool (*skip)(void *owner, const char *path);
+	void *owner;
+	char *chunk;
+};
+
+static int hash_file(struct hasher *h, int dir, const char *name, const char *path, struct err *e)
+{
+	scoped(close) int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) {
+		return err_sys(e, errno, "cannot read %.200s", path);
+	}
+	ssize_t n;
+	while ((n = read(fd, h->chunk, CHUNK_BYTES)) > 0) {
+		EVP_DigestUpdate(h->md, h->chunk, (size_t)n);
+	}
+	return n < 0 ? err_sys(e, errno, "cannot read %.200s", path) : 0;
+}
+
+static int hash_entry(struct hasher *h, int dir, const char *name, const char *path, int depth, struct err *e);
+
+static int hash_dir(struct hasher *h, int dir, const char *name, const char *path, int depth, struct err *e)
+{
+	scoped(strv) struct strv names = STRV_INIT;
+	scoped(close) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = fd < 0 ? -errno : depth > DEPTH_MAX ? -ELOOP : list_dir(fd, &names);
+	if (r < 0) {
+		return err_sys(e, -r, "cannot read %.200s", path);
+	}
+	for (size_t i = 0; i < names.n; i++) {
+		scoped(free) char *below = join(path, names.v[i]);
+		if (h->skip && h->skip(h->owner, below)) {
+			continue;
+		}
+		if (hash_entry(h, fd, names.v[i], below, depth + 1, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Every text goes in with its NUL, every file behind its length: no two trees give the same bytes. */
+static int hash_entry(struct hasher *h, int dir, const char *name, const char *path, int depth, struct err *e)
+{
+	struct stat st;
+	char head[160];
+	char link[4097] = "";
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		return err_sys(e, errno, "cannot read %.200s", path);
+	}
+	mode_t mode = S_ISLNK(st.st_mode) ? S_IFLNK : st.st_mode;
+	int n = snprintf(head, sizeof(head), "%o %u:%u %jx %jd", mode, h->with_owners ? st.st_uid : 0,
+		h->with_owners ? st.st_gid : 0, (uintmax_t)(S_ISCHR(mode) || S_ISBLK(mode) ? st.st_rdev : 0),
+		(intmax_t)(S_ISREG(mode) ? st.st_size : 0));
+	EVP_DigestUpdate(h->md, path, strlen(path) + 1);
+	EVP_DigestUpdate(h->md, head, (size_t)n + 1);
+	if (S_ISREG(mode)) {
+		return hash_file(h, dir, name, path, e);
+	}
+	if (S_ISLNK(mode)) {
+		ssize_t len = readlinkat(dir, name, link, sizeof(link) - 1);
+		EVP_DigestUpdate(h->md, link, len > 0 ? (size_t)len + 1 : 1);
+	}
+	return S_ISDIR(mode) ? hash_dir(h, dir, name, path, depth, e) : 0;
+}
+
+int context_digest(int root_fd, const char *path, bool with_owners, bool (*skip)(void *owner, const char *path), void *owner,
+	char ret[static 65], struct err *e)
+{
+	scoped(free) char *clean = path_clean(path);
+	scoped(free) char *parent = xstrdup(clean);
+	char *slash = strrchr(parent, '/');
+	const char *name = slash ? clean + (slash - parent) + 1 : clean;
+	if (slash) {
+		*slash = '\0';
+	}
+	scoped(close) int dir = path_open_in(root_fd, slash ? (*parent ? parent : "/") : ".", O_RDONLY | O_DIRECTORY, 0);
+	if (dir < 0) {
+		return err_sys(e, -dir, "cannot read %.200s", path);
+	}
+	scoped(free) char *chunk = xnew_array(char, CHUNK_BYTES);
+	struct hasher h = {EVP_MD_CTX_new(), with_owners, skip, owner, chunk};
+	EVP_DigestInit_ex(h.md, EVP_sha256(), NULL);
+	/* the top's own name does not matter: what it becomes is said by the destination */
+	int r = hash_entry(&h, dir, *name ? name : ".", "", 0, e);
+	unsigned char digest[32];
+	EVP_DigestFinal_ex(h.md, digest, NULL);
+	EVP_MD_CTX_free(h.md);
+	if (r == 0) {
+		text_hex(digest, sizeof(digest), ret);
+	}
+	return r;
+}

@@ -1,0 +1,122 @@
+/* Job "import": a root file system as an image of one layer.
+ *
+ * fd 0    a tar of it, plain or compressed
+ * request {"references": [canonical], "message": "", "changes": [Dockerfile instructions], "tmp": {}}
+ * result  as of "load"
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "build/config.h"
+#include "build/dockerfile.h"
+#include "worker/jobs.h"
+#include "worker/layers.h"
+#include "worker/platform.h"
+
+#define CHANGES_NAME "--change"
+
+/* As a commit in Docker takes them (moby daemon/builder/dockerfile validCommitCommands). */
+static bool may_change(enum df_kind kind)
+{
+	static const enum df_kind allowed[] = {DF_CMD, DF_ENTRYPOINT, DF_HEALTHCHECK, DF_ENV, DF_EXPOSE, DF_LABEL, DF_ONBUILD,
+		DF_STOPSIGNAL, DF_USER, DF_VOLUME, DF_WORKDIR};
+	for (size_t i = 0; i < sizeof(allowed) / sizeof(*allowed); i++) {
+		if (allowed[i] == kind) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int apply_change(struct build_config *c, const char *text, struct err *e)
+{
+	static const struct strv none = STRV_INIT;
+	struct strv used = STRV_INIT;
+	const struct config_args args = {&none, &none, &used};
+	scoped(dockerfile) struct dockerfile d = {0};
+	if (dockerfile_parse_trigger(text, CHANGES_NAME, &d, e) < 0) {
+		return -1;
+	}
+	if (!may_change(d.v[0].kind)) {
+		return err_set(e, ERR_INVALID, "%s is not a valid change command", df_keyword(d.v[0].kind));
+	}
+	int r = build_config_apply(c, &d, &d.v[0], &args, e);
+	strv_deinit(&used);
+	return r;
+}
+
+/* The messages of the Dockerfile language begin with a place that does not exist here. */
+static int change_failed(const char *text, struct err *e)
+{
+	static const char place[] = "ONBUILD of " CHANGES_NAME ":1: ";
+	struct err why = *e;
+	const char *words = text_starts(why.msg, place) ? why.msg + strlen(place) : why.msg;
+	return err_set(e, ERR_INVALID, "invalid change \"%.200s\": %.280s", text, words);
+}
+
+static json_t *new_document(const char *message)
+{
+	struct platform host;
+	char now[CLOCK_TEXT_MAX];
+	platform_host(&host);
+	clock_format(clock_real_ns(), now);
+	json_t *doc = json_object();
+	json_put_str(doc, "architecture", host.arch);
+	if (*host.variant) {
+		json_put_str(doc, "variant", host.variant);
+	}
+	json_put_str(doc, "os", host.os);
+	json_put_str(doc, "created", now);
+	json_put_str(doc, "comment", message);
+	json_put(doc, "config", json_object());
+	json_put(doc, "rootfs", json_pack("{ss s[]}", "type", "layers", "diff_ids"));
+	json_put(doc, "history", json_pack("[{ss ss}]", "created", now, "comment", message));
+	return doc;
+}
+
+/* The configuration but for its diff id; bad changes are refused before the archive is read. */
+static json_t *make_config(const json_t *request, struct err *e)
+{
+	scoped(json) json_t *base = new_document(json_str(request, "message"));
+	struct build_config c;
+	build_config_from_image(&c, base, "", "", "", NULL);
+	size_t i;
+	json_t *item;
+	json_array_foreach (json_object_get(request, "changes"), i, item) {
+		const char *text = json_string_value(item);
+		if (text && apply_change(&c, text, e) < 0) {
+			(void)change_failed(text, e);
+			build_config_deinit(&c);
+			return NULL;
+		}
+	}
+	json_t *doc = json_incref(c.image);
+	build_config_deinit(&c);
+	return doc;
+}
+
+static int import_layer(struct rpc *r, const json_t *request, struct layer *ret, struct err *e)
+{
+	scoped(stream_free) struct stream *in = stream_from_fd(STDIN_FILENO);
+	if (layer_unpack(request, 0, in, false, ret, e) < 0 || stream_drain(in, e) < 0) {
+		return -1;
+	}
+	return layers_sync(request, e) < 0 ? -1 : layer_record(r, ret, e);
+}
+
+json_t *worker_import(struct rpc *r, const json_t *request, struct err *e)
+{
+	struct layer layer;
+	scoped(json) json_t *doc = make_config(request, e);
+	if (!doc || import_layer(r, request, &layer, e) < 0) {
+		return NULL;
+	}
+	json_array_append_new(json_object_get(json_object_get(doc, "rootfs"), "diff_ids"), json_string(layer.diff_id));
+	scoped(free) char *text = json_text(doc);
+	return json_pack("{s[{ss sO ss}]}", "images", "config", text, "references", json_object_get(request, "references"),
+		"digest", "");
+}
