@@ -84,6 +84,8 @@ int network_restore(struct network_set *n, const struct endpoint_info *info, int
  * Names are looked up among the networks this container is on; others go upstream. Ended by network_dns_stop or when
  * the namespace goes. */
 int network_dns_start(struct network_set *n, const char *container_id, int netns_fd, struct err *e);
+/* Upstream servers of this container alone (docker run --dns on a user network) instead of the daemon's; after network_dns_start. */
+void network_dns_servers(struct network_set *n, const char *container_id, const struct strv *servers);
 void network_dns_stop(struct network_set *n, const char *container_id);
 /* True when the container's resolv.conf must name 127.0.0.11 (any user-defined network). */
 bool network_uses_dns(const struct network *w);

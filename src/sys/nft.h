@@ -103,6 +103,7 @@ struct nft_op {
 #define NFT_COMPARE(r, op, value, n) {.kind = NFT_OP_COMPARE, .reg = NFT_R(r), .a = (op), .b = (n), .data.word = (value)}
 #define NFT_IS(r, value) NFT_COMPARE(r, NFT_CMP_EQ, value, 4)
 #define NFT_IS_NOT(r, value) NFT_COMPARE(r, NFT_CMP_NEQ, value, 4)
+#define NFT_IS_TEXT(r, value) {.kind = NFT_OP_COMPARE, .reg = NFT_R(r), .a = NFT_CMP_EQ, .b = 16, .data.text = value}
 #define NFT_IS_NOT_TEXT(r, value) {.kind = NFT_OP_COMPARE, .reg = NFT_R(r), .a = NFT_CMP_NEQ, .b = 16, .data.text = value}
 #define NFT_IN(r, set) {.kind = NFT_OP_LOOKUP, .reg = NFT_R(r), .name = (set)}
 #define NFT_NOT_IN(r, set) {.kind = NFT_OP_LOOKUP, .reg = NFT_R(r), .a = NFT_LOOKUP_F_INV, .name = (set)}

@@ -145,6 +145,9 @@ int rtnl_add_veth(struct rtnl *r, const struct rtnl_veth *v)
 	if (v->master) {
 		mnl_attr_put_u32(h, IFLA_MASTER, v->master);
 	}
+	if (v->mtu) {
+		mnl_attr_put_u32(h, IFLA_MTU, v->mtu);
+	}
 	struct nlattr *link = mnl_attr_nest_start(h, IFLA_LINKINFO);
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
 	struct nlattr *data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
@@ -156,6 +159,9 @@ int rtnl_add_veth(struct rtnl *r, const struct rtnl_veth *v)
 	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)v->peer_netns_fd);
 	if (v->peer_mac) {
 		mnl_attr_put(h, IFLA_ADDRESS, 6, v->peer_mac);
+	}
+	if (v->mtu) {
+		mnl_attr_put_u32(h, IFLA_MTU, v->mtu);
 	}
 	mnl_attr_nest_end(h, peer);
 	mnl_attr_nest_end(h, data);
@@ -195,6 +201,34 @@ int rtnl_set_master(struct rtnl *r, uint32_t index, uint32_t master)
 	}
 	info->ifi_index = (int)index;
 	mnl_attr_put_u32(h, IFLA_MASTER, master);
+	return queue(r, h);
+}
+
+int rtnl_set_mtu(struct rtnl *r, uint32_t index, uint32_t mtu)
+{
+	struct nlmsghdr *h;
+	struct ifinfomsg *info = start_link(r, &h, RTM_SETLINK, 0);
+	if (!info) {
+		return -ENOBUFS;
+	}
+	info->ifi_index = (int)index;
+	mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	return queue(r, h);
+}
+
+int rtnl_set_hairpin(struct rtnl *r, const char *name)
+{
+	struct nlmsghdr *h;
+	if (!start_link(r, &h, RTM_NEWLINK, 0)) { /* RTM_SETLINK does not look at the data of a bridge's port */
+		return -ENOBUFS;
+	}
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	struct nlattr *link = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	mnl_attr_put_strz(h, IFLA_INFO_SLAVE_KIND, "bridge");
+	struct nlattr *data = mnl_attr_nest_start(h, IFLA_INFO_SLAVE_DATA);
+	mnl_attr_put_u8(h, IFLA_BRPORT_MODE, 1);
+	mnl_attr_nest_end(h, data);
+	mnl_attr_nest_end(h, link);
 	return queue(r, h);
 }
 

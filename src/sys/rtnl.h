@@ -42,12 +42,16 @@ struct rtnl_veth {
 	const char *peer_name;
 	int peer_netns_fd;
 	const uint8_t *peer_mac; /* 6 bytes, or NULL */
+	uint32_t mtu;            /* of both ends, 0: the kernel's 1500 */
 };
 int rtnl_add_veth(struct rtnl *r, const struct rtnl_veth *v);
 int rtnl_delete_link(struct rtnl *r, const char *name);
 int rtnl_set_up(struct rtnl *r, uint32_t index, bool up);
 int rtnl_set_master(struct rtnl *r, uint32_t index, uint32_t master);
 int rtnl_rename(struct rtnl *r, uint32_t index, const char *name); /* the link must be down */
+int rtnl_set_mtu(struct rtnl *r, uint32_t index, uint32_t mtu);
+/* A frame may leave a bridge by the port it came from: a container that calls its own published port. */
+int rtnl_set_hairpin(struct rtnl *r, const char *name);
 int rtnl_set_alias(struct rtnl *r, uint32_t index, const char *alias);
 int rtnl_add_address(struct rtnl *r, uint32_t index, struct in_addr address, int prefix_len);
 int rtnl_delete_address(struct rtnl *r, uint32_t index, struct in_addr address, int prefix_len);

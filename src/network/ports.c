@@ -1,0 +1,325 @@
+#include "network/ports.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/scoped.h"
+#include "network/ipam.h"
+
+/* net.ipv4.ip_local_port_range's default, from which Docker takes its ephemeral ports too. */
+#define EPHEMERAL_FIRST 32768
+#define EPHEMERAL_LAST 60999
+
+static const struct {
+	const char *name;
+	uint8_t proto;
+	int type;
+} protocols[] = {
+	{"tcp", IPPROTO_TCP, SOCK_STREAM},
+	{"udp", IPPROTO_UDP, SOCK_DGRAM},
+	{"sctp", IPPROTO_SCTP, SOCK_STREAM},
+};
+#define PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
+
+static void port_release(struct port *p)
+{
+	if (p->fd >= 0) {
+		close(p->fd);
+	}
+	if (p->fd6 >= 0) {
+		close(p->fd6);
+	}
+	p->fd = p->fd6 = -1;
+}
+
+void port_list_deinit(struct port_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		port_release(&l->v[i]);
+	}
+	free(l->v);
+	*l = (struct port_list){0};
+}
+
+const char *port_proto_name(uint8_t proto)
+{
+	for (size_t i = 0; i < PROTOCOLS; i++) {
+		if (protocols[i].proto == proto) {
+			return protocols[i].name;
+		}
+	}
+	return "";
+}
+
+static int socket_type(uint8_t proto)
+{
+	for (size_t i = 0; i < PROTOCOLS; i++) {
+		if (protocols[i].proto == proto) {
+			return protocols[i].type;
+		}
+	}
+	return SOCK_STREAM;
+}
+
+int port_parse_key(const char *text, uint8_t *ret_proto, uint16_t *ret_port)
+{
+	char number[8];
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	const char *name = slash ? slash + 1 : "tcp";
+	if (n >= sizeof(number)) {
+		return -EINVAL;
+	}
+	memcpy(number, text, n);
+	number[n] = '\0';
+	uint16_t port;
+	if (parse_u16(number, &port) < 0 || port == 0) {
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < PROTOCOLS; i++) {
+		if (strcmp(protocols[i].name, name) == 0) {
+			*ret_proto = protocols[i].proto;
+			*ret_port = port;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int port_parse_range(const char *text, uint16_t *ret_first, uint16_t *ret_last)
+{
+	char number[8];
+	const char *dash = strchr(text, '-');
+	size_t n = dash ? (size_t)(dash - text) : strlen(text);
+	uint16_t first = 0;
+	uint16_t last;
+	if (n >= sizeof(number)) {
+		return -EINVAL;
+	}
+	memcpy(number, text, n);
+	number[n] = '\0';
+	if (*text && parse_u16(number, &first) < 0) {
+		return -EINVAL;
+	}
+	last = first;
+	if (dash && (parse_u16(dash + 1, &last) < 0 || first == 0 || last < first)) {
+		return -EINVAL;
+	}
+	*ret_first = first;
+	*ret_last = last;
+	return 0;
+}
+
+static int hold4(const struct port *p)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->outside)};
+	a.sin_addr.s_addr = htonl(p->host);
+	int fd = socket(AF_INET, socket_type(p->proto) | SOCK_CLOEXEC, p->proto);
+	if (fd < 0) {
+		return -errno;
+	}
+	/* Broadcasts are not for the container, and nobody reads them here. */
+	int least = 1;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+		int r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+static int hold6(const struct port *p)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(p->outside)};
+	int fd = socket(AF_INET6, socket_type(p->proto) | SOCK_CLOEXEC, p->proto);
+	if (fd < 0) {
+		return -errno;
+	}
+	int one = 1;
+	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+		int r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+/* Holds p->outside at p->host, and at :: when that is all addresses: whoever listens on both would miss half. */
+static int port_hold(struct port *p)
+{
+	int fd = hold4(p);
+	if (fd == -EPROTONOSUPPORT || fd == -ESOCKTNOSUPPORT) {
+		return 0; /* SCTP without the kernel's own stack: nobody else can bind it either */
+	}
+	if (fd < 0) {
+		return fd;
+	}
+	int fd6 = p->host == 0 ? hold6(p) : -1;
+	if (fd6 == -EADDRINUSE) {
+		close(fd);
+		return fd6;
+	}
+	p->fd = fd;
+	p->fd6 = fd6 < 0 ? -1 : fd6; /* IPv6 may be switched off */
+	return 0;
+}
+
+static int hold_ephemeral(struct port_cursor *c, struct port *p)
+{
+	const unsigned count = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1;
+	int r = -EADDRINUSE;
+	for (unsigned i = 0; i < count; i++) {
+		if (c->next < EPHEMERAL_FIRST || c->next > EPHEMERAL_LAST) {
+			c->next = EPHEMERAL_FIRST;
+		}
+		p->outside = c->next++;
+		r = port_hold(p);
+		if (r != -EADDRINUSE) {
+			return r;
+		}
+	}
+	return r;
+}
+
+static int hold_range(struct port *p, uint16_t first, uint16_t last)
+{
+	int r = -EADDRINUSE;
+	for (unsigned port = first; port <= last && r == -EADDRINUSE; port++) {
+		p->outside = (uint16_t)port;
+		r = port_hold(p);
+	}
+	return r;
+}
+
+/* The words are moby's: clients and people search for them. */
+static int say_taken(const struct port *p, const char *range, int r, struct err *e)
+{
+	char host[IPAM_TEXT_MAX];
+	char address[IPAM_TEXT_MAX];
+	ipam_format(p->host, host);
+	if (r == -EADDRINUSE && strchr(range, '-')) {
+		return err_set(e, ERR_SYSTEM, "all ports are allocated");
+	}
+	if (r == -EADDRINUSE) {
+		return err_set(e, ERR_SYSTEM, "Bind for %s:%u failed: port is already allocated", host, p->outside);
+	}
+	return err_sys(e, -r, "failed to bind host port for %s:%u:%s:%u/%s", host, p->outside,
+		ipam_format(p->address, address), p->inside, port_proto_name(p->proto));
+}
+
+static void append(struct port_list *l, const struct port *p)
+{
+	l->v = xrealloc(l->v, l->n + 1, sizeof(*l->v));
+	l->v[l->n++] = *p;
+}
+
+static int read_host(const char *text, const struct port_request *r, uint32_t *ret, struct err *e)
+{
+	if (!text || !*text) {
+		*ret = r->default_host;
+		return 0;
+	}
+	if (ipam_parse_address(text, ret) < 0) {
+		return err_set(e, ERR_INVALID, "cannot publish a port at '%s': it must be an IPv4 address", text);
+	}
+	return 0;
+}
+
+static int reserve_one(struct port_cursor *c, const struct port_request *r, struct port *p, const json_t *binding,
+	struct err *e)
+{
+	const char *host;
+	const char *range;
+	uint16_t first;
+	uint16_t last;
+	if (!json_is_object(binding)) {
+		return err_set(e, ERR_INVALID, "a port binding must be an object");
+	}
+	if (json_get_str(binding, "HostIp", &host, e) < 0 || json_get_str(binding, "HostPort", &range, e) < 0 ||
+		read_host(host, r, &p->host, e) < 0) {
+		return -1;
+	}
+	range = range ? range : "";
+	if (port_parse_range(range, &first, &last) < 0) {
+		return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", range);
+	}
+	if (first != last || first == 0) {
+		uint16_t before = r->remembered ? r->remembered(r->owner, p) : 0;
+		if (before && (first == 0 || (before >= first && before <= last))) {
+			first = last = before;
+		}
+	}
+	p->fd = p->fd6 = -1;
+	int failed = first == 0 ? hold_ephemeral(c, p) : hold_range(p, first, last);
+	if (failed && !(r->keep && first == last && first)) {
+		return say_taken(p, range, failed, e);
+	}
+	return 0;
+}
+
+static int reserve_key(struct port_cursor *c, const struct port_request *r, const char *key, const json_t *bindings,
+	struct port_list *l, struct err *e)
+{
+	struct port p = {.address = r->address};
+	if (port_parse_key(key, &p.proto, &p.inside) < 0) {
+		return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", key);
+	}
+	size_t i;
+	json_t *binding;
+	json_array_foreach (bindings, i, binding) {
+		if (l->n >= PORTS_MAX) {
+			return err_set(e, ERR_INVALID, "a container publishes at most %d ports", PORTS_MAX);
+		}
+		if (reserve_one(c, r, &p, binding, e) < 0) {
+			return -1;
+		}
+		append(l, &p);
+	}
+	return 0;
+}
+
+int port_list_reserve(struct port_cursor *c, const struct port_request *r, struct port_list *ret, struct err *e)
+{
+	struct port_list l = {0};
+	const char *key;
+	json_t *bindings;
+	json_object_foreach ((json_t *)r->bindings, key, bindings) {
+		if (reserve_key(c, r, key, bindings, &l, e) < 0) {
+			port_list_deinit(&l);
+			return -1;
+		}
+	}
+	*ret = l;
+	return 0;
+}
+
+json_t *port_list_json(const struct port_list *l)
+{
+	json_t *o = json_object();
+	for (size_t i = 0; i < l->n; i++) {
+		const struct port *p = &l->v[i];
+		char key[16];
+		char number[8];
+		char host[IPAM_TEXT_MAX];
+		snprintf(key, sizeof(key), "%u/%s", p->inside, port_proto_name(p->proto));
+		snprintf(number, sizeof(number), "%u", p->outside);
+		json_t *rows = json_object_get(o, key);
+		if (!rows) {
+			rows = json_array();
+			json_put(o, key, rows);
+		}
+		json_t *row = json_object();
+		json_put_str(row, "HostIp", ipam_format(p->host, host));
+		json_put_str(row, "HostPort", number);
+		json_array_append_new(rows, row);
+	}
+	return o;
+}

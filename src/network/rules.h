@@ -1,0 +1,33 @@
+/* network/rules.h - the nftables table of this daemon, `ip wherry-PREFIX`.
+ *
+ *   map published     {protocol . port}           -> {container address . port}
+ *   map published_at  {address . protocol . port} -> the same, for ports published at one address
+ *   set bridges, internal   names of bridges
+ *   set together            {bridge . bridge}: containers that may talk to each other
+ *   raw          prerouting -300  nobody outside reaches 127.0.0.0/8 through us
+ *   prerouting, output  nat       to local addresses: the maps
+ *   postrouting  nat              masquerade
+ *   forward      filter           isolation
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "network/ports.h"
+
+struct network_set;
+struct rules;
+
+/* Reads what is published in a table that an earlier daemon left: those elements stay until rules_settle. */
+struct rules *rules_new(const char *prefix, struct err *e);
+void rules_free(struct rules *r); /* the table stays */
+void rules_purge(struct rules *r); /* the table goes */
+
+/* Replaces the whole table by what the set's networks and endpoints need, in one transaction. */
+int rules_rebuild(struct network_set *n, struct err *e);
+/* The endpoint that has these ports must be in its network's list already (or no longer). */
+int rules_publish(struct network_set *n, const struct port_list *l, struct err *e);
+void rules_unpublish(struct network_set *n, const struct port_list *l);
+/* Forgets inherited elements. True when there were any. */
+bool rules_settle(struct rules *r);
+/* The host port that reached this container port before a restart, or 0. */
+uint16_t rules_remembered(void *rules, const struct port *p);

@@ -1,0 +1,392 @@
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/scoped.h"
+#include "event/event.h"
+#include "network/internal.h"
+#include "network/resolver.h"
+#include "network/rules.h"
+#include "store/store.h"
+#include "sys/netns.h"
+
+/* By then every container that lives has been restored: a shim answers at once or never. */
+#define SETTLE_MS 30000
+
+const char *network_id(const struct network *w)
+{
+	return w->id;
+}
+
+const char *network_name(const struct network *w)
+{
+	return json_str(w->doc, "Name");
+}
+
+bool network_uses_dns(const struct network *w)
+{
+	return w->driver == DRIVER_BRIDGE && !w->predefined;
+}
+
+void network_publish_event(struct network *w, const char *action, const char *container_id)
+{
+	json_t *attributes = json_object();
+	if (container_id) {
+		json_put_str(attributes, "container", container_id);
+	}
+	json_put_str(attributes, "name", network_name(w));
+	json_put_str(attributes, "type", json_str(w->doc, "Driver"));
+	event_publish(w->set->bus, "network", action, w->id, attributes);
+}
+
+static void network_free(struct network *w)
+{
+	if (!w) {
+		return;
+	}
+	list_each_safe(i, &w->endpoints) {
+		endpoint_free(container_of(i, struct endpoint, link));
+	}
+	json_decref(w->doc);
+	free(w);
+}
+SCOPED(struct network *, network_free)
+
+static struct network *network_new(struct network_set *n, const char *id, json_t *take_doc)
+{
+	struct network *w = xnew(struct network);
+	list_init(&w->endpoints);
+	w->set = n;
+	w->doc = take_doc;
+	snprintf(w->id, sizeof(w->id), "%s", id);
+	return w;
+}
+
+/* --- looking up --- */
+
+struct network *network_by_name(struct network_set *n, const char *name)
+{
+	map_each(n->by_id, struct network, w) {
+		if (strcmp(network_name(w), name) == 0) {
+			return w;
+		}
+	}
+	return NULL;
+}
+
+struct network *network_find(struct network_set *n, const char *name, struct err *e)
+{
+	struct network *found = map_get(n->by_id, name);
+	if (!found) {
+		found = network_by_name(n, name);
+	}
+	if (found) {
+		return found;
+	}
+	size_t matches = 0;
+	map_each(n->by_id, struct network, w) {
+		if (*name && text_starts(w->id, name)) {
+			found = w;
+			matches++;
+		}
+	}
+	if (matches == 1) {
+		return found;
+	}
+	if (matches > 1) {
+		err_set(e, ERR_INVALID, "network %s is ambiguous (%zu matches found based on ID prefix)", name, matches);
+	} else {
+		err_set(e, ERR_NOT_FOUND, "network %s not found", name);
+	}
+	return NULL;
+}
+
+struct network *network_next(const struct network_set *n, size_t *pos)
+{
+	return map_next(n->by_id, pos, NULL);
+}
+
+/* --- making and removing --- */
+
+static int save(struct network *w, struct err *e)
+{
+	return store_put(w->set->store, STORE_NETWORKS, w->id, w->doc, e);
+}
+
+static int settle_subnet(struct network_set *n, struct network *w, struct err *e)
+{
+	if (w->ipam.subnet.len) {
+		if (network_check_subnet(n, "", w->ipam.subnet, e) < 0) {
+			return -1;
+		}
+	} else {
+		if (network_pick_subnet(n, "", &w->ipam.subnet, e) < 0) {
+			return -1;
+		}
+		w->ipam.range = w->ipam.subnet;
+		w->ipam.gateway = w->ipam.subnet.base + 1;
+	}
+	return network_spec_put_subnet(w->doc, w->ipam.subnet, w->ipam.gateway);
+}
+
+static int check_bridge_name(struct network_set *n, const struct network *w, struct err *e)
+{
+	map_each(n->by_id, struct network, other) {
+		if (other->driver == DRIVER_BRIDGE && strcmp(other->bridge, w->bridge) == 0) {
+			return err_set(e, ERR_DENIED,
+				"cannot create network %s (%s): conflicts with network %s (%s): networks have same bridge name", w->id,
+				w->bridge, other->id, other->bridge);
+		}
+	}
+	return 0;
+}
+
+/* Invariant 1: the row first. */
+static int bring_up(struct network_set *n, struct network *w, struct err *e)
+{
+	if (save(w, e) < 0) {
+		return -1;
+	}
+	map_put(n->by_id, w->id, w);
+	if (bridge_ensure(n, w, e) == 0) {
+		if (rules_rebuild(n, e) == 0) {
+			return 0;
+		}
+		bridge_remove(n, w);
+	}
+	struct err ignored;
+	map_remove(n->by_id, w->id);
+	store_delete(n->store, STORE_NETWORKS, w->id, &ignored);
+	return -1;
+}
+
+struct network *network_create(struct network_set *n, const json_t *body, struct err *e)
+{
+	char id[ID_LEN + 1];
+	json_t *doc;
+	id_new(id);
+	if (map_count(n->by_id) >= NETWORKS_MAX) {
+		err_set(e, ERR_DENIED, "there are %d networks already", NETWORKS_MAX);
+		return NULL;
+	}
+	if (network_spec_read(n, body, id, &doc, e) < 0) {
+		return NULL;
+	}
+	scoped(network_free) struct network *w = network_new(n, id, doc);
+	if (network_spec_parse(w, e) < 0 || check_bridge_name(n, w, e) < 0 || settle_subnet(n, w, e) < 0 ||
+		bring_up(n, w, e) < 0) {
+		return NULL;
+	}
+	network_publish_event(w, "create", NULL);
+	return TAKE(w);
+}
+
+int network_remove(struct network_set *n, struct network *w, struct err *e)
+{
+	if (w->predefined) {
+		return err_set(e, ERR_DENIED, "%s is a pre-defined network and cannot be removed", network_name(w));
+	}
+	if (!list_empty(&w->endpoints)) {
+		const struct endpoint *p = container_of(w->endpoints.next, struct endpoint, link);
+		return err_set(e, ERR_DENIED,
+			"error while removing network: network %s has active endpoints (name:\"%s\" id:\"%.12s\")", network_name(w),
+			p->container_name, p->info.endpoint_id);
+	}
+	map_remove(n->by_id, w->id);
+	struct err why;
+	if (rules_rebuild(n, &why) < 0) {
+		log_warning("network", "rules_stay", "network", w->id, "error", why.msg, NULL);
+	}
+	bridge_remove(n, w);
+	int r = store_delete(n->store, STORE_NETWORKS, w->id, e);
+	if (r == 0) {
+		network_publish_event(w, "destroy", NULL);
+	}
+	network_free(w);
+	return r;
+}
+
+/* --- at start --- */
+
+static int load_row(void *owner, const char *id, json_t *doc, struct err *e)
+{
+	struct network_set *n = owner;
+	scoped(network_free) struct network *w = network_new(n, id, json_deep_copy(doc));
+	bool is_default = strcmp(network_name(w), "bridge") == 0;
+	if (is_default && !n->default_bridge) {
+		return 0;
+	}
+	if (is_default) {
+		json_put_str(json_object_get(w->doc, "Options"), "com.docker.network.bridge.name", n->prefix);
+	}
+	if (network_spec_parse(w, e) < 0) {
+		return err_wrap(e, "the stored network %s", id);
+	}
+	map_put(n->by_id, id, w);
+	TAKE(w);
+	return 0;
+}
+
+static struct network *add_predefined(struct network_set *n, const char *name, const char *driver, struct err *e)
+{
+	struct network *w = network_by_name(n, name);
+	if (w) {
+		return w;
+	}
+	char id[ID_LEN + 1];
+	id_new(id);
+	w = network_new(n, id, network_spec_predefined(n, name, driver, id));
+	if (network_spec_parse(w, e) < 0 || (w->driver != DRIVER_BRIDGE && save(w, e) < 0)) {
+		network_free(w);
+		return NULL;
+	}
+	map_put(n->by_id, id, w);
+	return w;
+}
+
+/* The configured address, the one it had, that of a bridge the user made, or a free one. */
+static int choose_default_subnet(struct network_set *n, struct network *w, struct err *e)
+{
+	struct ipam *p = &w->ipam;
+	if (n->bip) {
+		if (ipam_parse_cidr(n->bip, &p->subnet, &p->gateway) < 0 || p->subnet.len < 8 || p->subnet.len > 30 ||
+			p->gateway == p->subnet.base || p->gateway == ipam_last(p->subnet)) {
+			return err_set(e, ERR_INVALID, "bip '%s' is no IPv4 address with a prefix of /8 to /30", n->bip);
+		}
+	} else if (!p->subnet.len && !bridge_address(n, w->bridge, &p->subnet, &p->gateway)) {
+		if (network_pick_subnet(n, w->bridge, &p->subnet, e) < 0) {
+			return -1;
+		}
+		p->gateway = p->subnet.base + 1;
+	}
+	p->range = p->subnet;
+	network_spec_put_subnet(w->doc, p->subnet, p->gateway);
+	return save(w, e);
+}
+
+static int make_predefined(struct network_set *n, struct err *e)
+{
+	if (!add_predefined(n, "none", "null", e) || !add_predefined(n, "host", "host", e)) {
+		return -1;
+	}
+	if (!n->default_bridge) {
+		return 0;
+	}
+	struct network *w = add_predefined(n, "bridge", "bridge", e);
+	return !w || choose_default_subnet(n, w, e) < 0 || bridge_ensure(n, w, e) < 0 ? -1 : 0;
+}
+
+/* A user's network that cannot come up is that network's misfortune, not the daemon's. */
+static void ensure_bridges(struct network_set *n)
+{
+	map_each(n->by_id, struct network, w) {
+		struct err e;
+		if (w->driver == DRIVER_BRIDGE && !w->predefined && bridge_ensure(n, w, &e) < 0) {
+			log_warning("network", "not_restored", "id", w->id, "name", network_name(w), "error", e.msg, NULL);
+		}
+	}
+}
+
+static void settle(uv_timer_t *timer)
+{
+	struct network_set *n = timer->data;
+	struct err e;
+	n->settle = NULL;
+	uv_close((uv_handle_t *)timer, (uv_close_cb)free);
+	if (rules_settle(n->rules) && rules_rebuild(n, &e) < 0) {
+		log_warning("network", "rules_stay", "error", e.msg, NULL);
+	}
+	endpoint_sweep(n);
+}
+
+static void start_settling(struct network_set *n)
+{
+	n->settle = xnew(uv_timer_t);
+	uv_timer_init(n->loop, n->settle);
+	n->settle->data = n;
+	uv_timer_start(n->settle, settle, SETTLE_MS, 0);
+	uv_unref((uv_handle_t *)n->settle);
+}
+
+static int reconcile(struct network_set *n, struct err *e)
+{
+	if (store_each(n->store, STORE_NETWORKS, load_row, n, e) < 0 || make_predefined(n, e) < 0) {
+		return -1;
+	}
+	int r = netns_sysctl("ipv4/ip_forward", "1");
+	if (r < 0) {
+		return err_sys(e, -r, "cannot let this host forward packets (net.ipv4.ip_forward)");
+	}
+	ensure_bridges(n);
+	bridge_sweep(n);
+	return rules_rebuild(n, e);
+}
+
+struct network_set *network_set_new(uv_loop_t *l, struct store *s, struct event_bus *bus,
+	const struct network_options *o, struct err *e)
+{
+	struct network_set *n = xnew(struct network_set);
+	n->loop = l;
+	n->store = s;
+	n->bus = bus;
+	n->prefix = xstrdup(o->bridge);
+	n->bip = xstrdup(o->bip && *o->bip ? o->bip : NULL);
+	n->default_bridge = strcmp(o->bridge, "none") != 0;
+	n->by_id = map_new();
+	n->rtnl = (struct rtnl)RTNL_INIT;
+	n->resolver = resolver_new(n);
+	if (o->dns) {
+		strv_copy(&n->dns, o->dns);
+	}
+	int r = rtnl_open(&n->rtnl, -1);
+	if (r < 0) {
+		err_sys(e, -r, "cannot open a routing socket");
+	}
+	if (r < 0 || ipam_pools_read(o->pools, &n->pools, e) < 0 || !(n->rules = rules_new(n->prefix, e)) ||
+		reconcile(n, e) < 0) {
+		network_set_free(n);
+		return NULL;
+	}
+	start_settling(n);
+	return n;
+}
+
+void network_set_free(struct network_set *n)
+{
+	if (!n) {
+		return;
+	}
+	if (n->settle) {
+		uv_close((uv_handle_t *)n->settle, (uv_close_cb)free);
+	}
+	resolver_free(n->resolver);
+	rules_free(n->rules);
+	rtnl_close(&n->rtnl);
+	map_each(n->by_id, struct network, w) {
+		network_free(w);
+	}
+	map_free(n->by_id);
+	ipam_pools_deinit(&n->pools);
+	strv_deinit(&n->dns);
+	free(n->prefix);
+	free(n->bip);
+	free(n);
+}
+
+void network_set_purge(struct network_set *n)
+{
+	rules_settle(n->rules);
+	map_each(n->by_id, struct network, w) {
+		list_each_safe(i, &w->endpoints) {
+			struct endpoint *p = container_of(i, struct endpoint, link);
+			resolver_stop(n->resolver, p->container_id);
+			endpoint_free(p);
+		}
+	}
+	endpoint_sweep(n); /* now nobody knows any of them */
+	map_each(n->by_id, struct network, v) {
+		bridge_remove(n, v);
+		v->own_bridge = false;
+	}
+	rules_purge(n->rules);
+}
