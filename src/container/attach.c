@@ -22,7 +22,9 @@ struct attach {
 	const struct attach_handlers *h;
 	void *owner;
 	unsigned want;
-	bool freed, ended, paused, end_told;
+	bool freed, paused, end_told;
+	bool ended;    /* the connection: no more output will come */
+	bool released; /* the end is recorded: it may be told */
 	struct buf in;
 	struct buf early; /* input before there is a shim */
 	bool early_end;
@@ -61,10 +63,6 @@ static void tell_end(struct attach *a)
 	}
 }
 
-static void later_fired(uv_timer_t *t)
-{
-	tell_end(t->data);
-}
 
 /* --- output --- */
 
@@ -92,9 +90,14 @@ static void deliver(struct attach *a)
 			buf_consume(&a->in, SHIM_FRAME_HEAD + len);
 		}
 	}
-	if (!a->freed && a->ended && !a->paused) {
+	if (!a->freed && a->ended && a->released && !a->paused) {
 		tell_end(a);
 	}
+}
+
+static void later_fired(uv_timer_t *t)
+{
+	deliver(t->data);
 }
 
 static void allocate(uv_handle_t *h, size_t suggested, uv_buf_t *b)
@@ -121,15 +124,14 @@ void attach_pause(struct attach *a, bool pause)
 		return;
 	}
 	a->paused = pause;
-	if (!a->connected) {
+	if (!a->connected || pause) {
+		if (a->connected) {
+			uv_read_stop((uv_stream_t *)&a->pipe);
+		}
 		return;
 	}
-	if (pause) {
-		uv_read_stop((uv_stream_t *)&a->pipe);
-		return;
-	}
-	deliver(a);
-	if (!a->freed && !a->paused && !a->ended) {
+	uv_timer_start(&a->later, later_fired, 0, 0); /* what is here already, but not from inside this call */
+	if (!a->ended) {
 		uv_read_start((uv_stream_t *)&a->pipe, allocate, on_read);
 	}
 }
@@ -207,8 +209,7 @@ static void connect_now(struct attach *a, const char *dir)
 	int fd = shim_connect(dir);
 	if (fd < 0 || uv_pipe_open(&a->pipe, fd) < 0) {
 		a->ended = true;
-		uv_timer_start(&a->later, later_fired, 0, 0);
-		return;
+		return; /* attach_point_end tells it */
 	}
 	const uint8_t want = (uint8_t)a->want;
 	a->connected = true;
@@ -270,8 +271,9 @@ static void end_list(struct list *l)
 	while (!list_empty(l)) {
 		struct attach *a = container_of(l->next, struct attach, node);
 		list_remove(&a->node);
-		a->ended = true;
-		if (!a->connected) {
+		a->released = true;
+		a->ended = a->ended || !a->connected;
+		if (a->ended) {
 			uv_timer_start(&a->later, later_fired, 0, 0);
 		}
 	}
@@ -280,16 +282,21 @@ static void end_list(struct list *l)
 void attach_point_end(struct attach_point *p)
 {
 	end_list(&p->waiting);
-	/* live ones hear their end over their own connection, after the last output */
-	while (!list_empty(&p->live)) {
-		list_remove(p->live.next);
+	end_list(&p->live); /* who is still connected hears the end after the last output */
+}
+
+void attach_point_say(struct attach_point *p, int stream, const char *text)
+{
+	list_each_safe (pos, &p->live) {
+		struct attach *a = container_of(pos, struct attach, node);
+		a->h->output(a->owner, stream, text, strlen(text));
 	}
 }
 
 struct attach *attach_new(struct container *c, unsigned want, const struct attach_handlers *h, void *owner, struct err *e)
 {
 	if (c->state == CONTAINER_REMOVING || c->state == CONTAINER_DEAD) {
-		err_set(e, ERR_CONFLICT, "container %s is being removed", c->id);
+		(void)err_set(e, ERR_CONFLICT, "container %s is being removed", c->id);
 		return NULL;
 	}
 	bool live = container_is_running(c) || c->state == CONTAINER_STARTING;

@@ -29,6 +29,7 @@
 
 #define LISTEN_FD 3
 #define FLUSH_LIMIT_MS 10000
+#define CONTROL_LIMIT_MS 5000
 
 extern char **environ;
 
@@ -481,7 +482,11 @@ static int run(struct run *r)
 {
 	int result;
 	for (;;) {
-		if (relay_wait(r->relay) == RELAY_GO) {
+		enum relay_event event = relay_wait(r->relay);
+		if (event == RELAY_ABANDONED) {
+			return 1;
+		}
+		if (event == RELAY_GO) {
 			if (r->crun || r->init) {
 				continue;
 			}
@@ -492,7 +497,7 @@ static int run(struct run *r)
 			if (!r->options->tty) {
 				relay_set_stdio(r->relay, r->stdio.ours);
 			}
-		} else if (children_changed(r, &result)) {
+		} else if (event == RELAY_CHILD && children_changed(r, &result)) {
 			return result;
 		}
 	}
@@ -535,7 +540,7 @@ int main(int argc, char **argv)
 	}
 	if ((o.log && !r.log && fail("cannot open the container's log") < 0) || (!o.exec && enter_namespaces(&o) < 0)) {
 		relay_set_state(r.relay, SHIM_FAILED, failure, strlen(failure));
-		relay_wait(r.relay); /* the daemon's GO: by then it has read the reason */
+		relay_wait_control(r.relay, CONTROL_LIMIT_MS);
 		return end_failed(&r);
 	}
 	return run(&r);

@@ -43,7 +43,9 @@ struct relay {
 	char stdin_data[SHIM_PAYLOAD_MAX];
 	size_t stdin_n;
 	bool stdin_ending; /* close it once stdin_data is written */
-	bool go;
+	bool go;       /* the daemon said it */
+	bool released; /* and relay_wait has told */
+	bool abandoned; /* the daemon went before it said GO */
 	char chunk[READ_BYTES];
 };
 
@@ -68,6 +70,7 @@ static void client_free(struct relay *r, struct client *c)
 			r->clients[i] = NULL;
 		}
 	}
+	r->abandoned = r->abandoned || (c->kind == CONTROL && !r->go);
 	close(c->fd);
 	free(c->queue);
 	free(c);
@@ -406,14 +409,64 @@ static bool child_changed(struct relay *r)
 	return read(r->signal_fd, &info, sizeof(info)) == sizeof(info);
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static bool is_readable(int fd, int timeout_ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	return poll(&p, 1, timeout_ms) > 0;
+}
+
+/* Accepts those who connected already and reads what they sent. */
+static void hear_pending(struct relay *r)
+{
+	while (is_readable(r->listen_fd, 0)) {
+		accept_client(r);
+	}
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		if (r->clients[i] && is_readable(r->clients[i]->fd, 0)) {
+			read_client(r, r->clients[i]);
+		}
+	}
+}
+
+static bool has_control(const struct relay *r)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		if (r->clients[i] && r->clients[i]->kind == CONTROL) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void relay_wait_control(struct relay *r, int limit_ms)
+{
+	int64_t end = now_ms() + limit_ms;
+	hear_pending(r);
+	while (!has_control(r) && now_ms() < end) {
+		is_readable(r->listen_fd, 10);
+		hear_pending(r);
+	}
+}
+
 enum relay_event relay_wait(struct relay *r)
 {
 	struct polls p;
 	for (;;) {
 		resume_input(r);
-		if (r->go && r->state == SHIM_READY) {
-			r->go = false;
+		if (r->go && !r->released) {
+			r->released = true;
+			hear_pending(r); /* whoever attached before the start sees the first byte */
 			return RELAY_GO;
+		}
+		if (r->abandoned) {
+			return RELAY_ABANDONED;
 		}
 		fill_polls(r, &p);
 		if (poll(p.fds, p.n, -1) < 0) {
@@ -439,13 +492,6 @@ enum relay_event relay_wait(struct relay *r)
 			return RELAY_CHILD;
 		}
 	}
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 void relay_flush(struct relay *r, int limit_ms)

@@ -39,7 +39,8 @@ struct relay;
 struct relay_stdio {
 	int in, out, err; /* our ends; -1 where there is none; a tty has in == out */
 };
-enum relay_event { RELAY_GO, RELAY_CHILD };
+/* ABANDONED: the daemon died before it said GO; nothing has run, nobody will ask. */
+enum relay_event { RELAY_GO, RELAY_CHILD, RELAY_ABANDONED };
 
 struct relay *relay_new(int listen_fd, int signal_fd, struct log *l, bool tty);
 /* Runs until the daemon said GO, a child changed state, or (once drain was asked for) everything is delivered. */
@@ -47,6 +48,8 @@ enum relay_event relay_wait(struct relay *r);
 void relay_set_stdio(struct relay *r, struct relay_stdio io);
 /* Tells control connections, now and those that come later. type: a state of codec/shim_frame.h. */
 void relay_set_state(struct relay *r, uint8_t type, const void *payload, size_t n);
+/* Waits until the daemon listens for states, at most limit_ms: a failure before the first wait must reach it. */
+void relay_wait_control(struct relay *r, int limit_ms);
 /* Reads what is left in the pipes into log and clients. */
 void relay_drain_output(struct relay *r);
 /* Delivers everything queued to clients that still read, at most limit_ms. */

@@ -1,0 +1,406 @@
+/* POST /containers/create: the request checked, completed from the image, recorded. A failure leaves nothing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "container/internal.h"
+#include "image/image.h"
+#include "store/store.h"
+#include "volume/volume.h"
+
+SCOPED(struct container *, container_free)
+
+/* --- the image's configuration under the user's: moby merge() --- */
+
+static bool is_set(const json_t *v)
+{
+	return v && !json_is_null(v) && !(json_is_string(v) && !*json_string_value(v));
+}
+
+static void take_if_unset(json_t *config, const json_t *image, const char *key)
+{
+	const json_t *v = json_object_get(image, key);
+	if (!is_set(json_object_get(config, key)) && is_set(v)) {
+		json_put(config, key, json_deep_copy(v));
+	}
+}
+
+/* Objects of both; the user's entries win. */
+static void merge_objects(json_t *config, const json_t *image, const char *key)
+{
+	json_t *from_image = json_object_get(image, key);
+	json_t *own = json_object_get(config, key);
+	if (!json_is_object(from_image)) {
+		return;
+	}
+	json_t *merged = json_deep_copy(from_image);
+	if (json_is_object(own)) {
+		json_object_update(merged, own);
+	}
+	json_put(config, key, merged);
+}
+
+static int merge_env(json_t *config, const json_t *image, struct err *e)
+{
+	scoped(strv) struct strv own = STRV_INIT;
+	scoped(strv) struct strv from_image = STRV_INIT;
+	struct err ignored;
+	if (json_get_strv(config, "Env", &own, e) < 0) {
+		return -1;
+	}
+	for (size_t i = 0; i < own.n; i++) {
+		if (own.v[i][0] == '=' || !own.v[i][0]) {
+			return err_set(e, ERR_INVALID, "invalid environment variable: %.200s", own.v[i]);
+		}
+	}
+	if (json_get_strv(image, "Env", &from_image, &ignored) == 0) {
+		for (size_t i = 0; i < from_image.n; i++) {
+			scoped(free) char *key = xstrndup(from_image.v[i], strcspn(from_image.v[i], "="));
+			if (*key && !strv_env_get(&own, key) && !strv_has(&own, key)) {
+				strv_add(&own, from_image.v[i]);
+			}
+		}
+	}
+	json_put(config, "Env", json_strv(&own));
+	return 0;
+}
+
+/* An image's Cmd belongs to its Entrypoint: with another entrypoint it does not count. Entrypoint [""] means none. */
+static void merge_command(json_t *config, const json_t *image)
+{
+	const json_t *entrypoint = json_object_get(config, "Entrypoint");
+	if (json_array_size(entrypoint) == 0) {
+		if (json_array_size(json_object_get(config, "Cmd")) == 0) {
+			json_put(config, "Cmd", json_null());
+			take_if_unset(config, image, "Cmd");
+		}
+		if (json_is_null(entrypoint)) {
+			take_if_unset(config, image, "Entrypoint");
+		}
+	} else if (json_array_size(entrypoint) == 1 && !*json_string_value(json_array_get(entrypoint, 0))) {
+		json_put(config, "Entrypoint", json_null());
+	}
+}
+
+static void merge_healthcheck(json_t *config, const json_t *image)
+{
+	static const char *const parts[] = {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"};
+	json_t *own = json_object_get(config, "Healthcheck");
+	const json_t *from_image = json_object_get(image, "Healthcheck");
+	if (!json_is_object(own)) {
+		take_if_unset(config, image, "Healthcheck");
+		return;
+	}
+	for (size_t i = 0; i < 6; i++) {
+		const json_t *v = json_object_get(own, parts[i]);
+		bool unset = !v || json_is_null(v) || (json_is_array(v) && json_array_size(v) == 0) ||
+			     (json_is_integer(v) && json_integer_value(v) == 0);
+		const json_t *inherited = json_object_get(from_image, parts[i]);
+		if (unset && inherited) {
+			json_put(own, parts[i], json_deep_copy(inherited));
+		}
+	}
+}
+
+static int merge_image(json_t *config, const struct image *img, struct err *e)
+{
+	static const char *const texts[] = {"User", "WorkingDir", "StopSignal", "Shell"};
+	const json_t *image = json_object_get(img->config, "config");
+	for (size_t i = 0; i < 4; i++) {
+		take_if_unset(config, image, texts[i]);
+	}
+	merge_objects(config, image, "ExposedPorts");
+	merge_objects(config, image, "Labels");
+	merge_objects(config, image, "Volumes");
+	merge_command(config, image);
+	merge_healthcheck(config, image);
+	if (merge_env(config, image, e) < 0) {
+		return -1;
+	}
+	if (json_array_size(json_object_get(config, "Entrypoint")) == 0 &&
+		json_array_size(json_object_get(config, "Cmd")) == 0) {
+		return err_set(e, ERR_INVALID, "no command specified");
+	}
+	return 0;
+}
+
+/* --- checks --- */
+
+static int check_log_config(const struct container_deps *d, json_t *host, struct err *e)
+{
+	static const char *const known[] = {"json-file", "none", "local"};
+	json_t *log = json_object_get(host, "LogConfig");
+	if (!*json_str(log, "Type")) {
+		json_t *given = json_object_get(log, "Config");
+		json_t *fresh = json_is_object(d->log_defaults) ? json_deep_copy(d->log_defaults) : json_object();
+		if (!*json_str(fresh, "Type")) {
+			json_put_str(fresh, "Type", "json-file");
+		}
+		if (!json_is_object(json_object_get(fresh, "Config"))) {
+			json_put(fresh, "Config", json_object());
+		}
+		if (json_object_size(given) > 0) {
+			json_object_update(json_object_get(fresh, "Config"), given);
+		}
+		json_put(host, "LogConfig", fresh);
+		log = fresh;
+	} else if (!json_is_object(json_object_get(log, "Config"))) {
+		json_put(log, "Config", json_object());
+	}
+	bool found = false;
+	for (size_t i = 0; i < 3; i++) {
+		found = found || strcmp(json_str(log, "Type"), known[i]) == 0;
+	}
+	if (!found) {
+		return err_set(e, ERR_INVALID,
+			"logger: no log driver named '%.64s' is registered: use json-file, local or none", json_str(log, "Type"));
+	}
+	const json_t *options = json_object_get(log, "Config");
+	int64_t size;
+	int files;
+	const char *max_size = json_str(options, "max-size");
+	const char *max_file = json_str(options, "max-file");
+	if (*max_size && strcmp(max_size, "-1") != 0 && (parse_size(max_size, &size) < 0 || size <= 0)) {
+		return err_set(e, ERR_INVALID, "invalid log option max-size=%.64s: expected a size like 10m", max_size);
+	}
+	if (*max_file && parse_int(max_file, 1, 1000, &files) < 0) {
+		return err_set(e, ERR_INVALID, "invalid log option max-file=%.64s: expected a number from 1", max_file);
+	}
+	return 0;
+}
+
+/* What this engine does not do is said now, not ignored. */
+static int check_unsupported(const json_t *host, struct err *e)
+{
+	const char *runtime = json_str(host, "Runtime");
+	const char *userns = json_str(host, "UsernsMode");
+	const char *isolation = json_str(host, "Isolation");
+	if (*runtime && strcmp(runtime, "crun") != 0 && strcmp(runtime, "runc") != 0) {
+		return err_set(e, ERR_INVALID, "unknown or invalid runtime name: %.64s", runtime);
+	}
+	if (*userns && strcmp(userns, "host") != 0) {
+		return err_set(e, ERR_INVALID, "invalid userns mode: %.64s: only host is supported", userns);
+	}
+	if (*isolation && strcmp(isolation, "default") != 0) {
+		return err_set(e, ERR_INVALID, "invalid isolation '%.64s': only default is supported", isolation);
+	}
+	if (json_array_size(json_object_get(host, "DeviceRequests")) > 0) {
+		return err_set(e, ERR_INVALID, "could not select device driver: device requests (--gpus) are not supported");
+	}
+	if (json_object_size(json_object_get(host, "StorageOpt")) > 0) {
+		return err_set(e, ERR_INVALID, "--storage-opt is not supported for overlay without project quotas");
+	}
+	if (*json_str(host, "CgroupParent")) {
+		return err_set(e, ERR_INVALID, "cgroup-parent is set for the whole daemon, not for a container");
+	}
+	return 0;
+}
+
+static int check_restart(struct container *c, struct err *e)
+{
+	json_t *p = json_object_get(c->host_config, "RestartPolicy");
+	const char *name;
+	int64_t count;
+	if (json_get_str(p, "Name", &name, e) < 0 || json_get_i64(p, "MaximumRetryCount", 0, &count, e) < 0 ||
+		restart_policy_parse(name ? name : "", count, &c->policy, e) < 0) {
+		return -1;
+	}
+	if (c->policy.kind != RESTART_NO && json_bool(c->host_config, "AutoRemove")) {
+		return err_set(e, ERR_INVALID, "can't create 'AutoRemove' container with restart policy");
+	}
+	json_put_str(p, "Name", name && *name ? name : "no");
+	json_put(p, "MaximumRetryCount", json_integer(count));
+	return 0;
+}
+
+static int check_config(struct container *c, struct err *e)
+{
+	int signal;
+	const char *stop = json_str(c->config, "StopSignal");
+	const char *workdir = json_str(c->config, "WorkingDir");
+	if (*stop && parse_signal(stop, &signal) < 0) {
+		return err_set(e, ERR_INVALID, "invalid signal: %.64s", stop);
+	}
+	if (*workdir) {
+		if (*workdir != '/') {
+			return err_set(e, ERR_INVALID,
+				"the working directory '%.200s' is invalid, it needs to be an absolute path", workdir);
+		}
+		scoped(free) char *clean = path_clean(workdir);
+		json_put_str(c->config, "WorkingDir", clean);
+	}
+	if (strlen(json_str(c->config, "Hostname")) > 63) {
+		return err_set(e, ERR_INVALID, "invalid hostname '%.80s': it may have at most 63 characters",
+			json_str(c->config, "Hostname"));
+	}
+	return health_check_config(c->config, e);
+}
+
+static int check_resources(const json_t *host, struct err *e)
+{
+	json_t *resources = NULL;
+	json_t *rlimits = NULL;
+	if (limits_resources(host, &resources, e) < 0) {
+		return -1;
+	}
+	json_decref(resources);
+	if (limits_rlimits(host, &rlimits, e) < 0) {
+		return -1;
+	}
+	json_decref(rlimits);
+	return 0;
+}
+
+/* --- names --- */
+
+static int name_container(struct container *c, const char *name, struct err *e)
+{
+	struct map *names = c->set->by_name;
+	char made[80];
+	if (name && *name) {
+		if (!container_name_is_valid(name)) {
+			return err_set(e, ERR_INVALID,
+				"Invalid container name (%.200s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+		}
+		const struct container *other = map_get(names, name);
+		if (other) {
+			return err_set(e, ERR_CONFLICT,
+				"Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to "
+				"remove (or rename) that container to be able to reuse that name.",
+				name, other->id);
+		}
+		c->name = xstrdup(name);
+		return 0;
+	}
+	for (int attempt = 0;; attempt++) {
+		container_name_random(made, sizeof(made));
+		if (attempt > 0) {
+			size_t n = strlen(made);
+			snprintf(made + n, sizeof(made) - n, "%d", attempt);
+		}
+		if (!map_get(names, made)) {
+			c->name = xstrdup(made);
+			return 0;
+		}
+	}
+}
+
+static void default_hostname(struct container *c)
+{
+	const char *mode = container_network_mode(c);
+	char host[65] = "";
+	if (*json_str(c->config, "Hostname") || text_starts(mode, "container:")) {
+		return;
+	}
+	if (strcmp(mode, "host") == 0 || strcmp(json_str(c->host_config, "UTSMode"), "host") == 0) {
+		gethostname(host, sizeof(host) - 1);
+	} else {
+		snprintf(host, sizeof(host), "%.12s", c->id);
+	}
+	json_put_str(c->config, "Hostname", host);
+}
+
+/* --- putting it together --- */
+
+static int make_directories(struct container *c, struct err *e)
+{
+	static const char *const names[] = {"upper", "work"};
+	int r = path_mkdirs(c->dir, 0710);
+	for (size_t i = 0; r == 0 && i < 2; i++) {
+		scoped(free) char *path = xasprintf("%s/%s", c->dir, names[i]);
+		/* upper becomes the container's "/": everybody may enter */
+		r = mkdir(path, i == 0 ? 0755 : 0700) < 0 ? -errno : 0;
+	}
+	return r < 0 ? err_sys(e, -r, "cannot make %s", c->dir) : 0;
+}
+
+static void remove_directories(struct container *c)
+{
+	scoped(free) char *parent = xasprintf("%s/containers", c->set->d.data_root);
+	scoped(close) int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		path_remove_tree(fd, c->id);
+	}
+}
+
+static int read_request(struct container *c, const json_t *body, const struct image *img, struct err *e)
+{
+	json_t *host;
+	if (json_get_object(body, "HostConfig", &host, e) < 0) {
+		return -1;
+	}
+	c->config = container_fields_config(body, e);
+	c->host_config = c->config ? container_fields_host(host, e) : NULL;
+	if (!c->host_config || merge_image(c->config, img, e) < 0 || check_config(c, e) < 0 ||
+		check_unsupported(c->host_config, e) < 0 || check_restart(c, e) < 0 ||
+		check_log_config(&c->set->d, c->host_config, e) < 0 || check_resources(c->host_config, e) < 0 ||
+		bundle_check(c->config, c->host_config, e) < 0 || endpoints_read(c, body, e) < 0) {
+		return -1;
+	}
+	default_hostname(c);
+	return 0;
+}
+
+static void take_back_volumes(struct container_set *s, const struct strv *made)
+{
+	for (size_t i = 0; i < made->n; i++) {
+		struct err ignored;
+		struct volume *v = volume_find(s->d.volumes, made->v[i], &ignored);
+		if (v) {
+			(void)volume_remove(s->d.volumes, v, &ignored);
+		}
+	}
+}
+
+int container_create(struct container_set *s, const char *name, const json_t *body, struct container **ret,
+	json_t **ret_warnings, struct err *e)
+{
+	const char *image_name;
+	if (!json_is_object(body)) {
+		return err_set(e, ERR_INVALID, "the body must be a JSON object");
+	}
+	if (json_get_str(body, "Image", &image_name, e) < 0) {
+		return -1;
+	}
+	if (!image_name || !*image_name) {
+		return err_set(e, ERR_INVALID, "no image specified");
+	}
+	const struct image *img = image_find(s->d.images, image_name, e);
+	if (!img) {
+		return -1;
+	}
+	char id[ID_LEN + 1];
+	id_new(id);
+	scoped(container_free) struct container *c = container_new(s, id);
+	c->image_id = xstrdup(img->id);
+	c->image_ref = xstrdup(image_name);
+	strv_copy(&c->layers, &img->layers);
+	c->created_ns = clock_real_ns();
+	scoped(strv) struct strv made = STRV_INIT;
+	if (name_container(c, name, e) < 0 || read_request(c, body, img, e) < 0) {
+		return -1;
+	}
+	if (mounts_read(s, c->config, c->host_config, &c->mounts, &made, e) < 0 || make_directories(c, e) < 0 ||
+		container_record_save(c, e) < 0) {
+		mounts_deinit(&c->mounts);
+		take_back_volumes(s, &made);
+		remove_directories(c);
+		return -1;
+	}
+	*ret = TAKE(c);
+	map_put(s->by_id, (*ret)->id, *ret);
+	map_put(s->by_name, (*ret)->name, *ret);
+	container_event(*ret, "create", NULL);
+	log_info("container", "created", "id", (*ret)->id, "name", (*ret)->name, NULL);
+	*ret_warnings = json_array();
+	return 0;
+}

@@ -1,0 +1,422 @@
+/* docker exec: a further process in a running container, held by a shim of its own.
+ *
+ * Invariants
+ * 1. An exec is in set->execs from creation until it is freed.
+ * 2. x->shim is set exactly while its shim may live.
+ */
+#include "container/exec.h"
+
+#include <errno.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "codec/shim_frame.h"
+#include "container/internal.h"
+#include "container/shim.h"
+
+#define FORGET_AFTER_MS (5 * 60 * 1000)
+#define PROBE_OUTPUT_MAX 4096
+
+struct exec {
+	struct container_set *set;
+	char id[ID_LEN + 1];
+	char container_id[ID_LEN + 1];
+	json_t *body;
+	char *dir; /* RUN/execs/<32 hex of id> */
+	struct shim *shim;
+	struct attach_point attaches;
+	bool started, running, ended;
+	pid_t pid;
+	int pidfd;
+	int exit_code;
+	struct delay *forget;
+	/* a health probe: output is kept, fn called, then it is freed */
+	exec_probe_fn *probe;
+	void *probe_owner;
+	struct attach *probe_attach;
+	struct buf output;
+};
+
+static void exec_free(struct exec *x)
+{
+	shim_free(x->shim);
+	delay_cancel(x->forget);
+	attach_free(x->probe_attach);
+	attach_point_end(&x->attaches);
+	map_remove(x->set->execs, x->id);
+	if (x->pidfd >= 0) {
+		close(x->pidfd);
+	}
+	json_decref(x->body);
+	buf_deinit(&x->output);
+	free(x->dir);
+	free(x);
+}
+
+static void forget(void *owner)
+{
+	struct exec *x = owner;
+	x->forget = NULL;
+	exec_free(x);
+}
+
+/* --- creation --- */
+
+static int read_body(const json_t *body, json_t **ret, struct err *e)
+{
+	static const char *const flags[] = {"AttachStdin", "AttachStdout", "AttachStderr", "Tty", "Privileged"};
+	scoped(json) json_t *out = json_object();
+	scoped(strv) struct strv cmd = STRV_INIT;
+	scoped(strv) struct strv env = STRV_INIT;
+	const char *user;
+	const char *cwd;
+	const char *keys;
+	if (json_get_strv(body, "Cmd", &cmd, e) < 0 || json_get_strv(body, "Env", &env, e) < 0 ||
+		json_get_str(body, "User", &user, e) < 0 || json_get_str(body, "WorkingDir", &cwd, e) < 0 ||
+		json_get_str(body, "DetachKeys", &keys, e) < 0) {
+		return -1;
+	}
+	if (cmd.n == 0) {
+		return err_set(e, ERR_INVALID, "No exec command specified");
+	}
+	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+		bool value;
+		if (json_get_bool(body, flags[i], false, &value, e) < 0) {
+			return -1;
+		}
+		json_put(out, flags[i], json_boolean(value));
+	}
+	const json_t *size = json_object_get(body, "ConsoleSize");
+	if (json_is_array(size)) {
+		json_put(out, "ConsoleSize", json_incref((json_t *)size));
+	}
+	json_put(out, "Cmd", json_strv(&cmd));
+	json_put(out, "Env", json_strv(&env));
+	json_put_str(out, "User", user);
+	json_put_str(out, "WorkingDir", cwd);
+	json_put_str(out, "DetachKeys", keys);
+	*ret = TAKE(out);
+	return 0;
+}
+
+static int check_container(const struct container *c, struct err *e)
+{
+	if (c->state == CONTAINER_PAUSED) {
+		return err_set(e, ERR_CONFLICT, "container %s is paused, unpause the container before exec", c->id);
+	}
+	if (!container_is_running(c)) {
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	}
+	return 0;
+}
+
+static struct exec *exec_new(struct container *c, json_t *take_body)
+{
+	struct exec *x = xnew(struct exec);
+	x->set = c->set;
+	id_new(x->id);
+	memcpy(x->container_id, c->id, sizeof(x->container_id));
+	x->body = take_body;
+	x->dir = xasprintf("%s/execs/%.32s", c->set->d.exec_root, x->id);
+	x->pidfd = -1;
+	attach_point_init(&x->attaches);
+	map_put(c->set->execs, x->id, x);
+	return x;
+}
+
+static void publish(const struct exec *x, const char *what)
+{
+	struct err ignored;
+	const struct container *c = container_find(x->set, x->container_id, &ignored);
+	scoped(buf) struct buf action = BUF_INIT;
+	size_t i;
+	json_t *arg;
+	if (!c || x->probe) {
+		return;
+	}
+	buf_puts(&action, what);
+	if (strcmp(what, "exec_die") != 0) {
+		buf_puts(&action, ":");
+		json_array_foreach (json_object_get(x->body, "Cmd"), i, arg) {
+			buf_printf(&action, " %s", json_string_value(arg));
+		}
+	}
+	json_t *more = json_pack("{ss}", "execID", x->id);
+	if (strcmp(what, "exec_die") == 0) {
+		char code[16];
+		snprintf(code, sizeof(code), "%d", x->exit_code);
+		json_put_str(more, "exitCode", code);
+	}
+	container_event(c, buf_str(&action), more);
+}
+
+struct exec *exec_create(struct container *c, const json_t *body, struct err *e)
+{
+	json_t *read;
+	if (check_container(c, e) < 0 || read_body(body, &read, e) < 0) {
+		return NULL;
+	}
+	struct exec *x = exec_new(c, read);
+	publish(x, "exec_create");
+	return x;
+}
+
+struct exec *exec_find(struct container_set *s, const char *id, struct err *e)
+{
+	struct exec *x = map_get(s->execs, id);
+	if (!x) {
+		(void)err_set(e, ERR_NOT_FOUND, "No such exec instance: %.100s", id);
+	}
+	return x;
+}
+
+const char *exec_id(const struct exec *x)
+{
+	return x->id;
+}
+
+bool exec_is_tty(const struct exec *x)
+{
+	return json_bool(x->body, "Tty");
+}
+
+json_t *exec_inspect(const struct exec *x)
+{
+	json_t *args = json_deep_copy(json_object_get(x->body, "Cmd"));
+	json_t *first = json_incref(json_array_get(args, 0));
+	json_array_remove(args, 0);
+	json_t *process = json_pack("{sb so so sb ss}", "tty", exec_is_tty(x), "entrypoint", first, "arguments", args, "privileged",
+		json_bool(x->body, "Privileged"), "user", json_str(x->body, "User"));
+	return json_pack("{ss sb so so sb sb sb sb ss ss si}", "ID", x->id, "Running", x->running, "ExitCode",
+		x->ended ? json_integer(x->exit_code) : json_null(), "ProcessConfig", process, "OpenStdin",
+		json_bool(x->body, "AttachStdin"), "OpenStderr", json_bool(x->body, "AttachStderr"), "OpenStdout",
+		json_bool(x->body, "AttachStdout"), "CanRemove", 0, "ContainerID", x->container_id, "DetachKeys",
+		json_str(x->body, "DetachKeys"), "Pid", x->running ? (int)x->pid : 0);
+}
+
+/* --- what the shim says --- */
+
+static void on_ready(void *owner)
+{
+	struct exec *x = owner;
+	attach_point_connect(&x->attaches, x->dir);
+	shim_go(x->shim);
+}
+
+static void on_started(void *owner, pid_t init, int64_t at_ns)
+{
+	struct exec *x = owner;
+	x->pid = init;
+	x->pidfd = (int)syscall(SYS_pidfd_open, init, 0);
+	x->running = true;
+	publish(x, "exec_start");
+}
+
+static void finish(struct exec *x, int exit_code)
+{
+	shim_free(TAKE(x->shim));
+	x->running = false;
+	x->ended = true;
+	x->exit_code = exit_code;
+	path_remove_tree(AT_FDCWD, x->dir);
+	if (x->started) {
+		publish(x, "exec_die");
+	}
+	attach_point_end(&x->attaches);
+	if (!x->probe) {
+		x->forget = delay_start(x->set->d.loop, FORGET_AFTER_MS, forget, x);
+	}
+}
+
+static void on_failed(void *owner, const char *text)
+{
+	struct exec *x = owner;
+	struct err e;
+	container_put_start_error(json_string_value(json_array_get(json_object_get(x->body, "Cmd"), 0)), text, &e);
+	const char *reason = strstr(e.msg, "crun: ");
+	scoped(free) char *message = xasprintf("OCI runtime exec failed: exec failed: unable to start container process: %s\r\n",
+		reason ? reason + strlen("crun: ") : text);
+	attach_point_say(&x->attaches, exec_is_tty(x) ? SHIM_STDOUT : SHIM_STDERR, message);
+	finish(x, strstr(e.msg, "permission denied") ? 126 : 127);
+}
+
+static void on_exited(void *owner, int exit_code, int64_t at_ns, bool oom)
+{
+	finish(owner, exit_code);
+}
+
+static void on_lost(void *owner)
+{
+	finish(owner, 137);
+}
+
+/* --- start --- */
+
+static int launch(struct exec *x, struct container *c, struct err *e)
+{
+	static const struct shim_handlers handlers = {on_ready, on_started, on_failed, on_exited, on_lost};
+	const struct container_deps *d = &x->set->d;
+	scoped(free) char *file = xasprintf("%s/process.json", x->dir);
+	scoped(strv) struct strv args = STRV_INIT;
+	int r = path_mkdirs(x->dir, 0700);
+	if (r < 0) {
+		return err_sys(e, -r, "cannot make %s", x->dir);
+	}
+	strv_addf(&args, "--id=%s", c->id);
+	strv_addf(&args, "--dir=%s", x->dir);
+	strv_addf(&args, "--crun=%s", d->crun_path);
+	strv_addf(&args, "--crun-root=%s/crun", d->exec_root);
+	strv_addf(&args, "--exec=%s", file);
+	if (exec_is_tty(x)) {
+		strv_add(&args, "--tty");
+	}
+	if (json_bool(x->body, "AttachStdin")) {
+		strv_add(&args, "--stdin");
+	}
+	if (bundle_write_exec(c, x->body, file, e) == 0) {
+		x->shim = shim_start(d->loop, d->shim_path, x->dir, &args, &handlers, x, e);
+	}
+	if (!x->shim) {
+		path_remove_tree(AT_FDCWD, x->dir);
+		return -1;
+	}
+	x->started = true;
+	return 0;
+}
+
+static unsigned wanted_streams(const struct exec *x)
+{
+	return (json_bool(x->body, "AttachStdin") ? SHIM_WANT_STDIN : 0) |
+	       (json_bool(x->body, "AttachStdout") || exec_is_tty(x) ? SHIM_WANT_STDOUT : 0) |
+	       (json_bool(x->body, "AttachStderr") ? SHIM_WANT_STDERR : 0);
+}
+
+int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *owner, struct attach **ret_attach, struct err *e)
+{
+	if (x->started || x->ended) {
+		return err_set(e, ERR_CONFLICT, "exec command %s is already running", x->id);
+	}
+	struct container *c = container_find(x->set, x->container_id, e);
+	if (!c || check_container(c, e) < 0 || launch(x, c, e) < 0) {
+		return -1;
+	}
+	if (h) {
+		*ret_attach = attach_open(x->set->d.loop, &x->attaches, NULL, wanted_streams(x), h, owner);
+	}
+	return 0;
+}
+
+int exec_resize(struct exec *x, unsigned rows, unsigned columns, struct err *e)
+{
+	if (!x->running || !x->shim) {
+		return err_set(e, ERR_CONFLICT, "exec process %s is not running", x->id);
+	}
+	shim_resize(x->shim, rows, columns);
+	return 0;
+}
+
+void exec_kill(struct exec *x)
+{
+	if (x->pidfd >= 0) {
+		syscall(SYS_pidfd_send_signal, x->pidfd, SIGKILL, NULL, 0);
+	} else if (x->shim) {
+		shim_kill(x->shim);
+	}
+}
+
+/* --- probes --- */
+
+static void probe_output(void *owner, int stream, const char *data, size_t n)
+{
+	struct exec *x = owner;
+	size_t room = PROBE_OUTPUT_MAX - x->output.len;
+	buf_append(&x->output, data, n < room ? n : room);
+}
+
+static void probe_ended(void *owner)
+{
+	struct exec *x = owner;
+	x->probe(x->probe_owner, x->exit_code, buf_str(&x->output));
+	exec_free(x);
+}
+
+struct exec *exec_probe(struct container *c, const struct strv *args, exec_probe_fn *fn, void *owner, struct err *e)
+{
+	static const struct attach_handlers handlers = {probe_output, probe_ended};
+	json_t *body = json_pack("{so sb sb}", "Cmd", json_strv(args), "AttachStdout", 1, "AttachStderr", 1);
+	struct exec *x = exec_new(c, body);
+	x->probe = fn;
+	x->probe_owner = owner;
+	if (exec_start(x, false, &handlers, x, &x->probe_attach, e) < 0) {
+		exec_free(x);
+		return NULL;
+	}
+	return x;
+}
+
+void exec_drop(struct exec *x)
+{
+	exec_free(x);
+}
+
+/* --- all execs of a container --- */
+
+void execs_forget(struct container *c)
+{
+	struct container_set *s = c->set;
+	scoped(strv) struct strv ids = STRV_INIT;
+	map_each (s->execs, const struct exec, x) {
+		/* those that run end with the container, and say so themselves */
+		if (strcmp(x->container_id, c->id) == 0 && (s->closing || !x->started)) {
+			strv_add(&ids, x->id);
+		}
+	}
+	for (size_t i = 0; i < ids.n; i++) {
+		exec_free(map_get(s->execs, ids.v[i]));
+	}
+}
+
+json_t *execs_ids(const struct container *c)
+{
+	json_t *ids = json_array();
+	map_each (c->set->execs, const struct exec, x) {
+		if (x->running && !x->probe && strcmp(x->container_id, c->id) == 0) {
+			json_array_append_new(ids, json_string(x->id));
+		}
+	}
+	if (json_array_size(ids) == 0) {
+		json_decref(ids);
+		return json_null();
+	}
+	return ids;
+}
+
+void execs_clean(struct container_set *s)
+{
+	scoped(free) char *path = xasprintf("%s/execs", s->d.exec_root);
+	scoped(closedir) DIR *dir = opendir(path);
+	if (!dir) {
+		return;
+	}
+	for (struct dirent *d; (d = readdir(dir));) {
+		scoped(free) char *one = xasprintf("%s/%s", path, d->d_name);
+		if (d->d_name[0] == '.') {
+			continue;
+		}
+		int fd = shim_connect(one);
+		if (fd >= 0) { /* its process goes on with nobody watching; the next start looks again */
+			close(fd);
+		} else {
+			path_remove_tree(dirfd(dir), d->d_name);
+		}
+	}
+}

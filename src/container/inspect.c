@@ -1,0 +1,219 @@
+/* GET /containers/x/json and the rows of GET /containers/json. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "container/internal.h"
+#include "image/image.h"
+
+static json_t *state_view(const struct container *c)
+{
+	char started[CLOCK_TEXT_MAX];
+	char finished[CLOCK_TEXT_MAX];
+	json_t *o = json_pack("{ss sb sb sb sb sb si si ss ss ss}", "Status", container_state_word(c->state), "Running",
+		container_is_running(c) || c->state == CONTAINER_RESTARTING, "Paused", c->state == CONTAINER_PAUSED,
+		"Restarting", c->state == CONTAINER_RESTARTING, "OOMKilled", c->oom_killed, "Dead",
+		c->state == CONTAINER_DEAD, "Pid", (int)container_pid(c), "ExitCode", c->exit_code, "Error",
+		c->error ? c->error : "", "StartedAt", clock_format(c->started_ns, started), "FinishedAt",
+		clock_format(c->finished_ns, finished));
+	json_put(o, "Health", health_inspect(c));
+	return o;
+}
+
+/* Path and Args: what is run, entrypoint and command as one list. */
+static void put_command(const struct container *c, json_t *o)
+{
+	static const char *const keys[] = {"Entrypoint", "Cmd"};
+	json_t *args = json_array();
+	json_put_str(o, "Path", "");
+	bool first = true;
+	for (int k = 0; k < 2; k++) {
+		size_t i;
+		json_t *item;
+		json_array_foreach (json_object_get(c->config, keys[k]), i, item) {
+			if (first) {
+				json_put(o, "Path", json_incref(item));
+			} else {
+				json_array_append(args, item);
+			}
+			first = false;
+		}
+	}
+	json_put(o, "Args", args);
+}
+
+static int64_t upper_bytes(const struct container *c)
+{
+	int64_t bytes = 0;
+	scoped(free) char *upper = xasprintf("%s/upper", c->dir);
+	path_tree_size(AT_FDCWD, upper, &bytes);
+	return bytes;
+}
+
+static void put_sizes(const struct container *c, json_t *o)
+{
+	int64_t rw = upper_bytes(c);
+	int64_t root = rw;
+	for (size_t i = 0; i < c->layers.n; i++) {
+		int64_t bytes = 0;
+		if (image_has_layer(c->set->d.images, c->layers.v[i], &bytes)) {
+			root += bytes;
+		}
+	}
+	json_put(o, "SizeRw", json_integer(rw));
+	json_put(o, "SizeRootFs", json_integer(root));
+}
+
+static json_t *driver_view(const struct container *c)
+{
+	scoped(free) char *upper = xasprintf("%s/upper", c->dir);
+	scoped(free) char *work = xasprintf("%s/work", c->dir);
+	scoped(free) char *merged = xasprintf("%s/rootfs", c->run_dir);
+	return json_pack("{s{ss ss ss} ss}", "Data", "MergedDir", merged, "UpperDir", upper, "WorkDir", work, "Name", "overlay2");
+}
+
+json_t *container_inspect(const struct container *c, bool size)
+{
+	char created[CLOCK_TEXT_MAX];
+	scoped(free) char *name = xasprintf("/%s", c->name);
+	scoped(free) char *log = container_log_path(c);
+	json_t *o = json_pack("{ss ss}", "Id", c->id, "Created", clock_format(c->created_ns, created));
+	put_command(c, o);
+	json_put(o, "State", state_view(c));
+	json_put_str(o, "Image", c->image_id);
+	const struct {
+		const char *key, *file;
+	} files[] = {{"ResolvConfPath", "resolv.conf"}, {"HostnamePath", "hostname"}, {"HostsPath", "hosts"}};
+	for (size_t i = 0; i < 3; i++) {
+		scoped(free) char *path = xasprintf("%s/%s", c->dir, files[i].file);
+		json_put_str(o, files[i].key, path);
+	}
+	json_put_str(o, "LogPath", strcmp(json_str(json_object_get(c->host_config, "LogConfig"), "Type"), "none") ? log : "");
+	json_put_str(o, "Name", name);
+	json_put(o, "RestartCount", json_integer(c->restart_count));
+	json_put_str(o, "Driver", "overlay2");
+	json_put_str(o, "Platform", "linux");
+	json_put_str(o, "MountLabel", "");
+	json_put_str(o, "ProcessLabel", "");
+	json_put_str(o, "AppArmorProfile", "");
+	json_put(o, "ExecIDs", execs_ids(c));
+	json_put(o, "HostConfig", json_incref(c->host_config));
+	json_put(o, "GraphDriver", driver_view(c));
+	if (size) {
+		put_sizes(c, o);
+	}
+	json_put(o, "Mounts", mounts_inspect(c));
+	json_put(o, "Config", json_incref(c->config));
+	json_put(o, "NetworkSettings", endpoints_inspect(c));
+	return o;
+}
+
+/* --- the list --- */
+
+static char *status_text(const struct container *c, int64_t now_ns)
+{
+	char span[CLOCK_TEXT_MAX];
+	char ago[CLOCK_TEXT_MAX];
+	clock_human((now_ns - c->started_ns) / NS_PER_SEC, span);
+	clock_human((now_ns - c->finished_ns) / NS_PER_SEC, ago);
+	const char *health = health_word(c);
+	switch (c->state) {
+	case CONTAINER_RUNNING:
+	case CONTAINER_STOPPING:
+		if (*health) {
+			return xasprintf("Up %s (%s%s)", span, strcmp(health, "starting") == 0 ? "health: " : "", health);
+		}
+		return xasprintf("Up %s", span);
+	case CONTAINER_PAUSED:
+		return xasprintf("Up %s (Paused)", span);
+	case CONTAINER_RESTARTING:
+		return xasprintf("Restarting (%d) %s ago", c->exit_code, ago);
+	case CONTAINER_REMOVING:
+		return xstrdup("Removal In Progress");
+	case CONTAINER_DEAD:
+		return xstrdup("Dead");
+	case CONTAINER_EXITED:
+		return xasprintf("Exited (%d) %s ago", c->exit_code, ago);
+	default:
+		return xstrdup("Created");
+	}
+}
+
+/* "/docker-entrypoint.sh nginx -g 'daemon off;'": arguments with blanks in quotes, as moby's row. */
+static char *command_text(const struct container *c)
+{
+	scoped(json) json_t *o = json_object();
+	scoped(buf) struct buf text = BUF_INIT;
+	size_t i;
+	json_t *item;
+	put_command(c, o);
+	buf_puts(&text, json_str(o, "Path"));
+	json_array_foreach (json_object_get(o, "Args"), i, item) {
+		const char *arg = json_string_value(item);
+		buf_printf(&text, strchr(arg, ' ') ? " '%s'" : " %s", arg);
+	}
+	return buf_take_str(&text);
+}
+
+static void add_port_rows(json_t *rows, const char *key, const json_t *bindings)
+{
+	int port = (int)strtol(key, NULL, 10);
+	const char *proto = strchr(key, '/') ? strchr(key, '/') + 1 : "tcp";
+	size_t i;
+	json_t *b;
+	if (json_array_size(bindings) == 0) {
+		json_array_append_new(rows, json_pack("{si ss}", "PrivatePort", port, "Type", proto));
+	}
+	json_array_foreach (bindings, i, b) {
+		json_array_append_new(rows,
+			json_pack("{ss si si ss}", "IP", json_str(b, "HostIp"), "PrivatePort", port, "PublicPort",
+				(int)strtol(json_str(b, "HostPort"), NULL, 10), "Type", proto));
+	}
+}
+
+static json_t *port_rows(const json_t *network_settings)
+{
+	json_t *rows = json_array();
+	const char *key;
+	json_t *bindings;
+	json_object_foreach (json_object_get(network_settings, "Ports"), key, bindings) {
+		add_port_rows(rows, key, bindings);
+	}
+	return rows;
+}
+
+/* The name that the user gave, unless it now means another image: then the id. */
+static const char *shown_image(const struct container *c)
+{
+	struct err ignored;
+	const struct image *i = image_find(c->set->d.images, c->image_ref, &ignored);
+	return i && strcmp(i->id, c->image_id) == 0 ? c->image_ref : c->image_id;
+}
+
+json_t *container_summary(const struct container *c, bool size, int64_t now_ns)
+{
+	scoped(free) char *name = xasprintf("/%s", c->name);
+	scoped(free) char *status = status_text(c, now_ns);
+	scoped(free) char *command = command_text(c);
+	scoped(json) json_t *network = endpoints_inspect(c);
+	json_t *o = json_pack("{ss s[s] ss ss ss sI}", "Id", c->id, "Names", name, "Image", shown_image(c), "ImageID",
+		c->image_id, "Command", command, "Created", (json_int_t)(c->created_ns / NS_PER_SEC));
+	json_put(o, "Ports", port_rows(network));
+	if (size) {
+		put_sizes(c, o);
+	}
+	json_put(o, "Labels", json_incref((json_t *)container_labels(c)));
+	json_put_str(o, "State", container_state_word(c->state));
+	json_put_str(o, "Status", status);
+	json_put(o, "HostConfig", json_pack("{ss}", "NetworkMode", container_network_mode(c)));
+	json_put(o, "NetworkSettings", json_pack("{sO}", "Networks", json_object_get(network, "Networks")));
+	json_put(o, "Mounts", mounts_inspect(c));
+	return o;
+}

@@ -1,0 +1,227 @@
+/* container/internal.h - what the files of container/ share; nobody else includes it.
+ *
+ * record.c     the row in table containers      create.c   the body of POST /containers/create, checked
+ * mounts.c     binds, volumes, tmpfs            limits.c   memory, CPU, ulimits as OCI resources
+ * bundle.c     config.json and the files of /etc   endpoints.c  a container's places on networks
+ * run.c        start, end, restart              stop.c     stop, kill, pause, remove
+ * reconcile.c  after a restart of the daemon    wait.c, inspect.c, health.c, attach.c, exec.c, logs.c
+ */
+#pragma once
+#include "base/list.h"
+#include "base/map.h"
+#include "base/text.h"
+#include "container/attach.h"
+#include "container/container.h"
+#include "container/delay.h"
+#include "container/restart.h"
+#include "container/state.h"
+#include "network/network.h"
+
+#define CONTAINER_NETWORKS_MAX 16
+#define CONTAINER_MOUNTS_MAX 512
+#define DEFAULT_STOP_TIMEOUT_S 10
+
+struct shim;
+struct health;
+struct job;
+
+struct container_set {
+	struct container_deps d;
+	struct map *by_id;   /* -> struct container, in order of creation */
+	struct map *by_name; /* -> struct container */
+	struct map *execs;   /* exec id -> struct exec */
+	struct list readers; /* log readers that follow */
+	bool closing;
+};
+
+/* Those who attached before there was a shim, and those who are connected. */
+struct attach_point {
+	struct list waiting, live;
+};
+
+enum mount_kind { MOUNT_BIND, MOUNT_VOLUME, MOUNT_TMPFS };
+
+struct mount_point {
+	enum mount_kind kind;
+	char *name;        /* volume */
+	char *source;      /* host path of a bind; a volume's is asked for at start */
+	char *target;      /* absolute, clean */
+	char *mode;        /* as the user wrote it: "ro,z" */
+	char *propagation; /* "rprivate" */
+	char *options;     /* tmpfs: "size=64m,mode=1777" */
+	char *subpath;     /* of a volume, or NULL */
+	bool read_only;
+	bool no_copy;      /* the image's content is not offered to the volume */
+	bool non_recursive;
+};
+
+struct mount_list {
+	struct mount_point *v;
+	size_t n;
+};
+
+/* A container's place on one network: as asked for, and as it came to be while it runs. */
+struct endpoint {
+	char *network;      /* name, or id when asked for by id */
+	json_t *config;     /* EndpointSettings of the request: Aliases, IPAMConfig, MacAddress, Links */
+	bool live;
+	struct endpoint_info info; /* network_id stays after the end, for inspect */
+};
+
+/* Somebody who waits for the end of a step. */
+struct done_call {
+	struct list node;
+	container_done_fn *fn;
+	void *owner;
+};
+
+struct container {
+	struct container_set *set;
+	char id[ID_LEN + 1];
+	char *name;
+	char *image_id;  /* "sha256:..." */
+	char *image_ref; /* as the user named it */
+	struct strv layers;
+	int64_t created_ns;
+	json_t *config, *host_config;
+	struct mount_list mounts;
+	struct endpoint endpoints[CONTAINER_NETWORKS_MAX];
+	size_t n_endpoints;
+	json_t *ports;   /* NetworkSettings.Ports while it runs, or NULL */
+	char *dir;       /* DATA/containers/ID */
+	char *run_dir;   /* RUN/containers/<32 hex of ID> */
+	char *cgroup;    /* "wherry/ID" */
+
+	/* the state: changed by container_step and record.c only */
+	enum container_state state;
+	pid_t pid;
+	int pidfd;       /* -1 when it does not run */
+	int exit_code;
+	bool oom_killed;
+	char *error;     /* why the last start failed, or NULL */
+	int64_t started_ns, finished_ns;
+	bool stopped_by_user;
+	bool was_running; /* as the store said when the daemon started */
+	int restart_count;
+	int64_t last_wait_ms;
+	struct restart_policy policy;
+
+	struct shim *shim;
+	struct attach_point attaches;
+	struct list waits;
+	struct list starting, stopping, removing; /* struct done_call */
+	struct delay *restart_delay, *kill_delay;
+	struct job *seeding;
+	size_t seed_next;
+	bool dns_started;
+	bool remove_asked, remove_volumes; /* at its end */
+	struct health *health;
+};
+
+/* --- record.c --- */
+int container_record_save(struct container *c, struct err *e); /* writes the row */
+void container_record_note(struct container *c);               /* the same; a failure is logged */
+int container_record_load(void *set, const char *id, json_t *doc, struct err *e); /* a store_row_fn */
+struct container *container_new(struct container_set *s, const char *id);
+void container_free(struct container *c);
+/* Checks the step with the table of state.c, does it and logs it. False when it is refused. */
+bool container_step(struct container *c, enum container_input input);
+
+/* --- create.c --- */
+/* The fields of Config and HostConfig with their types and Docker's defaults; ERR_INVALID for a wrong type. */
+json_t *container_fields_config(const json_t *body, struct err *e);
+json_t *container_fields_host(const json_t *host, struct err *e);
+
+/* --- names.c --- */
+void container_name_random(char *ret, size_t n);
+bool container_name_is_valid(const char *name);
+
+/* --- mounts.c --- */
+/* Everything that is mounted, from Binds, Mounts, Tmpfs, VolumesFrom and the image's volumes. Volumes are made;
+ * names of those that are new go to *ret_made, so that a failure can take them back. */
+int mounts_read(struct container_set *s, const json_t *config, const json_t *host, struct mount_list *ret,
+	struct strv *ret_made, struct err *e);
+void mounts_deinit(struct mount_list *m);
+json_t *mounts_record(const struct mount_list *m);
+int mounts_restore(const json_t *record, struct mount_list *ret);
+json_t *mounts_inspect(const struct container *c);
+/* Host path of a mount (volume or bind), or NULL with *e; the caller's. */
+char *mount_source(const struct container *c, const struct mount_point *m, struct err *e);
+
+/* --- limits.c --- */
+/* OCI linux.resources and process.rlimits of a normalised HostConfig. */
+int limits_resources(const json_t *host, json_t **ret, struct err *e);
+int limits_rlimits(const json_t *host, json_t **ret, struct err *e);
+
+/* --- bundle.c --- */
+int bundle_write(struct container *c, struct err *e);    /* config.json, hosts, hostname, resolv.conf, rootfs */
+int bundle_write_hosts(struct container *c, struct err *e); /* again, when addresses are known */
+int bundle_write_exec(struct container *c, const json_t *exec, const char *file, struct err *e);
+int bundle_check(const json_t *config, const json_t *host, struct err *e); /* what create can know */
+
+/* --- endpoints.c --- */
+int endpoints_read(struct container *c, const json_t *body, struct err *e);
+json_t *endpoints_record(const struct container *c);
+void endpoints_restore(struct container *c, const json_t *record);
+int endpoints_attach(struct container *c, int netns_fd, struct err *e);
+void endpoints_detach(struct container *c);
+void endpoints_reattach(struct container *c); /* the daemon is back, the container never stopped */
+bool container_has_own_netns(const struct container *c);
+bool container_uses_dns(const struct container *c);
+json_t *endpoints_inspect(const struct container *c); /* NetworkSettings */
+const char *container_network_mode(const struct container *c);
+
+/* --- run.c --- */
+void container_launch(struct container *c);
+void container_died(struct container *c, int exit_code, int64_t at_ns, bool oom);
+void container_listen(struct container *c, struct shim *s);
+const struct shim_handlers *container_shim_handlers(void);
+void container_restart_later(struct container *c, int64_t wait_ms);
+/* Takes away what a run left: endpoints, cgroup, runtime state, directory. */
+void container_clean_run(struct container *c);
+void done_add(struct list *l, container_done_fn *fn, void *owner);
+void done_take(struct list *from, struct list *to);
+void done_all(struct list *l, const struct err *e);
+void container_event(const struct container *c, const char *action, json_t *take_more);
+int container_signal(struct container *c, int signal, struct err *e);
+void container_opened_pid(struct container *c, pid_t pid);
+void container_put_start_error(const char *arg0, const char *text, struct err *e);
+
+/* --- stop.c --- */
+void container_remove_now(struct container *c, bool volumes);
+int container_stop_signal(const struct container *c);
+int container_stop_timeout(const struct container *c);
+
+/* --- wait.c --- */
+void waits_fire(struct container *c, bool died, bool removed);
+void waits_free(struct container *c);
+
+/* --- attach.c --- */
+void attach_point_init(struct attach_point *p);
+void attach_point_connect(struct attach_point *p, const char *dir);
+/* The process has ended and what is known about it is recorded: those attached may hear the end. */
+void attach_point_end(struct attach_point *p);
+void attach_point_say(struct attach_point *p, int stream, const char *text);
+/* dir NULL: waits for attach_point_connect. */
+struct attach *attach_open(uv_loop_t *l, struct attach_point *point, const char *dir, unsigned want,
+	const struct attach_handlers *h, void *owner);
+
+/* --- exec.c --- */
+typedef void exec_probe_fn(void *owner, int exit_code, const char *output);
+struct exec *exec_probe(struct container *c, const struct strv *args, exec_probe_fn *fn, void *owner, struct err *e);
+void exec_kill(struct exec *x);
+void exec_drop(struct exec *x); /* nobody wants its result any more */
+void execs_forget(struct container *c); /* the container has ended */
+json_t *execs_ids(const struct container *c);
+void execs_clean(struct container_set *s); /* what execs of an earlier daemon left */
+
+/* --- logs.c --- */
+void log_readers_poke(struct container_set *s, const struct container *c);
+char *container_log_path(const struct container *c);
+
+/* --- health.c --- */
+void health_start(struct container *c);
+void health_stop(struct container *c);
+json_t *health_inspect(const struct container *c);      /* NULL when none is configured */
+const char *health_word(const struct container *c);     /* "healthy", "starting", "unhealthy" or "" */
+int health_check_config(const json_t *config, struct err *e);

@@ -1,0 +1,194 @@
+/* Memory, CPU, pids, block I/O and ulimits of HostConfig as the OCI runtime takes them (config-linux.md). */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <linux/capability.h>
+#include <sys/resource.h>
+
+#include "base/json.h"
+#include "base/scoped.h"
+#include "container/internal.h"
+
+#define MEMORY_MIN (INT64_C(6) << 20)
+
+static json_t *memory_part(const json_t *h)
+{
+	json_t *o = json_object();
+	int64_t limit = json_i64(h, "Memory", 0);
+	int64_t swap = json_i64(h, "MemorySwap", 0);
+	if (limit > 0) {
+		json_put(o, "limit", json_integer(limit));
+	}
+	if (swap == 0 && limit > 0) { /* Docker: as much swap as memory */
+		swap = limit > INT64_MAX / 2 ? -1 : limit * 2;
+	}
+	if (swap != 0) {
+		json_put(o, "swap", json_integer(swap));
+	}
+	if (json_i64(h, "MemoryReservation", 0) > 0) {
+		json_put(o, "reservation", json_integer(json_i64(h, "MemoryReservation", 0)));
+	}
+	if (json_bool(h, "OomKillDisable")) {
+		json_put(o, "disableOOMKiller", json_true());
+	}
+	return o;
+}
+
+static json_t *cpu_part(const json_t *h)
+{
+	json_t *o = json_object();
+	int64_t nano = json_i64(h, "NanoCpus", 0);
+	int64_t period = json_i64(h, "CpuPeriod", 0);
+	int64_t quota = json_i64(h, "CpuQuota", 0);
+	if (nano > 0) {
+		period = 100000;
+		quota = nano / 10000;
+	}
+	const struct {
+		const char *name;
+		int64_t value;
+	} numbers[] = {{"shares", json_i64(h, "CpuShares", 0)}, {"period", period}, {"quota", quota}};
+	for (size_t i = 0; i < 3; i++) {
+		if (numbers[i].value != 0) {
+			json_put(o, numbers[i].name, json_integer(numbers[i].value));
+		}
+	}
+	if (*json_str(h, "CpusetCpus")) {
+		json_put_str(o, "cpus", json_str(h, "CpusetCpus"));
+	}
+	if (*json_str(h, "CpusetMems")) {
+		json_put_str(o, "mems", json_str(h, "CpusetMems"));
+	}
+	return o;
+}
+
+static int check(const json_t *h, struct err *e)
+{
+	int64_t memory = json_i64(h, "Memory", 0);
+	int64_t swap = json_i64(h, "MemorySwap", 0);
+	int64_t reservation = json_i64(h, "MemoryReservation", 0);
+	if (memory != 0 && memory < MEMORY_MIN) {
+		return err_set(e, ERR_INVALID, "Minimum memory limit allowed is 6MB");
+	}
+	if (swap > 0 && memory == 0) {
+		return err_set(e, ERR_INVALID, "You should always set the Memory limit when using Memoryswap limit, see usage");
+	}
+	if (swap > 0 && swap < memory) {
+		return err_set(e, ERR_INVALID, "Minimum memoryswap limit should be larger than memory limit, see usage");
+	}
+	if (reservation > 0 && memory > 0 && memory < reservation) {
+		return err_set(e, ERR_INVALID,
+			"Minimum memory limit can not be less than memory reservation limit, see usage");
+	}
+	if (json_i64(h, "NanoCpus", 0) > 0 && (json_i64(h, "CpuQuota", 0) > 0 || json_i64(h, "CpuPeriod", 0) > 0)) {
+		return err_set(e, ERR_INVALID,
+			"Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set");
+	}
+	if (json_i64(h, "NanoCpus", 0) < 0) {
+		return err_set(e, ERR_INVALID, "invalid number of CPUs: it cannot be negative");
+	}
+	if (json_i64(h, "PidsLimit", 0) < -1) {
+		return err_set(e, ERR_INVALID, "invalid pids limit %lld: it is a number above 0, or -1 for none",
+			(long long)json_i64(h, "PidsLimit", 0));
+	}
+	return 0;
+}
+
+int limits_resources(const json_t *host, json_t **ret, struct err *e)
+{
+	if (check(host, e) < 0) {
+		return -1;
+	}
+	json_t *o = json_object();
+	json_t *memory = memory_part(host);
+	json_t *cpu = cpu_part(host);
+	if (json_object_size(memory) > 0) {
+		json_put(o, "memory", json_incref(memory));
+	}
+	if (json_object_size(cpu) > 0) {
+		json_put(o, "cpu", json_incref(cpu));
+	}
+	json_decref(memory);
+	json_decref(cpu);
+	if (json_i64(host, "PidsLimit", 0) > 0) {
+		json_put(o, "pids", json_pack("{sI}", "limit", (json_int_t)json_i64(host, "PidsLimit", 0)));
+	}
+	if (json_i64(host, "BlkioWeight", 0) > 0) {
+		json_put(o, "blockIO", json_pack("{sI}", "weight", (json_int_t)json_i64(host, "BlkioWeight", 0)));
+	}
+	*ret = o;
+	return 0;
+}
+
+static const struct {
+	const char *name, *oci;
+	__rlimit_resource_t number;
+} rlimit_names[] = {
+	{"as", "RLIMIT_AS", RLIMIT_AS},
+	{"core", "RLIMIT_CORE", RLIMIT_CORE},
+	{"cpu", "RLIMIT_CPU", RLIMIT_CPU},
+	{"data", "RLIMIT_DATA", RLIMIT_DATA},
+	{"fsize", "RLIMIT_FSIZE", RLIMIT_FSIZE},
+	{"locks", "RLIMIT_LOCKS", RLIMIT_LOCKS},
+	{"memlock", "RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
+	{"msgqueue", "RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
+	{"nice", "RLIMIT_NICE", RLIMIT_NICE},
+	{"nofile", "RLIMIT_NOFILE", RLIMIT_NOFILE},
+	{"nproc", "RLIMIT_NPROC", RLIMIT_NPROC},
+	{"rss", "RLIMIT_RSS", RLIMIT_RSS},
+	{"rtprio", "RLIMIT_RTPRIO", RLIMIT_RTPRIO},
+	{"rttime", "RLIMIT_RTTIME", RLIMIT_RTTIME},
+	{"sigpending", "RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+	{"stack", "RLIMIT_STACK", RLIMIT_STACK},
+};
+
+/* Without CAP_SYS_RESOURCE no limit can be raised: it is cut to ours, as Docker does in rootless mode. */
+static uint64_t allowed(__rlimit_resource_t number, int64_t wanted)
+{
+	struct rlimit own;
+	uint64_t value = wanted < 0 ? RLIM_INFINITY : (uint64_t)wanted;
+	if (prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE) == 1 || getrlimit(number, &own) < 0) {
+		return value;
+	}
+	return value > own.rlim_max ? own.rlim_max : value;
+}
+
+static int add_rlimit(json_t *list, const json_t *u, struct err *e)
+{
+	const char *name = json_str(u, "Name");
+	int64_t soft = json_i64(u, "Soft", 0);
+	int64_t hard = json_i64(u, "Hard", 0);
+	for (size_t i = 0; i < sizeof(rlimit_names) / sizeof(*rlimit_names); i++) {
+		if (strcmp(rlimit_names[i].name, name) != 0) {
+			continue;
+		}
+		if (hard >= 0 && (soft < 0 || soft > hard)) {
+			return err_set(e, ERR_INVALID,
+				"ulimit %s: the soft limit must be less than or equal to the hard limit: %lld > %lld", name,
+				(long long)soft, (long long)hard);
+		}
+		/* 64 bits do not fit a JSON integer of jansson: the largest that does means the same */
+		uint64_t s = allowed(rlimit_names[i].number, soft);
+		uint64_t h = allowed(rlimit_names[i].number, hard);
+		json_array_append_new(list,
+			json_pack("{ss sI sI}", "type", rlimit_names[i].oci, "soft",
+				s > INT64_MAX ? (json_int_t)INT64_MAX : (json_int_t)s, "hard",
+				h > INT64_MAX ? (json_int_t)INT64_MAX : (json_int_t)h));
+		return 0;
+	}
+	return err_set(e, ERR_INVALID, "invalid ulimit type: %.32s", name);
+}
+
+int limits_rlimits(const json_t *host, json_t **ret, struct err *e)
+{
+	scoped(json) json_t *list = json_array();
+	size_t i;
+	json_t *u;
+	json_array_foreach (json_object_get(host, "Ulimits"), i, u) {
+		if (add_rlimit(list, u, e) < 0) {
+			return -1;
+		}
+	}
+	*ret = json_array_size(list) > 0 ? TAKE(list) : NULL;
+	return 0;
+}

@@ -1,0 +1,511 @@
+/* What is mounted into a container: Binds, Mounts, Tmpfs, VolumesFrom, and the volumes that the image declares.
+ * moby volume/mounts/linux_parser.go; a later source of the same target in this order is refused or steps back as there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "container/internal.h"
+#include "volume/volume.h"
+
+static const char *const kind_words[] = {[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"};
+
+static void mount_deinit(struct mount_point *m)
+{
+	free(m->name);
+	free(m->source);
+	free(m->target);
+	free(m->mode);
+	free(m->propagation);
+	free(m->options);
+	free(m->subpath);
+}
+
+void mounts_deinit(struct mount_list *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		mount_deinit(&m->v[i]);
+	}
+	free(m->v);
+	*m = (struct mount_list){0};
+}
+
+static struct mount_point *find_target(const struct mount_list *list, const char *target)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (strcmp(list->v[i].target, target) == 0) {
+			return &list->v[i];
+		}
+	}
+	return NULL;
+}
+
+/* The list owns m from here on, also when it is refused. */
+static int add(struct mount_list *list, struct mount_point m, struct err *e)
+{
+	list->v = xrealloc(list->v, list->n + 1, sizeof(*list->v));
+	bool taken = find_target(list, m.target) != NULL;
+	list->v[list->n++] = m;
+	if (taken) {
+		return err_set(e, ERR_INVALID, "Duplicate mount point: %.300s", m.target);
+	}
+	if (list->n > CONTAINER_MOUNTS_MAX) {
+		return err_set(e, ERR_INVALID, "more than %d mounts", CONTAINER_MOUNTS_MAX);
+	}
+	return 0;
+}
+
+static int clean_target(const char *text, char **ret, struct err *e)
+{
+	if (*text != '/') {
+		return err_set(e, ERR_INVALID, "invalid mount path: '%.200s' mount path must be absolute", text);
+	}
+	char *clean = path_clean(text);
+	if (strcmp(clean, "/") == 0) {
+		free(clean);
+		return err_set(e, ERR_INVALID, "invalid specification: destination can't be '/'");
+	}
+	*ret = clean;
+	return 0;
+}
+
+struct reader {
+	struct container_set *set;
+	struct mount_list *list;
+	struct strv *made;
+};
+
+/* Makes the volume, or finds it; remembers it when it is new. */
+static struct volume *volume_for(
+	struct reader *r, const char *name, const char *driver, const json_t *labels, const json_t *options, struct err *e)
+{
+	struct err ignored;
+	bool existed = name && *name && volume_find(r->set->d.volumes, name, &ignored);
+	struct volume *v = volume_create(r->set->d.volumes, name, driver, labels, options, e);
+	if (v && !existed) {
+		strv_add(r->made, volume_name(v));
+	}
+	return v;
+}
+
+/* --- "SOURCE:TARGET:OPTIONS" --- */
+
+static int bind_option(struct mount_point *m, const char *option, const char *whole, struct err *e)
+{
+	static const char *const accepted[] = {"rw", "z", "Z", "consistent", "cached", "delegated"};
+	static const char *const propagations[] = {"private", "rprivate", "shared", "rshared", "slave", "rslave"};
+	for (size_t i = 0; i < 6; i++) {
+		if (strcmp(option, accepted[i]) == 0) {
+			return 0;
+		}
+		if (strcmp(option, propagations[i]) == 0) {
+			free(m->propagation);
+			m->propagation = xstrdup(option);
+			return 0;
+		}
+	}
+	if (strcmp(option, "ro") == 0) {
+		m->read_only = true;
+	} else if (strcmp(option, "nocopy") == 0) {
+		m->no_copy = true;
+	} else {
+		return err_set(e, ERR_INVALID, "invalid volume specification: '%.200s': invalid mode: %.64s", whole, option);
+	}
+	return 0;
+}
+
+static int bind_source(const char *path, struct err *e)
+{
+	struct stat st;
+	if (stat(path, &st) == 0) {
+		return 0;
+	}
+	int r = errno == ENOENT ? path_mkdirs(path, 0755) : -errno;
+	return r < 0 ? err_sys(e, -r, "error while creating mount source path '%.200s'", path) : 0;
+}
+
+static int read_bind(struct reader *r, const char *text, struct err *e)
+{
+	scoped(strv) struct strv parts = STRV_INIT;
+	scoped(strv) struct strv options = STRV_INIT;
+	struct mount_point m = {0};
+	strv_split(&parts, text, ':');
+	if (parts.n < 1 || parts.n > 3 || !*parts.v[parts.n - 1] || !*parts.v[0]) {
+		return err_set(e, ERR_INVALID, "invalid volume specification: '%.200s'", text);
+	}
+	const char *source = parts.n > 1 ? parts.v[0] : NULL;
+	if (clean_target(parts.n > 1 ? parts.v[1] : parts.v[0], &m.target, e) < 0) {
+		return -1;
+	}
+	m.mode = xstrdup(parts.n == 3 ? parts.v[2] : source && *source == '/' ? "" : "z");
+	m.kind = source && *source == '/' ? MOUNT_BIND : MOUNT_VOLUME;
+	int failed = 0;
+	if (parts.n == 3) {
+		strv_split(&options, parts.v[2], ',');
+		for (size_t i = 0; i < options.n && failed == 0; i++) {
+			failed = bind_option(&m, options.v[i], text, e);
+		}
+	}
+	if (failed == 0 && m.kind == MOUNT_BIND) {
+		m.source = path_clean(source);
+		failed = bind_source(m.source, e);
+	} else if (failed == 0) {
+		const struct volume *v = volume_for(r, source, NULL, NULL, NULL, e);
+		m.name = v ? xstrdup(volume_name(v)) : NULL;
+		failed = v ? 0 : -1;
+	}
+	if (failed < 0) {
+		mount_deinit(&m);
+		return -1;
+	}
+	return add(r->list, m, e);
+}
+
+/* --- Mounts --- */
+
+static int mount_bind(const json_t *o, struct mount_point *m, struct err *e)
+{
+	const json_t *options = json_object_get(o, "BindOptions");
+	const char *source = json_str(o, "Source");
+	struct stat st;
+	if (*source != '/') {
+		return err_set(e, ERR_INVALID,
+			"invalid mount config for type \"bind\": invalid mount path: '%.200s' mount path must be absolute", source);
+	}
+	m->kind = MOUNT_BIND;
+	m->source = path_clean(source);
+	m->non_recursive = json_bool(options, "NonRecursive");
+	m->propagation = *json_str(options, "Propagation") ? xstrdup(json_str(options, "Propagation")) : NULL;
+	if (json_bool(options, "CreateMountpoint")) {
+		return bind_source(m->source, e);
+	}
+	if (stat(m->source, &st) < 0) {
+		return err_set(e, ERR_INVALID,
+			"invalid mount config for type \"bind\": bind source path does not exist: %.300s", m->source);
+	}
+	return 0;
+}
+
+static int mount_volume(struct reader *r, const json_t *o, struct mount_point *m, struct err *e)
+{
+	const json_t *options = json_object_get(o, "VolumeOptions");
+	const json_t *driver = json_object_get(options, "DriverConfig");
+	const struct volume *v = volume_for(r, json_str(o, "Source"), json_str(driver, "Name"),
+		json_object_get(options, "Labels"), json_object_get(driver, "Options"), e);
+	m->kind = MOUNT_VOLUME;
+	m->no_copy = json_bool(options, "NoCopy");
+	m->subpath = *json_str(options, "Subpath") ? xstrdup(json_str(options, "Subpath")) : NULL;
+	m->name = v ? xstrdup(volume_name(v)) : NULL;
+	return v ? 0 : -1;
+}
+
+static int mount_tmpfs(const json_t *o, struct mount_point *m, struct err *e)
+{
+	const json_t *options = json_object_get(o, "TmpfsOptions");
+	int64_t size = json_i64(options, "SizeBytes", 0);
+	int64_t mode = json_i64(options, "Mode", 0);
+	scoped(buf) struct buf text = BUF_INIT;
+	if (*json_str(o, "Source")) {
+		return err_set(e, ERR_INVALID, "invalid mount config for type \"tmpfs\": field Source must not be specified");
+	}
+	if (size > 0) {
+		buf_printf(&text, "size=%lld", (long long)size);
+	}
+	if (mode > 0) {
+		buf_printf(&text, "%smode=%llo", text.len ? "," : "", (long long)mode & 07777);
+	}
+	m->kind = MOUNT_TMPFS;
+	m->options = buf_take_str(&text);
+	return 0;
+}
+
+static int read_mount(struct reader *r, const json_t *o, struct err *e)
+{
+	struct mount_point m = {.read_only = json_bool(o, "ReadOnly")};
+	const char *type = json_str(o, "Type");
+	int failed;
+	if (!*json_str(o, "Target")) {
+		return err_set(e, ERR_INVALID, "invalid mount config for type \"%.16s\": field Target must not be empty", type);
+	}
+	if (clean_target(json_str(o, "Target"), &m.target, e) < 0) {
+		return -1;
+	}
+	if (strcmp(type, "bind") == 0) {
+		failed = mount_bind(o, &m, e);
+	} else if (strcmp(type, "volume") == 0 || !*type) {
+		failed = mount_volume(r, o, &m, e);
+	} else if (strcmp(type, "tmpfs") == 0) {
+		failed = mount_tmpfs(o, &m, e);
+	} else {
+		failed = err_set(e, ERR_INVALID, "mount type unknown: \"%.32s\": expected bind, volume or tmpfs", type);
+	}
+	if (failed < 0) {
+		mount_deinit(&m);
+		return -1;
+	}
+	m.mode = xstrdup("");
+	return add(r->list, m, e);
+}
+
+/* --- Tmpfs {"/run": "size=64m"} --- */
+
+static int read_tmpfs(struct reader *r, const json_t *map, struct err *e)
+{
+	const char *target;
+	json_t *options;
+	json_object_foreach ((json_t *)map, target, options) {
+		struct mount_point m = {.kind = MOUNT_TMPFS};
+		if (!json_is_string(options)) {
+			return err_set(e, ERR_INVALID, "the options of tmpfs %.200s must be a string", target);
+		}
+		if (clean_target(target, &m.target, e) < 0) {
+			return -1;
+		}
+		m.options = xstrdup(json_string_value(options));
+		m.mode = xstrdup("");
+		if (add(r->list, m, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* --- VolumesFrom ["name:ro"] --- */
+
+static char *copy_or_null(const char *s)
+{
+	return s ? xstrdup(s) : NULL;
+}
+
+static int read_volumes_from(struct reader *r, const char *text, struct err *e)
+{
+	scoped(free) char *name = xstrndup(text, strcspn(text, ":"));
+	const char *mode = text[strlen(name)] == ':' ? text + strlen(name) + 1 : "";
+	const struct container *other = container_find(r->set, name, e);
+	if (!other) {
+		return -1;
+	}
+	if (*mode && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0) {
+		return err_set(e, ERR_INVALID, "invalid mode for volumes-from: %.32s", mode);
+	}
+	for (size_t i = 0; i < other->mounts.n; i++) {
+		const struct mount_point *o = &other->mounts.v[i];
+		if (find_target(r->list, o->target) || o->kind == MOUNT_TMPFS) {
+			continue;
+		}
+		struct mount_point m = *o;
+		m.name = copy_or_null(o->name);
+		m.source = copy_or_null(o->source);
+		m.target = xstrdup(o->target);
+		m.mode = xstrdup(mode);
+		m.propagation = copy_or_null(o->propagation);
+		m.options = copy_or_null(o->options);
+		m.subpath = copy_or_null(o->subpath);
+		m.read_only = o->read_only || strcmp(mode, "ro") == 0;
+		if (add(r->list, m, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Config.Volumes: anonymous ones where nothing else is mounted. */
+static int read_anonymous(struct reader *r, const json_t *volumes, struct err *e)
+{
+	const char *target;
+	json_t *ignored;
+	json_object_foreach ((json_t *)volumes, target, ignored) {
+		struct mount_point m = {.kind = MOUNT_VOLUME};
+		if (clean_target(target, &m.target, e) < 0) {
+			return -1;
+		}
+		if (find_target(r->list, m.target)) {
+			mount_deinit(&m);
+			continue;
+		}
+		const struct volume *v = volume_for(r, NULL, NULL, NULL, NULL, e);
+		if (!v) {
+			mount_deinit(&m);
+			return -1;
+		}
+		m.name = xstrdup(volume_name(v));
+		m.mode = xstrdup("");
+		if (add(r->list, m, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Parents before what is mounted below them; the order of equals stays. */
+static int by_depth(const void *a, const void *b)
+{
+	size_t n[2] = {0};
+	const char *texts[2] = {((const struct mount_point *)a)->target, ((const struct mount_point *)b)->target};
+	for (int i = 0; i < 2; i++) {
+		for (const char *p = texts[i]; *p; p++) {
+			n[i] += *p == '/';
+		}
+	}
+	return n[0] < n[1] ? -1 : n[0] > n[1];
+}
+
+int mounts_read(struct container_set *s, const json_t *config, const json_t *host, struct mount_list *ret,
+	struct strv *ret_made, struct err *e)
+{
+	struct reader r = {s, ret, ret_made};
+	const char *driver = json_str(host, "VolumeDriver");
+	size_t i;
+	json_t *item;
+	if (*driver && strcmp(driver, "local") != 0) {
+		return err_set(e, ERR_INVALID, "volume driver \"%.64s\" not found: only local is supported", driver);
+	}
+	json_array_foreach (json_object_get(host, "Binds"), i, item) {
+		if (read_bind(&r, json_string_value(item), e) < 0) {
+			return -1;
+		}
+	}
+	json_array_foreach (json_object_get(host, "Mounts"), i, item) {
+		if (read_mount(&r, item, e) < 0) {
+			return -1;
+		}
+	}
+	if (read_tmpfs(&r, json_object_get(host, "Tmpfs"), e) < 0) {
+		return -1;
+	}
+	json_array_foreach (json_object_get(host, "VolumesFrom"), i, item) {
+		if (read_volumes_from(&r, json_string_value(item), e) < 0) {
+			return -1;
+		}
+	}
+	if (read_anonymous(&r, json_object_get(config, "Volumes"), e) < 0) {
+		return -1;
+	}
+	if (ret->n > 0) {
+		qsort(ret->v, ret->n, sizeof(*ret->v), by_depth);
+	}
+	return 0;
+}
+
+/* --- record and views --- */
+
+json_t *mounts_record(const struct mount_list *list)
+{
+	json_t *out = json_array();
+	for (size_t i = 0; i < list->n; i++) {
+		const struct mount_point *m = &list->v[i];
+		json_t *o = json_pack("{ss ss ss sb sb sb}", "Kind", kind_words[m->kind], "Target", m->target, "Mode", m->mode,
+			"ReadOnly", m->read_only, "NoCopy", m->no_copy, "NonRecursive", m->non_recursive);
+		const struct {
+			const char *key, *value;
+		} texts[] = {{"Name", m->name}, {"Source", m->source}, {"Propagation", m->propagation}, {"Options", m->options},
+			{"Subpath", m->subpath}};
+		for (size_t k = 0; k < 5; k++) {
+			if (texts[k].value) {
+				json_put_str(o, texts[k].key, texts[k].value);
+			}
+		}
+		json_array_append_new(out, o);
+	}
+	return out;
+}
+
+static char *member(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+	return text ? xstrdup(text) : NULL;
+}
+
+int mounts_restore(const json_t *record, struct mount_list *ret)
+{
+	size_t i;
+	json_t *o;
+	json_array_foreach (record, i, o) {
+		struct mount_point m = {.read_only = json_bool(o, "ReadOnly"),
+			.no_copy = json_bool(o, "NoCopy"),
+			.non_recursive = json_bool(o, "NonRecursive")};
+		for (int k = 0; k < 3; k++) {
+			if (strcmp(json_str(o, "Kind"), kind_words[k]) == 0) {
+				m.kind = (enum mount_kind)k;
+			}
+		}
+		m.target = xstrdup(json_str(o, "Target"));
+		m.mode = xstrdup(json_str(o, "Mode"));
+		m.name = member(o, "Name");
+		m.source = member(o, "Source");
+		m.propagation = member(o, "Propagation");
+		m.options = member(o, "Options");
+		m.subpath = member(o, "Subpath");
+		ret->v = xrealloc(ret->v, ret->n + 1, sizeof(*ret->v));
+		ret->v[ret->n++] = m;
+	}
+	return 0;
+}
+
+char *mount_source(const struct container *c, const struct mount_point *m, struct err *e)
+{
+	if (m->kind == MOUNT_BIND) {
+		struct stat st;
+		if (stat(m->source, &st) < 0) {
+			(void)err_set(e, ERR_INVALID,
+				"invalid mount config for type \"bind\": bind source path does not exist: %.300s", m->source);
+			return NULL;
+		}
+		return xstrdup(m->source);
+	}
+	const struct volume *v = volume_find(c->set->d.volumes, m->name, e);
+	if (!v) {
+		return NULL;
+	}
+	const char *root = volume_mountpoint(v);
+	if (!m->subpath) {
+		return xstrdup(root);
+	}
+	/* the subpath is resolved inside the volume: a link in it cannot name a place of the host (CVE class of runc's mounts) */
+	scoped(close) int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	scoped(close) int fd = root_fd < 0 ? -errno : path_open_in(root_fd, m->subpath, O_PATH, 0);
+	if (fd < 0) {
+		(void)err_sys(e, -fd, "cannot access path %.200s of volume %s", m->subpath, m->name);
+		return NULL;
+	}
+	char link[64];
+	char real[4096];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, real, sizeof(real) - 1);
+	if (n < 0) {
+		(void)err_sys(e, errno, "cannot resolve path %.200s of volume %s", m->subpath, m->name);
+		return NULL;
+	}
+	return xstrndup(real, (size_t)n);
+}
+
+json_t *mounts_inspect(const struct container *c)
+{
+	json_t *out = json_array();
+	for (size_t i = 0; i < c->mounts.n; i++) {
+		const struct mount_point *m = &c->mounts.v[i];
+		json_t *o = json_pack("{ss}", "Type", kind_words[m->kind]);
+		const char *source = m->source ? m->source : "";
+		if (m->kind == MOUNT_VOLUME) {
+			struct err ignored;
+			const struct volume *v = volume_find(c->set->d.volumes, m->name, &ignored);
+			source = v ? volume_mountpoint(v) : "";
+			json_put_str(o, "Name", m->name);
+		}
+		json_put_str(o, "Source", source);
+		json_put_str(o, "Destination", m->target);
+		if (m->kind == MOUNT_VOLUME) {
+			json_put_str(o, "Driver", "local");
+		}
+		json_put_str(o, "Mode", m->mode);
+		json_put(o, "RW", json_boolean(!m->read_only));
+		json_put_str(o, "Propagation", m->kind == MOUNT_BIND ? (m->propagation ? m->propagation : "rprivate") : "");
+		json_array_append_new(out, o);
+	}
+	return out;
+}

@@ -1,0 +1,554 @@
+/* A container's run from start to end: volumes are seeded, the shim is started, the network wired, crun let go; then its end
+ * is recorded and the restart policy asked.
+ *
+ * Invariants
+ * 1. c->shim is set exactly while a shim may live: from launch to failure or end.
+ * 2. What a run made outside of its own namespaces is taken away by container_clean_run before the next run begins.
+ * 3. Every done call in c->starting is called exactly once: by started or start_failed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <uv.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "container/internal.h"
+#include "container/shim.h"
+#include "event/event.h"
+#include "image/image.h"
+#include "job/job.h"
+#include "sys/cgroup.h"
+#include "volume/volume.h"
+
+#define LOG_BYTES_DEFAULT (INT64_C(10) << 20)
+#define LOG_FILES_DEFAULT 3
+
+/* --- small tools --- */
+
+void done_add(struct list *l, container_done_fn *fn, void *owner)
+{
+	struct done_call *d = xnew(struct done_call);
+	d->fn = fn;
+	d->owner = owner;
+	list_append(l, &d->node);
+}
+
+void done_take(struct list *from, struct list *to)
+{
+	while (!list_empty(from)) {
+		struct list *node = from->next;
+		list_remove(node);
+		list_append(to, node);
+	}
+}
+
+/* The container may be gone after this, l with it: the list is emptied first. */
+void done_all(struct list *l, const struct err *e)
+{
+	struct list calls = LIST_INIT(calls);
+	done_take(l, &calls);
+	while (!list_empty(&calls)) {
+		struct done_call *d = container_of(calls.next, struct done_call, node);
+		list_remove(&d->node);
+		d->fn(d->owner, e);
+		free(d);
+	}
+}
+
+void container_event(const struct container *c, const char *action, json_t *take_more)
+{
+	json_t *a = json_object();
+	const char *key;
+	json_t *value;
+	json_object_foreach ((json_t *)container_labels(c), key, value) {
+		json_put(a, key, json_incref(value));
+	}
+	json_put_str(a, "image", c->image_ref);
+	json_put_str(a, "name", c->name);
+	if (take_more) {
+		json_object_update(a, take_more);
+		json_decref(take_more);
+	}
+	event_publish(c->set->d.bus, "container", action, c->id, a);
+}
+
+/* By pidfd: the shim reaps the init before we hear of it, and its number may be somebody else's by then. */
+int container_signal(struct container *c, int signal, struct err *e)
+{
+	if (c->pidfd < 0) {
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	}
+	if (syscall(SYS_pidfd_send_signal, c->pidfd, signal, NULL, 0) < 0 && errno != ESRCH) {
+		return err_sys(e, errno, "cannot signal container %s", c->id);
+	}
+	return 0;
+}
+
+void container_opened_pid(struct container *c, pid_t pid)
+{
+	if (c->pidfd >= 0) {
+		close(c->pidfd);
+	}
+	c->pid = pid;
+	c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0); /* -1: it has ended already, EXITED follows */
+}
+
+static void set_error(struct container *c, const char *text)
+{
+	free(c->error);
+	c->error = text ? xstrdup(text) : NULL;
+}
+
+void container_clean_run(struct container *c)
+{
+	endpoints_detach(c);
+	int r = cgroup_destroy(c->cgroup);
+	if (r < 0) {
+		log_warning("container", "cgroup_left", "id", c->id, "reason", strerror(-r), NULL);
+	}
+	scoped(free) char *crun_state = xasprintf("%s/crun/%s", c->set->d.exec_root, c->id);
+	path_remove_tree(AT_FDCWD, crun_state);
+	path_remove_tree(AT_FDCWD, c->run_dir);
+	if (c->pidfd >= 0) {
+		close(c->pidfd);
+		c->pidfd = -1;
+	}
+	c->pid = 0;
+}
+
+/* --- failure --- */
+
+/* crun's words in those that the docker CLI takes its exit status from (docker/cli run.go: 127 and 126). */
+void container_put_start_error(const char *arg0, const char *text, struct err *e)
+{
+	static const char prefix[] = "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
+	if (strstr(text, "not found in $PATH")) {
+		(void)err_set(e, ERR_INVALID, "%scrun: exec: \"%.100s\": executable file not found in $PATH: unknown", prefix, arg0);
+	} else if (strstr(text, "ermission denied")) {
+		(void)err_set(e, ERR_INVALID, "%scrun: exec: \"%.100s\": permission denied: unknown", prefix, arg0);
+	} else if (strstr(text, "open executable") || strstr(text, "exec container process") ||
+		   strstr(text, "executable file")) {
+		(void)err_set(e, ERR_INVALID, "%scrun: exec: \"%.100s\": no such file or directory: unknown", prefix, arg0);
+	} else {
+		(void)err_set(e, ERR_SYSTEM, "%scrun: %.300s: unknown", prefix, text);
+	}
+}
+
+static int start_exit_code(const char *text)
+{
+	return strstr(text, "executable file not found") || strstr(text, "no such file or directory") ? 127
+	       : strstr(text, "permission denied")						    ? 126
+												    : 128;
+}
+
+static const char *first_arg(const struct container *c)
+{
+	const char *keys[] = {"Entrypoint", "Cmd"};
+	for (int i = 0; i < 2; i++) {
+		const json_t *list = json_object_get(c->config, keys[i]);
+		if (json_array_size(list) > 0) {
+			return json_string_value(json_array_get(list, 0));
+		}
+	}
+	return "";
+}
+
+static void start_failed(struct container *c, const struct err *e)
+{
+	bool by_user = !list_empty(&c->starting);
+	const struct err reason = *e;
+	char id[ID_LEN + 1];
+	struct container_set *s = c->set;
+	int64_t wait_ms;
+	shim_free(TAKE(c->shim));
+	container_clean_run(c);
+	c->exit_code = start_exit_code(reason.msg);
+	set_error(c, reason.msg);
+	log_warning("container", "start_failed", "id", c->id, "reason", reason.msg, NULL);
+	attach_point_end(&c->attaches);
+	const struct restart_facts facts = {c->exit_code, c->restart_count, 0, c->last_wait_ms, c->stopped_by_user};
+	bool again = !by_user && restart_decide(&c->policy, &facts, &wait_ms);
+	if (again) {
+		container_restart_later(c, wait_ms);
+	} else {
+		container_step(c, INPUT_FAILED);
+	}
+	container_record_note(c);
+	waits_fire(c, true, false);
+	memcpy(id, c->id, sizeof(id));
+	bool remove = json_bool(c->host_config, "AutoRemove") || c->remove_asked;
+	struct list starting = LIST_INIT(starting);
+	struct list stopping = LIST_INIT(stopping);
+	done_take(&c->starting, &starting);
+	done_take(&c->stopping, &stopping);
+	done_all(&stopping, NULL);
+	c = map_get(s->by_id, id);
+	if (c && remove) {
+		container_remove_now(c, true);
+	}
+	done_all(&starting, &reason);
+}
+
+/* --- launch --- */
+
+static void add_log_args(const struct container *c, struct strv *args)
+{
+	const json_t *log = json_object_get(c->host_config, "LogConfig");
+	const json_t *options = json_object_get(log, "Config");
+	const char *max_size = json_str(options, "max-size");
+	const char *max_file = json_str(options, "max-file");
+	int64_t bytes = LOG_BYTES_DEFAULT;
+	int files = LOG_FILES_DEFAULT;
+	if (strcmp(json_str(log, "Type"), "none") == 0) {
+		return;
+	}
+	if (strcmp(max_size, "-1") == 0) {
+		bytes = 0;
+	} else if (*max_size) {
+		(void)parse_size(max_size, &bytes); /* checked by create */
+		files = 1;                          /* Docker's default number when only a size is given */
+	}
+	if (*max_file) {
+		(void)parse_int(max_file, 1, 1000, &files);
+	}
+	scoped(free) char *path = container_log_path(c);
+	strv_addf(args, "--log=%s", path);
+	strv_addf(args, "--log-size=%lld", (long long)bytes);
+	strv_addf(args, "--log-files=%d", files);
+}
+
+static bool shares_mounts(const struct container *c)
+{
+	for (size_t i = 0; i < c->mounts.n; i++) {
+		const char *p = c->mounts.v[i].propagation;
+		if (p && (strcmp(p, "shared") == 0 || strcmp(p, "rshared") == 0)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void shim_args(const struct container *c, struct strv *args)
+{
+	const struct container_deps *d = &c->set->d;
+	scoped(free) char *lower = image_lowerdir(d->images, &c->layers);
+	strv_addf(args, "--id=%s", c->id);
+	strv_addf(args, "--dir=%s", c->run_dir);
+	strv_addf(args, "--crun=%s", d->crun_path);
+	strv_addf(args, "--crun-root=%s/crun", d->exec_root);
+	strv_addf(args, "--cgroup=%s", c->cgroup);
+	strv_addf(args, "--layers=%s", image_layers_dir(d->images));
+	strv_addf(args, "--lower=%s", lower);
+	strv_addf(args, "--upper=%s/upper", c->dir);
+	strv_addf(args, "--work=%s/work", c->dir);
+	add_log_args(c, args);
+	if (container_has_own_netns(c)) {
+		strv_add(args, "--netns");
+	}
+	if (shares_mounts(c)) {
+		strv_add(args, "--shared-mounts");
+	}
+	if (json_bool(c->config, "Tty")) {
+		strv_add(args, "--tty");
+	}
+	if (json_bool(c->config, "OpenStdin")) {
+		strv_add(args, "--stdin");
+	}
+}
+
+static void spawn(struct container *c)
+{
+	struct err e;
+	scoped(strv) struct strv args = STRV_INIT;
+	container_clean_run(c); /* invariant 2: also what a crash between two runs left */
+	if (bundle_write(c, &e) < 0) {
+		start_failed(c, &e);
+		return;
+	}
+	shim_args(c, &args);
+	struct shim *s = shim_start(c->set->d.loop, c->set->d.shim_path, c->run_dir, &args, container_shim_handlers(), c, &e);
+	if (!s) {
+		start_failed(c, &e);
+		return;
+	}
+	c->shim = s;
+}
+
+/* --- seeding: a new volume gets what the image has at its place --- */
+
+static void seed_done(void *owner, struct job *j, json_t *result, const struct err *e)
+{
+	struct container *c = owner;
+	struct err reason;
+	c->seeding = NULL;
+	if (c->set->closing) {
+		return;
+	}
+	if (!result) {
+		reason = *e;
+		(void)err_wrap(&reason, "cannot fill volume %s from the image", c->mounts.v[c->seed_next].name);
+		start_failed(c, &reason);
+		return;
+	}
+	struct volume *v = volume_find(c->set->d.volumes, c->mounts.v[c->seed_next].name, &reason);
+	if (v) {
+		volume_set_seeded(c->set->d.volumes, v);
+	}
+	c->seed_next++;
+	container_launch(c);
+}
+
+static int seed(struct container *c, const struct mount_point *m, const struct volume *v, struct err *e)
+{
+	static const struct job_handlers handlers = {NULL, NULL, seed_done};
+	scoped(free) char *lower = image_lowerdir(c->set->d.images, &c->layers);
+	scoped(strv) struct strv names = STRV_INIT;
+	strv_split(&names, lower, ':');
+	json_t *request = json_pack("{ss so ss ss}", "layers_dir", image_layers_dir(c->set->d.images), "lower",
+		json_strv(&names), "path", m->target, "target", volume_mountpoint(v));
+	c->seeding = job_start(c->set->d.jobs, "seed-volume", request, -1, false, &handlers, c, e);
+	return c->seeding ? 0 : -1;
+}
+
+void container_launch(struct container *c)
+{
+	for (; c->seed_next < c->mounts.n; c->seed_next++) {
+		const struct mount_point *m = &c->mounts.v[c->seed_next];
+		struct err e;
+		if (m->kind != MOUNT_VOLUME || m->no_copy || m->subpath) {
+			continue;
+		}
+		const struct volume *v = volume_find(c->set->d.volumes, m->name, &e);
+		if (v && volume_wants_seed(v)) {
+			if (seed(c, m, v, &e) < 0) {
+				start_failed(c, &e);
+			}
+			return;
+		}
+	}
+	spawn(c);
+}
+
+static void begin(struct container *c)
+{
+	container_step(c, INPUT_START);
+	set_error(c, NULL);
+	c->seed_next = 0;
+	container_launch(c);
+}
+
+void container_start(struct container *c, container_done_fn *done, void *owner)
+{
+	struct err e;
+	switch (c->state) {
+	case CONTAINER_RUNNING:
+	case CONTAINER_STOPPING:
+		(void)err_set(&e, ERR_UNCHANGED, "container %s is already running", c->id);
+		done(owner, &e);
+		return;
+	case CONTAINER_PAUSED:
+		(void)err_set(&e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
+		done(owner, &e);
+		return;
+	case CONTAINER_STARTING:
+		done_add(&c->starting, done, owner);
+		return;
+	case CONTAINER_REMOVING:
+	case CONTAINER_DEAD:
+		(void)err_set(&e, ERR_CONFLICT, "container is marked for removal and cannot be started");
+		done(owner, &e);
+		return;
+	default:
+		break;
+	}
+	delay_cancel(c->restart_delay);
+	c->restart_delay = NULL;
+	c->stopped_by_user = false;
+	c->restart_count = 0;
+	c->last_wait_ms = 0;
+	done_add(&c->starting, done, owner);
+	begin(c);
+}
+
+/* --- what the shim says --- */
+
+static void on_ready(void *owner)
+{
+	struct container *c = owner;
+	struct err e;
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)shim_pid(c->shim));
+	scoped(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		(void)err_sys(&e, errno, "cannot open the container's network namespace");
+	}
+	if (fd < 0 || endpoints_attach(c, fd, &e) < 0 || bundle_write_hosts(c, &e) < 0) {
+		if (!strstr(e.msg, "failed to set up container networking")) {
+			(void)err_wrap(&e, "failed to set up container networking");
+		}
+		shim_kill(c->shim);
+		start_failed(c, &e);
+		return;
+	}
+	attach_point_connect(&c->attaches, c->run_dir);
+	shim_go(c->shim);
+}
+
+static void on_started(void *owner, pid_t init, int64_t at_ns)
+{
+	struct container *c = owner;
+	bool fresh = c->state == CONTAINER_STARTING;
+	container_opened_pid(c, init);
+	c->started_ns = at_ns;
+	c->oom_killed = false;
+	if (!fresh) { /* this daemon is new, the container is not */
+		endpoints_reattach(c);
+		health_start(c);
+		container_record_note(c);
+		return;
+	}
+	container_step(c, INPUT_STARTED);
+	c->exit_code = 0;
+	container_record_note(c);
+	log_info("container", "started", "id", c->id, "pid", LOG_N(init), NULL);
+	container_event(c, "start", NULL);
+	health_start(c);
+	if (c->remove_asked || !list_empty(&c->stopping)) { /* asked for while it was starting */
+		struct err ignored;
+		c->stopped_by_user = true;
+		container_step(c, INPUT_STOP);
+		(void)container_signal(c, SIGKILL, &ignored);
+	}
+	done_all(&c->starting, NULL);
+}
+
+static void on_failed(void *owner, const char *text)
+{
+	struct container *c = owner;
+	struct err e;
+	container_put_start_error(first_arg(c), text, &e);
+	start_failed(c, &e);
+}
+
+static void on_exited(void *owner, int exit_code, int64_t at_ns, bool oom)
+{
+	container_died(owner, exit_code, at_ns, oom);
+}
+
+/* It was killed: what it held goes too. */
+static void on_lost(void *owner)
+{
+	struct container *c = owner;
+	int code = 137;
+	int64_t at_ns = clock_real_ns();
+	bool oom = false;
+	if (shim_read_exit(c->run_dir, &code, &at_ns, &oom) == 0 || c->state != CONTAINER_STARTING) {
+		container_died(c, code, at_ns, oom);
+		return;
+	}
+	struct err e;
+	(void)err_set(&e, ERR_SYSTEM, "the container's shim ended before the container was started");
+	start_failed(c, &e);
+}
+
+const struct shim_handlers *container_shim_handlers(void)
+{
+	static const struct shim_handlers handlers = {on_ready, on_started, on_failed, on_exited, on_lost};
+	return &handlers;
+}
+
+/* --- the end --- */
+
+static void restart_now(void *owner)
+{
+	struct container *c = owner;
+	c->restart_delay = NULL;
+	c->restart_count++;
+	begin(c);
+}
+
+void container_restart_later(struct container *c, int64_t wait_ms)
+{
+	c->last_wait_ms = wait_ms;
+	c->state = CONTAINER_RESTARTING;
+	delay_cancel(c->restart_delay);
+	c->restart_delay = delay_start(c->set->d.loop, wait_ms, restart_now, c);
+}
+
+static void settle_end(struct container *c)
+{
+	const struct restart_facts facts = {
+		.exit_code = c->exit_code,
+		.count = c->restart_count,
+		.ran_ms = c->started_ns ? (c->finished_ns - c->started_ns) / NS_PER_MS : 0,
+		.last_wait_ms = c->last_wait_ms,
+		.stopped_by_user = c->stopped_by_user || c->remove_asked,
+	};
+	int64_t wait_ms;
+	if (restart_decide(&c->policy, &facts, &wait_ms)) {
+		container_restart_later(c, wait_ms);
+	} else {
+		c->state = CONTAINER_EXITED;
+	}
+}
+
+static void publish_end(struct container *c, bool stopped)
+{
+	char code[16];
+	char ran[24];
+	snprintf(code, sizeof(code), "%d", c->exit_code);
+	snprintf(ran, sizeof(ran), "%lld",
+		(long long)(c->started_ns ? (c->finished_ns - c->started_ns) / NS_PER_SEC : 0));
+	if (c->oom_killed) {
+		container_event(c, "oom", NULL);
+	}
+	container_event(c, "die", json_pack("{ss ss}", "exitCode", code, "execDuration", ran));
+	if (stopped) {
+		container_event(c, "stop", NULL);
+	}
+}
+
+void container_died(struct container *c, int exit_code, int64_t at_ns, bool oom)
+{
+	bool stopped = !list_empty(&c->stopping);
+	shim_free(TAKE(c->shim));
+	health_stop(c);
+	c->exit_code = exit_code;
+	c->finished_ns = at_ns;
+	c->oom_killed = oom;
+	settle_end(c);
+	endpoints_detach(c);
+	container_record_note(c); /* before the shim's own record goes */
+	container_clean_run(c);
+	log_info("container", "ended", "id", c->id, "exit_code", LOG_N(exit_code), NULL);
+	publish_end(c, stopped);
+	execs_forget(c);
+	attach_point_end(&c->attaches);
+	log_readers_poke(c->set, c);
+	waits_fire(c, true, false);
+	char id[ID_LEN + 1];
+	struct container_set *s = c->set;
+	memcpy(id, c->id, sizeof(id));
+	bool remove = c->remove_asked || json_bool(c->host_config, "AutoRemove");
+	bool volumes = c->remove_volumes || json_bool(c->host_config, "AutoRemove");
+	delay_cancel(c->kill_delay);
+	c->kill_delay = NULL;
+	/* a start that was asked for while the end was on its way is answered too: it did start */
+	struct list calls = LIST_INIT(calls);
+	done_take(&c->starting, &calls);
+	done_take(&c->stopping, &calls);
+	done_all(&calls, NULL);
+	c = map_get(s->by_id, id);
+	if (c && remove && c->state == CONTAINER_EXITED) {
+		container_remove_now(c, volumes);
+	}
+}

@@ -1,0 +1,202 @@
+/* All containers: names, look-ups, who uses what. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/scoped.h"
+#include "container/exec.h"
+#include "container/internal.h"
+#include "container/shim.h"
+#include "image/image.h"
+
+struct container *container_find(struct container_set *s, const char *name, struct err *e)
+{
+	const char *plain = *name == '/' ? name + 1 : name;
+	struct container *found = map_get(s->by_id, plain);
+	if (!found) {
+		found = map_get(s->by_name, plain);
+	}
+	if (found) {
+		return found;
+	}
+	map_each (s->by_id, struct container, c) {
+		if (*plain && strlen(plain) < ID_LEN && text_starts(c->id, plain)) {
+			if (found) {
+				(void)err_set(e, ERR_INVALID,
+					"Multiple IDs found with provided prefix: %s", plain);
+				return NULL;
+			}
+			found = c;
+		}
+	}
+	if (!found) {
+		(void)err_set(e, ERR_NOT_FOUND, "No such container: %.300s", name);
+	}
+	return found;
+}
+
+struct container *container_next(const struct container_set *s, size_t *pos)
+{
+	return map_next(s->by_id, pos, NULL);
+}
+
+size_t container_count(const struct container_set *s)
+{
+	return map_count(s->by_id);
+}
+
+const char *container_id(const struct container *c)
+{
+	return c->id;
+}
+
+const char *container_name(const struct container *c)
+{
+	return c->name;
+}
+
+const char *container_image_id(const struct container *c)
+{
+	return c->image_id;
+}
+
+enum container_state container_state(const struct container *c)
+{
+	return c->state;
+}
+
+bool container_is_running(const struct container *c)
+{
+	return c->state == CONTAINER_RUNNING || c->state == CONTAINER_PAUSED || c->state == CONTAINER_STOPPING;
+}
+
+bool container_is_tty(const struct container *c)
+{
+	return json_bool(c->config, "Tty");
+}
+
+bool container_open_stdin(const struct container *c)
+{
+	return json_bool(c->config, "OpenStdin");
+}
+
+const json_t *container_config(const struct container *c)
+{
+	return c->config;
+}
+
+const json_t *container_host_config(const struct container *c)
+{
+	return c->host_config;
+}
+
+const json_t *container_labels(const struct container *c)
+{
+	return json_object_get(c->config, "Labels");
+}
+
+pid_t container_pid(const struct container *c)
+{
+	return container_is_running(c) ? c->pid : 0;
+}
+
+int container_exit_code(const struct container *c)
+{
+	return c->exit_code;
+}
+
+const char *container_using_volume(const struct container_set *s, const char *volume)
+{
+	map_each (s->by_id, struct container, c) {
+		for (size_t i = 0; i < c->mounts.n; i++) {
+			const struct mount_point *m = &c->mounts.v[i];
+			if (m->kind == MOUNT_VOLUME && strcmp(m->name, volume) == 0) {
+				return c->id;
+			}
+		}
+	}
+	return NULL;
+}
+
+const char *container_using_image(const struct container_set *s, const char *image_id, bool running_only)
+{
+	map_each (s->by_id, struct container, c) {
+		bool runs = container_is_running(c) || c->state == CONTAINER_STARTING || c->state == CONTAINER_RESTARTING;
+		if (strcmp(c->image_id, image_id) == 0 && (runs || !running_only)) {
+			return c->id;
+		}
+	}
+	return NULL;
+}
+
+void container_set_pin_layers(const struct container_set *s, void (*pin)(void *arg, const char *diff_id), void *arg)
+{
+	map_each (s->by_id, struct container, c) {
+		for (size_t i = 0; i < c->layers.n; i++) {
+			pin(arg, c->layers.v[i]);
+		}
+	}
+}
+
+int container_rename(struct container *c, const char *name, struct err *e)
+{
+	if (!*name) {
+		return err_set(e, ERR_INVALID, "Neither old nor new names may be empty");
+	}
+	if (!container_name_is_valid(name)) {
+		return err_set(e, ERR_INVALID,
+			"Invalid container name (%.200s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+	}
+	const struct container *other = map_get(c->set->by_name, name);
+	if (other == c) {
+		return err_set(e, ERR_INVALID, "Renaming a container with the same name as its current name");
+	}
+	if (other) {
+		return err_set(e, ERR_CONFLICT,
+			"Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to remove "
+			"(or rename) that container to be able to reuse that name.",
+			name, other->id);
+	}
+	char *old = c->name;
+	c->name = xstrdup(name);
+	if (container_record_save(c, e) < 0) {
+		free(c->name);
+		c->name = old;
+		return -1;
+	}
+	map_remove(c->set->by_name, old);
+	map_put(c->set->by_name, c->name, c);
+	container_event(c, "rename", json_pack("{s s+}", "oldName", "/", old));
+	free(old);
+	return 0;
+}
+
+int container_resize(struct container *c, unsigned rows, unsigned columns, struct err *e)
+{
+	if (!container_is_running(c) && c->state != CONTAINER_STARTING) {
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	}
+	if (c->shim) {
+		shim_resize(c->shim, rows, columns);
+	}
+	return 0;
+}
+
+void container_set_free(struct container_set *s)
+{
+	s->closing = true;
+	map_each (s->by_id, struct container, c) {
+		health_stop(c);
+		execs_forget(c);
+		shim_free(c->shim);
+		delay_cancel(c->restart_delay);
+		delay_cancel(c->kill_delay);
+		waits_free(c);
+		container_free(c);
+	}
+	map_free(s->by_id);
+	map_free(s->by_name);
+	map_free(s->execs);
+	free(s);
+}

@@ -1,0 +1,292 @@
+/* Stop, kill, restart, pause, remove: what is done to a container from outside. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/scoped.h"
+#include "container/internal.h"
+#include "image/image.h"
+#include "job/job.h"
+#include "store/store.h"
+#include "sys/cgroup.h"
+#include "volume/volume.h"
+
+int container_stop_signal(const struct container *c)
+{
+	int signal = SIGTERM;
+	const char *text = json_str(c->config, "StopSignal");
+	if (*text) {
+		(void)parse_signal(text, &signal); /* checked by create */
+	}
+	return signal;
+}
+
+int container_stop_timeout(const struct container *c)
+{
+	return (int)json_i64(c->config, "StopTimeout", DEFAULT_STOP_TIMEOUT_S);
+}
+
+static void publish_kill(const struct container *c, int signal)
+{
+	char text[16];
+	snprintf(text, sizeof(text), "%d", signal);
+	container_event(c, "kill", json_pack("{ss}", "signal", text));
+}
+
+/* A frozen process acts on a signal once it is thawed. */
+static void thaw(struct container *c)
+{
+	if (c->state == CONTAINER_PAUSED) {
+		(void)cgroup_freeze(c->cgroup, false);
+	}
+}
+
+static void patience_is_over(void *owner)
+{
+	struct container *c = owner;
+	struct err e;
+	c->kill_delay = NULL;
+	log_info("container", "killed_after_timeout", "id", c->id, NULL);
+	if (container_signal(c, SIGKILL, &e) < 0) {
+		log_error("container", "cannot_kill", "id", c->id, "reason", e.msg, NULL);
+	}
+}
+
+void container_stop(struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner)
+{
+	struct err e;
+	if (c->state == CONTAINER_RESTARTING) {
+		delay_cancel(c->restart_delay);
+		c->restart_delay = NULL;
+		c->stopped_by_user = true;
+		container_step(c, INPUT_STOP);
+		container_record_note(c);
+		waits_fire(c, true, false);
+		done(owner, NULL);
+		return;
+	}
+	if (!container_is_running(c) && c->state != CONTAINER_STARTING) {
+		(void)err_set(&e, ERR_UNCHANGED, "container %s is already stopped", c->id);
+		done(owner, &e);
+		return;
+	}
+	done_add(&c->stopping, done, owner);
+	c->stopped_by_user = true;
+	if (c->state == CONTAINER_STARTING) {
+		return; /* run.c goes on with it once it has started */
+	}
+	int64_t patience_ms = (int64_t)(timeout_s < 0 ? container_stop_timeout(c) : timeout_s) * 1000;
+	bool first = !c->kill_delay;
+	int wanted = signal ? signal : container_stop_signal(c);
+	publish_kill(c, wanted);
+	(void)container_signal(c, wanted, &e);
+	thaw(c);
+	container_step(c, INPUT_STOP);
+	container_record_note(c);
+	if (timeout_s == INT32_MAX || (timeout_s < 0 && container_stop_timeout(c) < 0)) {
+		return; /* for ever */
+	}
+	if (!first) {
+		delay_cancel(c->kill_delay);
+	}
+	c->kill_delay = delay_start(c->set->d.loop, patience_ms, patience_is_over, c);
+}
+
+int container_kill(struct container *c, int signal, struct err *e)
+{
+	if (!container_is_running(c)) {
+		return err_set(e, ERR_CONFLICT, "cannot kill container: %s: container %s is not running", c->id, c->id);
+	}
+	if (container_signal(c, signal, e) < 0) {
+		return -1;
+	}
+	publish_kill(c, signal);
+	if (signal == SIGKILL || signal == container_stop_signal(c)) {
+		c->stopped_by_user = true; /* moby: no restart after a kill by hand */
+		container_record_note(c);
+	}
+	if (signal == SIGKILL) {
+		thaw(c);
+	}
+	return 0;
+}
+
+/* --- restart --- */
+
+struct restart {
+	struct container_set *set;
+	char id[ID_LEN + 1];
+	container_done_fn *done;
+	void *owner;
+};
+
+static void restarted(void *owner, const struct err *e)
+{
+	struct restart *r = owner;
+	struct err ignored;
+	const struct container *c = container_find(r->set, r->id, &ignored);
+	if (c && (!e || e->kind == ERR_UNCHANGED)) {
+		container_event(c, "restart", NULL);
+		e = NULL;
+	}
+	r->done(r->owner, e);
+	free(r);
+}
+
+static void stopped_for_restart(void *owner, const struct err *failed)
+{
+	struct restart *r = owner;
+	struct err e;
+	struct container *c = container_find(r->set, r->id, &e);
+	if (!c) {
+		r->done(r->owner, &e);
+		free(r);
+		return;
+	}
+	container_start(c, restarted, r);
+}
+
+void container_restart(struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner)
+{
+	struct restart *r = xnew(struct restart);
+	r->set = c->set;
+	r->done = done;
+	r->owner = owner;
+	memcpy(r->id, c->id, sizeof(r->id));
+	container_stop(c, signal, timeout_s, stopped_for_restart, r); /* one that does not run answers at once */
+}
+
+/* --- pause --- */
+
+int container_pause(struct container *c, bool pause, struct err *e)
+{
+	if (!pause && c->state != CONTAINER_PAUSED) {
+		return err_set(e, ERR_CONFLICT, "Container %s is not paused", c->id);
+	}
+	if (pause && c->state == CONTAINER_PAUSED) {
+		return err_set(e, ERR_CONFLICT, "Container %s is already paused", c->id);
+	}
+	if (pause && c->state != CONTAINER_RUNNING) {
+		return err_set(e, ERR_CONFLICT, "Container %s is not running", c->id);
+	}
+	int r = cgroup_freeze(c->cgroup, pause);
+	if (r < 0) {
+		return err_sys(e, -r, "cannot %s container %s", pause ? "pause" : "unpause", c->id);
+	}
+	container_step(c, pause ? INPUT_PAUSE : INPUT_UNPAUSE);
+	container_record_note(c);
+	container_event(c, pause ? "pause" : "unpause", NULL);
+	return 0;
+}
+
+/* --- remove --- */
+
+/* Out of the way by one rename; a worker deletes it, and the next start of the daemon if the worker cannot. */
+static void discard_tree(struct container *c)
+{
+	const struct container_deps *d = &c->set->d;
+	struct err e;
+	scoped(free) char *name = xasprintf("removed-%.32s", c->id);
+	scoped(free) char *tmp = xasprintf("%s/tmp", d->data_root);
+	scoped(free) char *to = xasprintf("%s/%s", tmp, name);
+	if (rename(c->dir, to) < 0) {
+		if (errno != ENOENT) {
+			log_error("container", "directory_left", "id", c->id, "reason", strerror(errno), NULL);
+		}
+		return;
+	}
+	static const struct job_handlers handlers = {0};
+	json_t *request = json_pack("{ss s[s]}", "dir", tmp, "names", name);
+	if (!job_start(d->jobs, "remove-tree", request, -1, false, &handlers, NULL, &e)) {
+		log_warning("container", "directory_kept_until_restart", "id", c->id, "reason", e.msg, NULL);
+	}
+}
+
+static void remove_volumes(const struct container *c, const struct strv *names)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		struct err e;
+		struct volume *v = volume_find(c->set->d.volumes, names->v[i], &e);
+		if (v && volume_anonymous(v) && !container_using_volume(c->set, names->v[i]) &&
+			volume_remove(c->set->d.volumes, v, &e) < 0) {
+			log_warning("container", "volume_left", "volume", names->v[i], "reason", e.msg, NULL);
+		}
+	}
+}
+
+void container_remove_now(struct container *c, bool volumes)
+{
+	struct container_set *s = c->set;
+	struct err e;
+	scoped(strv) struct strv names = STRV_INIT;
+	for (size_t i = 0; i < c->mounts.n; i++) {
+		if (c->mounts.v[i].kind == MOUNT_VOLUME) {
+			strv_add(&names, c->mounts.v[i].name);
+		}
+	}
+	if (store_delete(s->d.store, STORE_CONTAINERS, c->id, &e) < 0) {
+		log_error("container", "not_removed", "id", c->id, "reason", e.msg, NULL);
+		c->state = CONTAINER_DEAD;
+		done_all(&c->removing, &e);
+		return;
+	}
+	container_step(c, INPUT_REMOVE);
+	delay_cancel(c->restart_delay);
+	c->restart_delay = NULL;
+	map_remove(s->by_id, c->id);
+	map_remove(s->by_name, c->name);
+	discard_tree(c);
+	container_clean_run(c);
+	if (volumes) {
+		remove_volumes(c, &names);
+	}
+	log_info("container", "removed", "id", c->id, NULL);
+	container_event(c, "destroy", NULL);
+	attach_point_end(&c->attaches);
+	log_readers_poke(s, c);
+	waits_fire(c, true, true);
+	struct list removing = LIST_INIT(removing);
+	done_take(&c->removing, &removing);
+	container_free(c);
+	done_all(&removing, NULL);
+}
+
+void container_remove(struct container *c, bool force, bool volumes, container_done_fn *done, void *owner)
+{
+	struct err e;
+	bool runs = container_is_running(c) || c->state == CONTAINER_STARTING;
+	if (c->remove_asked) {
+		(void)err_set(&e, ERR_CONFLICT, "removal of container %s is already in progress", c->id);
+		done(owner, &e);
+		return;
+	}
+	if (!force && (runs || c->state == CONTAINER_RESTARTING)) {
+		const char *state = c->state == CONTAINER_PAUSED ? "paused" : container_state_word(c->state);
+		(void)err_set(&e, ERR_CONFLICT,
+			"cannot remove container \"/%s\": container is %s: stop the container before removing or force remove",
+			c->name, c->state == CONTAINER_STARTING ? "running" : state);
+		done(owner, &e);
+		return;
+	}
+	done_add(&c->removing, done, owner);
+	if (!runs) {
+		container_remove_now(c, volumes);
+		return;
+	}
+	c->remove_asked = true;
+	c->remove_volumes = volumes;
+	if (c->state != CONTAINER_STARTING) {
+		(void)container_signal(c, SIGKILL, &e);
+		thaw(c);
+		publish_kill(c, SIGKILL);
+	}
+}
