@@ -1,6 +1,6 @@
 /* image_driver WORKER DATA COMMAND... - the image store without the daemon, for tests/integration/image.sh.
  *
- *   pull REFERENCE [REGISTRY_CONFIG_JSON]   load < ARCHIVE   import REFERENCE < TAR   ls   rm NAME   lowerdir NAME
+ *   pull REFERENCE [REGISTRY_CONFIG_JSON [AUTH_JSON]]   load < ARCHIVE   import REFERENCE < TAR   ls   rm NAME   lowerdir NAME
  * Progress goes to stdout as JSON lines; the last line is "ok ID" or "error: ...".
  */
 #include <fcntl.h>
@@ -129,7 +129,8 @@ static int run(struct driver *d, int argc, char **argv, struct err *e)
 	const char *command = argv[3];
 	const char *arg = argc > 4 ? argv[4] : "";
 	if (strcmp(command, "pull") == 0) {
-		d->work = image_pull(d->images, arg, "", NULL, &handlers, d, e);
+		json_t *auth = argc > 6 ? json_parse(argv[6], strlen(argv[6]), "the credentials", e) : NULL;
+		d->work = image_pull(d->images, arg, "", auth, &handlers, d, e);
 	} else if (strcmp(command, "load") == 0) {
 		d->work = image_load(d->images, &handlers, d, e);
 		feed(d);

@@ -1,0 +1,505 @@
+#!/bin/bash
+# image.sh BUILD_DIR [CASE...] - images from archives and registries, through image_driver and the real wherry-worker.
+#
+# Root; makes its own mount and network namespace and works below one temporary directory. Uses docker-registry, skopeo, umoci,
+# python3, zstd, curl. Prints "ok CASE" or "FAILED CASE"; the status says whether all was well.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+if [ "${IMAGE_SH_INSIDE:-}" != 1 ]; then
+	build=$(cd "${1:?usage: image.sh BUILD_DIR [CASE...]}" && pwd) || exit 2
+	shift
+	for tool in docker-registry skopeo umoci python3 zstd curl; do
+		command -v "$tool" >/dev/null || { echo "image.sh: skipped, $tool is missing"; exit 77; }
+	done
+	top=$(mktemp -d /tmp/wherry-image.XXXXXX)
+	[ -n "${IMAGE_SH_KEEP:-}" ] || trap 'rm -rf "$top"' EXIT
+	IMAGE_SH_INSIDE=1 unshare --mount --net --pid --fork --kill-child --mount-proc "$0" "$build" "$top" "$@"
+	exit $?
+fi
+build=$1 top=$2
+shift 2
+
+worker=$build/src/worker/wherry-worker
+driver=$build/tests/unit/image/image-driver
+make() { python3 "$here/image_archives.py" "$@"; }
+data=$top/data
+failures=0 case_failed=0
+
+ip link set lo up
+cd "$top" || exit 2
+
+# --- words for the cases ---
+
+run() { "$driver" "$worker" "$data" "$@" >"$top/out" 2>&1; }
+load() { cat "$1" | run load; }
+wrong() { echo "  $*"; sed 's/^/    | /' "$top/out" | tail -5; case_failed=1; }
+succeeds() { "$@" || wrong "should have succeeded: $*"; }
+fails_with() { # TEXT COMMAND...
+	local text=$1
+	shift
+	"$@" && wrong "should have failed: $*"
+	grep -qF -- "$text" "$top/out" || wrong "should have said '$text': $*"
+}
+says() { grep -qF -- "$1" "$top/out" || wrong "should have said '$1'"; }
+layer_dir() { echo "$data/layers/$(sha256sum <"$1" | head -c 24)"; } # of a plain layer tar
+# Nothing half-made is left. The driver ends when its workers have.
+is_clean() {
+	[ -z "$(ls -A "$data/layers/tmp")" ] || wrong "left in tmp: $(ls -A "$data/layers/tmp")"
+	run ls
+	[ "${1:-}" != empty ] || [ "$(ls "$data/layers" | grep -cv -e tmp -e empty)" = 0 ] || wrong "layers are left"
+}
+fresh() { rm -rf "$data"; }
+same_tree() { # ACTUAL EXPECTED
+	make list "$1" >"$top/actual" && make list "$2" >"$top/expected" && [ -s "$top/expected" ] || wrong "cannot list"
+	diff "$top/expected" "$top/actual" >"$top/out" || wrong "$1 differs from $2: $(wc -l <"$top/out") lines"
+}
+
+# A root file system with all that a layer can hold, from pieces of this machine.
+make_rootfs() {
+	local r=$top/rootfs
+	mkdir -p "$r"/{bin,dev,etc,usr/share,var/empty,tmp,opt/gone,opt/kept}
+	cp -a /usr/bin/[a-f]* "$r/bin/" 2>/dev/null
+	cp -a /etc/apt /etc/ssl /etc/alternatives "$r/etc/" 2>/dev/null
+	cp -a /usr/share/zoneinfo "$r/usr/share/" 2>/dev/null || cp -a /usr/share/doc "$r/usr/share/"
+	ln "$r/bin/cat" "$r/bin/hard"
+	ln -s ../bin/cat "$r/etc/relative"
+	ln -s /etc/passwd "$r/etc/absolute"
+	ln -s nowhere "$r/etc/dangling"
+	mkfifo "$r/etc/fifo"
+	mknod "$r/dev/null" c 1 3
+	cp -a "$r/bin/cat" "$r/bin/setuid" && chmod 6755 "$r/bin/setuid"
+	chmod 1777 "$r/tmp"
+	chmod 0 "$r/var/empty"
+	chown -R 1234:5678 "$r/opt/kept"
+	echo gone >"$r/opt/gone/x"
+	echo "ünïcode" >"$r/opt/kept/nämé ☃"
+	printf 'x' >"$r/opt/kept/$(printf 'n%.0s' $(seq 200))"
+	truncate -s 5M "$r/opt/sparse" && echo end >>"$r/opt/sparse"
+	setcap cap_net_raw+ep "$r/bin/dd" 2>/dev/null
+	setfattr -n user.note -v hello "$r/opt/kept" 2>/dev/null
+	touch -h -d '2001-02-03 04:05:06' "$r/opt/kept" "$r/etc/relative" "$r/opt/gone/x"
+}
+
+# --- cases: archives ---
+
+case_unpacked_tree_is_what_tar_makes() {
+	tar -C rootfs --xattrs --xattrs-include='*' -cf base.tar .
+	mkdir -p plain && tar -C plain --xattrs --xattrs-include='*' --same-owner -xpf base.tar
+	make save --tag base:1 save.tar base.tar >/dev/null
+	succeeds load save.tar
+	same_tree "$(layer_dir base.tar)" plain
+	[ "$(stat -c %a%u "$(layer_dir base.tar)")" = "$(stat -c %a%u rootfs)" ] || wrong "the root's owner or mode"
+	is_clean
+	fresh
+	for way in gzip zstd; do
+		make save --$way --tag base:1 save.tar base.tar >/dev/null
+		succeeds load save.tar
+		same_tree "$(layer_dir base.tar)" plain
+		fresh
+	done
+}
+
+# Layers by umoci (whiteouts, opaque directories), read back through overlayfs and compared with umoci's own unpacking.
+case_stacked_layers_are_what_umoci_unpacks() {
+	umoci init --layout oci && umoci new --image oci:u && umoci unpack --image oci:u b0
+	cp -a rootfs/. b0/rootfs/
+	umoci repack --image oci:u b0 >/dev/null && rm -rf b0 && umoci unpack --image oci:u b1
+	rm -rf b1/rootfs/opt/gone b1/rootfs/bin/hard b1/rootfs/etc/ssl
+	mkdir b1/rootfs/etc/ssl && echo new >b1/rootfs/etc/ssl/new
+	rm -rf b1/rootfs/etc/apt && echo file >b1/rootfs/etc/apt
+	rm b1/rootfs/etc/relative && mkdir b1/rootfs/etc/relative && echo x >b1/rootfs/etc/relative/x
+	chmod 700 b1/rootfs/opt/kept
+	umoci repack --image oci:u b1 >/dev/null && rm -rf b1
+	umoci unpack --image oci:u want
+	mkdir -p lower
+	for form in oci-archive docker-archive; do
+		rm -f u.tar
+		skopeo --insecure-policy copy -q oci:oci:u "$form:u.tar:u:1"
+		succeeds load u.tar
+		says "Loaded image"
+		run lowerdir "$(run ls; cut -d' ' -f1 "$top/out" | head -1)"
+		(cd "$data/layers" && mount -t overlay overlay -o "lowerdir=$(cat "$top/out"):empty" "$top/lower") || wrong "cannot mount"
+		same_tree lower want/rootfs
+		umount lower
+		fresh
+	done
+	cp -al oci oci-copy
+}
+
+case_archives_in_every_order_and_form() {
+	mkdir -p small && echo 1 >small/one && tar -C small -cf one.tar one
+	echo 2 >small/two && tar -C small -cf two.tar two
+	head -c 1024 /dev/zero >none.tar
+	for order in last first links; do
+		for way in "" --gzip --zstd; do
+			id=$(make save --order $order $way --tag t:1 --tag localhost:5000/a/b:2 t.tar one.tar two.tar none.tar one.tar)
+			succeeds load t.tar
+			says "Loaded image: t:1"
+			says "ok $id"
+			run ls
+			says "$id 6 4 t:1 localhost:5000/a/b:2"
+			is_clean
+			fresh
+		done
+	done
+	id=$(make layout --zstd --tag oci/t:1 t.tar one.tar two.tar)
+	succeeds load t.tar
+	says "Loaded image: oci/t:1"
+	id=$(make layout t.tar two.tar)
+	succeeds load t.tar
+	says "Loaded image ID: $id"
+	for packer in "gzip -c" "zstd -q -c" "xz -c" "bzip2 -c"; do
+		fresh
+		$packer t.tar >t.packed
+		succeeds load t.packed
+		says "ok $id"
+	done
+	# a second time nothing is unpacked, and the tag moves
+	id=$(make save --tag oci/t:1 t.tar two.tar)
+	succeeds load t.tar
+	succeeds load t.tar
+	says "Loaded image: oci/t:1"
+	grep -q "Loading layer" "$top/out" && wrong "a layer that is here was loaded again"
+	is_clean
+}
+
+case_wrong_archives_are_refused() {
+	make save --bad-diff-id --tag t:1 t.tar one.tar two.tar >/dev/null
+	fails_with "invalid diffID for layer 1: expected" load t.tar
+	is_clean empty
+	make save --short t.tar one.tar two.tar >/dev/null
+	fails_with "layers length mismatch" load t.tar
+	make save --no-config t.tar one.tar >/dev/null
+	fails_with "but does not hold it" load t.tar
+	make layout --bad-blob t.tar one.tar >/dev/null
+	fails_with "but does not hold it" load t.tar
+	make save --tag 'Not Valid' t.tar one.tar >/dev/null
+	fails_with "invalid reference format" load t.tar
+	make save --tag untagged t.tar one.tar >/dev/null
+	fails_with "invalid tag" load t.tar
+	fails_with "neither manifest.json nor index.json" load one.tar
+	echo "this is no archive" >text
+	fails_with "error: " load text
+	fails_with "neither manifest.json nor index.json" load /dev/null
+	is_clean empty
+	for way in gzip zstd; do
+		make save --$way --tag t:1 t.tar base.tar >/dev/null
+		make corrupt t.tar 200000
+		fails_with "error: " load t.tar
+		is_clean empty
+	done
+	# cut anywhere: an error, never an image with less in it
+	make save --gzip --tag t:1 t.tar one.tar two.tar >/dev/null
+	size=$(stat -c %s t.tar)
+	for cut in 100 512 600 1100 1600 2500 3000 4200 5000; do
+		[ "$cut" -lt "$size" ] && head -c "$cut" t.tar >cut.tar && fails_with "error: " load cut.tar
+	done
+	gzip -c t.tar | head -c 700 >cut.tar
+	fails_with "unexpected EOF" load cut.tar
+	is_clean empty
+}
+
+# Every way out of the root that archives have been caught at. Either refused, or harmless inside.
+case_attacks_stay_inside() {
+	outside=$top/outside
+	mkdir -p "$outside" attacks && echo secret >"$outside/secret" && chmod 700 "$outside"
+	make layers attacks "$outside"
+	make list "$outside" >outside.before
+	for layer in attacks/*.tar; do
+		make save --tag "attack:1" t.tar "$layer" >/dev/null
+		load t.tar
+		[ $? -lt 2 ] || wrong "$layer: the driver crashed"
+		tail -1 "$top/out" | grep -q -e '^ok ' -e '^error: ' || wrong "$layer: no answer"
+		name=$(basename "$layer" .tar)
+		tail -1 "$top/out" | sed "s/^/    $name: /; s/sha256.*//" >>"$top/answers"
+		make list "$outside" | diff outside.before - >"$top/diff" || { cat "$top/diff"; wrong "$layer: reached $outside"; }
+		[ "$(stat -c %a "$outside")" = 700 ] || wrong "$layer: changed $outside"
+		[ ! -e "$top/escaped" ] && [ ! -e "$data/escaped" ] && [ ! -e "$data/layers/escaped" ] && [ ! -e /escaped ] ||
+			wrong "$layer: escaped"
+		find "$data/layers" -samefile "$outside/secret" | grep -q . && wrong "$layer: linked a secret"
+		find "$data/layers" -exec getfattr -h -n trusted.overlay.redirect {} + 2>/dev/null | grep -q . && wrong "$layer: redirect"
+		is_clean
+		fresh
+	done
+	[ -z "${VERBOSE:-}" ] || cat "$top/answers"
+	for name in dotdot dotdot-deep whiteout-dotdot whiteout-dot whiteout-empty hardlink-outside hardlink-dotdot \
+		hardlink-via-symlink hardlink-dir hardlink-missing dev-symlink root-symlink root-file fake-whiteout; do
+		grep -q "^    $name: error" "$top/answers" || { cat "$top/answers"; wrong "$name was not refused"; }
+	done
+}
+
+case_import_makes_an_image() {
+	tar -C small -cf i.tar .
+	gzip -c i.tar | run import im:1 'CMD ["/bin/sh", "-c", "x"]' 'ENV A="b c" D=e' 'EXPOSE 80 53/udp' 'LABEL l=m' 'USER 1:2' \
+		'VOLUME /v' 'WORKDIR /w' || wrong "import"
+	run ls
+	says " 1 im:1"
+	python3 - "$data/wherry.db" <<-'END' || wrong "the configuration"
+		import json, sqlite3, sys
+		c = json.loads(json.loads(sqlite3.connect(sys.argv[1]).execute("select doc from images").fetchone()[0])["config"])
+		want = {"Cmd": ["/bin/sh", "-c", "x"], "Env": ["A=b c", "D=e"], "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
+		        "Labels": {"l": "m"}, "User": "1:2", "Volumes": {"/v": {}}, "WorkingDir": "/w"}
+		assert c["config"] == want, c["config"]
+		assert c["os"] == "linux" and len(c["rootfs"]["diff_ids"]) == 1 and c["history"][0]["comment"] == "imported"
+	END
+	cat i.tar | fails_with "RUN is not a valid change command" run import im:2 'RUN x'
+	cat i.tar | fails_with "invalid reference format" run import 'im:2:3'
+	head -c 700 i.tar | fails_with "error: " run import im:3
+	is_clean
+	same_tree "$(layer_dir i.tar)" small
+}
+
+case_removal_takes_the_layers_along() {
+	make save --tag a:1 t.tar one.tar two.tar >/dev/null && load t.tar
+	make save --tag b:1 t.tar one.tar >/dev/null && load t.tar
+	succeeds run rm a:1
+	says '"Deleted"'
+	[ -d "$(layer_dir one.tar)" ] || wrong "a layer in use went"
+	[ -d "$(layer_dir two.tar)" ] && wrong "a layer of nobody stayed"
+	fails_with "No such image: a:1" run rm a:1
+	succeeds run rm b:1
+	is_clean empty
+}
+
+# --- cases: disk and death ---
+
+case_full_disk_fails_cleanly_and_can_be_repeated() {
+	mkdir -p "$data" && mount -t tmpfs -o size=48m tmpfs "$data"
+	head -c 60M /dev/urandom >small/big && tar -C small -cf big.tar big && rm small/big
+	make save --tag big:1 t.tar one.tar big.tar >/dev/null
+	for again in 1 2 3; do
+		fails_with "no space left on device" load t.tar
+		is_clean empty
+		[ "$(df --output=used -k "$data" | tail -1)" -lt 4096 ] || wrong "space was not given back: $(df -k "$data" | tail -1)"
+	done
+	mount -o remount,size=200m "$data"
+	succeeds load t.tar
+	umount "$data"
+	# no inodes left
+	mount -t tmpfs -o size=200m,nr_inodes=200 tmpfs "$data"
+	make save --tag many:1 t.tar base.tar >/dev/null
+	fails_with "no space left on device" load t.tar
+	is_clean empty
+	umount "$data"
+}
+
+child_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
+
+case_killed_worker_leaves_nothing() {
+	make save --tag base:1 t.tar base.tar two.tar >/dev/null
+	mkfifo slow
+	for victim in worker driver; do
+		"$driver" "$worker" "$data" load <slow >"$top/out" 2>&1 &
+		pid=$!
+		exec 9>slow
+		head -c 3000000 t.tar >&9
+		sleep 0.5
+		[ -n "$(ls -A "$data/layers/tmp")" ] || wrong "the worker has not begun"
+		if [ $victim = worker ]; then
+			kill -9 "$(child_of $pid)"
+			wait $pid
+			says "error: "
+		else
+			worker_pid=$(child_of $pid)
+			kill -9 $pid
+			wait $pid 2>/dev/null
+			sleep 0.3
+			kill -0 "$worker_pid" 2>/dev/null && wrong "the worker outlived its daemon"
+		fi
+		exec 9>&-
+		run ls # the next start
+		is_clean empty
+	done
+	rm slow
+	succeeds load t.tar
+	# a directory that was renamed into place but never recorded; a row whose directory is gone
+	cp -a "$(layer_dir two.tar)" "$data/layers/0123456789abcdef01234567"
+	run ls
+	run ls
+	[ -e "$data/layers/0123456789abcdef01234567" ] && wrong "an unrecorded layer stayed"
+	rm -r "$(layer_dir two.tar)"
+	run ls
+	grep -q "base:1" "$top/out" && wrong "an image without its layer stayed"
+	succeeds load t.tar
+	run ls
+	says "base:1"
+	fresh
+}
+
+# --- cases: registry ---
+
+registry_pids=()
+start_registry() { # NAME PORT [EXTRA YAML]
+	mkdir -p "$top/$1"
+	cat >"$1.yml" <<-END
+		version: 0.1
+		log: {level: error, accesslog: {disabled: true}}
+		storage: {filesystem: {rootdirectory: $top/$1}, delete: {enabled: true}}
+		http: {addr: "127.0.0.1:$2"}
+		${3:-}
+	END
+	docker-registry serve "$1.yml" >"$1.log" 2>&1 &
+	registry_pids+=($!)
+	for _ in $(seq 100); do
+		curl -s -o /dev/null "http://127.0.0.1:$2/v2/" && return
+		sleep 0.05
+	done
+	echo "image.sh: the registry does not start" && cat "$1.log"
+}
+stop_registries() {
+	[ ${#registry_pids[@]} = 0 ] || kill "${registry_pids[@]}" 2>/dev/null
+	wait "${registry_pids[@]}" 2>/dev/null
+	registry_pids=()
+}
+push() { skopeo --insecure-policy copy -q --dest-tls-verify=false "$@"; }
+blob_path() { echo "$top/$1/docker/registry/v2/blobs/sha256/${2:7:2}/${2:7}/data"; } # REGISTRY DIGEST
+
+case_pull_direct_and_by_digest() {
+	start_registry hub 5000
+	push oci:oci-copy:u docker://127.0.0.1:5000/library/u:1
+	succeeds run pull 127.0.0.1:5000/library/u:1
+	says '"status":"Pulling from library/u"'
+	says '"status":"Pulling fs layer","progressDetail":{}'
+	says '"status":"Download complete"'
+	says '"status":"Extracting","progressDetail":{"current":'
+	says '"status":"Pull complete"'
+	says '"status":"Status: Downloaded newer image for 127.0.0.1:5000/library/u:1"'
+	digest=$(grep -o 'Digest: sha256:[0-9a-f]*' "$top/out" | cut -c9-)
+	[ "$digest" = "sha256:$(curl -s -H 'Accept: application/vnd.oci.image.manifest.v1+json' \
+		http://127.0.0.1:5000/v2/library/u/manifests/1 | sha256sum | cut -d' ' -f1)" ] || wrong "the digest $digest"
+	succeeds run pull 127.0.0.1:5000/library/u:1
+	says "Status: Image is up to date for 127.0.0.1:5000/library/u:1"
+	says "Already exists"
+	succeeds run pull "127.0.0.1:5000/library/u@$digest"
+	run ls
+	says " 127.0.0.1:5000/library/u:1 127.0.0.1:5000/library/u@$digest"
+	is_clean
+	run lowerdir 127.0.0.1:5000/library/u:1
+	(cd "$data/layers" && mount -t overlay overlay -o "lowerdir=$(cat "$top/out"):empty" "$top/lower") || wrong "cannot mount"
+	same_tree lower want/rootfs
+	umount lower
+	fails_with "manifest for 127.0.0.1:5000/library/u:2 not found: manifest unknown" run pull 127.0.0.1:5000/library/u:2
+	fails_with "127.0.0.1:5000/nobody" run pull 127.0.0.1:5000/nobody:1
+	fails_with "manifest unknown" run pull "127.0.0.1:5000/library/u@sha256:$(printf '0%.0s' $(seq 64))"
+	fails_with "connect: connection refused" run pull 127.0.0.1:5999/x:1
+	# docker's own media types
+	push --format v2s2 oci:oci-copy:u docker://127.0.0.1:5000/v2s2:1
+	succeeds run pull 127.0.0.1:5000/v2s2:1
+	fresh
+	succeeds run pull 127.0.0.1:5000/v2s2:1
+	fresh
+	stop_registries
+}
+
+case_pull_through_mirrors() {
+	start_registry hub 5000
+	start_registry broken 5001
+	mirror='{"registry-mirrors": ["http://127.0.0.1:5000/"]}'
+	succeeds run pull u:1 "$mirror"
+	says '"status":"Status: Downloaded newer image for u:1"'
+	run ls
+	says " u:1 u@sha256:"
+	fresh
+	# the first mirror is down; the second has the manifest, but has lost its layers: the third gives all
+	push oci:oci-copy:u docker://127.0.0.1:5001/library/u:1
+	find broken -path '*/blobs/*' -name data -size +100k -delete
+	stop_registries
+	start_registry hub 5000
+	start_registry broken 5001
+	succeeds run pull u:1 '{"registry-mirrors": ["http://127.0.0.1:5998", "http://127.0.0.1:5001", "http://127.0.0.1:5000"]}'
+	is_clean
+	fresh
+	# neither a mirror nor the hub (there is no network here)
+	fails_with "no such host" run pull u:1 '{"registry-mirrors": ["http://127.0.0.1:5998"]}'
+	fails_with "not found" run pull u:77 "$mirror"
+	# other registries are not asked for at a mirror
+	fails_with "dial tcp" run pull example.invalid/library/u:1 "$mirror"
+	# insecure-registries: plain http for a name that is not loopback
+	ip addr add 192.0.2.1/32 dev lo
+	stop_registries
+	sed -i 's/127.0.0.1:5000/192.0.2.1:5000/' hub.yml 2>/dev/null
+	docker-registry serve hub.yml >hub.log 2>&1 &
+	registry_pids+=($!)
+	sleep 0.5
+	succeeds run pull 192.0.2.1:5000/library/u:1 '{"insecure-registries": ["192.0.2.1:5000"]}'
+	fresh
+	fails_with "error: " run pull 192.0.2.1:5000/library/u:1
+	stop_registries
+}
+
+case_wrong_bytes_from_a_registry_are_refused() {
+	start_registry bad 5002
+	push oci:oci-copy:u docker://127.0.0.1:5002/u:1
+	manifest=$(curl -s -H 'Accept: application/vnd.oci.image.manifest.v1+json' http://127.0.0.1:5002/v2/u/manifests/1)
+	layer=$(python3 -c 'import json,sys; print(json.loads(sys.argv[1])["layers"][0]["digest"])' "$manifest")
+	config=$(python3 -c 'import json,sys; print(json.loads(sys.argv[1])["config"]["digest"])' "$manifest")
+	file=$(blob_path bad "$layer")
+	cp "$file" whole
+	make corrupt "$file" -5000
+	fails_with "error: " run pull 127.0.0.1:5002/u:1
+	is_clean empty
+	# whole gzip, other content
+	(zcat whole; true) | gzip -1 | head -c "$(stat -c %s whole)" >"$file"
+	fails_with "error: " run pull 127.0.0.1:5002/u:1
+	is_clean empty
+	head -c 200000 whole >"$file"
+	fails_with "error: " run pull 127.0.0.1:5002/u:1
+	is_clean empty
+	cp whole "$file" && echo more >>"$file"
+	fails_with "error: " run pull 127.0.0.1:5002/u:1
+	is_clean empty
+	cp whole "$file"
+	file=$(blob_path bad "$config")
+	cp "$file" config && sed -i 's/linux/Linux/' "$file"
+	fails_with "verification failed for digest" run pull 127.0.0.1:5002/u:1
+	cp config "$file"
+	is_clean empty
+	succeeds run pull 127.0.0.1:5002/u:1
+	stop_registries
+	fresh
+}
+
+case_broken_connections_are_resumed() {
+	start_registry hub 5000
+	python3 "$here/image_proxy.py" 5003 5000 >proxy.log 2>&1 &
+	registry_pids+=($!)
+	sleep 0.5
+	succeeds run pull 127.0.0.1:5003/library/u:1
+	grep -q "cut" proxy.log || wrong "the proxy cut nothing"
+	grep -q "range" proxy.log || wrong "nothing was resumed"
+	is_clean
+	fresh
+	stop_registries
+}
+
+case_login() {
+	htpasswd=$(python3 -c 'import crypt; print("u:" + crypt.crypt("p", crypt.mksalt(crypt.METHOD_BLOWFISH)))' 2>/dev/null)
+	echo "$htpasswd" >htpasswd
+	start_registry private 5004 "auth: {htpasswd: {realm: r, path: $top/htpasswd}}"
+	push --dest-creds u:p oci:oci-copy:u docker://127.0.0.1:5004/u:1
+	fails_with "pull access denied" run pull 127.0.0.1:5004/u:1
+	fails_with "pull access denied" run pull 127.0.0.1:5004/u:1 '{}' '{"username": "u", "password": "wrong"}'
+	succeeds run pull 127.0.0.1:5004/u:1 '{}' '{"username": "u", "password": "p"}'
+	fresh
+	stop_registries
+}
+
+# --- all of them ---
+
+make_rootfs
+cases=("$@")
+# the later ones use files of the earlier ones
+[ ${#cases[@]} -gt 0 ] || mapfile -t cases < <(sed -n 's/^\(case_[a-z0-9_]*\)() {$/\1/p' "$0")
+for this_case in "${cases[@]}"; do
+	case_failed=0
+	fresh
+	"$this_case"
+	if [ $case_failed = 0 ]; then
+		echo "ok ${this_case#case_}"
+	else
+		echo "FAILED ${this_case#case_}"
+		failures=$((failures + 1))
+	fi
+done
+stop_registries
+exit $((failures > 0))
