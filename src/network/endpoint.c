@@ -200,6 +200,7 @@ static int configure_inside(struct rtnl *inside, const struct endpoint *p)
 		return r;
 	}
 	rtnl_set_up(inside, LO_INDEX, true);
+	rtnl_set_up(inside, index, true);
 	rtnl_add_address(inside, index, address, p->info.prefix_len);
 	if (p->gateway && !p->network->internal) {
 		rtnl_add_default_route(inside, index, gateway);

@@ -152,9 +152,7 @@ int rtnl_add_veth(struct rtnl *r, const struct rtnl_veth *v)
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
 	struct nlattr *data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
 	struct nlattr *peer = mnl_attr_nest_start(h, VETH_INFO_PEER);
-	struct ifinfomsg *peer_info = mnl_nlmsg_put_extra_header(h, sizeof(*peer_info));
-	peer_info->ifi_flags = IFF_UP;
-	peer_info->ifi_change = IFF_UP;
+	mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg)); /* not up: veth_open refuses an end without its peer */
 	mnl_attr_put_strz(h, IFLA_IFNAME, v->peer_name);
 	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)v->peer_netns_fd);
 	if (v->peer_mac) {

@@ -35,7 +35,7 @@ int rtnl_commit(struct rtnl *r);
 /* -ENOBUFS from any of these: commit first. */
 /* A bridge that is up; mac and alias may be NULL. The alias is what `ip link` shows and rtnl_each_link returns. */
 int rtnl_add_bridge(struct rtnl *r, const char *name, const uint8_t mac[6], const char *alias);
-/* A pair: the end here joins bridge master, the other is born in peer_netns_fd; both are up. */
+/* A pair: the end here joins bridge master and is up, the other is born in peer_netns_fd and is down. */
 struct rtnl_veth {
 	const char *name;
 	uint32_t master; /* index of the bridge, or 0 */
