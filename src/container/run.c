@@ -133,7 +133,7 @@ void container_put_start_error(const char *arg0, const char *text, struct err *e
 	static const char prefix[] = "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
 	if (strstr(text, "not found in $PATH")) {
 		(void)err_set(e, ERR_INVALID, "%scrun: exec: \"%.100s\": executable file not found in $PATH: unknown", prefix, arg0);
-	} else if (strstr(text, "ermission denied")) {
+	} else if (strstr(text, "ermission denied") || strstr(text, "open executable: Operation not permitted")) {
 		(void)err_set(e, ERR_INVALID, "%scrun: exec: \"%.100s\": permission denied: unknown", prefix, arg0);
 	} else if (strstr(text, "open executable") || strstr(text, "exec container process") ||
 		   strstr(text, "executable file")) {

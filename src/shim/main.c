@@ -407,6 +407,7 @@ static int end_failed(struct run *r)
 	return 1;
 }
 
+/* Only now is the container's output read: what crun says when it fails goes down the same pipes. */
 static void crun_succeeded(struct run *r)
 {
 	uint8_t payload[12];
@@ -415,6 +416,8 @@ static void crun_succeeded(struct run *r)
 		int master = receive_console(r->stdio.console_fd);
 		close(r->stdio.console_fd);
 		relay_set_stdio(r->relay, (struct relay_stdio){master, master, -1});
+	} else {
+		relay_set_stdio(r->relay, r->stdio.ours);
 	}
 	put32(payload, (uint32_t)r->init);
 	put64(payload + 4, (uint64_t)real_ns());
@@ -493,9 +496,6 @@ static int run(struct run *r)
 			r->crun = start_crun(r->options, &r->stdio);
 			if (r->crun < 0) {
 				return end_failed(r);
-			}
-			if (!r->options->tty) {
-				relay_set_stdio(r->relay, r->stdio.ours);
 			}
 		} else if (event == RELAY_CHILD && children_changed(r, &result)) {
 			return result;

@@ -49,8 +49,8 @@ int cgroup_prepare(void)
 		return 0;
 	}
 	scoped(strv) struct strv left = STRV_INIT;
-	text.data[strcspn(buf_str(&text), "\n")] = '\0';
-	strv_split(&left, buf_str(&text), ' ');
+	scoped(free) char *line = xstrndup(buf_str(&text), strcspn(buf_str(&text), "\n"));
+	strv_split(&left, line, ' ');
 	int result = 0;
 	for (size_t i = 0; i < left.n; i++) {
 		scoped(free) char *place = xasprintf(ROOT "/%s", left.v[i]);
@@ -71,7 +71,7 @@ static int kill_listed(const char *folder)
 		return r == -ENOENT ? 0 : r;
 	}
 	int killed = 0;
-	char *p = text.data;
+	char *p = text.data; /* NULL when nobody is in it */
 	char *line;
 	while (p && (line = strsep(&p, "\n"))) {
 		long pid = strtol(line, NULL, 10);
