@@ -20,7 +20,7 @@ static void trim_utf8(char *text, size_t size)
 	text[n] = '\0';
 }
 
-static void format(struct err *e, const char *fmt, va_list args)
+static PRINTF(2, 0) void format(struct err *e, const char *fmt, va_list args)
 {
 	vsnprintf(e->msg, sizeof(e->msg), fmt, args);
 	trim_utf8(e->msg, sizeof(e->msg));

@@ -18,4 +18,4 @@ void *xrealloc(void *p, size_t n, size_t size);
 char *xstrdup(const char *s);            /* NULL gives NULL */
 char *xstrndup(const char *s, size_t n); /* at most n bytes, always terminated */
 char *xasprintf(const char *fmt, ...) PRINTF(1, 2);
-char *xvasprintf(const char *fmt, va_list args);
+char *xvasprintf(const char *fmt, va_list args) PRINTF(1, 0);
