@@ -1,0 +1,484 @@
+#include "compose/canonical.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "base/text.h"
+#include "compose/mount.h"
+#include "compose/port.h"
+#include "compose/words.h"
+
+typedef int convert_fn(struct tree *t, struct member *m, struct err *e);
+
+/* Replaces the value of a member, keeping what a tag said about the old one. */
+static void replace(struct member *m, struct node *value)
+{
+	value->tag = m->value->tag;
+	m->value = value;
+}
+
+static bool is_written(const struct member *m)
+{
+	return m && m->value->kind != NODE_NULL;
+}
+
+/* environment, labels, args, sysctls, annotations: a mapping of texts; a name alone keeps null. */
+static int to_pairs(struct tree *t, struct member *m, struct err *e)
+{
+	struct node *map = node_new(t, NODE_MAP, m->value);
+	node_each(item, m->value)
+	{
+		const char *name = item->key;
+		struct node *value = item->value;
+		if (m->value->kind == NODE_MAP) {
+			if (value->kind != NODE_NULL && value->kind != NODE_STR) {
+				value->kind = NODE_STR;
+			}
+			node_put(t, map, name, value);
+			continue;
+		}
+		const char *equal = strchr(value->text, '=');
+		name = equal ? tree_strndup(t, value->text, (size_t)(equal - value->text)) : value->text;
+		if (!*name || name[strlen(name) - 1] == ' ') {
+			return node_err(e, value, "\"%s\": NAME=value is expected", value->text);
+		}
+		node_put(t, map, name, equal ? node_str(t, equal + 1, value) : node_new(t, NODE_NULL, value));
+	}
+	replace(m, map);
+	return 0;
+}
+
+static int to_labels(struct tree *t, struct member *m, struct err *e)
+{
+	if (to_pairs(t, m, e) < 0) {
+		return -1;
+	}
+	node_each(item, m->value)
+	{
+		if (item->value->tag == TAG_NONE) {
+			item->value->kind = NODE_STR; /* null: an empty value */
+		}
+	}
+	return 0;
+}
+
+static int to_list(struct tree *t, struct member *m, struct err *e)
+{
+	if (m->value->kind != NODE_LIST) {
+		struct node *list = node_new(t, NODE_LIST, m->value);
+		struct node *only = node_copy(t, m->value);
+		only->tag = TAG_NONE;
+		node_append(t, list, only);
+		replace(m, list);
+	}
+	node_each(item, m->value)
+	{
+		if (node_is_scalar(item->value)) {
+			item->value->kind = NODE_STR;
+		}
+	}
+	return 0;
+}
+
+static int to_command(struct tree *t, struct member *m, struct err *e)
+{
+	if (m->value->kind == NODE_LIST) {
+		return 0;
+	}
+	scoped(strv) struct strv words = STRV_INIT;
+	struct err inner;
+	if (words_split(m->value->text, &words, &inner) < 0) {
+		return node_err(e, m->value, "%s: %s", m->key, inner.msg);
+	}
+	struct node *list = node_new(t, NODE_LIST, m->value);
+	for (size_t i = 0; i < words.n; i++) {
+		node_append(t, list, node_str(t, words.v[i], m->value));
+	}
+	replace(m, list);
+	return 0;
+}
+
+/* "HOST:IP", "HOST=IP" or a mapping to one or several: a list of "HOST:IP". */
+static int to_hosts(struct tree *t, struct member *m, struct err *e)
+{
+	struct node *list = node_new(t, NODE_LIST, m->value);
+	node_each(item, m->value)
+	{
+		struct node *value = item->value;
+		if (m->value->kind == NODE_LIST) {
+			size_t n = strcspn(value->text, "=:");
+			if (n == 0 || !value->text[n] || !value->text[n + 1]) {
+				return node_err(e, value, "extra_hosts: \"%s\": HOST:IP is expected", value->text);
+			}
+			const char *ip = value->text + n + 1;
+			size_t len = strlen(ip);
+			bool bracketed = *ip == '[' && ip[len - 1] == ']';
+			node_append(t, list, node_str(t, tree_printf(t, "%.*s:%.*s", (int)n, value->text,
+							(int)(bracketed ? len - 2 : len), ip + bracketed), value));
+			continue;
+		}
+		if (value->kind != NODE_LIST) {
+			node_append(t, list, node_str(t, tree_printf(t, "%s:%s", item->key, value->text), value));
+		}
+		node_each(ip, value)
+		{
+			node_append(t, list, node_str(t, tree_printf(t, "%s:%s", item->key, ip->value->text), ip->value));
+		}
+	}
+	replace(m, list);
+	return 0;
+}
+
+static int to_ports(struct tree *t, struct member *m, struct err *e)
+{
+	struct node *list = node_new(t, NODE_LIST, m->value);
+	node_each(item, m->value)
+	{
+		if (item->value->kind != NODE_MAP) {
+			if (port_expand(t, item->value, list, e) < 0) {
+				return -1;
+			}
+			continue;
+		}
+		if (port_complete(t, item->value, e) < 0) {
+			return -1;
+		}
+		node_append(t, list, item->value);
+	}
+	replace(m, list);
+	return 0;
+}
+
+static int to_mounts(struct tree *t, struct member *m, struct err *e)
+{
+	node_each(item, m->value)
+	{
+		if (item->value->kind == NODE_MAP) {
+			if (mount_complete(t, item->value, e) < 0) {
+				return -1;
+			}
+			continue;
+		}
+		struct node *map = mount_expand(t, item->value, e);
+		if (!map) {
+			return -1;
+		}
+		item->value = map;
+	}
+	return 0;
+}
+
+/* A list of names as a mapping of the names to empty mappings. */
+static int to_named(struct tree *t, struct member *m, struct err *e)
+{
+	struct node *map = node_new(t, NODE_MAP, m->value);
+	node_each(item, m->value)
+	{
+		bool listed = m->value->kind == NODE_LIST;
+		bool nothing = listed || (item->value->kind == NODE_NULL && item->value->tag == TAG_NONE);
+		node_put(t, map, listed ? item->value->text : item->key,
+			nothing ? node_new(t, NODE_MAP, item->value) : item->value);
+	}
+	replace(m, map);
+	return 0;
+}
+
+static int to_depends(struct tree *t, struct member *m, struct err *e)
+{
+	static const char *const conditions[] = {
+		"service_started", "service_healthy", "service_completed_successfully", NULL};
+	if (to_named(t, m, e) < 0) {
+		return -1;
+	}
+	node_each(item, m->value)
+	{
+		if (item->value->kind != NODE_MAP) {
+			continue;
+		}
+		const char *condition = node_text(item->value, "condition");
+		bool known = false;
+		for (size_t i = 0; condition && conditions[i]; i++) {
+			known = known || strcmp(condition, conditions[i]) == 0;
+		}
+		if (condition && !known) {
+			return node_err(e, node_get(item->value, "condition"),
+				"condition: one of service_started, service_healthy, service_completed_successfully is expected, not \"%s\"",
+				condition);
+		}
+		if (!condition) {
+			node_put(t, item->value, "condition", node_str(t, "service_started", item->value));
+		}
+		if (!node_get(item->value, "required")) {
+			node_put(t, item->value, "required", node_bool(t, true, item->value));
+		}
+	}
+	return 0;
+}
+
+static int to_env_files(struct tree *t, struct member *m, struct err *e)
+{
+	if (m->value->kind != NODE_LIST && to_list(t, m, e) < 0) {
+		return -1;
+	}
+	node_each(item, m->value)
+	{
+		if (item->value->kind != NODE_MAP) {
+			struct node *map = node_new(t, NODE_MAP, item->value);
+			node_put(t, map, "path", item->value);
+			item->value = map;
+		}
+		const char *format = node_text(item->value, "format");
+		if (!node_text(item->value, "path")) {
+			return node_err(e, item->value, "env_file needs path");
+		}
+		if (format && *format && strcmp(format, "raw") != 0) {
+			return node_err(e, node_get(item->value, "format"), "format: raw is expected, not \"%s\"", format);
+		}
+		if (!node_get(item->value, "required")) {
+			node_put(t, item->value, "required", node_bool(t, true, item->value));
+		}
+	}
+	return 0;
+}
+
+static int to_device(struct tree *t, struct member *item, struct err *e)
+{
+	scoped(strv) struct strv parts = STRV_INIT;
+	strv_split(&parts, item->value->text, ':');
+	if (parts.n == 0 || parts.n > 3 || !*parts.v[0]) {
+		return node_err(e, item->value, "device \"%s\": SOURCE[:TARGET[:PERMISSIONS]] is expected", item->value->text);
+	}
+	bool permissions_only = parts.n == 2 && parts.v[1][strspn(parts.v[1], "rwm")] == '\0';
+	const char *target = parts.n > 1 && !permissions_only ? parts.v[1] : parts.v[0];
+	const char *permissions = parts.n == 3 ? parts.v[2] : permissions_only ? parts.v[1] : "rwm";
+	struct node *map = node_new(t, NODE_MAP, item->value);
+	node_put(t, map, "source", node_str(t, parts.v[0], map));
+	node_put(t, map, "target", node_str(t, target, map));
+	node_put(t, map, "permissions", node_str(t, permissions, map));
+	item->value = map;
+	return 0;
+}
+
+static int to_devices(struct tree *t, struct member *m, struct err *e)
+{
+	node_each(item, m->value)
+	{
+		if (item->value->kind != NODE_MAP && to_device(t, item, e) < 0) {
+			return -1;
+		}
+		const char *source = node_text(item->value, "source");
+		const char *permissions = node_text(item->value, "permissions");
+		if (!source) {
+			return node_err(e, item->value, "a device needs source");
+		}
+		if (permissions && permissions[strspn(permissions, "rwm")]) {
+			return node_err(e, item->value, "device permissions \"%s\": letters of \"rwm\" are expected", permissions);
+		}
+		if (!node_text(item->value, "target")) {
+			node_put(t, item->value, "target", node_str(t, source, item->value));
+		}
+		if (!permissions) {
+			node_put(t, item->value, "permissions", node_str(t, "rwm", item->value));
+		}
+	}
+	return 0;
+}
+
+static int to_file_uses(struct tree *t, struct member *m, struct err *e)
+{
+	node_each(item, m->value)
+	{
+		if (item->value->kind != NODE_MAP) {
+			struct node *map = node_new(t, NODE_MAP, item->value);
+			node_put(t, map, "source", item->value);
+			item->value = map;
+		}
+		if (!node_text(item->value, "source")) {
+			return node_err(e, item->value, "%s need source: a name of the top-level %s", m->key, m->key);
+		}
+	}
+	return 0;
+}
+
+static int to_ulimits(struct tree *t, struct member *m, struct err *e)
+{
+	node_each(item, m->value)
+	{
+		if (item->value->kind == NODE_INT) {
+			struct node *map = node_new(t, NODE_MAP, item->value);
+			node_put(t, map, "soft", item->value);
+			node_put(t, map, "hard", item->value);
+			item->value = map;
+		}
+		if (item->value->kind == NODE_MAP && (!node_get(item->value, "soft") || !node_get(item->value, "hard"))) {
+			return member_err(e, m->value, item, "ulimit %s needs soft and hard", item->key);
+		}
+	}
+	return 0;
+}
+
+static int to_health(struct tree *t, struct member *m, struct err *e)
+{
+	struct member *test = node_member(m->value, "test");
+	if (!is_written(test)) {
+		return 0;
+	}
+	if (test->value->kind != NODE_LIST) {
+		struct node *list = node_new(t, NODE_LIST, test->value);
+		node_append(t, list, node_str(t, "CMD-SHELL", test->value));
+		node_append(t, list, node_str(t, test->value->text, test->value));
+		replace(test, list);
+		return 0;
+	}
+	const char *first = test->value->n > 0 ? test->value->members[0].value->text : "NONE";
+	if (strcmp(first, "NONE") != 0 && strcmp(first, "CMD") != 0 && strcmp(first, "CMD-SHELL") != 0) {
+		return node_err(e, test->value, "healthcheck.test: the list must begin with NONE, CMD or CMD-SHELL, not \"%s\"",
+			first);
+	}
+	return 0;
+}
+
+static int to_extends(struct tree *t, struct member *m, struct err *e)
+{
+	if (m->value->kind != NODE_MAP) {
+		struct node *map = node_new(t, NODE_MAP, m->value);
+		node_put(t, map, "service", m->value);
+		m->value = map;
+	}
+	if (!node_text(m->value, "service")) {
+		return node_err(e, m->value, "extends needs service");
+	}
+	return 0;
+}
+
+static int convert(struct tree *t, struct node *map, const char *key, convert_fn *fn, struct err *e)
+{
+	struct member *m = node_member(map, key);
+	return is_written(m) ? fn(t, m, e) : 0;
+}
+
+struct conversion {
+	const char *key;
+	convert_fn *fn;
+};
+
+static int convert_all(struct tree *t, struct node *map, const struct conversion *c, struct err *e)
+{
+	for (; c->key; c++) {
+		if (convert(t, map, c->key, c->fn, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int to_build(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {{"args", to_pairs}, {"labels", to_labels},
+		{"extra_hosts", to_hosts}, {"cache_from", to_list}, {NULL, NULL}};
+	if (m->value->kind != NODE_MAP) {
+		struct node *map = node_new(t, NODE_MAP, m->value);
+		node_put(t, map, "context", node_str(t, m->value->text, m->value));
+		replace(m, map);
+	}
+	if (node_get(m->value, "dockerfile") && node_get(m->value, "dockerfile_inline")) {
+		return node_err(e, m->value, "build: dockerfile and dockerfile_inline exclude each other");
+	}
+	return convert_all(t, m->value, conversions, e);
+}
+
+static const struct conversion service_conversions[] = {
+	{"build", to_build},
+	{"command", to_command},
+	{"entrypoint", to_command},
+	{"environment", to_pairs},
+	{"labels", to_labels},
+	{"label_file", to_list},
+	{"annotations", to_labels},
+	{"sysctls", to_labels},
+	{"env_file", to_env_files},
+	{"ports", to_ports},
+	{"expose", to_list},
+	{"volumes", to_mounts},
+	{"networks", to_named},
+	{"depends_on", to_depends},
+	{"healthcheck", to_health},
+	{"devices", to_devices},
+	{"dns", to_list},
+	{"dns_search", to_list},
+	{"extra_hosts", to_hosts},
+	{"tmpfs", to_list},
+	{"group_add", to_list},
+	{"ulimits", to_ulimits},
+	{"configs", to_file_uses},
+	{"secrets", to_file_uses},
+	{"extends", to_extends},
+	{NULL, NULL},
+};
+
+/* networks, volumes, configs, secrets: `external: {name: x}` is the old form of `external: true` and `name: x`. */
+static int resources(struct tree *t, struct node *root, const char *key, struct err *e)
+{
+	struct member *all = node_member(root, key);
+	if (!is_written(all)) {
+		return 0;
+	}
+	node_each(m, all->value)
+	{
+		if (m->value->kind == NODE_NULL && m->value->tag == TAG_NONE) {
+			m->value = node_new(t, NODE_MAP, m->value);
+		}
+		struct member *external = node_member(m->value, "external");
+		if (external && external->value->kind == NODE_MAP) {
+			struct node *name = node_get(external->value, "name");
+			external->value = node_bool(t, true, external->value);
+			if (name) {
+				node_put(t, m->value, "name", name);
+			}
+		}
+		if (convert(t, m->value, "labels", to_labels, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int to_includes(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {{"path", to_list}, {"env_file", to_list}, {NULL, NULL}};
+	node_each(item, m->value)
+	{
+		if (item->value->kind != NODE_MAP) {
+			struct node *map = node_new(t, NODE_MAP, item->value);
+			node_put(t, map, "path", item->value);
+			item->value = map;
+		}
+		if (!node_get(item->value, "path")) {
+			return node_err(e, item->value, "include needs path");
+		}
+		if (convert_all(t, item->value, conversions, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int canonical_project(struct tree *t, struct node *root, struct err *e)
+{
+	struct node *services = node_get(root, "services");
+	node_each(m, services)
+	{
+		if (m->value->kind == NODE_MAP && convert_all(t, m->value, service_conversions, e) < 0) {
+			return -1;
+		}
+	}
+	static const char *const kinds[] = {"networks", "volumes", "configs", "secrets"};
+	for (size_t i = 0; i < 4; i++) {
+		if (resources(t, root, kinds[i], e) < 0) {
+			return -1;
+		}
+	}
+	return convert(t, root, "include", to_includes, e);
+}

@@ -1,0 +1,595 @@
+/* The canonical document to the typed model. Shapes were checked by the schema; what is left are forms within strings. */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/path.h"
+#include "base/text.h"
+#include "compose/loader.h"
+#include "compose/port.h"
+
+enum field_kind { F_TEXT, F_WORDS, F_PAIRS, F_BOOL, F_TRUTH, F_INT, F_SIZE, F_DURATION };
+
+struct field {
+	const char *key;
+	enum field_kind kind;
+	size_t offset;
+};
+
+struct decoder {
+	struct loader *l;
+	struct tree *t;
+	const struct node *root;
+	struct project *p;
+};
+
+static struct words decode_words(struct tree *t, const struct node *list)
+{
+	struct words w = {0};
+	if (!list || list->kind != NODE_LIST) {
+		return w;
+	}
+	w.set = true;
+	w.v = tree_new_array(t, const char *, list->n + 1);
+	node_each(m, list)
+	{
+		w.v[w.n++] = m->value->text;
+	}
+	return w;
+}
+
+static struct pairs decode_pairs(struct tree *t, const struct node *map)
+{
+	struct pairs p = {0};
+	if (!map || map->kind != NODE_MAP) {
+		return p;
+	}
+	p.v = tree_new_array(t, struct pair, map->n + 1);
+	node_each(m, map)
+	{
+		p.v[p.n++] = (struct pair){m->key, m->value->kind == NODE_NULL ? NULL : m->value->text};
+	}
+	return p;
+}
+
+static int64_t decode_number(const char *text, enum field_kind kind)
+{
+	int64_t value = UNSET;
+	if (!text) {
+		return UNSET;
+	}
+	if (kind == F_DURATION) {
+		return parse_duration(text, &value) == 0 ? value : UNSET;
+	}
+	if (kind == F_SIZE) {
+		return strcmp(text, "-1") == 0 ? -1 : parse_size(text, &value) == 0 ? value : UNSET;
+	}
+	return strtoll(text, NULL, 10);
+}
+
+static void decode_fields(struct tree *t, const struct node *map, const struct field *fields, void *into)
+{
+	for (const struct field *f = fields; f->key; f++) {
+		void *to = (char *)into + f->offset;
+		const struct node *n = node_get(map, f->key);
+		const char *text = node_text(map, f->key);
+		switch (f->kind) {
+		case F_TEXT:
+			*(const char **)to = text;
+			break;
+		case F_WORDS:
+			*(struct words *)to = decode_words(t, n);
+			break;
+		case F_PAIRS:
+			*(struct pairs *)to = decode_pairs(t, n);
+			break;
+		case F_BOOL:
+			*(bool *)to = text && strcmp(text, "true") == 0;
+			break;
+		case F_TRUTH:
+			*(enum truth *)to = !text ? TRUTH_UNSET : strcmp(text, "true") == 0 ? TRUTH_TRUE : TRUTH_FALSE;
+			break;
+		default:
+			*(int64_t *)to = decode_number(text, f->kind);
+			break;
+		}
+	}
+}
+
+#define SERVICE(key, kind, member) {key, kind, offsetof(struct service, member)}
+static const struct field service_fields[] = {
+	SERVICE("image", F_TEXT, image),
+	SERVICE("command", F_WORDS, command),
+	SERVICE("entrypoint", F_WORDS, entrypoint),
+	SERVICE("environment", F_PAIRS, environment),
+	SERVICE("labels", F_PAIRS, labels),
+	SERVICE("annotations", F_PAIRS, annotations),
+	SERVICE("sysctls", F_PAIRS, sysctls),
+	SERVICE("expose", F_WORDS, expose),
+	SERVICE("network_mode", F_TEXT, network_mode),
+	SERVICE("pid", F_TEXT, pid),
+	SERVICE("ipc", F_TEXT, ipc),
+	SERVICE("uts", F_TEXT, uts),
+	SERVICE("userns_mode", F_TEXT, userns_mode),
+	SERVICE("cgroup", F_TEXT, cgroup),
+	SERVICE("cgroup_parent", F_TEXT, cgroup_parent),
+	SERVICE("runtime", F_TEXT, runtime),
+	SERVICE("restart", F_TEXT, restart),
+	SERVICE("user", F_TEXT, user),
+	SERVICE("working_dir", F_TEXT, working_dir),
+	SERVICE("hostname", F_TEXT, hostname),
+	SERVICE("domainname", F_TEXT, domainname),
+	SERVICE("container_name", F_TEXT, container_name),
+	SERVICE("stop_signal", F_TEXT, stop_signal),
+	SERVICE("platform", F_TEXT, platform),
+	SERVICE("pull_policy", F_TEXT, pull_policy),
+	SERVICE("mac_address", F_TEXT, mac_address),
+	SERVICE("cpuset", F_TEXT, cpuset),
+	SERVICE("stop_grace_period", F_DURATION, stop_grace_ns),
+	SERVICE("init", F_BOOL, init),
+	SERVICE("init", F_TRUTH, init_set),
+	SERVICE("attach", F_TRUTH, attach),
+	SERVICE("privileged", F_BOOL, privileged),
+	SERVICE("read_only", F_BOOL, read_only),
+	SERVICE("tty", F_BOOL, tty),
+	SERVICE("stdin_open", F_BOOL, stdin_open),
+	SERVICE("oom_kill_disable", F_BOOL, oom_kill_disable),
+	SERVICE("cap_add", F_WORDS, cap_add),
+	SERVICE("cap_drop", F_WORDS, cap_drop),
+	SERVICE("device_cgroup_rules", F_WORDS, device_cgroup_rules),
+	SERVICE("dns", F_WORDS, dns),
+	SERVICE("dns_search", F_WORDS, dns_search),
+	SERVICE("dns_opt", F_WORDS, dns_opt),
+	SERVICE("extra_hosts", F_WORDS, extra_hosts),
+	SERVICE("tmpfs", F_WORDS, tmpfs),
+	SERVICE("security_opt", F_WORDS, security_opt),
+	SERVICE("group_add", F_WORDS, group_add),
+	SERVICE("profiles", F_WORDS, profiles),
+	SERVICE("volumes_from", F_WORDS, volumes_from),
+	SERVICE("links", F_WORDS, links),
+	SERVICE("mem_limit", F_SIZE, mem_limit),
+	SERVICE("mem_reservation", F_SIZE, mem_reservation),
+	SERVICE("memswap_limit", F_SIZE, memswap_limit),
+	SERVICE("mem_swappiness", F_INT, mem_swappiness),
+	SERVICE("cpu_shares", F_INT, cpu_shares),
+	SERVICE("cpu_quota", F_INT, cpu_quota),
+	SERVICE("cpu_period", F_INT, cpu_period),
+	SERVICE("pids_limit", F_INT, pids_limit),
+	SERVICE("shm_size", F_SIZE, shm_size),
+	SERVICE("oom_score_adj", F_INT, oom_score_adj),
+	{0},
+};
+
+#define HEALTH(key, kind, member) {key, kind, offsetof(struct health, member)}
+static const struct field health_fields[] = {
+	HEALTH("test", F_WORDS, test),
+	HEALTH("interval", F_DURATION, interval_ns),
+	HEALTH("timeout", F_DURATION, timeout_ns),
+	HEALTH("start_period", F_DURATION, start_period_ns),
+	HEALTH("start_interval", F_DURATION, start_interval_ns),
+	HEALTH("retries", F_INT, retries),
+	HEALTH("disable", F_BOOL, disable),
+	{0},
+};
+
+#define BUILD(key, kind, member) {key, kind, offsetof(struct build, member)}
+static const struct field build_fields[] = {
+	BUILD("context", F_TEXT, context),
+	BUILD("dockerfile", F_TEXT, dockerfile),
+	BUILD("dockerfile_inline", F_TEXT, dockerfile_inline),
+	BUILD("target", F_TEXT, target),
+	BUILD("network", F_TEXT, network),
+	BUILD("args", F_PAIRS, args),
+	BUILD("labels", F_PAIRS, labels),
+	BUILD("cache_from", F_WORDS, cache_from),
+	BUILD("extra_hosts", F_WORDS, extra_hosts),
+	BUILD("tags", F_WORDS, tags),
+	BUILD("platforms", F_WORDS, platforms),
+	BUILD("shm_size", F_SIZE, shm_size_bytes),
+	BUILD("no_cache", F_BOOL, no_cache),
+	BUILD("pull", F_BOOL, pull),
+	{0},
+};
+
+#define ENDPOINT(key, kind, member) {key, kind, offsetof(struct endpoint, member)}
+static const struct field endpoint_fields[] = {
+	ENDPOINT("aliases", F_WORDS, aliases),
+	ENDPOINT("link_local_ips", F_WORDS, link_local_ips),
+	ENDPOINT("ipv4_address", F_TEXT, ipv4_address),
+	ENDPOINT("ipv6_address", F_TEXT, ipv6_address),
+	ENDPOINT("mac_address", F_TEXT, mac_address),
+	ENDPOINT("priority", F_INT, priority),
+	ENDPOINT("gw_priority", F_INT, gw_priority),
+	ENDPOINT("driver_opts", F_PAIRS, driver_opts),
+	{0},
+};
+
+#define NETWORK(key, kind, member) {key, kind, offsetof(struct network, member)}
+static const struct field network_fields[] = {
+	NETWORK("name", F_TEXT, name),
+	NETWORK("driver", F_TEXT, driver),
+	NETWORK("external", F_BOOL, external),
+	NETWORK("internal", F_BOOL, internal),
+	NETWORK("attachable", F_BOOL, attachable),
+	NETWORK("enable_ipv4", F_TRUTH, enable_ipv4),
+	NETWORK("enable_ipv6", F_TRUTH, enable_ipv6),
+	NETWORK("driver_opts", F_PAIRS, driver_opts),
+	NETWORK("labels", F_PAIRS, labels),
+	{0},
+};
+
+#define POOL(key, kind, member) {key, kind, offsetof(struct ipam_pool, member)}
+static const struct field pool_fields[] = {
+	POOL("subnet", F_TEXT, subnet),
+	POOL("ip_range", F_TEXT, ip_range),
+	POOL("gateway", F_TEXT, gateway),
+	POOL("aux_addresses", F_PAIRS, aux_addresses),
+	{0},
+};
+
+#define VOLUME(key, kind, member) {key, kind, offsetof(struct volume, member)}
+static const struct field volume_fields[] = {
+	VOLUME("name", F_TEXT, name),
+	VOLUME("driver", F_TEXT, driver),
+	VOLUME("external", F_BOOL, external),
+	VOLUME("driver_opts", F_PAIRS, driver_opts),
+	VOLUME("labels", F_PAIRS, labels),
+	{0},
+};
+
+static size_t count(const struct node *n)
+{
+	return n ? n->n : 0;
+}
+
+static void decode_ports(struct decoder *d, const struct node *n, struct service *s)
+{
+	const struct node *list = node_get(n, "ports");
+	s->ports = tree_new_array(d->t, struct port, count(list) + 1);
+	node_each(m, list)
+	{
+		s->ports[s->n_ports++] = (struct port){
+			.host_ip = node_text(m->value, "host_ip"),
+			.published = node_text(m->value, "published"),
+			.target = atoi(node_text(m->value, "target")),
+			.protocol = node_text(m->value, "protocol"),
+		};
+	}
+}
+
+static void decode_mounts(struct decoder *d, const struct node *n, struct service *s)
+{
+	const struct node *list = node_get(n, "volumes");
+	s->mounts = tree_new_array(d->t, struct mount, count(list) + 1);
+	node_each(m, list)
+	{
+		const char *type = node_text(m->value, "type");
+		const struct node *bind = node_get(m->value, "bind");
+		const struct node *volume = node_get(m->value, "volume");
+		const struct node *tmpfs = node_get(m->value, "tmpfs");
+		const char *create = node_text(bind, "create_host_path");
+		const char *mode = node_text(tmpfs, "mode");
+		s->mounts[s->n_mounts++] = (struct mount){
+			.type = *type == 'b' ? MOUNT_BIND : *type == 'v' ? MOUNT_VOLUME : MOUNT_TMPFS,
+			.source = node_text(m->value, "source"),
+			.target = node_text(m->value, "target"),
+			.read_only = node_is_true(m->value, "read_only"),
+			.create_host_path = !create || strcmp(create, "true") == 0,
+			.propagation = node_text(bind, "propagation"),
+			.selinux = node_text(bind, "selinux"),
+			.nocopy = node_is_true(volume, "nocopy"),
+			.subpath = node_text(volume, "subpath"),
+			.tmpfs_size_bytes = decode_number(node_text(tmpfs, "size"), F_SIZE),
+			.tmpfs_mode = mode ? strtoll(mode, NULL, node_get(tmpfs, "mode")->kind == NODE_STR ? 8 : 10) : UNSET,
+		};
+	}
+}
+
+/* The primary network stands first: the highest priority, then the name (compose-go, ServiceConfig.NetworksByPriority). */
+static int compare_endpoints(const void *a, const void *b)
+{
+	const struct endpoint *x = a;
+	const struct endpoint *y = b;
+	int64_t px = x->priority == UNSET ? 0 : x->priority;
+	int64_t py = y->priority == UNSET ? 0 : y->priority;
+	return px != py ? (px > py ? -1 : 1) : strcmp(x->network, y->network);
+}
+
+static void decode_endpoints(struct decoder *d, const struct node *n, struct service *s)
+{
+	const struct node *map = node_get(n, "networks");
+	s->endpoints = tree_new_array(d->t, struct endpoint, count(map) + 1);
+	node_each(m, map)
+	{
+		struct endpoint *endpoint = &s->endpoints[s->n_endpoints++];
+		endpoint->network = m->key;
+		decode_fields(d->t, m->value, endpoint_fields, endpoint);
+	}
+	qsort(s->endpoints, s->n_endpoints, sizeof(*s->endpoints), compare_endpoints);
+}
+
+static void decode_dependencies(struct decoder *d, const struct node *n, struct service *s)
+{
+	const struct node *map = node_get(n, "depends_on");
+	s->dependencies = tree_new_array(d->t, struct dependency, count(map) + 1);
+	node_each(m, map)
+	{
+		const char *condition = node_text(m->value, "condition");
+		s->dependencies[s->n_dependencies++] = (struct dependency){
+			.service = m->key,
+			.condition = strcmp(condition, "service_healthy") == 0      ? CONDITION_HEALTHY
+				: strcmp(condition, "service_completed_successfully") == 0 ? CONDITION_COMPLETED
+											   : CONDITION_STARTED,
+			.restart = node_is_true(m->value, "restart"),
+			.required = node_is_true(m->value, "required"),
+		};
+	}
+}
+
+static void decode_devices(struct decoder *d, const struct node *n, struct service *s)
+{
+	const struct node *list = node_get(n, "devices");
+	s->devices = tree_new_array(d->t, struct device, count(list) + 1);
+	node_each(m, list)
+	{
+		s->devices[s->n_devices++] = (struct device){node_text(m->value, "source"), node_text(m->value, "target"),
+			node_text(m->value, "permissions")};
+	}
+	const struct node *limits = node_get(n, "ulimits");
+	s->ulimits = tree_new_array(d->t, struct ulimit, count(limits) + 1);
+	node_each(m, limits)
+	{
+		s->ulimits[s->n_ulimits++] = (struct ulimit){m->key, decode_number(node_text(m->value, "soft"), F_INT),
+			decode_number(node_text(m->value, "hard"), F_INT)};
+	}
+}
+
+/* uid, gid: decimal; mode: octal when quoted, as YAML read it otherwise. */
+static int64_t file_number(const struct node *use, const char *key, int base)
+{
+	const struct node *n = node_get(use, key);
+	return n ? strtoll(n->text, NULL, n->kind == NODE_STR ? base : 10) : UNSET;
+}
+
+static void decode_file_uses(struct decoder *d, const struct node *n, const char *section, struct file_use **ret,
+	size_t *ret_n)
+{
+	const struct node *list = node_get(n, section);
+	bool secret = strcmp(section, "secrets") == 0;
+	*ret = tree_new_array(d->t, struct file_use, count(list) + 1);
+	node_each(m, list)
+	{
+		const char *key = node_text(m->value, "source");
+		const char *target = node_text(m->value, "target");
+		const struct node *file = node_get(node_get(d->root, section), key);
+		const char *variable = node_text(file, "environment");
+		const char *name = target ? target : key;
+		(*ret)[(*ret_n)++] = (struct file_use){
+			.key = key,
+			.target = *name == '/' ? name : tree_printf(d->t, "%s/%s", secret ? "/run/secrets" : "", name),
+			.path = node_text(file, "file"),
+			.content = variable ? tree_strdup(d->t, env_get(d->l->env, variable)) : node_text(file, "content"),
+			.uid = file_number(m->value, "uid", 10),
+			.gid = file_number(m->value, "gid", 10),
+			.mode = file_number(m->value, "mode", 8),
+		};
+	}
+}
+
+/* "0.5" or 2: billionths of a processor. */
+static int decode_cpus(struct decoder *d, const struct node *map, int64_t *ret)
+{
+	const char *text = node_text(map, "cpus");
+	if (!text) {
+		return 0;
+	}
+	char *end;
+	double cpus = strtod(text, &end);
+	if (*end || !(cpus >= 0) || cpus > 100000) {
+		return node_err(d->l->e, node_get(map, "cpus"), "cpus: a number like 0.5 is expected, not \"%s\"", text);
+	}
+	*ret = (int64_t)(cpus * 1e9 + 0.5);
+	return 0;
+}
+
+static int decode_restart_policy(struct decoder *d, const struct node *policy, struct service *s)
+{
+	const char *condition = node_text(policy, "condition");
+	const char *attempts = node_text(policy, "max_attempts");
+	if (!policy) {
+		return 0;
+	}
+	if (!condition || strcmp(condition, "any") == 0) {
+		s->restart = "always";
+	} else if (strcmp(condition, "none") == 0) {
+		s->restart = "no";
+	} else if (strcmp(condition, "on-failure") == 0) {
+		s->restart = attempts ? tree_printf(d->t, "on-failure:%s", attempts) : "on-failure";
+	} else {
+		return node_err(d->l->e, node_get(policy, "condition"),
+			"condition: one of none, on-failure, any is expected, not \"%s\"", condition);
+	}
+	return 0;
+}
+
+static int decode_deploy(struct decoder *d, const struct node *n, struct service *s)
+{
+	const struct node *deploy = node_get(n, "deploy");
+	const struct node *limits = node_get(node_get(deploy, "resources"), "limits");
+	const struct node *reservations = node_get(node_get(deploy, "resources"), "reservations");
+	const char *scale = node_text(n, "scale");
+	const char *replicas = node_text(deploy, "replicas");
+	const char *count_text = scale ? scale : replicas ? replicas : "1";
+	if (parse_int(count_text, 0, 10000, &s->replicas) < 0) {
+		return node_err(d->l->e, scale ? node_get(n, "scale") : node_get(deploy, "replicas"),
+			"a number of containers from 0 to 10000 is expected, not %s", count_text);
+	}
+	if (s->replicas > 1 && s->container_name) {
+		return node_err(d->l->e, node_get(n, "container_name"),
+			"service \"%s\" has a container_name, so it cannot have %d containers", s->name, s->replicas);
+	}
+	if (node_text(limits, "memory")) {
+		s->mem_limit = decode_number(node_text(limits, "memory"), F_SIZE);
+	}
+	if (node_text(limits, "pids")) {
+		s->pids_limit = decode_number(node_text(limits, "pids"), F_INT);
+	}
+	if (node_text(reservations, "memory")) {
+		s->mem_reservation = decode_number(node_text(reservations, "memory"), F_SIZE);
+	}
+	s->nano_cpus = UNSET;
+	if (decode_cpus(d, n, &s->nano_cpus) < 0 || decode_cpus(d, limits, &s->nano_cpus) < 0) {
+		return -1;
+	}
+	return decode_restart_policy(d, node_get(deploy, "restart_policy"), s);
+}
+
+static int check_restart(struct decoder *d, const struct node *n, const struct service *s)
+{
+	static const char *const words[] = {"", "no", "always", "unless-stopped", "on-failure"};
+	int attempts;
+	if (!s->restart) {
+		return 0;
+	}
+	for (size_t i = 0; i < 5; i++) {
+		if (strcmp(s->restart, words[i]) == 0) {
+			return 0;
+		}
+	}
+	if (text_starts(s->restart, "on-failure:") && parse_int(s->restart + 11, 0, INT32_MAX, &attempts) == 0) {
+		return 0;
+	}
+	return node_err(d->l->e, node_get(n, "restart"),
+		"restart: one of no, always, unless-stopped, on-failure[:ATTEMPTS] is expected, not \"%s\"", s->restart);
+}
+
+static int check_words(struct decoder *d, const struct node *n, struct service *s)
+{
+	static const char *const policies[] = {"always", "never", "missing", "if_not_present", "build", "daily", "weekly"};
+	int signal;
+	if (s->stop_signal && parse_signal(s->stop_signal, &signal) < 0) {
+		return node_err(d->l->e, node_get(n, "stop_signal"), "stop_signal: \"%s\" is not a signal; one like SIGTERM is expected",
+			s->stop_signal);
+	}
+	bool known = !s->pull_policy || text_starts(s->pull_policy, "every_");
+	for (size_t i = 0; !known && i < 7; i++) {
+		known = strcmp(s->pull_policy, policies[i]) == 0;
+	}
+	if (!known) {
+		return node_err(d->l->e, node_get(n, "pull_policy"),
+			"pull_policy: one of always, never, missing, build is expected, not \"%s\"", s->pull_policy);
+	}
+	return check_restart(d, n, s);
+}
+
+static int decode_service(struct decoder *d, struct member *m, struct service *s)
+{
+	const struct node *n = m->value;
+	s->name = m->key;
+	s->node = m->value;
+	decode_fields(d->t, n, service_fields, s);
+	const struct node *logging = node_get(n, "logging");
+	s->log_driver = node_text(logging, "driver");
+	s->log_options = decode_pairs(d->t, node_get(logging, "options"));
+	decode_ports(d, n, s);
+	decode_mounts(d, n, s);
+	decode_endpoints(d, n, s);
+	decode_dependencies(d, n, s);
+	decode_devices(d, n, s);
+	decode_file_uses(d, n, "configs", &s->configs, &s->n_configs);
+	decode_file_uses(d, n, "secrets", &s->secrets, &s->n_secrets);
+	if (node_get(n, "healthcheck")) {
+		s->health = tree_new_array(d->t, struct health, 1);
+		decode_fields(d->t, node_get(n, "healthcheck"), health_fields, s->health);
+	}
+	if (node_get(n, "build")) {
+		s->build = tree_new_array(d->t, struct build, 1);
+		decode_fields(d->t, node_get(n, "build"), build_fields, s->build);
+	}
+	if (!s->image || !*s->image) {
+		s->image = tree_printf(d->t, "%s-%s", d->p->name, s->name);
+	}
+	return decode_deploy(d, n, s) < 0 || check_words(d, n, s) < 0 ? -1 : 0;
+}
+
+static void decode_networks(struct decoder *d)
+{
+	const struct node *section = node_get(d->root, "networks");
+	d->p->networks = tree_new_array(d->t, struct network, count(section) + 1);
+	node_each(m, section)
+	{
+		struct network *network = &d->p->networks[d->p->n_networks++];
+		const struct node *ipam = node_get(m->value, "ipam");
+		const struct node *pools = node_get(ipam, "config");
+		network->key = m->key;
+		network->node = m->value;
+		decode_fields(d->t, m->value, network_fields, network);
+		network->ipam_driver = node_text(ipam, "driver");
+		network->ipam_options = decode_pairs(d->t, node_get(ipam, "options"));
+		network->pools = tree_new_array(d->t, struct ipam_pool, count(pools) + 1);
+		node_each(pool, pools)
+		{
+			decode_fields(d->t, pool->value, pool_fields, &network->pools[network->n_pools++]);
+		}
+	}
+}
+
+static void decode_volumes(struct decoder *d)
+{
+	const struct node *section = node_get(d->root, "volumes");
+	d->p->volumes = tree_new_array(d->t, struct volume, count(section) + 1);
+	node_each(m, section)
+	{
+		struct volume *volume = &d->p->volumes[d->p->n_volumes++];
+		volume->key = m->key;
+		volume->node = m->value;
+		decode_fields(d->t, m->value, volume_fields, volume);
+	}
+}
+
+enum mark { UNSEEN, ON_THE_WAY, PLACED };
+
+/* Depth first, so that dependencies come before; p->services is filled in that order. */
+static int place_service(struct decoder *d, struct node *services, size_t i, unsigned char *marks)
+{
+	struct member *m = &services->members[i];
+	if (marks[i] == PLACED) {
+		return 0;
+	}
+	if (marks[i] == ON_THE_WAY) {
+		return member_err(d->l->e, services, m, "service \"%s\" depends on itself in a circle", m->key);
+	}
+	marks[i] = ON_THE_WAY;
+	node_each(dependency, node_get(m->value, "depends_on"))
+	{
+		struct member *before = node_member(services, dependency->key);
+		if (place_service(d, services, (size_t)(before - services->members), marks) < 0) {
+			return -1;
+		}
+	}
+	marks[i] = PLACED;
+	return decode_service(d, m, &d->p->services[d->p->n_services++]);
+}
+
+#define SERVICES_MAX 2000u
+
+int decode_project(struct loader *l, struct project *p)
+{
+	struct decoder d = {l, l->t, p->root, p};
+	struct node *services = node_get(p->root, "services");
+	if (services->n > SERVICES_MAX) {
+		return node_err(l->e, services, "more than %u services", SERVICES_MAX);
+	}
+	p->services = tree_new_array(l->t, struct service, services->n + 1);
+	unsigned char *marks = tree_alloc(l->t, services->n + 1);
+	decode_networks(&d);
+	decode_volumes(&d);
+	for (size_t i = 0; i < services->n; i++) {
+		if (place_service(&d, services, i, marks) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,254 @@
+#include "compose/emit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "codec/sha256.h"
+#include "compose/scalar.h"
+
+static int compare_members(const void *a, const void *b)
+{
+	return strcmp((*(const struct member *const *)a)->key, (*(const struct member *const *)b)->key);
+}
+
+/* The members by name, as Go prints maps. The caller frees. */
+static const struct member **sorted(const struct node *map)
+{
+	const struct member **v = calloc(map->n + 1, sizeof(*v));
+	for (size_t i = 0; v && i < map->n; i++) {
+		v[i] = &map->members[i];
+	}
+	if (v) {
+		qsort(v, map->n, sizeof(*v), compare_members);
+	}
+	return v;
+}
+
+static char *doubled(const char *text, bool keep_dollars)
+{
+	struct buf b = BUF_INIT;
+	for (; *text; text++) {
+		buf_puts(&b, *text == '$' && !keep_dollars ? "$" : "");
+		buf_putc(&b, *text);
+	}
+	return buf_take_str(&b);
+}
+
+/* Can the text stand without quotes and still be read as this string? */
+static bool is_plain(const char *text)
+{
+	static const char *const words[] = {"yes", "no", "on", "off", "y", "n", "true", "false", "null", "~", NULL};
+	scoped(tree_free) struct tree *t = tree_new();
+	struct node n = {0};
+	scalar_resolve(t, &n, text);
+	if (n.kind != NODE_STR || strchr("-?:,[]{}#&*!|>'\"%@` =", text[0]) || strpbrk(text, "\n\t\r\\\"") ||
+		strstr(text, ": ") || strstr(text, " #")) {
+		return false;
+	}
+	for (size_t i = 0; words[i]; i++) {
+		if (strcasecmp(text, words[i]) == 0) {
+			return false;
+		}
+	}
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (*p < 0x20 || *p == 0x7f) {
+			return false;
+		}
+	}
+	char last = text[strlen(text) - 1];
+	/* "22:22" is a number in YAML 1.1's base 60; dates are times */
+	bool digits = strspn(text, "0123456789:.-+_") == strlen(text);
+	return last != ' ' && last != ':' && !digits;
+}
+
+static void emit_string(const char *text, bool keep_dollars, struct buf *ret)
+{
+	scoped(free) char *shown = doubled(text, keep_dollars);
+	if (*shown && is_plain(shown)) {
+		buf_puts(ret, shown);
+		return;
+	}
+	buf_putc(ret, '"');
+	for (const unsigned char *p = (const unsigned char *)shown; *p; p++) {
+		if (*p == '"' || *p == '\\') {
+			buf_printf(ret, "\\%c", *p);
+		} else if (*p == '\n') {
+			buf_puts(ret, "\\n");
+		} else if (*p == '\t') {
+			buf_puts(ret, "\\t");
+		} else if (*p < 0x20 || *p == 0x7f) {
+			buf_printf(ret, "\\x%02x", *p);
+		} else {
+			buf_putc(ret, (char)*p);
+		}
+	}
+	buf_putc(ret, '"');
+}
+
+static void emit_scalar(const struct node *n, bool keep_dollars, struct buf *ret)
+{
+	if (n->kind == NODE_NULL) {
+		buf_puts(ret, "null");
+	} else if (n->kind == NODE_STR) {
+		emit_string(n->text, keep_dollars, ret);
+	} else {
+		buf_puts(ret, n->text);
+	}
+}
+
+static void indent(struct buf *ret, int depth)
+{
+	for (int i = 0; i < depth; i++) {
+		buf_puts(ret, "  ");
+	}
+}
+
+/* The node after "key:" or "-"; the first line goes on where the caller stopped when in_list is set. */
+static void emit(const struct node *n, int depth, bool in_list, bool keep_dollars, struct buf *ret)
+{
+	if (node_is_scalar(n) || n->n == 0) {
+		buf_putc(ret, ' ');
+		if (node_is_scalar(n)) {
+			emit_scalar(n, keep_dollars, ret);
+		} else {
+			buf_puts(ret, n->kind == NODE_MAP ? "{}" : "[]");
+		}
+		buf_putc(ret, '\n');
+		return;
+	}
+	if (!in_list && depth > 0) {
+		buf_putc(ret, '\n');
+	}
+	const struct member **members = n->kind == NODE_MAP ? sorted(n) : NULL;
+	for (size_t i = 0; i < n->n; i++) {
+		if (in_list && i == 0) {
+			buf_putc(ret, ' ');
+		} else {
+			indent(ret, depth);
+		}
+		if (n->kind == NODE_MAP && members) {
+			emit_string(members[i]->key, keep_dollars, ret);
+			buf_putc(ret, ':');
+			emit(members[i]->value, depth + 1, false, keep_dollars, ret);
+		} else {
+			buf_putc(ret, '-');
+			emit(n->members[i].value, depth + 1, true, keep_dollars, ret);
+		}
+	}
+	free(members);
+}
+
+/* docker compose's order of sections: what runs, then what it needs. */
+void emit_yaml(const struct node *n, bool keep_dollars, struct buf *ret)
+{
+	static const char *const order[] = {"name", "services", "networks", "volumes", "secrets", "configs"};
+	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
+		const struct node *section = node_get(n, order[i]);
+		if (section) {
+			buf_printf(ret, "%s:", order[i]);
+			emit(section, 1, false, keep_dollars, ret);
+		}
+	}
+	node_each(m, n)
+	{
+		if (strncmp(m->key, "x-", 2) == 0) {
+			emit_string(m->key, keep_dollars, ret);
+			buf_putc(ret, ':');
+			emit(m->value, 1, false, keep_dollars, ret);
+		}
+	}
+}
+
+static json_t *to_json(const struct node *n, bool keep_dollars)
+{
+	if (n->kind == NODE_STR) {
+		scoped(free) char *text = doubled(n->text, keep_dollars);
+		json_t *string = json_string(text);
+		return string ? string : json_string("");
+	}
+	if (node_is_scalar(n)) {
+		return node_json(n);
+	}
+	json_t *doc = n->kind == NODE_MAP ? json_object() : json_array();
+	for (size_t i = 0; i < n->n; i++) {
+		json_t *value = to_json(n->members[i].value, keep_dollars);
+		if (n->kind == NODE_MAP) {
+			json_object_set_new(doc, n->members[i].key, value);
+		} else {
+			json_array_append_new(doc, value);
+		}
+	}
+	return doc;
+}
+
+void emit_json(const struct node *n, bool keep_dollars, struct buf *ret)
+{
+	scoped(json) json_t *doc = to_json(n, keep_dollars);
+	scoped(free) char *text = json_dumps(doc, JSON_INDENT(2) | JSON_SORT_KEYS);
+	buf_puts(ret, text ? text : "{}");
+	buf_putc(ret, '\n');
+}
+
+/* ---- hash ---- */
+
+/* One unambiguous text: kinds and lengths before the bytes, keys sorted. */
+static void serialise(const struct node *n, const char *const *skip, struct buf *ret)
+{
+	if (node_is_scalar(n)) {
+		buf_printf(ret, "%d:%zu:%s", n->kind == NODE_NULL, strlen(n->text), n->text);
+		return;
+	}
+	const struct member **members = n->kind == NODE_MAP ? sorted(n) : NULL;
+	buf_putc(ret, n->kind == NODE_MAP ? '{' : '[');
+	for (size_t i = 0; i < n->n; i++) {
+		const struct member *m = members ? members[i] : &n->members[i];
+		bool skipped = false;
+		for (const char *const *s = skip; s && *s && m->key; s++) {
+			skipped = skipped || strcmp(*s, m->key) == 0;
+		}
+		if (!skipped) {
+			buf_printf(ret, "%zu:%s", m->key ? strlen(m->key) : 0, m->key ? m->key : "");
+			serialise(m->value, NULL, ret);
+		}
+	}
+	buf_putc(ret, n->kind == NODE_MAP ? '}' : ']');
+	free(members);
+}
+
+static void hash_text(const struct buf *text, char ret[static EMIT_HASH_MAX])
+{
+	char digest[72];
+	sha256_digest(buf_str(text), text->len, digest);
+	memcpy(ret, digest + strlen("sha256:"), EMIT_HASH_MAX);
+}
+
+void emit_node_hash(const struct node *n, char ret[static EMIT_HASH_MAX])
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	serialise(n, NULL, &text);
+	hash_text(&text, ret);
+}
+
+void emit_service_hash(const struct project *p, const struct service *s, char ret[static EMIT_HASH_MAX])
+{
+	static const char *const skip[] = {"build", "pull_policy", "scale", "depends_on", "profiles", "attach", "deploy", NULL};
+	static const char *const skip_deploy[] = {"replicas", "mode", NULL};
+	scoped(buf) struct buf text = BUF_INIT;
+	serialise(s->node, skip, &text);
+	const struct node *deploy = node_get(s->node, "deploy");
+	if (deploy) {
+		serialise(deploy, skip_deploy, &text);
+	}
+	for (size_t i = 0; i < s->n_configs; i++) {
+		buf_printf(&text, "c%s=%s;", s->configs[i].target, s->configs[i].path ? s->configs[i].path : s->configs[i].content);
+	}
+	for (size_t i = 0; i < s->n_secrets; i++) {
+		buf_printf(&text, "s%s=%s;", s->secrets[i].target, s->secrets[i].path ? s->secrets[i].path : s->secrets[i].content);
+	}
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		const struct volume *volume = s->mounts[i].source ? project_volume(p, s->mounts[i].source) : NULL;
+		buf_printf(&text, "v%s;", volume && s->mounts[i].type == MOUNT_VOLUME ? volume->name : "");
+	}
+	hash_text(&text, ret);
+}
