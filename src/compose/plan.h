@@ -1,0 +1,118 @@
+/* compose/plan.h - what has to be done to make the engine's state that of a project. Pure: asks nobody, does nothing.
+ *
+ * The state is what the engine listed; its objects are recognised by labels alone. A plan is steps in the order in which they are
+ * to be carried out; a step that fails ends the plan.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/strv.h"
+#include "compose/model.h"
+
+struct state_container {
+	const char *id, *name;
+	const char *service;  /* label; "" when it has none */
+	int number;           /* label */
+	bool one_off;
+	const char *hash;     /* label config-hash */
+	const char *image_id; /* of the image it was made from */
+	const char *depends;  /* label depends_on */
+	const char *status;   /* "created", "running", "paused", "restarting", "exited", "dead" */
+	struct strv networks; /* names it is attached to */
+};
+
+struct state_network {
+	const char *id, *name;
+	const char *project; /* label, "" when it has none */
+	const char *key, *hash;
+};
+
+struct state_volume {
+	const char *name;
+	const char *project, *key;
+};
+
+struct state_image {
+	const char *service;
+	const char *id; /* what the service's image name means now */
+};
+
+struct state {
+	struct state_container *containers; /* of this project, stopped ones included */
+	size_t n_containers;
+	struct state_network *networks; /* all */
+	size_t n_networks;
+	struct state_volume *volumes; /* all */
+	size_t n_volumes;
+	const struct state_image *images;
+	size_t n_images;
+};
+
+enum step_kind {
+	STEP_NETWORK_CREATE,
+	STEP_NETWORK_REMOVE,
+	STEP_VOLUME_CREATE,
+	STEP_VOLUME_REMOVE,
+	STEP_CREATE,   /* container, with name and number */
+	STEP_RECREATE, /* container `existing` is replaced by one of the same number */
+	STEP_KEEP,     /* container runs and is as wanted */
+	STEP_WAIT,     /* for all containers of `service` to reach `condition` */
+	STEP_START,
+	STEP_STOP,
+	STEP_REMOVE,
+};
+
+struct step {
+	enum step_kind kind;
+	const struct service *service; /* NULL for containers of services that the project does not have */
+	const struct network *network;
+	const struct volume *volume;
+	const struct state_container *existing; /* NULL for a container that the plan creates */
+	const char *name; /* of the container, network or volume */
+	int number;
+	enum condition condition;     /* STEP_WAIT */
+	const struct service *waiter; /* STEP_WAIT: who wants it */
+	bool required;                /* STEP_WAIT: a failure ends the plan */
+};
+
+struct plan {
+	struct tree *strings;
+	struct step *steps;
+	size_t n, cap;
+	struct strv warnings;
+};
+
+struct plan_scale {
+	const char *service;
+	int count;
+};
+
+struct plan_up {
+	const struct strv *services; /* named; empty: all */
+	bool no_deps, force_recreate, no_recreate, remove_orphans, no_start, always_recreate_deps;
+	const struct plan_scale *scales;
+	size_t n_scales;
+};
+
+struct plan_down {
+	bool volumes, remove_orphans;
+};
+
+/* ERR_INVALID: a named service is unknown, a container_name is wanted for several. ERR_NOT_FOUND: an external network or
+ * volume is missing. */
+int plan_up(const struct project *p, const struct state *s, const struct plan_up *o, struct plan *ret, struct err *e);
+/* p may be NULL when only the state is known: everything that carries the project's label goes. */
+int plan_down(const struct project *p, const char *name, const struct state *s, const struct plan_down *o,
+	struct plan *ret);
+/* The named services (all when empty) and, unless no_deps, what they depend on; marks[i] is for p->services[i]. */
+int plan_select(const struct project *p, const struct strv *names, bool no_deps, bool *marks, struct err *e);
+void plan_deinit(struct plan *p);
+static inline void scoped_plan(struct plan *p)
+{
+	plan_deinit(p);
+}
+
+/* The order of the containers in which they can be stopped: dependents first, by the labels alone. order[] takes indices. */
+void plan_stop_order(const struct state *s, size_t *order);
