@@ -1,11 +1,11 @@
 /* worker/build.h - one build in one process: the parts of the "build" job (build.c) share these structures.
  *
  * Request: {"options": as in build/session.h, "tmp": {"dir": DATA/layers/tmp/JOB, "name": JOB}, "layers_dir", "crun", "seccomp",
- * "cgroup": "/wherry/build-X", "resources"}; fd 0 is the context.
+ * "cgroup": "/wherry/build-X", "cache_dir": where cache mounts live}; fd 0 is the context.
  * Messages: {"accepted": true}, {"exit_code": N} before the error of a failed RUN; the rest is the classic build stream.
  * Questions: "image" {name, platform, pull} -> {id, config, layers: [diff ids], dirs: [names below layers_dir, lowest first]};
  *   "cache" {key} -> {diff_id, dir} or {}; "cache-put" {key, diff_id}; "add-layer" {diff_id, tmp, size} -> {dir};
- *   "network" {fd, mode} -> {resolv}; "network-end" {};
+ *   "network" {fd, mode} -> {resolv, gateway}, fd -1 for the host's;
  *   "add-image" {config, key, tags: []} -> {id, tags: [as the user knows them]}.
  *
  * Everything on disk is below the tmp directory, which the daemon removes whatever happens:
@@ -54,6 +54,9 @@ struct build {
 	size_t step;
 	size_t n_steps;
 	int n_layers; /* directories made so far */
+	int netns_fd; /* the build's network, made for the first RUN that wants it; -1 before */
+	char *resolv; /* resolv.conf there */
+	char gateway[16];
 	bool no_cache;
 };
 
@@ -77,6 +80,7 @@ int build_stage_begin(struct build *b, size_t index, struct err *e);
 /* An instruction that changes no file; also WORKDIR, which may make its directory. */
 int build_step_config(const struct build_step *t, struct err *e);
 void build_stage_deinit(struct build_stage *s);
+void build_history(struct build_stage *s, const char *text, bool empty_layer);
 /* Layers of an image by reference or of an earlier stage: directories lowest first, and what identifies them. */
 int build_source_dirs(const struct build_step *t, const char *from, struct strv *ret_dirs, char ret_chain[static 65], struct err *e);
 int build_ask_image(struct build *b, const char *name, const char *platform, json_t **ret, struct err *e);
@@ -92,10 +96,10 @@ struct build_layer {
 	bool mounted;
 	int root_fd;    /* the merged root, while mounted */
 	char *root;     /* its absolute path */
-	struct strv made; /* mount points made for a RUN, outermost first: gone again afterwards */
-	struct strv parents; /* directories whose times that changed; parallel to made */
 };
 int build_layer_begin(const struct build_step *t, struct build_layer *ret, struct err *e);
+/* Makes path and its missing parents in the layer's root, owned as given. */
+int build_layer_mkdirs(struct build_layer *l, const char *path, uid_t uid, gid_t gid, struct err *e);
 /* Unmounts, hashes, hands over and records under the keys (may be NULL); the stage gets the layer. */
 int build_layer_end(const struct build_step *t, struct build_layer *l, const struct strv *keys, struct err *e);
 void build_layer_abort(struct build_layer *l); /* after begin, unless end succeeded; NULL-safe */

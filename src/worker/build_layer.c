@@ -105,8 +105,6 @@ static void forget(struct build_layer *l)
 {
 	free(l->root);
 	l->root = NULL;
-	strv_deinit(&l->made);
-	strv_deinit(&l->parents);
 	l->b = NULL;
 }
 
@@ -123,6 +121,30 @@ void build_layer_abort(struct build_layer *l)
 	snprintf(name, sizeof(name), "%d", l->n);
 	path_remove_tree(l->b->tmp_fd, name); /* a full disk gets its space back at once */
 	forget(l);
+}
+
+int build_layer_mkdirs(struct build_layer *l, const char *path, uid_t uid, gid_t gid, struct err *e)
+{
+	scoped(free) char *part = xstrdup(path);
+	for (char *p = part + 1;; p++) {
+		p = strchrnul(p, '/');
+		char kept = *p;
+		*p = '\0';
+		scoped(close) int there = path_open_in(l->root_fd, part, O_PATH | O_DIRECTORY, 0);
+		if (there < 0) {
+			scoped(close) int fd = path_mkdir_in(l->root_fd, part, 0755);
+			if (fd < 0) {
+				return err_sys(e, -fd, "cannot make the directory %.200s", part);
+			}
+			if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0) {
+				return err_sys(e, errno, "cannot make the directory %.200s", part);
+			}
+		}
+		*p = kept;
+		if (!kept) {
+			return 0;
+		}
+	}
 }
 
 /* --- what a step made --- */

@@ -212,7 +212,7 @@ int build_stage_begin(struct build *b, size_t index, struct err *e)
 
 /* --- instructions without files --- */
 
-static void add_history(struct build_stage *s, const char *text, bool empty)
+void build_history(struct build_stage *s, const char *text, bool empty)
 {
 	char now[CLOCK_TEXT_MAX];
 	build_config_history(&s->c, clock_format(clock_real_ns(), now), text, empty);
@@ -224,30 +224,6 @@ static int owner_of(struct build_layer *l, const char *user, struct oci_user *re
 	scoped(strv) struct strv roots = STRV_INIT;
 	strv_add(&roots, l->root);
 	return oci_user_find(&roots, user, NULL, ret, e);
-}
-
-static int make_owned_dirs(struct build_layer *l, const char *path, const struct oci_user *u, struct err *e)
-{
-	scoped(free) char *part = xstrdup(path);
-	for (char *p = part + 1;; p++) {
-		p = strchrnul(p, '/');
-		char kept = *p;
-		*p = '\0';
-		scoped(close) int there = path_open_in(l->root_fd, part, O_PATH | O_DIRECTORY, 0);
-		if (there < 0) {
-			scoped(close) int fd = path_mkdir_in(l->root_fd, part, 0755);
-			if (fd < 0) {
-				return err_sys(e, -fd, "cannot make the directory %.200s", part);
-			}
-			if (fchownat(fd, "", u->uid, u->gid, AT_EMPTY_PATH) < 0) {
-				return err_sys(e, errno, "cannot make the directory %.200s", part);
-			}
-		}
-		*p = kept;
-		if (!kept) {
-			return 0;
-		}
-	}
 }
 
 /* A layer only when the directory is not there yet: that needs a look, which the cache spares. */
@@ -276,7 +252,7 @@ static int workdir_layer(const struct build_step *t, bool *ret_empty, struct err
 		close(TAKE_FD(there)); /* or the root could not be unmounted */
 		return 0;
 	}
-	if (owner_of(&l, user, &owner, e) < 0 || make_owned_dirs(&l, path, &owner, e) < 0) {
+	if (owner_of(&l, user, &owner, e) < 0 || build_layer_mkdirs(&l, path, owner.uid, owner.gid, e) < 0) {
 		return -1;
 	}
 	scoped(strv) struct strv keys = STRV_INIT;
@@ -295,7 +271,7 @@ int build_step_config(const struct build_step *t, struct err *e)
 	if (t->i->kind == DF_WORKDIR && workdir_layer(t, &empty, e) < 0) {
 		return build_fail(t, e);
 	}
-	add_history(t->s, t->i->text, empty);
+	build_history(t->s, t->i->text, empty);
 	build_mix(t->s->state, t->i->text);
 	return 0;
 }

@@ -4,6 +4,7 @@
  * the OCI layer tar of it (image-spec layer.md), entries sorted, times kept, which is hashed while it is made and never stored.
  */
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"

@@ -12,6 +12,7 @@ struct rpc;
 
 typedef json_t *worker_job_fn(struct rpc *r, const json_t *request, struct err *e);
 
+worker_job_fn worker_build;       /* build.c */
 worker_job_fn worker_import;      /* import.c */
 worker_job_fn worker_load;        /* load.c */
 worker_job_fn worker_pull;        /* pull.c */

@@ -19,6 +19,7 @@ static const struct {
 	const char *name;
 	worker_job_fn *run;
 } jobs[] = {
+	{"build", worker_build},
 	{"import", worker_import},
 	{"load", worker_load},
 	{"pull", worker_pull},

@@ -1,0 +1,293 @@
+/* The build cache: which layer a step made. A layer is kept as long as an entry names it. */
+#include "build/builder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "base/text.h"
+#include "codec/sha256.h"
+#include "image/image.h"
+#include "job/job.h"
+#include "store/store.h"
+#include "sys/cgroup.h"
+
+#define ENTRIES_MAX 2000
+#define UNUSED_NS (7 * 24 * 3600 * NS_PER_SEC)
+#define NOTE_USE_NS (3600 * NS_PER_SEC) /* a use within the hour is not written again */
+
+/* --- entries --- */
+
+static json_t *entry_json(const struct cache_entry *c)
+{
+	return json_pack("{ss ss sI}", "diff_id", c->diff_id, "image", c->image, "used", (json_int_t)c->used_ns);
+}
+
+static int load_entry(void *owner, const char *id, json_t *doc, struct err *e)
+{
+	struct builder *b = owner;
+	struct cache_entry *c = xnew(struct cache_entry);
+	snprintf(c->diff_id, sizeof(c->diff_id), "%s", json_str(doc, "diff_id"));
+	snprintf(c->image, sizeof(c->image), "%s", json_str(doc, "image"));
+	c->used_ns = json_i64(doc, "used", 0);
+	free(map_put(b->cache, id, c));
+	return 0;
+}
+
+static int store_entry(struct builder *b, const char *key, const struct cache_entry *c, struct err *e)
+{
+	scoped(json) json_t *doc = entry_json(c);
+	return store_put(b->d.store, STORE_BUILD_CACHE, key, doc, e);
+}
+
+static void drop_entry(struct builder *b, const char *key)
+{
+	struct err e;
+	if (store_delete(b->d.store, STORE_BUILD_CACHE, key, &e) < 0) {
+		log_warning("build", "cache-entry-stays", "error", e.msg, NULL);
+		return;
+	}
+	free(map_remove(b->cache, key));
+}
+
+static bool is_there(const struct builder *b, const struct cache_entry *c)
+{
+	struct err ignored;
+	return *c->diff_id ? image_has_layer(b->d.images, c->diff_id, NULL)
+			   : image_find(b->d.images, c->image, &ignored) != NULL;
+}
+
+const struct cache_entry *builder_cache_get(struct builder *b, const char *key)
+{
+	struct err ignored;
+	struct cache_entry *c = map_get(b->cache, key);
+	if (!c || !is_there(b, c)) {
+		return NULL;
+	}
+	int64_t now = clock_real_ns();
+	if (now - c->used_ns > NOTE_USE_NS) {
+		c->used_ns = now;
+		store_entry(b, key, c, &ignored);
+	}
+	return c;
+}
+
+int builder_cache_put(struct builder *b, const char *key, const char *diff_id, const char *image, struct err *e)
+{
+	if (!text_is_hex(key, CACHE_KEY_LEN)) {
+		return err_set(e, ERR_INVALID, "a cache key must be 64 hex digits");
+	}
+	struct cache_entry *c = xnew(struct cache_entry);
+	snprintf(c->diff_id, sizeof(c->diff_id), "%s", diff_id);
+	snprintf(c->image, sizeof(c->image), "%s", image);
+	c->used_ns = clock_real_ns();
+	if (store_entry(b, key, c, e) < 0) {
+		free(c);
+		return -1;
+	}
+	free(map_put(b->cache, key, c));
+	return 0;
+}
+
+/* --- what may go --- */
+
+/* Diff ids that images name, as keys. */
+static struct map *image_layers(const struct builder *b)
+{
+	struct map *layers = map_new();
+	size_t pos = 0;
+	struct image *i;
+	while ((i = image_next(b->d.images, &pos))) {
+		for (size_t k = 0; k < i->layers.n; k++) {
+			map_put(layers, i->layers.v[k], layers);
+		}
+	}
+	return layers;
+}
+
+/* The oldest entry that is not of now; NULL when there are few. */
+static const char *oldest_of_many(const struct builder *b)
+{
+	size_t pos = 0;
+	const char *key, *oldest = NULL;
+	int64_t oldest_ns = INT64_MAX;
+	struct cache_entry *c;
+	while (map_count(b->cache) > ENTRIES_MAX && (c = map_next(b->cache, &pos, &key))) {
+		if (c->used_ns < oldest_ns) {
+			oldest_ns = c->used_ns;
+			oldest = key;
+		}
+	}
+	return oldest;
+}
+
+void builder_cache_trim(struct builder *b)
+{
+	struct map *used = image_layers(b);
+	int64_t now = clock_real_ns();
+	size_t pos = 0;
+	const char *key;
+	struct cache_entry *c;
+	bool dropped = false;
+	while ((c = map_next(b->cache, &pos, &key))) {
+		bool wanted = *c->diff_id ? map_get(used, c->diff_id) != NULL : is_there(b, c);
+		if (!wanted && now - c->used_ns > UNUSED_NS) {
+			scoped(free) char *name = xstrdup(key);
+			drop_entry(b, name);
+			dropped = true;
+		}
+	}
+	map_free(used);
+	while ((key = oldest_of_many(b))) {
+		scoped(free) char *name = xstrdup(key);
+		size_t before = map_count(b->cache);
+		drop_entry(b, name);
+		dropped = true;
+		if (map_count(b->cache) == before) {
+			break; /* the store refuses */
+		}
+	}
+	if (dropped) {
+		image_collect(b->d.images);
+	}
+}
+
+/* What goes with the entry: a layer that no image names, counted once. */
+static int64_t freed_bytes(const struct builder *b, const struct cache_entry *c, struct map *counted)
+{
+	int64_t bytes = 0;
+	if (!*c->diff_id || map_get(counted, c->diff_id) || !image_has_layer(b->d.images, c->diff_id, &bytes)) {
+		return 0;
+	}
+	map_put(counted, c->diff_id, counted);
+	return bytes;
+}
+
+static void empty_cache_mounts(struct builder *b)
+{
+	scoped(closedir) DIR *dir = opendir(b->cache_dir);
+	json_t *names = json_array();
+	struct dirent *entry;
+	while (dir && (entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+			json_array_append_new(names, json_string(entry->d_name));
+		}
+	}
+	builder_remove_trees(b, b->cache_dir, names);
+}
+
+int builder_prune(struct builder *b, bool all, int64_t *ret_bytes, struct err *e)
+{
+	struct map *used = image_layers(b); /* what is freed joins it: each layer counts once */
+	int64_t bytes = 0;
+	size_t pos = 0;
+	const char *key;
+	struct cache_entry *c;
+	while ((c = map_next(b->cache, &pos, &key))) {
+		bool wanted = *c->diff_id ? map_get(used, c->diff_id) != NULL : is_there(b, c);
+		if (all || !wanted) {
+			scoped(free) char *name = xstrdup(key);
+			bytes += freed_bytes(b, c, used);
+			drop_entry(b, name);
+		}
+	}
+	map_free(used);
+	if (all && list_empty(&b->sessions)) {
+		empty_cache_mounts(b);
+	}
+	image_collect(b->d.images);
+	*ret_bytes = bytes;
+	return 0;
+}
+
+void builder_pin_layers(const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg)
+{
+	map_each (b->cache, struct cache_entry, c) {
+		if (*c->diff_id) {
+			pin(arg, c->diff_id);
+		}
+	}
+	session_pin_layers(b, pin, arg);
+}
+
+/* --- life --- */
+
+static void removed(void *owner, struct job *j, json_t *result, const struct err *e)
+{
+	if (e && e->kind != ERR_BUSY) {
+		log_warning("build", "rubbish-stays", "error", e->msg, NULL);
+	}
+}
+
+void builder_remove_trees(struct builder *b, const char *dir, json_t *take_names)
+{
+	static const struct job_handlers handlers = {.done = removed};
+	scoped(json) json_t *names = take_names;
+	struct err e;
+	if (json_array_size(names) == 0) {
+		return;
+	}
+	json_t *request = json_object();
+	json_put_str(request, "dir", dir);
+	json_put(request, "names", TAKE(names));
+	if (!job_start(b->d.jobs, "remove-tree", request, -1, false, &handlers, NULL, &e)) {
+		log_warning("build", "rubbish-stays", "error", e.msg, NULL);
+	}
+}
+
+/* A daemon that was killed leaves the groups of its RUN steps, with processes in them. */
+static void destroy_left_over(void *owner, const char *name)
+{
+	const struct builder *b = owner;
+	if (text_starts(name, b->cgroup_prefix)) {
+		scoped(free) char *group = xasprintf("%s/%s", b->d.cgroup_parent, name);
+		if (cgroup_destroy(group) < 0) {
+			log_warning("build", "cgroup-stays", "group", group, NULL);
+		}
+	}
+}
+
+struct builder *builder_new(const struct builder_deps *d, struct err *e)
+{
+	char digest[72];
+	struct builder *b = xnew(struct builder);
+	b->d = *d;
+	b->cache = map_new();
+	list_init(&b->sessions);
+	b->cache_dir = xasprintf("%s/build-cache", d->data_root);
+	sha256_digest(d->data_root, strlen(d->data_root), digest);
+	b->cgroup_prefix = xasprintf("build-%.8s-", digest + strlen("sha256:"));
+	int r = path_mkdirs(b->cache_dir, 0700);
+	if (r < 0) {
+		(void)err_sys(e, -r, "cannot make %s", b->cache_dir);
+	} else {
+		r = store_each(d->store, STORE_BUILD_CACHE, load_entry, b, e);
+	}
+	if (r < 0) {
+		builder_free(b);
+		return NULL;
+	}
+	cgroup_each_child(d->cgroup_parent, destroy_left_over, b);
+	return b;
+}
+
+void builder_free(struct builder *b)
+{
+	if (!b) {
+		return;
+	}
+	map_each (b->cache, struct cache_entry, c) {
+		free(c);
+	}
+	map_free(b->cache);
+	free(b->cache_dir);
+	free(b->cgroup_prefix);
+	free(b);
+}

@@ -1,0 +1,535 @@
+/* One build: the worker's questions answered from the stores of the daemon (worker/build.h lists them).
+ *
+ * Invariants
+ * 1. handlers.done is called once, from the job's done.
+ * 2. The session is freed when both the job and a pull that it asked for are over; a pull is cancelled with the job.
+ * 3. A layer that a session was told of stays until the session ends: session_pin_layers.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/scoped.h"
+#include "base/text.h"
+#include "build/builder.h"
+#include "codec/ref.h"
+#include "event/event.h"
+#include "image/image.h"
+#include "job/job.h"
+#include "job/wire.h"
+#include "network/network.h"
+#include "sys/cgroup.h"
+
+#define QUIET_TEXT_MAX (256u << 10) /* what `docker build -q` shows when the build fails */
+
+struct build_session {
+	struct list node;
+	struct builder *builder;
+	struct build_handlers handlers;
+	void *owner;
+	struct job *job; /* NULL once it is done */
+	json_t *options;
+	char id[ID_LEN + 1];
+	char *tmp_name; /* below layers/tmp */
+	char *cgroup;   /* "wherry/build-..." */
+	struct map *pinned; /* diff ids as keys */
+	struct image_work *pull; /* or NULL */
+	char *pull_name;
+	char *pull_platform;
+	struct endpoint_info endpoint;
+	bool attached, dns;
+	int exit_code;
+	bool quiet;
+	struct buf quiet_text;
+};
+
+static void free_if_over(struct build_session *s)
+{
+	if (s->job || s->pull) {
+		return;
+	}
+	map_free(s->pinned);
+	json_decref(s->options);
+	buf_deinit(&s->quiet_text);
+	free(s->tmp_name);
+	free(s->cgroup);
+	free(s->pull_name);
+	free(s->pull_platform);
+	free(s);
+}
+
+static void pin_of_session(const struct build_session *s, void (*pin)(void *arg, const char *diff_id), void *arg)
+{
+	size_t pos = 0;
+	const char *diff_id;
+	while (map_next(s->pinned, &pos, &diff_id)) {
+		pin(arg, diff_id);
+	}
+}
+
+void session_pin_layers(const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg)
+{
+	list_each (pos, &b->sessions) {
+		pin_of_session(container_of(pos, struct build_session, node), pin, arg);
+	}
+}
+
+/* --- answers --- */
+
+static void answer(struct build_session *s, json_t *take_answer)
+{
+	json_t *msg = json_object();
+	json_put(msg, "answer", take_answer);
+	job_send(s->job, msg);
+}
+
+static void answer_error(struct build_session *s, const struct err *e)
+{
+	json_t *msg = json_object();
+	json_put(msg, "error", job_err_to_json(e));
+	job_send(s->job, msg);
+}
+
+/* The directory of a layer, and the promise that it stays while this session lasts. */
+static json_t *layer_dir(struct build_session *s, const char *diff_id)
+{
+	scoped(strv) struct strv one = STRV_INIT;
+	strv_add(&one, diff_id);
+	scoped(free) char *dir = image_lowerdir(s->builder->d.images, &one);
+	map_put(s->pinned, diff_id, s->pinned);
+	return json_string(dir);
+}
+
+static void say(struct build_session *s, json_t *msg)
+{
+	const char *text = json_str(msg, "stream");
+	if (!s->quiet) {
+		s->handlers.progress(s->owner, msg);
+	} else if (*text) {
+		buf_append_limited(&s->quiet_text, text, strlen(text), QUIET_TEXT_MAX);
+	}
+}
+
+static void say_quietly(struct build_session *s, const char *text)
+{
+	scoped(json) json_t *msg = json_pack("{ss}", "stream", text);
+	if (msg) {
+		s->handlers.progress(s->owner, msg);
+	}
+}
+
+/* --- images --- */
+
+/* Whether a local image is what the build wants: "linux/arm/v7" against its configuration. "" wants anything. */
+static bool is_of_platform(const struct image *i, const char *platform)
+{
+	scoped(strv) struct strv parts = STRV_INIT;
+	strv_split(&parts, platform, '/');
+	if (parts.n < 2) {
+		return true;
+	}
+	const char *variant = json_str(i->config, "variant");
+	return strcmp(json_str(i->config, "os"), parts.v[0]) == 0 &&
+		strcmp(json_str(i->config, "architecture"), parts.v[1]) == 0 &&
+		(parts.n < 3 || !*variant || strcmp(variant, parts.v[2]) == 0);
+}
+
+static void answer_found(struct build_session *s, const struct image *i)
+{
+	json_t *dirs = json_array();
+	for (size_t k = 0; k < i->layers.n; k++) {
+		json_array_append_new(dirs, layer_dir(s, i->layers.v[k]));
+	}
+	json_t *found = json_object();
+	json_put_str(found, "id", i->id);
+	json_put(found, "config", json_incref(i->config));
+	json_put(found, "layers", json_strv(&i->layers));
+	json_put(found, "dirs", dirs);
+	answer(s, found);
+}
+
+static void pull_progress(void *owner, json_t *msg)
+{
+	say(owner, msg);
+}
+
+static void pull_done(void *owner, struct image *i, const struct err *e)
+{
+	struct build_session *s = owner;
+	s->pull = NULL;
+	if (!s->job) {
+		free_if_over(s);
+		return;
+	}
+	struct err why = {0};
+	if (i && !is_of_platform(i, s->pull_platform)) {
+		(void)err_set(&why, ERR_INVALID, "%.200s is not there for the platform %.60s", s->pull_name, s->pull_platform);
+		e = &why;
+		i = NULL;
+	}
+	if (i) {
+		answer_found(s, i);
+	} else {
+		answer_error(s, e);
+	}
+}
+
+/* X-Registry-Config: credentials by registry; Docker Hub goes by the name of its first API. */
+static json_t *find_auth(const struct build_session *s, const struct ref *r)
+{
+	json_t *auths = json_object_get(s->options, "auths");
+	const bool hub = strcmp(r->domain, REF_DEFAULT_DOMAIN) == 0;
+	const char *key = hub ? "https://index.docker.io/v1/" : r->domain;
+	scoped(free) char *https = xasprintf("https://%s", r->domain);
+	json_t *found = json_object_get(auths, key);
+	found = found ? found : json_object_get(auths, https);
+	found = found ? found : json_object_get(auths, r->domain);
+	return json_is_object(found) ? json_incref(found) : NULL;
+}
+
+static int start_pull(struct build_session *s, const char *name, const char *platform, struct err *e)
+{
+	static const struct image_work_handlers handlers = {pull_progress, pull_done};
+	struct ref r;
+	if (ref_parse(name, &r, e) < 0) {
+		return -1;
+	}
+	free(s->pull_name);
+	free(s->pull_platform);
+	s->pull_name = xstrdup(name);
+	s->pull_platform = xstrdup(platform);
+	s->pull = image_pull(s->builder->d.images, name, platform, find_auth(s, &r), &handlers, s, e);
+	return s->pull ? 0 : -1;
+}
+
+static int on_image(struct build_session *s, const json_t *msg, struct err *e)
+{
+	const char *name = json_str(msg, "name");
+	const char *platform = json_str(msg, "platform");
+	struct err why = {0};
+	struct image *i = image_find(s->builder->d.images, name, &why);
+	if (!i && why.kind != ERR_NOT_FOUND) {
+		*e = why;
+		return -1;
+	}
+	/* an id names nothing that could be pulled */
+	bool by_id = i && (text_is_hex(name, strlen(name)) || ref_is_digest(name)) && strlen(name) >= ID_SHORT_LEN;
+	if (i && is_of_platform(i, platform) && (by_id || !json_bool(msg, "pull"))) {
+		answer_found(s, i);
+		return 0;
+	}
+	return start_pull(s, name, platform, e);
+}
+
+/* --- cache and results --- */
+
+static int on_cache(struct build_session *s, const json_t *msg, struct err *e)
+{
+	const struct cache_entry *c = builder_cache_get(s->builder, json_str(msg, "key"));
+	json_t *found = json_object();
+	if (c && *c->diff_id) {
+		json_put_str(found, "diff_id", c->diff_id);
+		json_put(found, "dir", layer_dir(s, c->diff_id));
+	}
+	answer(s, found);
+	return 0;
+}
+
+static int on_cache_put(struct build_session *s, const json_t *msg, struct err *e)
+{
+	const char *diff_id = json_str(msg, "diff_id");
+	if (!image_has_layer(s->builder->d.images, diff_id, NULL)) {
+		return err_set(e, ERR_INVALID, "the layer is not known");
+	}
+	if (builder_cache_put(s->builder, json_str(msg, "key"), diff_id, "", e) < 0) {
+		return -1;
+	}
+	answer(s, json_object());
+	return 0;
+}
+
+static int on_add_layer(struct build_session *s, const json_t *msg, struct err *e)
+{
+	const char *tmp = json_str(msg, "tmp");
+	const char *diff_id = json_str(msg, "diff_id");
+	size_t n = strlen(s->tmp_name);
+	if (strncmp(tmp, s->tmp_name, n) != 0 || tmp[n] != '/') {
+		return err_set(e, ERR_INVALID, "the layer is not in the build's directory");
+	}
+	if (image_add_layer(s->builder->d.images, tmp, diff_id, json_i64(msg, "size", 0), e) < 0) {
+		return -1;
+	}
+	json_t *added = json_object();
+	json_put(added, "dir", layer_dir(s, diff_id));
+	answer(s, added);
+	return 0;
+}
+
+/* An image that is the same but for its dates, when there is one. */
+static struct image *find_same(struct build_session *s, const json_t *msg)
+{
+	struct err ignored;
+	const struct cache_entry *c =
+		json_bool(msg, "fresh") ? NULL : builder_cache_get(s->builder, json_str(msg, "key"));
+	return c && *c->image ? image_find(s->builder->d.images, c->image, &ignored) : NULL;
+}
+
+static int on_add_image(struct build_session *s, const json_t *msg, struct err *e)
+{
+	struct builder *b = s->builder;
+	const json_t *text = json_object_get(msg, "config");
+	struct image *i = find_same(s, msg);
+	if (!i) {
+		i = image_add(b->d.images, json_str(msg, "config"), json_string_length(text), e);
+		if (!i || builder_cache_put(b, json_str(msg, "key"), "", i->id, e) < 0) {
+			return -1;
+		}
+	}
+	json_t *added = json_object();
+	json_t *tags = json_array();
+	json_put_str(added, "id", i->id);
+	json_put(added, "tags", tags);
+	size_t k;
+	json_t *tag;
+	json_array_foreach (json_object_get(msg, "tags"), k, tag) {
+		struct ref r;
+		char familiar[REF_TEXT_MAX];
+		const char *name = json_string_value(tag);
+		if (!name || ref_parse(name, &r, e) < 0 || image_tag(b->d.images, i, name, e) < 0) {
+			json_decref(added);
+			return name ? -1 : err_set(e, ERR_INVALID, "a tag must be text");
+		}
+		ref_default_tag(&r);
+		json_array_append_new(tags, json_string(ref_familiar(&r, familiar)));
+	}
+	answer(s, added);
+	return 0;
+}
+
+/* --- network --- */
+
+static int attach(struct build_session *s, struct network *w, int netns_fd, struct err *e)
+{
+	char name[ID_SHORT_LEN + 7];
+	snprintf(name, sizeof(name), "build-%.12s", s->id);
+	const struct endpoint_config config = {
+		.container_id = s->id, .container_name = name, .hostname = name, .gateway = true};
+	if (network_attach(s->builder->d.networks, w, netns_fd, &config, &s->endpoint, NULL, e) < 0) {
+		return -1;
+	}
+	s->attached = true;
+	s->dns = network_uses_dns(w);
+	return s->dns ? network_dns_start(s->builder->d.networks, s->id, netns_fd, e) : 0;
+}
+
+static int open_worker_fd(const struct build_session *s, int fd, struct err *e)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", job_pid(s->job), fd);
+	int netns = open(path, O_RDONLY | O_CLOEXEC);
+	return netns < 0 ? err_sys(e, errno, "cannot open the build's network namespace") : netns;
+}
+
+static int on_network(struct build_session *s, const json_t *msg, struct err *e)
+{
+	struct network_set *networks = s->builder->d.networks;
+	const char *mode = json_str(msg, "mode");
+	const struct strv none = STRV_INIT;
+	if (strcmp(mode, "host") != 0) {
+		if (s->attached) {
+			return err_set(e, ERR_INVALID, "the build is on a network already");
+		}
+		struct network *w = network_find(networks, strcmp(mode, "default") == 0 ? "bridge" : mode, e);
+		if (!w) {
+			return err_wrap(e, "the network of the build");
+		}
+		scoped(close) int netns = open_worker_fd(s, (int)json_i64(msg, "fd", -1), e);
+		if (netns < 0 || attach(s, w, netns, e) < 0) {
+			return -1;
+		}
+	}
+	scoped(free) char *resolv = network_resolv_conf(networks, s->dns, &none, &none, &none);
+	answer(s, json_pack("{ss ss}", "resolv", resolv, "gateway", s->endpoint.gateway));
+	return 0;
+}
+
+/* --- the job --- */
+
+static void on_question(struct build_session *s, const char *ask, const json_t *msg)
+{
+	static const struct {
+		const char *name;
+		int (*answer)(struct build_session *s, const json_t *msg, struct err *e);
+	} questions[] = {
+		{"add-image", on_add_image},
+		{"add-layer", on_add_layer},
+		{"cache", on_cache},
+		{"cache-put", on_cache_put},
+		{"image", on_image},
+		{"network", on_network},
+	};
+	struct err e = {0};
+	for (size_t k = 0; k < sizeof(questions) / sizeof(*questions); k++) {
+		if (strcmp(questions[k].name, ask) == 0) {
+			if (questions[k].answer(s, msg, &e) < 0) {
+				answer_error(s, &e);
+			}
+			return;
+		}
+	}
+	(void)err_set(&e, ERR_INVALID, "a build cannot ask for %.32s", ask);
+	answer_error(s, &e);
+}
+
+static void on_message(void *owner, struct job *j, json_t *msg)
+{
+	struct build_session *s = owner;
+	const char *ask = json_str(msg, "ask");
+	if (*ask) {
+		on_question(s, ask, msg);
+	} else if (json_object_get(msg, "accepted")) {
+		s->handlers.accepted(s->owner);
+	} else if (json_object_get(msg, "exit_code")) {
+		s->exit_code = (int)json_i64(msg, "exit_code", 1);
+	} else {
+		say(s, msg);
+	}
+}
+
+/* The worker is gone and with it its mounts and namespaces; what it leaves has the session's name. */
+static void clean_up(struct build_session *s)
+{
+	struct builder *b = s->builder;
+	if (s->dns) {
+		network_dns_stop(b->d.networks, s->id);
+	}
+	if (s->attached) {
+		network_detach(b->d.networks, s->endpoint.network_id, s->id);
+	}
+	if (cgroup_destroy(s->cgroup) < 0) {
+		log_warning("build", "cgroup-stays", "group", s->cgroup, NULL);
+	}
+	scoped(free) char *dir = xasprintf("%s/tmp", image_layers_dir(b->d.images));
+	builder_remove_trees(b, dir, json_pack("[s]", s->tmp_name));
+}
+
+static void on_done(void *owner, struct job *j, json_t *result, const struct err *e)
+{
+	struct build_session *s = owner;
+	s->job = NULL;
+	if (s->pull) {
+		image_work_cancel(s->pull);
+	}
+	list_remove(&s->node);
+	clean_up(s);
+	log_info("build", result ? "built" : "failed", "id", s->id, "image", result ? json_str(result, "id") : NULL, "error",
+		e ? e->msg : NULL, NULL);
+	if (result) {
+		const char *id = json_str(result, "id");
+		scoped(free) char *line = xasprintf("%s\n", id);
+		if (s->quiet) {
+			say_quietly(s, line);
+		}
+		s->handlers.done(s->owner, id, 0, NULL);
+		builder_cache_trim(s->builder);
+	} else {
+		if (s->quiet && s->quiet_text.len) {
+			say_quietly(s, buf_str(&s->quiet_text));
+		}
+		s->handlers.done(s->owner, NULL, s->exit_code ? s->exit_code : 1, e);
+	}
+	free_if_over(s);
+}
+
+static json_t *make_request(const struct build_session *s, struct err *e)
+{
+	const struct builder *b = s->builder;
+	const char *layers_dir = image_layers_dir(b->d.images);
+	scoped(free) char *dir = xasprintf("%s/tmp/%s", layers_dir, s->tmp_name);
+	scoped(free) char *cgroup = xasprintf("/%s", s->cgroup);
+	if (mkdir(dir, 0711) < 0) {
+		(void)err_sys(e, errno, "cannot make %s", dir);
+		return NULL;
+	}
+	json_t *request = json_object();
+	json_put(request, "options", json_incref(s->options));
+	json_put(request, "tmp", json_pack("{ss ss}", "dir", dir, "name", s->tmp_name));
+	json_put_str(request, "layers_dir", layers_dir);
+	json_put_str(request, "crun", b->d.crun_path);
+	json_put_str(request, "seccomp", b->d.seccomp_path);
+	json_put_str(request, "cgroup", cgroup);
+	json_put_str(request, "cache_dir", b->cache_dir);
+	return request;
+}
+
+static int check_tags(const json_t *options, struct err *e)
+{
+	size_t k;
+	json_t *tag;
+	json_array_foreach (json_object_get(options, "tags"), k, tag) {
+		struct ref r;
+		if (!json_is_string(tag) || ref_parse(json_string_value(tag), &r, e) < 0) {
+			return json_is_string(tag) ? err_wrap(e, "Error parsing reference: \"%.200s\"", json_string_value(tag))
+						   : err_set(e, ERR_INVALID, "a tag must be text");
+		}
+		if (*r.digest) {
+			return err_set(e, ERR_INVALID, "build tag cannot contain a digest");
+		}
+	}
+	return 0;
+}
+
+struct build_session *build_start(
+	struct builder *b, json_t *take_options, const struct build_handlers *h, void *owner, struct err *e)
+{
+	static const struct job_handlers handlers = {.message = on_message, .done = on_done};
+	struct build_session *s = xnew(struct build_session);
+	s->builder = b;
+	s->handlers = *h;
+	s->owner = owner;
+	s->options = take_options;
+	s->pinned = map_new();
+	s->quiet = json_bool(s->options, "quiet");
+	id_new(s->id);
+	s->tmp_name = xasprintf("build-%.16s", s->id);
+	s->cgroup = xasprintf("%s/%s%.16s", b->d.cgroup_parent, b->cgroup_prefix, s->id);
+	json_t *request = check_tags(s->options, e) < 0 ? NULL : make_request(s, e);
+	if (request) {
+		s->job = job_start(b->d.jobs, "build", request, JOB_BODY_PIPE, false, &handlers, s, e);
+	}
+	if (!s->job) {
+		scoped(free) char *dir = xasprintf("%s/tmp", image_layers_dir(b->d.images));
+		if (request) {
+			builder_remove_trees(b, dir, json_pack("[s]", s->tmp_name));
+		}
+		free_if_over(s);
+		return NULL;
+	}
+	list_append(&b->sessions, &s->node);
+	return s;
+}
+
+bool build_feed(struct build_session *s, const char *data, size_t n, void (*drained)(void *owner), void *owner)
+{
+	return s->job ? job_body_write(s->job, data, n, drained, owner) : true;
+}
+
+void build_feed_end(struct build_session *s)
+{
+	if (s->job) {
+		job_body_end(s->job);
+	}
+}
+
+void build_cancel(struct build_session *s)
+{
+	if (s->job) {
+		job_cancel(s->job);
+	}
+}

@@ -1,0 +1,545 @@
+/* RUN: crun in the foreground, on the merged root. */
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "base/text.h"
+#include "oci/caps.h"
+#include "oci/passwd.h"
+#include "oci/seccomp.h"
+#include "oci/spec.h"
+#include "sys/netns.h"
+#include "worker/build.h"
+#include "worker/build_mounts.h"
+#include "worker/rpc.h"
+
+#define OUTPUT_MAX (2u << 20) /* of one step, as BuildKit; a client that reads slowly must not fill the daemon */
+#define CRUN_LOG_MAX 65536
+#define SCRIPT_NAME "script"
+
+struct run_step {
+	const struct build_step *t;
+	struct build_layer layer;
+	struct build_mounts mounts;
+	struct strv argv, env;
+	struct oci_user user;
+	const char *network; /* "default", "none", "host", or a network's name */
+	char *script;        /* a here-document with #!: it is a file to run; its content, or NULL */
+	char id[ID_LEN + 1];
+};
+
+static void scoped_run_step(struct run_step *r)
+{
+	build_mounts_deinit(&r->mounts);
+	build_layer_abort(&r->layer);
+	strv_deinit(&r->argv);
+	strv_deinit(&r->env);
+	free(r->script);
+}
+
+/* --- what is run --- */
+
+/* The whole command is one here-document: its text is the script. Otherwise the shell reads them as they stand. */
+static void read_command(struct run_step *r)
+{
+	const struct df_instruction *i = r->t->i;
+	const struct build_config *c = &r->t->s->c;
+	if (i->json || i->n_heredocs == 0) {
+		build_config_argv(c, i->json, &i->words, i->args, &r->argv);
+		return;
+	}
+	if (i->n_heredocs == 1 && strcmp(i->args, i->heredocs[0].word) == 0) {
+		scoped(free) char *text = df_heredoc_text(&i->heredocs[0]);
+		if (text_starts(text, "#!")) {
+			r->script = TAKE(text);
+			strv_addf(&r->argv, "/dev/pipes/%s", i->heredocs[0].name);
+			return;
+		}
+		build_config_argv(c, false, NULL, text, &r->argv);
+		return;
+	}
+	struct buf text = BUF_INIT;
+	buf_printf(&text, "%s\n", i->args);
+	for (size_t k = 0; k < i->n_heredocs; k++) {
+		buf_printf(&text, "%s%s\n", i->heredocs[k].data, i->heredocs[k].name);
+	}
+	scoped(free) char *whole = buf_take_str(&text);
+	build_config_argv(c, false, NULL, whole, &r->argv);
+}
+
+static bool is_proxy(const char *assignment)
+{
+	static const char *const names[] = {"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"};
+	size_t n = strcspn(assignment, "=");
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strlen(names[i]) == n && strncasecmp(assignment, names[i], n) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int read_network(struct run_step *r, struct err *e)
+{
+	const char *flag = df_flag(r->t->i, "network");
+	const char *asked = json_str(r->t->b->options, "networkmode");
+	r->network = *asked && strcmp(asked, "bridge") != 0 ? asked : "default";
+	if (!flag || strcmp(flag, "default") == 0) {
+		return 0;
+	}
+	if (strcmp(flag, "none") != 0 && strcmp(flag, "host") != 0) {
+		return err_set(e, ERR_INVALID, "--network must be default, none or host, not '%.60s'", flag);
+	}
+	r->network = flag;
+	return 0;
+}
+
+static int read_flags(struct run_step *r, struct err *e)
+{
+	static const char *const allowed[] = {"mount", "network", "security", NULL};
+	const struct build_step *t = r->t;
+	if (df_check_flags(t->d, t->i, allowed, e) < 0) {
+		return -1;
+	}
+	const char *security = df_flag(t->i, "security");
+	if (security && strcmp(security, "sandbox") != 0) {
+		(void)err_set(e, ERR_INVALID, "--security=%.40s is not supported", security);
+		return build_fail(t, e);
+	}
+	return read_network(r, e) < 0 ? build_fail(t, e) : 0;
+}
+
+static const char *config_user(const struct build_step *t)
+{
+	return json_str(json_object_get(t->s->c.image, "config"), "User");
+}
+
+/* File system, command, environment, user, directory: what a label or a proxy does not change. */
+static int make_key(struct run_step *r, char key[static 65], struct err *e)
+{
+	const struct build_step *t = r->t;
+	build_chain(&t->s->layers, key);
+	build_mix(key, "RUN");
+	for (size_t k = 0; k < r->argv.n; k++) {
+		build_mix(key, r->argv.v[k]);
+	}
+	build_mix(key, "env");
+	for (size_t k = 0; k < t->s->c.env.n; k++) {
+		if (!is_proxy(t->s->c.env.v[k])) {
+			build_mix(key, t->s->c.env.v[k]);
+		}
+	}
+	build_mix(key, config_user(t));
+	build_mix(key, build_config_workdir(&t->s->c));
+	build_mix(key, r->script ? r->script : "");
+	build_mix(key, strcmp(r->network, "none") == 0 ? "none" : "");
+	return build_mounts_key(t, key, e);
+}
+
+static void make_env(struct run_step *r)
+{
+	const struct build_step *t = r->t;
+	strv_copy(&r->env, &t->s->c.env);
+	if (!strv_env_get(&r->env, "PATH")) {
+		strv_env_set(&r->env, "PATH=" BUILD_DEFAULT_PATH);
+	}
+	if (!strv_env_get(&r->env, "HOME")) {
+		scoped(free) char *home = xasprintf("HOME=%s", r->user.home);
+		strv_env_set(&r->env, home);
+	}
+	for (size_t k = 0; k < t->b->build_args.n; k++) {
+		if (is_proxy(t->b->build_args.v[k])) {
+			strv_env_set(&r->env, t->b->build_args.v[k]);
+		}
+	}
+}
+
+/* --- network --- */
+
+static int loopback_up(void *owner)
+{
+	struct ifreq q = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	scoped(close) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &q) < 0 ? -errno : 0;
+}
+
+static int new_netns(struct err *e)
+{
+	int fd = netns_new();
+	int r = fd < 0 ? fd : netns_run(fd, loopback_up, NULL);
+	if (r < 0) {
+		if (fd >= 0) {
+			close(fd);
+		}
+		return err_sys(e, -r, "cannot make a network namespace");
+	}
+	return fd;
+}
+
+/* The network of all RUNs of this build: made once, taken down by the daemon. fd -1: the host's own. */
+static int ask_network(struct build *b, int fd, const char *mode, struct err *e)
+{
+	scoped(json) json_t *answer =
+		rpc_ask(b->rpc, json_pack("{ss si ss}", "ask", "network", "fd", fd, "mode", mode), e);
+	if (!answer) {
+		return -1;
+	}
+	free(b->resolv);
+	b->resolv = xstrdup(json_str(answer, "resolv"));
+	snprintf(b->gateway, sizeof(b->gateway), "%.15s", json_str(answer, "gateway"));
+	return 0;
+}
+
+/* *ret_fd: borrowed, or the caller's when *ret_own; -1: none, the host's. */
+static int open_network(struct run_step *r, int *ret_fd, bool *ret_own, struct err *e)
+{
+	struct build *b = r->t->b;
+	*ret_own = strcmp(r->network, "none") == 0;
+	if (*ret_own) {
+		*ret_fd = new_netns(e);
+		return *ret_fd < 0 ? -1 : 0;
+	}
+	if (strcmp(r->network, "host") == 0) {
+		*ret_fd = -1;
+		return b->resolv ? 0 : ask_network(b, -1, "host", e);
+	}
+	if (b->netns_fd < 0) {
+		scoped(close) int fd = new_netns(e);
+		if (fd < 0 || ask_network(b, fd, r->network, e) < 0) {
+			return -1;
+		}
+		b->netns_fd = TAKE_FD(fd);
+	}
+	*ret_fd = b->netns_fd;
+	return 0;
+}
+
+static char *hosts_text(const struct build *b)
+{
+	struct buf text = BUF_INIT;
+	buf_puts(&text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
+			"ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+	size_t i;
+	json_t *item;
+	json_array_foreach (json_object_get(b->options, "extrahosts"), i, item) {
+		const char *entry = json_string_value(item);
+		const char *colon = entry ? strchr(entry, ':') : NULL;
+		if (colon) { /* NAME:ADDRESS, the address may hold colons */
+			const char *address = strcmp(colon + 1, "host-gateway") == 0 ? b->gateway : colon + 1;
+			buf_printf(&text, "%s\t%.*s\n", address, (int)(colon - entry), entry);
+		}
+	}
+	return buf_take_str(&text);
+}
+
+/* A file of ours that the step may write to, and that is no part of its root. */
+static int mount_file(struct run_step *r, const char *name, const char *text, mode_t mode, const char *target, struct err *e)
+{
+	struct build *b = r->t->b;
+	int failed = path_write(b->tmp_fd, name, text, strlen(text), mode, false);
+	if (failed < 0) {
+		return err_sys(e, -failed, "cannot write %s", name);
+	}
+	scoped(free) char *source = xasprintf("%s/%s", b->tmp_dir, name);
+	return build_mounts_add(&r->mounts, source, target, "bind", "bind,rprivate", true, e);
+}
+
+static int mount_files(struct run_step *r, struct err *e)
+{
+	struct build *b = r->t->b;
+	scoped(free) char *hosts = hosts_text(b);
+	if (mount_file(r, "hosts", hosts, 0644, "/etc/hosts", e) < 0) {
+		return -1;
+	}
+	if (b->resolv && strcmp(r->network, "none") != 0 && mount_file(r, "resolv.conf", b->resolv, 0644, "/etc/resolv.conf", e) < 0) {
+		return -1;
+	}
+	return r->script ? mount_file(r, SCRIPT_NAME, r->script, 0755, r->argv.v[0], e) : 0;
+}
+
+/* --- the bundle --- */
+
+/* As text, or NULL with e->msg empty when no profile is configured. */
+static int seccomp_text(const struct build *b, char **ret, struct err *e)
+{
+	const char *path = json_str(b->request, "seccomp");
+	uint64_t caps;
+	*ret = NULL;
+	if (!*path) {
+		return 0;
+	}
+	scoped(json) json_t *profile = oci_seccomp_read(path, e);
+	if (!profile || oci_caps_resolve(NULL, NULL, false, &caps, e) < 0) {
+		return -1;
+	}
+	scoped(json) json_t *converted = oci_seccomp_convert(profile, caps, e);
+	if (!converted) {
+		return -1;
+	}
+	*ret = json_text(converted);
+	return 0;
+}
+
+static int write_bundle(struct run_step *r, int netns_fd, struct err *e)
+{
+	struct build *b = r->t->b;
+	scoped(free) char *seccomp = NULL;
+	scoped(free) char *text = NULL;
+	scoped(free) char *netns = netns_fd < 0 ? NULL : xasprintf("/proc/%d/fd/%d", getpid(), netns_fd);
+	scoped(json) json_t *sysctls = netns ? json_pack("{ss ss}", "net.ipv4.ip_unprivileged_port_start", "0",
+						       "net.ipv4.ping_group_range", "0 2147483647")
+					     : NULL;
+	if (seccomp_text(b, &seccomp, e) < 0) {
+		return -1;
+	}
+	char hostname[ID_SHORT_LEN + 1];
+	snprintf(hostname, sizeof(hostname), "%.12s", r->id);
+	const struct oci_spec spec = {
+		.rootfs = r->layer.root,
+		.hostname = hostname,
+		.args = &r->argv,
+		.env = &r->env,
+		.cwd = build_config_workdir(&r->t->s->c),
+		.uid = r->user.uid,
+		.gid = r->user.gid,
+		.groups = r->user.groups,
+		.n_groups = r->user.n_groups,
+		.seccomp = seccomp,
+		.netns = netns,
+		.shm_bytes = json_i64(b->options, "shmsize", 0),
+		.mounts = r->mounts.v,
+		.n_mounts = r->mounts.n,
+		.cgroup = json_str(b->request, "cgroup"),
+		.sysctls = sysctls,
+	};
+	if (oci_spec_text(&spec, &text, e) < 0) {
+		return -1;
+	}
+	if (mkdirat(b->tmp_fd, "bundle", 0700) < 0 && errno != EEXIST) {
+		return err_sys(e, errno, "cannot make the bundle");
+	}
+	int failed = path_write(b->tmp_fd, "bundle/config.json", text, strlen(text), 0600, false);
+	return failed < 0 ? err_sys(e, -failed, "cannot write the bundle") : 0;
+}
+
+/* --- the process --- */
+
+static void exec_crun(const struct run_step *r, int out)
+{
+	const struct build *b = r->t->b;
+	char root[4096], log[4096], bundle[4096];
+	snprintf(root, sizeof(root), "--root=%s/crun", b->tmp_dir);
+	snprintf(log, sizeof(log), "--log=%s/crun.log", b->tmp_dir);
+	snprintf(bundle, sizeof(bundle), "--bundle=%s/bundle", b->tmp_dir);
+	const char *argv[] = {json_str(b->request, "crun"), root, log, "--cgroup-manager=cgroupfs", "run", bundle,
+		"--no-new-keyring", r->id, NULL};
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* the step's own processes go with its cgroup */
+	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	dup2(null_fd, 0);
+	dup2(out, 1);
+	dup2(out, 2);
+	close_range(3, ~0u, 0); /* nothing of ours reaches the step (CVE-2024-21626) */
+	execv(argv[0], (char **)argv);
+	_exit(127);
+}
+
+/* How many bytes of a character that is cut off end the text. */
+static size_t cut_tail(const char *text, size_t n)
+{
+	for (size_t k = 1; k <= 3 && k <= n; k++) {
+		unsigned char c = (unsigned char)text[n - k];
+		if ((c & 0xc0) == 0x80) {
+			continue;
+		}
+		size_t want = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+		return want > k ? k : 0;
+	}
+	return 0;
+}
+
+static void relay_output(struct build *b, int fd)
+{
+	char chunk[16384];
+	size_t kept = 0, total = 0;
+	for (;;) {
+		ssize_t n = read(fd, chunk + kept, sizeof(chunk) - kept);
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n <= 0) {
+			break;
+		}
+		size_t have = kept + (size_t)n;
+		kept = cut_tail(chunk, have);
+		if (total <= OUTPUT_MAX) {
+			build_say_text(b, chunk, have - kept);
+			total += have;
+			if (total > OUTPUT_MAX) {
+				build_say(b, "\n[output clipped, log limit 2MiB reached]\n");
+			}
+		}
+		memmove(chunk, chunk + have - kept, kept);
+	}
+	if (kept && total <= OUTPUT_MAX) {
+		build_say_text(b, chunk, kept);
+	}
+}
+
+/* crun's last words, when it could not run the command. */
+static int crun_failure(const struct run_step *r, struct err *e)
+{
+	scoped(buf) struct buf log = BUF_INIT;
+	if (path_read(r->t->b->tmp_fd, "crun.log", CRUN_LOG_MAX, &log) < 0 || log.len == 0) {
+		return 0;
+	}
+	while (log.len > 0 && log.data[log.len - 1] == '\n') {
+		log.data[--log.len] = '\0';
+	}
+	const char *line = strrchr(buf_str(&log), '\n');
+	line = line ? line + 1 : buf_str(&log);
+	const char *message = *line >= '0' && *line <= '9' ? strstr(line, ": ") : NULL;
+	return err_set(e, ERR_SYSTEM, "RUN: %.300s", message ? message + 2 : line);
+}
+
+static int wait_for(pid_t pid)
+{
+	int status;
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR) {
+			return 255;
+		}
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int run_crun(struct run_step *r, int *ret_code, struct err *e)
+{
+	int out[2];
+	unlinkat(r->t->b->tmp_fd, "crun.log", 0);
+	if (pipe2(out, O_CLOEXEC) < 0) {
+		return err_sys(e, errno, "cannot make a pipe");
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		exec_crun(r, out[1]);
+	}
+	close(out[1]);
+	if (pid < 0) {
+		close(out[0]);
+		return err_sys(e, errno, "cannot start crun");
+	}
+	relay_output(r->t->b, out[0]);
+	close(out[0]);
+	*ret_code = wait_for(pid);
+	return *ret_code ? crun_failure(r, e) : 0;
+}
+
+static int refuse_code(const struct run_step *r, int code, struct err *e)
+{
+	struct buf command = BUF_INIT;
+	for (size_t k = 0; k < r->argv.n; k++) {
+		buf_printf(&command, "%s%s", k ? " " : "", r->argv.v[k]);
+	}
+	if (command.len > 300) {
+		command.len = 297;
+		buf_puts(&command, "...");
+	}
+	rpc_send(r->t->b->rpc, json_pack("{si}", "exit_code", code));
+	(void)err_set(e, ERR_INVALID, "The command '%s' returned a non-zero code: %d", buf_str(&command), code);
+	buf_deinit(&command);
+	return -1;
+}
+
+static int prepare_root(struct run_step *r, struct err *e)
+{
+	const struct build_step *t = r->t;
+	scoped(strv) struct strv roots = STRV_INIT;
+	if (build_layer_begin(t, &r->layer, e) < 0) {
+		return -1;
+	}
+	strv_add(&roots, r->layer.root);
+	if (oci_user_find(&roots, config_user(t), NULL, &r->user, e) < 0) {
+		return -1;
+	}
+	make_env(r);
+	/* a base image may name a directory that it does not hold */
+	return build_layer_mkdirs(&r->layer, build_config_workdir(&t->s->c), r->user.uid, r->user.gid, e);
+}
+
+static int execute(struct run_step *r, struct err *e)
+{
+	int netns_fd, code = 0;
+	bool own;
+	if (open_network(r, &netns_fd, &own, e) < 0) {
+		return -1;
+	}
+	scoped(close) int own_fd = own ? netns_fd : -1;
+	if (mount_files(r, e) < 0 || build_mounts_make_points(&r->mounts, &r->layer, e) < 0 ||
+		write_bundle(r, netns_fd, e) < 0) {
+		return -1;
+	}
+	build_say(r->t->b, " ---> Running in %.12s\n", r->id);
+	if (run_crun(r, &code, e) < 0) {
+		return -1;
+	}
+	build_mounts_drop_points(&r->mounts, &r->layer);
+	build_say(r->t->b, " ---> Removed intermediate container %.12s\n", r->id);
+	return code ? refuse_code(r, code, e) : 0;
+}
+
+static int run_uncached(struct run_step *r, const char *key, struct err *e)
+{
+	if (prepare_root(r, e) < 0) {
+		return build_fail(r->t, e);
+	}
+	if (build_mounts_open(&r->mounts, e) < 0) {
+		return -1;
+	}
+	scoped(strv) struct strv keys = STRV_INIT;
+	strv_add(&keys, key);
+	if (execute(r, e) < 0 || build_layer_end(r->t, &r->layer, &keys, e) < 0) {
+		return build_fail(r->t, e);
+	}
+	return 0;
+}
+
+int build_step_run(const struct build_step *t, struct err *e)
+{
+	scoped(run_step) struct run_step r = {.t = t};
+	char key[65];
+	build_mounts_init(&r.mounts, t);
+	id_new(r.id);
+	if (read_flags(&r, e) < 0) {
+		return -1;
+	}
+	read_command(&r);
+	if (r.argv.n == 0) {
+		(void)err_set(e, ERR_INVALID, "RUN: the command is empty");
+		return build_fail(t, e);
+	}
+	if (make_key(&r, key, e) < 0) {
+		return -1;
+	}
+	int cached = build_cache_look(t, key, e);
+	if (cached > 0) {
+		build_say(t->b, " ---> Using cache\n");
+	} else if (cached < 0 || run_uncached(&r, key, e) < 0) {
+		return -1;
+	}
+	build_history(t->s, t->i->text, false);
+	build_mix(t->s->state, t->s->layers.v[t->s->layers.n - 1]);
+	return 0;
+}
