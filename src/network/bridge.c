@@ -86,6 +86,12 @@ static int set_bridge_address(struct network_set *n, const struct network *w, ui
 	return r < 0 ? r : rtnl_commit(&n->rtnl);
 }
 
+/* Frames between two ports of one bridge pass no rule of ours unless br_netfilter shows them to it. */
+static int show_frames(void)
+{
+	return netns_sysctl("bridge/bridge-nf-call-iptables", "1"); /* moby setupBridgeNetFiltering */
+}
+
 static int finish_bridge(struct network_set *n, struct network *w, const struct rtnl_link *link)
 {
 	int r = set_bridge_address(n, w, link->index);
@@ -97,6 +103,9 @@ static int finish_bridge(struct network_set *n, struct network *w, const struct 
 	}
 	if (r == 0) {
 		r = rtnl_commit(&n->rtnl);
+	}
+	if (r == 0 && !w->icc) {
+		r = show_frames();
 	}
 	if (r == 0) {
 		/* What is published at 127.0.0.1 leaves by this bridge with a loopback destination before dnat. */
@@ -126,7 +135,8 @@ int bridge_ensure(struct network_set *n, struct network *w, struct err *e)
 	}
 	r = finish_bridge(n, w, &s.found);
 	if (r < 0) {
-		err_sys(e, -r, "cannot set up bridge %s", w->bridge);
+		err_sys(e, -r, "cannot set up bridge %s%s", w->bridge,
+			w->icc ? "" : " without inter-container communication (does it have br_netfilter?)");
 		bridge_remove(n, w);
 		return -1;
 	}

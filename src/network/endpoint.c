@@ -283,6 +283,46 @@ static int reserve_ports(struct network_set *n, struct endpoint *p, const struct
 	return 0;
 }
 
+/* --- default route --- */
+
+static bool routes_outside(const struct endpoint *p)
+{
+	return p->network->driver == DRIVER_BRIDGE && !p->network->internal;
+}
+
+/* Any endpoint of the container that could give, or gives, its default route. */
+static struct endpoint *find_gateway(const struct network_set *n, const char *container_id, bool acting)
+{
+	map_each(n->by_id, struct network, w) {
+		struct endpoint *p = endpoint_find(w, container_id);
+		if (p && routes_outside(p) && (p->gateway || !acting)) {
+			return p;
+		}
+	}
+	return NULL;
+}
+
+static int add_route(const struct endpoint *p, int netns_fd)
+{
+	scoped(rtnl) struct rtnl inside;
+	uint32_t index;
+	const struct in_addr gateway = {htonl(p->network->ipam.gateway)};
+	int r = rtnl_open(&inside, netns_fd);
+	r = r < 0 ? r : rtnl_index(&inside, p->info.ifname, &index);
+	r = r < 0 ? r : rtnl_add_default_route(&inside, index, gateway);
+	return r < 0 ? r : rtnl_commit(&inside);
+}
+
+/* A container that leaves the network of its default route gets another one's, if it lives and has one. */
+static void pass_gateway_on(struct network_set *n, const char *container_id)
+{
+	struct endpoint *p = find_gateway(n, container_id, false);
+	scoped(close) int netns_fd = p ? resolver_netns(n->resolver, container_id) : -1;
+	if (netns_fd >= 0) {
+		p->gateway = add_route(p, netns_fd) == 0;
+	}
+}
+
 /* --- attach, detach, restore --- */
 
 /* host and none: the container is there, with nothing of its own. */
@@ -327,6 +367,9 @@ int network_attach(struct network_set *n, struct network *w, int netns_fd, const
 			network_name(w));
 	}
 	scoped(endpoint_free) struct endpoint *p = endpoint_new(w, c);
+	if (!p->gateway && routes_outside(p) && !find_gateway(n, c->container_id, true)) {
+		p->gateway = true; /* the first network is internal, say */
+	}
 	int r = w->driver == DRIVER_BRIDGE ? attach_bridge(n, p, netns_fd, c, e) : attach_nothing(p, netns_fd, e);
 	if (r < 0) {
 		return -1;
@@ -351,6 +394,7 @@ void network_detach(struct network_set *n, const char *network_id, const char *c
 	if (!p) {
 		return;
 	}
+	bool gateway = p->gateway;
 	list_remove(&p->link);
 	if (p->ports.n > 0) {
 		rules_unpublish(n, &p->ports);
@@ -361,6 +405,8 @@ void network_detach(struct network_set *n, const char *network_id, const char *c
 	endpoint_free(p);
 	if (!network_has_container(n, container_id)) {
 		resolver_park(n->resolver, container_id); /* its sockets would keep the dead namespace alive */
+	} else if (gateway) {
+		pass_gateway_on(n, container_id);
 	}
 	network_publish_event(w, "disconnect", container_id);
 }

@@ -9,7 +9,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter_ipv4.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
@@ -380,6 +382,16 @@ void resolver_resume(struct resolver *r, const char *container_id, int netns_fd)
 	if (c && !c->udp && resolver_start(r, container_id, netns_fd, &e) < 0) {
 		log_warning("network", "no_dns", "container", container_id, "error", e.msg, NULL);
 	}
+}
+
+int resolver_netns(const struct resolver *r, const char *container_id)
+{
+	const struct client *c = map_get(r->clients, container_id);
+	uv_os_fd_t fd;
+	if (!c || !c->udp || uv_fileno((uv_handle_t *)c->udp, &fd) < 0) {
+		return -1;
+	}
+	return ioctl(fd, SIOCGSKNS); /* close-on-exec: fs/nsfs.c */
 }
 
 void resolver_set_servers(struct resolver *r, const char *container_id, const struct strv *servers)

@@ -22,5 +22,7 @@ void resolver_stop(struct resolver *r, const char *container_id);
 /* Closes the sockets but remembers that the container wants them; resume opens them again if it was parked. */
 void resolver_park(struct resolver *r, const char *container_id);
 void resolver_resume(struct resolver *r, const char *container_id, int netns_fd);
+/* A new fd of the namespace that the container's sockets are in; -1 when there are none. */
+int resolver_netns(const struct resolver *r, const char *container_id);
 /* Upstream servers of this container alone (docker run --dns), instead of the daemon's. */
 void resolver_set_servers(struct resolver *r, const char *container_id, const struct strv *servers);

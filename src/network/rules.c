@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/scoped.h"
 #include "network/internal.h"
+#include "sys/conntrack.h"
 #include "sys/nft.h"
 
 /* Keys and data of the maps as the registers hold them: every part in 4 bytes. */
@@ -164,6 +165,18 @@ static void disinherit(struct rules *r, const struct at_key *k)
 	}
 }
 
+/* Datagrams that keep coming would go on to where the port led before. */
+static void forget_flows(const struct port_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct port *p = &l->v[i];
+		int r = p->proto == IPPROTO_UDP ? conntrack_forget(p->proto, (struct in_addr){htonl(p->host)}, p->outside) : 0;
+		if (r < 0) {
+			log_debug("network", "flows_stay", "port", LOG_N(p->outside), "error", strerror(-r), NULL);
+		}
+	}
+}
+
 int rules_publish(struct network_set *n, const struct port_list *l, struct err *e)
 {
 	struct rules *r = n->rules;
@@ -175,7 +188,11 @@ int rules_publish(struct network_set *n, const struct port_list *l, struct err *
 		change_element(r, &b, &k, &t, nft_add_element);
 	}
 	/* Somebody may have flushed the ruleset, or an inherited element leads elsewhere: then the whole table anew. */
-	return nft_commit(r->fd, &b) == 0 ? 0 : rules_rebuild(n, e);
+	if (nft_commit(r->fd, &b) < 0 && rules_rebuild(n, e) < 0) {
+		return -1;
+	}
+	forget_flows(l);
+	return 0;
 }
 
 void rules_unpublish(struct network_set *n, const struct port_list *l)
@@ -191,6 +208,7 @@ void rules_unpublish(struct network_set *n, const struct port_list *l)
 	if (nft_commit(r->fd, &b) < 0 && rules_rebuild(n, &e) < 0) {
 		log_warning("network", "rules_stay", "error", e.msg, NULL);
 	}
+	forget_flows(l);
 }
 
 /* --- the table --- */

@@ -637,21 +637,119 @@ static void published_ports_are_reached_from_everywhere(void **state)
 	}
 }
 
+static int route_loopback(void *owner)
+{
+	return netns_sysctl("ipv4/conf/all/route_localnet", "1");
+}
+
 static void loopback_ports_are_closed_to_the_outside(void **state)
 {
 	struct network *w = make_network("{\"Name\": \"front\"}");
 	struct box a = make_box(id_a);
-	must_attach(&a, w, "alpha", "{\"80/tcp\": [{\"HostIp\": \"127.0.0.1\", \"HostPort\": \"8081\"}]}");
-	/* the outside routes 127.0.0.5 to us: only a neighbour on the link can do this */
-	scoped(rtnl) struct rtnl r;
-	need(rtnl_open(&r, host.outside));
-	need(rtnl_set_up(&r, 1, false));
-	need(rtnl_commit(&r));
-	assert_int_not_equal(call_from(host.outside, "127.0.0.1", 8081, NULL), CALL_OK);
-	need(rtnl_set_up(&r, 1, true));
-	need(rtnl_commit(&r));
+	struct box b = make_box(id_b);
+	must_attach(&a, w, "alpha", "{\"80/tcp\": [{\"HostIp\": \"\", \"HostPort\": \"8081\"}]}");
+	must_attach(&b, w, "beta", NULL);
+	/* neighbours that send packets for 127.0.0.1 over the wire: without a loopback of their own they can */
+	const struct in_addr loopback = {htonl(0x7f000001)};
+	int neighbours[] = {host.outside, b.netns};
+	for (size_t i = 0; i < 2; i++) {
+		scoped(rtnl) struct rtnl r;
+		need(netns_run(neighbours[i], route_loopback, NULL));
+		need(rtnl_open(&r, neighbours[i]));
+		need(rtnl_delete_address(&r, 1, loopback, 8));
+		need(rtnl_commit(&r));
+		assert_int_equal(call_from(neighbours[i], "127.0.0.1", 8081, NULL), CALL_SILENCE);
+		need(rtnl_add_address(&r, 1, loopback, 8));
+		need(rtnl_commit(&r));
+	}
+	drop_box(&a);
+	drop_box(&b);
+	drop_network(w);
+	nothing_is_left();
+}
+
+/* --- datagrams --- */
+
+/* Sends one datagram after the other from one port, for ever; answers decide nothing. */
+static int chatter(const void *arg)
+{
+	struct sockaddr_in a = at("192.0.2.1", 5000);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+		return 1;
+	}
+	for (;;) {
+		ssize_t ignored = send(fd, "x", 1, 0);
+		usleep(20000 + (ignored > 0));
+	}
+}
+
+/* 0 when a datagram comes within two seconds. */
+static int listen_for_datagram(const void *arg)
+{
+	struct sockaddr_in a = at("0.0.0.0", 5000);
+	struct timeval limit = {.tv_sec = 2};
+	char byte;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+		return 2;
+	}
+	return recv(fd, &byte, 1, 0) == 1 ? 0 : 1;
+}
+
+static void datagrams_follow_their_port_to_a_new_container(void **state)
+{
+	const char *ports = "{\"5000/udp\": [{\"HostPort\": \"5000\"}]}";
+	struct network *w = make_network("{\"Name\": \"front\"}");
+	pid_t talker = spawn_in(host.outside, chatter, NULL);
+	usleep(100000); /* the flow is known before anybody publishes */
+	struct box a = make_box(id_a);
+	struct box b = make_box(id_b);
+	struct box k = make_box(id_c);
+	must_attach(&a, w, "alpha", ports);
+	must_attach(&k, w, "gamma", NULL);
+	assert_int_equal(run_in(a.netns, listen_for_datagram, NULL), 0);
+	drop_box(&a);
+	must_attach(&b, w, "beta", NULL);
+	assert_string_equal(b.info.ipv4, "172.18.0.2"); /* the old target is somebody else now */
+	network_detach(host.set, network_id(w), id_c);
+	must_attach(&k, w, "gamma", ports);
+	assert_string_equal(k.info.ipv4, "172.18.0.3");
+	assert_int_equal(run_in(k.netns, listen_for_datagram, NULL), 0);
+	stop(talker);
+	drop_box(&b);
+	drop_box(&k);
+	drop_network(w);
+	nothing_is_left();
+}
+
+static void default_route_moves_when_its_network_goes(void **state)
+{
+	struct network *w = make_network("{\"Name\": \"front\"}");
+	struct network *v = make_network("{\"Name\": \"back\"}");
+	struct network *x = make_network("{\"Name\": \"inner\", \"Internal\": true}");
+	struct box a = make_box(id_a);
+	must_attach(&a, w, "alpha", NULL);
+	struct box second = a;
+	scoped(strv) struct strv none = STRV_INIT;
+	struct err e = {0};
+	struct endpoint_config c = {.container_id = id_a, .container_name = "alpha", .aliases = &none};
+	assert_int_equal(network_attach(host.set, v, a.netns, &c, &second.info, NULL, &e), 0);
+	assert_int_equal(call_from(a.netns, "192.0.2.2", 80, NULL), CALL_OK);
+	network_detach(host.set, network_id(w), id_a);
+	assert_int_equal(call_from(a.netns, "192.0.2.2", 80, NULL), CALL_OK);
+	network_detach(host.set, network_id(v), id_a);
+	/* an internal network first, and then one that leads outside */
+	assert_int_equal(network_attach(host.set, x, a.netns, &c, &second.info, NULL, &e), 0);
+	assert_int_not_equal(call_from(a.netns, "192.0.2.2", 80, NULL), CALL_OK);
+	assert_int_equal(network_attach(host.set, v, a.netns, &c, &second.info, NULL, &e), 0);
+	assert_int_equal(call_from(a.netns, "192.0.2.2", 80, NULL), CALL_OK);
 	drop_box(&a);
 	drop_network(w);
+	drop_network(v);
+	drop_network(x);
+	nothing_is_left();
 }
 
 static void a_taken_port_is_refused_in_dockers_words(void **state)
@@ -896,6 +994,8 @@ int main(void)
 		cmocka_unit_test(networks_are_isolated),
 		cmocka_unit_test(published_ports_are_reached_from_everywhere),
 		cmocka_unit_test(loopback_ports_are_closed_to_the_outside),
+		cmocka_unit_test(datagrams_follow_their_port_to_a_new_container),
+		cmocka_unit_test(default_route_moves_when_its_network_goes),
 		cmocka_unit_test(a_taken_port_is_refused_in_dockers_words),
 		cmocka_unit_test(names_are_answered_here_and_upstream),
 		cmocka_unit_test(resolver_says_servfail_when_nobody_answers),
