@@ -285,12 +285,18 @@ void attach_point_end(struct attach_point *p)
 	end_list(&p->live); /* who is still connected hears the end after the last output */
 }
 
-void attach_point_say(struct attach_point *p, int stream, const char *text)
+static void say(struct list *l, int stream, const char *text)
 {
-	list_each_safe (pos, &p->live) {
+	list_each_safe (pos, l) {
 		struct attach *a = container_of(pos, struct attach, node);
 		a->h->output(a->owner, stream, text, strlen(text));
 	}
+}
+
+void attach_point_say(struct attach_point *p, int stream, const char *text)
+{
+	say(&p->waiting, stream, text);
+	say(&p->live, stream, text);
 }
 
 struct attach *attach_new(struct container *c, unsigned want, const struct attach_handlers *h, void *owner, struct err *e)

@@ -38,7 +38,8 @@ struct exec {
 	pid_t pid;
 	int pidfd;
 	int exit_code;
-	struct delay *forget;
+	struct delay *later;  /* refused, then forget */
+	char *refusal;        /* why it could not even be tried */
 	/* a health probe: output is kept, fn called, then it is freed */
 	exec_probe_fn *probe;
 	void *probe_owner;
@@ -49,7 +50,8 @@ struct exec {
 static void exec_free(struct exec *x)
 {
 	shim_free(x->shim);
-	delay_cancel(x->forget);
+	delay_cancel(x->later);
+	free(x->refusal);
 	attach_free(x->probe_attach);
 	attach_point_end(&x->attaches);
 	map_remove(x->set->execs, x->id);
@@ -65,7 +67,7 @@ static void exec_free(struct exec *x)
 static void forget(void *owner)
 {
 	struct exec *x = owner;
-	x->forget = NULL;
+	x->later = NULL;
 	exec_free(x);
 }
 
@@ -233,7 +235,7 @@ static void finish(struct exec *x, int exit_code)
 	}
 	attach_point_end(&x->attaches);
 	if (!x->probe) {
-		x->forget = delay_start(x->set->d.loop, FORGET_AFTER_MS, forget, x);
+		x->later = delay_start(x->set->d.loop, FORGET_AFTER_MS, forget, x);
 	}
 }
 
@@ -300,14 +302,31 @@ static unsigned wanted_streams(const struct exec *x)
 	       (json_bool(x->body, "AttachStderr") ? SHIM_WANT_STDERR : 0);
 }
 
+/* The stream is open already: like a command that cannot be run, the reason is its output. */
+static void refused(void *owner)
+{
+	struct exec *x = owner;
+	scoped(free) char *message = xasprintf("%s\r\n", x->refusal);
+	x->later = NULL;
+	attach_point_say(&x->attaches, exec_is_tty(x) ? SHIM_STDOUT : SHIM_STDERR, message);
+	finish(x, 126);
+}
+
 int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *owner, struct attach **ret_attach, struct err *e)
 {
-	if (x->started || x->ended) {
+	if (x->started || x->ended || x->refusal) {
 		return err_set(e, ERR_CONFLICT, "exec command %s is already running", x->id);
 	}
 	struct container *c = container_find(x->set, x->container_id, e);
-	if (!c || check_container(c, e) < 0 || launch(x, c, e) < 0) {
+	if (!c || check_container(c, e) < 0) {
 		return -1;
+	}
+	if (launch(x, c, e) < 0) {
+		if (!h || e->kind != ERR_INVALID) {
+			return -1;
+		}
+		x->refusal = xstrdup(e->msg);
+		x->later = delay_start(x->set->d.loop, 0, refused, x);
 	}
 	if (h) {
 		*ret_attach = attach_open(x->set->d.loop, &x->attaches, NULL, wanted_streams(x), h, owner);

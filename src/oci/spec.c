@@ -235,9 +235,12 @@ static int process_json(const struct oci_spec *s, json_t **ret, struct err *e)
 		return -1;
 	}
 	json_t *user = json_pack("{sI sI si}", "uid", (json_int_t)s->uid, "gid", (json_int_t)s->gid, "umask", 022);
-	json_t *groups = json_array();
+	/* the primary group too: a file that denies it must not be open to the process by another way (CVE-2022-36109) */
+	json_t *groups = json_pack("[I]", (json_int_t)s->gid);
 	for (size_t i = 0; i < s->n_groups; i++) {
-		json_array_append_new(groups, json_integer(s->groups[i]));
+		if (s->groups[i] != s->gid) {
+			json_array_append_new(groups, json_integer(s->groups[i]));
+		}
 	}
 	json_put(user, "additionalGids", groups);
 

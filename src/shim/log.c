@@ -76,7 +76,7 @@ void log_flush(struct log *l)
 	if (l->out_n == 0) {
 		return;
 	}
-	if (l->max_bytes > 0 && l->size > 0 && l->size + (int64_t)l->out_n > l->max_bytes) {
+	if (l->max_bytes > 0 && l->size >= l->max_bytes) {
 		rotate(l);
 	}
 	const char *p = l->out;
@@ -180,7 +180,8 @@ static void put_text(struct log *l, const char *text, size_t n)
 
 static void put_line(struct log *l, int stream, const char *text, size_t n)
 {
-	if (l->out_n >= OUT_BYTES) {
+	bool full = l->max_bytes > 0 && l->size + (int64_t)l->out_n >= l->max_bytes; /* the next line is the next file's */
+	if (l->out_n >= OUT_BYTES || full) {
 		log_flush(l);
 	}
 	put(l, "{\"log\":\"", 8);

@@ -55,7 +55,7 @@ static const struct setting {
 };
 #define SETTINGS (sizeof(settings) / sizeof(*settings))
 
-enum { OPT_CONFIG = 1000, OPT_VALIDATE, OPT_HELP, OPT_VERSION, OPT_SETTING = 2000 };
+enum { OPT_CONFIG = 1000, OPT_VALIDATE, OPT_PURGE, OPT_HELP, OPT_VERSION, OPT_SETTING = 2000 };
 
 static const struct setting *setting_by_key(const char *key)
 {
@@ -87,6 +87,7 @@ void config_print_help(void)
 	}
 	puts("      --config-file FILE           Settings as JSON under dockerd's names (default " DEFAULT_FILE ")\n"
 	     "      --validate                   Check the configuration and exit\n"
+	     "      --purge-network              Remove this daemon's bridges and firewall rules and exit\n"
 	     "  -v, --version                    Print the version and exit\n"
 	     "      --help                       Print this and exit");
 }
@@ -125,14 +126,14 @@ static int set_flag(json_t *flags, const struct setting *s, const char *value, s
 
 /* getopt_long's tables, from ours. */
 struct options {
-	struct option longs[SETTINGS + 5];
+	struct option longs[SETTINGS + 6];
 	char letters[2 * SETTINGS + 8];
 };
 
 static void build_options(struct options *o)
 {
 	static const struct option own[] = {{"config-file", required_argument, NULL, OPT_CONFIG},
-		{"validate", no_argument, NULL, OPT_VALIDATE}, {"help", no_argument, NULL, OPT_HELP},
+		{"validate", no_argument, NULL, OPT_VALIDATE}, {"purge-network", no_argument, NULL, OPT_PURGE}, {"help", no_argument, NULL, OPT_HELP},
 		{"version", no_argument, NULL, OPT_VERSION}};
 	size_t n = 0;
 	char *letter = o->letters;
@@ -192,6 +193,8 @@ static int read_flags(struct config *c, int argc, char **argv, json_t *flags, co
 			*ret_file = optarg;
 		} else if (opt == OPT_VALIDATE) {
 			c->validate = true;
+		} else if (opt == OPT_PURGE) {
+			c->purge_network = true;
 		} else if (opt == OPT_HELP || opt == 'h') {
 			c->help = true;
 		} else if (opt == OPT_VERSION || opt == 'v') {

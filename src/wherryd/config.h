@@ -27,7 +27,7 @@ struct config {
 	json_t *log_defaults;    /* {"Type", "Config"} */
 	json_t *registry;        /* {"registry-mirrors": [], "insecure-registries": []} */
 	json_t *merged;          /* every setting by its key, for /info */
-	bool validate, help, version; /* --validate, --help, --version: the caller acts and exits */
+	bool validate, purge_network, help, version; /* --validate, --purge-network, --help, --version: the caller acts and exits */
 };
 
 /* Reads flags and the file they name (default /etc/wherry/daemon.json, which may be absent). */

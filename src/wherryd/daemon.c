@@ -165,13 +165,18 @@ static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
 	return d->volumes ? 0 : -1;
 }
 
+static int make_networks(struct daemon *d, uv_loop_t *l, struct err *e)
+{
+	const struct config *c = d->config;
+	const struct network_options o = {.bridge = c->bridge, .bip = c->bip, .pools = c->pools, .dns = &c->dns};
+	d->networks = network_set_new(l, d->store, d->bus, &o, e);
+	return d->networks ? 0 : -1;
+}
+
 static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 {
 	const struct config *c = d->config;
-	const struct network_options networks = {
-		.bridge = c->bridge, .bip = c->bip, .pools = c->pools, .dns = &c->dns};
-	d->networks = network_set_new(l, d->store, d->bus, &networks, e);
-	if (!d->networks) {
+	if (make_networks(d, l, e) < 0) {
 		return -1;
 	}
 	const struct container_deps containers = {
@@ -279,6 +284,18 @@ struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
 		return NULL;
 	}
 	return d;
+}
+
+int daemon_purge_network(uv_loop_t *l, const struct config *c, struct err *e)
+{
+	struct daemon *d = xnew(struct daemon);
+	d->config = c;
+	int r = make_directories(c, e) < 0 || make_stores(d, l, e) < 0 || make_networks(d, l, e) < 0 ? -1 : 0;
+	if (r == 0) {
+		network_set_purge(d->networks);
+	}
+	daemon_free(d);
+	return r;
 }
 
 void daemon_free(struct daemon *d)

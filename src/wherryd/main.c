@@ -126,6 +126,15 @@ static int serve(const struct config *c, struct err *e)
 	return 0;
 }
 
+static int purge_network(const struct config *c, struct err *e)
+{
+	uv_loop_t loop;
+	uv_loop_init(&loop);
+	int r = daemon_purge_network(&loop, c, e);
+	drain(&loop);
+	return r;
+}
+
 static int run(struct config *c, int argc, char **argv, struct err *e)
 {
 	if (config_read(c, argc, argv, e) < 0) {
@@ -154,7 +163,7 @@ static int run(struct config *c, int argc, char **argv, struct err *e)
 		return -1;
 	}
 	raise_fd_limit();
-	int r = serve(c, e);
+	int r = c->purge_network ? purge_network(c, e) : serve(c, e);
 	unlink(c->pidfile);
 	return r;
 }

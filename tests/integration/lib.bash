@@ -1,0 +1,130 @@
+# tests/integration/lib.bash - a daemon of the test's own: directories, socket and bridge that nothing else uses.
+#
+# Sourced by the .bats files. BUILD names the build directory (default: build at the top of the repository).
+# setup_file: daemon_setup; teardown_file: daemon_teardown, which also runs when a test has failed.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BUILD=${BUILD:-$ROOT/build}
+WHERRYD=$BUILD/src/wherryd/wherryd
+WHERRY=${WHERRY:-$BUILD/src/wherry/wherry} # or the real docker CLI: the same tests must pass
+
+fail() {
+	echo "$*" >&2
+	return 1
+}
+
+# A number that no other test file has at the same time: of bridges and networks.
+daemon_setup() {
+	export DIR
+	DIR=$(mktemp -d /tmp/wherry-test.XXXXXX)
+	export TAG
+	TAG=$(basename "$DIR" | tr -dc 'a-zA-Z0-9' | tail -c 6)
+	export SOCK=$DIR/wherry.sock
+	export BRIDGE=wt$TAG
+	export WHERRY_HOST=unix://$SOCK DOCKER_HOST=unix://$SOCK
+	export DOCKER_CONFIG=$DIR/docker-config
+	mkdir -p "$DOCKER_CONFIG"
+	echo '{}' >"$DIR/daemon.json"
+	daemon_start "$@"
+}
+
+# Arguments go to wherryd.
+daemon_start() {
+	"$WHERRYD" --data-root "$DIR/data" --exec-root "$DIR/run" -H "unix://$SOCK" --bridge "$BRIDGE" \
+		--config-file "$DIR/daemon.json" --cgroup-parent "wherry-test-$TAG" --debug "$@" \
+		>>"$DIR/daemon.log" 2>&1 </dev/null 3>&- &
+	echo $! >"$DIR/daemon.pid"
+	for _ in $(seq 100); do
+		if curl -sf --unix-socket "$SOCK" http://d/_ping >/dev/null 2>&1; then
+			return 0
+		fi
+		kill -0 "$(cat "$DIR/daemon.pid")" 2>/dev/null || break
+		sleep 0.1
+	done
+	tail -20 "$DIR/daemon.log" >&2
+	fail "wherryd did not start"
+}
+
+daemon_signal() {
+	local pid
+	pid=$(cat "$DIR/daemon.pid")
+	kill "-$1" "$pid" 2>/dev/null || true
+	for _ in $(seq 100); do
+		kill -0 "$pid" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	fail "wherryd does not end"
+}
+
+# Ends everything that belongs to this daemon, and only that.
+daemon_teardown() {
+	local ids
+	if [ -n "${DIR:-}" ] && [ -d "$DIR" ]; then
+		if curl -sf --unix-socket "$SOCK" http://d/_ping >/dev/null 2>&1; then
+			ids=$("$WHERRY" ps -aq 2>/dev/null)
+			[ -z "$ids" ] || "$WHERRY" rm -f -v $ids >/dev/null 2>&1 || true
+		fi
+		daemon_signal TERM || daemon_signal KILL || true
+		"$WHERRYD" --data-root "$DIR/data" --exec-root "$DIR/run" --bridge "$BRIDGE" \
+			--config-file "$DIR/daemon.json" --purge-network >/dev/null 2>&1 || true
+		# shims that a failed test left: their command line names our directory
+		pkill -KILL -f -- "--dir=$DIR/" 2>/dev/null || true
+		for group in /sys/fs/cgroup/*/wherry-test-"$TAG" /sys/fs/cgroup/wherry-test-"$TAG"; do
+			[ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+		done
+		[ -z "${KEEP:-}" ] || cp "$DIR/daemon.log" "$KEEP" || true
+		rm -rf "$DIR"
+	fi
+}
+
+# A small image "bb" made of Debian's static busybox.
+make_busybox() {
+	local root=$DIR/busybox a
+	mkdir -p "$root"/{bin,etc,tmp,root,home/bob,proc,sys,dev,var/lib/seeded}
+	cp /bin/busybox "$root/bin/busybox"
+	for a in $(/bin/busybox --list); do
+		[ "$a" = busybox ] || ln -sf busybox "$root/bin/$a"
+	done
+	printf 'root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1000::/home/bob:/bin/sh\n' >"$root/etc/passwd"
+	printf 'root:x:0:\nbob:x:1000:\ndialout:x:20:bob\n' >"$root/etc/group"
+	echo from-image >"$root/var/lib/seeded/file"
+	chown -R 1000:1000 "$root/home/bob" "$root/var/lib/seeded"
+	chmod 1777 "$root/tmp"
+	tar -C "$root" -cf "$DIR/bb.tar" .
+}
+
+busybox_image() {
+	make_busybox
+	curl -sf --unix-socket "$SOCK" -X POST -H 'Content-Type: application/x-tar' --data-binary @"$DIR/bb.tar" \
+		"http://d/images/create?fromSrc=-&repo=bb&tag=latest" >/dev/null
+}
+
+# Waits until the command succeeds, at most $1 seconds.
+eventually() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || fail "never true: $*"
+		sleep 0.1
+	done
+}
+
+api() {
+	curl -s --unix-socket "$SOCK" -X "$1" "http://d/v1.45$2" "${@:3}"
+}
+
+# The real docker CLI: the machine's, or Debian's unpacked beside the tests.
+docker_cli() {
+	command -v docker || echo "$BUILD/docker-cli/usr/bin/docker"
+}
+
+# What a test must not leave behind: one word each for shims, mounts, links, rules, cgroups of this daemon.
+leftovers() {
+	pgrep -f -- "--dir=$DIR/run/containers" >/dev/null && echo shim
+	grep -q "$DIR/" /proc/mounts && echo mount
+	find "$DIR/run/containers" "$DIR/data/containers" "$DIR/data/tmp" -mindepth 1 2>/dev/null | sed 's/^/file /'
+	find /sys/fs/cgroup -path "*/wherry-test-$TAG/*" -type d 2>/dev/null | sed 's/^/cgroup /'
+	ip -o link show master "$BRIDGE" 2>/dev/null | sed 's/^/link /'
+	nft list table ip "wherry-$BRIDGE" 2>/dev/null | grep -E 'elements = \{ (tcp|udp)' | sed 's/^/rule /'
+	return 0
+}

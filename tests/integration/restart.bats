@@ -1,0 +1,123 @@
+# What survives the daemon: kill -9 at any moment, containers that end meanwhile, policies, attached state.
+load lib.bash
+
+setup_file() {
+	daemon_setup
+	busybox_image
+}
+
+teardown_file() {
+	daemon_teardown
+}
+
+teardown() {
+	local ids
+	ids=$("$WHERRY" ps -aq)
+	[ -z "$ids" ] || "$WHERRY" rm -f -v $ids >/dev/null
+}
+
+w() {
+	"$WHERRY" "$@"
+}
+
+@test "containers go on while the daemon is dead, and are known again" {
+	w run -d --name runner bb sh -c 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'
+	pid=$(w inspect -f '{{.State.Pid}}' runner)
+	daemon_signal KILL
+	before=$(wc -l <"$DIR"/data/containers/*/*-json.log)
+	sleep 0.5
+	kill -0 "$pid"
+	daemon_start
+	[ "$(w inspect -f '{{.State.Pid}}' runner)" = "$pid" ]
+	[ "$(w logs runner | wc -l)" -gt "$before" ]
+	[ "$(w exec runner echo still)" = still ]
+	w stop -t 1 runner
+	[ "$(w inspect -f '{{.State.Status}} {{.State.ExitCode}}' runner)" = "exited 137" ]
+}
+
+@test "an end that nobody saw is told with its exit status and its logs" {
+	w run -d --name ender bb sh -c 'sleep 0.5; echo last words; exit 9'
+	daemon_signal KILL
+	sleep 1
+	daemon_start
+	[ "$(w inspect -f '{{.State.Status}} {{.State.ExitCode}}' ender)" = "exited 9" ]
+	[ "$(w logs ender)" = "last words" ]
+}
+
+@test "restart policies are applied after a dead time" {
+	w run -d --name back --restart always bb sh -c 'sleep 0.5; exit 1'
+	w run -d --name stopped --restart unless-stopped bb sleep 1000
+	w stop -t 0 stopped
+	daemon_signal KILL
+	sleep 1
+	daemon_start
+	eventually 5 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Running}}' back)\" = true ]"
+	[ "$(w inspect -f '{{.State.Status}}' stopped)" = exited ]
+}
+
+@test "published ports and names work again after the daemon's death" {
+	w network create net1
+	w run -d --name web --network net1 -p 127.0.0.1:18080:80 bb sh -c 'mkdir /w; echo page >/w/index.html; httpd -f -p 80 -h /w'
+	eventually 5 curl -sf http://127.0.0.1:18080/
+	daemon_signal KILL
+	[ "$(curl -sf http://127.0.0.1:18080/)" = page ]
+	daemon_start
+	[ "$(curl -sf http://127.0.0.1:18080/)" = page ]
+	[ "$(w run --rm --network net1 bb wget -qO- http://web/)" = page ]
+	run w run --rm -p 127.0.0.1:18080:80 bb true
+	[ "$status" -eq 125 ]
+	[[ "$output" == *"port is already allocated"* ]]
+	w rm -f web
+	w network rm net1
+	run curl -sf http://127.0.0.1:18080/
+	[ "$status" -ne 0 ]
+}
+
+@test "a killed shim ends its container and is noticed" {
+	w run -d --name victim bb sleep 1000
+	id=$(w inspect -f '{{.Id}}' victim)
+	pkill -KILL -f -- "--id=$id"
+	eventually 5 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}} {{.State.ExitCode}}' victim)\" = 'exited 137' ]"
+	w rm victim
+	eventually 5 test -z "$(leftovers)"
+}
+
+@test "the daemon may die at any moment of many starts" {
+	for round in $(seq 8); do
+		for i in 1 2 3 4; do
+			w run -d --name "r$round-$i" bb sh -c 'sleep 0.2; exit 3' >/dev/null 2>&1 &
+		done
+		sleep "0.$((RANDOM % 20 + 3))"
+		daemon_signal KILL
+		wait
+		daemon_start
+	done
+	eventually 20 sh -c "! '$WHERRY' ps -q | grep -q ."
+	for id in $(w ps -aq); do
+		state=$(w inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$id")
+		case $state in
+		'created 0' | 'exited 3' | 'exited 137') ;;
+		*) fail "$id is $state" ;;
+		esac
+	done
+	ids=$(w ps -aq)
+	[ -z "$ids" ] || w rm -f $ids >/dev/null
+	sleep 0.5
+	[ -z "$(leftovers)" ] || fail "$(leftovers)"
+}
+
+@test "two daemons live side by side" {
+	one=$DIR sock=$SOCK bridge=$BRIDGE
+	w run -d --name same bb sleep 1000
+	(
+		daemon_setup
+		busybox_image
+		trap daemon_teardown EXIT
+		w run -d --name same bb sleep 1000
+		[ "$(w ps -q | wc -l)" -eq 1 ]
+		[ "$(w run --rm bb echo two)" = two ]
+	)
+	[ "$(WHERRY_HOST=unix://$sock "$WHERRY" ps -q | wc -l)" -eq 1 ]
+	[ "$DIR" = "$one" ]
+	[ "$(w exec same echo alive)" = alive ]
+}
