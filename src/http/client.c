@@ -17,6 +17,7 @@
 
 #define READ_CHUNK (64u << 10)
 #define JSON_MAX (64u << 20)
+#define EARLY_MAX (8u << 20) /* of an answer that comes while the request is still being sent */
 
 struct http_client {
 	char *url;  /* as the user gave it: for messages */
@@ -201,16 +202,25 @@ static void write_head(struct http_client *c, const struct http_call *call, cons
 	}
 }
 
-/* True when the server has answered already (it refuses the body): stop sending and read. */
-static bool answer_waits(struct http_client *c)
+/* Takes in what the server answers while we still send: progress of a load, say, whose sender would otherwise wait for us.
+ * True when there is no point in sending more: an error was answered, or the connection is gone. */
+static bool answer_ends_sending(struct http_client *c)
 {
 	struct pollfd p = {.fd = c->fd, .events = POLLIN};
-	return poll(&p, 1, 0) > 0;
+	while (c->in.len < EARLY_MAX && poll(&p, 1, 0) > 0) {
+		if (receive(c) <= 0) {
+			return true;
+		}
+	}
+	bool has_head = c->in.len > 0 && http1_head_length(buf_str(&c->in), c->in.len) > 0;
+	return has_head && atoi(buf_str(&c->in) + strcspn(buf_str(&c->in), " ")) >= 300;
 }
 
-static int send_source(struct http_client *c, const struct http_source *source, struct err *e)
+/* *ret_whole: the whole body was sent, so that the connection can be used again. */
+static int send_source(struct http_client *c, const struct http_source *source, bool *ret_whole, struct err *e)
 {
 	scoped(free) char *data = xnew_array(char, READ_CHUNK);
+	*ret_whole = false;
 	for (;;) {
 		long n = source->read(source->owner, data, READ_CHUNK);
 		if (n < 0) {
@@ -218,9 +228,13 @@ static int send_source(struct http_client *c, const struct http_source *source, 
 		}
 		char size[24];
 		int size_n = snprintf(size, sizeof(size), "%lx\r\n", n);
-		if (answer_waits(c) || send_bytes(c, size, (size_t)size_n) < 0 || send_bytes(c, data, (size_t)n) < 0 ||
-			send_bytes(c, "\r\n", 2) < 0 || n == 0) {
+		if (answer_ends_sending(c) || send_bytes(c, size, (size_t)size_n) < 0 || send_bytes(c, data, (size_t)n) < 0 ||
+			send_bytes(c, "\r\n", 2) < 0) {
 			return 0; /* a broken connection shows when the answer is read */
+		}
+		if (n == 0) {
+			*ret_whole = true;
+			return 0;
 		}
 	}
 }
@@ -273,11 +287,13 @@ int http_client_send(struct http_client *c, const struct http_call *call, struct
 			return -1;
 		}
 		int sent = send_bytes(c, out.data, out.len);
-		if (sent == 0 && call->source && send_source(c, call->source, e) < 0) {
+		bool whole = true;
+		if (sent == 0 && call->source && send_source(c, call->source, &whole, e) < 0) {
 			disconnect(c);
 			return -1;
 		}
 		if (read_head(c, strcmp(call->method, "HEAD") == 0, e, &closed) == 0) {
+			c->head.keep_alive = c->head.keep_alive && whole;
 			break;
 		}
 		disconnect(c);
