@@ -12,7 +12,7 @@
 #define OWN_SOCKET "/run/wherry/wherry.sock"
 #define DOCKER_SOCKET "/var/run/docker.sock"
 
-enum group { COMMON, CONTAINERS, IMAGES, NETWORKS, VOLUMES, SYSTEM, COMPOSE, GROUP_MAX };
+enum group { COMMON, CONTAINERS, IMAGES, NETWORKS, VOLUMES, SYSTEM, GROUP_MAX };
 static const char *const group_titles[] = {
 	[COMMON] = "Common commands",
 	[CONTAINERS] = "Containers",
@@ -20,7 +20,6 @@ static const char *const group_titles[] = {
 	[NETWORKS] = "Networks",
 	[VOLUMES] = "Volumes",
 	[SYSTEM] = "System",
-	[COMPOSE] = "Projects",
 };
 _Static_assert(sizeof(group_titles) / sizeof(*group_titles) == GROUP_MAX, "every group has a title");
 
@@ -40,7 +39,6 @@ static const struct command {
 	{"logs", "container logs", COMMON, command_logs, "Fetch the logs of a container"},
 	{"login", NULL, COMMON, command_login, "Authenticate to a registry"},
 	{"logout", NULL, COMMON, command_logout, "Log out from a registry"},
-	{"compose", NULL, COMPOSE, command_compose, "Define and run applications of several containers"},
 
 	{"attach", "container attach", CONTAINERS, command_attach,
 		"Attach local standard input, output, and error streams to a running container"},

@@ -1,0 +1,152 @@
+#include "wherry/inspect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "wherry/engine.h"
+#include "wherry/format.h"
+
+/* A new document, or NULL with *e; ERR_NOT_FOUND when no kind has the name. */
+static json_t *find(struct cli *cli, const struct inspect_kind *kinds, const char *name, struct err *e)
+{
+	bool several = kinds[0].word && kinds[1].word;
+	for (const struct inspect_kind *k = kinds; k->word; k++) {
+		json_t *doc = NULL;
+		if (engine_on(cli, "GET", k->prefix, name, k->suffix, &doc, e) == 0) {
+			return doc;
+		}
+		if (e->kind != ERR_NOT_FOUND) {
+			return NULL;
+		}
+	}
+	if (several) {
+		err_set(e, ERR_NOT_FOUND, "Error: No such object: %s", name);
+	}
+	return NULL;
+}
+
+/* As Docker does, the found ones are printed first, then what was not found is said. */
+static int print_found(const json_t *found, const char *format, struct err *e)
+{
+	if (!format || !*format) {
+		scoped(free) char *text = json_dumps(found, JSON_INDENT(4));
+		printf("%s\n", text);
+		return 0;
+	}
+	const char *template = strcmp(format, "json") == 0 ? "{{json .}}" : format;
+	for (size_t i = 0; i < json_array_size(found); i++) {
+		scoped(buf) struct buf text = BUF_INIT;
+		if (format_print(template, json_array_get(found, i), &text, e) < 0) {
+			return -1;
+		}
+		printf("%s\n", buf_str(&text));
+	}
+	return 0;
+}
+
+int inspect_each(struct cli *cli, const struct inspect_kind *kinds, const char *format, int argc, char **argv)
+{
+	struct err e;
+	int status = 0;
+	scoped(json) json_t *found = json_array();
+	scoped(buf) struct buf missing = BUF_INIT;
+	if (format && strcmp(format, "json") != 0 && format_check(format, &e) < 0) {
+		return cli_fail(&e);
+	}
+	for (int i = 1; i < argc; i++) {
+		json_t *doc = find(cli, kinds, argv[i], &e);
+		if (doc) {
+			json_array_append_new(found, doc);
+			continue;
+		}
+		buf_printf(&missing, "%s\n", e.msg);
+		status = 1;
+	}
+	if (print_found(found, format, &e) < 0) {
+		return cli_fail(&e);
+	}
+	fflush(stdout);
+	fputs(buf_str(&missing), stderr);
+	return status;
+}
+
+static const struct inspect_kind container_kinds[] = {{"container", "/containers/", "/json"}, {0}};
+static const struct inspect_kind sized_kinds[] = {{"container", "/containers/", "/json?size=1"}, {0}};
+static const struct inspect_kind image_kinds[] = {{"image", "/images/", "/json"}, {0}};
+
+static const struct inspect_kind all_kinds[] = {
+	{"container", "/containers/", "/json"},
+	{"image", "/images/", "/json"},
+	{"network", "/networks/", ""},
+	{"volume", "/volumes/", ""},
+	{0},
+};
+
+int inspect_command(struct cli *cli, const struct inspect_kind *kinds, const struct syntax *s, int argc, char **argv)
+{
+	const char *format = NULL;
+	bool verbose = false;
+	const struct flag flags[] = {
+		{"format", 'f', FLAG_STRING, &format, NULL, "Format output: json, or a template like '{{.Name}}'"},
+		{"verbose", 'v', FLAG_BOOL, &verbose, NULL, NULL},
+		{0},
+	};
+	int status = flags_parse(s, flags, &argc, argv);
+	return status >= 0 ? status : inspect_each(cli, kinds, format, argc, argv);
+}
+
+int command_image_inspect(struct cli *cli, int argc, char **argv)
+{
+	const struct syntax s = {"image inspect", "[OPTIONS] IMAGE [IMAGE...]",
+		"Display detailed information on one or more images", 1, -1, false};
+	return inspect_command(cli, image_kinds, &s, argc, argv);
+}
+
+int command_container_inspect(struct cli *cli, int argc, char **argv)
+{
+	const char *format = NULL;
+	bool size = false;
+	const struct flag flags[] = {
+		{"format", 'f', FLAG_STRING, &format, NULL, "Format output: json, or a template like '{{.State.Status}}'"},
+		{"size", 's', FLAG_BOOL, &size, NULL, "Display total file sizes"},
+		{0},
+	};
+	const struct syntax s = {"container inspect", "[OPTIONS] CONTAINER [CONTAINER...]",
+		"Display detailed information on one or more containers", 1, -1, false};
+	int status = flags_parse(&s, flags, &argc, argv);
+	return status >= 0 ? status : inspect_each(cli, size ? sized_kinds : container_kinds, format, argc, argv);
+}
+
+int command_inspect(struct cli *cli, int argc, char **argv)
+{
+	const char *format = NULL;
+	const char *type = NULL;
+	bool size = false;
+	const struct flag flags[] = {
+		{"format", 'f', FLAG_STRING, &format, NULL, "Format output: json, or a template like '{{.State.Status}}'"},
+		{"size", 's', FLAG_BOOL, &size, NULL, "Display total file sizes if the type is container"},
+		{"type", 0, FLAG_STRING, &type, NULL, "Only inspect objects of the given type"},
+		{0},
+	};
+	const struct syntax s = {"inspect", "[OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on objects", 1, -1,
+		false};
+	int status = flags_parse(&s, flags, &argc, argv);
+	if (status >= 0) {
+		return status;
+	}
+	struct inspect_kind kinds[sizeof(all_kinds) / sizeof(*all_kinds)] = {{0}};
+	size_t n = 0;
+	for (const struct inspect_kind *k = all_kinds; k->word; k++) {
+		if (!type || strcmp(type, k->word) == 0) {
+			kinds[n++] = size && k == all_kinds ? sized_kinds[0] : *k;
+		}
+	}
+	if (n == 0) {
+		struct err e;
+		err_set(&e, ERR_INVALID, "\"%s\" is not a valid value for --type", type);
+		return cli_fail(&e);
+	}
+	return inspect_each(cli, kinds, format, argc, argv);
+}

@@ -1,0 +1,284 @@
+/* version, info */
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "wherry/engine.h"
+#include "wherry/flags.h"
+#include "wherry/format.h"
+
+static int print_formatted(const char *format, const json_t *doc, struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	if (format_print(strcmp(format, "json") == 0 ? "{{json .}}" : format, doc, &text, e) < 0) {
+		return -1;
+	}
+	printf("%s\n", buf_str(&text));
+	return 0;
+}
+
+static const char *go_arch(const char *machine)
+{
+	static const char *const names[][2] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"armv7l", "arm"},
+		{"armv6l", "arm"}, {"i686", "386"}};
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(machine, names[i][0]) == 0) {
+			return names[i][1];
+		}
+	}
+	return machine;
+}
+
+static json_t *client_version(void)
+{
+	struct utsname u;
+	uname(&u);
+	return json_pack("{ss ss ss}", "Version", WHERRY_VERSION, "Os", "linux", "Arch", go_arch(u.machine));
+}
+
+static void print_line(const char *indent, const char *label, const char *value)
+{
+	if (*value) {
+		printf("%s%-18s%s\n", indent, label, value);
+	}
+}
+
+/* A component's Details; the engine's own are printed in Docker's order. */
+static void print_component(const json_t *c)
+{
+	static const char *const shown[][2] = {{"GoVersion", "Go version:"}, {"GitCommit", "Git commit:"},
+		{"BuildTime", "Built:"}};
+	const json_t *d = json_object_get(c, "Details");
+	printf(" %s:\n", json_str(c, "Name"));
+	print_line("  ", "Version:", json_str(c, "Version"));
+	if (*json_str(d, "ApiVersion")) {
+		printf("  %-18s%s (minimum version %s)\n", "API version:", json_str(d, "ApiVersion"),
+			json_str(d, "MinAPIVersion"));
+	}
+	for (size_t i = 0; i < sizeof(shown) / sizeof(*shown); i++) {
+		print_line("  ", shown[i][1], json_str(d, shown[i][0]));
+	}
+	if (*json_str(d, "Os")) {
+		printf("  %-18s%s/%s\n", "OS/Arch:", json_str(d, "Os"), json_str(d, "Arch"));
+	}
+	print_line("  ", "Kernel:", json_str(d, "KernelVersion"));
+	print_line("  ", "Experimental:", json_str(d, "Experimental"));
+}
+
+static void print_version(const json_t *client, const json_t *server)
+{
+	printf("Client: Wherry\n");
+	print_line(" ", "Version:", json_str(client, "Version"));
+	printf(" %-18s%s/%s\n", "OS/Arch:", json_str(client, "Os"), json_str(client, "Arch"));
+	if (!server) {
+		return;
+	}
+	printf("\nServer: %s\n", json_str(json_object_get(server, "Platform"), "Name"));
+	const json_t *components = json_object_get(server, "Components");
+	for (size_t i = 0; i < json_array_size(components); i++) {
+		print_component(json_array_get(components, i));
+	}
+}
+
+int command_version(struct cli *cli, int argc, char **argv)
+{
+	const char *format = NULL;
+	const struct flag flags[] = {
+		{"format", 'f', FLAG_STRING, &format, NULL, "Format output: json, or a template like '{{.Server.Version}}'"},
+		{0},
+	};
+	const struct syntax s = {"version", "[OPTIONS]", "Show the Wherry version information", 0, 0, false};
+	int status = flags_parse(&s, flags, &argc, argv);
+	if (status >= 0) {
+		return status;
+	}
+	struct err e;
+	scoped(json) json_t *client = client_version();
+	scoped(json) json_t *server = NULL;
+	int r = engine_json(cli, "GET", "/version", NULL, &server, &e);
+	if (format && *format) {
+		struct err f;
+		scoped(json) json_t *doc = json_pack("{sO sO?}", "Client", client, "Server", server);
+		if (print_formatted(format, doc, &f) < 0) {
+			return cli_fail(&f);
+		}
+	} else {
+		print_version(client, server);
+	}
+	fflush(stdout);
+	return r < 0 ? cli_fail(&e) : 0;
+}
+
+/* --- info --- */
+
+static void put_text(const char *label, const json_t *info, const char *key)
+{
+	if (*json_str(info, key)) {
+		printf(" %s: %s\n", label, json_str(info, key));
+	}
+}
+
+static void put_number(const char *indent, const char *label, const json_t *info, const char *key)
+{
+	printf(" %s%s: %lld\n", indent, label, (long long)json_i64(info, key, 0));
+}
+
+static void put_flag(const char *label, const json_t *info, const char *key)
+{
+	printf(" %s: %s\n", label, json_bool(info, key) ? "true" : "false");
+}
+
+static void put_counts(const json_t *info)
+{
+	put_number("", "Containers", info, "Containers");
+	put_number(" ", "Running", info, "ContainersRunning");
+	put_number(" ", "Paused", info, "ContainersPaused");
+	put_number(" ", "Stopped", info, "ContainersStopped");
+	put_number("", "Images", info, "Images");
+	put_text("Server Version", info, "ServerVersion");
+	put_text("Storage Driver", info, "Driver");
+	const json_t *status = json_object_get(info, "DriverStatus");
+	for (size_t i = 0; i < json_array_size(status); i++) {
+		const json_t *pair = json_array_get(status, i);
+		printf("  %s: %s\n", json_string_value(json_array_get(pair, 0)), json_string_value(json_array_get(pair, 1)));
+	}
+}
+
+static void put_plugins(const json_t *info)
+{
+	const char *kind;
+	json_t *names;
+	printf(" Plugins:\n");
+	json_object_foreach(json_object_get(info, "Plugins"), kind, names) {
+		if (json_array_size(names) == 0) {
+			continue;
+		}
+		printf("  %s:", kind);
+		for (size_t i = 0; i < json_array_size(names); i++) {
+			printf(" %s", json_string_value(json_array_get(names, i)));
+		}
+		printf("\n");
+	}
+}
+
+static void put_runtimes(const json_t *info)
+{
+	const char *name;
+	json_t *v;
+	printf(" Runtimes:");
+	json_object_foreach(json_object_get(info, "Runtimes"), name, v) {
+		printf(" %s", name);
+	}
+	printf("\n");
+	put_text("Default Runtime", info, "DefaultRuntime");
+	put_text("Init Binary", info, "InitBinary");
+	const json_t *security = json_object_get(info, "SecurityOptions");
+	printf(" Security Options:\n");
+	for (size_t i = 0; i < json_array_size(security); i++) { /* "name=seccomp,profile=builtin" */
+		scoped(strv) struct strv parts = STRV_INIT;
+		strv_split(&parts, json_string_value(json_array_get(security, i)), ',');
+		for (size_t k = 0; k < parts.n; k++) {
+			const char *value = strchr(parts.v[k], '=');
+			bool is_name = text_starts(parts.v[k], "name=");
+			if (is_name) {
+				printf("  %s\n", value + 1);
+			} else if (value) {
+				printf("   %c%.*s: %s\n", parts.v[k][0] - 32, (int)(value - parts.v[k] - 1), parts.v[k] + 1,
+					value + 1);
+			}
+		}
+	}
+}
+
+/* units.BytesSize: 1024-based, four digits. */
+static void put_memory(const json_t *info)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	double n = (double)json_i64(info, "MemTotal", 0);
+	size_t i = 0;
+	for (; n >= 1024 && i + 1 < sizeof(units) / sizeof(*units); i++) {
+		n /= 1024;
+	}
+	printf(" Total Memory: %.4g%s\n", n, units[i]);
+}
+
+static void put_registries(const json_t *info)
+{
+	const json_t *config = json_object_get(info, "RegistryConfig");
+	const json_t *insecure = json_object_get(config, "InsecureRegistryCIDRs");
+	const json_t *mirrors = json_object_get(config, "Mirrors");
+	const char *name;
+	json_t *v;
+	printf(" Insecure Registries:\n");
+	json_object_foreach(json_object_get(config, "IndexConfigs"), name, v) {
+		if (json_is_false(json_object_get(v, "Secure"))) {
+			printf("  %s\n", name);
+		}
+	}
+	for (size_t i = 0; i < json_array_size(insecure); i++) {
+		printf("  %s\n", json_string_value(json_array_get(insecure, i)));
+	}
+	if (json_array_size(mirrors) > 0) {
+		printf(" Registry Mirrors:\n");
+	}
+	for (size_t i = 0; i < json_array_size(mirrors); i++) {
+		printf("  %s\n", json_string_value(json_array_get(mirrors, i)));
+	}
+}
+
+static void print_info(const json_t *info)
+{
+	printf("Client: Wherry\n Version:    " WHERRY_VERSION "\n\nServer:\n");
+	put_counts(info);
+	put_text("Logging Driver", info, "LoggingDriver");
+	put_text("Cgroup Driver", info, "CgroupDriver");
+	put_text("Cgroup Version", info, "CgroupVersion");
+	put_plugins(info);
+	printf(" Swarm: %s\n", json_str(json_object_get(info, "Swarm"), "LocalNodeState"));
+	put_runtimes(info);
+	put_text("Kernel Version", info, "KernelVersion");
+	put_text("Operating System", info, "OperatingSystem");
+	put_text("OSType", info, "OSType");
+	put_text("Architecture", info, "Architecture");
+	put_number("", "CPUs", info, "NCPU");
+	put_memory(info);
+	put_text("Name", info, "Name");
+	put_text("ID", info, "ID");
+	printf(" Docker Root Dir: %s\n", json_str(info, "DockerRootDir"));
+	put_flag("Debug Mode", info, "Debug");
+	put_flag("Experimental", info, "ExperimentalBuild");
+	put_registries(info);
+	put_flag("Live Restore Enabled", info, "LiveRestoreEnabled");
+	const json_t *warnings = json_object_get(info, "Warnings");
+	fflush(stdout);
+	for (size_t i = 0; i < json_array_size(warnings); i++) {
+		fprintf(stderr, "%s\n", json_string_value(json_array_get(warnings, i)));
+	}
+}
+
+int command_info(struct cli *cli, int argc, char **argv)
+{
+	const char *format = NULL;
+	const struct flag flags[] = {
+		{"format", 'f', FLAG_STRING, &format, NULL, "Format output: json, or a template like '{{.ServerVersion}}'"},
+		{0},
+	};
+	const struct syntax s = {"info", "[OPTIONS]", "Display system-wide information", 0, 0, false};
+	int status = flags_parse(&s, flags, &argc, argv);
+	if (status >= 0) {
+		return status;
+	}
+	struct err e;
+	scoped(json) json_t *info = NULL;
+	if (engine_json(cli, "GET", "/info", NULL, &info, &e) < 0) {
+		return cli_fail(&e);
+	}
+	if (format && *format) {
+		return print_formatted(format, info, &e) < 0 ? cli_fail(&e) : 0;
+	}
+	print_info(info);
+	return 0;
+}

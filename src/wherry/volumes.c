@@ -1,0 +1,154 @@
+/* volume ls, create, rm, inspect; prune is in prune.c */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "wherry/engine.h"
+#include "wherry/flags.h"
+#include "wherry/human.h"
+#include "wherry/inspect.h"
+#include "wherry/rows.h"
+#include "wherry/specs.h"
+#include "wherry/table.h"
+
+static const struct inspect_kind kinds[] = {{"volume", "/volumes/", ""}, {0}};
+
+int command_volume_inspect(struct cli *cli, int argc, char **argv)
+{
+	const struct syntax s = {"volume inspect", "[OPTIONS] VOLUME [VOLUME...]",
+		"Display detailed information on one or more volumes", 1, -1, false};
+	return inspect_command(cli, kinds, &s, argc, argv);
+}
+
+static const struct column columns[] = {
+	{"Driver", "DRIVER"},
+	{"Name", "VOLUME NAME"},
+	{"Scope", "SCOPE"},
+	{"Mountpoint", "MOUNTPOINT"},
+	{"Labels", "LABELS"},
+	{"Links", "LINKS"},
+	{"Size", "SIZE"},
+	{"Availability", "AVAILABILITY"},
+	{"Group", "GROUP"},
+	{"Status", "STATUS"},
+	{0},
+};
+
+static json_t *row_of(const json_t *v)
+{
+	json_t *row = json_object();
+	static const char *const copied[] = {"Driver", "Name", "Scope", "Mountpoint"};
+	static const char *const absent[] = {"Links", "Size", "Availability", "Group", "Status"};
+	for (size_t i = 0; i < sizeof(copied) / sizeof(*copied); i++) {
+		json_put_str(row, copied[i], json_str(v, copied[i]));
+	}
+	for (size_t i = 0; i < sizeof(absent) / sizeof(*absent); i++) {
+		json_put_str(row, absent[i], "N/A");
+	}
+	rows_put_labels(row, json_object_get(v, "Labels"));
+	return row;
+}
+
+int command_volume_ls(struct cli *cli, int argc, char **argv)
+{
+	bool quiet = false;
+	const char *format = NULL;
+	struct strv filters = STRV_INIT;
+	const struct flag flags[] = {
+		{"filter", 'f', FLAG_LIST, &filters, "filter", "Provide filter values (e.g. \"dangling=true\")"},
+		{"format", 0, FLAG_STRING, &format, NULL, "Format output: table, json, or a template like '{{.Name}}'"},
+		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display volume names"},
+		{0},
+	};
+	const struct syntax s = {"volume ls", "[OPTIONS]", "List volumes", 0, 0, false};
+	int status = flags_parse(&s, flags, &argc, argv);
+	if (status < 0) {
+		const struct table t = {columns, "{{.Driver}}\t{{.Name}}", "Name", format, quiet};
+		struct err e;
+		scoped(buf) struct buf path = BUF_INIT;
+		scoped(json) json_t *answer = NULL;
+		scoped(json) json_t *rows = json_array();
+		buf_puts(&path, "/volumes");
+		int r = table_check(&t, &e);
+		r = r < 0 ? r : path_filters(&path, &filters, &e);
+		r = r < 0 ? r : engine_json(cli, "GET", buf_str(&path), NULL, &answer, &e);
+		const json_t *found = r < 0 ? NULL : json_object_get(answer, "Volumes");
+		for (size_t i = 0; i < json_array_size(found); i++) {
+			json_array_append_new(rows, row_of(json_array_get(found, i)));
+		}
+		rows_sort(rows, "Name");
+		r = r < 0 ? r : table_print(&t, rows, &e);
+		status = r < 0 ? cli_fail(&e) : 0;
+	}
+	strv_deinit(&filters);
+	return status;
+}
+
+struct volume_create {
+	const char *driver, *name;
+	struct strv labels, options;
+};
+
+static int create(struct cli *cli, const struct volume_create *o, const char *name, struct err *e)
+{
+	json_t *labels = json_object();
+	json_t *options = json_object();
+	scoped(json) json_t *answer = NULL;
+	scoped(json) json_t *body =
+		json_pack("{ss so so}", "Driver", o->driver, "DriverOpts", options, "Labels", labels);
+	if (name) {
+		json_put_str(body, "Name", name);
+	}
+	for (size_t i = 0; i < o->labels.n; i++) {
+		if (spec_label(o->labels.v[i], labels, e) < 0) {
+			return -1;
+		}
+	}
+	for (size_t i = 0; i < o->options.n; i++) {
+		if (spec_option(o->options.v[i], "opt", options, e) < 0) {
+			return -1;
+		}
+	}
+	if (engine_json(cli, "POST", "/volumes/create", body, &answer, e) < 0) {
+		return -1;
+	}
+	printf("%s\n", json_str(answer, "Name"));
+	return 0;
+}
+
+int command_volume_create(struct cli *cli, int argc, char **argv)
+{
+	struct volume_create o = {.driver = "local"};
+	const struct flag flags[] = {
+		{"driver", 'd', FLAG_STRING, &o.driver, NULL, "Specify volume driver name (default \"local\")"},
+		{"label", 0, FLAG_LIST, &o.labels, NULL, "Set metadata for a volume"},
+		{"name", 0, FLAG_STRING, &o.name, NULL, NULL},
+		{"opt", 'o', FLAG_LIST, &o.options, "map", "Set driver specific options"},
+		{0},
+	};
+	const struct syntax s = {"volume create", "[OPTIONS] [VOLUME]", "Create a volume", 0, 1, false};
+	int status = flags_parse(&s, flags, &argc, argv);
+	if (status < 0) {
+		struct err e;
+		status = create(cli, &o, argc > 1 ? argv[1] : o.name, &e) < 0 ? cli_fail(&e) : 0;
+	}
+	strv_deinit(&o.labels);
+	strv_deinit(&o.options);
+	return status;
+}
+
+static int remove_one(struct cli *cli, const char *name, void *owner, struct err *e)
+{
+	return engine_on(cli, "DELETE", "/volumes/", name, *(bool *)owner ? "?force=1" : "", NULL, e);
+}
+
+int command_volume_rm(struct cli *cli, int argc, char **argv)
+{
+	bool force = false;
+	const struct flag flags[] = {{"force", 'f', FLAG_BOOL, &force, NULL, "Force the removal of one or more volumes"}, {0}};
+	const struct syntax s = {"volume rm", "[OPTIONS] VOLUME [VOLUME...]",
+		"Remove one or more volumes. You cannot remove a volume that is in use by a container.", 1, -1, false};
+	int status = flags_parse(&s, flags, &argc, argv);
+	return status >= 0 ? status : engine_each(cli, argc, argv, remove_one, &force);
+}
