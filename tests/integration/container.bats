@@ -126,7 +126,7 @@ w() {
 }
 
 @test "users, groups, environment, hostname and working directory" {
-	[ "$(w run --rm -u bob bb id)" = "uid=1000(bob) gid=1000(bob) groups=1000(bob),20(dialout)" ]
+	[ "$(w run --rm -u bob bb id)" = "uid=1000(bob) gid=1000(bob) groups=20(dialout),1000(bob)" ]
 	[ "$(w run --rm -u 1234:20 bb sh -c 'id -u; id -g' | tr '\n' ' ')" = "1234 20 " ]
 	[ "$(w run --rm -h myhost bb hostname)" = myhost ]
 	[ "$(w run --rm -w /made/here bb pwd)" = /made/here ]

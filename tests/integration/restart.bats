@@ -94,9 +94,10 @@ w() {
 	done
 	eventually 20 sh -c "! '$WHERRY' ps -q | grep -q ."
 	for id in $(w ps -aq); do
-		state=$(w inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$id")
+		state=$(w inspect -f '{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}' "$id")
 		case $state in
-		'created 0' | 'exited 3' | 'exited 137') ;;
+		'created 0 ' | 'exited 3 ' | 'exited 137 ') ;;
+		'created 128 '*"shim ended before the container was started") ;; # it went when the daemon did
 		*) fail "$id is $state" ;;
 		esac
 	done
