@@ -478,9 +478,9 @@ static int make_entry(struct unpack *u, struct archive *a, struct archive_entry 
 
 static void set_dir_times(struct unpack *u)
 {
-	const char *p = u->dirs.data;
+	const char *p = buf_str(&u->dirs);
 	const char *end = p + u->dirs.len;
-	while (p && p < end) {
+	while (p < end) {
 		struct timespec times[2];
 		const char *path = p;
 		p += strlen(path) + 1;

@@ -1,0 +1,549 @@
+/* The image store with a worker that is this very program: it does what its request's reference says. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/text.h"
+#include "codec/sha256.h"
+#include "event/event.h"
+#include "image/image.h"
+#include "job/job.h"
+#include "store/store.h"
+
+#define A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define B "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define M "sha256:0123456789012345678901234567890123456789012345678901234567890123"
+
+/* --- the worker side --- */
+
+static json_t *hear(void)
+{
+	static char line[65536];
+	size_t n = 0;
+	while (n + 1 < sizeof(line) && read(3, line + n, 1) == 1 && line[n] != '\n') {
+		n++;
+	}
+	struct err e;
+	return json_parse(line, n, "the line", &e);
+}
+
+static void say(json_t *take_msg)
+{
+	scoped(json) json_t *msg = take_msg;
+	scoped(free) char *text = json_text(msg);
+	dprintf(3, "%s\n", text);
+}
+
+static const char *ask_layer(const char *diff_id, bool wait)
+{
+	static char state[16];
+	say(json_pack("{ss ss sb}", "ask", "layer", "diff_id", diff_id, "wait", wait));
+	scoped(json) json_t *answer = hear();
+	snprintf(state, sizeof(state), "%s", json_str(json_object_get(answer, "answer"), "state"));
+	return state;
+}
+
+static bool add_layer(const json_t *request, const char *diff_id)
+{
+	const json_t *tmp = json_object_get(request, "tmp");
+	scoped(free) char *dir = xasprintf("%s/0", json_str(tmp, "dir"));
+	scoped(free) char *name = xasprintf("%s/0", json_str(tmp, "name"));
+	mkdir(dir, 0755);
+	say(json_pack("{ss ss ss si}", "ask", "add-layer", "diff_id", diff_id, "tmp", name, "size", 10));
+	scoped(json) json_t *answer = hear();
+	return json_object_get(answer, "answer") != NULL;
+}
+
+static void finish(const char *diff_id, const char *reference)
+{
+	scoped(free) char *config =
+		xasprintf("{\"os\":\"linux\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}", diff_id);
+	say(json_pack("{s{s[{ss s[s] ss}]}}", "result", "images", "config", config, "references", reference, "digest", M));
+}
+
+static int work(const char *name)
+{
+	scoped(json) json_t *request = hear();
+	const char *reference = json_str(request, "reference");
+	if (strcmp(name, "pull") != 0) {
+		say(json_pack("{s{}}", "result"));
+		return 0;
+	}
+	if (text_ends(reference, ":escape")) {
+		say(json_pack("{ss ss ss si}", "ask", "add-layer", "diff_id", A, "tmp", "../../etc", "size", 1));
+		scoped(json) json_t *answer = hear();
+		say(json_pack("{ss}", "status", json_object_get(answer, "error") ? "refused" : "accepted"));
+		finish(B, reference);
+		return 0;
+	}
+	const char *state = ask_layer(A, false);
+	if (strcmp(state, "busy") == 0) {
+		say(json_pack("{ss}", "status", "busy"));
+		state = ask_layer(A, true);
+	}
+	say(json_pack("{ss}", "status", state));
+	if (strcmp(state, "go") == 0) {
+		if (text_ends(reference, ":crash")) {
+			usleep(200000);
+			raise(SIGKILL);
+		}
+		usleep(100000);
+		if (!add_layer(request, A)) {
+			return 1;
+		}
+	}
+	finish(A, reference);
+	return 0;
+}
+
+/* --- the daemon side --- */
+
+struct fixture {
+	uv_loop_t loop;
+	char dir[32];
+	struct store *store;
+	struct event_bus *bus;
+	struct job_pool *jobs;
+	struct image_store *images;
+	struct strv events, statuses;
+	int dones;
+	struct image *done_image;
+	struct err e;
+	const char *in_use;
+};
+
+static void on_event(void *owner, const struct event *event)
+{
+	struct fixture *f = owner;
+	strv_addf(&f->events, "%s %s", event->action, json_str(event->attributes, "name"));
+}
+
+static void open_images(struct fixture *f)
+{
+	char self[4096] = {0};
+	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	f->jobs = job_pool_new(&f->loop, self);
+	f->images = image_store_new(&f->loop, f->store, f->jobs, f->bus, f->dir, NULL, &f->e);
+	assert_non_null(f->images);
+}
+
+static void close_images(struct fixture *f)
+{
+	uv_run(&f->loop, UV_RUN_DEFAULT); /* removals */
+	job_pool_free(f->jobs);
+	image_store_free(f->images);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	uv_loop_init(&f->loop);
+	strcpy(f->dir, "/tmp/unit-image.XXXXXX");
+	if (!mkdtemp(f->dir)) {
+		return -1;
+	}
+	f->store = store_open(":memory:", &f->e);
+	f->bus = event_bus_new();
+	event_listen(f->bus, on_event, f);
+	open_images(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	close_images(f);
+	store_close(f->store);
+	event_bus_free(f->bus);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	path_remove_tree(AT_FDCWD, f->dir);
+	strv_deinit(&f->events);
+	strv_deinit(&f->statuses);
+	free(f);
+	return 0;
+}
+
+static bool exists(const struct fixture *f, const char *name)
+{
+	scoped(free) char *path = xasprintf("%s/layers/%s", f->dir, name);
+	return access(path, F_OK) == 0;
+}
+
+static void make_layer(struct fixture *f, const char *diff_id)
+{
+	scoped(free) char *path = xasprintf("%s/layers/tmp/made", f->dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(image_add_layer(f->images, "made", diff_id, 100, &f->e), 0);
+}
+
+static struct image *make_image(struct fixture *f, const char *label, const char *layers)
+{
+	scoped(free) char *text = xasprintf(
+		"{\"config\":{\"Labels\":{\"l\":\"%s\"}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[%s]}}", label, layers);
+	struct image *i = image_add(f->images, text, strlen(text), &f->e);
+	assert_non_null(i);
+	return i;
+}
+
+static const char *in_use(void *owner, const char *image_id, char ret_container_short_id[static 13])
+{
+	struct fixture *f = owner;
+	strcpy(ret_container_short_id, "c0ffeec0ffee");
+	return f->in_use;
+}
+
+static void an_image_is_found_by_every_name_of_it(void **state)
+{
+	struct fixture *f = *state;
+	make_layer(f, A);
+	struct image *i = make_image(f, "x", "\"" A "\"");
+	assert_int_equal(image_tag(f->images, i, "nginx:1.19", &f->e), 0);
+	assert_int_equal(image_tag(f->images, i, "127.0.0.1:5000/a/b", &f->e), 0);
+	char hex[DIGEST_LEN + 1];
+
+	memcpy(hex, i->id + 7, sizeof(hex) - 7);
+	const char *const names[] = {"nginx:1.19", "docker.io/library/nginx:1.19", "127.0.0.1:5000/a/b",
+		"127.0.0.1:5000/a/b:latest", i->id, hex};
+	for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++) {
+		assert_ptr_equal(image_find(f->images, names[k], &f->e), i);
+	}
+	hex[12] = '\0';
+	assert_ptr_equal(image_find(f->images, hex, &f->e), i);
+
+	assert_null(image_find(f->images, "nginx", &f->e));
+	assert_int_equal(f->e.kind, ERR_NOT_FOUND);
+	assert_string_equal(f->e.msg, "No such image: nginx:latest");
+	assert_null(image_find(f->images, "A//", &f->e));
+	assert_int_equal(f->e.kind, ERR_INVALID);
+}
+
+static void an_image_whose_layer_is_missing_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	static const char text[] = "{\"rootfs\":{\"diff_ids\":[\"" A "\"]}}";
+
+	assert_null(image_add(f->images, text, strlen(text), &f->e));
+	assert_int_equal(f->e.kind, ERR_INVALID);
+}
+
+static void the_id_is_the_digest_of_the_exact_text(void **state)
+{
+	struct fixture *f = *state;
+	static const char text[] = "{ \"rootfs\": {\"diff_ids\": []},\n \"x\":1e0}";
+	char digest[DIGEST_LEN + 1];
+	sha256_digest(text, strlen(text), digest);
+
+	assert_string_equal(image_add(f->images, text, strlen(text), &f->e)->id, digest);
+	assert_ptr_equal(image_add(f->images, text, strlen(text), &f->e), image_find(f->images, digest, &f->e));
+}
+
+static void a_tag_moves_to_the_newer_image(void **state)
+{
+	struct fixture *f = *state;
+	struct image *old = make_image(f, "old", "");
+	struct image *new = make_image(f, "new", "");
+	image_tag(f->images, old, "x:1", &f->e);
+
+	image_tag(f->images, new, "x:1", &f->e);
+
+	assert_int_equal(old->tags.n, 0);
+	assert_int_equal(new->tags.n, 1);
+	assert_ptr_equal(image_find(f->images, "x:1", &f->e), new);
+}
+
+static void lower_layers_are_named_topmost_first_and_once(void **state)
+{
+	struct fixture *f = *state;
+	struct strv layers = STRV_INIT;
+	scoped(free) char *none = image_lowerdir(f->images, &layers);
+	assert_string_equal(none, "empty");
+	strv_add(&layers, A);
+	strv_add(&layers, B);
+	strv_add(&layers, A);
+
+	scoped(free) char *text = image_lowerdir(f->images, &layers);
+
+	assert_string_equal(text, "aaaaaaaaaaaaaaaaaaaaaaaa:bbbbbbbbbbbbbbbbbbbbbbbb");
+	strv_deinit(&layers);
+}
+
+static json_t *remove_image(struct fixture *f, const char *name, bool force)
+{
+	json_t *changes = NULL;
+	return image_remove(f->images, name, force, in_use, f, &changes, &f->e) == 0 ? changes : NULL;
+}
+
+static void the_last_tag_takes_image_and_own_layers_along(void **state)
+{
+	struct fixture *f = *state;
+	make_layer(f, A);
+	make_layer(f, B);
+	image_tag(f->images, make_image(f, "both", "\"" A "\",\"" B "\""), "both", &f->e);
+	image_tag(f->images, make_image(f, "one", "\"" A "\""), "one", &f->e);
+
+	scoped(json) json_t *changes = remove_image(f, "both", false);
+
+	assert_int_equal(json_array_size(changes), 3);
+	assert_string_equal(json_str(json_array_get(changes, 0), "Untagged"), "both:latest");
+	assert_string_equal(json_str(json_array_get(changes, 2), "Deleted"), B);
+	assert_false(image_has_layer(f->images, B, NULL));
+	assert_true(image_has_layer(f->images, A, NULL));
+	assert_true(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
+	assert_false(exists(f, "bbbbbbbbbbbbbbbbbbbbbbbb"));
+	assert_int_equal(f->events.n, 4);
+	assert_string_equal(f->events.v[0], "tag both:latest");
+	assert_true(text_starts(f->events.v[2], "untag sha256:"));
+	assert_true(text_starts(f->events.v[3], "delete sha256:"));
+}
+
+static void one_of_two_tags_only_untags(void **state)
+{
+	struct fixture *f = *state;
+	struct image *i = make_image(f, "x", "");
+	image_tag(f->images, i, "x:1", &f->e);
+	image_tag(f->images, i, "x:2", &f->e);
+
+	scoped(json) json_t *changes = remove_image(f, "x:1", false);
+
+	assert_int_equal(json_array_size(changes), 1);
+	assert_ptr_equal(image_find(f->images, "x:2", &f->e), i);
+}
+
+static void an_image_in_use_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct image *i = make_image(f, "x", "");
+	image_tag(f->images, i, "x:1", &f->e);
+	f->in_use = "stopped";
+
+	assert_null(remove_image(f, "x:1", false));
+	assert_int_equal(f->e.kind, ERR_CONFLICT);
+	assert_non_null(strstr(f->e.msg, "conflict: unable to remove repository reference \"x:1\" (must force) - container "
+					 "c0ffeec0ffee is using its referenced image "));
+	f->in_use = "running";
+	assert_null(remove_image(f, i->id, true));
+	assert_non_null(strstr(f->e.msg, "(cannot be forced) - image is being used by running container c0ffeec0ffee"));
+	f->in_use = NULL;
+}
+
+static void an_id_with_several_repositories_needs_force(void **state)
+{
+	struct fixture *f = *state;
+	struct image *i = make_image(f, "x", "");
+	char id[DIGEST_LEN + 1];
+	memcpy(id, i->id, sizeof(id));
+	image_tag(f->images, i, "x:1", &f->e);
+	image_tag(f->images, i, "y:1", &f->e);
+
+	assert_null(remove_image(f, id, false));
+	assert_non_null(strstr(f->e.msg, "(must be forced) - image is referenced in multiple repositories"));
+	scoped(json) json_t *changes = remove_image(f, id, true);
+	assert_int_equal(json_array_size(changes), 3);
+	assert_null(image_find(f->images, id, &f->e));
+}
+
+static void pin_a(void *owner, void (*pin)(void *arg, const char *diff_id), void *arg)
+{
+	pin(arg, A);
+}
+
+static void pinned_layers_survive_collection(void **state)
+{
+	struct fixture *f = *state;
+	make_layer(f, A);
+	make_layer(f, B);
+	image_set_pins(f->images, pin_a, NULL);
+
+	image_collect(f->images);
+
+	assert_true(image_has_layer(f->images, A, NULL));
+	assert_false(image_has_layer(f->images, B, NULL));
+}
+
+static void prune_takes_what_has_no_tag(void **state)
+{
+	struct fixture *f = *state;
+	make_layer(f, A);
+	make_image(f, "dangling", "\"" A "\"");
+	image_tag(f->images, make_image(f, "x", ""), "x", &f->e);
+	json_t *changes;
+	int64_t bytes;
+
+	assert_int_equal(image_prune(f->images, false, in_use, f, &changes, &bytes, &f->e), 0);
+
+	assert_int_equal(bytes, 100);
+	assert_int_equal(json_array_size(changes), 2);
+	assert_non_null(image_find(f->images, "x", &f->e));
+	json_decref(changes);
+}
+
+static void everything_is_there_after_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	make_layer(f, A);
+	make_layer(f, B);
+	image_tag(f->images, make_image(f, "x", "\"" A "\""), "x", &f->e);
+	image_tag(f->images, make_image(f, "y", "\"" B "\""), "y", &f->e);
+	scoped(free) char *lost = xasprintf("%s/layers/bbbbbbbbbbbbbbbbbbbbbbbb", f->dir);
+	scoped(free) char *unknown = xasprintf("%s/layers/cccccccccccccccccccccccc", f->dir);
+	scoped(free) char *half = xasprintf("%s/layers/tmp/job-1", f->dir);
+	close_images(f);
+	assert_int_equal(rmdir(lost), 0);
+	assert_int_equal(mkdir(unknown, 0755), 0);
+	assert_int_equal(mkdir(half, 0755), 0);
+
+	open_images(f);
+
+	struct image *i = image_find(f->images, "x", &f->e);
+	assert_non_null(i);
+	assert_string_equal(i->tags.v[0], "x:latest");
+	assert_int_equal(i->size_bytes, 100);
+	assert_null(image_find(f->images, "y", &f->e)); /* its layer is gone */
+	assert_false(exists(f, "cccccccccccccccccccccccc"));
+}
+
+static void a_layer_outside_of_tmp_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const names[] = {"", ".", "..", "../x", "/etc", "a/../b", "a/b/c", "a//b", "a/"};
+	for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++) {
+		assert_int_equal(image_add_layer(f->images, names[k], A, 1, &f->e), -1);
+		assert_int_equal(f->e.kind, ERR_INVALID);
+	}
+	assert_int_equal(image_add_layer(f->images, "x", "sha256:../../x", 1, &f->e), -1);
+}
+
+/* --- work --- */
+
+static void on_progress(void *owner, json_t *msg)
+{
+	struct fixture *f = owner;
+	strv_add(&f->statuses, json_str(msg, "status"));
+}
+
+static void on_done(void *owner, struct image *i, const struct err *e)
+{
+	struct fixture *f = owner;
+	f->dones++;
+	if (i) {
+		f->done_image = i;
+	} else {
+		f->e = *e;
+	}
+}
+
+static void pull(struct fixture *f, const char *reference)
+{
+	static const struct image_work_handlers handlers = {on_progress, on_done};
+	assert_non_null(image_pull(f->images, reference, "", NULL, &handlers, f, &f->e));
+	assert_int_equal(f->dones, 0);
+}
+
+static size_t count(const struct strv *s, const char *text)
+{
+	size_t n = 0;
+	for (size_t k = 0; k < s->n; k++) {
+		n += strcmp(s->v[k], text) == 0;
+	}
+	return n;
+}
+
+static void two_pulls_fetch_a_layer_once(void **state)
+{
+	struct fixture *f = *state;
+	pull(f, "x:1");
+	pull(f, "x:2");
+
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+
+	assert_int_equal(f->dones, 2);
+	assert_int_equal(count(&f->statuses, "go"), 1);
+	assert_int_equal(count(&f->statuses, "busy"), 1);
+	assert_int_equal(count(&f->statuses, "have"), 1);
+	assert_int_equal(f->done_image->tags.n, 2);
+	assert_string_equal(f->done_image->digests.v[0], "x@" M);
+}
+
+static void a_waiting_pull_takes_over_when_the_other_dies(void **state)
+{
+	struct fixture *f = *state;
+	pull(f, "x:crash");
+	pull(f, "x:2");
+
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+
+	assert_int_equal(f->dones, 2);
+	assert_non_null(image_find(f->images, "x:2", &f->e));
+	assert_null(image_find(f->images, "x:crash", &f->e));
+}
+
+static void a_worker_cannot_name_other_directories(void **state)
+{
+	struct fixture *f = *state;
+	pull(f, "x:escape");
+
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+
+	assert_int_equal(count(&f->statuses, "refused"), 1);
+	assert_int_equal(f->dones, 1);
+	assert_null(f->done_image); /* the layer of its image never came */
+}
+
+static void a_cancelled_pull_is_done_once_and_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	static const struct image_work_handlers handlers = {on_progress, on_done};
+	struct image_work *w = image_pull(f->images, "x:1", "", NULL, &handlers, f, &f->e);
+
+	image_work_cancel(w);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+
+	assert_int_equal(f->dones, 1);
+	assert_int_equal(f->e.kind, ERR_BUSY);
+	assert_false(image_has_layer(f->images, A, NULL));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (strcmp(argv[0], "wherry-worker") == 0) {
+		return work(argv[1]);
+	}
+	const struct CMUnitTest tests[] = {
+		TEST(an_image_is_found_by_every_name_of_it),
+		TEST(an_image_whose_layer_is_missing_is_refused),
+		TEST(the_id_is_the_digest_of_the_exact_text),
+		TEST(a_tag_moves_to_the_newer_image),
+		TEST(lower_layers_are_named_topmost_first_and_once),
+		TEST(the_last_tag_takes_image_and_own_layers_along),
+		TEST(one_of_two_tags_only_untags),
+		TEST(an_image_in_use_stays),
+		TEST(an_id_with_several_repositories_needs_force),
+		TEST(pinned_layers_survive_collection),
+		TEST(prune_takes_what_has_no_tag),
+		TEST(everything_is_there_after_a_restart),
+		TEST(a_layer_outside_of_tmp_is_refused),
+		TEST(two_pulls_fetch_a_layer_once),
+		TEST(a_waiting_pull_takes_over_when_the_other_dies),
+		TEST(a_worker_cannot_name_other_directories),
+		TEST(a_cancelled_pull_is_done_once_and_leaves_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

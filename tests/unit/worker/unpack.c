@@ -1,0 +1,195 @@
+/* Names and streams; what unpacking does to a file system is tests/integration/image.sh and tests/fuzz/unpack.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "worker/archive_reader.h"
+#include "worker/stream.h"
+#include "worker/unpack.h"
+
+static void names_mean_a_path_below_the_root(void **state)
+{
+	static const struct {
+		const char *name, *path; /* NULL: refused */
+	} cases[] = {
+		{"a", "a"}, {"./a//b/", "a/b"}, {"/a/b", "a/b"}, {"///", "."}, {".", "."}, {"", "."}, {"./", "."},
+		{"a/../b", "b"}, {"a/..", "."}, {"..", NULL}, {"../a", NULL}, {"a/../../b", NULL}, {"./../x", NULL},
+		{"/../etc/passwd", "etc/passwd"}, {"...", "..."}, {"..a/b", "..a/b"}, {"a/...", "a/..."},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e;
+
+		scoped(free) char *path = unpack_clean_name(cases[i].name, &e);
+
+		if (cases[i].path) {
+			assert_string_equal(path, cases[i].path);
+		} else {
+			assert_null(path);
+			assert_int_equal(e.kind, ERR_INVALID);
+		}
+	}
+}
+
+static int fd_of(const void *data, size_t n)
+{
+	int fd[2];
+	assert_int_equal(pipe(fd), 0);
+	assert_true(n < 60000); /* fits the pipe */
+	assert_int_equal(path_write_all(fd[1], data, n), 0);
+	close(fd[1]);
+	return fd[0];
+}
+
+/* Reads a pipe of these bytes through the decompressor, in pieces of 3. */
+static int unzip(const void *data, size_t n, struct buf *ret, struct err *e)
+{
+	int fd = fd_of(data, n);
+	struct stream *in = stream_from_fd(fd);
+	struct stream *plain = stream_decompress_new(in);
+	char piece[3];
+	ssize_t got;
+	while ((got = stream_read(plain, piece, sizeof(piece), e)) > 0) {
+		buf_append(ret, piece, (size_t)got);
+	}
+	stream_free(plain);
+	stream_free(in);
+	close(fd);
+	return (int)got;
+}
+
+static size_t gzip(const char *text, void *ret, size_t room)
+{
+	z_stream z = {.next_in = (Bytef *)text, .avail_in = (unsigned)strlen(text), .next_out = ret, .avail_out = (unsigned)room};
+	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	deflateEnd(&z);
+	return z.total_out;
+}
+
+static void plain_bytes_pass_as_they_are(void **state)
+{
+	static const char *const texts[] = {"", "a", "hello", "\x1f"};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		scoped(buf) struct buf out = BUF_INIT;
+		struct err e;
+		assert_int_equal(unzip(texts[i], strlen(texts[i]), &out, &e), 0);
+		assert_string_equal(buf_str(&out), texts[i]);
+	}
+}
+
+static void gzip_of_several_members_is_one_text(void **state)
+{
+	char packed[300];
+	size_t n = gzip("hello ", packed, sizeof(packed));
+	n += gzip("world", packed + n, sizeof(packed) - n);
+	scoped(buf) struct buf out = BUF_INIT;
+	struct err e;
+
+	assert_int_equal(unzip(packed, n, &out, &e), 0);
+
+	assert_string_equal(buf_str(&out), "hello world");
+}
+
+static void gzip_that_is_cut_is_an_error(void **state)
+{
+	char packed[300];
+	size_t n = gzip("hello world, hello world, hello", packed, sizeof(packed));
+	for (size_t cut = 2; cut < n; cut++) {
+		scoped(buf) struct buf out = BUF_INIT;
+		struct err e;
+		assert_int_equal(unzip(packed, cut, &out, &e), -1);
+		assert_int_equal(e.kind, ERR_INVALID);
+	}
+}
+
+static void gzip_with_a_wrong_checksum_is_an_error(void **state)
+{
+	char packed[300];
+	size_t n = gzip("hello world", packed, sizeof(packed));
+	scoped(buf) struct buf out = BUF_INIT;
+	struct err e;
+	packed[n - 6] ^= 1;
+
+	assert_int_equal(unzip(packed, n, &out, &e), -1);
+	assert_int_equal(e.kind, ERR_INVALID);
+}
+
+static void a_digest_is_of_what_passed(void **state)
+{
+	int fd = fd_of("abc", 3);
+	struct stream *in = stream_from_fd(fd);
+	struct stream *hashed = stream_digest_new(in);
+	char digest[STREAM_DIGEST_LEN + 1];
+	struct err e;
+
+	stream_digest_text(hashed, digest);
+	assert_string_equal(digest, "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	assert_int_equal(stream_drain(hashed, &e), 0);
+	stream_digest_text(hashed, digest);
+
+	assert_string_equal(digest, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_int_equal(stream_digest_bytes(hashed), 3);
+	stream_free(hashed);
+	stream_free(in);
+	close(fd);
+}
+
+static void peeking_consumes_nothing(void **state)
+{
+	int fd = fd_of("abcdef", 6);
+	struct stream *in = stream_from_fd(fd);
+	struct stream *peekable = stream_peek_new(in);
+	const void *begin;
+	char data[7] = "";
+	struct err e;
+
+	assert_int_equal(stream_peek(peekable, &begin, 4, &e), 4);
+	assert_memory_equal(begin, "abcd", 4);
+	assert_int_equal(stream_read(peekable, data, 2, &e), 2);
+	assert_int_equal(stream_peek(peekable, &begin, 100, &e), 4);
+	assert_memory_equal(begin, "cdef", 4);
+	assert_int_equal(stream_read(peekable, data, 6, &e), 4);
+	assert_memory_equal(data, "cdef", 4);
+	assert_int_equal(stream_read(peekable, data, 6, &e), 0);
+	stream_free(peekable);
+	stream_free(in);
+	close(fd);
+}
+
+static void a_tar_is_known_by_its_checksum(void **state)
+{
+	unsigned char block[512] = {0};
+	assert_true(archive_is_tar(block, 512)); /* the end of an empty one */
+	assert_false(archive_is_tar(block, 511));
+	memcpy(block, "name", 4);
+	assert_false(archive_is_tar(block, 512));
+	unsigned sum = 8 * ' ' + 'n' + 'a' + 'm' + 'e';
+	snprintf((char *)block + 148, 8, "%06o", sum);
+	assert_true(archive_is_tar(block, 512));
+	block[0] ^= 1;
+	assert_false(archive_is_tar(block, 512));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_mean_a_path_below_the_root),
+		cmocka_unit_test(plain_bytes_pass_as_they_are),
+		cmocka_unit_test(gzip_of_several_members_is_one_text),
+		cmocka_unit_test(gzip_that_is_cut_is_an_error),
+		cmocka_unit_test(gzip_with_a_wrong_checksum_is_an_error),
+		cmocka_unit_test(a_digest_is_of_what_passed),
+		cmocka_unit_test(peeking_consumes_nothing),
+		cmocka_unit_test(a_tar_is_known_by_its_checksum),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
