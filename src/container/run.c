@@ -386,6 +386,9 @@ static void on_ready(void *owner)
 	struct container *c = owner;
 	struct err e;
 	char path[64];
+	if (shim_pid(c->shim) == 0) { /* an earlier daemon's: it sees that one's end and goes, which we hear as lost */
+		return;
+	}
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)shim_pid(c->shim));
 	scoped(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
