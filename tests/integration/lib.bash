@@ -109,6 +109,16 @@ eventually() {
 	done
 }
 
+# A port of the host that nobody listens on now.
+free_port() {
+	local port
+	while :; do
+		port=$((20000 + RANDOM % 12000))
+		ss -Htln "sport = :$port" | grep -q . || break
+	done
+	echo "$port"
+}
+
 api() {
 	curl -s --unix-socket "$SOCK" -X "$1" "http://d/v1.45$2" "${@:3}"
 }

@@ -56,20 +56,21 @@ w() {
 }
 
 @test "published ports and names work again after the daemon's death" {
+	port=$(free_port)
 	w network create net1
-	w run -d --name web --network net1 -p 127.0.0.1:18080:80 bb sh -c 'mkdir /w; echo page >/w/index.html; httpd -f -p 80 -h /w'
-	eventually 5 curl -sf http://127.0.0.1:18080/
+	w run -d --name web --network net1 -p 127.0.0.1:$port:80 bb sh -c 'mkdir /w; echo page >/w/index.html; httpd -f -p 80 -h /w'
+	eventually 5 curl -sf http://127.0.0.1:$port/
 	daemon_signal KILL
-	[ "$(curl -sf http://127.0.0.1:18080/)" = page ]
+	[ "$(curl -sf http://127.0.0.1:$port/)" = page ]
 	daemon_start
-	[ "$(curl -sf http://127.0.0.1:18080/)" = page ]
+	[ "$(curl -sf http://127.0.0.1:$port/)" = page ]
 	[ "$(w run --rm --network net1 bb wget -qO- http://web/)" = page ]
-	run w run --rm -p 127.0.0.1:18080:80 bb true
+	run w run --rm -p 127.0.0.1:$port:80 bb true
 	[ "$status" -eq 125 ]
 	[[ "$output" == *"port is already allocated"* ]]
 	w rm -f web
 	w network rm net1
-	run curl -sf http://127.0.0.1:18080/
+	run curl -sf http://127.0.0.1:$port/
 	[ "$status" -ne 0 ]
 }
 
