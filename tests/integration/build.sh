@@ -1,8 +1,8 @@
 #!/bin/sh
 # docker build and volume seeding against a daemon of the test's own; as root. Argument: meson's build directory.
 set -eu
-cd "$(dirname "$0")"
-BUILD=$(cd "${1:-../../build}" && pwd)
-python3 -B build_seed_volume.py "$BUILD/src/worker/wherry-worker"
-python3 -B build_steps.py "$BUILD"
-python3 -B build_session.py "$BUILD"
+here=$(dirname "$(realpath "$0")")
+BUILD=$(realpath "${1:-$here/../../build}")
+python3 -B "$here/build_seed_volume.py" "$BUILD/src/worker/wherry-worker"
+python3 -B "$here/build_steps.py" "$BUILD"
+python3 -B "$here/build_session.py" "$BUILD"
