@@ -63,9 +63,7 @@ static struct endpoint *endpoint_new(struct network *w, const struct endpoint_co
 	p->container_id = xstrdup(c->container_id);
 	p->container_name = xstrdup(c->container_name ? c->container_name : "");
 	p->gateway = c->gateway;
-	if (*p->container_name) {
-		strv_add(&p->names, p->container_name);
-	}
+	strv_add(&p->names, p->container_name);
 	for (size_t i = 0; c->aliases && i < c->aliases->n && i < ALIASES_MAX; i++) {
 		strv_add(&p->names, c->aliases->v[i]);
 	}
@@ -482,6 +480,19 @@ int network_restore(struct network_set *n, const struct endpoint_info *info, int
 	}
 	TAKE(p);
 	return network_uses_dns(w) ? network_dns_start(n, c->container_id, netns_fd, e) : 0;
+}
+
+void network_container_renamed(struct network_set *n, const char *container_id, const char *name)
+{
+	map_each(n->by_id, struct network, w) {
+		struct endpoint *p = endpoint_find(w, container_id);
+		if (p) {
+			free(p->container_name);
+			free(p->names.v[0]); /* the container's name is the first: endpoint_new */
+			p->container_name = xstrdup(name);
+			p->names.v[0] = xstrdup(name);
+		}
+	}
 }
 
 /* --- after a restart --- */

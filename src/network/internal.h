@@ -80,6 +80,7 @@ struct endpoint {
 
 /* set.c */
 struct network *network_by_name(struct network_set *n, const char *name);
+void network_settle(struct network_set *n); /* what nobody claimed since the start is forgotten */
 void network_publish_event(struct network *w, const char *action, const char *container_id);
 
 /* spec.c: the document of a network */

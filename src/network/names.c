@@ -83,8 +83,8 @@ bool names_reverse(const struct network_set *n, const char *container_id, const 
 		}
 		list_each(i, &w->endpoints) {
 			const struct endpoint *p = container_of(i, struct endpoint, link);
-			if (p->address == wanted && p->names.n > 0) {
-				snprintf(text, DNS_NAME_MAX, "%s.%s", p->names.v[0], network_name(w));
+			if (p->address == wanted && *p->container_name) {
+				snprintf(text, DNS_NAME_MAX, "%s.%s", p->container_name, network_name(w));
 				return true;
 			}
 		}

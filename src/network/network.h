@@ -76,6 +76,8 @@ int network_attach(struct network_set *n, struct network *w, int netns_fd, const
 	struct endpoint_info *ret, json_t **ret_ports, struct err *e);
 /* Takes an endpoint down; the namespace may be gone already (it is, when the container died). Unknown is fine. */
 void network_detach(struct network_set *n, const char *network_id, const char *container_id);
+/* docker rename: DNS and network_inspect know the new name from now on. */
+void network_container_renamed(struct network_set *n, const char *container_id, const char *name);
 /* After a restart of the daemon: the container still runs in netns_fd with this endpoint; restore ports, names, DNS sockets. */
 int network_restore(struct network_set *n, const struct endpoint_info *info, int netns_fd,
 	const struct endpoint_config *c, struct err *e);

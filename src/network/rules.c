@@ -165,15 +165,28 @@ static void disinherit(struct rules *r, const struct at_key *k)
 	}
 }
 
+static bool is_to_port(const void *owner, uint8_t proto, struct in_addr address, uint16_t port)
+{
+	const struct port_list *l = owner;
+	for (size_t i = 0; proto == IPPROTO_UDP && i < l->n; i++) {
+		const struct port *p = &l->v[i];
+		if (p->proto == proto && p->outside == port && (p->host == 0 || p->host == ntohl(address.s_addr))) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Datagrams that keep coming would go on to where the port led before. */
 static void forget_flows(const struct port_list *l)
 {
+	bool any = false;
 	for (size_t i = 0; i < l->n; i++) {
-		const struct port *p = &l->v[i];
-		int r = p->proto == IPPROTO_UDP ? conntrack_forget(p->proto, (struct in_addr){htonl(p->host)}, p->outside) : 0;
-		if (r < 0) {
-			log_debug("network", "flows_stay", "port", LOG_N(p->outside), "error", strerror(-r), NULL);
-		}
+		any = any || l->v[i].proto == IPPROTO_UDP;
+	}
+	int r = any ? conntrack_forget(is_to_port, l) : 0;
+	if (r < 0) {
+		log_debug("network", "flows_stay", "error", strerror(-r), NULL);
 	}
 }
 

@@ -1,7 +1,9 @@
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/scoped.h"
 #include "event/event.h"
 #include "network/internal.h"
@@ -287,16 +289,22 @@ static void ensure_bridges(struct network_set *n)
 	}
 }
 
-static void settle(uv_timer_t *timer)
+void network_settle(struct network_set *n)
 {
-	struct network_set *n = timer->data;
 	struct err e;
-	n->settle = NULL;
-	uv_close((uv_handle_t *)timer, (uv_close_cb)free);
+	if (n->settle) {
+		uv_close((uv_handle_t *)n->settle, (uv_close_cb)free);
+		n->settle = NULL;
+	}
 	if (rules_settle(n->rules) && rules_rebuild(n, &e) < 0) {
 		log_warning("network", "rules_stay", "error", e.msg, NULL);
 	}
 	endpoint_sweep(n);
+}
+
+static void on_settled(uv_timer_t *timer)
+{
+	network_settle(timer->data);
 }
 
 static void start_settling(struct network_set *n)
@@ -304,8 +312,19 @@ static void start_settling(struct network_set *n)
 	n->settle = xnew(uv_timer_t);
 	uv_timer_init(n->loop, n->settle);
 	n->settle->data = n;
-	uv_timer_start(n->settle, settle, SETTLE_MS, 0);
+	uv_timer_start(n->settle, on_settled, SETTLE_MS, 0);
 	uv_unref((uv_handle_t *)n->settle);
+}
+
+/* Inside somebody's container /proc/sys is read-only, and forwarding is on. */
+static int enable_forwarding(struct err *e)
+{
+	scoped(buf) struct buf now = BUF_INIT;
+	int r = netns_sysctl("ipv4/ip_forward", "1");
+	if (r < 0 && path_read(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", 16, &now) == 0 && buf_str(&now)[0] == '1') {
+		return 0;
+	}
+	return r < 0 ? err_sys(e, -r, "cannot let this host forward packets (net.ipv4.ip_forward)") : 0;
 }
 
 static int reconcile(struct network_set *n, struct err *e)
@@ -313,9 +332,8 @@ static int reconcile(struct network_set *n, struct err *e)
 	if (store_each(n->store, STORE_NETWORKS, load_row, n, e) < 0 || make_predefined(n, e) < 0) {
 		return -1;
 	}
-	int r = netns_sysctl("ipv4/ip_forward", "1");
-	if (r < 0) {
-		return err_sys(e, -r, "cannot let this host forward packets (net.ipv4.ip_forward)");
+	if (enable_forwarding(e) < 0) {
+		return -1;
 	}
 	ensure_bridges(n);
 	bridge_sweep(n);

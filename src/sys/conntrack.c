@@ -17,9 +17,8 @@
 #define FORGET_BYTES_MAX (1u << 20) /* of tuples in one go: thousands */
 
 struct search {
-	uint8_t proto;
-	in_addr_t address;
-	uint16_t port;
+	conntrack_match_fn *match;
+	const void *owner;
 	struct buf found; /* CTA_TUPLE_ORIG attributes, as the kernel gave them */
 };
 
@@ -54,8 +53,9 @@ static bool matches(const struct search *s, const struct nlattr *tuple)
 	const struct nlattr *to = ip ? find(ip, CTA_IP_V4_DST, 4) : NULL;
 	const struct nlattr *number = proto ? find(proto, CTA_PROTO_NUM, 1) : NULL;
 	const struct nlattr *port = proto ? find(proto, CTA_PROTO_DST_PORT, 2) : NULL;
-	return to && number && port && mnl_attr_get_u8(number) == s->proto &&
-	       ntohs(mnl_attr_get_u16(port)) == s->port && (!s->address || mnl_attr_get_u32(to) == s->address);
+	return to && number && port &&
+	       s->match(s->owner, mnl_attr_get_u8(number), (struct in_addr){mnl_attr_get_u32(to)},
+		       ntohs(mnl_attr_get_u16(port)));
 }
 
 static int visit(const struct nlmsghdr *h, void *owner)
@@ -110,13 +110,13 @@ static int forget(int fd, const struct nlattr *tuple, uint32_t seq)
 	return r < 0 && errno != ENOENT ? -errno : 0; /* it may have ended by itself meanwhile */
 }
 
-int conntrack_forget(uint8_t proto, struct in_addr address, uint16_t port)
+int conntrack_forget(conntrack_match_fn *match, const void *owner)
 {
 	scoped(close) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	if (fd < 0) {
 		return -errno;
 	}
-	struct search s = {.proto = proto, .address = address.s_addr, .port = port};
+	struct search s = {.match = match, .owner = owner};
 	int r = collect(fd, &s);
 	uint32_t seq = 1;
 	for (size_t at = 0; at < s.found.len;) {

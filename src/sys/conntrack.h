@@ -5,7 +5,11 @@
  */
 #pragma once
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Forgets the IPv4 flows of this protocol that were sent to port (host byte order) of address; address 0: any. */
-int conntrack_forget(uint8_t proto, struct in_addr address, uint16_t port);
+/* True for flows to be forgotten: where their first packet was sent, port in host byte order. */
+typedef bool conntrack_match_fn(const void *owner, uint8_t proto, struct in_addr address, uint16_t port);
+
+/* Forgets the IPv4 flows that match says. */
+int conntrack_forget(conntrack_match_fn *match, const void *owner);

@@ -8,6 +8,7 @@
 #include <libnftnl/rule.h>
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
+#include <libnftnl/udata.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,16 @@ void nft_delete_table(struct nft_batch *b, const char *table)
 	change_table(b, table, NFT_MSG_DELTABLE, 0);
 }
 
+/* What nft(8) writes there for itself: without it, it lists interface names the wrong way round, and restores them so. */
+#define BYTEORDER_HOST 1
+static void note_byte_order(struct nftnl_set *set)
+{
+	struct nftnl_udata_buf *u = NEED(nftnl_udata_buf_alloc(64));
+	nftnl_udata_put_u32(u, NFTNL_UDATA_SET_KEYBYTEORDER, BYTEORDER_HOST);
+	nftnl_set_set_data(set, NFTNL_SET_USERDATA, nftnl_udata_buf_data(u), nftnl_udata_buf_len(u));
+	nftnl_udata_buf_free(u);
+}
+
 void nft_add_set(struct nft_batch *b, const char *table, const struct nft_set *s)
 {
 	struct message m;
@@ -146,6 +157,9 @@ void nft_add_set(struct nft_batch *b, const char *table, const struct nft_set *s
 	if (s->data_len) {
 		nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, s->data_type);
 		nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, s->data_len);
+	}
+	if (s->key_type == NFT_TYPE_IFNAME) {
+		note_byte_order(set);
 	}
 	nftnl_set_nlmsg_build_payload(m.h, set);
 	nftnl_set_free(set);

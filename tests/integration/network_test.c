@@ -27,6 +27,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "event/event.h"
+#include "network/internal.h"
 #include "network/network.h"
 #include "store/store.h"
 #include "sys/netns.h"
@@ -891,10 +892,42 @@ static void containers_survive_a_restart_of_the_daemon(void **state)
 	assert_string_equal(k.info.ipv4, "172.18.0.4");
 	assert_int_equal(call_from(-1, "127.0.0.1", 8090, NULL), CALL_OK);
 	assert_int_equal(count_published(), 3);
+	network_container_renamed(host.set, id_b, "omega");
+	assert_int_equal(ask_from(a.netns, "omega", 1, false), 3);
 	drop_box(&a);
 	drop_box(&b);
 	drop_box(&k);
 	drop_network(w);
+	nothing_is_left();
+}
+
+static void what_nobody_claims_goes_when_things_have_settled(void **state)
+{
+	struct err e = {0};
+	size_t bridges;
+	size_t veths;
+	struct network *w = make_network("{\"Name\": \"front\"}");
+	char network[65];
+	snprintf(network, sizeof(network), "%s", network_id(w));
+	struct box a = make_box(id_a);
+	struct box b = make_box(id_b);
+	must_attach(&a, w, "alpha", "{\"80/tcp\": [{\"HostPort\": \"8080\"}]}");
+	must_attach(&b, w, "beta", "{\"80/tcp\": [{\"HostPort\": \"8090\"}]}");
+	network_set_free(host.set);
+	uv_run(&host.loop, UV_RUN_DEFAULT);
+	open_set();
+	const struct endpoint_config c = {.container_id = id_a, .container_name = "alpha"};
+	assert_int_equal(network_restore(host.set, &a.info, a.netns, &c, &e), 0);
+
+	network_settle(host.set);
+
+	count_links(&bridges, &veths);
+	assert_int_equal(veths, 1);
+	assert_int_equal(count_published(), 0);
+	assert_int_equal(call_from(-1, a.info.ipv4, 80, NULL), CALL_OK);
+	drop_box(&a);
+	drop_box(&b);
+	drop_network(network_find(host.set, network, &e));
 	nothing_is_left();
 }
 
@@ -1001,6 +1034,7 @@ int main(void)
 		cmocka_unit_test(resolver_says_servfail_when_nobody_answers),
 		cmocka_unit_test(another_leg_gets_eth1_and_keeps_names),
 		cmocka_unit_test(containers_survive_a_restart_of_the_daemon),
+		cmocka_unit_test(what_nobody_claims_goes_when_things_have_settled),
 		cmocka_unit_test(stale_bridges_go_at_the_next_start),
 		cmocka_unit_test(wrong_requests_are_refused),
 		cmocka_unit_test(wanted_addresses_are_given),
