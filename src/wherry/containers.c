@@ -194,7 +194,11 @@ int command_rename(struct cli *cli, int argc, char **argv)
 	scoped(buf) struct buf path = BUF_INIT;
 	path_add(&path, "/containers/", argv[1], "/rename");
 	path_query(&path, "name", argv[2]);
-	return engine_json(cli, "POST", buf_str(&path), NULL, NULL, &e) < 0 ? cli_fail(&e) : 0;
+	if (engine_json(cli, "POST", buf_str(&path), NULL, NULL, &e) < 0) {
+		fprintf(stderr, "%s\nError: failed to rename container named %s\n", e.msg, argv[1]);
+		return 1;
+	}
+	return 0;
 }
 
 /* --- port --- */
@@ -216,7 +220,7 @@ static int print_one_port(const json_t *ports, const char *name, const char *wan
 	scoped(free) char *key = strchr(wanted, '/') ? xstrdup(wanted) : xasprintf("%s/tcp", wanted);
 	const json_t *bindings = json_object_get(ports, key);
 	if (json_array_size(bindings) == 0) {
-		fprintf(stderr, "Error: No public port '%s' published for %s\n", key, name);
+		fprintf(stderr, "Error: No public port '%s' published for %s\n", wanted, name);
 		return 1;
 	}
 	print_bindings("", bindings);

@@ -87,8 +87,8 @@ static int listen_to(struct cli *cli, struct events *o, struct err *e)
 	char since[TIMES_TEXT_MAX];
 	char until[TIMES_TEXT_MAX];
 	bool templated = o->format && *o->format && strcmp(o->format, "json") != 0;
-	if ((templated && format_check(o->format, e) < 0) || times_parse(o->since, since, e) < 0 ||
-		times_parse(o->until, until, e) < 0) {
+	if ((templated && format_check(o->format, e) < 0) || times_parse("since", o->since, since, e) < 0 ||
+		times_parse("until", o->until, until, e) < 0) {
 		return -1;
 	}
 	buf_puts(&path, "/events");
@@ -107,7 +107,7 @@ int command_events(struct cli *cli, int argc, char **argv)
 {
 	struct events o = {0};
 	const struct flag flags[] = {
-		{"filter", 'f', FLAG_LIST, &o.filters, "filter", "Filter output based on conditions provided"},
+		{"filter", 'f', FLAG_FILTER, &o.filters, NULL, "Filter output based on conditions provided"},
 		{"format", 0, FLAG_STRING, &o.format, NULL, "Format output: json, or a template like '{{.Action}}'"},
 		{"since", 0, FLAG_STRING, &o.since, NULL, "Show all events created since timestamp"},
 		{"until", 0, FLAG_STRING, &o.until, NULL, "Stream events until this timestamp"},

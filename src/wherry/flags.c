@@ -17,6 +17,7 @@ static const char *const kind_words[] = {
 	[FLAG_STRING] = "string",
 	[FLAG_INT] = "int",
 	[FLAG_LIST] = "list",
+	[FLAG_FILTER] = "filter",
 	[FLAG_SIZE] = "bytes",
 	[FLAG_DURATION] = "duration",
 	[FLAG_DECIMAL] = "decimal",
@@ -114,6 +115,8 @@ static int store(const struct flag *f, const char *value)
 	case FLAG_LIST:
 		strv_add(f->to, value);
 		return 0;
+	case FLAG_FILTER:
+		return strchr(value, '=') ? (strv_add(f->to, value), 0) : -EINVAL;
 	case FLAG_SIZE:
 		return strcmp(value, "-1") == 0 ? (*(int64_t *)f->to = -1, 0) : parse_size(value, f->to);
 	case FLAG_DURATION:
@@ -130,8 +133,14 @@ static int set(const struct syntax *s, const struct flag *f, const char *value)
 		return -1;
 	}
 	scoped(free) char *letter = f->letter ? xasprintf("-%c, ", f->letter) : xstrdup("");
-	scoped(free) char *text = xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: expected a %s", value, letter,
-		f->name, *type_word(f) ? type_word(f) : "bool");
+	scoped(free) char *text = f->kind == FLAG_FILTER
+		? xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: bad format of filter (expected name=value)", value,
+			  letter, f->name)
+		: f->kind == FLAG_DECIMAL
+		? xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: failed to parse %s as a rational number", value, letter,
+			  f->name, value)
+		: xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: expected a %s", value, letter, f->name,
+			  *type_word(f) ? type_word(f) : "bool");
 	return refuse(s, text);
 }
 
@@ -233,7 +242,7 @@ static int check_count(const struct syntax *s, int n)
 		snprintf(expected, sizeof(expected), "requires at most %d argument%s", s->max, s->max == 1 ? "" : "s");
 	}
 	fprintf(stderr,
-		"wherry: 'wherry %s' %s\n\nUsage:  wherry %s %s\n\nRun 'wherry %s --help' for more information\n",
+		"wherry: 'wherry %s' %s\n\nUsage:  wherry %s %s\n\nSee 'wherry %s --help' for more information\n",
 		s->command, expected, s->command, s->operands, s->command);
 	return 1;
 }

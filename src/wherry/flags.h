@@ -15,6 +15,7 @@ enum flag_kind {
 	FLAG_STRING,   /* const char **, borrowed from argv */
 	FLAG_INT,      /* int64_t * */
 	FLAG_LIST,     /* struct strv *, one element each time */
+	FLAG_FILTER,   /* struct strv *, each "name=value" */
 	FLAG_SIZE,     /* int64_t *, bytes: "64m" */
 	FLAG_DURATION, /* int64_t *, ns: "1m30s" */
 	FLAG_DECIMAL,  /* int64_t *, billionths: "1.5" */

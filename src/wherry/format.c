@@ -42,6 +42,9 @@ static int close_action(const char **p, struct err *e)
 	*p += strspn(*p, BLANKS);
 	bool trim = text_starts(*p, "-}}");
 	*p += trim;
+	if (!**p) {
+		return err_set(e, ERR_INVALID, "unclosed action");
+	}
 	if (!text_starts(*p, "}}")) {
 		return err_set(e, ERR_INVALID, "unexpected \"%.16s\" in an action", *p);
 	}

@@ -56,6 +56,7 @@ static void add_row(json_t *rows, const json_t *image, const char *repo, const c
 {
 	json_t *row = json_object();
 	char id[13];
+	char all[HUMAN_MAX];
 	scoped(free) char *containers = json_i64(image, "Containers", -1) < 0
 		? xstrdup("N/A")
 		: xasprintf("%lld", (long long)json_i64(image, "Containers", 0));
@@ -66,7 +67,8 @@ static void add_row(json_t *rows, const json_t *image, const char *repo, const c
 	json_put_str(row, "Containers", containers);
 	put_created(row, json_i64(image, "Created", 0), now);
 	put_size(row, "Size", json_i64(image, "Size", 0));
-	put_size(row, "VirtualSize", json_i64(image, "Size", 0));
+	human_size((double)json_i64(image, "Size", 0), 4, all);
+	json_put_str(row, "VirtualSize", all); /* the old member had one digit more */
 	put_size(row, "SharedSize", json_i64(image, "SharedSize", -1));
 	json_put_str(row, "UniqueSize", "N/A");
 	json_array_append_new(rows, row);
@@ -155,7 +157,7 @@ int command_images(struct cli *cli, int argc, char **argv)
 	const struct flag flags[] = {
 		{"all", 'a', FLAG_BOOL, &o.all, NULL, "Show all images (default hides intermediate images)"},
 		{"digests", 0, FLAG_BOOL, &o.digests, NULL, "Show digests"},
-		{"filter", 'f', FLAG_LIST, &o.filters, "filter", "Filter output based on conditions provided"},
+		{"filter", 'f', FLAG_FILTER, &o.filters, NULL, "Filter output based on conditions provided"},
 		{"format", 0, FLAG_STRING, &o.format, NULL, "Format output: table, json, or a template like '{{.ID}}'"},
 		{"no-trunc", 0, FLAG_BOOL, &o.no_trunc, NULL, "Don't truncate output"},
 		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Only show image IDs"},
@@ -240,7 +242,8 @@ int command_history(struct cli *cli, int argc, char **argv)
 		return status;
 	}
 	const struct table t = {.columns = history_columns,
-		.dflt = "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
+		.dflt = o.human ? "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}"
+				: "{{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
 		.quiet_field = "ID",
 		.format = o.format,
 		.quiet = o.quiet};

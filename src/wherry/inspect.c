@@ -35,10 +35,14 @@ static int print_found(const json_t *found, const char *format, struct err *e)
 		printf("%s\n", text);
 		return 0;
 	}
-	const char *template = strcmp(format, "json") == 0 ? "{{json .}}" : format;
+	if (strcmp(format, "json") == 0) {
+		scoped(free) char *text = json_text(found);
+		printf("%s\n", text);
+		return 0;
+	}
 	for (size_t i = 0; i < json_array_size(found); i++) {
 		scoped(buf) struct buf text = BUF_INIT;
-		if (format_print(template, json_array_get(found, i), &text, e) < 0) {
+		if (format_print(format, json_array_get(found, i), &text, e) < 0) {
 			return -1;
 		}
 		printf("%s\n", buf_str(&text));
@@ -145,7 +149,8 @@ int command_inspect(struct cli *cli, int argc, char **argv)
 	}
 	if (n == 0) {
 		struct err e;
-		err_set(&e, ERR_INVALID, "\"%s\" is not a valid value for --type", type);
+		err_set(&e, ERR_INVALID,
+			"unknown type: \"%s\": must be one of \"container\", \"image\", \"network\", \"volume\"", type);
 		return cli_fail(&e);
 	}
 	return inspect_each(cli, kinds, format, argc, argv);

@@ -45,7 +45,7 @@ static int show(struct cli *cli, const struct logs *o, const char *name, struct 
 	scoped(buf) struct buf path = BUF_INIT;
 	char since[TIMES_TEXT_MAX];
 	char until[TIMES_TEXT_MAX];
-	if (times_parse(o->since, since, e) < 0 || times_parse(o->until, until, e) < 0 ||
+	if (times_parse("since", o->since, since, e) < 0 || times_parse("until", o->until, until, e) < 0 ||
 		engine_on(cli, "GET", "/containers/", name, "/json", &container, e) < 0) {
 		return -1;
 	}

@@ -13,6 +13,7 @@
 #include "wherry/rows.h"
 #include "wherry/specs.h"
 #include "wherry/table.h"
+#include "wherry/times.h"
 
 static const struct inspect_kind kinds[] = {{"network", "/networks/", ""}, {0}};
 
@@ -42,6 +43,7 @@ static json_t *row_of(const json_t *n, bool no_trunc)
 {
 	json_t *row = json_object();
 	char id[13];
+	char created[TIMES_TEXT_MAX];
 	json_put_str(row, "ID", no_trunc ? json_str(n, "Id") : human_short_id(json_str(n, "Id"), id));
 	json_put_str(row, "Name", json_str(n, "Name"));
 	json_put_str(row, "Driver", json_str(n, "Driver"));
@@ -49,7 +51,7 @@ static json_t *row_of(const json_t *n, bool no_trunc)
 	json_put_str(row, "IPv4", json_is_false(json_object_get(n, "EnableIPv4")) ? "false" : "true");
 	json_put_str(row, "IPv6", json_bool(n, "EnableIPv6") ? "true" : "false");
 	json_put_str(row, "Internal", json_bool(n, "Internal") ? "true" : "false");
-	json_put_str(row, "CreatedAt", json_str(n, "Created"));
+	json_put_str(row, "CreatedAt", times_from_api(json_str(n, "Created"), created));
 	rows_put_labels(row, json_object_get(n, "Labels"));
 	return row;
 }
@@ -61,7 +63,7 @@ int command_network_ls(struct cli *cli, int argc, char **argv)
 	const char *format = NULL;
 	struct strv filters = STRV_INIT;
 	const struct flag flags[] = {
-		{"filter", 'f', FLAG_LIST, &filters, "filter", "Provide filter values (e.g. \"driver=bridge\")"},
+		{"filter", 'f', FLAG_FILTER, &filters, NULL, "Provide filter values (e.g. \"driver=bridge\")"},
 		{"format", 0, FLAG_STRING, &format, NULL, "Format output: table, json, or a template like '{{.Name}}'"},
 		{"no-trunc", 0, FLAG_BOOL, &no_trunc, NULL, "Do not truncate the output"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display network IDs"},

@@ -108,7 +108,7 @@ static int cancelled(const char *what)
 static int parse(const struct syntax *s, struct prune *o, const char *all_help, int *argc, char **argv)
 {
 	struct flag flags[4] = {
-		{"filter", 0, FLAG_LIST, &o->filters, "filter", "Provide filter values (e.g. \"label=<label>\")"},
+		{"filter", 0, FLAG_FILTER, &o->filters, NULL, "Provide filter values (e.g. \"label=<label>\")"},
 		{"force", 'f', FLAG_BOOL, &o->force, NULL, "Do not prompt for confirmation"},
 	};
 	if (all_help) {
@@ -238,7 +238,7 @@ int command_system_prune(struct cli *cli, int argc, char **argv)
 	struct prune o = {0};
 	const struct flag flags[] = {
 		{"all", 'a', FLAG_BOOL, &o.all, NULL, "Remove all unused images not just dangling ones"},
-		{"filter", 0, FLAG_LIST, &o.filters, "filter", "Provide filter values (e.g. \"label=<key>=<value>\")"},
+		{"filter", 0, FLAG_FILTER, &o.filters, NULL, "Provide filter values (e.g. \"label=<key>=<value>\")"},
 		{"force", 'f', FLAG_BOOL, &o.force, NULL, "Do not prompt for confirmation"},
 		{"volumes", 0, FLAG_BOOL, &o.volumes, NULL, "Prune anonymous volumes"},
 		{0},

@@ -202,7 +202,7 @@ int command_ps(struct cli *cli, int argc, char **argv)
 	struct ps o = {.last = -1};
 	const struct flag flags[] = {
 		{"all", 'a', FLAG_BOOL, &o.all, NULL, "Show all containers (default shows just running)"},
-		{"filter", 'f', FLAG_LIST, &o.filters, "filter", "Filter output based on conditions provided"},
+		{"filter", 'f', FLAG_FILTER, &o.filters, NULL, "Filter output based on conditions provided"},
 		{"format", 0, FLAG_STRING, &o.format, NULL, "Format output: table, json, or a template like '{{.ID}}'"},
 		{"last", 'n', FLAG_INT, &o.last, NULL, "Show n last created containers (includes all states)"},
 		{"latest", 'l', FLAG_BOOL, &o.latest, NULL, "Show the latest created container (includes all states)"},
@@ -214,6 +214,10 @@ int command_ps(struct cli *cli, int argc, char **argv)
 	const struct syntax s = {"ps", "[OPTIONS]", "List containers", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
+		if (o.quiet && o.format) {
+			fprintf(stderr, "WARNING: Ignoring custom format, because both --format and --quiet are set.\n");
+			o.format = NULL;
+		}
 		o.last = o.latest && o.last < 0 ? 1 : o.last;
 		const struct table t = {.columns = columns,
 			.dflt = o.size

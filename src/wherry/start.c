@@ -71,9 +71,23 @@ static int attach_to(struct cli *cli, const struct attach_options *o, const json
 	return relay_and_wait(&s, wait, !o->start);
 }
 
-static int start_one(struct cli *cli, const char *name, void *owner, struct err *e)
+static int start_each(struct cli *cli, int argc, char **argv)
 {
-	return engine_on(cli, "POST", "/containers/", name, "/start", NULL, e);
+	scoped(buf) struct buf failed = BUF_INIT;
+	for (int i = 1; i < argc; i++) {
+		struct err e;
+		if (engine_on(cli, "POST", "/containers/", argv[i], "/start", NULL, &e) == 0) {
+			printf("%s\n", argv[i]);
+			fflush(stdout);
+		} else {
+			cli_fail(&e);
+			buf_printf(&failed, "%s%s", failed.len ? ", " : "", argv[i]);
+		}
+	}
+	if (failed.len > 0) {
+		fprintf(stderr, "Error: failed to start containers: %s\n", failed.data);
+	}
+	return failed.len > 0;
 }
 
 int command_start(struct cli *cli, int argc, char **argv)
@@ -93,11 +107,7 @@ int command_start(struct cli *cli, int argc, char **argv)
 		return status;
 	}
 	if (!attach && !o.interactive) {
-		status = engine_each(cli, argc, argv, start_one, NULL);
-		if (status != 0) {
-			fprintf(stderr, "Error: failed to start containers\n");
-		}
-		return status;
+		return start_each(cli, argc, argv);
 	}
 	struct err e;
 	scoped(json) json_t *container = NULL;

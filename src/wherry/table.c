@@ -135,12 +135,24 @@ static json_t *public_row(const json_t *row)
 	return copy;
 }
 
+/* Go's encoder writes < > & as escapes, because browsers once needed that. */
+static void put_go_json(const char *text, struct buf *out)
+{
+	for (; *text; text++) {
+		if (strchr("<>&", *text)) {
+			buf_printf(out, "\\u%04x", (unsigned)*text);
+		} else {
+			buf_putc(out, *text);
+		}
+	}
+}
+
 static int print_row(const char *template, const json_t *row, struct buf *out, struct err *e)
 {
 	if (strcmp(template, "{{json .}}") == 0) {
 		scoped(json) json_t *shown = public_row(row);
 		scoped(free) char *text = json_dumps(shown, JSON_COMPACT | JSON_SORT_KEYS);
-		buf_puts(out, text);
+		put_go_json(text, out);
 	} else if (format_print(template, row, out, e) < 0) {
 		return -1;
 	}

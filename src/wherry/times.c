@@ -29,7 +29,7 @@ static int parse_local(const char *text, int64_t *ret_ns)
 	return -1;
 }
 
-int times_parse(const char *text, char ret[static TIMES_TEXT_MAX], struct err *e)
+int times_parse(const char *name, const char *text, char ret[static TIMES_TEXT_MAX], struct err *e)
 {
 	int64_t ns;
 	*ret = '\0';
@@ -50,7 +50,7 @@ int times_parse(const char *text, char ret[static TIMES_TEXT_MAX], struct err *e
 		print(ns, ret);
 		return 0;
 	}
-	return err_set(e, ERR_INVALID, "invalid value for a time: \"%s\": expected a span (42m) or a date (2013-01-02T13:23:37Z)",
+	return err_set(e, ERR_INVALID, "invalid value for \"%s\": failed to parse value as time or duration: \"%s\"", name,
 		text);
 }
 
@@ -60,5 +60,23 @@ const char *times_local(int64_t seconds, char ret[static TIMES_TEXT_MAX])
 	struct tm tm;
 	localtime_r(&t, &tm);
 	strftime(ret, TIMES_TEXT_MAX, "%Y-%m-%d %H:%M:%S %z %Z", &tm);
+	return ret;
+}
+
+const char *times_from_api(const char *text, char ret[static TIMES_TEXT_MAX])
+{
+	int64_t ns;
+	char seconds[TIMES_TEXT_MAX];
+	if (clock_parse(text, &ns) < 0) {
+		snprintf(ret, TIMES_TEXT_MAX, "%s", text);
+		return ret;
+	}
+	char fraction[16];
+	int n = snprintf(fraction, sizeof(fraction), ".%09d", (int)(ns % NS_PER_SEC));
+	while (n > 0 && (fraction[n - 1] == '0' || fraction[n - 1] == '.')) {
+		fraction[--n] = '\0';
+	}
+	times_local(ns / NS_PER_SEC, seconds);
+	snprintf(ret, TIMES_TEXT_MAX, "%.19s%.10s%.16s", seconds, fraction, seconds + 19);
 	return ret;
 }

@@ -56,7 +56,7 @@ int command_volume_ls(struct cli *cli, int argc, char **argv)
 	const char *format = NULL;
 	struct strv filters = STRV_INIT;
 	const struct flag flags[] = {
-		{"filter", 'f', FLAG_LIST, &filters, "filter", "Provide filter values (e.g. \"dangling=true\")"},
+		{"filter", 'f', FLAG_FILTER, &filters, NULL, "Provide filter values (e.g. \"dangling=true\")"},
 		{"format", 0, FLAG_STRING, &format, NULL, "Format output: table, json, or a template like '{{.Name}}'"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display volume names"},
 		{0},
