@@ -274,9 +274,9 @@ struct node *document_load(struct loader *l, const char *path, const char *dir, 
 
 char *document_name(struct loader *l, const char *path)
 {
-	scoped(free) char *full = strcmp(path, "-") == 0 ? NULL : path_join(l->o->cwd, path);
+	scoped(free) char *full = strcmp(path, "-") == 0 ? xstrdup(path) : path_join(l->o->cwd, path);
 	scoped(buf) struct buf text = BUF_INIT;
-	if (!full || l->o->read(l->o->owner, full, YAML_BYTES_MAX, &text) < 0) {
+	if (l->o->read(l->o->owner, full, YAML_BYTES_MAX, &text) < 0) {
 		return NULL;
 	}
 	scoped(tree_free) struct tree *t = tree_new();

@@ -1,0 +1,186 @@
+/* `wherry compose`: its own flags, the table of its subcommands, loading. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "wherry/compose.h"
+#include "wherry/flags.h"
+
+extern char **environ;
+
+static const struct subcommand {
+	const char *name;
+	compose_fn *run;
+	const char *summary;
+} subcommands[] = {
+	{"build", compose_build, "Build or rebuild services"},
+	{"config", compose_config, "Parse, resolve and render compose file in canonical format"},
+	{"create", compose_create, "Creates containers for a service"},
+	{"down", compose_down, "Stop and remove containers, networks"},
+	{"exec", compose_exec, "Execute a command in a running container"},
+	{"images", compose_images, "List images used by the created containers"},
+	{"kill", compose_kill, "Force stop service containers"},
+	{"logs", compose_logs, "View output from containers"},
+	{"ls", compose_ls, "List running compose projects"},
+	{"pause", compose_pause, "Pause services"},
+	{"port", compose_port, "Print the public port for a port binding"},
+	{"ps", compose_ps, "List containers"},
+	{"pull", compose_pull, "Pull service images"},
+	{"restart", compose_restart, "Restart service containers"},
+	{"rm", compose_rm, "Removes stopped service containers"},
+	{"run", compose_run, "Run a one-off command on a service"},
+	{"start", compose_start, "Start services"},
+	{"stop", compose_stop, "Stop services"},
+	{"top", compose_top, "Display the running processes"},
+	{"unpause", compose_unpause, "Unpause services"},
+	{"up", compose_up, "Create and start containers"},
+};
+
+#define N_SUBCOMMANDS (sizeof(subcommands) / sizeof(*subcommands))
+
+/* Reads standard input once: `-f -` may be asked for twice (the name, then the services). */
+static int read_stdin(struct buf *kept, size_t limit, struct buf *ret)
+{
+	char data[4096];
+	while (kept->len <= limit) {
+		ssize_t n = read(STDIN_FILENO, data, sizeof(data));
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n < 0) {
+			return -errno;
+		}
+		if (n == 0) {
+			break;
+		}
+		buf_append(kept, data, (size_t)n);
+	}
+	return buf_append_limited(ret, buf_str(kept), kept->len, limit) < 0 ? -EFBIG : 0;
+}
+
+static int read_file(void *owner, const char *path, size_t limit, struct buf *ret)
+{
+	if (strcmp(path, "-") == 0) {
+		return read_stdin(owner, limit, ret);
+	}
+	return path_read(AT_FDCWD, path, limit, ret);
+}
+
+int compose_load(struct compose *c, char *const *names, int n, struct err *e)
+{
+	scoped(buf) struct buf input = BUF_INIT;
+	scoped(free) char *cwd = getcwd(NULL, 0);
+	if (!cwd) {
+		return err_sys(e, errno, "cannot find out the current directory");
+	}
+	for (int i = 0; i < n; i++) {
+		strv_add(&c->services, names[i]);
+	}
+	const struct load_options o = {.files = &c->files, .env_files = &c->env_files, .profiles = &c->profiles,
+		.services = &c->services, .project_name = c->project_name, .project_directory = c->project_directory,
+		.cwd = cwd, .environment = environ, .read = read_file, .owner = &input};
+	c->project = project_load(&o, e);
+	for (size_t i = 0; c->project && i < c->project->warnings.n; i++) {
+		compose_warn(c->project->warnings.v[i]);
+	}
+	return c->project ? 0 : -1;
+}
+
+int compose_load_or_name(struct compose *c, char *const *names, int n, const char **ret_name, struct err *e)
+{
+	const char *variable = getenv("COMPOSE_PROJECT_NAME");
+	const char *given = c->project_name ? c->project_name : variable;
+	if (compose_load(c, names, n, e) == 0) {
+		*ret_name = c->project->name;
+		return 0;
+	}
+	if (e->kind != ERR_NOT_FOUND || !given || !*given) {
+		return -1;
+	}
+	*ret_name = given;
+	return 0;
+}
+
+static void print_help(void)
+{
+	printf("Usage:  wherry compose [OPTIONS] COMMAND\n\nDefine and run applications of several containers\n\nOptions:\n"
+	       "      --ansi string                Control when to print ANSI control characters (\"never\"|\"always\"|\"auto\")\n"
+	       "      --env-file stringArray       Specify an alternate environment file\n"
+	       "  -f, --file stringArray           Compose configuration files\n"
+	       "      --profile stringArray        Specify a profile to enable\n"
+	       "      --progress string            Set type of progress output (auto, tty, plain, quiet)\n"
+	       "      --project-directory string   Specify an alternate working directory\n"
+	       "  -p, --project-name string        Project name\n\nCommands:\n");
+	for (size_t i = 0; i < N_SUBCOMMANDS; i++) {
+		printf("  %-9s %s\n", subcommands[i].name, subcommands[i].summary);
+	}
+	printf("\nRun 'wherry compose COMMAND --help' for more information on a command.\n");
+}
+
+static const struct subcommand *find(const char *name)
+{
+	for (size_t i = 0; i < N_SUBCOMMANDS; i++) {
+		if (strcmp(subcommands[i].name, name) == 0) {
+			return &subcommands[i];
+		}
+	}
+	return NULL;
+}
+
+static int dispatch(struct compose *c, int argc, char **argv)
+{
+	if (argc < 2 || strcmp(argv[1], "help") == 0) {
+		print_help();
+		return 0;
+	}
+	if (strcmp(argv[1], "version") == 0) {
+		printf("Wherry Compose version %s\n", WHERRY_VERSION);
+		return 0;
+	}
+	const struct subcommand *sub = find(argv[1]);
+	if (!sub) {
+		fprintf(stderr, "unknown compose command: \"%s\"\n\nRun 'wherry compose --help' for more information\n", argv[1]);
+		return 1;
+	}
+	int status = sub->run(c, argc - 1, argv + 1);
+	return status;
+}
+
+int command_compose(struct cli *cli, int argc, char **argv)
+{
+	struct compose c = {.cli = cli};
+	bool compatibility = false;
+	int64_t parallel = 0;
+	const struct flag flags[] = {
+		{"file", 'f', FLAG_LIST, &c.files, "stringArray", "Compose configuration files"},
+		{"project-name", 'p', FLAG_STRING, &c.project_name, NULL, "Project name"},
+		{"project-directory", 0, FLAG_STRING, &c.project_directory, NULL, "Specify an alternate working directory"},
+		{"env-file", 0, FLAG_LIST, &c.env_files, "stringArray", "Specify an alternate environment file"},
+		{"profile", 0, FLAG_LIST, &c.profiles, "stringArray", "Specify a profile to enable"},
+		{"ansi", 0, FLAG_STRING, &c.ansi, NULL, "Control when to print ANSI control characters"},
+		{"progress", 0, FLAG_STRING, &c.progress_mode, NULL, "Set type of progress output (auto, tty, plain, quiet)"},
+		{"compatibility", 0, FLAG_BOOL, &compatibility, NULL, NULL},
+		{"parallel", 0, FLAG_INT, &parallel, NULL, NULL},
+		{0},
+	};
+	const struct syntax s = {"compose", "[OPTIONS] COMMAND", "Define and run applications of several containers", 0, -1, true};
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		print_help();
+		return 0;
+	}
+	int status = flags_parse(&s, flags, &argc, argv);
+	if (status < 0) {
+		status = dispatch(&c, argc, argv);
+	}
+	compose_progress_free(c.progress);
+	project_free(c.project);
+	strv_deinit(&c.files);
+	strv_deinit(&c.env_files);
+	strv_deinit(&c.profiles);
+	strv_deinit(&c.services);
+	return status;
+}

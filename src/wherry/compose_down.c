@@ -1,0 +1,87 @@
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "wherry/compose.h"
+#include "wherry/engine.h"
+#include "wherry/flags.h"
+
+struct down {
+	struct plan_down plan;
+	const char *rmi;
+	int64_t timeout;
+};
+
+static void remove_image(struct compose *c, const char *image)
+{
+	struct err e;
+	compose_progress_say(c->progress, "Image", image, "Removing");
+	if (engine_on(c->cli, "DELETE", "/images/", image, "", NULL, &e) == 0 || e.kind == ERR_NOT_FOUND) {
+		compose_progress_say(c->progress, "Image", image, "Removed");
+	} else {
+		compose_progress_say(c->progress, "Image", image, e.kind == ERR_CONFLICT ? "Resource is still in use" : "Error");
+	}
+}
+
+/* "local": only images without a name of their own, which we built. */
+static void remove_images(struct compose *c, const char *which)
+{
+	for (size_t i = 0; i < c->project->n_services; i++) {
+		const struct service *s = &c->project->services[i];
+		if (strcmp(which, "all") == 0 || !node_text(s->node, "image")) {
+			remove_image(c, s->image);
+		}
+	}
+}
+
+static int run_down(struct compose *c, const struct down *d, const char *name, struct err *e)
+{
+	scoped(compose_state) struct compose_state state = {0};
+	scoped(plan) struct plan plan = {0};
+	if (compose_state_fetch(c, name, &state, e) < 0) {
+		return -1;
+	}
+	plan_down(c->project, name, &state.s, &d->plan, &plan);
+	c->progress = compose_progress_new(c->progress_mode, c->ansi, "Running");
+	struct compose_carry carry = {
+		.c = c, .state = &state, .timeout_s = (int)d->timeout, .remove_volumes = d->plan.volumes};
+	int r = compose_carry_out(&carry, &plan, e);
+	strv_deinit(&carry.fresh);
+	if (r == 0 && d->rmi && c->project) {
+		remove_images(c, d->rmi);
+	}
+	return r;
+}
+
+int compose_down(struct compose *c, int argc, char **argv)
+{
+	struct down d = {.timeout = -1};
+	const struct flag flags[] = {
+		{"volumes", 'v', FLAG_BOOL, &d.plan.volumes, NULL,
+			"Remove named volumes declared in the \"volumes\" section of the Compose file and anonymous volumes"},
+		{"rmi", 0, FLAG_STRING, &d.rmi, NULL, "Remove images used by services (\"local\"|\"all\")"},
+		{"remove-orphans", 0, FLAG_BOOL, &d.plan.remove_orphans, NULL,
+			"Remove containers for services not defined in the Compose file"},
+		{"timeout", 't', FLAG_INT, &d.timeout, NULL, "Specify a shutdown timeout in seconds"},
+		{0},
+	};
+	const struct syntax s = {"compose down", "[OPTIONS]", "Stop and remove containers, networks", 0, 0, false};
+	int status = flags_parse(&s, flags, &argc, argv);
+	if (status >= 0) {
+		return status;
+	}
+	struct err e;
+	const char *name;
+	if (d.rmi && strcmp(d.rmi, "all") != 0 && strcmp(d.rmi, "local") != 0) {
+		err_set(&e, ERR_INVALID, "invalid value for --rmi: \"%s\": local or all is expected", d.rmi);
+		return cli_fail(&e);
+	}
+	/* what runs may belong to a profile that is not active now */
+	if (c->profiles.n == 0) {
+		strv_add(&c->profiles, "*");
+	}
+	if (compose_load_or_name(c, NULL, 0, &name, &e) < 0 || run_down(c, &d, name, &e) < 0) {
+		return cli_fail(&e);
+	}
+	return 0;
+}

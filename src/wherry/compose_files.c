@@ -1,0 +1,123 @@
+/* Configs and secrets given by `content:` or `environment:` are put into the created container as a tar archive
+ * (Docker API PutContainerArchive), because there is no file of this machine to mount. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "wherry/compose.h"
+#include "wherry/engine.h"
+
+#define BLOCK 512u
+
+/* Digits and a NUL; what does not fit loses its high digits. */
+static void put_octal(unsigned char *field, size_t width, uint64_t value)
+{
+	for (size_t i = width - 1; i-- > 0; value >>= 3) {
+		field[i] = (unsigned char)('0' + (value & 7));
+	}
+}
+
+/* POSIX.1-1988 ustar header; names of at most 255 bytes, split at a slash when longer than 100. */
+static int add_header(struct buf *tar, const char *path, const struct file_use *f, size_t size, struct err *e)
+{
+	unsigned char h[BLOCK] = {0};
+	size_t n = strlen(path);
+	const char *name = path;
+	if (n > 100) {
+		name = strchr(path + (n - 101), '/');
+		if (!name || name - path > 155) {
+			return err_set(e, ERR_INVALID, "the path %s is too long", f->target);
+		}
+		memcpy(h + 345, path, (size_t)(name - path));
+		name++;
+	}
+	memcpy(h, name, strlen(name));
+	put_octal(h + 100, 8, f->mode == UNSET ? 0444 : (uint64_t)f->mode & 07777);
+	put_octal(h + 108, 8, f->uid == UNSET ? 0 : (uint64_t)f->uid);
+	put_octal(h + 116, 8, f->gid == UNSET ? 0 : (uint64_t)f->gid);
+	put_octal(h + 124, 12, size);
+	put_octal(h + 136, 12, 0);
+	memset(h + 148, ' ', 8);
+	h[156] = '0';
+	memcpy(h + 257, "ustar\00000", 8);
+	unsigned sum = 0;
+	for (size_t i = 0; i < BLOCK; i++) {
+		sum += h[i];
+	}
+	put_octal(h + 148, 7, sum);
+	h[154] = '\0';
+	buf_append(tar, h, BLOCK);
+	return 0;
+}
+
+static int add_file(struct buf *tar, const struct file_use *f, struct err *e)
+{
+	static const char zeros[BLOCK];
+	size_t size = strlen(f->content);
+	const char *path = f->target + strspn(f->target, "/");
+	if (add_header(tar, path, f, size, e) < 0) {
+		return -1;
+	}
+	buf_append(tar, f->content, size);
+	buf_append(tar, zeros, (BLOCK - size % BLOCK) % BLOCK);
+	return 0;
+}
+
+struct cursor {
+	const struct buf *from;
+	size_t at;
+};
+
+static long read_buf(void *owner, char *data, size_t n)
+{
+	struct cursor *c = owner;
+	size_t left = c->from->len - c->at;
+	n = n < left ? n : left;
+	memcpy(data, c->from->data + c->at, n);
+	c->at += n;
+	return (long)n;
+}
+
+static int add_all(struct buf *tar, const struct service *s, const struct file_use *uses, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (uses[i].path || !uses[i].content) {
+			continue;
+		}
+		if (s->read_only) {
+			return err_set(e, ERR_INVALID,
+				"service \"%s\" is read_only: \"%s\" must come from a file, it cannot be written into the container",
+				s->name, uses[i].key);
+		}
+		if (add_file(tar, &uses[i], e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int compose_put_files(struct compose *c, const struct service *s, const char *id, struct err *e)
+{
+	static const char end[2 * BLOCK];
+	scoped(buf) struct buf tar = BUF_INIT;
+	if (add_all(&tar, s, s->configs, s->n_configs, e) < 0 || add_all(&tar, s, s->secrets, s->n_secrets, e) < 0) {
+		return -1;
+	}
+	if (tar.len == 0) {
+		return 0;
+	}
+	buf_append(&tar, end, sizeof(end));
+	scoped(buf) struct buf path = BUF_INIT;
+	path_add(&path, "/containers/", id, "/archive?path=%2F");
+	struct cursor cursor = {&tar, 0};
+	const struct http_source source = {read_buf, &cursor};
+	const struct http_call call = {.method = "PUT", .path = buf_str(&path), .headers = "Content-Type: application/x-tar\r\n",
+		.source = &source};
+	if (engine_send(c->cli->http, &call, NULL, e) < 0) {
+		return err_wrap(e, "cannot put the configs and secrets of %s into its container", s->name);
+	}
+	http_client_skip(c->cli->http);
+	return 0;
+}

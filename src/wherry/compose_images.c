@@ -1,0 +1,82 @@
+/* The images that services need: there, pulled or built. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "wherry/compose.h"
+#include "wherry/engine.h"
+#include "wherry/pull.h"
+
+int compose_image_find(struct compose *c, const char *image, char **ret_id, struct err *e)
+{
+	scoped(json) json_t *doc = NULL;
+	if (engine_on(c->cli, "GET", "/images/", image, "/json", &doc, e) < 0) {
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	}
+	if (ret_id) {
+		*ret_id = xstrdup(json_str(doc, "Id"));
+	}
+	return 1;
+}
+
+int compose_pull_service(struct compose *c, const struct service *s, bool quiet, struct err *e)
+{
+	compose_progress_say(c->progress, "Image", s->image, "Pulling");
+	/* on a terminal the lines of our own progress would be overwritten by the layers' */
+	FILE *out = quiet || isatty(STDERR_FILENO) ? NULL : stderr;
+	if (pull_image(c->cli, s->image, s->platform, out, e) < 0) {
+		compose_progress_say(c->progress, "Image", s->image, "Error");
+		return -1;
+	}
+	compose_progress_say(c->progress, "Image", s->image, "Pulled");
+	return 0;
+}
+
+static bool is_first_use(const struct project *p, size_t index, const bool *selected)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (selected[i] && strcmp(p->services[i].image, p->services[index].image) == 0 &&
+			!p->services[i].build == !p->services[index].build) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static int ensure(struct compose *c, const struct service *s, const struct compose_image_options *o, struct err *e)
+{
+	const char *policy = o->pull && strcmp(o->pull, "policy") != 0 ? o->pull : s->pull_policy ? s->pull_policy : "missing";
+	bool always = strcmp(policy, "always") == 0 || text_starts(policy, "every_") || strcmp(policy, "daily") == 0 ||
+		strcmp(policy, "weekly") == 0;
+	int found = compose_image_find(c, s->image, NULL, e);
+	if (found < 0) {
+		return -1;
+	}
+	const struct compose_build_options build = {.pull = o->pull && strcmp(o->pull, "always") == 0};
+	if (s->build && !o->no_build && (o->build || strcmp(policy, "build") == 0)) {
+		return compose_build_service(c, s, &build, e);
+	}
+	if (found && !(always && !s->build)) {
+		return 0;
+	}
+	if (s->build) {
+		return o->no_build ? err_set(e, ERR_NOT_FOUND, "No such image: %s", s->image)
+				   : compose_build_service(c, s, &build, e);
+	}
+	if (strcmp(policy, "never") == 0) {
+		return err_set(e, ERR_NOT_FOUND, "No such image: %s", s->image);
+	}
+	return compose_pull_service(c, s, o->quiet_pull, e);
+}
+
+int compose_images_ensure(struct compose *c, const bool *selected, const struct compose_image_options *o, struct err *e)
+{
+	for (size_t i = 0; i < c->project->n_services; i++) {
+		if (selected[i] && is_first_use(c->project, i, selected) && ensure(c, &c->project->services[i], o, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}

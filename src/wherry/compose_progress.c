@@ -1,0 +1,140 @@
+/* " Container x-1  Creating": one line each in a pipe; on a terminal each object keeps its line. On stderr, as docker compose. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "wherry/compose.h"
+
+struct item {
+	char *label; /* "Container x-1" */
+	char *verb;
+	int64_t begun_ms, ended_ms; /* ended_ms 0: still going */
+	bool failed;
+};
+
+struct compose_progress {
+	bool quiet, redraw, color;
+	const char *title;
+	struct item *items;
+	size_t n, cap;
+	size_t drawn; /* lines on the screen */
+};
+
+struct compose_progress *compose_progress_new(const char *mode, const char *ansi, const char *title)
+{
+	struct compose_progress *p = xnew(struct compose_progress);
+	bool tty = isatty(STDERR_FILENO);
+	const char *term = getenv("TERM");
+	mode = mode ? mode : "auto";
+	p->title = title;
+	p->quiet = strcmp(mode, "quiet") == 0;
+	p->redraw = strcmp(mode, "tty") == 0 || (strcmp(mode, "auto") == 0 && tty && !(term && strcmp(term, "dumb") == 0));
+	p->color = p->redraw && !(ansi && strcmp(ansi, "never") == 0) && !getenv("NO_COLOR");
+	return p;
+}
+
+/* "Creating" goes on; "Created", "Running", "Healthy" is an end. */
+static bool is_going(const char *verb)
+{
+	return text_ends(verb, "ing") && strcmp(verb, "Running") != 0;
+}
+
+static struct item *find(struct compose_progress *p, const char *label)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (strcmp(p->items[i].label, label) == 0) {
+			return &p->items[i];
+		}
+	}
+	if (p->n == p->cap) {
+		p->cap = p->cap ? p->cap * 2 : 16;
+		p->items = xrealloc(p->items, p->cap, sizeof(*p->items));
+	}
+	struct item *item = &p->items[p->n++];
+	*item = (struct item){.label = xstrdup(label), .begun_ms = clock_mono_ms()};
+	return item;
+}
+
+static int columns(void)
+{
+	struct winsize size;
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+static void draw_item(const struct compose_progress *p, const struct item *item, int width, int cols, struct buf *ret)
+{
+	bool going = item->ended_ms == 0;
+	int64_t ms = (going ? clock_mono_ms() : item->ended_ms) - item->begun_ms;
+	const char *sign = item->failed ? "✘" : going ? "⠿" : "✔";
+	const char *color = !p->color ? "" : item->failed ? "\033[31m" : going ? "\033[33m" : "\033[32m";
+	char time[24];
+	snprintf(time, sizeof(time), "%.1fs", (double)ms / 1000);
+	int used = 3 + width + 1 + (int)strlen(item->verb);
+	int gap = cols - used - (int)strlen(time) - 1;
+	buf_printf(ret, " %s%s%s %-*s %s%s%s%*s%s\n", color, sign, p->color ? "\033[0m" : "", width, item->label, color,
+		item->verb, p->color ? "\033[0m" : "", gap > 1 ? gap : 1, "", time);
+}
+
+static void draw(struct compose_progress *p)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	size_t done = 0;
+	int width = 0;
+	for (size_t i = 0; i < p->n; i++) {
+		int n = (int)strlen(p->items[i].label);
+		width = n > width ? n : width;
+		done += p->items[i].ended_ms != 0;
+	}
+	if (p->drawn > 0) {
+		buf_printf(&text, "\033[%zuA\033[J", p->drawn);
+	}
+	buf_printf(&text, "[+] %s %zu/%zu\n", p->title, done, p->n);
+	for (size_t i = 0; i < p->n; i++) {
+		draw_item(p, &p->items[i], width + 1, columns(), &text);
+	}
+	p->drawn = p->n + 1;
+	fputs(buf_str(&text), stderr);
+	fflush(stderr);
+}
+
+void compose_progress_say(struct compose_progress *p, const char *kind, const char *name, const char *verb)
+{
+	if (!p || p->quiet) {
+		return;
+	}
+	if (!p->redraw) {
+		fprintf(stderr, " %s %s  %s\n", kind, name, verb);
+		fflush(stderr);
+		return;
+	}
+	scoped(free) char *label = xasprintf("%s %s", kind, name);
+	struct item *item = find(p, label);
+	free(item->verb);
+	item->verb = xstrdup(verb);
+	item->failed = strcmp(verb, "Error") == 0;
+	item->ended_ms = is_going(verb) ? 0 : clock_mono_ms();
+	draw(p);
+}
+
+void compose_progress_free(struct compose_progress *p)
+{
+	if (!p) {
+		return;
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		free(p->items[i].label);
+		free(p->items[i].verb);
+	}
+	free(p->items);
+	free(p);
+}
+
+void compose_warn(const char *text)
+{
+	fprintf(stderr, "WARNING: %s\n", text);
+}
