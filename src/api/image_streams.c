@@ -15,11 +15,15 @@ struct transfer {
 	struct image_work *work; /* NULL once it is done */
 	bool begun;              /* the head has left */
 	bool is_import;
+	bool quiet; /* no steps, only results */
 };
 
 static void transfer_progress(void *owner, json_t *msg)
 {
 	struct transfer *t = owner;
+	if (t->quiet && json_object_get(msg, "progressDetail")) {
+		return;
+	}
 	if (!t->begun) {
 		t->begun = true;
 		progress_begin(t->call);
@@ -168,6 +172,7 @@ void images_load(struct call *c)
 {
 	struct err e;
 	struct transfer *t = transfer_new(c);
+	t->quiet = call_query_bool(c, "quiet", true);
 	struct image_work *w = image_load(c->api->d.images, &handlers, t, &e);
 	transfer_run(t, w, true, &e);
 }

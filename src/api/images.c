@@ -84,20 +84,41 @@ static bool glob(const char *pattern, const char *text)
 	return !*text;
 }
 
-static bool match_reference(const struct filters *f, const struct image *i)
+/* As distribution/reference FamiliarMatch: the whole reference or its name alone. */
+static bool match_name(const struct filters *f, const char *familiar)
 {
+	const char *slash = strrchr(familiar, '/');
+	size_t n = (size_t)(strpbrk(slash ? slash : familiar, ":@") - familiar);
+	scoped(free) char *name = xstrndup(familiar, n);
 	const char *pattern;
 	for (size_t p = 0; (pattern = filters_value(f, "reference", p)); p++) {
-		for (size_t t = 0; t < i->tags.n; t++) {
-			const char *tag = i->tags.v[t];
-			const char *slash = strrchr(tag, '/');
-			scoped(free) char *name = xstrndup(tag, (size_t)(strrchr(slash ? slash : tag, ':') - tag));
-			if (glob(pattern, tag) || glob(pattern, name)) {
-				return true;
-			}
+		if (glob(pattern, familiar) || glob(pattern, name)) {
+			return true;
 		}
 	}
-	return !filters_has(f, "reference");
+	return false;
+}
+
+static void keep_matches(json_t *names, const struct filters *f)
+{
+	for (size_t i = json_array_size(names); i > 0; i--) {
+		if (!match_name(f, json_string_value(json_array_get(names, i - 1)))) {
+			json_array_remove(names, i - 1);
+		}
+	}
+}
+
+/* With reference=, an image shows only the names that were asked for; without one of them it is not in the list. */
+static bool narrow_names(json_t *row, const struct filters *f)
+{
+	json_t *tags = json_object_get(row, "RepoTags");
+	json_t *digests = json_object_get(row, "RepoDigests");
+	if (!filters_has(f, "reference")) {
+		return true;
+	}
+	keep_matches(tags, f);
+	keep_matches(digests, f);
+	return json_array_size(tags) + json_array_size(digests) > 0;
 }
 
 struct image_bounds {
@@ -134,7 +155,7 @@ static bool matches(const struct filters *f, const struct image_bounds *b, const
 {
 	bool dangling = i->tags.n == 0;
 	json_t *labels = labels_of(i);
-	return (!filters_has(f, "dangling") || dangling == b->dangling) && match_reference(f, i) &&
+	return (!filters_has(f, "dangling") || dangling == b->dangling) &&
 	       filters_match_labels(f, labels) && created_ns(i) < b->before_ns && created_ns(i) > b->since_ns;
 }
 
@@ -171,7 +192,10 @@ void images_list(struct call *c)
 	}
 	json_t *rows = json_array();
 	for (size_t i = 0; i < n; i++) {
-		json_array_append_new(rows, shape_image_summary(found[i], NULL));
+		scoped(json) json_t *row = shape_image_summary(found[i], NULL);
+		if (narrow_names(row, f)) {
+			json_array_append(rows, row);
+		}
 	}
 	free(found);
 	call_reply_json(c, 200, rows);

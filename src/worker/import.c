@@ -54,8 +54,10 @@ static int change_failed(const char *text, struct err *e)
 {
 	static const char place[] = "ONBUILD of " CHANGES_NAME ":1: ";
 	struct err why = *e;
-	const char *words = text_starts(why.msg, place) ? why.msg + strlen(place) : why.msg;
-	return err_set(e, ERR_INVALID, "invalid change \"%.200s\": %.280s", text, words);
+	if (!text_starts(why.msg, place)) {
+		return -1;
+	}
+	return err_set(e, ERR_INVALID, "invalid change \"%.200s\": %.280s", text, why.msg + strlen(place));
 }
 
 static json_t *new_document(const char *message)

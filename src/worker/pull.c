@@ -294,6 +294,34 @@ static int read_blob(struct pull *p, const struct descriptor *want, size_t limit
 	return 0;
 }
 
+static char *platform_text(const char *os, const char *arch, const char *variant)
+{
+	return xasprintf("%.31s/%.31s%s%.31s", os, arch, *variant ? "/" : "", variant);
+}
+
+/* A manifest without an index has only one platform to give; Docker pulls it and warns. */
+static void warn_of_platform(struct pull *p, const char *config, size_t n)
+{
+	struct err ignored;
+	struct platform want;
+	scoped(json) json_t *doc = json_parse(config, n, "the configuration", &ignored);
+	const char *os = json_str(doc, "os");
+	const char *arch = json_str(doc, "architecture");
+	const char *variant = json_str(doc, "variant");
+	if (!*json_str(p->request, "platform") || !*os || !*arch ||
+		platform_parse(json_str(p->request, "platform"), &want, &ignored) < 0 ||
+		platform_match(&want, os, arch, variant) > 0) {
+		return;
+	}
+	char familiar[REF_TEXT_MAX];
+	scoped(free) char *has = platform_text(os, arch, variant);
+	scoped(free) char *wanted = platform_text(want.os, want.arch, want.variant);
+	scoped(free) char *text = xasprintf("WARNING: image with reference %s was found but its platform (%s) does not match "
+					    "the specified platform (%s)",
+		ref_familiar(&p->ref, familiar), has, wanted);
+	rpc_send(p->rpc, json_pack("{ss}", "status", text));
+}
+
 static json_t *pull_image(struct pull *p, struct err *e)
 {
 	char digest[STREAM_DIGEST_LEN + 1];
@@ -315,6 +343,7 @@ static json_t *pull_image(struct pull *p, struct err *e)
 	if (pull_layers(p, e) < 0) {
 		return NULL;
 	}
+	warn_of_platform(p, buf_str(&config), config.len);
 	json_t *text = json_stringn(buf_str(&config), config.len);
 	if (!text) {
 		(void)err_set(e, ERR_INVALID, "the image configuration is not UTF-8");

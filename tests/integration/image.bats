@@ -1,0 +1,202 @@
+# Images through the daemon, with the docker CLI: what users see of load, import, pull, tag, images and rmi.
+# What must not go wrong below is image.sh.
+bats_require_minimum_version 1.5.0
+load lib.bash
+
+setup_file() {
+	export DOCKER
+	DOCKER=$(docker_cli)
+	[ -x "$DOCKER" ] || fail "no docker CLI: ./test fetches it"
+	daemon_setup
+	cd "$DIR"
+	mkdir small
+	echo 1 >small/one && tar -C small -cf one.tar one
+	echo 2 >small/two && tar -C small -cf two.tar two
+	head -c 3000000 /dev/urandom >small/big && tar -C small -cf big.tar big
+}
+
+teardown_file() {
+	[ -z "${REGISTRY_PID:-}" ] || kill "$REGISTRY_PID" || true
+	[ ! -e "$DIR/registry.pid" ] || kill "$(cat "$DIR/registry.pid")" || true
+	daemon_teardown
+}
+
+setup() {
+	cd "$DIR"
+}
+
+d() {
+	"$DOCKER" "$@"
+}
+
+make() {
+	python3 "$BATS_TEST_DIRNAME/image_archives.py" "$@"
+}
+
+# On a free port of loopback, with image_archives.py's image as lib/t:1 and lib/t:latest.
+registry_start() {
+	[ ! -e registry.pid ] || return 0
+	command -v docker-registry && command -v skopeo || skip "docker-registry or skopeo is missing"
+	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' >port
+	cat >registry.yml <<-END
+		version: 0.1
+		log: {level: error, accesslog: {disabled: true}}
+		storage: {filesystem: {rootdirectory: $DIR/registry}}
+		http: {addr: "127.0.0.1:$(cat port)"}
+	END
+	docker-registry serve registry.yml >registry.log 2>&1 3>&- &
+	echo $! >registry.pid
+	eventually 10 curl -sf "http://127.0.0.1:$(cat port)/v2/"
+	make save --tag t:1 r.tar one.tar big.tar
+	for tag in 1 latest; do
+		skopeo --insecure-policy copy -q --dest-tls-verify=false docker-archive:r.tar:t:1 "docker://127.0.0.1:$(cat port)/lib/t:$tag"
+	done
+}
+
+remove_all() {
+	d rmi -f $(d images -aq --no-trunc | sort -u) >/dev/null
+	[ -z "$(d images -aq)" ]
+}
+
+@test "load tells what it loaded, from a file and a pipe" {
+	make save --tag t:1 --tag other/name:2 s.tar one.tar two.tar
+	[ "$(d load -i s.tar)" = $'Loaded image: t:1\nLoaded image: other/name:2' ]
+	[ "$(gzip -c s.tar | d load -q)" = $'Loaded image: t:1\nLoaded image: other/name:2' ]
+	id=$(make save s.tar two.tar)
+	[ "$(d load -i s.tar)" = "Loaded image ID: $id" ]
+	[ "$(d images --format '{{.Repository}}:{{.Tag}}' | sort | tr '\n' ' ')" = "<none>:<none> other/name:2 t:1 " ]
+	remove_all
+}
+
+@test "load shows its steps only when they are wanted" {
+	make save --tag t:1 s.tar big.tar
+	curl -s --unix-socket "$SOCK" -X POST --data-binary @s.tar 'http://d/v1.45/images/load?quiet=0' >steps
+	grep -q '"status":"Loading layer","progressDetail":{"current":[0-9]*,"total":[0-9]*},"progress":"\[=' steps
+	remove_all
+	curl -s --unix-socket "$SOCK" -X POST --data-binary @s.tar 'http://d/v1.45/images/load?quiet=1' >steps
+	[ "$(cat steps)" = $'{"stream":"Loaded image: t:1\\n"}\r' ]
+	remove_all
+}
+
+@test "a wrong archive is an error, and the next one loads" {
+	make save --bad-diff-id --tag t:1 s.tar one.tar
+	run -1 d load -i s.tar
+	[[ "$output" == *'invalid diffID for layer 0: expected "sha256:'* ]]
+	head -c 5000 big.tar >cut.tar
+	run -1 d load -i cut.tar
+	[ -z "$(d images -aq)" ]
+	[ -z "$(ls "$DIR/data/layers/tmp")" ]
+	make save --tag t:1 s.tar one.tar
+	d load -i s.tar
+	remove_all
+}
+
+@test "import takes changes and a message" {
+	id=$(d import -m hello -c 'CMD ["/x"]' -c 'ENV a=b' -c 'EXPOSE 80' one.tar imp:1)
+	[ "$(d images -q --no-trunc imp:1)" = "$id" ]
+	[ "$(d image inspect -f '{{.Config.Cmd}} {{.Config.Env}} {{.Config.ExposedPorts}} {{.Comment}}' imp:1)" = \
+		"[/x] [a=b] map[80/tcp:{}] hello" ]
+	[ "$(cat one.tar | d import - piped)" != "" ]
+	run -1 d import -c 'RUN x' one.tar
+	[[ "$output" == *"RUN is not a valid change command"* ]]
+	remove_all
+}
+
+@test "tags move, and the last one takes the image along" {
+	make save --tag t:1 s.tar one.tar && d load -qi s.tar
+	d tag t:1 t:2
+	d tag t:1 127.0.0.1:5000/a/b:c
+	[ "$(d rmi t:1)" = "Untagged: t:1" ]
+	run -1 d rmi t:1
+	[[ "$output" == *"No such image: t:1"* ]]
+	run -1 d tag nope x
+	[[ "$output" == *"No such image: nope:latest"* ]]
+	run -1 d rmi "$(d images -q --no-trunc t:2)"
+	[[ "$output" == *"(must be forced) - image is referenced in multiple repositories"* ]]
+	d rmi 127.0.0.1:5000/a/b:c
+	d rmi t:2 | grep -q '^Deleted: sha256:'
+	[ -z "$(d images -aq)" ]
+	[ "$(ls "$DIR/data/layers" | tr '\n' ' ')" = "empty tmp " ]
+}
+
+@test "pull by tag, by digest, and again" {
+	registry_start
+	t=127.0.0.1:$(cat port)/lib/t
+	run -0 d pull "$t"
+	[[ "$output" == *"latest: Pulling from lib/t"*"Pull complete"*"Digest: sha256:"*"Status: Downloaded newer image for $t:latest"* ]]
+	run -0 d pull "$t"
+	[[ "$output" == *"Status: Image is up to date for $t:latest"* ]]
+	[ "$(d pull -q "$t:1")" = "$t:1" ]
+	digest=$(d image inspect -f '{{index .RepoDigests 0}}' "$t:1")
+	[[ "$digest" == "$t@sha256:"* ]]
+	remove_all
+	d pull "$digest"
+	[ "$(d images --digests --format '{{.Repository}}@{{.Digest}} {{.Tag}}')" = "$digest <none>" ]
+	remove_all
+}
+
+@test "a pull for another platform warns" {
+	registry_start
+	t=127.0.0.1:$(cat port)/lib/t
+	run -0 d pull --platform linux/mips64le "$t:1"
+	[[ "$output" == *"WARNING: image with reference $t:1 was found but its platform"*"(linux/mips64le)"* ]]
+	remove_all
+}
+
+@test "what cannot be pulled says why" {
+	registry_start
+	run -1 d pull "127.0.0.1:$(cat port)/lib/t:nope"
+	[[ "$output" == *"manifest for 127.0.0.1:$(cat port)/lib/t:nope not found: manifest unknown"* ]]
+	run -1 d pull 127.0.0.1:1/x
+	[[ "$output" == *'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused'* ]]
+	run -1 d pull registry.invalid/x
+	[[ "$output" == *"no such host"* ]]
+}
+
+@test "pulls at the same time fetch a layer once" {
+	registry_start
+	t=127.0.0.1:$(cat port)/lib/t
+	for n in 1 2 3 4; do
+		d pull "$t:1" >"pull.$n" 2>&1 3>&- &
+		pids[n]=$!
+	done
+	for n in 1 2 3 4; do
+		wait "${pids[n]}"
+	done
+	[ "$(cat pull.? | grep -c 'Download complete')" = 2 ]
+	[ -z "$(ls "$DIR/data/layers/tmp")" ]
+	remove_all
+}
+
+@test "a client that goes away ends its load" {
+	mkfifo slow
+	make save --tag t:1 s.tar big.tar
+	d load <slow >/dev/null 2>&1 3>&- &
+	pid=$!
+	exec 9>slow
+	head -c 2000000 s.tar >&9
+	eventually 5 test -n "$(ls "$DIR/data/layers/tmp")"
+	kill -9 $pid
+	exec 9>&-
+	empty() { [ -z "$(ls "$DIR/data/layers/tmp")" ]; }
+	eventually 5 empty
+	[ -z "$(d images -aq)" ]
+}
+
+@test "a daemon that is killed in a load begins clean" {
+	rm -f slow && mkfifo slow
+	d load <slow >/dev/null 2>&1 3>&- &
+	pid=$!
+	exec 9>slow
+	head -c 2000000 s.tar >&9
+	eventually 5 test -n "$(ls "$DIR/data/layers/tmp")"
+	daemon_signal KILL
+	exec 9>&-
+	wait $pid || true
+	daemon_start
+	empty() { [ -z "$(ls "$DIR/data/layers/tmp")" ]; }
+	eventually 5 empty
+	[ -z "$(d images -aq)" ]
+	d load -qi s.tar
+	remove_all
+}
