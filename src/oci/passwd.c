@@ -67,6 +67,18 @@ static bool is_number(const char *text, unsigned *ret)
 	return true;
 }
 
+/* What has the form of a number is one, or is refused: "4294967296" must not become the name of an entry that the image
+ * made for it (CVE-2026-46680). */
+static int check_range(const char *text, struct err *e)
+{
+	const char *digits = text + (*text == '-' || *text == '+');
+	unsigned ignored;
+	if (*digits && digits[strspn(digits, "0123456789")] == '\0' && !is_number(text, &ignored)) {
+		return err_set(e, ERR_INVALID, "invalid id %.64s: uids and gids must be in range 0-4294967294", text);
+	}
+	return 0;
+}
+
 /* A numeric wish is compared with the numbers only, never with names (CVE-2026-46680). */
 static bool find_user(char *passwd, const char *name, struct oci_user *u)
 {
@@ -165,6 +177,9 @@ static int pick_user(const char *passwd_text, const char *name, struct oci_user 
 {
 	scoped(free) char *copy = xstrdup(passwd_text);
 	unsigned uid;
+	if (check_range(name, e) < 0) {
+		return -1;
+	}
 	if (find_user(copy, name, u)) {
 		return 0;
 	}
@@ -190,6 +205,9 @@ int oci_user_find(const struct strv *roots, const char *user, const struct strv 
 		return -1;
 	}
 	if (group_name && group_name[1]) { /* an explicit group drops the supplementary ones, as runc does */
+		if (check_range(group_name + 1, e) < 0) {
+			return -1;
+		}
 		if (!find_group(buf_str(&group), group_name + 1, &u.gid)) {
 			return err_set(e, ERR_INVALID, "unable to find group %.64s: no matching entries in group file",
 				group_name + 1);
@@ -202,6 +220,9 @@ int oci_user_find(const struct strv *roots, const char *user, const struct strv 
 	}
 	for (size_t i = 0; extra_groups && i < extra_groups->n; i++) {
 		gid_t gid;
+		if (check_range(extra_groups->v[i], e) < 0) {
+			return -1;
+		}
 		if (!find_group(buf_str(&group), extra_groups->v[i], &gid)) {
 			return err_set(e, ERR_INVALID, "Unable to find group %.64s", extra_groups->v[i]);
 		}
