@@ -39,6 +39,7 @@ static const struct command {
 	{"logs", "container logs", COMMON, command_logs, "Fetch the logs of a container"},
 	{"login", NULL, COMMON, command_login, "Authenticate to a registry"},
 	{"logout", NULL, COMMON, command_logout, "Log out from a registry"},
+	{"compose", NULL, COMMON, command_compose, "Define and run applications of several containers"},
 
 	{"attach", "container attach", CONTAINERS, command_attach,
 		"Attach local standard input, output, and error streams to a running container"},
