@@ -190,9 +190,23 @@ int container_pause(struct container *c, bool pause, struct err *e)
 
 /* --- remove --- */
 
-/* Out of the way by one rename; a worker deletes it, and the next start of the daemon if the worker cannot. */
-static void discard_tree(struct container *c)
+/* Those who asked for the removal hear of it when the space is free again. */
+struct removal {
+	struct list calls;
+};
+
+static void tree_removed(void *owner, struct job *j, json_t *result, const struct err *e)
 {
+	struct removal *r = owner;
+	done_all(&r->calls, NULL); /* the container is gone, whatever became of its files: the next start empties tmp */
+	free(r);
+}
+
+/* Out of the way by one rename; a worker deletes it, and the next start of the daemon if the worker cannot. take_calls is
+ * emptied. */
+static void discard_tree(struct container *c, struct list *take_calls)
+{
+	static const struct job_handlers handlers = {NULL, NULL, tree_removed};
 	const struct container_deps *d = &c->set->d;
 	struct err e;
 	scoped(free) char *name = xasprintf("removed-%.32s", c->id);
@@ -204,11 +218,15 @@ static void discard_tree(struct container *c)
 		}
 		return;
 	}
-	static const struct job_handlers handlers = {0};
+	struct removal *r = xnew(struct removal);
+	list_init(&r->calls);
 	json_t *request = json_pack("{ss s[s]}", "dir", tmp, "names", name);
-	if (!job_start(d->jobs, "remove-tree", request, -1, false, &handlers, NULL, &e)) {
+	if (!job_start(d->jobs, "remove-tree", request, -1, false, &handlers, r, &e)) {
 		log_warning("container", "directory_kept_until_restart", "id", c->id, "reason", e.msg, NULL);
+		free(r);
+		return;
 	}
+	done_take(take_calls, &r->calls);
 }
 
 static void remove_volumes(const struct container *c, const struct strv *names)
@@ -244,7 +262,9 @@ void container_remove_now(struct container *c, bool volumes)
 	c->restart_delay = NULL;
 	map_remove(s->by_id, c->id);
 	map_remove(s->by_name, c->name);
-	discard_tree(c);
+	struct list removing = LIST_INIT(removing);
+	done_take(&c->removing, &removing);
+	discard_tree(c, &removing);
 	container_clean_run(c);
 	if (volumes) {
 		remove_volumes(c, &names);
@@ -254,8 +274,6 @@ void container_remove_now(struct container *c, bool volumes)
 	attach_point_end(&c->attaches);
 	log_readers_poke(s, c);
 	waits_fire(c, true, true);
-	struct list removing = LIST_INIT(removing);
-	done_take(&c->removing, &removing);
 	container_free(c);
 	done_all(&removing, NULL);
 }

@@ -5,11 +5,18 @@
  */
 #include "store/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/scoped.h"
+
+#define DB_CHUNK_BYTES (256 << 10)
+#define WAL_RESERVE_BYTES (2 << 20) /* twice what wal_autocheckpoint lets it grow to */
 
 static const char *const table_names[STORE_MAX] = {
 	[STORE_CONTAINERS] = "containers",
@@ -117,6 +124,21 @@ static int prepare(struct store *s, struct err *e)
 	return 0;
 }
 
+/* Room that the file has already, so that what is there can be removed and ends can be recorded on a full disk: the journal's
+ * next turns (a reader ignores the zeros, their checksums are wrong) and some pages of the file itself. */
+static void reserve_room(struct store *s, const char *path)
+{
+	int on = 1;
+	int chunk = DB_CHUNK_BYTES;
+	scoped(free) char *wal = xasprintf("%s-wal", path);
+	sqlite3_file_control(s->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
+	sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+	scoped(close) int fd = open(wal, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && fallocate(fd, 0, 0, WAL_RESERVE_BYTES) < 0) {
+		log_debug("store", "no_reserve", "reason", strerror(errno), NULL);
+	}
+}
+
 struct store *store_open(const char *path, struct err *e)
 {
 	struct store *s = xnew(struct store);
@@ -146,6 +168,7 @@ struct store *store_open(const char *path, struct err *e)
 		store_close(s);
 		return NULL;
 	}
+	reserve_room(s, path);
 	return s;
 }
 

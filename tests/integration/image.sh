@@ -13,7 +13,7 @@ if [ "${IMAGE_SH_INSIDE:-}" != 1 ]; then
 	done
 	top=$(mktemp -d /tmp/wherry-image.XXXXXX)
 	[ -n "${IMAGE_SH_KEEP:-}" ] || trap 'rm -rf "$top"' EXIT
-	IMAGE_SH_INSIDE=1 unshare --mount --net --pid --fork --kill-child --mount-proc "$0" "$build" "$top" "$@"
+	IMAGE_SH_INSIDE=1 unshare --mount --net --pid --fork --kill-child --mount-proc "$here/image.sh" "$build" "$top" "$@"
 	exit $?
 fi
 build=$1 top=$2
@@ -489,7 +489,7 @@ case_login() {
 make_rootfs
 cases=("$@")
 # the later ones use files of the earlier ones
-[ ${#cases[@]} -gt 0 ] || mapfile -t cases < <(sed -n 's/^\(case_[a-z0-9_]*\)() {$/\1/p' "$0")
+[ ${#cases[@]} -gt 0 ] || mapfile -t cases < <(sed -n 's/^\(case_[a-z0-9_]*\)() {$/\1/p' "$here/image.sh")
 for this_case in "${cases[@]}"; do
 	case_failed=0
 	fresh

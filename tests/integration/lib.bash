@@ -72,6 +72,7 @@ daemon_teardown() {
 		for group in /sys/fs/cgroup/*/wherry-test-"$TAG" /sys/fs/cgroup/wherry-test-"$TAG"; do
 			[ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
 		done
+		! mountpoint -q "$DIR/data" || umount -l "$DIR/data"
 		[ -z "${KEEP:-}" ] || cp "$DIR/daemon.log" "$KEEP" || true
 		rm -rf "$DIR"
 	fi

@@ -643,6 +643,27 @@ static int route_loopback(void *owner)
 	return netns_sysctl("ipv4/conf/all/route_localnet", "1");
 }
 
+static void rules_come_back_after_a_flush(void **state)
+{
+	struct network *w = make_network("{\"Name\": \"front\"}");
+	struct box a = make_box(id_a);
+	must_attach(&a, w, "alpha", "{\"80/tcp\": [{\"HostPort\": \"8080\"}]}");
+	scoped(close) int fd = nft_open(-1);
+	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT;
+	uv_run(&host.loop, UV_RUN_NOWAIT);
+
+	nft_delete_table(&b, "wherry-" PREFIX);
+	assert_int_equal(nft_commit(fd, &b), 0);
+	assert_int_equal(count_published(), 0);
+	uv_run(&host.loop, UV_RUN_NOWAIT);
+
+	assert_int_equal(count_published(), 1);
+	assert_int_equal(call_from(-1, "127.0.0.1", 8080, NULL), CALL_OK);
+	drop_box(&a);
+	drop_network(w);
+	nothing_is_left();
+}
+
 static void loopback_ports_are_closed_to_the_outside(void **state)
 {
 	struct network *w = make_network("{\"Name\": \"front\"}");
@@ -1026,6 +1047,7 @@ int main(void)
 		cmocka_unit_test(neighbours_reach_each_other_and_the_outside),
 		cmocka_unit_test(networks_are_isolated),
 		cmocka_unit_test(published_ports_are_reached_from_everywhere),
+		cmocka_unit_test(rules_come_back_after_a_flush),
 		cmocka_unit_test(loopback_ports_are_closed_to_the_outside),
 		cmocka_unit_test(datagrams_follow_their_port_to_a_new_container),
 		cmocka_unit_test(default_route_moves_when_its_network_goes),
