@@ -40,6 +40,13 @@ struct rules {
 	char *table;
 	struct inherited *old;
 	size_t old_n;
+	struct watch *watch;
+};
+
+struct watch {
+	uv_poll_t poll;
+	int fd;
+	struct network_set *set;
 };
 
 static struct at_key key_of(const struct port *p)
@@ -94,11 +101,27 @@ struct rules *rules_new(const char *prefix, struct err *e)
 	return r;
 }
 
+static void watch_closed(uv_handle_t *handle)
+{
+	struct watch *w = handle->data;
+	close(w->fd);
+	free(w);
+}
+
+static void unwatch(struct rules *r)
+{
+	if (r->watch) {
+		uv_close((uv_handle_t *)&r->watch->poll, watch_closed);
+		r->watch = NULL;
+	}
+}
+
 void rules_free(struct rules *r)
 {
 	if (!r) {
 		return;
 	}
+	unwatch(r);
 	if (r->fd >= 0) {
 		close(r->fd);
 	}
@@ -110,6 +133,7 @@ void rules_free(struct rules *r)
 void rules_purge(struct rules *r)
 {
 	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT;
+	unwatch(r);
 	nft_delete_table(&b, r->table);
 	nft_commit(r->fd, &b);
 }
@@ -387,4 +411,39 @@ int rules_rebuild(struct network_set *n, struct err *e)
 	}
 	int failed = nft_commit(r->fd, &b);
 	return failed ? err_sys(e, -failed, "cannot set the packet filter's table %s", r->table) : 0;
+}
+
+/* --- the watch --- */
+
+static void ignore_element(void *owner, const struct nft_element *e)
+{
+}
+
+static void on_change(uv_poll_t *poll, int status, int events)
+{
+	const struct watch *w = poll->data;
+	const struct rules *r = w->set->rules;
+	struct err e;
+	if (!nft_watch_read(w->fd) || nft_each_element(r->fd, r->table, "bridges", ignore_element, NULL) != -ENOENT) {
+		return; /* our own changes, and those of others to others */
+	}
+	int failed = rules_rebuild(w->set, &e);
+	log_warning("network", "rules_were_flushed", "table", r->table, "error", failed ? e.msg : NULL, NULL);
+}
+
+int rules_watch(struct network_set *n, struct err *e)
+{
+	int fd = nft_watch();
+	if (fd < 0) {
+		return err_sys(e, -fd, "cannot watch the packet filter");
+	}
+	struct watch *w = xnew(struct watch);
+	w->fd = fd;
+	w->set = n;
+	w->poll.data = w;
+	uv_poll_init(n->loop, &w->poll, fd);
+	uv_poll_start(&w->poll, UV_READABLE, on_change);
+	uv_unref((uv_handle_t *)&w->poll);
+	n->rules->watch = w;
+	return 0;
 }

@@ -361,7 +361,7 @@ struct network_set *network_set_new(uv_loop_t *l, struct store *s, struct event_
 		err_sys(e, -r, "cannot open a routing socket");
 	}
 	if (r < 0 || ipam_pools_read(o->pools, &n->pools, e) < 0 || !(n->rules = rules_new(n->prefix, e)) ||
-		reconcile(n, e) < 0) {
+		reconcile(n, e) < 0 || rules_watch(n, e) < 0) {
 		network_set_free(n);
 		return NULL;
 	}

@@ -110,6 +110,44 @@ int nft_commit(int fd, struct nft_batch *b)
 	return r;
 }
 
+int nft_watch(void)
+{
+	int fd = netns_socket(-1, AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_NETFILTER);
+	/* bind gives it a port id: the kernel sends to all but port 0, to which one without an id belongs. */
+	const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
+	int group = NFNLGRP_NFTABLES;
+	if (fd >= 0 && (bind(fd, (const struct sockaddr *)&any, sizeof(any)) < 0 ||
+			       setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)) {
+		int r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+bool nft_watch_read(int watch_fd)
+{
+	bool went = false;
+	_Alignas(8) char message[REPLY_BYTES];
+	for (;;) {
+		ssize_t got = recv(watch_fd, message, sizeof(message), 0);
+		if (got < 0 && errno == ENOBUFS) { /* more came than the socket could hold */
+			went = true;
+			continue;
+		}
+		if (got < 0 && errno == EINTR) {
+			continue;
+		}
+		if (got <= 0) {
+			return went;
+		}
+		int left = (int)got;
+		for (struct nlmsghdr *h = (void *)message; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+			went = went || h->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE);
+		}
+	}
+}
+
 static void change_table(struct nft_batch *b, const char *table, uint16_t type, uint16_t flags)
 {
 	struct message m;

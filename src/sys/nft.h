@@ -6,6 +6,7 @@
 #pragma once
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,11 @@ static inline void scoped_nft_batch(struct nft_batch *b)
 int nft_open(int netns_fd);
 /* Applies and empties the batch: the first refusal of the kernel, or -EMSGSIZE, and then nothing has changed. */
 int nft_commit(int fd, struct nft_batch *b);
+
+/* A socket, non-blocking, that gets readable when somebody in our namespace changes nftables. */
+int nft_watch(void);
+/* Reads all that it has to say; true when a table went, or when so much happened that nobody knows. */
+bool nft_watch_read(int watch_fd);
 
 void nft_add_table(struct nft_batch *b, const char *table);    /* one that exists is fine */
 void nft_delete_table(struct nft_batch *b, const char *table); /* one that is absent is fine */
