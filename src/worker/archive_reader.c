@@ -44,6 +44,9 @@ static int archive_failed(struct archive_reader *r, struct err *e)
 		return -1;
 	}
 	const char *reason = archive_error_string(r->archive);
+	if (reason && strstr(reason, "runcated")) {
+		return err_set(e, ERR_INVALID, "invalid tar archive: unexpected EOF");
+	}
 	return err_set(e, ERR_INVALID, "invalid tar archive: %.200s", reason ? reason : "it is damaged");
 }
 

@@ -220,7 +220,10 @@ static int archive_failed(struct unpack *u, struct archive *a, struct err *e)
 		return -1; /* *e is the stream's */
 	}
 	const char *reason = archive_error_string(a);
-	return err_set(e, ERR_INVALID, "invalid tar archive: %s", reason ? reason : "it is damaged");
+	if (reason && strstr(reason, "runcated")) {
+		return err_set(e, ERR_INVALID, "invalid tar archive: unexpected EOF");
+	}
+	return err_set(e, ERR_INVALID, "invalid tar archive: %.200s", reason ? reason : "it is damaged");
 }
 
 static int write_at(int fd, const char *data, size_t n, int64_t offset)

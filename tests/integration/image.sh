@@ -459,11 +459,18 @@ case_wrong_bytes_from_a_registry_are_refused() {
 	fresh
 }
 
+start_proxy() { # WAY: on port 5003 before 5000
+	python3 "$here/image_proxy.py" 5003 5000 "$1" >proxy.log 2>&1 &
+	registry_pids+=($!)
+	for _ in $(seq 100); do
+		curl -s -o /dev/null http://127.0.0.1:5003/v2/ && return
+		sleep 0.05
+	done
+}
+
 case_broken_connections_are_resumed() {
 	start_registry hub 5000
-	python3 "$here/image_proxy.py" 5003 5000 >proxy.log 2>&1 &
-	registry_pids+=($!)
-	sleep 0.5
+	start_proxy cut
 	succeeds run pull 127.0.0.1:5003/library/u:1
 	grep -q "cut" proxy.log || wrong "the proxy cut nothing"
 	grep -q "range" proxy.log || wrong "nothing was resumed"
@@ -480,6 +487,27 @@ case_login() {
 	fails_with "pull access denied" run pull 127.0.0.1:5004/u:1
 	fails_with "pull access denied" run pull 127.0.0.1:5004/u:1 '{}' '{"username": "u", "password": "wrong"}'
 	succeeds run pull 127.0.0.1:5004/u:1 '{}' '{"username": "u", "password": "p"}'
+	fresh
+	stop_registries
+}
+
+case_tokens() {
+	start_registry hub 5000
+	start_proxy anonymous
+	succeeds run pull 127.0.0.1:5003/library/u:1
+	grep -q 'token /token?service=reg&scope=repository%3Alibrary%2Fu%3Apull' proxy.log || wrong "the token's scope"
+	grep -q redirected proxy.log || wrong "nothing was redirected"
+	grep leaked proxy.log && wrong "a token went to another host"
+	fresh
+	stop_registries
+	start_registry hub 5000
+	start_proxy token
+	fails_with "pull access denied for 127.0.0.1:5003/library/u, repository does not exist or may require" \
+		run pull 127.0.0.1:5003/library/u:1
+	fails_with "pull access denied" run pull 127.0.0.1:5003/library/u:1 '{}' '{"username": "u", "password": "x"}'
+	succeeds run pull 127.0.0.1:5003/library/u:1 '{}' '{"username": "u", "password": "p"}'
+	grep leaked proxy.log && wrong "a token went to another host"
+	grep -q "the.token" "$top/out" && wrong "the token was shown"
 	fresh
 	stop_registries
 }

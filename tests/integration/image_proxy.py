@@ -1,36 +1,84 @@
 #!/usr/bin/env python3
-"""image_proxy.py PORT UPSTREAM_PORT - a proxy on loopback that cuts the first two connections of every larger blob in the middle."""
-import http.client, http.server, socketserver, sys
+"""image_proxy.py PORT UPSTREAM_PORT WAY - a proxy on loopback before a registry, which behaves in one of these ways:
 
+  cut       cuts the first two connections of every larger blob in the middle
+  token     wants bearer tokens, which it gives at /token to "u" with password "p"; blobs are redirected to 127.0.0.2, which
+            must not see a token (it answers 400 then, as signed URLs of object stores do)
+  anonymous the same, but tokens are for everybody
+What it did goes to stdout.
+"""
+import base64, http.client, http.server, socketserver, sys
+
+port, upstream, way = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 cuts = {}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def answer(self, status, headers=(), body=b""):
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def give_token(self):
+        print("token", self.path, flush=True)
+        basic = "Basic " + base64.b64encode(b"u:p").decode()
+        if way == "token" and self.headers.get("Authorization") != basic:
+            return self.answer(401, [], b'{"details": "incorrect username or password"}')
+        return self.answer(200, [("Content-Type", "application/json")], b'{"token": "the.token", "expires_in": 60}')
+
+    def check_token(self):
+        """True when the request may go on."""
+        there = self.headers.get("Authorization")
+        if self.headers.get("Host", "").startswith("127.0.0.2"):
+            if there:
+                print("leaked", there, flush=True)
+                self.answer(400)
+            return not there
+        if there != "Bearer the.token":
+            name = self.path.split("/v2/")[1].rsplit("/", 2)[0]
+            challenge = 'Bearer realm="http://127.0.0.1:%d/token",service="reg",scope="repository:%s:pull"' % (port, name)
+            self.answer(401, [("WWW-Authenticate", challenge)], b'{"errors": [{"code": "UNAUTHORIZED", "message": "no"}]}')
+            return False
+        if "/blobs/" in self.path:
+            print("redirected", flush=True)
+            self.answer(307, [("Location", "http://127.0.0.2:%d%s" % (port, self.path))])
+            return False
+        return True
+
     def do_GET(self):
-        up = http.client.HTTPConnection("127.0.0.1", int(sys.argv[2]))
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in ("connection",)}
+        if way != "cut":
+            if self.path.startswith("/token"):
+                return self.give_token()
+            if not self.check_token():
+                return
+        up = http.client.HTTPConnection("127.0.0.1", upstream)
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in ("connection", "authorization")}
         if "Range" in headers:
             print("range", headers["Range"], flush=True)
         up.request("GET", self.path, headers=headers)
         r = up.getresponse()
         body = r.read()
-        self.send_response(r.status)
-        for k, v in r.getheaders():
-            if k.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server"):
-                self.send_header(k, v)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if "/blobs/" in self.path and len(body) > 100000 and cuts.setdefault(self.path, 0) < 2:
+        kept = [(k, v) for k, v in r.getheaders()
+                if k.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server")]
+        if way == "cut" and "/blobs/" in self.path and len(body) > 100000 and cuts.setdefault(self.path, 0) < 2:
             cuts[self.path] += 1
             print("cut", self.path, flush=True)
+            self.send_response(r.status)
+            for k, v in kept:
+                self.send_header(k, v)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
             self.wfile.write(body[:len(body) // 3])
             self.wfile.flush()
             self.connection.close()
             self.close_connection = True
             return
-        self.wfile.write(body)
+        self.answer(r.status, kept, body)
 
     def log_message(self, *args):
         pass
@@ -40,4 +88,4 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
 
-Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+Server(("0.0.0.0", port), Handler).serve_forever()
