@@ -136,6 +136,8 @@ struct compose_attached_options {
 struct compose_attached *compose_attached_new(
 	struct compose *c, const struct compose_attached_options *o, const bool *selected, struct err *e);
 void compose_attached_free(struct compose_attached *a); /* NULL is fine */
+/* Tells which containers the plan will start or keep, before it is carried out. */
+void compose_attached_expect(struct compose_attached *a, const struct plan *plan);
 /* For compose_carry.on_start, with the attached as owner. */
 void compose_attached_started(void *owner, const char *id, const char *name, const struct service *s);
 /* Shows the output until the containers have ended; the first interrupt stops them, the second kills. The exit status. */

@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -38,6 +39,7 @@ struct compose_attached {
 	int pipe_fds[2];
 	int signal_fd;
 	struct strv expected; /* containers that we started ourselves and already show */
+	char *announcement;   /* "Attaching to ...", until it was said */
 	int interrupts;
 	bool aborting, has_status;
 	int status;
@@ -126,6 +128,7 @@ void compose_attached_free(struct compose_attached *a)
 		}
 		compose_output_free(a->output);
 		strv_deinit(&a->expected);
+		free(TAKE(a->announcement));
 	}
 }
 
@@ -146,11 +149,42 @@ static bool is_shown(const struct compose_attached *a, const char *service)
 	return s && is_ours(a, service) && s->attach != TRUTH_FALSE;
 }
 
+static void announce(struct compose_attached *a)
+{
+	if (a->announcement && *a->announcement) {
+		compose_output_say(a->output, a->announcement);
+	}
+	free(TAKE(a->announcement));
+}
+
 static void show(struct compose_attached *a, const char *id, const char *name, const char *service, const char *since)
 {
 	struct err e;
 	if (is_shown(a, service) && compose_output_add(a->output, id, name, since, &e) < 0) {
 		compose_output_say(a->output, e.msg);
+	}
+}
+
+void compose_attached_expect(struct compose_attached *a, const struct plan *plan)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	char now[32];
+	int64_t ns = clock_real_ns();
+	snprintf(now, sizeof(now), "%lld.%09lld", (long long)(ns / NS_PER_SEC), (long long)(ns % NS_PER_SEC));
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct step *step = &plan->steps[i];
+		if ((step->kind == STEP_START || step->kind == STEP_KEEP) && is_shown(a, step->service->name)) {
+			scoped(free) char *name = compose_short_name(a->c, step->name);
+			buf_printf(&text, "%s %s", text.len ? "," : "Attaching to", name);
+			compose_output_reserve(a->output, step->name);
+		}
+	}
+	a->announcement = buf_take_str(&text);
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct step *step = &plan->steps[i];
+		if (step->kind == STEP_KEEP) {
+			show(a, step->existing->id, step->name, step->service->name, now);
+		}
 	}
 }
 
@@ -165,6 +199,7 @@ void compose_attached_started(void *owner, const char *id, const char *name, con
 		since = json_str(json_object_get(o, "State"), "StartedAt");
 	}
 	strv_add(&a->expected, id);
+	announce(a);
 	show(a, id, name, s->name, since && *since ? since : NULL);
 }
 
@@ -342,6 +377,7 @@ int compose_attached_run(struct compose_attached *a)
 	sigaddset(&set, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	a->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	announce(a);
 	int r = follow(a, &e);
 	if (a->has_stopper) {
 		pthread_join(a->stopper, NULL);

@@ -101,10 +101,26 @@ static const char *container_of(void *owner, const char *service)
 	return c ? c->id : NULL;
 }
 
-/* Anonymous volumes of the old container go to the new one, unless the file now mounts something there. */
-static void carry_volumes(const struct json_t *old, const struct service *s, json_t *body)
+/* Gives the request's mount at that target the old volume, or adds one. What the file names there itself stays. */
+static void carry_volume(json_t *host, const char *target, const char *name)
 {
-	json_t *binds = json_object_get(json_object_get(body, "HostConfig"), "Binds");
+	size_t i;
+	json_t *mount;
+	json_array_foreach (json_object_get(host, "Mounts"), i, mount) {
+		if (strcmp(json_str(mount, "Target"), target) == 0) {
+			if (strcmp(json_str(mount, "Type"), "volume") == 0 && !*json_str(mount, "Source")) {
+				json_put_str(mount, "Source", name);
+			}
+			return;
+		}
+	}
+	scoped(free) char *text = xasprintf("%s:%s:rw", name, target);
+	json_array_append_new(json_object_get(host, "Binds"), json_string(text));
+}
+
+/* Anonymous volumes of the old container go to the new one. */
+static void carry_volumes(const json_t *old, const struct service *s, json_t *body)
+{
 	size_t i;
 	json_t *mount;
 	json_array_foreach (json_object_get(old, "Mounts"), i, mount) {
@@ -116,8 +132,7 @@ static void carry_volumes(const struct json_t *old, const struct service *s, jso
 			taken = taken || (s->mounts[k].source && strcmp(s->mounts[k].target, target) == 0);
 		}
 		if (anonymous && !taken) {
-			scoped(free) char *text = xasprintf("%s:%s:rw", name, target);
-			json_array_append_new(binds, json_string(text));
+			carry_volume(json_object_get(body, "HostConfig"), target, name);
 		}
 	}
 }

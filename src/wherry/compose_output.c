@@ -80,9 +80,9 @@ static void print_line(struct source *s, int type, const char *line, size_t n)
 	if (!o->o.no_prefix) {
 		int width = (int)o->width + 1;
 		if (o->color) {
-			buf_printf(&text, "\033[%sm%-*s|\033[0m ", s->color, width, s->name);
+			buf_printf(&text, "\033[%sm%-*s |\033[0m ", s->color, width, s->name);
 		} else {
-			buf_printf(&text, "%-*s| ", width, s->name);
+			buf_printf(&text, "%-*s | ", width, s->name);
 		}
 	}
 	buf_append(&text, line, n);

@@ -98,6 +98,9 @@ static int carry(struct compose *c, struct up *u, const bool *selected, struct c
 	}
 	struct compose_carry carry = {.c = c, .state = &state, .timeout_s = (int)u->timeout, .renew_volumes = u->renew_volumes,
 		.on_start = attached ? compose_attached_started : NULL, .owner = attached};
+	if (attached) {
+		compose_attached_expect(attached, &plan);
+	}
 	int r = compose_carry_out(&carry, &plan, e);
 	strv_deinit(&carry.fresh);
 	if (r == 0 && u->wait) {
