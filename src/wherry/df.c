@@ -146,14 +146,15 @@ static void print_images(const json_t *df, int64_t now)
 		char shared[HUMAN_MAX];
 		char own[HUMAN_MAX];
 		int64_t bytes = json_i64(image, "Size", 0);
-		int64_t shared_bytes = not_negative(json_i64(image, "SharedSize", 0));
+		int64_t shared_bytes = json_i64(image, "SharedSize", -1);
 		put_text_or_none(&text, repo);
 		buf_putc(&text, '\t');
 		put_text_or_none(&text, colon ? colon + 1 : "");
 		buf_printf(&text, "\t%s\t", human_short_id(json_str(image, "Id"), id));
 		human_ago(json_i64(image, "Created", 0), now, &text);
-		buf_printf(&text, "\t%s\t%s\t%s\t%lld\n", human_size((double)bytes, 4, size),
-			human_size((double)shared_bytes, 4, shared), human_size((double)(bytes - shared_bytes), 4, own),
+		buf_printf(&text, "\t%s\t%s\t%s\t%lld\n", human_size((double)bytes, 3, size),
+			shared_bytes < 0 ? "N/A" : human_size((double)shared_bytes, 3, shared),
+			shared_bytes < 0 ? "N/A" : human_size((double)(bytes - shared_bytes), 3, own),
 			(long long)not_negative(json_i64(image, "Containers", 0)));
 	}
 	table_align(buf_str(&text), 10, &aligned);
