@@ -853,6 +853,69 @@ static void resolver_says_servfail_when_nobody_answers(void **state)
 	drop_network(w);
 }
 
+#define MANY 300
+#define FEW 64 /* questions of one container that may be under way: resolver_client.h */
+
+/* Asks MANY questions at once and leaves a few more waiting on TCP. Exit status 0: all that were too many were refused at
+ * once, and no other one answered. */
+static int ask_much(const void *arg)
+{
+	const struct question q = {.name = "example.com", .type = 1};
+	struct sockaddr_in a = at("127.0.0.11", 53);
+	struct timeval limit = {.tv_sec = 1};
+	uint8_t m[514];
+	uint8_t got[512];
+	size_t n = write_question(&q, m + 2);
+	int refused = 0;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	m[0] = 0;
+	m[1] = (uint8_t)n;
+	for (int i = 0; i < MANY; i++) {
+		if (sendto(fd, m + 2, n, 0, (struct sockaddr *)&a, sizeof(a)) < 0) {
+			return 2;
+		}
+		usleep(100);
+	}
+	while (recv(fd, got, sizeof(got), 0) > 12 && (got[3] & 15) == 2) {
+		refused++;
+	}
+	for (int i = 0; i < 20; i++) { /* more than one container may have; the last ones are closed at once */
+		int k = socket(AF_INET, SOCK_STREAM, 0);
+		ssize_t ignored = connect(k, (struct sockaddr *)&a, sizeof(a)) == 0 ? write(k, m, n + 2) : 0;
+		usleep(1000 + (ignored > 0));
+	}
+	if (refused != MANY - FEW) {
+		fprintf(stderr, "# %d refused\n", refused);
+		return 1;
+	}
+	return 0;
+}
+
+static void flood_of_questions_has_a_limit(void **state)
+{
+	struct network *w = make_network("{\"Name\": \"front\"}");
+	struct box a = make_box(id_a);
+	struct sockaddr_in hole = at("127.0.0.80", 53); /* takes questions and never answers */
+	int udp = socket(AF_INET, SOCK_DGRAM, 0);
+	int tcp = socket(AF_INET, SOCK_STREAM, 0);
+	scoped(strv) struct strv servers = STRV_INIT;
+	assert_int_equal(bind(udp, (struct sockaddr *)&hole, sizeof(hole)), 0);
+	assert_int_equal(bind(tcp, (struct sockaddr *)&hole, sizeof(hole)), 0);
+	assert_int_equal(listen(tcp, 100), 0);
+	must_attach(&a, w, "alpha", NULL);
+	strv_add(&servers, "127.0.0.80");
+	network_dns_servers(host.set, id_a, &servers);
+
+	assert_int_equal(run_in(a.netns, ask_much, NULL), 0);
+
+	drop_box(&a); /* with questions and connections under way */
+	close(udp);
+	close(tcp);
+	drop_network(w);
+	nothing_is_left();
+}
+
 static void another_leg_gets_eth1_and_keeps_names(void **state)
 {
 	struct network *w = make_network("{\"Name\": \"front\"}");
@@ -1054,6 +1117,7 @@ int main(void)
 		cmocka_unit_test(a_taken_port_is_refused_in_dockers_words),
 		cmocka_unit_test(names_are_answered_here_and_upstream),
 		cmocka_unit_test(resolver_says_servfail_when_nobody_answers),
+		cmocka_unit_test(flood_of_questions_has_a_limit),
 		cmocka_unit_test(another_leg_gets_eth1_and_keeps_names),
 		cmocka_unit_test(containers_survive_a_restart_of_the_daemon),
 		cmocka_unit_test(what_nobody_claims_goes_when_things_have_settled),
