@@ -51,7 +51,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(text)
+        if text:  # a client that was told of none may have left
+            self.wfile.write(text)
 
     def handle_any(self):
         path = self.path.split("?")[0]
@@ -234,11 +235,10 @@ class Running(Engine):
             return "done"
 
         def wait(h, body):
+            waiting.set()  # before the head: the client may start as soon as it has read it
             h.send_response(200)
             h.send_header("Transfer-Encoding", "chunked")
             h.end_headers()
-            h.wfile.flush()
-            waiting.set()
             started.wait(10)
             text = b'{"StatusCode":42}'
             h.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(text), text))
