@@ -455,6 +455,14 @@ static bool parse_heredoc_word(const char *word, struct df_heredoc *ret)
 	return true;
 }
 
+/* The configuration is JSON, which holds nothing else; comments may be in any encoding. */
+static bool is_utf8(const char *text)
+{
+	json_t *string = json_string(text);
+	json_decref(string);
+	return string != NULL;
+}
+
 static int read_heredoc_body(struct reader *r, int line, struct df_heredoc *h, struct err *e)
 {
 	struct buf data = BUF_INIT;
@@ -467,6 +475,10 @@ static int read_heredoc_body(struct reader *r, int line, struct df_heredoc *h, s
 		if (strcmp(p, h->name) == 0) {
 			h->data = buf_take_str(&data);
 			return 0;
+		}
+		if (!is_utf8(p)) {
+			buf_deinit(&data);
+			return df_error(r->d, r->line, e, "the line is not UTF-8 text");
 		}
 		buf_append(&data, text.data, text.len);
 		buf_putc(&data, '\n');
@@ -522,6 +534,9 @@ static int add_instruction(struct reader *r, const char *text, int line, struct 
 	}
 	if (r->d->n >= DF_INSTRUCTIONS_MAX) {
 		return df_error(r->d, line, e, "more than %d instructions", DF_INSTRUCTIONS_MAX);
+	}
+	if (!is_utf8(text)) {
+		return df_error(r->d, line, e, "the line is not UTF-8 text");
 	}
 	struct df_instruction i = {.kind = (enum df_kind)kind, .line = line, .text = xstrdup(text)};
 	p = read_flags(&i, skip_blanks(p), r->d->escape);

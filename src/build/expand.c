@@ -96,6 +96,25 @@ static size_t name_length(const char *p)
 	return n ? n : (*p && strchr("@*#!?-$", *p) ? 1 : 0);
 }
 
+/* Whether p is not where a UTF-8 character begins: no match begins or ends there. */
+static bool inside_character(const char *p)
+{
+	return (*p & 0xc0) == 0x80;
+}
+
+/* Bytes of the UTF-8 character that begins at p; 0 at the end and inside of one. */
+static size_t character_length(const char *p, const char *end)
+{
+	if (p == end || inside_character(p)) {
+		return 0;
+	}
+	size_t n = 1;
+	while (p + n < end && inside_character(p + n)) {
+		n++;
+	}
+	return n;
+}
+
 bool expand_glob(const char *pattern, const char *text, size_t n)
 {
 	const char *end = text + n;
@@ -108,10 +127,10 @@ bool expand_glob(const char *pattern, const char *text, size_t n)
 			continue;
 		}
 		const char *literal = *pattern == '\\' && pattern[1] ? pattern + 1 : pattern;
-		bool any = *pattern == '?';
-		if (text < end && *pattern && (any || *literal == *text)) {
+		size_t whole = *pattern == '?' ? character_length(text, end) : text < end && *literal == *text;
+		if (*pattern && whole) {
 			pattern = literal + 1;
-			text++;
+			text += whole;
 			continue;
 		}
 		if (!star || star_text >= end) {
@@ -128,7 +147,7 @@ static char *trim_prefix(const char *value, const char *pattern, bool longest)
 	size_t n = strlen(value);
 	for (size_t i = 0; i <= n; i++) {
 		size_t cut = longest ? n - i : i;
-		if (expand_glob(pattern, value, cut)) {
+		if (!inside_character(value + cut) && expand_glob(pattern, value, cut)) {
 			return xstrdup(value + cut);
 		}
 	}
@@ -140,7 +159,7 @@ static char *trim_suffix(const char *value, const char *pattern, bool longest)
 	size_t n = strlen(value);
 	for (size_t i = 0; i <= n; i++) {
 		size_t cut = longest ? i : n - i;
-		if (expand_glob(pattern, value + cut, n - cut)) {
+		if (!inside_character(value + cut) && expand_glob(pattern, value + cut, n - cut)) {
 			return xstrndup(value, cut);
 		}
 	}
@@ -150,8 +169,8 @@ static char *trim_suffix(const char *value, const char *pattern, bool longest)
 /* The longest match at text, or 0: an empty match replaces nothing. */
 static size_t match_length(const char *pattern, const char *text)
 {
-	for (size_t n = strlen(text); n > 0; n--) {
-		if (expand_glob(pattern, text, n)) {
+	for (size_t n = inside_character(text) ? 0 : strlen(text); n > 0; n--) {
+		if (!inside_character(text + n) && expand_glob(pattern, text, n)) {
 			return n;
 		}
 	}

@@ -487,6 +487,7 @@ static int execute(struct run_step *r, struct err *e)
 		return -1;
 	}
 	scoped(close) int own_fd = own ? netns_fd : -1;
+	(void)own_fd; /* only its end matters */
 	if (mount_files(r, e) < 0 || build_mounts_make_points(&r->mounts, &r->layer, e) < 0 ||
 		write_bundle(r, netns_fd, e) < 0) {
 		return -1;

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/scoped.h"
 #include "base/text.h"
 #include "build/config.h"
@@ -44,6 +45,9 @@ static void apply_stage(const struct dockerfile *d, const struct plan *p, const 
 		}
 		assert(*build_config_workdir(&c) == '/');
 	}
+	char *text = json_text(c.image); /* it can be written */
+	assert(text);
+	free(text);
 	build_config_deinit(&c);
 }
 

@@ -149,6 +149,8 @@ static void errors_name_file_and_line(void **state)
 		{"FROM b\nENV =x\n", "Dockerfile:2: ENV names can not be blank"},
 		{"FROM b\nENV x\n", "Dockerfile:2: ENV must have two arguments: ENV name=value"},
 		{"FROM b\nARG =x\n", "Dockerfile:2: ARG names can not be blank"},
+		{"FROM b\n# f\xfcr\nLABEL a=\xff\n", "Dockerfile:3: the line is not UTF-8 text"},
+		{"FROM b\nCOPY <<A /x\nok\n\xff\nA\n", "Dockerfile:4: the line is not UTF-8 text"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		scoped(dockerfile) struct dockerfile d = {0};

@@ -7,7 +7,7 @@ static const char *lookup(void *owner, const char *name, size_t n)
 {
 	static const struct {
 		const char *name, *value;
-	} variables[] = {{"x", "value"}, {"empty", ""}, {"blanks", "a  b"}, {"path", "/a/b.tar.gz"}, {"A_1", "one"}, {"star", "a*b"}};
+	} variables[] = {{"x", "value"}, {"empty", ""}, {"blanks", "a  b"}, {"path", "/a/b.tar.gz"}, {"A_1", "one"}, {"star", "a*b"}, {"uml", "\xc3\xa4\xc3\xb6"}};
 	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++) {
 		if (strlen(variables[i].name) == n && strncmp(variables[i].name, name, n) == 0) {
 			return variables[i].value;
@@ -62,6 +62,9 @@ static void words_are_expanded_as_buildkit_does(void **state)
 		{"${path//.*/!}", "/a/b!"},
 		{"${star#a\\*}", "b"},
 		{"${none/a/b}", ""},
+		{"${uml#?}", "\xc3\xb6"}, /* a character, not a byte */
+		{"${uml%?}", "\xc3\xa4"},
+		{"${uml//?/x}", "xx"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		scoped(free) char *got = NULL;
