@@ -383,18 +383,23 @@ static int start_dns(struct container *c, int netns_fd, struct err *e)
 	if (c->dns_started || !container_uses_dns(c)) {
 		return 0;
 	}
+	scoped(strv) struct strv servers = STRV_INIT;
+	if (!json_is_null(json_object_get(c->host_config, "Dns")) &&
+		json_get_strv(c->host_config, "Dns", &servers, e) < 0) {
+		return -1;
+	}
 	if (network_dns_start(c->set->d.networks, c->id, netns_fd, e) < 0) {
 		return -1;
 	}
 	c->dns_started = true;
+	if (servers.n > 0) {
+		network_dns_servers(c->set->d.networks, c->id, &servers);
+	}
 	return 0;
 }
 
 int endpoints_attach(struct container *c, int netns_fd, struct err *e)
 {
-	if (is_special(container_network_mode(c))) {
-		return 0;
-	}
 	for (size_t i = 0; i < c->n_endpoints; i++) {
 		if (attach_one(c, &c->endpoints[i], netns_fd, e) < 0) {
 			endpoints_detach(c);
@@ -443,9 +448,6 @@ static int open_netns(pid_t pid, struct err *e)
 void endpoints_reattach(struct container *c)
 {
 	struct err e;
-	if (is_special(container_network_mode(c))) {
-		return;
-	}
 	scoped(close) int fd = open_netns(c->pid, &e);
 	if (fd < 0) {
 		return; /* it has ended meanwhile, which we will hear */

@@ -167,6 +167,7 @@ int container_rename(struct container *c, const char *name, struct err *e)
 	}
 	map_remove(c->set->by_name, old);
 	map_put(c->set->by_name, c->name, c);
+	network_container_renamed(c->set->d.networks, c->id, c->name);
 	container_event(c, "rename", json_pack("{s s+}", "oldName", "/", old));
 	free(old);
 	return 0;
