@@ -343,9 +343,9 @@ static int make_entry(struct extract *x, struct archive *a, struct archive_entry
 
 static void set_dir_times(const struct extract *x)
 {
-	const char *p = x->dirs.data;
+	const char *p = buf_str(&x->dirs);
 	const char *end = p + x->dirs.len;
-	while (p && p < end) {
+	while (p < end) {
 		struct timespec times[2];
 		const char *path = p;
 		p += strlen(path) + 1;
