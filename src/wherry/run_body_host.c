@@ -252,9 +252,6 @@ int run_body_networks(const struct run_options *o, json_t *body, json_t *host, s
 	json_t *endpoints = json_object();
 	json_put(body, "NetworkingConfig", json_pack("{so}", "EndpointsConfig", endpoints));
 	json_put_str(host, "NetworkMode", "default");
-	if (o->mac_address) {
-		json_put_str(body, "MacAddress", o->mac_address); /* where engines before API 1.44 look */
-	}
 	size_t n = o->networks.n ? o->networks.n : 1;
 	for (size_t i = 0; i < n; i++) {
 		scoped(free) char *name = NULL;
