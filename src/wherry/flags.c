@@ -139,6 +139,9 @@ static int set(const struct syntax *s, const struct flag *f, const char *value)
 		: f->kind == FLAG_DECIMAL
 		? xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: failed to parse %s as a rational number", value, letter,
 			  f->name, value)
+		: f->kind == FLAG_INT
+		? xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: strconv.ParseInt: parsing \"%s\": invalid syntax",
+			  value, letter, f->name, value)
 		: xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: expected a %s", value, letter, f->name,
 			  *type_word(f) ? type_word(f) : "bool");
 	return refuse(s, text);
@@ -236,14 +239,16 @@ static int check_count(const struct syntax *s, int n)
 		snprintf(expected, sizeof(expected), "accepts no arguments");
 	} else if (s->min == s->max) {
 		snprintf(expected, sizeof(expected), "requires %d argument%s", s->min, plural);
-	} else if (n < s->min) {
+	} else if (s->max < 0) {
 		snprintf(expected, sizeof(expected), "requires at least %d argument%s", s->min, plural);
+	} else if (s->min > 0) {
+		snprintf(expected, sizeof(expected), "requires at least %d and at most %d arguments", s->min, s->max);
 	} else {
 		snprintf(expected, sizeof(expected), "requires at most %d argument%s", s->max, s->max == 1 ? "" : "s");
 	}
 	fprintf(stderr,
-		"wherry: 'wherry %s' %s\n\nUsage:  wherry %s %s\n\nSee 'wherry %s --help' for more information\n",
-		s->command, expected, s->command, s->operands, s->command);
+		"wherry: 'wherry %s' %s\n\nUsage:  wherry %s %s\n\n%s 'wherry %s --help' for more information\n",
+		s->command, expected, s->command, s->operands, s->max < 0 ? "See" : "Run", s->command); /* docker has both */
 	return 1;
 }
 

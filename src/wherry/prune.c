@@ -98,12 +98,6 @@ static int prune_images(struct cli *cli, const struct strv *filters, bool all, i
 	return 0;
 }
 
-static int cancelled(const char *what)
-{
-	fprintf(stderr, "%s has been cancelled\n", what);
-	return 1;
-}
-
 /* The flags that all prunes share; a NULL help leaves one out. */
 static int parse(const struct syntax *s, struct prune *o, const char *all_help, int *argc, char **argv)
 {
@@ -123,7 +117,7 @@ int command_container_prune(struct cli *cli, int argc, char **argv)
 	const struct syntax s = {"container prune", "[OPTIONS]", "Remove all stopped containers", 0, 0, false};
 	int status = parse(&s, &o, NULL, &argc, argv);
 	if (status < 0 && !o.force && !engine_confirm("This will remove all stopped containers.")) {
-		status = cancelled(s.command);
+		status = 0; /* "no" is no failure */
 	}
 	if (status < 0) {
 		struct err e;
@@ -142,7 +136,7 @@ int command_image_prune(struct cli *cli, int argc, char **argv)
 	const char *warning = o.all ? "This will remove all images without at least one container associated to them."
 				    : "This will remove all dangling images.";
 	if (status < 0 && !o.force && !engine_confirm(warning)) {
-		status = cancelled(s.command);
+		status = 0; /* "no" is no failure */
 	}
 	if (status < 0) {
 		struct err e;
@@ -160,7 +154,7 @@ int command_network_prune(struct cli *cli, int argc, char **argv)
 	int status = parse(&s, &o, NULL, &argc, argv);
 	if (status < 0 && !o.force &&
 		!engine_confirm("This will remove all custom networks not used by at least one container.")) {
-		status = cancelled(s.command);
+		status = 0; /* "no" is no failure */
 	}
 	if (status < 0) {
 		struct err e;
@@ -178,7 +172,7 @@ int command_volume_prune(struct cli *cli, int argc, char **argv)
 	const char *warning = o.all ? "This will remove all local volumes not used by at least one container."
 				    : "This will remove anonymous local volumes not used by at least one container.";
 	if (status < 0 && !o.force && !engine_confirm(warning)) {
-		status = cancelled(s.command);
+		status = 0; /* "no" is no failure */
 	}
 	if (status < 0) {
 		struct err e;
@@ -246,7 +240,7 @@ int command_system_prune(struct cli *cli, int argc, char **argv)
 	const struct syntax s = {"system prune", "[OPTIONS]", "Remove unused data", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0 && !o.force && !confirm_system(&o)) {
-		status = cancelled(s.command);
+		status = 0; /* "no" is no failure */
 	}
 	if (status < 0) {
 		struct err e;

@@ -191,7 +191,7 @@ static int create_with(struct cli *cli, const struct run_options *o, char **word
 		return refuse_run("create", &e, STATUS_ENGINE);
 	}
 	if (create(cli, o, body, &id, &e) < 0) {
-		return refuse_run("create", &e, 1);
+		return cli_fail(&e);
 	}
 	printf("%s\n", id);
 	return 0;

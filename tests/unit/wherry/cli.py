@@ -391,7 +391,7 @@ class Talking(Engine):
     def test_prune_asks_first(self):
         self.server.routes["POST", "/containers/prune"] = (200, {"ContainersDeleted": ["c1"], "SpaceReclaimed": 1500})
         code, out, _ = self.run_cli("container", "prune", stdin=b"n\n")
-        self.assertEqual((code, self.server.seen), (1, []))
+        self.assertEqual((code, self.server.seen), (0, []))
         self.assertTrue(out.startswith("WARNING! This will remove all stopped containers.\n"))
         code, out, _ = self.run_cli("container", "prune", "-f")
         self.assertEqual((code, out), (0, "Deleted Containers:\nc1\n\nTotal reclaimed space: 1.5kB\n"))
