@@ -85,10 +85,13 @@ registry_pid=$!
 result "the registry answers" within 10 curl -fsS --noproxy '*' "http://127.0.0.1:$port/v2/" || exit 1
 
 echo '{}' >"$top/daemon.json"
-"$build/src/wherryd/wherryd" -H "$WHERRY_HOST" --data-root "$top/data" --exec-root "$top/run" --pidfile "$top/pid" \
-	--config-file "$top/daemon.json" --bridge "$bridge" --registry-mirror "http://127.0.0.1:$port" >"$top/wherryd.log" 2>&1 &
-daemon_pid=$!
-result "wherryd answers" within 10 "$WHERRY" version || exit 1
+start_daemon() {
+	"$build/src/wherryd/wherryd" -H "$WHERRY_HOST" --data-root "$top/data" --exec-root "$top/run" --pidfile "$top/pid" \
+		--config-file "$top/daemon.json" --bridge "$bridge" --registry-mirror "http://127.0.0.1:$port" >>"$top/wherryd.log" 2>&1 &
+	daemon_pid=$!
+	within 10 "$WHERRY" version
+}
+result "wherryd answers" start_daemon || exit 1
 
 # The check edits the example's files: a copy.
 cp -a "$here/../../examples/containerize" "$top/containerize"
@@ -101,6 +104,16 @@ result "prepare" ./prepare || exit 1
 result "compose up --build -d" "$WHERRY" compose up --build -d || exit 1
 if ./check; then echo "ok check"; else echo "not ok check"; failures=$((failures + 1)); fi
 result "compose up again has nothing to do" "$WHERRY" compose up -d
+
+page() { curl -fsSk --noproxy '*' --max-time 10 "https://localhost:$HTTPS_PORT/"; }
+containers() { "$WHERRY" ps --no-trunc --format '{{.ID}} {{.Names}} {{.State}}' | sort; }
+before=$(containers)
+kill -9 "$daemon_pid" && wait "$daemon_pid" 2>/dev/null
+sleep 3 # longer than nginx keeps a name
+result "the page answers while the daemon is dead" page
+result "wherryd answers again" start_daemon
+result "both containers run as they did" test "$(containers)" = "$before" -a "$(grep -c running <<<"$before")" = 2
+result "the page answers" page
 
 result "compose down" "$WHERRY" compose down
 nothing() { # NAME TEXT
