@@ -270,6 +270,7 @@ const char *node_kind_word(enum node_kind kind)
 	return words[kind];
 }
 
+PRINTF(5, 0)
 static void positioned(struct err *e, const char *file, int line, int column, const char *fmt, va_list args)
 {
 	scoped(free) char *text = xvasprintf(fmt, args);
