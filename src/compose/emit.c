@@ -128,7 +128,7 @@ static void emit(const struct node *n, int depth, bool in_list, bool keep_dollar
 			indent(ret, depth);
 		}
 		if (n->kind == NODE_MAP && members) {
-			emit_string(members[i]->key, keep_dollars, ret);
+			emit_string(members[i]->key, true, ret); /* keys are never interpolated */
 			buf_putc(ret, ':');
 			emit(members[i]->value, depth + 1, false, keep_dollars, ret);
 		} else {
@@ -153,7 +153,7 @@ void emit_yaml(const struct node *n, bool keep_dollars, struct buf *ret)
 	node_each(m, n)
 	{
 		if (strncmp(m->key, "x-", 2) == 0) {
-			emit_string(m->key, keep_dollars, ret);
+			emit_string(m->key, true, ret);
 			buf_putc(ret, ':');
 			emit(m->value, 1, false, keep_dollars, ret);
 		}
@@ -237,7 +237,11 @@ void emit_service_hash(const struct project *p, const struct service *s, char re
 	scoped(buf) struct buf text = BUF_INIT;
 	serialise(s->node, skip, &text);
 	const struct node *deploy = node_get(s->node, "deploy");
-	if (deploy) {
+	size_t counted = deploy ? deploy->n : 0;
+	for (size_t i = 0; skip_deploy[i]; i++) {
+		counted -= node_get(deploy, skip_deploy[i]) != NULL;
+	}
+	if (counted > 0) {
 		serialise(deploy, skip_deploy, &text);
 	}
 	for (size_t i = 0; i < s->n_configs; i++) {

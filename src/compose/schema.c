@@ -64,6 +64,7 @@ static int fail_unknown(const struct check *c, const struct node *map, const str
 	const char *path)
 {
 	const char *nearest = nearest_key(fields, m->key);
+	path = *path ? path : "the file";
 	if (nearest) {
 		return member_err(c->e, map, m, "unknown key \"%s\" in %s: did you mean \"%s\"?", m->key, path, nearest);
 	}

@@ -27,7 +27,12 @@ static struct node *read_node(struct yaml *y, struct fy_event *event, int depth)
 static struct node position(const struct yaml *y, struct fy_event *event)
 {
 	const struct fy_mark *mark = fy_event_start_mark(event);
-	return (struct node){.file = y->file, .line = mark ? mark->line + 1 : 1, .column = mark ? mark->column + 1 : 1};
+	struct node at = {.file = y->file, .line = mark ? mark->line + 1 : 1, .column = mark ? mark->column + 1 : 1};
+	enum fy_scalar_style style = event->type == FYET_SCALAR ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
+	if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && at.column > 1) {
+		at.column--; /* libfyaml's mark is behind the quote */
+	}
+	return at;
 }
 
 static struct node *fail_at(struct yaml *y, const struct node *at, const char *sentence)

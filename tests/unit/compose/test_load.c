@@ -1,0 +1,634 @@
+/* The loader as a whole: compose files in, the typed project out. */
+#include "files.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "compose/emit.h"
+
+/* ---- errors ---- */
+
+static void errors_name_file_line_column_and_what_was_expected(void **state)
+{
+	static const char *const cases[][2] = {
+		{"services:\n  a:\n    imgae: x\n", "compose.yaml:3:5: unknown key \"imgae\" in services.a: did you mean \"image\"?"},
+		{"servces: {}\n", "compose.yaml:1:1: unknown key \"servces\" in the file: did you mean \"services\"?"},
+		{"services:\n  a:\n    zzzzzzzz: 1\n", "compose.yaml:3:5: unknown key \"zzzzzzzz\" in services.a: expected one of image, build"},
+		{"services:\n  a:\n    image: 123\n", "compose.yaml:3:12: services.a.image must be a string, not a number: write \"123\""},
+		{"services:\n  a:\n    image: x\n    command: [sleep, 10]\n", "compose.yaml:4:22: services.a.command[1] must be a string"},
+		{"services:\n  a:\n    image: x\n    privileged: maybe\n", "compose.yaml:4:17: services.a.privileged must be true or false, not a string"},
+		{"services:\n  a:\n    image: x\n    stop_grace_period: 10\n", "compose.yaml:4:24: services.a.stop_grace_period must be a string"},
+		{"services:\n  a:\n    image: x\n    stop_grace_period: 10q\n", "is not a duration; one like 1m30s"},
+		{"services:\n  a:\n    image: x\n    mem_limit: lots\n", "compose.yaml:4:16: services.a.mem_limit: \"lots\" is not a size"},
+		{"services:\n  a:\n    image: x\n    ports: ['x:80']\n", "compose.yaml:4:13: port \"x:80\": the host port is not a number"},
+		{"services:\n  a:\n    image: x\n    ports: ['1.2.3:80:80']\n", "the address is not an IP"},
+		{"services:\n  a:\n    image: x\n    ports: ['80/xyz']\n", "the protocol is none of tcp, udp, sctp"},
+		{"services:\n  a:\n    image: x\n    ports: ['80-90:80-85']\n", "the two ranges have different lengths"},
+		{"services:\n  a:\n    image: x\n    ports: [1.5]\n", "compose.yaml:4:13:"},
+		{"services:\n  a:\n    image: x\n    volumes: ['a:b:c:d']\n", "compose.yaml:4:15: volume \"a:b:c:d\": too many colons"},
+		{"services:\n  a:\n    image: x\n    volumes: ['data:/data']\n", "compose.yaml:4:15: service \"a\" refers to undefined volume \"data\""},
+		{"services:\n  a:\n    image: x\n    networks: [front]\n", "compose.yaml:4:16: service \"a\" refers to undefined network \"front\""},
+		{"services:\n  a:\n    image: x\n    secrets: [s]\n", "refers to undefined secret \"s\""},
+		{"services:\n  a:\n    image: x\n    depends_on: [b]\n", "compose.yaml:4:18: service \"a\" depends on the undefined service \"b\""},
+		{"services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}\n", "depends on itself in a circle"},
+		{"services:\n  a: {image: x, depends_on: {b: {condition: up}}}\n  b: {image: x}\n", "one of service_started, service_healthy"},
+		{"services:\n  a:\n    command: x\n", "compose.yaml:2:3: service \"a\" has neither an image nor a build context"},
+		{"services:\n  a:\n", "services.a must be a mapping"},
+		{"services:\n  a:\n    image: x\n    restart: sometimes\n", "compose.yaml:4:14: restart: one of no, always"},
+		{"services:\n  a:\n    image: x\n    restart: false\n", "services.a.restart must be a string"},
+		{"services:\n  a:\n    image: x\n    network_mode: host\n    networks: [default]\n", "compose.yaml:4:19: service \"a\" has both network_mode and networks"},
+		{"services:\n  a:\n    image: x\n    container_name: a b\n", "compose.yaml:4:21: container_name \"a b\""},
+		{"services:\n  a:\n    image: x\n    container_name: abc\n    scale: 2\n", "so it cannot have 2 containers"},
+		{"services:\n  a b:\n    image: x\n", "compose.yaml:2:3: services: \"a b\" is not a name"},
+		{"services:\n  a:\n    image: ${X\n", "compose.yaml:3:12: invalid interpolation format"},
+		{"services:\n  a:\n    image: ${X:?give one}\n", "compose.yaml:3:12: required variable X is missing a value: give one"},
+		{"services:\n  a:\n    extends: {service: b}\n", "compose.yaml:3:24: extends: service \"b\" is not in this file"},
+		{"services:\n  a: {extends: b}\n  b: {extends: a}\n", "extends itself in a circle"},
+		{"services:\n  a: {extends: {file: none.yaml, service: b}}\n", "compose.yaml:2:16: cannot read /p/none.yaml"},
+		{"services:\n  a: {image: x, env_file: nope.env}\n", "compose.yaml:2:27: env file /p/nope.env cannot be read"},
+		{"include: [none.yaml]\n", "compose.yaml:1:11: cannot read /p/none.yaml"},
+		{"services:\n  a: {image: x, healthcheck: {test: [curl]}}\n", "must begin with NONE, CMD or CMD-SHELL"},
+		{"services:\n  a: {image: x, external_links: [b]}\n", "compose.yaml:2:17: services.a.external_links is not supported"},
+		{"services:\n  a: {image: x, environment: [' A=b', 'B =c']}\n", "NAME=value is expected"},
+		{"services:\n  a: {image: x, devices: ['/dev/x:/dev/y:rq']}\n", "letters of \"rwm\" are expected"},
+		{"services:\n  a: {image: x, cpus: many}\n", "cpus: a number like 0.5 is expected"},
+		{"services:\n  a: {image: x, command: \"a 'b\"}\n", "cannot be split into words"},
+		{"services:\n  a: {image: x, stop_signal: SIGNOPE}\n", "is not a signal"},
+		{"services:\n  a: {image: x, build: {dockerfile: a, dockerfile_inline: b}}\n", "exclude each other"},
+		{"- a\n", "compose.yaml:1:1: the file must be a mapping with services, not a list"},
+		{"", "compose.yaml:1:1: the file is empty"},
+		{"web:\n  image: x\n", "compose.yaml:1:1: unknown key \"web\""},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e = {0};
+		struct project *p = load_text(cases[i][0], &e);
+		if (p || !strstr(e.msg, cases[i][1])) {
+			print_error("%s\n said: %s\n wanted: %s\n", cases[i][0], p ? "(accepted)" : e.msg, cases[i][1]);
+		}
+		assert_null(p);
+		assert_int_equal(e.kind, ERR_INVALID);
+		assert_non_null(strstr(e.msg, cases[i][1]));
+	}
+}
+
+static void values_of_the_environment_have_no_place_in_errors(void **state)
+{
+	struct err e = {0};
+	const struct file files[] = {{"/p/compose.yaml", "services: {a: {image: x, environment: [\"$SECRET\"], zzzz: 1}}"}, {0}};
+	const struct setting s = {.files = files, .environment = {"SECRET=hunter2"}};
+	assert_null(load_setting(&s, &e));
+	assert_null(strstr(e.msg, "hunter2"));
+}
+
+static void no_file_at_all_is_said(void **state)
+{
+	struct err e;
+	const struct file files[] = {{0}};
+	const struct setting s = {.files = files};
+	assert_null(load_setting(&s, &e));
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	assert_non_null(strstr(e.msg, "no configuration file provided"));
+}
+
+/* ---- the typed model ---- */
+
+static void a_service_is_read_in_full(void **state)
+{
+	scoped(project_free) struct project *p = load_good("services:\n"
+		"  web:\n"
+		"    image: nginx\n"
+		"    command: nginx -g 'daemon off;'\n"
+		"    entrypoint: [\"/entry\", \"x\"]\n"
+		"    environment: [A=1, B=, C]\n"
+		"    labels: {l: 5}\n"
+		"    user: '1000'\n"
+		"    restart: on-failure:3\n"
+		"    stop_grace_period: 1m30s\n"
+		"    init: true\n"
+		"    mem_limit: 64m\n"
+		"    cpus: 0.5\n"
+		"    ulimits: {nofile: 10, core: {soft: 1, hard: 2}}\n"
+		"    devices: ['/dev/lirc0', '/dev/a:/dev/b:r', '/dev/c:rw']\n"
+		"    dns: 1.1.1.1\n"
+		"    extra_hosts: {a: 1.2.3.4}\n"
+		"    healthcheck: {test: curl x, interval: 10s, retries: 3}\n"
+		"    logging: {driver: json-file, options: {max-size: 10m, max-file: 3}}\n"
+		"    tmpfs: /run\n"
+		"    group_add: [20, dialout]\n");
+	const struct service *s = project_service(p, "web");
+	assert_non_null(s);
+	assert_int_equal(s->command.n, 3);
+	assert_string_equal(s->command.v[2], "daemon off;");
+	assert_int_equal(s->entrypoint.n, 2);
+	assert_string_equal(pair_value(&s->environment, "A"), "1");
+	assert_string_equal(pair_value(&s->environment, "B"), "");
+	assert_string_equal(pair_value(&s->environment, "C"), "(null)");
+	assert_string_equal(pair_value(&s->labels, "l"), "5");
+	assert_int_equal(s->stop_grace_ns / 1000000000, 90);
+	assert_int_equal(s->mem_limit, 64 << 20);
+	assert_int_equal(s->nano_cpus, 500000000);
+	assert_true(s->init);
+	assert_int_equal(s->n_ulimits, 2);
+	assert_int_equal(s->ulimits[1].hard, 2);
+	assert_int_equal(s->n_devices, 3);
+	assert_string_equal(s->devices[0].target, "/dev/lirc0");
+	assert_string_equal(s->devices[1].permissions, "r");
+	assert_string_equal(s->devices[2].target, "/dev/c");
+	assert_string_equal(s->dns.v[0], "1.1.1.1");
+	assert_string_equal(s->extra_hosts.v[0], "a:1.2.3.4");
+	assert_string_equal(s->health->test.v[0], "CMD-SHELL");
+	assert_string_equal(pair_value(&s->log_options, "max-file"), "3");
+	assert_string_equal(s->tmpfs.v[0], "/run");
+	assert_string_equal(s->group_add.v[0], "20");
+	assert_int_equal(s->n_endpoints, 1);
+	assert_string_equal(project_network(p, "default")->name, "p_default");
+}
+
+static void ports_of_every_form(void **state)
+{
+	static const struct {
+		const char *text, *ip, *published;
+		int target;
+		const char *protocol;
+		size_t n;
+	} cases[] = {
+		{"80", "", "", 80, "tcp", 1},
+		{"'80:81'", "", "80", 81, "tcp", 1},
+		{"'127.0.0.1:80:81/UDP'", "127.0.0.1", "80", 81, "udp", 1},
+		{"'127.0.0.1::81'", "127.0.0.1", "", 81, "tcp", 1},
+		{"'[::1]:80:81'", "::1", "80", 81, "tcp", 1},
+		{"':80'", "", "", 80, "tcp", 1},
+		{"'3000-3005'", "", "", 3000, "tcp", 6},
+		{"'9090-9091:8080-8081'", "", "9090", 8080, "tcp", 2},
+		{"'8000-8010:80'", "", "8000-8010", 80, "tcp", 1},
+		{"{target: 80, published: 8080, host_ip: 1.2.3.4}", "1.2.3.4", "8080", 80, "tcp", 1},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		scoped(free) char *text = xasprintf("services: {a: {image: x, ports: [%s]}}", cases[i].text);
+		scoped(project_free) struct project *p = load_good(text);
+		const struct service *s = &p->services[0];
+		assert_int_equal(s->n_ports, cases[i].n);
+		assert_string_equal(s->ports[0].host_ip ? s->ports[0].host_ip : "", cases[i].ip);
+		assert_string_equal(s->ports[0].published ? s->ports[0].published : "", cases[i].published);
+		assert_int_equal(s->ports[0].target, cases[i].target);
+		assert_string_equal(s->ports[0].protocol, cases[i].protocol);
+	}
+}
+
+static void mounts_of_every_form(void **state)
+{
+	const struct file files[] = {{"/p/compose.yaml",
+		"services:\n"
+		"  a:\n"
+		"    image: x\n"
+		"    volumes:\n"
+		"      - ./data:/data:ro\n"
+		"      - ~/x:/x\n"
+		"      - /abs:/abs/../y\n"
+		"      - named:/named:nocopy\n"
+		"      - v:/one-letter\n"
+		"      - /anonymous\n"
+		"      - {type: tmpfs, target: /t, tmpfs: {size: 1m}}\n"
+		"      - {type: bind, source: ../up, target: /up, bind: {create_host_path: false}}\n"
+		"      - /share:/share:z,rshared,cached\n"
+		"volumes: {named: , v: {external: true}}\n"}, {0}};
+	const struct setting s = {.files = files, .environment = {"HOME=/home/me"}};
+	struct err e = {0};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	assert_non_null(p);
+	const struct mount *m = p->services[0].mounts;
+	assert_int_equal(p->services[0].n_mounts, 9);
+	assert_string_equal(m[0].source, "/p/data");
+	assert_true(m[0].read_only && m[0].create_host_path && m[0].type == MOUNT_BIND);
+	assert_string_equal(m[1].source, "/home/me/x");
+	assert_string_equal(m[2].target, "/y");
+	assert_true(m[3].nocopy && m[3].type == MOUNT_VOLUME);
+	assert_string_equal(m[4].source, "v");
+	assert_null(m[5].source);
+	assert_int_equal(m[6].tmpfs_size_bytes, 1 << 20);
+	assert_string_equal(m[7].source, "/up");
+	assert_false(m[7].create_host_path);
+	assert_string_equal(m[8].selinux, "z");
+	assert_string_equal(m[8].propagation, "rshared");
+	assert_string_equal(project_volume(p, "named")->name, "p_named");
+	assert_string_equal(project_volume(p, "v")->name, "v");
+}
+
+static void networks_and_the_primary_one(void **state)
+{
+	scoped(project_free) struct project *p = load_good("services:\n"
+		"  a:\n"
+		"    image: x\n"
+		"    networks:\n"
+		"      zeta: {priority: 10, aliases: [q], ipv4_address: 172.4.11.2}\n"
+		"      alpha:\n"
+		"networks:\n"
+		"  zeta: {ipam: {config: [{subnet: 172.4.11.0/24, gateway: 172.4.11.1}]}, internal: true}\n"
+		"  alpha: {external: {name: there}}\n"
+		"  unused:\n");
+	const struct service *s = &p->services[0];
+	assert_string_equal(s->endpoints[0].network, "zeta");
+	assert_string_equal(s->endpoints[0].ipv4_address, "172.4.11.2");
+	assert_string_equal(s->endpoints[0].aliases.v[0], "q");
+	assert_string_equal(project_network(p, "alpha")->name, "there");
+	assert_true(project_network(p, "alpha")->external);
+	assert_string_equal(project_network(p, "zeta")->pools[0].subnet, "172.4.11.0/24");
+	assert_null(project_network(p, "unused"));
+	assert_null(project_network(p, "default"));
+}
+
+static void dependencies_come_first_and_are_implied(void **state)
+{
+	scoped(project_free) struct project *p = load_good("services:\n"
+		"  a: {image: x, depends_on: {b: {condition: service_healthy, restart: true}}}\n"
+		"  b: {image: x, network_mode: 'service:c'}\n"
+		"  c: {image: x}\n"
+		"  d: {image: x, links: ['a:alias'], volumes_from: ['c:ro']}\n");
+	assert_string_equal(p->services[0].name, "c");
+	assert_string_equal(p->services[1].name, "b");
+	assert_string_equal(p->services[2].name, "a");
+	assert_int_equal(p->services[2].dependencies[0].condition, CONDITION_HEALTHY);
+	assert_true(p->services[2].dependencies[0].restart);
+	assert_true(p->services[1].dependencies[0].restart);
+	assert_int_equal(p->services[3].n_dependencies, 2);
+}
+
+static void deploy_decides_over_the_older_keys(void **state)
+{
+	scoped(project_free) struct project *p = load_good("services:\n"
+		"  a:\n"
+		"    image: x\n"
+		"    restart: always\n"
+		"    deploy:\n"
+		"      replicas: 3\n"
+		"      mode: replicated\n"
+		"      resources: {limits: {cpus: '1.5', memory: 50M, pids: 10}, reservations: {memory: 20M}}\n"
+		"      restart_policy: {condition: on-failure, max_attempts: 4}\n");
+	const struct service *s = &p->services[0];
+	assert_int_equal(s->replicas, 3);
+	assert_int_equal(s->nano_cpus, 1500000000);
+	assert_int_equal(s->mem_limit, 50 << 20);
+	assert_int_equal(s->mem_reservation, 20 << 20);
+	assert_int_equal(s->pids_limit, 10);
+	assert_string_equal(s->restart, "on-failure:4");
+	assert_int_equal(p->warnings.n, 1);
+	assert_non_null(strstr(p->warnings.v[0], "services.a.deploy.mode is ignored"));
+}
+
+static void secrets_and_configs(void **state)
+{
+	const struct file files[] = {{"/p/compose.yaml",
+		"services: {a: {image: x, secrets: [s, {source: e, target: /x, mode: '0400', uid: '5'}], configs: [c]}}\n"
+		"secrets: {s: {file: ./s.txt}, e: {environment: V}}\n"
+		"configs: {c: {content: \"hi $V\"}}\n"}, {0}};
+	const struct setting s = {.files = files, .environment = {"V=value"}};
+	struct err e = {0};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	assert_non_null(p);
+	const struct service *a = &p->services[0];
+	assert_string_equal(a->secrets[0].target, "/run/secrets/s");
+	assert_string_equal(a->secrets[0].path, "/p/s.txt");
+	assert_string_equal(a->secrets[1].target, "/x");
+	assert_string_equal(a->secrets[1].content, "value");
+	assert_int_equal(a->secrets[1].mode, 0400);
+	assert_int_equal(a->secrets[1].uid, 5);
+	assert_string_equal(a->configs[0].target, "/c");
+	assert_string_equal(a->configs[0].content, "hi value");
+}
+
+/* ---- several files ---- */
+
+static void override_files_merge_by_the_rules(void **state)
+{
+	const struct file files[] = {
+		{"/p/docker-compose.yml",
+			"services:\n"
+			"  a:\n"
+			"    image: one\n"
+			"    command: [old]\n"
+			"    environment: [A=1, B=1]\n"
+			"    ports: ['80:80']\n"
+			"    volumes: ['./x:/data', './k:/keep']\n"
+			"    labels: {gone: x, kept: y}\n"
+			"    dns: [1.1.1.1]\n"
+			"    cap_add: [A, B]\n"
+			"    logging: {driver: json-file, options: {max-size: 1m}}\n"
+			"    healthcheck: {test: old, interval: 1s}\n"},
+		{"/p/docker-compose.override.yml",
+			"services:\n"
+			"  a:\n"
+			"    image: two\n"
+			"    command: [new, words]\n"
+			"    environment: {B: 2, C: 3}\n"
+			"    ports: ['81:80', '80:80']\n"
+			"    volumes: ['./y:/data']\n"
+			"    labels: {gone: !reset null}\n"
+			"    dns: !override [2.2.2.2]\n"
+			"    cap_add: [B, C]\n"
+			"    logging: {driver: none}\n"
+			"    healthcheck: {test: new}\n"
+			"  b: {image: x}\n"},
+		{0}};
+	const struct setting s = {.files = files};
+	struct err e = {0};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	assert_non_null(p);
+	const struct service *a = project_service(p, "a");
+	assert_string_equal(a->image, "two");
+	assert_int_equal(a->command.n, 2);
+	assert_string_equal(pair_value(&a->environment, "A"), "1");
+	assert_string_equal(pair_value(&a->environment, "B"), "2");
+	assert_string_equal(pair_value(&a->environment, "C"), "3");
+	assert_int_equal(a->n_ports, 2);
+	assert_int_equal(a->n_mounts, 2);
+	assert_string_equal(a->mounts[0].source, "/p/y");
+	assert_string_equal(pair_value(&a->labels, "gone"), "(absent)");
+	assert_string_equal(pair_value(&a->labels, "kept"), "y");
+	assert_int_equal(a->dns.n, 1);
+	assert_string_equal(a->dns.v[0], "2.2.2.2");
+	assert_int_equal(a->cap_add.n, 3);
+	assert_string_equal(a->log_driver, "none");
+	assert_int_equal(a->log_options.n, 0);
+	assert_string_equal(a->health->test.v[1], "new");
+	assert_int_equal(a->health->interval_ns, 1000000000);
+	assert_int_equal(p->files.n, 2);
+	assert_non_null(project_service(p, "b"));
+}
+
+static void extends_takes_from_this_and_other_files(void **state)
+{
+	const struct file files[] = {
+		{"/p/compose.yaml",
+			"services:\n"
+			"  a: {extends: {file: sub/base.yaml, service: web}, environment: {X: mine}}\n"
+			"  b: {extends: a, image: other}\n"},
+		{"/p/sub/base.yaml",
+			"services:\n"
+			"  web: {extends: common, build: ./ctx, volumes: ['./v:/v'], env_file: e.env}\n"
+			"  common: {image: base, environment: {X: base, Y: base}, restart: always}\n"},
+		{"/p/sub/e.env", "FROM_FILE=1\nX=file\n"},
+		{0}};
+	const struct setting s = {.files = files};
+	struct err e = {0};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	if (!p) {
+		print_error("%s\n", e.msg);
+	}
+	assert_non_null(p);
+	const struct service *a = project_service(p, "a");
+	assert_string_equal(a->image, "base");
+	assert_string_equal(a->restart, "always");
+	assert_string_equal(a->build->context, "/p/sub/ctx");
+	assert_string_equal(a->mounts[0].source, "/p/sub/v");
+	assert_string_equal(pair_value(&a->environment, "X"), "mine");
+	assert_string_equal(pair_value(&a->environment, "Y"), "base");
+	assert_string_equal(pair_value(&a->environment, "FROM_FILE"), "1");
+	assert_string_equal(project_service(p, "b")->image, "other");
+}
+
+static void included_files_have_their_own_directory_and_env(void **state)
+{
+	const struct file files[] = {
+		{"/p/compose.yaml", "include: [sub/inc.yaml]\nservices: {a: {image: x, depends_on: [i]}, i: {user: me}}\n"},
+		{"/p/sub/inc.yaml", "services: {i: {image: \"img:$TAG-$OUT\", volumes: ['./d:/d']}}\n"},
+		{"/p/sub/.env", "TAG=inner\nOUT=inner\n"},
+		{0}};
+	const struct setting s = {.files = files, .environment = {"OUT=outer"}};
+	struct err e = {0};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	assert_non_null(p);
+	const struct service *i = project_service(p, "i");
+	assert_string_equal(i->image, "img:inner-outer");
+	assert_string_equal(i->mounts[0].source, "/p/sub/d");
+	assert_string_equal(i->user, "me");
+}
+
+static void a_file_that_includes_itself_is_refused(void **state)
+{
+	struct err e = {0};
+	assert_null(load_text("include: [compose.yaml]\n", &e));
+	assert_non_null(strstr(e.msg, "include one another"));
+}
+
+static void documents_of_one_file_merge(void **state)
+{
+	scoped(project_free) struct project *p =
+		load_good("services: {a: {image: one}}\n---\nservices: {a: {image: two}, b: {image: x}}\n");
+	assert_string_equal(project_service(p, "a")->image, "two");
+	assert_int_equal(p->n_services, 2);
+}
+
+/* ---- where things come from ---- */
+
+static void names_come_from_flag_variable_file_directory(void **state)
+{
+	const char *named = "name: From$X\nservices: {a: {image: \"i-$COMPOSE_PROJECT_NAME\"}}\n";
+	const struct file files[] = {{"/p/compose.yaml", named}, {0}};
+	struct err e = {0};
+	struct setting s = {.files = files, .environment = {"X=File_1!"}};
+	struct project *p = load_setting(&s, &e);
+	assert_string_equal(p->name, "fromfile_1");
+	assert_string_equal(p->services[0].image, "i-fromfile_1");
+	project_free(p);
+	s.environment[1] = "COMPOSE_PROJECT_NAME=var";
+	p = load_setting(&s, &e);
+	assert_string_equal(p->name, "var");
+	project_free(p);
+	s.project_name = "flag";
+	p = load_setting(&s, &e);
+	assert_string_equal(p->name, "flag");
+	project_free(p);
+	s.project_name = "Bad Name";
+	assert_null(load_setting(&s, &e));
+	assert_non_null(strstr(e.msg, "invalid project name \"Bad Name\""));
+}
+
+static void files_are_searched_upwards(void **state)
+{
+	const struct file files[] = {{"/docker-compose.yaml", "services: {a: {image: x, volumes: ['./d:/d']}}\n"},
+		{"/.env", "X=1\n"}, {0}};
+	const struct setting s = {.files = files, .project_name = "n"};
+	struct err e = {0};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	assert_non_null(p);
+	assert_string_equal(p->working_dir, "/");
+	assert_string_equal(p->services[0].mounts[0].source, "/d");
+}
+
+static void dotenv_and_compose_file_variable(void **state)
+{
+	const struct file files[] = {{"/p/.env", "COMPOSE_FILE=one.yml:two.yml\nTAG=1.10\nA=dot\n"},
+		{"/p/one.yml", "services: {a: {image: \"x:$TAG\", environment: [A, B, NONE]}}\n"},
+		{"/p/two.yml", "services: {a: {environment: {B: $A}}}\n"}, {0}};
+	const struct setting s = {.files = files, .environment = {"A=process"}};
+	struct err e = {0};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	assert_non_null(p);
+	assert_string_equal(p->services[0].image, "x:1.10");
+	assert_string_equal(pair_value(&p->services[0].environment, "A"), "process");
+	assert_string_equal(pair_value(&p->services[0].environment, "B"), "process");
+	assert_string_equal(pair_value(&p->services[0].environment, "NONE"), "(null)");
+}
+
+static void profiles_choose_services(void **state)
+{
+	const struct file files[] = {{"/p/compose.yaml",
+		"services:\n"
+		"  always: {image: x, depends_on: {dev: {condition: service_started, required: false}}}\n"
+		"  dev: {image: x, profiles: [dev]}\n"
+		"  test: {image: x, profiles: [test, ci]}\n"}, {0}};
+	struct setting s = {.files = files};
+	struct err e = {0};
+	struct project *p = load_setting(&s, &e);
+	assert_int_equal(p->n_services, 1);
+	assert_int_equal(p->disabled.n, 2);
+	assert_int_equal(p->services[0].n_dependencies, 0);
+	project_free(p);
+	s.environment[0] = "COMPOSE_PROFILES=other, ci";
+	p = load_setting(&s, &e);
+	assert_int_equal(p->n_services, 2);
+	project_free(p);
+	s.profiles[0] = "*";
+	p = load_setting(&s, &e);
+	assert_int_equal(p->n_services, 3);
+	project_free(p);
+	s.profiles[0] = NULL;
+	s.environment[0] = NULL;
+	s.services[0] = "dev";
+	p = load_setting(&s, &e);
+	assert_non_null(project_service(p, "dev"));
+	project_free(p);
+}
+
+static void unset_variables_and_version_are_warned_of(void **state)
+{
+	scoped(project_free) struct project *p = load_good("version: '3'\nservices: {a: {image: \"x$NONE\"}}\n");
+	assert_int_equal(p->warnings.n, 2);
+	assert_non_null(strstr(p->warnings.v[0], "`version` is obsolete"));
+	assert_string_equal(p->warnings.v[1], "The \"NONE\" variable is not set. Defaulting to a blank string.");
+}
+
+static void interpolated_text_becomes_the_type_of_its_field(void **state)
+{
+	const struct file files[] = {{"/p/compose.yaml",
+		"services: {a: {image: x, init: \"${T}\", read_only: \"${Y}\", pids_limit: \"$N\", deploy: {replicas: \"$N\"}}}\n"}, {0}};
+	const struct setting s = {.files = files, .environment = {"T=true", "Y=yes", "N=7"}};
+	struct err e = {0};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	assert_non_null(p);
+	assert_true(p->services[0].init && p->services[0].read_only);
+	assert_int_equal(p->services[0].pids_limit, 7);
+	assert_int_equal(p->services[0].replicas, 7);
+	assert_int_equal(p->warnings.n, 1); /* "yes" is read as true */
+}
+
+/* ---- what is printed can be loaded again ---- */
+
+static void config_output_is_a_fixed_point(void **state)
+{
+	static const char *const text = "name: n\n"
+		"x-common: &c {restart: always, labels: {a: '1', b: 'yes', c: '$$x'}}\n"
+		"services:\n"
+		"  a:\n"
+		"    <<: *c\n"
+		"    image: x\n"
+		"    command: echo '$$HOME' \"two words\"\n"
+		"    environment: {N: 010, F: 1.10, E: '', NUL: , T: \"tab\\tnew\\nline \\\"q\\\" \\\\ # : x\", D: 2020-01-01, S: '22:22'}\n"
+		"    ports: ['80-81:80-81', '127.0.0.1:5:6/udp']\n"
+		"    volumes: ['./x:/y:ro', 'v:/v', /anon]\n"
+		"    depends_on: [b]\n"
+		"    networks: {default: , other: {aliases: [z]}}\n"
+		"    healthcheck: {test: [CMD, a], interval: 1m}\n"
+		"    extra_hosts: ['a:1.2.3.4', 'b=[::1]']\n"
+		"  b: {build: {context: ., args: {X: 1}}, cap_drop: [ALL]}\n"
+		"volumes: {v: }\n"
+		"networks: {other: {driver: bridge}}\n";
+	scoped(project_free) struct project *first = load_good(text);
+	scoped(buf) struct buf printed = BUF_INIT;
+	scoped(buf) struct buf again = BUF_INIT;
+	emit_yaml(first->root, false, &printed);
+
+	scoped(project_free) struct project *second = load_good(buf_str(&printed));
+	emit_yaml(second->root, false, &again);
+
+	assert_string_equal(buf_str(&printed), buf_str(&again));
+	for (size_t i = 0; i < first->n_services; i++) {
+		char one[EMIT_HASH_MAX];
+		char two[EMIT_HASH_MAX];
+		const struct service *same = project_service(second, first->services[i].name);
+		emit_service_hash(first, &first->services[i], one);
+		emit_service_hash(second, same, two);
+		assert_string_equal(one, two);
+	}
+}
+
+static void the_hash_knows_what_matters(void **state)
+{
+	static const struct {
+		const char *text;
+		bool same;
+	} cases[] = {
+		{"services: {a: {environment: {B: 2, A: 1}, image: x}}", true}, /* the order of keys */
+		{"services: {a: {image: x, environment: {A: '1', B: '2'}, pull_policy: always, scale: 2}}", true},
+		{"services: {a: {image: x, environment: {A: 1, B: 2}, deploy: {replicas: 3}}}", true},
+		{"services: {a: {image: x, environment: {A: 1, B: 2}, deploy: {resources: {limits: {pids: 3}}}}}", false},
+		{"services: {a: {image: x, environment: {A: 1, B: 3}}}", false},
+		{"services: {a: {image: y, environment: {A: 1, B: 2}}}", false},
+		{"services: {a: {image: x, environment: {A: 1, B: 2}, command: []}}", false},
+	};
+	char first[EMIT_HASH_MAX];
+	scoped(project_free) struct project *p = load_good("services: {a: {image: x, environment: {A: 1, B: 2}}}");
+	emit_service_hash(p, &p->services[0], first);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char hash[EMIT_HASH_MAX];
+		scoped(project_free) struct project *other = load_good(cases[i].text);
+		emit_service_hash(other, &other->services[0], hash);
+		assert_int_equal(strcmp(hash, first) == 0, cases[i].same);
+	}
+}
+
+static void copies_are_bounded(void **state)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	buf_puts(&text, "services:\n  s0:\n    image: x\n    labels:\n");
+	for (int i = 0; i < 2000; i++) {
+		buf_printf(&text, "      l%d: v\n", i);
+	}
+	for (int i = 1; i < 1000; i++) {
+		buf_printf(&text, "  s%d: {extends: s0}\n", i);
+	}
+	struct err e = {0};
+	assert_null(load_text(buf_str(&text), &e));
+	assert_non_null(strstr(e.msg, "grows beyond"));
+	assert_non_null(strstr(e.msg, "compose.yaml:"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(errors_name_file_line_column_and_what_was_expected),
+		cmocka_unit_test(values_of_the_environment_have_no_place_in_errors),
+		cmocka_unit_test(no_file_at_all_is_said),
+		cmocka_unit_test(a_service_is_read_in_full),
+		cmocka_unit_test(ports_of_every_form),
+		cmocka_unit_test(mounts_of_every_form),
+		cmocka_unit_test(networks_and_the_primary_one),
+		cmocka_unit_test(dependencies_come_first_and_are_implied),
+		cmocka_unit_test(deploy_decides_over_the_older_keys),
+		cmocka_unit_test(secrets_and_configs),
+		cmocka_unit_test(override_files_merge_by_the_rules),
+		cmocka_unit_test(extends_takes_from_this_and_other_files),
+		cmocka_unit_test(included_files_have_their_own_directory_and_env),
+		cmocka_unit_test(a_file_that_includes_itself_is_refused),
+		cmocka_unit_test(documents_of_one_file_merge),
+		cmocka_unit_test(names_come_from_flag_variable_file_directory),
+		cmocka_unit_test(files_are_searched_upwards),
+		cmocka_unit_test(dotenv_and_compose_file_variable),
+		cmocka_unit_test(profiles_choose_services),
+		cmocka_unit_test(unset_variables_and_version_are_warned_of),
+		cmocka_unit_test(interpolated_text_becomes_the_type_of_its_field),
+		cmocka_unit_test(config_output_is_a_fixed_point),
+		cmocka_unit_test(the_hash_knows_what_matters),
+		cmocka_unit_test(copies_are_bounded),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

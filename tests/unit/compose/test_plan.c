@@ -1,0 +1,389 @@
+/* The planner, with a state that the test writes down; and the requests. */
+#include "files.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "compose/emit.h"
+#include "compose/plan.h"
+#include "compose/request.h"
+
+static const char *const three = "services:\n"
+	"  web: {image: w, depends_on: {db: {condition: service_healthy}}}\n"
+	"  db: {image: d, volumes: ['data:/d']}\n"
+	"  side: {image: s, network_mode: 'service:web'}\n"
+	"volumes: {data: }\n";
+
+static void print_steps(const struct plan *plan, struct buf *ret)
+{
+	static const char *const words[] = {
+		[STEP_NETWORK_CREATE] = "net+",
+		[STEP_NETWORK_REMOVE] = "net-",
+		[STEP_VOLUME_CREATE] = "vol+",
+		[STEP_VOLUME_REMOVE] = "vol-",
+		[STEP_CREATE] = "create",
+		[STEP_RECREATE] = "recreate",
+		[STEP_KEEP] = "keep",
+		[STEP_WAIT] = "wait",
+		[STEP_START] = "start",
+		[STEP_STOP] = "stop",
+		[STEP_REMOVE] = "remove",
+	};
+	for (size_t i = 0; i < plan->n; i++) {
+		buf_printf(ret, "%s%s %s", i ? ", " : "", words[plan->steps[i].kind], plan->steps[i].name);
+	}
+}
+
+/* Containers as `up` would have left them. */
+struct made {
+	struct state s;
+	struct state_container containers[8];
+	struct state_network networks[4];
+	struct state_volume volumes[4];
+	char hashes[8][EMIT_HASH_MAX], network_hash[EMIT_HASH_MAX];
+};
+
+static void add_container(struct made *m, const struct project *p, const char *service, int number, const char *status)
+{
+	size_t i = m->s.n_containers++;
+	const struct service *s = project_service(p, service);
+	emit_service_hash(p, s, m->hashes[i]);
+	m->containers[i] = (struct state_container){.id = "0123456789abcdef", .service = service, .number = number, .hash = m->hashes[i],
+		.image_id = "sha256:1", .depends = "", .status = status, .name = request_container_name(p, s, number)};
+	for (size_t k = 0; k < s->n_endpoints; k++) {
+		strv_add(&m->containers[i].networks, project_network(p, s->endpoints[k].network)->name);
+	}
+	m->s.containers = m->containers;
+}
+
+static void add_resources(struct made *m, const struct project *p)
+{
+	const struct network *n = &p->networks[0];
+	emit_node_hash(n->node, m->network_hash);
+	m->networks[0] = (struct state_network){"n1", n->name, p->name, n->key, m->network_hash};
+	m->volumes[0] = (struct state_volume){"p_data", p->name, "data"};
+	m->s.networks = m->networks;
+	m->s.n_networks = 1;
+	m->s.volumes = m->volumes;
+	m->s.n_volumes = 1;
+}
+
+static void make_all(struct made *m, const struct project *p)
+{
+	add_resources(m, p);
+	add_container(m, p, "db", 1, "running");
+	add_container(m, p, "web", 1, "running");
+	add_container(m, p, "side", 1, "running");
+}
+
+static void made_deinit(struct made *m)
+{
+	for (size_t i = 0; i < m->s.n_containers; i++) {
+		strv_deinit(&m->containers[i].networks);
+		free((char *)m->containers[i].name);
+	}
+}
+
+static void plan_is(const struct project *p, struct made *m, struct plan_up o, const char *expected)
+{
+	const struct strv none = STRV_INIT;
+	scoped(plan) struct plan plan = {0};
+	scoped(buf) struct buf text = BUF_INIT;
+	struct err e = {0};
+	o.services = o.services ? o.services : &none;
+	int r = plan_up(p, &m->s, &o, &plan, &e);
+	assert_int_equal(r, 0);
+	print_steps(&plan, &text);
+	assert_string_equal(buf_str(&text), expected);
+}
+
+static void everything_is_made_in_order(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	struct made m = {0};
+	plan_is(p, &m, (struct plan_up){0},
+		"net+ p_default, vol+ p_data, create p-db-1, create p-web-1, create p-side-1, start p-db-1, wait db, start p-web-1, "
+		"start p-side-1");
+	plan_is(p, &m, (struct plan_up){.no_start = true},
+		"net+ p_default, vol+ p_data, create p-db-1, create p-web-1, create p-side-1");
+}
+
+static void nothing_is_done_twice(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	struct made m = {0};
+	make_all(&m, p);
+	plan_is(p, &m, (struct plan_up){0}, "keep p-db-1, keep p-web-1, keep p-side-1");
+	made_deinit(&m);
+}
+
+static void what_ended_is_started_again(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	struct made m = {0};
+	make_all(&m, p);
+	m.containers[1].status = "exited";
+	plan_is(p, &m, (struct plan_up){0}, "keep p-db-1, keep p-side-1, wait db, start p-web-1");
+	made_deinit(&m);
+}
+
+static void a_changed_service_is_recreated_with_who_shares_its_namespace(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	struct made m = {0};
+	make_all(&m, p);
+	m.containers[1].hash = "other";
+	plan_is(p, &m, (struct plan_up){0},
+		"keep p-db-1, recreate p-web-1, recreate p-side-1, wait db, start p-web-1, start p-side-1");
+	plan_is(p, &m, (struct plan_up){.no_recreate = true}, "keep p-db-1, keep p-web-1, keep p-side-1");
+	made_deinit(&m);
+}
+
+static void a_new_image_recreates(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	struct made m = {0};
+	make_all(&m, p);
+	const struct state_image images[] = {{"db", "sha256:2"}, {"web", "sha256:1"}};
+	m.s.images = images;
+	m.s.n_images = 2;
+	plan_is(p, &m, (struct plan_up){0}, "recreate p-db-1, keep p-web-1, keep p-side-1, start p-db-1");
+	made_deinit(&m);
+}
+
+static void force_means_the_named_ones(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	struct made m = {0};
+	scoped(strv) struct strv names = STRV_INIT;
+	make_all(&m, p);
+	strv_add(&names, "web");
+	plan_is(p, &m, (struct plan_up){.services = &names, .force_recreate = true},
+		"keep p-db-1, recreate p-web-1, wait db, start p-web-1");
+	plan_is(p, &m, (struct plan_up){.services = &names, .force_recreate = true, .no_deps = true},
+		"recreate p-web-1, start p-web-1");
+	made_deinit(&m);
+}
+
+static void dependents_restart_when_asked(void **state)
+{
+	scoped(project_free) struct project *p = load_good(
+		"services: {a: {image: x}, b: {image: x, depends_on: {a: {condition: service_started, restart: true}}}}");
+	struct made m = {0};
+	add_resources(&m, p);
+	add_container(&m, p, "a", 1, "running");
+	add_container(&m, p, "b", 1, "running");
+	m.containers[0].hash = "other";
+	plan_is(p, &m, (struct plan_up){0}, "recreate p-a-1, keep p-b-1, start p-a-1, stop p-b-1, start p-b-1");
+	made_deinit(&m);
+}
+
+static void scaling_adds_behind_and_removes_the_obsolete_first(void **state)
+{
+	scoped(project_free) struct project *p = load_good("services: {a: {image: x}}");
+	struct made m = {0};
+	const struct plan_scale two = {"a", 2};
+	const struct plan_scale none = {"a", 0};
+	add_resources(&m, p);
+	add_container(&m, p, "a", 3, "running");
+	plan_is(p, &m, (struct plan_up){.scales = &two, .n_scales = 1}, "keep p-a-3, create p-a-4, start p-a-4");
+	add_container(&m, p, "a", 5, "running");
+	m.containers[0].hash = "old";
+	plan_is(p, &m, (struct plan_up){0}, "stop p-a-3, remove p-a-3, keep p-a-5");
+	plan_is(p, &m, (struct plan_up){.scales = &none, .n_scales = 1}, "stop p-a-3, remove p-a-3, stop p-a-5, remove p-a-5");
+	made_deinit(&m);
+}
+
+static void a_changed_network_is_made_anew(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	struct made m = {0};
+	make_all(&m, p);
+	m.networks[0].hash = "other";
+	plan_is(p, &m, (struct plan_up){0},
+		"stop p-db-1, stop p-web-1, net- p_default, net+ p_default, recreate p-db-1, recreate p-web-1, recreate p-side-1, "
+		"start p-db-1, wait db, start p-web-1, start p-side-1");
+	made_deinit(&m);
+}
+
+static void orphans_are_named_or_removed(void **state)
+{
+	scoped(project_free) struct project *old = load_good("services: {a: {image: x}, gone: {image: x}}");
+	scoped(project_free) struct project *p = load_good("services: {a: {image: x}}");
+	struct made m = {0};
+	add_resources(&m, old);
+	add_container(&m, old, "a", 1, "running");
+	add_container(&m, old, "gone", 1, "running");
+	const struct strv none = STRV_INIT;
+	const struct plan_up o = {.services = &none};
+	scoped(plan) struct plan plan = {0};
+	struct err e;
+	assert_int_equal(plan_up(p, &m.s, &o, &plan, &e), 0);
+	assert_int_equal(plan.n, 1);
+	assert_int_equal(plan.warnings.n, 1);
+	assert_non_null(strstr(plan.warnings.v[0], "Found orphan containers ([p-gone-1])"));
+	plan_is(p, &m, (struct plan_up){.remove_orphans = true}, "stop p-gone-1, remove p-gone-1, keep p-a-1");
+	made_deinit(&m);
+}
+
+static void missing_external_objects_are_an_error(void **state)
+{
+	scoped(project_free) struct project *p =
+		load_good("services: {a: {image: x, networks: [n]}}\nnetworks: {n: {external: true, name: there}}");
+	const struct strv none = STRV_INIT;
+	const struct plan_up o = {.services = &none};
+	const struct state empty = {0};
+	struct plan plan;
+	struct err e;
+	assert_int_equal(plan_up(p, &empty, &o, &plan, &e), -1);
+	assert_string_equal(e.msg, "network there declared as external, but could not be found");
+	const struct plan_scale nobody = {"nobody", 1};
+	const struct plan_up scale = {.services = &none, .scales = &nobody, .n_scales = 1};
+	assert_int_equal(plan_up(p, &empty, &scale, &plan, &e), -1);
+	assert_string_equal(e.msg, "no such service: nobody");
+}
+
+static void down_takes_dependents_first_and_everything(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	struct made m = {0};
+	make_all(&m, p);
+	m.containers[1].depends = "db:service_healthy:false";
+	m.containers[2].depends = "web:service_started:true";
+	m.containers[0].status = "exited";
+	scoped(plan) struct plan plan = {0};
+	scoped(buf) struct buf text = BUF_INIT;
+	const struct plan_down o = {.volumes = true};
+	assert_int_equal(plan_down(p, "p", &m.s, &o, &plan), 0);
+	print_steps(&plan, &text);
+	assert_string_equal(buf_str(&text),
+		"stop p-side-1, remove p-side-1, stop p-web-1, remove p-web-1, remove p-db-1, net- p_default, vol- p_data");
+	made_deinit(&m);
+}
+
+/* ---- requests ---- */
+
+static const char *container_of(void *owner, const char *service)
+{
+	return strcmp(service, "web") == 0 ? "webid" : NULL;
+}
+
+static json_t *request(const struct project *p, const char *service)
+{
+	struct err e = {0};
+	const struct request_container r = {.service = project_service(p, service), .number = 1, .image_id = "sha256:1",
+		.hash = "h", .container_of = container_of};
+	json_t *o = request_container(p, &r, &e);
+	assert_non_null(o);
+	return o;
+}
+
+static json_t *at(json_t *o, const char *path)
+{
+	scoped(strv) struct strv keys = STRV_INIT;
+	strv_split(&keys, path, '/');
+	for (size_t i = 0; i < keys.n; i++) {
+		o = json_is_array(o) ? json_array_get(o, (size_t)atoi(keys.v[i])) : json_object_get(o, keys.v[i]);
+	}
+	return o;
+}
+
+static void text_is(json_t *o, const char *path, const char *expected)
+{
+	const char *got = json_string_value(at(o, path));
+	assert_non_null(got);
+	assert_string_equal(got, expected);
+}
+
+static void labels_are_those_of_docker_compose(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	scoped(json) json_t *o = request(p, "web");
+	json_t *labels = json_object_get(o, "Labels");
+	text_is(labels, "com.docker.compose.project", "p");
+	text_is(labels, "com.docker.compose.service", "web");
+	text_is(labels, "com.docker.compose.container-number", "1");
+	text_is(labels, "com.docker.compose.oneoff", "False");
+	text_is(labels, "com.docker.compose.config-hash", "h");
+	text_is(labels, "com.docker.compose.image", "sha256:1");
+	text_is(labels, "com.docker.compose.depends_on", "db:service_healthy:false");
+	text_is(labels, "com.docker.compose.project.working_dir", "/p");
+	text_is(labels, "com.docker.compose.project.config_files", "/p/compose.yaml");
+	scoped(json) json_t *network = request_network(p, &p->networks[0]);
+	text_is(network, "Name", "p_default");
+	text_is(network, "Labels/com.docker.compose.network", "default");
+	scoped(json) json_t *volume = request_volume(p, &p->volumes[0]);
+	text_is(volume, "Labels/com.docker.compose.volume", "data");
+}
+
+static void a_request_says_all_that_the_service_says(void **state)
+{
+	scoped(project_free) struct project *p = load_good("services:\n"
+		"  web:\n"
+		"    image: x\n"
+		"    ports: ['127.0.0.1:80:81/udp']\n"
+		"    expose: ['9-10', 11/udp]\n"
+		"    volumes: ['./d:/d:ro,z', 'v:/v', /anon, {type: bind, source: /s, target: /t, bind: {create_host_path: false}}]\n"
+		"    networks: {n: {aliases: [z], ipv4_address: 172.4.11.2}}\n"
+		"    restart: on-failure:3\n"
+		"    command: []\n"
+		"    secrets: [s]\n"
+		"    devices: [/dev/lirc0]\n"
+		"    tmpfs: ['/run:size=1m']\n"
+		"volumes: {v: }\n"
+		"networks: {n: }\n"
+		"secrets: {s: {file: s.txt}}\n");
+	scoped(json) json_t *o = request(p, "web");
+	json_t *host = json_object_get(o, "HostConfig");
+	const json_t *binding = json_array_get(json_object_get(json_object_get(host, "PortBindings"), "81/udp"), 0);
+	assert_string_equal(json_str(binding, "HostIp"), "127.0.0.1");
+	assert_string_equal(json_str(binding, "HostPort"), "80");
+	assert_int_equal(json_object_size(json_object_get(o, "ExposedPorts")), 4);
+	text_is(host, "Binds/0", "/p/d:/d:ro,z");
+	text_is(host, "Binds/1", "p_v:/v:rw");
+	text_is(host, "Mounts/0/Target", "/anon");
+	text_is(host, "Mounts/1/Source", "/s");
+	text_is(host, "Mounts/2/Target", "/run/secrets/s");
+	text_is(host, "Mounts/2/Source", "/p/s.txt");
+	text_is(host, "RestartPolicy/Name", "on-failure");
+	assert_int_equal(json_integer_value(at(host, "RestartPolicy/MaximumRetryCount")), 3);
+	text_is(host, "NetworkMode", "p_n");
+	text_is(o, "NetworkingConfig/EndpointsConfig/p_n/Aliases/0", "p-web-1");
+	text_is(o, "NetworkingConfig/EndpointsConfig/p_n/Aliases/1", "web");
+	text_is(o, "NetworkingConfig/EndpointsConfig/p_n/Aliases/2", "z");
+	text_is(o, "NetworkingConfig/EndpointsConfig/p_n/IPAMConfig/IPv4Address", "172.4.11.2");
+	assert_int_equal(json_array_size(json_object_get(o, "Cmd")), 0);
+	assert_true(json_is_array(json_object_get(o, "Cmd")));
+	assert_true(json_is_null(json_object_get(o, "Entrypoint")));
+	text_is(host, "Devices/0/PathInContainer", "/dev/lirc0");
+	assert_string_equal(json_str(json_object_get(host, "Tmpfs"), "/run"), "size=1m");
+}
+
+static void namespaces_of_services_become_containers(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	scoped(json) json_t *o = request(p, "side");
+	text_is(o, "HostConfig/NetworkMode", "container:webid");
+	assert_int_equal(json_object_size(at(o, "NetworkingConfig/EndpointsConfig")), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(everything_is_made_in_order),
+		cmocka_unit_test(nothing_is_done_twice),
+		cmocka_unit_test(what_ended_is_started_again),
+		cmocka_unit_test(a_changed_service_is_recreated_with_who_shares_its_namespace),
+		cmocka_unit_test(a_new_image_recreates),
+		cmocka_unit_test(force_means_the_named_ones),
+		cmocka_unit_test(dependents_restart_when_asked),
+		cmocka_unit_test(scaling_adds_behind_and_removes_the_obsolete_first),
+		cmocka_unit_test(a_changed_network_is_made_anew),
+		cmocka_unit_test(orphans_are_named_or_removed),
+		cmocka_unit_test(missing_external_objects_are_an_error),
+		cmocka_unit_test(down_takes_dependents_first_and_everything),
+		cmocka_unit_test(labels_are_those_of_docker_compose),
+		cmocka_unit_test(a_request_says_all_that_the_service_says),
+		cmocka_unit_test(namespaces_of_services_become_containers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,307 @@
+/* YAML, interpolation, dotenv and command splitting. */
+#include "files.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "compose/env.h"
+#include "compose/interpolate.h"
+#include "compose/words.h"
+#include "compose/yaml.h"
+
+/* ---- YAML ---- */
+
+static char *yaml_json(const char *text, struct err *e)
+{
+	struct tree *t = tree_new();
+	struct node *docs = yaml_parse(t, "f", text, strlen(text), e);
+	char *json = NULL;
+	if (docs) {
+		scoped(json) json_t *doc = node_json(docs);
+		json = json_dumps(doc, JSON_COMPACT | JSON_REAL_PRECISION(12));
+	}
+	tree_free(t);
+	return json;
+}
+
+static void yaml_gives(const char *text, const char *json)
+{
+	struct err e = {0};
+	char *got = yaml_json(text, &e);
+	if (!got || strcmp(got, json) != 0) {
+		print_error("%s\n gave %s (%s)\n", text, got ? got : "nothing", e.msg);
+	}
+	assert_non_null(got);
+	assert_string_equal(got, json);
+	free(got);
+}
+
+static void yaml_fails(const char *text, const char *message)
+{
+	struct err e = {0};
+	char *got = yaml_json(text, &e);
+	assert_null(got);
+	if (!strstr(e.msg, message)) {
+		print_error("%s\n said: %s\n", text, e.msg);
+	}
+	assert_non_null(strstr(e.msg, message));
+	assert_int_equal(e.kind, ERR_INVALID);
+}
+
+static void scalars_are_read_as_go_reads_them(void **state)
+{
+	yaml_gives("[yes, no, on, off, y, n]", "[[\"yes\",\"no\",\"on\",\"off\",\"y\",\"n\"]]");
+	yaml_gives("[true, True, FALSE, ~, null, ]", "[[true,true,false,null,null]]");
+	yaml_gives("[010, 0o10, 0x1F, 0b101, 1_000, 0123456]", "[[8,8,31,5,1000,42798]]");
+	yaml_gives("[22:22, 12:30:45, 1.2.3.4, 3.8.1]", "[[\"22:22\",\"12:30:45\",\"1.2.3.4\",\"3.8.1\"]]");
+	yaml_gives("['010', \"true\", !!str 5]", "[[\"010\",\"true\",\"5\"]]");
+	yaml_gives("a:\nb: ''", "[{\"a\":null,\"b\":\"\"}]");
+	yaml_gives("- |\n  a\n   b\n- >\n  c\n  d\n", "[[\"a\\n b\\n\",\"c d\\n\"]]");
+}
+
+static void floats_print_as_go_prints_them(void **state)
+{
+	static const char *const pairs[][2] = {{"1.10", "1.1"}, {"1.0", "1"}, {"1000000.0", "1e+06"}, {".5", "0.5"},
+		{"123456789.123", "1.23456789123e+08"}, {"0.00001", "1e-05"}, {"08", "8"}, {"019", "19"}, {"-1.5", "-1.5"}};
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		struct err e;
+		scoped(tree_free) struct tree *t = tree_new();
+		struct node *docs = yaml_parse(t, "f", pairs[i][0], strlen(pairs[i][0]), &e);
+		assert_non_null(docs);
+		assert_string_equal(docs->members[0].value->text, pairs[i][1]);
+	}
+}
+
+static void merge_keys_keep_own_values_and_the_first_source(void **state)
+{
+	yaml_gives("x: &x {a: 1, b: 2}\ny: &y {b: 3, c: 4}\nz:\n  b: 0\n  <<: [*x, *y]\n",
+		"[{\"x\":{\"a\":1,\"b\":2},\"y\":{\"b\":3,\"c\":4},\"z\":{\"b\":0,\"a\":1,\"c\":4}}]");
+	yaml_gives("x: &x 1\ny: *x\nz: &x 2\nw: *x\n", "[{\"x\":1,\"y\":1,\"z\":2,\"w\":2}]");
+	yaml_fails("a: 5\nb:\n  <<: 5\n", "f:3:7: << takes a mapping");
+	yaml_fails("x: &x {a: 1}\nb: {<<: *x, <<: *x}\n", "already set");
+}
+
+static void syntax_errors_have_a_position(void **state)
+{
+	yaml_fails("a: 1\nb: [1\n", "f:");
+	yaml_fails("a:\n\t- b\n", "f:2:1: not valid YAML: tab");
+	yaml_fails("a: 1\nb: 2\na: 3\n", "f:3:1: key \"a\" is already set in line 1");
+	yaml_fails("a: *none\n", "f:1:5: alias *none");
+	yaml_fails("a: !secret b\n", "f:1:");
+	yaml_fails("{a: 1}: 2\n", "f:1:1: a key must be a string");
+	yaml_fails("a: &a [*a]\n", "alias *a has no anchor");
+}
+
+/* Nine levels of nine aliases would be 387 million values. */
+static void alias_bombs_meet_the_budget(void **state)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	buf_puts(&text, "a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
+	for (int i = 1; i < 10; i++) {
+		buf_printf(&text, "a%d: &a%d [", i, i);
+		for (int k = 0; k < 9; k++) {
+			buf_printf(&text, "%s*a%d", k ? "," : "", i - 1);
+		}
+		buf_puts(&text, "]\n");
+	}
+	yaml_fails(buf_str(&text), "more than 20000 values after aliases are expanded");
+}
+
+static void depth_is_limited(void **state)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	for (int i = 0; i < 5000; i++) {
+		buf_putc(&text, '[');
+	}
+	yaml_fails(buf_str(&text), "f:1:");
+}
+
+/* ---- interpolation ---- */
+
+static const char *lookup(void *owner, const char *name)
+{
+	return strcmp(name, "SET") == 0 ? "value" : strcmp(name, "EMPTY") == 0 ? "" : strcmp(name, "D") == 0 ? "$SET" : NULL;
+}
+
+static int expand(const char *text, struct buf *ret, struct strv *unset, struct err *e)
+{
+	const struct variables vars = {.lookup = lookup, .unset = unset};
+	return interpolate(text, &vars, ret, e);
+}
+
+static void variables_are_replaced(void **state)
+{
+	static const char *const pairs[][2] = {{"a$SET.b", "avalue.b"}, {"${SET}", "value"}, {"$NONE|", "|"},
+		{"${NONE:-d}", "d"}, {"${EMPTY:-d}", "d"}, {"${EMPTY-d}", ""}, {"${SET:-d}", "value"}, {"${SET:+x}", "x"},
+		{"${EMPTY:+x}", ""}, {"${EMPTY+x}", "x"}, {"${NONE+x}", ""}, {"${SET:?no}", "value"}, {"$$SET", "$SET"}, {"$1 $( a$", "$1 $( a$"},
+		{"${A:-${B:-${SET}}}", "value"}, {"${U:-{\"a\":\"b\"}}", "{\"a\":\"b\"}"}, {"${U:-a}}", "a}"}, {"$D", "$SET"},
+		{"${SET:-${NONE:?never}}", "value"}, {"${A:-b:?c}", "b:?c"}, {"$SET$SET", "valuevalue"}, {"${U:-$$x}", "$x"}};
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		scoped(buf) struct buf got = BUF_INIT;
+		struct err e = {0};
+		int r = expand(pairs[i][0], &got, NULL, &e);
+		if (r < 0 || strcmp(buf_str(&got), pairs[i][1]) != 0) {
+			print_error("%s gave %s %s\n", pairs[i][0], buf_str(&got), e.msg);
+		}
+		assert_int_equal(r, 0);
+		assert_string_equal(buf_str(&got), pairs[i][1]);
+	}
+}
+
+static void broken_variables_are_refused(void **state)
+{
+	static const char *const texts[] = {"${", "${}", "${A", "${ A }", "${A!x}", "${1}", "${SET", "x${A:}", "${U:-${V}"};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		scoped(buf) struct buf got = BUF_INIT;
+		struct err e = {0};
+		assert_int_equal(expand(texts[i], &got, NULL, &e), -1);
+		assert_non_null(strstr(e.msg, "invalid interpolation format"));
+	}
+	scoped(buf) struct buf got = BUF_INIT;
+	struct err e;
+	assert_int_equal(expand("${NONE:?say $SET}", &got, NULL, &e), -1);
+	assert_string_equal(e.msg, "required variable NONE is missing a value: say value");
+	assert_int_equal(expand("${EMPTY:?}", &got, NULL, &e), -1);
+	assert_string_equal(e.msg, "required variable EMPTY is missing a value");
+}
+
+static void unset_variables_are_collected_once(void **state)
+{
+	scoped(buf) struct buf got = BUF_INIT;
+	scoped(strv) struct strv unset = STRV_INIT;
+	struct err e;
+	assert_int_equal(expand("$A ${A} ${B:-x} $C $SET", &got, &unset, &e), 0);
+	assert_int_equal(unset.n, 2);
+	assert_string_equal(unset.v[0], "A");
+	assert_string_equal(unset.v[1], "C");
+}
+
+static void deep_nesting_is_refused(void **state)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	scoped(buf) struct buf got = BUF_INIT;
+	struct err e;
+	for (int i = 0; i < 200; i++) {
+		buf_puts(&text, "${A:-");
+	}
+	for (int i = 0; i < 200; i++) {
+		buf_putc(&text, '}');
+	}
+	assert_int_equal(expand(buf_str(&text), &got, NULL, &e), -1);
+}
+
+/* ---- dotenv ---- */
+
+static void dotenv_gives(const char *text, const char *name, const char *value)
+{
+	struct err e = {0};
+	scoped(env_free) struct env *outer = env_new();
+	scoped(env_free) struct env *into = env_new();
+	env_set(outer, "OUT", "outer");
+	int r = dotenv_parse(".env", text, strlen(text), false, outer, into, &e);
+	const char *got = env_get(into, name);
+	if (r < 0 || !got || !value || strcmp(got, value) != 0) {
+		if (value || got) {
+			print_error("%s: %s=%s %s\n", text, name, got ? got : "(unset)", e.msg);
+		}
+	}
+	assert_int_equal(r, 0);
+	if (value) {
+		assert_non_null(got);
+		assert_string_equal(got, value);
+	} else {
+		assert_null(got);
+	}
+}
+
+static void dotenv_grammar(void **state)
+{
+	dotenv_gives("A=b", "A", "b");
+	dotenv_gives("\xef\xbb\xbf# c\r\n\r\nexport A = b \r\n", "A", "b");
+	dotenv_gives("A: b", "A", "b");
+	dotenv_gives("A=b # comment", "A", "b");
+	dotenv_gives("A=b#no comment", "A", "b#no comment");
+	dotenv_gives("A='b # $OUT \\n'", "A", "b # $OUT \\n");
+	dotenv_gives("A=\"b\\n\\t\\\"$OUT\\$X\"", "A", "b\n\t\"outer$X");
+	dotenv_gives("A=\"line\ntwo\" # c\nB=3", "A", "line\ntwo");
+	dotenv_gives("A=\"line\ntwo\" # c\nB=3", "B", "3");
+	dotenv_gives("A=1\nB=${A}2$OUT", "B", "12outer");
+	dotenv_gives("A=\nB=x", "A", "");
+	dotenv_gives("OUT", "OUT", "outer");
+	dotenv_gives("NOWHERE\nA=1", "NOWHERE", NULL);
+	dotenv_gives("A.b-c[0]=x", "A.b-c[0]", "x");
+	dotenv_gives("A=1\nA=2", "A", "2");
+	dotenv_gives("A=a=b=c", "A", "a=b=c");
+}
+
+static void dotenv_errors_have_a_position(void **state)
+{
+	static const char *const texts[] = {"A=1\nB C=2", "A=1\n*=2", "A=1\nB=\"open", "A=1\nB='x' y", "\n=v", "A=1\nB=${"};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		struct err e = {0};
+		scoped(env_free) struct env *into = env_new();
+		assert_int_equal(dotenv_parse(".env", texts[i], strlen(texts[i]), false, NULL, into, &e), -1);
+		assert_memory_equal(e.msg, ".env:2:", 7);
+	}
+}
+
+static void raw_env_files_have_no_syntax(void **state)
+{
+	const char *text = "A=\"$x\" # y\nB='\n";
+	struct err e;
+	scoped(env_free) struct env *into = env_new();
+	assert_int_equal(dotenv_parse("f", text, strlen(text), true, NULL, into, &e), 0);
+	assert_string_equal(env_get(into, "A"), "\"$x\" # y");
+	assert_string_equal(env_get(into, "B"), "'");
+}
+
+/* ---- words ---- */
+
+static void words_are(const char *text, const char *joined)
+{
+	scoped(strv) struct strv words = STRV_INIT;
+	scoped(buf) struct buf got = BUF_INIT;
+	struct err e = {0};
+	assert_int_equal(words_split(text, &words, &e), 0);
+	for (size_t i = 0; i < words.n; i++) {
+		buf_printf(&got, "<%s>", words.v[i]);
+	}
+	assert_string_equal(buf_str(&got), joined);
+}
+
+static void commands_are_split_as_a_shell_would(void **state)
+{
+	words_are("a  b\tc", "<a><b><c>");
+	words_are("sh -c 'a b' \"c 'd'\" e\\ f", "<sh><-c><a b><c 'd'><e f>");
+	words_are("a '' b", "<a><><b>");
+	words_are("a\"b\"'c'", "<abc>");
+	words_are("echo a; rm b", "<echo><a>");
+	words_are("echo a && b", "<echo><a>");
+	words_are("echo $(a b) c", "<echo><$(a b)><c>");
+	words_are("", "");
+	scoped(strv) struct strv words = STRV_INIT;
+	struct err e;
+	assert_int_equal(words_split("a 'b", &words, &e), -1);
+	assert_int_equal(words_split("a (b", &words, &e), -1);
+	assert_int_equal(words_split("a $(b", &words, &e), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(scalars_are_read_as_go_reads_them),
+		cmocka_unit_test(floats_print_as_go_prints_them),
+		cmocka_unit_test(merge_keys_keep_own_values_and_the_first_source),
+		cmocka_unit_test(syntax_errors_have_a_position),
+		cmocka_unit_test(alias_bombs_meet_the_budget),
+		cmocka_unit_test(depth_is_limited),
+		cmocka_unit_test(variables_are_replaced),
+		cmocka_unit_test(broken_variables_are_refused),
+		cmocka_unit_test(unset_variables_are_collected_once),
+		cmocka_unit_test(deep_nesting_is_refused),
+		cmocka_unit_test(dotenv_grammar),
+		cmocka_unit_test(dotenv_errors_have_a_position),
+		cmocka_unit_test(raw_env_files_have_no_syntax),
+		cmocka_unit_test(commands_are_split_as_a_shell_would),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
