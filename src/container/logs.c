@@ -130,24 +130,52 @@ static void deliver_lines(struct log_reader *r)
 
 /* --- files --- */
 
-/* The live file was rotated away under us: what we have open is read to its end, then the new one. */
-static bool was_rotated(const struct log_reader *r)
+static int oldest_file(const struct log_reader *r)
 {
-	struct stat ours;
-	struct stat live;
-	return r->older == 0 && fstat(r->fd, &ours) == 0 && stat(r->path, &live) == 0 &&
-	       (ours.st_ino != live.st_ino || ours.st_dev != live.st_dev);
+	int n = 0;
+	while (n < FILES_MAX) {
+		scoped(free) char *name = file_name(r, n + 1);
+		if (access(name, F_OK) < 0) {
+			break;
+		}
+		n++;
+	}
+	return n;
 }
 
+/* Where the file that we have open is now, for rotation renames it under us, perhaps more than once between two slices;
+ * -1 when it is gone. */
+static int place_now(const struct log_reader *r)
+{
+	struct stat ours;
+	if (fstat(r->fd, &ours) < 0) {
+		return -1;
+	}
+	for (int i = 0; i <= FILES_MAX; i++) {
+		scoped(free) char *name = file_name(r, i);
+		struct stat st;
+		bool there = stat(name, &st) == 0;
+		if (there && st.st_ino == ours.st_ino && st.st_dev == ours.st_dev) {
+			return i;
+		}
+		if (!there && i > 0) {
+			break;
+		}
+	}
+	return -1;
+}
+
+/* False when what is open is the live file: more may come. */
 static bool open_next(struct log_reader *r)
 {
 	if (r->fd >= 0) {
-		if (r->older == 0 && !was_rotated(r)) {
+		int place = place_now(r);
+		if (place == 0) {
 			return false;
 		}
 		close(r->fd);
 		r->fd = -1;
-		r->older -= r->older > 0;
+		r->older = place > 0 ? place - 1 : oldest_file(r);
 	}
 	for (; r->fd < 0; r->older--) {
 		scoped(free) char *name = file_name(r, r->older);
@@ -157,6 +185,18 @@ static bool open_next(struct log_reader *r)
 		}
 	}
 	return r->fd >= 0;
+}
+
+/* With a single file (max-file=1) the shim empties it instead of renaming it: we begin at its start again. */
+static bool was_emptied(struct log_reader *r)
+{
+	struct stat st;
+	off_t at = lseek(r->fd, 0, SEEK_CUR);
+	if (at < 0 || fstat(r->fd, &st) < 0 || st.st_size >= at) {
+		return false;
+	}
+	buf_clear(&r->in);
+	return lseek(r->fd, 0, SEEK_SET) == 0;
 }
 
 static void finish(struct log_reader *r)
@@ -176,7 +216,7 @@ static size_t read_slice(struct log_reader *r)
 			buf_append(&r->in, chunk, (size_t)n);
 			return (size_t)n;
 		}
-		if (!open_next(r)) {
+		if (!was_emptied(r) && !open_next(r)) {
 			break;
 		}
 	}
@@ -254,19 +294,6 @@ static void place_tail(struct log_reader *r, int oldest)
 		}
 	}
 	r->skip = have > r->q.tail ? have - r->q.tail : 0;
-}
-
-static int oldest_file(const struct log_reader *r)
-{
-	int n = 0;
-	while (n < FILES_MAX) {
-		scoped(free) char *name = file_name(r, n + 1);
-		if (access(name, F_OK) < 0) {
-			break;
-		}
-		n++;
-	}
-	return n;
 }
 
 /* --- following --- */
