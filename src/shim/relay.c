@@ -100,30 +100,36 @@ static void flush_client(struct client *c)
 	}
 }
 
-static void enqueue(struct client *c, const void *data, size_t n)
+static bool make_room(struct client *c, size_t n)
 {
-	if (c->queue_n + n > c->queue_cap) {
-		size_t cap = c->queue_cap ? c->queue_cap : 4096;
-		while (cap < c->queue_n + n) {
-			cap *= 2;
-		}
-		char *queue = realloc(c->queue, cap);
-		if (!queue) {
-			return; /* the client loses a frame; the container goes on */
-		}
-		c->queue = queue;
-		c->queue_cap = cap;
+	if (c->queue_n + n <= c->queue_cap) {
+		return true;
 	}
-	memcpy(c->queue + c->queue_n, data, n);
-	c->queue_n += n;
+	size_t cap = c->queue_cap ? c->queue_cap : 4096;
+	while (cap < c->queue_n + n) {
+		cap *= 2;
+	}
+	char *queue = realloc(c->queue, cap);
+	if (!queue) {
+		return false;
+	}
+	c->queue = queue;
+	c->queue_cap = cap;
+	return true;
 }
 
 static void send_frame(struct client *c, uint8_t type, const void *data, size_t n)
 {
 	uint8_t head[SHIM_FRAME_HEAD];
 	shim_frame_head(type, (uint32_t)n, head);
-	enqueue(c, head, sizeof(head));
-	enqueue(c, data, n);
+	if (make_room(c, sizeof(head) + n)) { /* otherwise the client loses a whole frame; the container goes on */
+		memcpy(c->queue + c->queue_n, head, sizeof(head));
+		c->queue_n += sizeof(head);
+		if (n > 0) {
+			memcpy(c->queue + c->queue_n, data, n);
+			c->queue_n += n;
+		}
+	}
 	flush_client(c);
 }
 
