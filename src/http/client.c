@@ -212,8 +212,18 @@ static bool answer_ends_sending(struct http_client *c)
 			return true;
 		}
 	}
-	bool has_head = c->in.len > 0 && http1_head_length(buf_str(&c->in), c->in.len) > 0;
-	return has_head && atoi(buf_str(&c->in) + strcspn(buf_str(&c->in), " ")) >= 300;
+	ssize_t n = c->in.len > 0 ? http1_head_length(c->in.data, c->in.len) : 0;
+	if (n <= 0) {
+		return n < 0;
+	}
+	struct http1_head head;
+	struct err ignored;
+	if (http1_parse_response(&head, c->in.data, (size_t)n, false, &ignored) < 0) {
+		return true;
+	}
+	bool refused = head.status >= 300;
+	http1_head_deinit(&head);
+	return refused;
 }
 
 /* *ret_whole: the whole body was sent, so that the connection can be used again. */
