@@ -247,7 +247,7 @@ static json_t *sorted(const json_t *rows, int limit)
 	for (size_t i = 0; i < n; i++) {
 		order[n - 1 - i] = json_array_get(rows, i); /* qsort of glibc is stable: the later of equals first */
 	}
-	qsort(order, n, sizeof(*order), newest_first);
+	qsort(order, n, sizeof(json_t *), newest_first);
 	json_t *out = json_array();
 	for (size_t i = 0; i < n && (limit <= 0 || i < (size_t)limit); i++) {
 		json_array_append(out, order[i]);

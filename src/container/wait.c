@@ -91,9 +91,8 @@ void waits_fire(struct container *c, bool died, bool removed)
 
 void waits_free(struct container *c)
 {
-	while (!list_empty(&c->waits)) {
-		struct container_wait *w = container_of(c->waits.next, struct container_wait, node);
-		list_remove(&w->node);
-		free(w);
+	list_each_safe (pos, &c->waits) {
+		free(container_of(pos, struct container_wait, node));
 	}
+	list_init(&c->waits);
 }

@@ -33,7 +33,6 @@ struct oci_device {
 /* All strings are borrowed for the call. Zero is the Docker default for every member. */
 struct oci_spec {
 	const char *rootfs;          /* absolute */
-	bool rootfs_readonly;
 	const char *hostname;        /* NULL: host's UTS namespace */
 	const char *domainname;
 	const struct strv *args;
@@ -43,14 +42,9 @@ struct oci_spec {
 	gid_t gid;
 	const gid_t *groups;         /* supplementary */
 	size_t n_groups;
-	bool tty;
-	bool privileged;
 	const struct strv *cap_add, *cap_drop; /* "NET_ADMIN", "CAP_NET_ADMIN", "ALL"; may be NULL */
-	bool no_new_privileges;
 	const char *seccomp;         /* OCI linux.seccomp JSON text, or NULL for unconfined: see oci/seccomp.h */
-	bool unmasked;               /* security-opt systempaths=unconfined */
 	const char *netns;           /* NULL: the runtime's own (host network, or the namespace the shim already is in) */
-	bool netns_inherited;        /* the shim's new namespace: "/proc/self/ns/net", sysctls net.* are allowed */
 	const char *pid_ns, *ipc_ns, *uts_ns; /* "host", a path to join, or NULL for a new one */
 	int64_t shm_bytes;           /* 0: 64 MiB */
 	const struct oci_mount *mounts;
@@ -64,6 +58,9 @@ struct oci_spec {
 	const json_t *sysctls;       /* object, or NULL */
 	int oom_score_adj;
 	unsigned tty_width, tty_height;
+	bool tty, privileged, no_new_privileges, rootfs_readonly;
+	bool unmasked;               /* security-opt systempaths=unconfined */
+	bool netns_inherited;        /* the shim's new namespace: "/proc/self/ns/net", sysctls net.* are allowed */
 };
 
 /* *ret_text: the file's text, the caller's. ERR_INVALID for an unknown capability ("invalid capability: X") and the like. */
