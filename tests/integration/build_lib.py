@@ -3,7 +3,9 @@
 Needs root, crun, a static busybox and the docker CLI. The daemon runs in its own network and mount namespace, with all its state
 below one temporary directory.
 """
+import ctypes
 import http.client
+import http.server
 import io
 import json
 import os
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import unittest
 
@@ -128,6 +131,27 @@ class Daemon:
             if os.path.isdir(path):
                 found += [n for n in os.listdir(path) if n.startswith("build-")]
         return found
+
+
+def serve_in(case, port, handler):
+    """A web server at 127.0.0.1 in the daemon's network namespace, until the test ends."""
+    ready = threading.Event()
+    servers = []
+
+    def run():
+        fd = os.open(f"/proc/{case.daemon.process.pid}/ns/net", os.O_RDONLY)
+        failed = ctypes.CDLL(None).setns(fd, 0)  # of this thread alone
+        os.close(fd)
+        if not failed:
+            servers.append(http.server.HTTPServer(("127.0.0.1", port), handler))
+        ready.set()
+        if servers:
+            servers[0].serve_forever()
+
+    threading.Thread(target=run, daemon=True).start()
+    case.assertTrue(ready.wait(5) and servers)
+    case.addCleanup(servers[0].server_close)
+    case.addCleanup(servers[0].shutdown)
 
 
 class UnixConnection(http.client.HTTPConnection):

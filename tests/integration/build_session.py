@@ -3,7 +3,11 @@
 
 Arguments: meson's build directory, then unittest's own.
 """
+import base64
 import gzip
+import hashlib
+import http.server
+import json
 import lzma
 import os
 import signal
@@ -13,7 +17,7 @@ import tempfile
 import threading
 import unittest
 
-from build_lib import Case, Daemon, make_base, processes, tar_of
+from build_lib import Case, Daemon, make_base, processes, serve_in, tar_of
 
 FIND = b"FROM base:1\nCOPY . /c\nRUN echo @@; cd /c; find . | sort; echo @@\n"
 
@@ -221,6 +225,92 @@ COPY Dockerfile /d/again
         got = self.daemon.docker("run", "--rm", "--network", "none", "t", "sh", "-c", "cat /n/l; ls /etc/group")
         self.assertEqual(got.stdout, "1\n", got.stderr)
         self.assertIn("/etc/group: No such file", got.stderr)
+
+
+def registry_of(layer):
+    """A registry with one image, repo:1 in two platforms' index, for u:p only. Counts blob requests."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "arm")
+    blobs = {}
+
+    def blob(data, media):
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        blobs[digest] = data
+        return {"mediaType": media, "digest": digest, "size": len(data)}
+
+    def manifest(arch):
+        config = {"architecture": arch, "os": "linux", "config": {"Env": ["FROM=registry"]}, "history": [],
+                  "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}
+        kind = "application/vnd.oci.image."
+        text = {"schemaVersion": 2, "mediaType": kind + "manifest.v1+json",
+                "config": blob(json.dumps(config).encode(), kind + "config.v1+json"),
+                "layers": [blob(gzip.compress(layer, mtime=0), kind + "layer.v1.tar+gzip")]}
+        return dict(blob(json.dumps(text).encode(), kind + "manifest.v1+json"), platform={"os": "linux", "architecture": arch})
+
+    index = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+                        "manifests": [manifest("s390x"), manifest(machine)]}).encode()
+    expected = "Basic " + base64.b64encode(b"u:p").decode()
+
+    class Registry(http.server.BaseHTTPRequestHandler):
+        requests = []
+
+        def do_GET(self):
+            Registry.requests.append(self.path)
+            name = self.path.rsplit("/", 1)[1]
+            data = index if name == "1" else blobs.get(name)
+            if self.headers.get("Authorization") != expected:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="test"')
+                data = b"{}"
+            elif data is None and not self.path.endswith("/v2/"):
+                self.send_response(404)
+                data = b"{}"
+            else:
+                self.send_response(200)
+                data = data or b"{}"
+            if "/manifests/" in self.path:
+                self.send_header("Content-Type", json.loads(data).get("mediaType", "application/json"))
+                self.send_header("Docker-Content-Digest", "sha256:" + hashlib.sha256(data).hexdigest())
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(data)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *args):
+            pass
+
+    return Registry
+
+
+class Pull(Case):
+    def log_in(self, auths):
+        os.makedirs(self.daemon.dir + "/.docker", exist_ok=True)
+        with open(self.daemon.dir + "/.docker/config.json", "w", encoding="ascii") as f:
+            json.dump({"auths": auths}, f)
+
+    def test_bases_are_pulled_with_the_clients_credentials(self):
+        with open(make_base(self.daemon.dir), "rb") as f:
+            registry = registry_of(f.read())
+        serve_in(self, 18081, registry)
+        self.log_in({"127.0.0.1:18081": {"auth": base64.b64encode(b"u:wrong").decode()}})
+        text = "FROM 127.0.0.1:18081/repo:1\nRUN echo $FROM > /from\n"
+        got = self.build(text, ok=False)
+        self.assertIn("Dockerfile:1: ", got.stderr)
+        self.log_in({"127.0.0.1:18081": {"auth": base64.b64encode(b"u:p").decode()}})
+        got = self.build(text)
+        self.assertIn("Pull complete", got.stdout)
+        self.assertEqual(self.show("cat /from"), "registry\n")
+        before = len(registry.requests)
+        self.build(text)
+        self.assertEqual(len(registry.requests), before)
+        self.build(text, "--pull")
+        self.assertGreater(len(registry.requests), before)
+        got = self.build("FROM 127.0.0.1:18081/repo:nosuch\n", ok=False)
+        self.assertIn("Dockerfile:1: ", got.stderr)
+        got = self.build("FROM base:1\nCOPY --from=127.0.0.1:18081/repo:1 /etc/group /g\n")
+        got = self.build("FROM --platform=linux/s390x 127.0.0.1:18081/repo:1\nCOPY Dockerfile /\n")
+        self.assertEqual(self.inspect()["Architecture"], "s390x")
 
 
 class Trouble(Case):

@@ -1,17 +1,15 @@
 #!/usr/bin/env python3
 """`docker build` (the classic call): what steps do. Arguments: meson's build directory, then unittest's own."""
 import bz2
-import ctypes
 import gzip
 import hashlib
 import http.server
 import lzma
 import os
 import tempfile
-import threading
 import unittest
 
-from build_lib import Case, processes, tar_of
+from build_lib import Case, processes, serve_in, tar_of
 
 
 class Run(Case):
@@ -364,29 +362,9 @@ COPY p.tar /copied
         got = self.build("FROM base:1\nADD e.tar /d/\n", ok=False)
         self.assertIn("outside of its root", got.stderr)
 
-    def serve(self):
-        """A web server in the daemon's network namespace."""
-        ready = threading.Event()
-        servers = []
-
-        def run():
-            fd = os.open(f"/proc/{self.daemon.process.pid}/ns/net", os.O_RDONLY)
-            failed = ctypes.CDLL(None).setns(fd, 0)
-            os.close(fd)
-            if not failed:
-                servers.append(http.server.HTTPServer(("127.0.0.1", 18080), Web))
-            ready.set()
-            if servers:
-                servers[0].serve_forever()
-
-        threading.Thread(target=run, daemon=True).start()
-        self.assertTrue(ready.wait(5) and servers)
-        self.addCleanup(servers[0].server_close)
-        self.addCleanup(servers[0].shutdown)
-        return "http://127.0.0.1:18080"
-
     def test_url(self):
-        url = self.serve()
+        serve_in(self, 18080, Web)
+        url = "http://127.0.0.1:18080"
         digest = hashlib.sha256(b"from the web\n").hexdigest()
         self.build(f"""FROM base:1
 ADD {url}/file.txt?x=1 /d/
