@@ -391,12 +391,21 @@ static int exit_code(int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+#define ENDS_KEPT 16
+
+struct child_end {
+	pid_t pid;
+	int status;
+};
+
 struct run {
 	const struct shim_options *options;
 	struct relay *relay;
 	struct log *log;
 	struct stdio_ends stdio;
 	pid_t crun, init;
+	struct child_end ends[ENDS_KEPT]; /* of children, the last ones */
+	size_t n_ends;
 };
 
 /* Tells the daemon that nothing runs, and why. */
@@ -444,35 +453,45 @@ static int end_exited(struct run *r, int status)
 	return 0;
 }
 
+/* crun makes the process of an exec as our own child (CLONE_PARENT): it may end before the pid file says who it is, so ends are
+ * kept until crun has ended too. */
+static void keep_end(struct run *r, pid_t pid, int status)
+{
+	r->ends[r->n_ends++ % ENDS_KEPT] = (struct child_end){pid, status};
+}
+
+static bool find_end(const struct run *r, pid_t pid, int *ret_status)
+{
+	for (size_t i = 0; i < ENDS_KEPT; i++) {
+		if (r->ends[i].pid == pid && pid > 0) {
+			*ret_status = r->ends[i].status;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Reaps. Returns true with *ret when the shim's work is over. */
 static bool children_changed(struct run *r, int *ret)
 {
 	int status;
-	pid_t pid;
 	int init_status = 0;
 	bool init_ended = false;
+	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid == r->crun) {
-			r->crun = 0;
-			if (exit_code(status) != 0) {
-				read_crun_failure(r->options);
-				*ret = end_failed(r);
-				return true;
-			}
-			crun_succeeded(r);
+		if (pid != r->crun && r->crun) {
+			keep_end(r, pid, status);
+		} else if (pid != r->crun) { /* others are orphans that came to us, the subreaper */
+			init_ended = init_ended || pid == r->init;
+			init_status = pid == r->init ? status : init_status;
+		} else if (exit_code(status) != 0) {
+			read_crun_failure(r->options);
+			*ret = end_failed(r);
+			return true;
 		} else {
-			/* the init may be reaped before crun: its pid is known from the file only */
-			pid_t init = r->init ? r->init : read_pid(r->options);
-			if (pid == init) {
-				init_ended = true;
-				init_status = status;
-			}
-		}
-	}
-	if (init_ended && r->crun) { /* wait for crun's own end first: STARTED comes before EXITED */
-		if (waitpid(r->crun, &status, 0) == r->crun) {
 			r->crun = 0;
-			crun_succeeded(r);
+			crun_succeeded(r); /* STARTED comes before EXITED */
+			init_ended = find_end(r, r->init, &init_status);
 		}
 	}
 	if (init_ended) {

@@ -247,3 +247,11 @@ w() {
 	run expect "$DIR/tty.exp"
 	[ "$status" -eq 9 ]
 }
+
+@test "a hundred short execs all end with their own status" {
+	w run -d --name busy bb sleep 1000
+	for i in $(seq 100); do
+		run timeout 10 "$WHERRY" exec busy sh -c "exit $i"
+		[ "$status" -eq "$i" ]
+	done
+}
