@@ -13,17 +13,6 @@
 #define INTERVAL_MS 100
 #define BAR_WIDTH 50
 
-void layers_progress_init(struct layers_progress *p, struct rpc *r)
-{
-	*p = (struct layers_progress){.rpc = r};
-	pthread_mutex_init(&p->lock, NULL);
-}
-
-void layers_progress_deinit(struct layers_progress *p)
-{
-	pthread_mutex_destroy(&p->lock);
-}
-
 /* docker/go-units HumanSize: four significant digits, powers of 1000. */
 static void human_size(int64_t bytes, char *ret, size_t room)
 {
@@ -93,17 +82,16 @@ struct meter {
 	char id[ID_SHORT_LEN + 1];
 	const char *status;
 	int64_t passed, total;
+	int64_t last_ms;
 };
 
-static bool may_speak(struct layers_progress *p)
+static bool may_speak(struct meter *m)
 {
 	int64_t now = clock_mono_ms();
-	pthread_mutex_lock(&p->lock);
-	bool yes = now - p->last_ms >= INTERVAL_MS;
+	bool yes = now - m->last_ms >= INTERVAL_MS;
 	if (yes) {
-		p->last_ms = now;
+		m->last_ms = now;
 	}
-	pthread_mutex_unlock(&p->lock);
 	return yes;
 }
 
@@ -116,7 +104,7 @@ static ssize_t meter_read(struct stream *s, void *data, size_t n, struct err *e)
 	ssize_t got = stream_read(m->inner, data, n, e);
 	if (got > 0) {
 		m->passed += got;
-		if (may_speak(m->progress)) {
+		if (may_speak(m)) {
 			layers_say_bytes(m->progress, m->id, m->status, m->passed, m->total);
 		}
 	}
@@ -138,5 +126,6 @@ struct stream *layers_meter_new(
 	snprintf(m->id, sizeof(m->id), "%.12s", id);
 	m->status = status;
 	m->total = total;
+	m->last_ms = clock_mono_ms();
 	return &m->base;
 }

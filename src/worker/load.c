@@ -13,14 +13,13 @@
 
 json_t *worker_load(struct rpc *r, const json_t *request, struct err *e)
 {
-	struct load l = {.rpc = r, .request = request, .files = map_new(), .digests = map_new(), .images = json_array()};
+	struct load l = {.rpc = r, .request = request, .progress = {.rpc = r}, .files = map_new(), .digests = map_new(),
+		.images = json_array()};
 	json_t *result = NULL;
-	layers_progress_init(&l.progress, r);
 	if (load_read(&l, e) == 0 && load_images(&l, e) == 0) {
 		result = json_object();
 		json_put(result, "images", json_incref(l.images));
 	}
-	layers_progress_deinit(&l.progress);
 	load_files_free(&l);
 	json_decref(l.images);
 	return result;

@@ -384,19 +384,17 @@ static json_t *pull_from_any(struct pull *p, struct err *e)
 
 json_t *worker_pull(struct rpc *r, const json_t *request, struct err *e)
 {
-	struct pull p = {.rpc = r, .request = request};
+	struct pull p = {.rpc = r, .request = request, .progress = {.rpc = r}};
 	if (ref_parse(json_str(request, "reference"), &p.ref, e) < 0) {
 		return NULL;
 	}
 	ref_default_tag(&p.ref);
 	pthread_mutex_init(&p.lock, NULL);
-	layers_progress_init(&p.progress, r);
 	p.registry = registry_new(json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));
 	json_t *result = pull_from_any(&p, e);
 	manifest_deinit(&p.manifest);
 	strv_deinit(&p.diff_ids);
 	registry_free(p.registry);
-	layers_progress_deinit(&p.progress);
 	pthread_mutex_destroy(&p.lock);
 	return result;
 }

@@ -19,11 +19,11 @@ struct stream;
 #define REGISTRY_MANIFEST_MAX (4u << 20)
 #define REGISTRY_TYPE_MAX 160
 
-/* config: {"registry-mirrors": [], "insecure-registries": []} or NULL; auth: {"username", "password"} or NULL. */
+/* config: {"registry-mirrors": [], "insecure-registries": [name or network]} or NULL; auth: {"username", "password"} or NULL. */
 struct registry *registry_new(const json_t *config, const struct ref *ref, const json_t *auth);
 void registry_free(struct registry *r);
 
-/* Gives the endpoint up that answered: registry_resolve begins with the one after it. False when it was the last. */
+/* Gives the mirror up that answered: registry_resolve begins with the one after it. False when it was no mirror. */
 bool registry_next(struct registry *r);
 
 /* The manifest that ref names, from the first endpoint that has it; later requests go to the same one.

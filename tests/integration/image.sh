@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 if [ "${IMAGE_SH_INSIDE:-}" != 1 ]; then
 	build=$(cd "${1:?usage: image.sh BUILD_DIR [CASE...]}" && pwd) || exit 2
 	shift
-	for tool in docker-registry skopeo umoci python3 zstd curl; do
+	for tool in docker-registry skopeo umoci python3 zstd xz bzip2 curl openssl; do
 		command -v "$tool" >/dev/null || { echo "image.sh: skipped, $tool is missing"; exit 77; }
 	done
 	top=$(mktemp -d /tmp/wherry-image.XXXXXX)
@@ -217,7 +217,7 @@ case_attacks_stay_inside() {
 		[ ! -e "$top/escaped" ] && [ ! -e "$data/escaped" ] && [ ! -e "$data/layers/escaped" ] && [ ! -e /escaped ] ||
 			wrong "$layer: escaped"
 		find "$data/layers" -samefile "$outside/secret" | grep -q . && wrong "$layer: linked a secret"
-		find "$data/layers" -exec getfattr -h -n trusted.overlay.redirect {} + 2>/dev/null | grep -q . && wrong "$layer: redirect"
+		make list "$data/layers" | grep -q overlay.redirect && wrong "$layer: redirect"
 		is_clean
 		fresh
 	done
@@ -414,6 +414,10 @@ case_pull_through_mirrors() {
 	fails_with "not found" run pull u:77 "$mirror"
 	# other registries are not asked for at a mirror
 	fails_with "dial tcp" run pull example.invalid/library/u:1 "$mirror"
+	# what only looks like loopback is spoken to with TLS
+	for name in localhost.example.invalid 127.0.0.1.example.invalid; do
+		fails_with "Get \"https://$name/v2/\": dial tcp" run pull "$name/x:1"
+	done
 	# insecure-registries: plain http for a name that is not loopback
 	ip addr add 192.0.2.1/32 dev lo
 	stop_registries
@@ -424,6 +428,43 @@ case_pull_through_mirrors() {
 	succeeds run pull 192.0.2.1:5000/library/u:1 '{"insecure-registries": ["192.0.2.1:5000"]}'
 	fresh
 	fails_with "error: " run pull 192.0.2.1:5000/library/u:1
+	stop_registries
+}
+
+case_certificates() {
+	ip addr add 192.0.2.2/32 dev lo 2>/dev/null
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry -addext subjectAltName=IP:192.0.2.2,IP:127.0.0.1 \
+		-keyout key.pem -out cert.pem 2>/dev/null
+	start_registry tls 5006
+	push oci:oci-copy:u docker://127.0.0.1:5006/u:1
+	stop_registries
+	cat >tls.yml <<-END
+		version: 0.1
+		log: {level: error, accesslog: {disabled: true}}
+		storage: {filesystem: {rootdirectory: $top/tls}}
+		http: {addr: "0.0.0.0:5006", tls: {certificate: $top/cert.pem, key: $top/key.pem}}
+	END
+	docker-registry serve tls.yml >tls.log 2>&1 &
+	registry_pids+=($!)
+	for _ in $(seq 100); do
+		curl -sk -o /dev/null https://127.0.0.1:5006/v2/ && break
+		sleep 0.05
+	done
+	fails_with 'Get "https://192.0.2.2:5006/v2/": ' run pull 192.0.2.2:5006/u:1
+	succeeds run pull 192.0.2.2:5006/u:1 '{"insecure-registries": ["192.0.2.2:5006"]}'
+	fresh
+	succeeds run pull 192.0.2.2:5006/u:1 '{"insecure-registries": ["192.0.2.0/24"]}'
+	fresh
+	fails_with "error: " run pull 192.0.2.2:5006/u:1 '{"insecure-registries": ["192.0.3.0/24", "10.0.0.0/8", "x/y"]}'
+	succeeds run pull 127.0.0.1:5006/u:1 # loopback may show any certificate
+	fresh
+	# a certificate authority of its own, in a copy of /etc that only we see
+	mkdir -p etc && mount -t tmpfs tmpfs etc && mkdir etc/up etc/work &&
+		mount -t overlay overlay -o "lowerdir=/etc,upperdir=$top/etc/up,workdir=$top/etc/work" /etc || wrong "cannot mount"
+	mkdir -p /etc/docker/certs.d/192.0.2.2:5006 && cp cert.pem /etc/docker/certs.d/192.0.2.2:5006/ca.crt
+	succeeds run pull 192.0.2.2:5006/u:1
+	umount /etc etc
+	fresh
 	stop_registries
 }
 

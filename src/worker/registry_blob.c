@@ -1,0 +1,208 @@
+/* One blob as a stream: libcurl's multi interface, driven by whoever reads, so that nothing is fetched that nobody has room for. */
+#include <string.h>
+#include <time.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "worker/registry_http.h"
+#include "worker/stream.h"
+
+#define RESUME_TRIES 4
+
+struct blob {
+	struct stream base;
+	struct registry *registry;
+	char digest[REF_DIGEST_LEN + 1];
+	int64_t size;
+	int64_t received; /* of the blob, over all connections */
+	int64_t skip;     /* bytes that come again because the server ignores ranges */
+	CURLM *multi;
+	CURL *easy; /* NULL between connections */
+	struct curl_slist *headers;
+	char *authorization;
+	struct reply reply;
+	CURLcode code;
+	int tries, logins;
+	bool over, paused, checked;
+	char data[STREAM_CHUNK];
+	size_t begin, end;
+};
+
+/* Looks at the status once, before the first byte counts. */
+static bool body_wanted(struct blob *b)
+{
+	if (!b->checked) {
+		b->checked = true;
+		curl_easy_getinfo(b->easy, CURLINFO_RESPONSE_CODE, &b->reply.status);
+		b->skip = b->reply.status == 200 ? b->received : 0;
+	}
+	return b->reply.status == 200 || b->reply.status == 206;
+}
+
+static size_t on_blob(char *data, size_t size, size_t n, void *owner)
+{
+	struct blob *b = owner;
+	if (!body_wanted(b)) {
+		return n; /* an error page */
+	}
+	if (b->begin == b->end) {
+		b->begin = b->end = 0;
+	}
+	if (n > sizeof(b->data) - b->end) {
+		b->paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	size_t skipped = b->skip < (int64_t)n ? (size_t)b->skip : n;
+	b->skip -= (int64_t)skipped;
+	memcpy(b->data + b->end, data + skipped, n - skipped);
+	b->end += n - skipped;
+	b->received += (int64_t)(n - skipped);
+	return n;
+}
+
+static void disconnect(struct blob *b)
+{
+	if (b->easy) {
+		curl_multi_remove_handle(b->multi, b->easy);
+		curl_easy_cleanup(b->easy);
+	}
+	b->easy = NULL;
+	curl_slist_free_all(b->headers);
+	b->headers = NULL;
+	free(b->authorization);
+	b->authorization = NULL;
+}
+
+static void connect_blob(struct blob *b)
+{
+	scoped(free) char *url = xasprintf(
+		"%s/v2/%s/blobs/%s", registry_base(b->registry), b->registry->ref.path, b->digest);
+	b->authorization = registry_authorization(b->registry);
+	b->headers = b->authorization ? curl_slist_append(NULL, b->authorization) : NULL;
+	b->reply = (struct reply){0};
+	b->over = b->paused = b->checked = false;
+	b->easy = registry_handle(b->registry, url, &b->reply, b->headers);
+	curl_easy_setopt(b->easy, CURLOPT_WRITEFUNCTION, on_blob);
+	curl_easy_setopt(b->easy, CURLOPT_WRITEDATA, b);
+	if (b->received > 0) {
+		char range[32];
+		snprintf(range, sizeof(range), "%lld-", (long long)b->received);
+		curl_easy_setopt(b->easy, CURLOPT_RANGE, range);
+	}
+	curl_multi_add_handle(b->multi, b->easy);
+}
+
+static void sleep_ms(long ms)
+{
+	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+	nanosleep(&t, NULL);
+}
+
+/* The connection has ended and all its bytes were read. 1: connected again, 0: the blob is complete, -1 with *e. */
+static int next_connection(struct blob *b, struct err *e)
+{
+	long status = b->reply.status;
+	if (b->code == CURLE_OK && !b->checked) { /* no body at all */
+		curl_easy_getinfo(b->easy, CURLINFO_RESPONSE_CODE, &status);
+	}
+	if (b->code == CURLE_OK && status == 401 && b->logins++ == 0) {
+		if (registry_log_in(b->registry, b->reply.challenge, b->authorization, e) < 0) {
+			return -1;
+		}
+		disconnect(b);
+		connect_blob(b);
+		return 1;
+	}
+	if (b->code == CURLE_OK && status != 200 && status != 206) {
+		return err_set(e, status == 404 ? ERR_NOT_FOUND : ERR_SYSTEM,
+			"cannot fetch layer %.19s: %s", b->digest,
+			status == 404 ? "blob unknown: blob unknown to registry" : "unexpected HTTP status");
+	}
+	if (b->received >= b->size) {
+		return 0;
+	}
+	if (b->code == CURLE_OK) { /* the server believes that this is all */
+		return err_set(e, ERR_INVALID, "unexpected EOF: %.19s has %lld bytes, the manifest says %lld", b->digest,
+			(long long)b->received, (long long)b->size);
+	}
+	if (++b->tries > RESUME_TRIES) {
+		(void)registry_transport_error(b->easy, b->code, registry_base(b->registry), e);
+		return err_wrap(e, "cannot fetch %.19s", b->digest);
+	}
+	disconnect(b);
+	sleep_ms(200L << b->tries);
+	connect_blob(b);
+	return 1;
+}
+
+/* Lets curl work until there is a byte or the connection has ended. */
+static void pump(struct blob *b)
+{
+	if (b->paused) {
+		b->paused = false;
+		curl_easy_pause(b->easy, CURLPAUSE_CONT);
+	}
+	while (b->begin == b->end && !b->over) {
+		int running, left;
+		curl_multi_perform(b->multi, &running);
+		CURLMsg *msg;
+		while ((msg = curl_multi_info_read(b->multi, &left))) {
+			if (msg->msg == CURLMSG_DONE) {
+				b->over = true;
+				b->code = msg->data.result;
+			}
+		}
+		if (b->begin == b->end && !b->over) {
+			curl_multi_poll(b->multi, NULL, 0, 1000, NULL);
+		}
+	}
+}
+
+static ssize_t blob_read(struct stream *s, void *data, size_t n, struct err *e)
+{
+	struct blob *b = container_of(s, struct blob, base);
+	if (!b->easy) {
+		connect_blob(b);
+	}
+	while (b->begin == b->end) {
+		if (!b->over) {
+			pump(b);
+			continue;
+		}
+		int r = next_connection(b, e);
+		if (r <= 0) {
+			return r;
+		}
+	}
+	if (b->received > b->size) {
+		return err_set(e, ERR_INVALID, "%.19s is larger than the %lld bytes that the manifest says", b->digest,
+			(long long)b->size);
+	}
+	size_t kept = b->end - b->begin;
+	n = n < kept ? n : kept;
+	memcpy(data, b->data + b->begin, n);
+	b->begin += n;
+	return (ssize_t)n;
+}
+
+static void blob_free(struct stream *s)
+{
+	struct blob *b = container_of(s, struct blob, base);
+	disconnect(b);
+	curl_multi_cleanup(b->multi);
+	free(b);
+}
+
+struct stream *registry_blob(struct registry *r, const char *digest, int64_t size)
+{
+	struct blob *b = xnew(struct blob);
+	b->base = (struct stream){blob_read, blob_free};
+	b->registry = r;
+	snprintf(b->digest, sizeof(b->digest), "%s", digest);
+	b->size = size;
+	b->multi = curl_multi_init();
+	if (!b->multi) {
+		abort();
+	}
+	return &b->base;
+}

@@ -1,0 +1,260 @@
+#include "worker/registry_http.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#define TOKEN_MAX (64u << 10)
+#define CONNECT_TIMEOUT_S 15L
+#define STALL_TIMEOUT_S 60L
+#define SMALL_TIMEOUT_S 120L
+
+/* Exactly these: "127.0.0.1.example.com" is somebody else, and would be spoken to in the clear. */
+bool registry_is_loopback(const char *host)
+{
+	scoped(free) char *name = xstrndup(host, *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/"));
+	struct in_addr ip;
+	return strcmp(name, "localhost") == 0 || strcmp(name, "[::1]") == 0 ||
+	       (inet_pton(AF_INET, name, &ip) == 1 && ntohl(ip.s_addr) >> 24 == 127);
+}
+
+const char *registry_base(const struct registry *r)
+{
+	return r->endpoints.v[r->endpoint];
+}
+
+/* Credentials belong to the registry, not to a mirror of it. */
+bool registry_is_origin(const struct registry *r)
+{
+	return r->endpoint >= r->n_mirrors;
+}
+
+/* --- one request --- */
+
+static void take_header(char *ret, size_t room, const char *line, size_t n, const char *name)
+{
+	size_t at = strlen(name);
+	if (n <= at || strncasecmp(line, name, at) != 0) {
+		return;
+	}
+	while (at < n && (line[at] == ' ' || line[at] == '\t')) {
+		at++;
+	}
+	while (n > at && isspace((unsigned char)line[n - 1])) {
+		n--;
+	}
+	if (n - at < room) {
+		memcpy(ret, line + at, n - at);
+		ret[n - at] = '\0';
+	}
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *owner)
+{
+	struct reply *reply = owner;
+	if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* the next response of a chain of redirects */
+		*reply->type = *reply->challenge = '\0';
+	}
+	take_header(reply->type, sizeof(reply->type), line, n, "Content-Type:");
+	if (!text_starts(reply->challenge, "Bearer ")) { /* of several challenges, the token is preferred */
+		take_header(reply->challenge, sizeof(reply->challenge), line, n, "WWW-Authenticate:");
+	}
+	return n;
+}
+
+static size_t on_small_body(char *data, size_t size, size_t n, void *owner)
+{
+	struct reply *reply = owner;
+	if (buf_append_limited(reply->body, data, n, reply->limit) < 0) {
+		reply->too_big = true;
+		return 0;
+	}
+	return n;
+}
+
+/* A certificate authority of one registry, where Docker looks for it (docs.docker.com "Use TLS certificates"). */
+static void trust(CURL *c, const struct registry *r)
+{
+	scoped(free) char *ca = xasprintf("/etc/docker/certs.d/%s/ca.crt", r->ref.domain);
+	if (r->insecure && registry_is_origin(r)) {
+		curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
+		curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
+	} else if (registry_is_origin(r) && access(ca, R_OK) == 0) {
+		curl_easy_setopt(c, CURLOPT_CAINFO, ca);
+	}
+}
+
+CURL *registry_handle(
+	const struct registry *r, const char *url, struct reply *reply, const struct curl_slist *headers)
+{
+	CURL *c = curl_easy_init();
+	if (!c) {
+		abort();
+	}
+	bool plain = text_starts(url, "http://");
+	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
+	curl_easy_setopt(c, CURLOPT_MAXREDIRS, 5L);
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, plain ? "http,https" : "https");
+	curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, plain ? "http,https" : "https");
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, STALL_TIMEOUT_S);
+	curl_easy_setopt(c, CURLOPT_USERAGENT, "wherry/" WHERRY_VERSION);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers); /* curl drops Authorization when the host changes */
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, reply);
+	trust(c, r);
+	if (registry_is_loopback(url + (plain ? 7 : 8))) {
+		curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
+	}
+	return c;
+}
+
+/* As Go's http client, whose words users and scripts know from Docker. */
+int registry_transport_error(CURL *c, CURLcode code, const char *base, struct err *e)
+{
+	const char *host = strstr(base, "://") + 3;
+	size_t host_len = strcspn(host, "/");
+	bool has_port = memchr(host, ':', host_len) && host[host_len - 1] != ']';
+	const char *port = has_port ? "" : text_starts(base, "https") ? ":443" : ":80";
+	long os_error = 0;
+	curl_easy_getinfo(c, CURLINFO_OS_ERRNO, &os_error);
+	if (code == CURLE_COULDNT_CONNECT && os_error != 0) {
+		char reason[128];
+		snprintf(reason, sizeof(reason), "%s", strerror((int)os_error));
+		*reason = (char)tolower((unsigned char)*reason);
+		return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": dial tcp %.*s%s: connect: %s", base, (int)host_len, host,
+			port, reason);
+	}
+	if (code == CURLE_COULDNT_RESOLVE_HOST) {
+		return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": dial tcp: lookup %.*s: no such host", base,
+			(int)strcspn(host, ":/"), host);
+	}
+	return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": %s", base, curl_easy_strerror(code));
+}
+
+int registry_get(const struct registry *r, const char *url, const char *accept, const char *authorization,
+	const char *user, struct reply *reply, struct err *e)
+{
+	struct curl_slist *headers = accept ? curl_slist_append(NULL, accept) : NULL;
+	if (authorization) {
+		headers = curl_slist_append(headers, authorization);
+	}
+	buf_clear(reply->body);
+	CURL *c = registry_handle(r, url, reply, headers);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT, SMALL_TIMEOUT_S);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_small_body);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, reply);
+	if (user) {
+		curl_easy_setopt(c, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+		curl_easy_setopt(c, CURLOPT_USERNAME, user);
+		curl_easy_setopt(c, CURLOPT_PASSWORD, r->password);
+	}
+	CURLcode code = curl_easy_perform(c);
+	int result = 0;
+	if (reply->too_big) {
+		result = err_set(e, ERR_INVALID, "the answer of %s is larger than %zu bytes", registry_base(r), reply->limit);
+	} else if (code != CURLE_OK) {
+		result = registry_transport_error(c, code, registry_base(r), e);
+	}
+	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &reply->status);
+	curl_easy_cleanup(c);
+	curl_slist_free_all(headers);
+	return result;
+}
+
+/* --- log in --- */
+
+void registry_forget_authorization(struct registry *r)
+{
+	free(r->authorization);
+	r->authorization = NULL;
+}
+
+static void add_query(struct buf *url, const char *key, const char *value)
+{
+	if (*value) {
+		buf_printf(url, "%s%s=", strchr(buf_str(url), '?') ? "&" : "?", key);
+		percent_encode(value, url);
+	}
+}
+
+static int fetch_token(struct registry *r, const struct challenge *c, char **ret, struct err *e)
+{
+	scoped(buf) struct buf url = BUF_INIT;
+	scoped(buf) struct buf body = BUF_INIT;
+	bool realm_ok = text_starts(c->realm, "https://") ||
+			(text_starts(c->realm, "http://") && text_starts(registry_base(r), "http://"));
+	if (!realm_ok) { /* a password must not leave in the clear because a registry says so */
+		return err_set(e, ERR_SYSTEM, "the registry %s asks to log in at an insecure place", registry_base(r));
+	}
+	buf_puts(&url, c->realm);
+	add_query(&url, "service", c->service);
+	add_query(&url, "scope", c->scope);
+	struct reply reply = {.body = &body, .limit = TOKEN_MAX};
+	if (registry_get(r, buf_str(&url), NULL, NULL, registry_is_origin(r) ? r->user : NULL, &reply, e) < 0) {
+		return -1;
+	}
+	if (reply.status != 200) {
+		return err_set(e, ERR_DENIED, "unauthorized: authentication required");
+	}
+	scoped(json) json_t *doc = json_parse(buf_str(&body), body.len, "the token", e);
+	const char *token = json_str(doc, "token");
+	token = *token ? token : json_str(doc, "access_token");
+	if (!*token || strpbrk(token, "\r\n")) {
+		return err_set(e, ERR_SYSTEM, "the token server of %s sent no token", registry_base(r));
+	}
+	*ret = xasprintf("Authorization: Bearer %s", token);
+	return 0;
+}
+
+static char *basic_line(const struct registry *r)
+{
+	scoped(free) char *pair = xasprintf("%s:%s", r->user, r->password);
+	struct buf line = BUF_INIT;
+	buf_puts(&line, "Authorization: Basic ");
+	base64_encode(pair, strlen(pair), &line);
+	return buf_take_str(&line);
+}
+
+int registry_log_in(struct registry *r, const char *header, const char *used, struct err *e)
+{
+	struct challenge c;
+	int result = 0;
+	pthread_mutex_lock(&r->lock);
+	bool renewed = r->authorization && (!used || strcmp(used, r->authorization) != 0);
+	if (renewed) {
+		goto out;
+	}
+	registry_forget_authorization(r);
+	if (!challenge_parse(header, &c)) {
+		result = err_set(e, ERR_DENIED, "unauthorized: authentication required");
+	} else if (c.bearer && r->fixed_token && registry_is_origin(r)) {
+		r->authorization = xasprintf("Authorization: Bearer %s", r->fixed_token);
+	} else if (c.bearer) {
+		result = fetch_token(r, &c, &r->authorization, e);
+	} else if (r->user && registry_is_origin(r)) {
+		r->authorization = basic_line(r);
+	} else {
+		result = err_set(e, ERR_DENIED, "no basic auth credentials");
+	}
+out:
+	pthread_mutex_unlock(&r->lock);
+	return result;
+}
+
+char *registry_authorization(struct registry *r)
+{
+	pthread_mutex_lock(&r->lock);
+	char *line = xstrdup(r->authorization);
+	pthread_mutex_unlock(&r->lock);
+	return line;
+}
