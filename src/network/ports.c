@@ -116,6 +116,26 @@ int port_parse_range(const char *text, uint16_t *ret_first, uint16_t *ret_last)
 	return 0;
 }
 
+/* Binds so that nobody else can, but connections that ended here lately (TIME_WAIT) are no obstacle, as they are none for a
+ * server. Takes fd: 0, or -errno and fd is closed.
+ * SO_REUSEADDR alone would let another socket that has it share the port. Listening for a moment makes the kernel look for such
+ * sockets (inet_csk_listen_start), the end of listening keeps the port of a socket that was bound by name, and without the flag
+ * it is ours alone. */
+static int bind_alone(int take_fd, uint8_t proto, const struct sockaddr *a, socklen_t n)
+{
+	int one = 1;
+	int zero = 0;
+	bool tcp = proto == IPPROTO_TCP;
+	if ((tcp && setsockopt(take_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0) || bind(take_fd, a, n) < 0 ||
+		(tcp && (listen(take_fd, 0) < 0 || shutdown(take_fd, SHUT_RD) < 0 ||
+				setsockopt(take_fd, SOL_SOCKET, SO_REUSEADDR, &zero, sizeof(zero)) < 0))) {
+		int r = -errno;
+		close(take_fd);
+		return r;
+	}
+	return 0;
+}
+
 static int hold4(const struct port *p)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->outside)};
@@ -127,12 +147,8 @@ static int hold4(const struct port *p)
 	/* Broadcasts are not for the container, and nobody reads them here. */
 	int least = 1;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		int r = -errno;
-		close(fd);
-		return r;
-	}
-	return fd;
+	int r = bind_alone(fd, p->proto, (struct sockaddr *)&a, sizeof(a));
+	return r < 0 ? r : fd;
 }
 
 static int hold6(const struct port *p)
@@ -144,12 +160,8 @@ static int hold6(const struct port *p)
 	}
 	int one = 1;
 	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		int r = -errno;
-		close(fd);
-		return r;
-	}
-	return fd;
+	int r = bind_alone(fd, p->proto, (struct sockaddr *)&a, sizeof(a));
+	return r < 0 ? r : fd;
 }
 
 /* Holds p->outside at p->host, and at :: when that is all addresses: whoever listens on both would miss half. */

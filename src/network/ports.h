@@ -1,6 +1,6 @@
 /* network/ports.h - host ports that containers publish: what was asked for, and holding on to it.
  *
- * A port is held by a bound socket that never listens: the kernel then refuses it to everybody else, while connections
+ * A port is held by a bound socket on which nobody listens: the kernel then refuses it to everybody else, while connections
  * reach the container by the nat rules, which come first.
  */
 #pragma once

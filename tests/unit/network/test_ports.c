@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -83,6 +84,50 @@ static void reserved_ports_are_nobody_elses(void **state)
 	port_list_deinit(&second);
 }
 
+/* A connection to the port that this side ends first, so that its TIME_WAIT stays here. Returns the port. */
+static uint16_t end_a_connection(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(LOOPBACK)};
+	socklen_t n = sizeof(a);
+	char byte;
+	int one = 1;
+	int server = socket(AF_INET, SOCK_STREAM, 0);
+	int client = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	assert_int_equal(bind(server, (struct sockaddr *)&a, n) | listen(server, 1), 0);
+	assert_int_equal(getsockname(server, (struct sockaddr *)&a, &n), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&a, n), 0);
+	int accepted = accept(server, NULL, NULL);
+	close(accepted);
+	assert_int_equal(read(client, &byte, 1), 0);
+	close(client);
+	close(server);
+	return ntohs(a.sin_port);
+}
+
+static void port_of_ended_connections_is_free_and_then_held(void **state)
+{
+	struct port_list l = {0};
+	struct err e = {0};
+	char text[64];
+	uint16_t port = end_a_connection();
+	snprintf(text, sizeof(text), "{\"80/tcp\": [{\"HostPort\": \"%d\"}]}", port);
+
+	assert_int_equal(reserve(text, &l, &e), 0);
+
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(LOOPBACK), .sin_port = htons(port)};
+	int one = 1;
+	int other = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(other, (struct sockaddr *)&a, sizeof(a)), -1);
+	assert_int_equal(errno, ECONNREFUSED); /* held, but nobody listens */
+	close(other);
+	other = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	assert_int_equal(bind(other, (struct sockaddr *)&a, sizeof(a)), -1); /* what every server does */
+	close(other);
+	port_list_deinit(&l);
+}
+
 static void range_gives_the_next_free_port(void **state)
 {
 	struct port_list l = {0};
@@ -144,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_and_ranges_are_read),
 		cmocka_unit_test(reserved_ports_are_nobody_elses),
+		cmocka_unit_test(port_of_ended_connections_is_free_and_then_held),
 		cmocka_unit_test(range_gives_the_next_free_port),
 		cmocka_unit_test(nothing_is_kept_when_one_port_fails),
 		cmocka_unit_test(wrong_bindings_are_refused),
