@@ -106,9 +106,9 @@ static bool deliver(struct log_reader *r, const char *text, size_t n)
 static void deliver_lines(struct log_reader *r)
 {
 	size_t used = 0;
-	while (!r->held && !r->ended && !r->freed) {
+	while (!r->held && !r->ended && !r->freed && r->in.len > used) {
 		const char *begin = r->in.data + used;
-		const char *end = r->in.len > used ? memchr(begin, '\n', r->in.len - used) : NULL;
+		const char *end = memchr(begin, '\n', r->in.len - used);
 		if (!end) {
 			break;
 		}

@@ -332,6 +332,18 @@ static void a_client_that_leaves_is_noticed(void **state)
 	assert_int_equal(left, 1);
 }
 
+/* Resident memory says nothing under ASan, which keeps what was freed for a while. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMORY_COUNTS false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MEMORY_COUNTS false
+#endif
+#endif
+#ifndef MEMORY_COUNTS
+#define MEMORY_COUNTS true
+#endif
+
 static void a_slow_reader_holds_the_writer_back(void **state)
 {
 	struct fixture *f = *state;
@@ -345,7 +357,7 @@ static void a_slow_reader_holds_the_writer_back(void **state)
 	}
 	int64_t after = server_count(f, "rss_kb");
 	close(fd);
-	assert_true(after - before < 4096);
+	assert_true(!MEMORY_COUNTS || after - before < 4096);
 }
 
 struct big_body {
@@ -376,7 +388,7 @@ static void a_large_upload_streams_through(void **state)
 	assert_true(http_client_read(c, text, sizeof(text) - 1, &e) > 0);
 
 	assert_string_equal(text, "67108864");
-	assert_true(server_count(f, "rss_kb") < 32768);
+	assert_true(server_count(f, "rss_kb") < 32768 || !MEMORY_COUNTS);
 	http_response_deinit(&r);
 	http_client_free(c);
 }
