@@ -31,9 +31,12 @@ struct log {
 
 struct log *log_open(const char *path, int64_t max_bytes, int files)
 {
+	if (strlen(path) + 16 > sizeof(((struct log *)0)->path)) {
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
 	struct log *l = calloc(1, sizeof(*l));
-	if (!l || strlen(path) + 16 > sizeof(l->path)) {
-		free(l);
+	if (!l) {
 		return NULL;
 	}
 	strcpy(l->path, path);
@@ -42,7 +45,9 @@ struct log *log_open(const char *path, int64_t max_bytes, int files)
 	l->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
 	struct stat st;
 	if (l->fd < 0 || fstat(l->fd, &st) < 0) {
+		int reason = errno;
 		free(l);
+		errno = reason;
 		return NULL;
 	}
 	l->size = st.st_size;
@@ -71,6 +76,20 @@ static void rotate(struct log *l)
 	l->size = 0;
 }
 
+/* The disk took only a part: what it has of the last line goes, or the next line would be torn with it. end is where the
+ * written part of l->out ends. */
+static void cut_torn_line(struct log *l, const char *end)
+{
+	const char *p = end;
+	while (p > l->out && p[-1] != '\n') {
+		p--;
+	}
+	off_t size = lseek(l->fd, 0, SEEK_END);
+	if (p < end && size >= end - p && ftruncate(l->fd, size - (end - p)) == 0) {
+		l->size -= end - p;
+	}
+}
+
 void log_flush(struct log *l)
 {
 	if (l->out_n == 0) {
@@ -86,8 +105,9 @@ void log_flush(struct log *l)
 		if (n < 0 && errno == EINTR) {
 			continue;
 		}
-		if (n <= 0) {
-			break; /* a full disk must not stop the container: these lines are lost */
+		if (n <= 0) { /* a full disk must not stop the container: these lines are lost */
+			cut_torn_line(l, p);
+			break;
 		}
 		p += n;
 		left -= (size_t)n;
@@ -243,4 +263,12 @@ void log_end(struct log *l)
 	finish_line(l, 1);
 	finish_line(l, 2);
 	log_flush(l);
+}
+
+void log_free(struct log *l)
+{
+	if (l) {
+		close(l->fd);
+		free(l);
+	}
 }

@@ -33,6 +33,7 @@ struct log *log_open(const char *path, int64_t max_bytes, int files); /* NULL wi
 void log_write(struct log *l, int stream, const char *data, size_t n);
 void log_flush(struct log *l); /* the lines so far, to the file */
 void log_end(struct log *l);   /* also the unfinished lines */
+void log_free(struct log *l);  /* NULL is fine; what was not flushed is gone */
 
 /* --- relay.c --- */
 struct relay;
