@@ -29,7 +29,7 @@
 /* How many bytes at p are one valid UTF-8 character (RFC 3629); 0 for none. */
 static size_t utf8_length(const unsigned char *p, size_t n)
 {
-	size_t want = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	size_t want = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
 	if (want == 0 || want > n) {
 		return 0;
 	}

@@ -119,6 +119,12 @@ void build_source_close(struct build *b, int take_fd);
 int build_step_copy(const struct build_step *t, struct err *e); /* COPY and ADD: build_copy.c */
 int build_step_run(const struct build_step *t, struct err *e);  /* build_run.c */
 
+/* --- build_network.c --- */
+/* The network namespace of a step. mode: "default", "none", "host" or a network's name. *ret_fd: borrowed, or the caller's when
+ * *ret_own; -1: none, the host's. */
+int build_network_open(struct build *b, const char *mode, int *ret_fd, bool *ret_own, struct err *e);
+char *build_hosts_text(const struct build *b); /* /etc/hosts, the caller's */
+
 /* --- build_fetch.c: ADD of a URL --- */
 struct build_fetched {
 	int64_t mtime; /* Last-Modified, or -1 */

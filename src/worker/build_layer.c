@@ -155,6 +155,18 @@ static void stage_add_layer(struct build_stage *s, const char *diff_id, const ch
 	strv_add(&s->dirs, dir);
 }
 
+/* As unpack.c for layers from elsewhere: the runtime mounts a tmpfs on /dev and makes nodes in it, which must not happen
+ * in a directory that a link of the image chose. */
+static int check_dev(int upper_fd, struct err *e)
+{
+	struct stat st;
+	if (fstatat(upper_fd, "dev", &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode)) {
+		return 0;
+	}
+	bool whiteout = S_ISCHR(st.st_mode) && st.st_rdev == 0;
+	return whiteout ? 0 : err_set(e, ERR_INVALID, "/dev of an image must be a directory");
+}
+
 static int hash_layer(struct build_layer *l, struct diff_result *ret, struct err *e)
 {
 	char name[16];
@@ -163,7 +175,7 @@ static int hash_layer(struct build_layer *l, struct diff_result *ret, struct err
 	if (fd < 0) {
 		return err_sys(e, errno, "cannot open the step's layer");
 	}
-	return diff_hash(fd, ret, e) < 0 || unpack_sync(fd, e) < 0 ? -1 : 0;
+	return check_dev(fd, e) < 0 || diff_hash(fd, ret, e) < 0 || unpack_sync(fd, e) < 0 ? -1 : 0;
 }
 
 static int put_keys(struct build *b, const struct strv *keys, const char *diff_id, struct err *e)

@@ -62,7 +62,10 @@ static int take_image_layers(const json_t *image, struct strv *layers, struct st
 int build_source_dirs(const struct build_step *t, const char *from, struct strv *ret_dirs, char ret_chain[static 65], struct err *e)
 {
 	struct build *b = t->b;
-	int ref = t->d == &b->d ? plan_stage_ref(&b->plan, t->stage, t->i->line, from, e) : PLAN_IMAGE;
+	int ref = plan_stage_ref(&b->plan, t->stage, t->i->line, from, e);
+	if (t->d != &b->d && (ref < 0 || !b->stages[ref].c.image)) {
+		ref = PLAN_IMAGE; /* a trigger was written without this file in mind; it finds stages that are made */
+	}
 	if (ref >= 0) {
 		strv_copy(ret_dirs, &b->stages[ref].dirs);
 		build_chain(&b->stages[ref].layers, ret_chain);

@@ -156,6 +156,18 @@ ONBUILD RUN echo triggered > /tmp/onbuild
         self.assertEqual(self.show("cat /tmp/onbuild", base="child"), "triggered\n")
         self.assertIn("EXPOSE 80 53/udp", self.daemon.docker("history", "--no-trunc", "t").stdout)
 
+    def test_triggers_copy_from_stages_and_context(self):
+        self.file("app", "mine\n")
+        self.build("FROM base:1\nONBUILD COPY app /app\nONBUILD COPY --from=tools /t /t\n", tag="onbuild")
+        self.build("FROM base:1 AS tools\nRUN echo tool > /t\nFROM tools AS used\nFROM onbuild\nCOPY --from=used /t /t2\n")
+        self.assertEqual(self.show("cat /app /t /t2"), "mine\ntool\ntool\n")
+
+    def test_dev_stays_a_directory(self):
+        """Nodes are made in it by the runtime: a link there would choose where."""
+        os.symlink("/tmp", self.context + "/dev")
+        got = self.build("FROM scratch\nCOPY . /\n", ok=False)
+        self.assertIn("Dockerfile:2: /dev of an image must be a directory", got.stderr)
+
     def test_scratch(self):
         self.file("f")
         self.build("FROM scratch\nCOPY f /\nCMD [\"/f\"]\n")

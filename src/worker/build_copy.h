@@ -1,0 +1,48 @@
+/* worker/build_copy.h - COPY and ADD: what is written, before anything is copied (build_copy_read.c), and the copying (build_copy.c). */
+#pragma once
+#include <sys/types.h>
+
+#include "build/chmod.h"
+#include "worker/build.h"
+
+struct copy_source {
+	enum { SOURCE_FILE, SOURCE_DIR, SOURCE_ARCHIVE, SOURCE_TEXT, SOURCE_URL } kind;
+	char *path;    /* below the source root, without links; of TEXT the content */
+	char *name;    /* in a destination directory; of a URL may be "" */
+	char *parents; /* --parents: directories to make below the destination, or NULL */
+	char digest[72];
+	int64_t mtime; /* of a URL, or -1 */
+	char *download; /* file below tmp_dir, or NULL */
+};
+
+struct copy_step {
+	const struct build_step *t;
+	int root_fd;   /* of the sources; borrowed */
+	char *root;    /* its path as the kernel says it */
+	char *dest;    /* absolute, clean */
+	bool dest_dir; /* it was written as a directory */
+	char *chown_text, *chmod_text;
+	bool has_chmod, has_chown;
+	struct chmod_rule chmod;
+	uid_t uid;
+	gid_t gid;
+	struct strv exclude;
+	bool parents;
+	struct copy_source *v;
+	size_t n;
+	bool wildcard; /* a pattern was there: no match is fine */
+};
+
+void copy_step_deinit(struct copy_step *c); /* also removes its downloads */
+static inline void scoped_copy_step(struct copy_step *c)
+{
+	copy_step_deinit(c);
+}
+
+/* One flag's value, expanded; *ret stays when it is absent. */
+int copy_read_flag(const struct build_step *t, const char *name, char **ret, struct err *e);
+/* Flags and destination; then, with the sources' root known, the sources: downloads them, too. */
+int copy_read_flags(struct copy_step *c, struct err *e);
+int copy_read_dest(struct copy_step *c, struct err *e);
+int copy_read_sources(struct copy_step *c, struct err *e);
+bool copy_skip_excluded(void *owner, const char *path); /* owner: a struct copy_step */

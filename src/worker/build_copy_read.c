@@ -1,0 +1,410 @@
+#include "worker/build_copy.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/scoped.h"
+#include "base/text.h"
+#include "worker/context.h"
+
+#define SOURCES_MAX 10000
+
+void copy_step_deinit(struct copy_step *c)
+{
+	for (size_t k = 0; k < c->n; k++) {
+		free(c->v[k].path);
+		free(c->v[k].name);
+		free(c->v[k].parents);
+		if (c->v[k].download) {
+			unlinkat(c->t->b->tmp_fd, c->v[k].download, 0);
+		}
+		free(c->v[k].download);
+	}
+	free(c->v);
+	free(c->root);
+	free(c->dest);
+	free(c->chown_text);
+	free(c->chmod_text);
+	strv_deinit(&c->exclude);
+}
+
+bool copy_skip_excluded(void *owner, const char *path)
+{
+	const struct copy_step *c = owner;
+	for (size_t k = 0; k < c->exclude.n; k++) {
+		if (ignore_pattern_match(c->exclude.v[k], path)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* --- flags --- */
+
+int copy_read_flag(const struct build_step *t, const char *name, char **ret, struct err *e)
+{
+	const char *value = df_flag(t->i, name);
+	return value ? build_expand(t, value, ret, e) : 0;
+}
+
+static int read_excludes(struct copy_step *c, struct err *e)
+{
+	const struct build_step *t = c->t;
+	for (size_t k = 0; k < t->i->flags.n; k++) {
+		if (!text_starts(t->i->flags.v[k], "--exclude=")) {
+			continue;
+		}
+		scoped(free) char *text = NULL;
+		if (build_expand(t, t->i->flags.v[k] + strlen("--exclude="), &text, e) < 0) {
+			return -1;
+		}
+		scoped(free) char *clean = path_clean(text);
+		if (!ignore_pattern_valid(clean)) {
+			(void)err_set(e, ERR_INVALID, "--exclude: '%.80s' is not a valid pattern", text);
+			return build_fail(t, e);
+		}
+		strv_add(&c->exclude, *clean == '/' ? clean + 1 : clean);
+	}
+	return 0;
+}
+
+int copy_read_flags(struct copy_step *c, struct err *e)
+{
+	static const char *const copy[] = {"from", "chown", "chmod", "link", "parents", "exclude", NULL};
+	static const char *const add[] = {"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude", NULL};
+	const struct build_step *t = c->t;
+	if (df_check_flags(t->d, t->i, t->i->kind == DF_COPY ? copy : add, e) < 0 ||
+		copy_read_flag(t, "chown", &c->chown_text, e) < 0 || copy_read_flag(t, "chmod", &c->chmod_text, e) < 0 ||
+		read_excludes(c, e) < 0) {
+		return -1;
+	}
+	c->has_chown = c->chown_text && *c->chown_text;
+	c->has_chmod = c->chmod_text && *c->chmod_text;
+	const char *parents = df_flag(t->i, "parents");
+	c->parents = parents && strcasecmp(parents, "false") != 0;
+	if (c->has_chmod && chmod_parse(c->chmod_text, &c->chmod, e) < 0) {
+		return build_fail(t, e);
+	}
+	return 0;
+}
+
+/* --- sources --- */
+
+static struct copy_source *add_source(struct copy_step *c, struct err *e)
+{
+	if (c->n >= SOURCES_MAX) {
+		(void)err_set(e, ERR_INVALID, "more than %d sources", SOURCES_MAX);
+		return NULL;
+	}
+	c->v = xrealloc(c->v, c->n + 1, sizeof(*c->v));
+	c->v[c->n] = (struct copy_source){.mtime = -1};
+	return &c->v[c->n++];
+}
+
+/* The path of an open file below the source root, with every link on its way resolved by the kernel. */
+static char *real_path(const struct copy_step *c, int fd)
+{
+	char link[64], path[4097];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	size_t root = strlen(c->root);
+	if (n < 0 || (size_t)n < root) {
+		return NULL;
+	}
+	path[n] = '\0';
+	const char *below = path + root;
+	while (*below == '/') {
+		below++;
+	}
+	return strncmp(path, c->root, root) == 0 ? xstrdup(*below ? below : ".") : NULL;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+/* --parents: what of the written path is kept below the destination: "a/./b/c" keeps "b". */
+static char *kept_parents(const char *written, bool is_dir)
+{
+	const char *pivot = strstr(written, "/./");
+	scoped(free) char *clean = path_clean(pivot ? pivot + 3 : written);
+	const char *p = clean;
+	while (*p == '/') {
+		p++;
+	}
+	if (is_dir) {
+		return xstrdup(p);
+	}
+	const char *slash = strrchr(p, '/');
+	return slash ? xstrndup(p, (size_t)(slash - p)) : xstrdup(".");
+}
+
+static int add_path(struct copy_step *c, const char *path, const char *written, struct err *e)
+{
+	const struct build_step *t = c->t;
+	scoped(close) int fd = path_open_in(c->root_fd, path, O_PATH, 0);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		bool from = df_flag(t->i, "from") != NULL;
+		return err_set(e, ERR_INVALID, "%s failed: %s: stat %.200s: file does not exist", df_keyword(t->i->kind),
+			from ? "file not found in the source" : "file not found in build context or excluded by .dockerignore",
+			written);
+	}
+	scoped(free) char *clean = path_clean(path);
+	if (!S_ISDIR(st.st_mode) && copy_skip_excluded(c, base_name(clean))) {
+		return 0;
+	}
+	struct copy_source *s = add_source(c, e);
+	if (!s) {
+		return -1;
+	}
+	s->kind = S_ISDIR(st.st_mode) ? SOURCE_DIR : SOURCE_FILE;
+	s->path = real_path(c, fd);
+	s->name = xstrdup(base_name(clean));
+	s->parents = c->parents ? kept_parents(c->wildcard ? path : written, s->kind == SOURCE_DIR) : NULL;
+	if (!s->path) {
+		return err_set(e, ERR_SYSTEM, "cannot resolve %.200s", written);
+	}
+	if (t->i->kind == DF_ADD && S_ISREG(st.st_mode)) {
+		scoped(close) int file = path_open_in(c->root_fd, s->path, O_RDONLY | O_NOFOLLOW, 0);
+		s->kind = file >= 0 && context_is_archive(file) ? SOURCE_ARCHIVE : SOURCE_FILE;
+	}
+	return context_digest(c->root_fd, s->path, df_flag(t->i, "from") && !c->has_chown, copy_skip_excluded, c, s->digest, e);
+}
+
+static bool has_wildcard(const char *text)
+{
+	return strpbrk(text, "*?[") != NULL;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Names in the directory that match one component of a pattern; sorted. */
+static void match_names(const struct copy_step *c, const char *dir, const char *pattern, struct strv *ret)
+{
+	int fd = path_open_in(c->root_fd, dir, O_RDONLY | O_DIRECTORY, 0);
+	scoped(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	while (d && (entry = readdir(d))) {
+		bool self = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+		if (!self && ignore_pattern_match(pattern, entry->d_name)) {
+			strv_add(ret, entry->d_name);
+		}
+	}
+	if (ret->n > 1) {
+		qsort(ret->v, ret->n, sizeof(*ret->v), compare_names);
+	}
+}
+
+/* dir: what is matched so far; rest: components that follow. */
+static int expand_wildcard(struct copy_step *c, const char *dir, const struct strv *parts, size_t at, struct err *e)
+{
+	if (at == parts->n) {
+		scoped(close) int fd = path_open_in(c->root_fd, dir, O_PATH, 0);
+		return fd < 0 ? 0 : add_path(c, dir, dir, e); /* "a*" "/b": not every a has one */
+	}
+	scoped(strv) struct strv names = STRV_INIT;
+	if (has_wildcard(parts->v[at])) {
+		match_names(c, dir, parts->v[at], &names);
+	} else {
+		strv_add(&names, parts->v[at]);
+	}
+	for (size_t k = 0; k < names.n; k++) {
+		scoped(free) char *path = strcmp(dir, ".") == 0 ? xstrdup(names.v[k]) : xasprintf("%s/%s", dir, names.v[k]);
+		if (expand_wildcard(c, path, parts, at + 1, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int add_wildcard(struct copy_step *c, const char *written, struct err *e)
+{
+	scoped(strv) struct strv parts = STRV_INIT;
+	scoped(free) char *clean = path_join("/", written);
+	if (!ignore_pattern_valid(clean)) {
+		return err_set(e, ERR_INVALID, "'%.100s' is not a valid pattern", written);
+	}
+	c->wildcard = true;
+	size_t before = c->n;
+	strv_split(&parts, clean + 1, '/');
+	if (expand_wildcard(c, ".", &parts, 0, e) < 0) {
+		return -1;
+	}
+	if (c->n == before) {
+		build_say(c->t->b, "[Warning] %.80s:%d: nothing matches '%.200s'\n", c->t->d->name, c->t->i->line, written);
+	}
+	return 0;
+}
+
+static int add_heredoc(struct copy_step *c, const struct df_heredoc *h, struct err *e)
+{
+	scoped(free) char *text = df_heredoc_text(h);
+	struct copy_source *s = add_source(c, e);
+	if (!s) {
+		return -1;
+	}
+	s->kind = SOURCE_TEXT;
+	s->name = xstrdup(h->name);
+	if (h->expand) {
+		struct expander x = build_config_expander(&c->t->s->c, c->t->d->escape);
+		x.keep_quotes = true;
+		if (expand_word(&x, text, &s->path, e) < 0) {
+			return -1;
+		}
+	} else {
+		s->path = TAKE(text);
+	}
+	memset(s->digest, '0', 64);
+	build_mix(s->digest, s->path);
+	return 0;
+}
+
+/* --- ADD of a URL --- */
+
+static bool is_url(const char *text)
+{
+	return text_starts(text, "http://") || text_starts(text, "https://");
+}
+
+static bool is_git(const char *text)
+{
+	size_t n = strcspn(text, "#?");
+	return text_starts(text, "git@") || text_starts(text, "git://") || text_starts(text, "ssh://") ||
+		(is_url(text) && n > 4 && strncmp(text + n - 4, ".git", 4) == 0);
+}
+
+static char *url_file_name(const char *url)
+{
+	const char *path = strchr(strstr(url, "://") + 3, '/');
+	size_t n = path ? strcspn(path, "?#") : 0;
+	scoped(free) char *clean = xstrndup(path ? path : "", n);
+	scoped(buf) struct buf name = BUF_INIT;
+	const char *last = base_name(clean);
+	if (percent_decode(last, strlen(last), false, &name) < 0 || !path_is_component(buf_str(&name))) {
+		return xstrdup("");
+	}
+	return buf_take_str(&name);
+}
+
+static int check_download(const struct copy_step *c, const struct copy_source *s, struct err *e)
+{
+	const char *wanted = df_flag(c->t->i, "checksum");
+	if (wanted && *wanted && strcmp(wanted, s->digest) != 0) {
+		return err_set(e, ERR_INVALID, "digest mismatch for %.150s: it is %s", s->path, s->digest);
+	}
+	return 0;
+}
+
+static int add_url(struct copy_step *c, const char *url, struct err *e)
+{
+	struct build *b = c->t->b;
+	struct copy_source *s = add_source(c, e);
+	if (!s) {
+		return -1;
+	}
+	s->kind = SOURCE_URL;
+	s->path = xstrdup(url);
+	s->name = url_file_name(url);
+	s->download = xasprintf("download-%zu", c->n);
+	scoped(close) int fd = openat(b->tmp_fd, s->download, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		return err_sys(e, errno, "cannot make a file for %.200s", url);
+	}
+	build_say(b, "Downloading %.500s\n", url);
+	struct build_fetched got;
+	if (build_fetch(url, fd, &got, e) < 0) {
+		return -1;
+	}
+	snprintf(s->digest, sizeof(s->digest), "%s", got.digest);
+	s->mtime = got.mtime;
+	if (got.mtime >= 0) {
+		const struct timespec times[2] = {{.tv_sec = got.mtime}, {.tv_sec = got.mtime}};
+		futimens(fd, times);
+	}
+	return check_download(c, s, e);
+}
+
+static int add_written(struct copy_step *c, const char *written, struct err *e)
+{
+	const struct build_step *t = c->t;
+	if (t->i->kind == DF_ADD && is_git(written)) {
+		return err_set(e, ERR_INVALID, "ADD of a git repository is not supported; clone it with RUN git clone");
+	}
+	if (t->i->kind == DF_ADD && is_url(written)) {
+		return add_url(c, written, e);
+	}
+	if (has_wildcard(written)) {
+		return add_wildcard(c, written, e);
+	}
+	return add_path(c, written, written, e);
+}
+
+static const struct df_heredoc *find_heredoc(const struct df_instruction *i, const char *word)
+{
+	for (size_t k = 0; k < i->n_heredocs; k++) {
+		if (strcmp(i->heredocs[k].word, word) == 0) {
+			return &i->heredocs[k];
+		}
+	}
+	return NULL;
+}
+
+int copy_read_sources(struct copy_step *c, struct err *e)
+{
+	const struct build_step *t = c->t;
+	for (size_t k = 0; k + 1 < t->i->words.n; k++) {
+		const struct df_heredoc *h = t->i->json ? NULL : find_heredoc(t->i, t->i->words.v[k]);
+		if (h) {
+			if (add_heredoc(c, h, e) < 0) {
+				return build_fail(t, e);
+			}
+			continue;
+		}
+		scoped(free) char *written = NULL;
+		if (build_expand(t, t->i->words.v[k], &written, e) < 0) {
+			return -1;
+		}
+		if (!*written) {
+			(void)err_set(e, ERR_INVALID, "%s: a source is empty", df_keyword(t->i->kind));
+			return build_fail(t, e);
+		}
+		if (add_written(c, written, e) < 0) {
+			return build_fail(t, e);
+		}
+	}
+	return 0;
+}
+
+int copy_read_dest(struct copy_step *c, struct err *e)
+{
+	const struct build_step *t = c->t;
+	if (t->i->words.n < 2) {
+		(void)err_set(e, ERR_INVALID, "%s requires at least two arguments: a source and the destination",
+			df_keyword(t->i->kind));
+		return build_fail(t, e);
+	}
+	scoped(free) char *text = NULL;
+	if (build_expand(t, t->i->words.v[t->i->words.n - 1], &text, e) < 0) {
+		return -1;
+	}
+	if (!*text) {
+		(void)err_set(e, ERR_INVALID, "%s: the destination is empty", df_keyword(t->i->kind));
+		return build_fail(t, e);
+	}
+	c->dest_dir = text_ends(text, "/") || text_ends(text, "/.") || strcmp(text, ".") == 0 || strcmp(text, "..") == 0 ||
+		c->parents;
+	c->dest = path_join(build_config_workdir(&t->s->c), text);
+	return 0;
+}
