@@ -1,4 +1,4 @@
-# wherry compose against the engine: up, ps, logs, down, what changes and what does not, and files that are wrong.
+# Projects of several containers, against a daemon of their own: order, health, changes, what is left.
 bats_require_minimum_version 1.5.0
 load lib.bash
 
@@ -12,222 +12,218 @@ teardown_file() {
 }
 
 setup() {
-	cd "$(mktemp -d "$DIR/project.XXXXXX")"
-	export COMPOSE_PROJECT_NAME=p$RANDOM
+	P=$DIR/p
+	rm -rf "$P"
+	mkdir -p "$P"
+	cd "$P"
 }
 
 teardown() {
-	local ids
-	ids=$("$WHERRY" ps -aq)
-	[ -z "$ids" ] || "$WHERRY" rm -f -v $ids >/dev/null
-	"$WHERRY" network ls -q -f label=com.docker.compose.project | xargs -r "$WHERRY" network rm >/dev/null
-	"$WHERRY" volume ls -q -f label=com.docker.compose.project | xargs -r "$WHERRY" volume rm >/dev/null
+	"$WHERRY" compose --profile '*' down -v -t 0 --remove-orphans >/dev/null 2>&1 || true
 }
 
 c() {
 	"$WHERRY" compose "$@"
 }
 
-w() {
-	"$WHERRY" "$@"
+state_of() {
+	"$WHERRY" inspect --format '{{.State.Status}}' "p-$1"
 }
 
-nothing_exists() {
-	[ -z "$(w ps -aq)" ] || fail "containers: $(w ps -a)"
-	[ -z "$(w network ls -q -f label=com.docker.compose.project)" ] || fail "networks are left"
-	[ -z "$(w volume ls -q -f label=com.docker.compose.project)" ] || fail "volumes are left"
+is_state() {
+	[ "$(state_of "$1")" = "$2" ]
 }
 
-# A file that must be refused: compose.yaml from stdin; $1: what the sentence must hold.
-refused() {
-	cat >compose.yaml
-	run c up -d
-	[ "$status" -ne 0 ] || fail "accepted: $(cat compose.yaml)"
-	[[ "$output" == *"$1"* ]] || fail "expected '$1' in: $output"
-	[ "$(grep -c . <<<"$output")" -le 2 ] || fail "more than a sentence: $output"
-	nothing_exists
+id_of() {
+	"$WHERRY" inspect --format '{{.Id}}' "p-$1"
 }
 
-@test "up, ps, logs and down of two services that know each other by name" {
-	cat >compose.yaml <<-'END'
-		x-common: &common
-		  GREETING: hello
+three_services() {
+	cat >compose.yaml <<-'YAML'
 		services:
 		  web:
 		    image: bb
-		    command: ["sh", "-c", "mkdir -p /w; echo $$GREETING $$WHO > /w/index.html; exec httpd -f -p 80 -h /w"]
-		    environment:
-		      <<: *common
-		      WHO: ${WHO:-world}
-		    healthcheck:
-		      test: wget -qO- http://localhost/
-		      interval: 200ms
-		    networks: [front]
-		  client:
-		    image: bb
+		    command: sh -c "nslookup db >/dev/null && echo found-$$WHO; exec sleep 1000"
+		    environment: {WHO: "${WHO:-nobody}"}
+		    init: true
 		    depends_on:
-		      web:
-		        condition: service_healthy
-		    command: sh -c 'wget -qO- http://web/; exec sleep 1000'
-		    networks: [front]
-		    stop_signal: KILL
-		networks:
-		  front: {}
-	END
-	c up -d
-	eventually 5 sh -c "'$WHERRY' compose logs client | grep -q 'hello world'"
-	[ "$(c ps --services | sort | tr '\n' ' ')" = "client web " ]
-	[ "$(c ps -q | wc -l)" -eq 2 ]
-	before=$(w ps -q --no-trunc | sort)
-	c up -d
-	[ "$(w ps -q --no-trunc | sort)" = "$before" ] || fail "an up without change made containers new"
-	WHO=moon c up -d
-	eventually 5 sh -c "'$WHERRY' compose exec -T web wget -qO- http://localhost/ | grep -q 'hello moon'"
-	c down -t 1
-	nothing_exists
+		      db: {condition: service_healthy}
+		      job: {condition: service_completed_successfully}
+		  db:
+		    image: bb
+		    init: true
+		    command: sh -c "sleep 0.5; touch /tmp/ok; exec sleep 1000"
+		    healthcheck: {test: test -f /tmp/ok, interval: 200ms, timeout: 2s, retries: 30}
+		    volumes: ["data:/data"]
+		  job:
+		    image: bb
+		    command: sh -c "sleep 0.3; echo job-done"
+		volumes: {data: }
+	YAML
 }
 
-@test "labels and names are those of docker compose" {
-	printf 'services:\n  one:\n    image: bb\n    command: sleep 1000\n    volumes: ["data:/data"]\nvolumes:\n  data:\n' >compose.yaml
+@test "up waits for health and jobs, down leaves nothing" {
+	three_services
+	run --separate-stderr c up -d
+	[ "$status" -eq 0 ]
+	[[ "$stderr" == *" Container p-db-1  Healthy"*" Container p-job-1  Exited"*" Container p-web-1  Starting"* ]]
+	eventually 5 grep -q found-nobody <(c logs web)
+	[ "$(c ps --services | sort | tr '\n' ' ')" = "db web " ]
+	[ "$(c ps -a -q | wc -l)" -eq 3 ]
+	c down -v -t 1
+	[ -z "$("$WHERRY" ps -aq)" ]
+	[ -z "$("$WHERRY" volume ls -q)" ]
+	! "$WHERRY" network ls --format '{{.Name}}' | grep p
+	[ -z "$(leftovers)" ]
+}
+
+@test "a second up changes nothing, a changed service is replaced and its volume stays" {
+	three_services
 	c up -d
-	[ "$(w ps --format '{{.Names}}')" = "$COMPOSE_PROJECT_NAME-one-1" ]
-	[ "$(w inspect -f '{{index .Config.Labels "com.docker.compose.service"}}' "$COMPOSE_PROJECT_NAME-one-1")" = one ] ||
-		[[ "$(w inspect "$COMPOSE_PROJECT_NAME-one-1")" == *'"com.docker.compose.service": "one"'* ]]
-	w network inspect "${COMPOSE_PROJECT_NAME}_default" >/dev/null
-	w volume inspect "${COMPOSE_PROJECT_NAME}_data" >/dev/null
-	c down -t 0
-	w volume inspect "${COMPOSE_PROJECT_NAME}_data" >/dev/null
-	c down -v -t 0
-	nothing_exists
+	web=$(id_of web-1)
+	db=$(id_of db-1)
+	c exec -T db sh -c 'echo kept >/data/f'
+	c up -d
+	[ "$web" = "$(id_of web-1)" ]
+	WHO=you c up -d
+	[ "$web" != "$(id_of web-1)" ]
+	[ "$db" = "$(id_of db-1)" ]
+	c up -d --force-recreate db
+	[ "$db" != "$(id_of db-1)" ]
+	[ "$(c exec -T db cat /data/f)" = kept ]
 }
 
-@test "up --build builds the image and uses a new one" {
-	mkdir app
-	printf 'FROM bb\nARG WORD=none\nRUN echo $WORD >/word\nCMD ["sh", "-c", "cat /word; exec sleep 1000"]\n' >app/Dockerfile
-	printf 'services:\n  app:\n    stop_signal: KILL\n    build:\n      context: app\n      args:\n        WORD: first\n' >compose.yaml
-	c up --build -d
-	eventually 5 sh -c "'$WHERRY' compose logs --no-log-prefix app | grep -qx first"
-	sed -i s/first/second/ compose.yaml
-	c up --build -d
-	eventually 5 sh -c "'$WHERRY' compose logs --no-log-prefix app | grep -qx second"
-	c down --rmi local -t 0
-	nothing_exists
-	run w image inspect "$COMPOSE_PROJECT_NAME-app"
-	[ "$status" -ne 0 ]
-}
-
-@test "a service that cannot start says why and down takes the rest away" {
-	printf 'services:\n  good:\n    image: bb\n    command: sleep 1000\n    stop_signal: KILL\n  bad:\n    image: bb\n    command: nosuchcommand\n    depends_on: [good]\n' >compose.yaml
+@test "a dependency that fails is named and its dependents stay created" {
+	three_services
+	sed -i 's/echo job-done/exit 5/' compose.yaml
 	run c up -d
-	[ "$status" -ne 0 ]
-	[[ "$output" == *nosuchcommand* ]]
-	c down -t 0
-	nothing_exists
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'service "job" didn'"'"'t complete successfully: exit 5'* ]]
+	[ "$(state_of web-1)" = created ]
 }
 
-@test "a build that fails creates nothing" {
-	mkdir app
-	printf 'FROM bb\nRUN exit 3\n' >app/Dockerfile
-	printf 'services:\n  app:\n    build: app\n  other:\n    image: bb\n    command: sleep 1000\n' >compose.yaml
-	run c up --build -d
-	[ "$status" -ne 0 ]
-	[[ "$output" == *"Dockerfile:2"* ]]
-	nothing_exists
-}
-
-@test "wrong files are refused with line and column before anything is made" {
-	refused 'compose.yaml:3:5' <<-'END'
-		services:
-		  a:
-		    imagee: bb
-	END
-	refused 'compose.yaml:4:' <<-'END'
-		services:
-		  a:
-		    image: bb
-		    ports: ["99999:80"]
-	END
-	refused 'compose.yaml:4:' <<-'END'
-		services:
-		  a:
-		    image: bb
-		    restart: sometimes
-	END
-	refused 'compose.yaml:' <<-'END'
-		services:
-		  a:
-		    image: bb
-		    depends_on: [b]
-	END
-	refused 'compose.yaml:' <<-'END'
-		services:
-		  a: {image: bb, depends_on: [b]}
-		  b: {image: bb, depends_on: [a]}
-	END
-	refused 'compose.yaml:' <<-'END'
-		services:
-		  a:
-		    image: bb
-		   command: x
-	END
-	refused 'MISSING' <<-'END'
-		services:
-		  a:
-		    image: ${MISSING:?must be set}
-	END
-	refused 'compose.yaml:' <<-'END'
-		services:
-		  a:
-		    image: bb
-		    networks: [undeclared]
-	END
-	rm compose.yaml
+@test "an unhealthy dependency is named" {
+	three_services
+	sed -i 's/retries: 30/retries: 2/; s/touch/true/' compose.yaml
 	run c up -d
-	[ "$status" -ne 0 ]
-	[[ "$output" == *"compose.yaml"* || "$output" == *"configuration file"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"dependency failed to start: container p-db-1 is unhealthy"* ]]
 }
 
-@test "an alias bomb meets a limit" {
-	{
-		echo 'a: &a [x,x,x,x,x,x,x,x,x]'
-		prev=a
-		for n in b c d e f g h i; do
-			echo "$n: &$n [*$prev,*$prev,*$prev,*$prev,*$prev,*$prev,*$prev,*$prev,*$prev]"
-			prev=$n
-		done
-		echo 'services: {a: {image: bb}}'
-	} >compose.yaml
-	run timeout 10 "$WHERRY" compose config
-	[ "$status" -ne 0 ]
-	[ "$status" -ne 124 ]
-	[[ "$output" == *compose.yaml:* ]]
+@test "wrong files are refused with a place before anything is made" {
+	printf 'services:\n  a:\n    image: bb\n  b:\n    imgae: bb\n' >compose.yaml
+	run c up -d
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'compose.yaml:5:5: unknown key "imgae" in services.b: did you mean "image"?'* ]]
+	[ -z "$("$WHERRY" ps -aq)" ]
 }
 
-@test "attached up prints prefixed lines and Ctrl-C stops the services" {
-	printf 'services:\n  a:\n    image: bb\n    command: sh -c "echo from-a; exec sleep 1000"\n    stop_signal: KILL\n' >compose.yaml
-	"$WHERRY" compose up >out 2>&1 &
-	pid=$!
-	eventually 10 grep -q 'from-a' out
-	grep -q 'a-1.*| from-a' out
-	kill -INT $pid
-	wait $pid || true
-	[ -z "$(w ps -q)" ]
-	c down
-	nothing_exists
+@test "attached up prints every line with its name, an interrupt stops all" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a:
+		    image: bb
+		    command: sh -c "trap 'echo bye; exit 3' TERM; echo hello; while :; do sleep 0.1; done"
+		  long-name:
+		    image: bb
+		    command: sh -c "echo once; exit 0"
+	YAML
+	"$WHERRY" compose up >out 2>err 3>&- &
+	up=$!
+	eventually 10 grep -q 'long-name-1 exited with code 0' out
+	eventually 10 grep -q 'hello' out
+	kill -TERM $up # a shell makes its background jobs ignore SIGINT
+	status=0
+	wait $up || status=$?
+	[ "$status" -eq 130 ]
+	grep -q '^Attaching to a-1, long-name-1$' out
+	grep -q '^a-1          | hello$' out
+	grep -q '^long-name-1  | once$' out
+	grep -q 'bye' out
+	grep -q '^a-1 exited with code 3$' out
+	[ "$(state_of a-1)" = exited ]
 }
 
-@test "scale, stop, start, restart and rm" {
-	printf 'services:\n  a:\n    image: bb\n    command: sleep 1000\n    stop_signal: KILL\n' >compose.yaml
+@test "abort-on-container-exit and exit-code-from decide the status" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a: {image: bb, init: true, command: sleep 1000}
+		  b: {image: bb, command: sh -c "sleep 0.3; exit 7"}
+	YAML
+	run c up --abort-on-container-exit
+	[ "$status" -eq 7 ]
+	[ "$(state_of a-1)" = exited ]
+	run c up --exit-code-from a
+	[ "$status" -eq 143 ]
+}
+
+@test "scale goes up behind the last and down again; orphans go when asked" {
+	printf 'services:\n  a: {image: bb, init: true, command: sleep 1000}\n  b: {image: bb, init: true, command: sleep 1000}\n' >compose.yaml
 	c up -d --scale a=3
-	[ "$(c ps -q | wc -l)" -eq 3 ]
-	c stop
-	[ -z "$(w ps -q)" ]
+	[ "$(c ps -q a | wc -l)" -eq 3 ]
+	c up -d
+	[ "$(c ps -q a | wc -l)" -eq 1 ]
+	sed -i '/  b:/d' compose.yaml
+	run c up -d
+	[[ "$output" == *"Found orphan containers ([p-b-1])"* ]]
+	c up -d --remove-orphans
+	! state_of b-1
+}
+
+@test "build, an inline Dockerfile, profiles, a .env file" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a:
+		    build:
+		      args: {WHO: "${WHO}"}
+		      dockerfile_inline: |
+		        FROM bb
+		        ARG WHO
+		        RUN echo for $$WHO >/who
+		    command: cat /who
+		  dev: {image: bb, profiles: [dev], command: echo dev}
+	YAML
+	echo 'WHO=dotenv' >.env
+	c up --build -d
+	eventually 5 grep -q 'for dotenv' <(c logs a)
+	! state_of dev-1
+	c --profile dev up -d
+	state_of dev-1
+	c images | grep -q "^p-a-1 *p-a *latest"
+	"$WHERRY" image inspect p-a >/dev/null
+}
+
+@test "stop, start, restart, kill, rm, exec, run, port" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a:
+		    image: bb
+		    init: true
+		    command: sleep 1000
+		    ports: ["127.0.0.1::80"]
+	YAML
+	c up -d
+	[[ "$(c port a 80)" == 127.0.0.1:* ]]
+	c stop -t 1
+	[ "$(state_of a-1)" = exited ]
 	c start
-	[ "$(w ps -q | wc -l)" -eq 3 ]
-	c up -d --scale a=1
-	[ "$(c ps -q | wc -l)" -eq 1 ]
-	c restart -t 0
-	c rm -f -s
-	c down
-	nothing_exists
+	[ "$(state_of a-1)" = running ]
+	c restart -t 1 a
+	[ "$(state_of a-1)" = running ]
+	run -4 c exec -T a sh -c 'exit 4'
+	run --separate-stderr -7 c run --rm -T a sh -c 'echo one-off; exit 7'
+	[ "$output" = one-off ]
+	c kill
+	eventually 5 is_state a-1 exited
+	c rm -f
+	! state_of a-1
+}
+
+@test "a project without its file goes down by its name" {
+	printf 'services:\n  a: {image: bb, init: true, command: sleep 1000}\n' >compose.yaml
+	c -p lonely up -d
+	c ls | grep -q 'lonely.*running(1)'
+	rm compose.yaml
+	c -p lonely down -t 0
+	[ -z "$("$WHERRY" ps -aq)" ]
 }
