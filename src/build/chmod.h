@@ -1,7 +1,7 @@
 /* build/chmod.h - the modes that COPY --chmod and ADD --chmod take.
  *
- * Octal ("755", "0644") or symbolic as in chmod(1) and POSIX ("u=rwX,go=rX", "+x", "a-w,u+s"); the latter is worked out for each
- * file from the mode it has. Pure.
+ * Octal ("755", "0644") or symbolic as in chmod(1) and POSIX ("u=rwX,go=rX", "+x", "a-w,u+s"); the latter is worked
+ * out for each file from the mode it has. Pure.
  */
 #pragma once
 #include <stdbool.h>

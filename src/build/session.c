@@ -169,7 +169,8 @@ static void pull_done(void *owner, struct image *i, const struct err *e)
 	}
 	struct err why = {0};
 	if (i && !is_of_platform(i, s->pull_platform)) {
-		(void)err_set(&why, ERR_INVALID, "%.200s is not there for the platform %.60s", s->pull_name, s->pull_platform);
+		(void)err_set(&why, ERR_INVALID, "%.200s is not there for the platform %.60s", s->pull_name,
+			s->pull_platform);
 		e = &why;
 		i = NULL;
 	}
@@ -428,8 +429,8 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 	}
 	list_remove(&s->node);
 	clean_up(s);
-	log_info("build", result ? "built" : "failed", "id", s->id, "image", result ? json_str(result, "id") : NULL, "error",
-		e ? e->msg : NULL, NULL);
+	log_info("build", result ? "built" : "failed", "id", s->id, "image", result ? json_str(result, "id") : NULL,
+		"error", e ? e->msg : NULL, NULL);
 	if (result) {
 		const char *id = json_str(result, "id");
 		scoped(free) char *line = xasprintf("%s\n", id);
@@ -474,9 +475,11 @@ static int check_tags(const json_t *options, struct err *e)
 	json_t *tag;
 	json_array_foreach (json_object_get(options, "tags"), k, tag) {
 		struct ref r;
-		if (!json_is_string(tag) || ref_parse(json_string_value(tag), &r, e) < 0) {
-			return json_is_string(tag) ? err_wrap(e, "Error parsing reference: \"%.200s\"", json_string_value(tag))
-						   : err_set(e, ERR_INVALID, "a tag must be text");
+		if (!json_is_string(tag)) {
+			return err_set(e, ERR_INVALID, "a tag must be text");
+		}
+		if (ref_parse(json_string_value(tag), &r, e) < 0) {
+			return err_wrap(e, "Error parsing reference: \"%.200s\"", json_string_value(tag));
 		}
 		if (*r.digest) {
 			return err_set(e, ERR_INVALID, "build tag cannot contain a digest");

@@ -1,9 +1,11 @@
 /* worker/build.h - one build in one process: the parts of the "build" job (build.c) share these structures.
  *
- * Request: {"options": as in build/session.h, "tmp": {"dir": DATA/layers/tmp/JOB, "name": JOB}, "layers_dir", "crun", "seccomp",
- * "cgroup": "/wherry/build-X", "cache_dir": where cache mounts live}; fd 0 is the context.
- * Messages: {"accepted": true}, {"exit_code": N} before the error of a failed RUN; the rest is the classic build stream.
- * Questions: "image" {name, platform, pull} -> {id, config, layers: [diff ids], dirs: [names below layers_dir, lowest first]};
+ * Request: {"options": as in build/session.h, "tmp": {"dir": DATA/layers/tmp/JOB, "name": JOB}, "layers_dir",
+ * "crun", "seccomp", "cgroup": "/wherry/build-X", "cache_dir": where cache mounts live}; fd 0 is the context.
+ * Messages: {"accepted": true}, {"exit_code": N} before the error of a failed RUN; the rest is the classic build
+ * stream.
+ * Questions: "image" {name, platform, pull} -> {id, config, layers: [diff ids], dirs: [names below layers_dir,
+ * lowest first]};
  *   "cache" {key} -> {diff_id, dir} or {}; "cache-put" {key, diff_id}; "add-layer" {diff_id, tmp, size} -> {dir};
  *   "network" {fd, mode} -> {resolv, gateway}, fd -1 for the host's;
  *   "add-image" {config, key, tags: []} -> {id, tags: [as the user knows them]}.
@@ -82,7 +84,8 @@ int build_step_config(const struct build_step *t, struct err *e);
 void build_stage_deinit(struct build_stage *s);
 void build_history(struct build_stage *s, const char *text, bool empty_layer);
 /* Layers of an image by reference or of an earlier stage: directories lowest first, and what identifies them. */
-int build_source_dirs(const struct build_step *t, const char *from, struct strv *ret_dirs, char ret_chain[static 65], struct err *e);
+int build_source_dirs(const struct build_step *t, const char *from, struct strv *ret_dirs, char ret_chain[static 65],
+	struct err *e);
 int build_ask_image(struct build *b, const char *name, const char *platform, json_t **ret, struct err *e);
 /* Expansion with the stage's variables; "FILE:LINE: " in errors. The result is the caller's. */
 int build_expand(const struct build_step *t, const char *text, char **ret, struct err *e);
@@ -120,8 +123,8 @@ int build_step_copy(const struct build_step *t, struct err *e); /* COPY and ADD:
 int build_step_run(const struct build_step *t, struct err *e);  /* build_run.c */
 
 /* --- build_network.c --- */
-/* The network namespace of a step. mode: "default", "none", "host" or a network's name. *ret_fd: borrowed, or the caller's when
- * *ret_own; -1: none, the host's. */
+/* The network namespace of a step. mode: "default", "none", "host" or a network's name. *ret_fd: borrowed, or the
+ * caller's when *ret_own; -1: none, the host's. */
 int build_network_open(struct build *b, const char *mode, int *ret_fd, bool *ret_own, struct err *e);
 char *build_hosts_text(const struct build *b); /* /etc/hosts, the caller's */
 

@@ -137,8 +137,8 @@ static int copy_own(struct copy_step *c, struct build_layer *l, const char *file
 	return r;
 }
 
-static int copy_text(struct copy_step *c, struct build_layer *l, const struct copy_source *s, const char *dir, const char *name,
-	struct err *e)
+static int copy_text(struct copy_step *c, struct build_layer *l, const struct copy_source *s, const char *dir,
+	const char *name, struct err *e)
 {
 	int r = path_write(l->b->tmp_fd, HEREDOC_NAME, s->path, strlen(s->path), 0644, false);
 	if (r < 0) {
@@ -149,7 +149,8 @@ static int copy_text(struct copy_step *c, struct build_layer *l, const struct co
 	return r;
 }
 
-static int unpack_archive(struct copy_step *c, struct build_layer *l, const struct copy_source *s, const char *dir, struct err *e)
+static int unpack_archive(struct copy_step *c, struct build_layer *l, const struct copy_source *s, const char *dir,
+	struct err *e)
 {
 	scoped(close) int fd = path_open_in(c->root_fd, s->path, O_RDONLY | O_NOFOLLOW, 0);
 	if (fd < 0) {
@@ -161,12 +162,13 @@ static int unpack_archive(struct copy_step *c, struct build_layer *l, const stru
 }
 
 /* The directory and the name that a file gets. */
-static int file_target(struct copy_step *c, struct build_layer *l, const struct copy_source *s, char **ret_dir, char **ret_name,
-	struct err *e)
+static int file_target(struct copy_step *c, struct build_layer *l, const struct copy_source *s, char **ret_dir,
+	char **ret_name, struct err *e)
 {
 	bool into_dir = c->dest_dir || is_dir(l, c->dest);
 	if (into_dir && !*s->name) {
-		return err_set(e, ERR_INVALID, "cannot determine a file name from %.200s: give the destination one", s->path);
+		return err_set(e, ERR_INVALID, "cannot determine a file name from %.200s: give the destination one",
+			s->path);
 	}
 	if (into_dir) {
 		*ret_dir = s->parents ? join_name(c->dest, s->parents) : xstrdup(c->dest);
@@ -179,7 +181,8 @@ static int file_target(struct copy_step *c, struct build_layer *l, const struct 
 	return 0;
 }
 
-static int copy_one_file(struct copy_step *c, struct build_layer *l, struct copy *copy, const struct copy_source *s, struct err *e)
+static int copy_one_file(struct copy_step *c, struct build_layer *l, struct copy *copy, const struct copy_source *s,
+	struct err *e)
 {
 	scoped(free) char *dir = NULL;
 	scoped(free) char *name = NULL;
@@ -196,7 +199,8 @@ static int copy_one_file(struct copy_step *c, struct build_layer *l, struct copy
 	}
 }
 
-static int copy_source(struct copy_step *c, struct build_layer *l, struct copy *copy, const struct copy_source *s, struct err *e)
+static int copy_source(struct copy_step *c, struct build_layer *l, struct copy *copy, const struct copy_source *s,
+	struct err *e)
 {
 	if (s->kind != SOURCE_DIR && s->kind != SOURCE_ARCHIVE) {
 		return copy_one_file(c, l, copy, s, e);
@@ -264,7 +268,8 @@ static int use_cache(struct build *b, int cached)
 	return cached > 0 ? 0 : -1;
 }
 
-/* Reads the sources, then copies what the cache does not have. quick_key: "" or one that the result is known under, too. */
+/* Reads the sources, then copies what the cache does not have. quick_key: "" or one that the result is known under,
+ * too. */
 static int copy_from(struct copy_step *c, int root_fd, const char *quick_key, struct err *e)
 {
 	char key[65];

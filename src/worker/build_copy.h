@@ -1,4 +1,5 @@
-/* worker/build_copy.h - COPY and ADD: what is written, before anything is copied (build_copy_read.c), and the copying (build_copy.c). */
+/* worker/build_copy.h - COPY and ADD: what is written, before anything is copied (build_copy_read.c), and the
+ * copying (build_copy.c). */
 #pragma once
 #include <sys/types.h>
 

@@ -80,7 +80,8 @@ int copy_read_flags(struct copy_step *c, struct err *e)
 	static const char *const add[] = {"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude", NULL};
 	const struct build_step *t = c->t;
 	if (df_check_flags(t->d, t->i, t->i->kind == DF_COPY ? copy : add, e) < 0 ||
-		copy_read_flag(t, "chown", &c->chown_text, e) < 0 || copy_read_flag(t, "chmod", &c->chmod_text, e) < 0 ||
+		copy_read_flag(t, "chown", &c->chown_text, e) < 0 ||
+		copy_read_flag(t, "chmod", &c->chmod_text, e) < 0 ||
 		read_excludes(c, e) < 0) {
 		return -1;
 	}
@@ -154,7 +155,8 @@ static int add_path(struct copy_step *c, const char *path, const char *written, 
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		bool from = df_flag(t->i, "from") != NULL;
-		return err_set(e, ERR_INVALID, "%s failed: %s: stat %.200s: file does not exist", df_keyword(t->i->kind),
+		return err_set(e, ERR_INVALID, "%s failed: %s: stat %.200s: file does not exist",
+			df_keyword(t->i->kind),
 			from ? "file not found in the source" : "file not found in build context or excluded by .dockerignore",
 			written);
 	}
@@ -177,7 +179,8 @@ static int add_path(struct copy_step *c, const char *path, const char *written, 
 		scoped(close) int file = path_open_in(c->root_fd, s->path, O_RDONLY | O_NOFOLLOW, 0);
 		s->kind = file >= 0 && context_is_archive(file) ? SOURCE_ARCHIVE : SOURCE_FILE;
 	}
-	return context_digest(c->root_fd, s->path, df_flag(t->i, "from") && !c->has_chown, copy_skip_excluded, c, s->digest, e);
+	bool with_owners = df_flag(t->i, "from") && !c->has_chown;
+	return context_digest(c->root_fd, s->path, with_owners, copy_skip_excluded, c, s->digest, e);
 }
 
 static bool has_wildcard(const char *text)
@@ -221,7 +224,8 @@ static int expand_wildcard(struct copy_step *c, const char *dir, const struct st
 		strv_add(&names, parts->v[at]);
 	}
 	for (size_t k = 0; k < names.n; k++) {
-		scoped(free) char *path = strcmp(dir, ".") == 0 ? xstrdup(names.v[k]) : xasprintf("%s/%s", dir, names.v[k]);
+		bool top = strcmp(dir, ".") == 0;
+		scoped(free) char *path = top ? xstrdup(names.v[k]) : xasprintf("%s/%s", dir, names.v[k]);
 		if (expand_wildcard(c, path, parts, at + 1, e) < 0) {
 			return -1;
 		}
@@ -243,7 +247,8 @@ static int add_wildcard(struct copy_step *c, const char *written, struct err *e)
 		return -1;
 	}
 	if (c->n == before) {
-		build_say(c->t->b, "[Warning] %.80s:%d: nothing matches '%.200s'\n", c->t->d->name, c->t->i->line, written);
+		build_say(c->t->b, "[Warning] %.80s:%d: nothing matches '%.200s'\n", c->t->d->name, c->t->i->line,
+			written);
 	}
 	return 0;
 }
@@ -318,7 +323,8 @@ static int add_url(struct copy_step *c, const char *url, struct err *e)
 	s->path = xstrdup(url);
 	s->name = url_file_name(url);
 	s->download = xasprintf("download-%zu", c->n);
-	scoped(close) int fd = openat(b->tmp_fd, s->download, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	const int flags = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
+	scoped(close) int fd = openat(b->tmp_fd, s->download, flags, 0600);
 	if (fd < 0) {
 		return err_sys(e, errno, "cannot make a file for %.200s", url);
 	}
@@ -403,8 +409,8 @@ int copy_read_dest(struct copy_step *c, struct err *e)
 		(void)err_set(e, ERR_INVALID, "%s: the destination is empty", df_keyword(t->i->kind));
 		return build_fail(t, e);
 	}
-	c->dest_dir = text_ends(text, "/") || text_ends(text, "/.") || strcmp(text, ".") == 0 || strcmp(text, "..") == 0 ||
-		c->parents;
+	c->dest_dir = text_ends(text, "/") || text_ends(text, "/.") || strcmp(text, ".") == 0 ||
+		strcmp(text, "..") == 0 || c->parents;
 	c->dest = path_join(build_config_workdir(&t->s->c), text);
 	return 0;
 }

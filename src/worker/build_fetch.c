@@ -79,7 +79,8 @@ static int perform(CURL *curl, const char *url, struct download *d, int64_t *ret
 		return err_sys(e, -d->failed, "cannot write the download of %.200s", url);
 	}
 	if (r != CURLE_OK) {
-		return err_set(e, ERR_INVALID, "cannot download %.200s: %s", url, *reason ? reason : curl_easy_strerror(r));
+		return err_set(e, ERR_INVALID, "cannot download %.200s: %s", url,
+			*reason ? reason : curl_easy_strerror(r));
 	}
 	curl_off_t mtime = -1;
 	curl_easy_getinfo(curl, CURLINFO_FILETIME_T, &mtime);

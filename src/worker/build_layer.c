@@ -42,8 +42,10 @@ void build_chain(const struct strv *layers, char ret[static 65])
 
 static int make_dir(struct build *b, const char *name, mode_t mode, struct err *e)
 {
-	return mkdirat(b->tmp_fd, name, mode) < 0 && errno != EEXIST ? err_sys(e, errno, "cannot make a directory for the step")
-								      : 0;
+	if (mkdirat(b->tmp_fd, name, mode) < 0 && errno != EEXIST) {
+		return err_sys(e, errno, "cannot make a directory for the step");
+	}
+	return 0;
 }
 
 /* The upper directory is the root that the step sees: it has the mode and owner of the one below. */
@@ -155,8 +157,8 @@ static void stage_add_layer(struct build_stage *s, const char *diff_id, const ch
 	strv_add(&s->dirs, dir);
 }
 
-/* As unpack.c for layers from elsewhere: the runtime mounts a tmpfs on /dev and makes nodes in it, which must not happen
- * in a directory that a link of the image chose. */
+/* As unpack.c for layers from elsewhere: the runtime mounts a tmpfs on /dev and makes nodes in it, which must not
+ * happen in a directory that a link of the image chose. */
 static int check_dev(int upper_fd, struct err *e)
 {
 	struct stat st;

@@ -82,8 +82,8 @@ static bool is_set(const char *text, const char *const *names)
 
 static int check_keys(const char *text, struct err *e)
 {
-	static const char *const known[] = {"type", "target", "dst", "destination", "source", "src", "from", "id", "sharing",
-		"size", "mode", "uid", "gid", "readonly", "ro", "readwrite", "rw", "required", "env", NULL};
+	static const char *const known[] = {"type", "target", "dst", "destination", "source", "src", "from", "id",
+		"sharing", "size", "mode", "uid", "gid", "readonly", "ro", "readwrite", "rw", "required", "env", NULL};
 	scoped(strv) struct strv parts = STRV_INIT;
 	strv_split(&parts, text, ',');
 	for (size_t k = 0; k < parts.n; k++) {
@@ -93,7 +93,8 @@ static int check_keys(const char *text, struct err *e)
 			found = strlen(known[i]) == n && strncasecmp(parts.v[k], known[i], n) == 0;
 		}
 		if (!found) {
-			return err_set(e, ERR_INVALID, "--mount: unexpected key '%.*s'", n > 40 ? 40 : (int)n, parts.v[k]);
+			return err_set(e, ERR_INVALID, "--mount: unexpected key '%.*s'", n > 40 ? 40 : (int)n,
+				parts.v[k]);
 		}
 	}
 	return 0;
@@ -155,8 +156,11 @@ static int mix_bind(const struct build_step *t, const struct mount_flag *f, char
 		if (build_source_dirs(t, f->from, &dirs, digest, e) < 0) {
 			return -1;
 		}
-	} else if (context_digest(t->b->context_fd, f->source && *f->source ? f->source : ".", false, NULL, NULL, digest, e) < 0) {
-		return build_fail(t, e);
+	} else {
+		const char *source = f->source && *f->source ? f->source : ".";
+		if (context_digest(t->b->context_fd, source, false, NULL, NULL, digest, e) < 0) {
+			return build_fail(t, e);
+		}
 	}
 	build_mix(key, digest);
 	return 0;
@@ -189,8 +193,8 @@ static const char *keep(struct build_mounts *m, char *take_text)
 	return take_text;
 }
 
-int build_mounts_add(struct build_mounts *m, const char *source, const char *target, const char *type, const char *options,
-	bool is_file, struct err *e)
+int build_mounts_add(struct build_mounts *m, const char *source, const char *target, const char *type,
+	const char *options, bool is_file, struct err *e)
 {
 	if (m->n == BUILD_MOUNTS_MAX) {
 		return err_set(e, ERR_INVALID, "more than %d mounts", BUILD_MOUNTS_MAX);
@@ -491,8 +495,8 @@ void build_mounts_drop_points(struct build_mounts *m, struct build_layer *l)
 			continue;
 		}
 		bool empty_file = s->is_file && S_ISREG(st.st_mode) && st.st_size == 0;
-		bool gone = s->is_file ? empty_file && unlinkat(dir, name, 0) == 0 : unlinkat(dir, name, AT_REMOVEDIR) == 0;
-		if (gone) {
+		bool wanted = s->is_file && !empty_file;
+		if (!wanted && unlinkat(dir, name, s->is_file ? 0 : AT_REMOVEDIR) == 0) {
 			futimens(dir, s->parent_times);
 		}
 	}

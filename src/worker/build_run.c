@@ -166,7 +166,8 @@ static void make_env(struct run_step *r)
 /* --- what is mounted --- */
 
 /* A file of ours that the step may write to, and that is no part of its root. */
-static int mount_file(struct run_step *r, const char *name, const char *text, mode_t mode, const char *target, struct err *e)
+static int mount_file(struct run_step *r, const char *name, const char *text, mode_t mode, const char *target,
+	struct err *e)
 {
 	struct build *b = r->t->b;
 	int failed = path_write(b->tmp_fd, name, text, strlen(text), mode, false);
@@ -184,7 +185,8 @@ static int mount_files(struct run_step *r, struct err *e)
 	if (mount_file(r, "hosts", hosts, 0644, "/etc/hosts", e) < 0) {
 		return -1;
 	}
-	if (b->resolv && strcmp(r->network, "none") != 0 && mount_file(r, "resolv.conf", b->resolv, 0644, "/etc/resolv.conf", e) < 0) {
+	bool resolves = b->resolv && strcmp(r->network, "none") != 0;
+	if (resolves && mount_file(r, "resolv.conf", b->resolv, 0644, "/etc/resolv.conf", e) < 0) {
 		return -1;
 	}
 	return r->script ? mount_file(r, SCRIPT_NAME, r->script, 0755, r->argv.v[0], e) : 0;

@@ -26,7 +26,8 @@ void build_stage_deinit(struct build_stage *s)
 int build_fail(const struct build_step *t, struct err *e)
 {
 	const struct err why = *e;
-	err_set_(e, why.kind == ERR_NOT_FOUND ? ERR_INVALID : why.kind, "%.100s:%d: %s", t->d->name, t->i->line, why.msg);
+	err_set_(e, why.kind == ERR_NOT_FOUND ? ERR_INVALID : why.kind, "%.100s:%d: %s", t->d->name, t->i->line,
+		why.msg);
 	e->sys = why.sys;
 	return -1;
 }
@@ -59,7 +60,8 @@ static int take_image_layers(const json_t *image, struct strv *layers, struct st
 	return json_get_strv(image, "layers", layers, e) < 0 || json_get_strv(image, "dirs", dirs, e) < 0 ? -1 : 0;
 }
 
-int build_source_dirs(const struct build_step *t, const char *from, struct strv *ret_dirs, char ret_chain[static 65], struct err *e)
+int build_source_dirs(const struct build_step *t, const char *from, struct strv *ret_dirs, char ret_chain[static 65],
+	struct err *e)
 {
 	struct build *b = t->b;
 	int ref = plan_stage_ref(&b->plan, t->stage, t->i->line, from, e);
@@ -80,7 +82,8 @@ int build_source_dirs(const struct build_step *t, const char *from, struct strv 
 	}
 	scoped(json) json_t *image = NULL;
 	scoped(strv) struct strv layers = STRV_INIT;
-	if (build_ask_image(b, from, b->target_platform, &image, e) < 0 || take_image_layers(image, &layers, ret_dirs, e) < 0) {
+	if (build_ask_image(b, from, b->target_platform, &image, e) < 0 ||
+		take_image_layers(image, &layers, ret_dirs, e) < 0) {
 		return build_fail(t, e);
 	}
 	build_chain(&layers, ret_chain);

@@ -1,6 +1,6 @@
 /* Invariants
- * 1. A name is only ever resolved below root_fd (RESOLVE_IN_ROOT); its last component is never followed, except where a directory
- *    entry meets a link to a directory.
+ * 1. A name is only ever resolved below root_fd (RESOLVE_IN_ROOT); its last component is never followed, except
+ *    where a directory entry meets a link to a directory.
  * 2. No attribute of overlayfs is taken from an archive.
  */
 #include "worker/context.h"
@@ -188,7 +188,8 @@ static int make_file(
 }
 
 /* path: below root_fd. A link to a directory that stands there is kept (lib -> usr/lib). */
-static int make_dir(struct extract *x, struct archive_entry *entry, int dir, const char *name, const char *path, struct err *e)
+static int make_dir(struct extract *x, struct archive_entry *entry, int dir, const char *name, const char *path,
+	struct err *e)
 {
 	if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST) {
 		return entry_error(e, errno, path);
@@ -408,7 +409,8 @@ static int extract_entries(struct extract *x, struct archive *a, struct err *e)
 	}
 }
 
-int context_extract(int root_fd, const char *base, struct stream *packed, const struct extract_options *o, struct err *e)
+int context_extract(int root_fd, const char *base, struct stream *packed, const struct extract_options *o,
+	struct err *e)
 {
 	scoped(free_archive) struct archive *a = new_reader();
 	scoped(free) char *chunk = xnew_array(char, STREAM_CHUNK);

@@ -187,8 +187,8 @@ static int hash_entry(struct hasher *h, int dir, const char *name, const char *p
 	return S_ISDIR(mode) ? hash_dir(h, dir, name, path, depth, e) : 0;
 }
 
-int context_digest(int root_fd, const char *path, bool with_owners, bool (*skip)(void *owner, const char *path), void *owner,
-	char ret[static 65], struct err *e)
+int context_digest(int root_fd, const char *path, bool with_owners, bool (*skip)(void *owner, const char *path),
+	void *owner, char ret[static 65], struct err *e)
 {
 	scoped(free) char *clean = path_clean(path);
 	scoped(free) char *parent = xstrdup(clean);
@@ -197,7 +197,8 @@ int context_digest(int root_fd, const char *path, bool with_owners, bool (*skip)
 	if (slash) {
 		*slash = '\0';
 	}
-	scoped(close) int dir = path_open_in(root_fd, slash ? (*parent ? parent : "/") : ".", O_RDONLY | O_DIRECTORY, 0);
+	const char *dir_path = !slash ? "." : *parent ? parent : "/";
+	scoped(close) int dir = path_open_in(root_fd, dir_path, O_RDONLY | O_DIRECTORY, 0);
 	if (dir < 0) {
 		return err_sys(e, -dir, "cannot read %.200s", path);
 	}

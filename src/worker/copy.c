@@ -313,7 +313,8 @@ static int enter_target(struct copy *c, const struct level *l, const char *name,
 	if (fd >= 0) {
 		return fd;
 	}
-	/* a file, or a link to nowhere: the directory replaces it, as `cp -r` does not but Docker's classic builder does */
+	/* a file, or a link to nowhere: the directory replaces it, as `cp -r` does not but Docker's classic builder
+	 * does */
 	if (unlinkat(l->to_fd, name, 0) < 0 || mkdirat(l->to_fd, name, 0700) < 0) {
 		return -errno;
 	}
@@ -325,7 +326,8 @@ static int copy_subdir(struct copy *c, const struct level *l, const char *name, 
 	const char *path, struct err *e)
 {
 	if (l->depth >= COPY_DEPTH_MAX) {
-		return err_set(e, ERR_INVALID, "cannot copy %s: more than %d directories in each other", path, COPY_DEPTH_MAX);
+		return err_set(e, ERR_INVALID, "cannot copy %s: more than %d directories in each other", path,
+			COPY_DEPTH_MAX);
 	}
 	scoped(free) char *to_path = xasprintf("%s/%s", l->to_path, name);
 	scoped(close) int from = openat(l->from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

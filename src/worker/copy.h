@@ -1,7 +1,7 @@
 /* worker/copy.h - copies files and trees between directories that hold a stranger's files.
  *
- * Both sides are named by a root fd and a path that is resolved inside it (base/path.h), so that no link on either side leads
- * outside. Used for COPY and ADD, and for the first content of a volume.
+ * Both sides are named by a root fd and a path that is resolved inside it (base/path.h), so that no link on either
+ * side leads outside. Used for COPY and ADD, and for the first content of a volume.
  */
 #pragma once
 #include <stdbool.h>
@@ -35,8 +35,8 @@ static inline void scoped_copy_free(struct copy **c)
 	copy_free(*c);
 }
 
-/* What is in directory `from` goes into directory `to`, which exists. Existing directories are merged into; their mode and owner
- * become those of the source, except for `to` itself. with_self: `to` gets them as well. */
+/* What is in directory `from` goes into directory `to`, which exists. Existing directories are merged into; their
+ * mode and owner become those of the source, except for `to` itself. with_self: `to` gets them as well. */
 int copy_dir_content(struct copy *c, const char *from, const char *to, bool with_self, struct err *e);
 /* One entry that is not a directory becomes to_dir/name. A link to a file that stands there is written through. */
 int copy_file(struct copy *c, const char *from, const char *to_dir, const char *name, struct err *e);

@@ -166,7 +166,8 @@ static const char *first_name(struct packer *p, const struct stat *st, const cha
 	return first;
 }
 
-static int pack_regular(struct packer *p, int dir, const char *name, const char *path, const struct stat *st, struct err *e)
+static int pack_regular(struct packer *p, int dir, const char *name, const char *path, const struct stat *st,
+	struct err *e)
 {
 	scoped(free_entry) struct archive_entry *entry = new_entry(path, st);
 	const char *first = first_name(p, st, path);
@@ -183,7 +184,8 @@ static int pack_regular(struct packer *p, int dir, const char *name, const char 
 	return write_header(p, entry, path, e) < 0 ? -1 : write_content(p, fd, st, path, e);
 }
 
-static int pack_special(struct packer *p, int dir, const char *name, const char *path, const struct stat *st, struct err *e)
+static int pack_special(struct packer *p, int dir, const char *name, const char *path, const struct stat *st,
+	struct err *e)
 {
 	char link[4097];
 	scoped(free_entry) struct archive_entry *entry = new_entry(path, st);
@@ -243,7 +245,8 @@ static int pack_entry(struct packer *p, int dir, const char *dir_path, const cha
 	if (S_ISDIR(st.st_mode)) {
 		return pack_subdir(p, dir, name, path, &st, depth, e);
 	}
-	return S_ISREG(st.st_mode) ? pack_regular(p, dir, name, path, &st, e) : pack_special(p, dir, name, path, &st, e);
+	return S_ISREG(st.st_mode) ? pack_regular(p, dir, name, path, &st, e)
+				   : pack_special(p, dir, name, path, &st, e);
 }
 
 static int pack_dir(struct packer *p, int fd, const char *path, int depth, struct err *e)

@@ -1,7 +1,8 @@
 /* worker/diff.h - what one step changed, as its layer's digest.
  *
- * The directory is what overlayfs left in upperdir: changed files, whiteouts and opaque directories. The digest is that of
- * the OCI layer tar of it (image-spec layer.md), entries sorted, times kept, which is hashed while it is made and never stored.
+ * The directory is what overlayfs left in upperdir: changed files, whiteouts and opaque directories. The digest is
+ * that of the OCI layer tar of it (image-spec layer.md), entries sorted, times kept, which is hashed while it is
+ * made and never stored.
  */
 #pragma once
 #include <stddef.h>

@@ -14,7 +14,8 @@
 static int check_name(const char *name, struct err *e)
 {
 	if (strpbrk(name, ":,\\")) {
-		return err_set(e, ERR_INVALID, "the directory %s cannot be mounted: its name holds ':', ',' or '\\'", name);
+		return err_set(e, ERR_INVALID, "the directory %s cannot be mounted: its name holds ':', ',' or '\\'",
+			name);
 	}
 	return 0;
 }
@@ -49,7 +50,8 @@ static int mount_options(const struct strv *lower, const char *upper, const char
 	return 0;
 }
 
-static int mount_here(const struct strv *lower, const char *upper, const char *work, const char *mount_point, struct err *e)
+static int mount_here(const struct strv *lower, const char *upper, const char *work, const char *mount_point,
+	struct err *e)
 {
 	if (!upper && lower->n == 1) {
 		if (mount(lower->v[0], mount_point, NULL, MS_BIND, NULL) < 0 ||

@@ -1,6 +1,7 @@
 /* seed-volume: a new volume begins as a copy of what the image has at its mount point.
  *
- * {"layers_dir", "lower": [names below it, topmost first], "path": "/data", "target": "/abs/volume/_data"} gives {"copied": bool}.
+ * {"layers_dir", "lower": [names below it, topmost first], "path": "/data", "target": "/abs/volume/_data"} gives
+ * {"copied": bool}.
  */
 #include <dirent.h>
 #include <errno.h>
