@@ -244,11 +244,11 @@ void system_df(struct call *c)
 {
 	const struct api_deps *d = &c->api->d;
 	json_t *images = json_array();
-	int64_t layers_bytes = 0;
 	size_t pos = 0;
 	for (struct image *i; (i = image_next(d->images, &pos));) {
-		json_array_append_new(images, shape_image_summary(i, d->containers));
-		layers_bytes += i->size_bytes;
+		json_t *row = shape_image_summary(i, d->containers);
+		json_put(row, "SharedSize", json_integer(image_shared_bytes(d->images, i)));
+		json_array_append_new(images, row);
 	}
 	json_t *containers = json_array();
 	pos = 0;
@@ -261,7 +261,7 @@ void system_df(struct call *c)
 		json_array_append_new(volumes, shape_volume_usage(v, d->containers));
 	}
 	call_reply_json(c, 200,
-		json_pack("{sI so so so s[]}", "LayersSize", (json_int_t)layers_bytes, "Images", images, "Containers",
+		json_pack("{sI so so so s[]}", "LayersSize", (json_int_t)image_layers_bytes(d->images), "Images", images, "Containers",
 			containers, "Volumes", volumes, "BuildCache"));
 }
 

@@ -1,5 +1,5 @@
-/* Layers that nobody needs any more. A directory is first renamed into layers/tmp, which is emptied at every start, and then
- * deleted by a worker: a crash in between leaves rubbish that the next start removes, never half a layer. */
+/* Layers that nobody needs any more. A directory is first renamed into layers/tmp, which is emptied at every start,
+ * and then deleted by a worker: a crash in between leaves rubbish that the next start removes, never half a layer. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>

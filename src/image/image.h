@@ -46,6 +46,9 @@ struct image *image_next(const struct image_store *s, size_t *pos); /* start wit
 char *image_lowerdir(const struct image_store *s, const struct strv *layers);
 const char *image_layers_dir(const struct image_store *s); /* absolute; borrowed */
 bool image_has_layer(const struct image_store *s, const char *diff_id, int64_t *ret_bytes);
+/* What all layers take, and how much of an image's size is layers that other images have too. */
+int64_t image_layers_bytes(const struct image_store *s);
+int64_t image_shared_bytes(const struct image_store *s, const struct image *i);
 
 int image_tag(struct image_store *s, struct image *i, const char *reference, struct err *e);
 

@@ -56,6 +56,33 @@ bool image_has_layer(const struct image_store *s, const char *diff_id, int64_t *
 	return l != NULL;
 }
 
+int64_t image_layers_bytes(const struct image_store *s)
+{
+	int64_t total = 0;
+	map_each(s->layers, struct image_layer, l) {
+		total += l->bytes;
+	}
+	return total;
+}
+
+int64_t image_shared_bytes(const struct image_store *s, const struct image *i)
+{
+	scoped(strv) struct strv shared = STRV_INIT;
+	int64_t total = 0;
+	map_each(s->images, struct image, other) {
+		for (size_t k = 0; other != i && k < i->layers.n; k++) {
+			const char *diff_id = i->layers.v[k];
+			int64_t bytes = 0;
+			if (strv_has(&other->layers, diff_id) && !strv_has(&shared, diff_id) &&
+				image_has_layer(s, diff_id, &bytes)) {
+				strv_add(&shared, diff_id);
+				total += bytes;
+			}
+		}
+	}
+	return total;
+}
+
 /* --- images --- */
 
 /* The configuration as an image whose layers are all here, or NULL. */

@@ -1,7 +1,8 @@
 /* worker/layers.h - layers on their way from a stream into DATA/layers/tmp/JOB/N, and then to the daemon.
  *
- * The daemon gives each job one directory (request member "tmp": {"dir": absolute, "name": "JOB"}) and removes it when the job is done, however
- * it ends. A finished layer is synced here; the daemon renames and records it when asked ("add-layer").
+ * The daemon gives each job one directory (request member "tmp": {"dir": absolute, "name": "JOB"}) and removes it when
+ * the job is done, however it ends. A finished layer is synced here; the daemon renames and records it when asked
+ * ("add-layer").
  */
 #pragma once
 #include <jansson.h>
@@ -22,7 +23,8 @@ struct layer {
 	int64_t bytes;
 };
 
-/* Unpacks into the job's directory number n; packed may be compressed; verified as in unpack.h. The tree is not yet synced. */
+/* Unpacks into the job's directory number n; packed may be compressed; verified as in unpack.h. The tree is not yet
+ * synced. */
 int layer_unpack(
 	const json_t *request, int n, struct stream *packed, bool verified, struct layer *ret, struct err *e);
 /* Removes a layer that is not wanted after all. */

@@ -1,8 +1,8 @@
 /* worker/load.h - what the files of job "load" share; nobody else includes it.
  *
- * An archive comes once, in whatever order, and names its parts at its end. So each file is judged by its first bytes as it comes:
- * a layer is unpacked at once, a small JSON document that can matter is kept, all else is skipped. What nobody names in the end goes
- * with the job's directory.
+ * An archive comes once, in whatever order, and names its parts at its end. So each file is judged by its first bytes
+ * as it comes: a layer is unpacked at once, a small JSON document that can matter is kept, all else is skipped. What
+ * nobody names in the end goes with the job's directory.
  */
 #pragma once
 #include <jansson.h>

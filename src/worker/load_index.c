@@ -158,7 +158,8 @@ static int add_docker_images(struct load *l, const struct load_file *f, struct e
 
 /* --- index.json --- */
 
-/* What the entry of index.json says about its name; a lone tag (OCI image-spec annotations.md allows it) names nothing here. */
+/* What the entry of index.json says about its name; a lone tag, which OCI image-spec annotations.md allows, names
+ * nothing here. */
 static json_t *entry_references(const json_t *entry)
 {
 	const json_t *annotations = json_object_get(entry, "annotations");

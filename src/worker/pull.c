@@ -1,7 +1,8 @@
 /* Job "pull": an image from a registry, its layers unpacked while they stream.
  *
- * request {"reference": canonical, "platform": "", "auth": {} or null, "registry": daemon's registry configuration, "tmp": {}}
- * asks    {"ask": "layer", "diff_id", "wait": bool} -> {"state": "have" | "go" | "busy"}; go claims the layer for this job
+ * request {"reference": canonical, "platform": "", "auth": {} or null, "registry": configuration of the daemon,
+ *         "tmp": {}}
+ * asks    {"ask": "layer", "diff_id", "wait": bool} -> {"state": "have" | "go" | "busy"}; go claims it for this job
  *         {"ask": "add-layer", ...} (layers.h)
  * result  {"images": [{"config": exact text, "references": [canonical], "digest": of the manifest or index}]}
  *

@@ -86,8 +86,9 @@ static void forget_parent(struct unpack *u)
 	u->parent_name = NULL;
 }
 
-/* Opens (and makes) the directory that holds path; ret->name is inside path. A directory that no entry names is root's with mode
- * 0755, as in Docker: what it is in a layer below cannot be known, because this layer may stand on several. */
+/* Opens (and makes) the directory that holds path; ret->name is inside path. A directory that no entry names is
+ * root's with mode 0755, as in Docker: what it is in a layer below cannot be known, because this layer may stand on
+ * several. */
 static int open_parent(struct unpack *u, char *path, struct target *ret, struct err *e)
 {
 	char *slash = strrchr(path, '/');

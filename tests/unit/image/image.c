@@ -282,6 +282,20 @@ static void lower_layers_are_named_topmost_first_and_once(void **state)
 	strv_deinit(&layers);
 }
 
+static void shared_layers_are_counted_once(void **state)
+{
+	struct fixture *f = *state;
+	make_layer(f, A);
+	make_layer(f, B);
+	struct image *both = make_image(f, "both", "\"" A "\",\"" B "\"");
+	struct image *one = make_image(f, "one", "\"" A "\"");
+
+	assert_int_equal(image_layers_bytes(f->images), 200);
+	assert_int_equal(both->size_bytes, 200);
+	assert_int_equal(image_shared_bytes(f->images, both), 100);
+	assert_int_equal(image_shared_bytes(f->images, one), 100);
+}
+
 static json_t *remove_image(struct fixture *f, const char *name, bool force)
 {
 	json_t *changes = NULL;
@@ -532,6 +546,7 @@ int main(int argc, char **argv)
 		TEST(the_id_is_the_digest_of_the_exact_text),
 		TEST(a_tag_moves_to_the_newer_image),
 		TEST(lower_layers_are_named_topmost_first_and_once),
+		TEST(shared_layers_are_counted_once),
 		TEST(the_last_tag_takes_image_and_own_layers_along),
 		TEST(one_of_two_tags_only_untags),
 		TEST(an_image_in_use_stays),
