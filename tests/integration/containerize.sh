@@ -7,7 +7,7 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${1:?usage: containerize.sh BUILD_DIR [CACHE_DIR]}" && pwd) || exit 2
-cache=${2:-/var/cache/wherry-test-images}
+cache=${2:-/var/cache/wherry}
 for tool in mmdebstrap docker-registry skopeo curl openssl nft ip; do
 	command -v "$tool" >/dev/null || { echo "containerize.sh: skipped, $tool is missing"; exit 77; }
 done
