@@ -272,7 +272,7 @@ struct node *document_load(struct loader *l, const char *path, const char *dir, 
 	return root;
 }
 
-char *document_name(struct loader *l, const char *path)
+char *document_name(struct loader *l, const char *path, char **ret_place)
 {
 	scoped(free) char *full = strcmp(path, "-") == 0 ? xstrdup(path) : path_join(l->o->cwd, path);
 	scoped(buf) struct buf text = BUF_INIT;
@@ -289,8 +289,11 @@ char *document_name(struct loader *l, const char *path)
 		scoped(buf) struct buf expanded = BUF_INIT;
 		struct variables vars = {.lookup = lookup, .owner = l};
 		if (name && interpolate(name, &vars, &expanded, &ignored) == 0) {
+			const struct node *at = node_get(doc->value, "name");
 			free(found);
+			free(*ret_place);
 			found = buf_take_str(&expanded);
+			*ret_place = xasprintf("%s:%d:%d", path, at->line, at->column);
 		}
 	}
 	return found;

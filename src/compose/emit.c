@@ -12,15 +12,30 @@ static int compare_members(const void *a, const void *b)
 	return strcmp((*(const struct member *const *)a)->key, (*(const struct member *const *)b)->key);
 }
 
+/* Ports and mounts are structures in Go, printed in the order of their fields. */
+static int compare_fields(const void *a, const void *b)
+{
+	static const char *const order[] = {"name", "type", "source", "mode", "host_ip", "target", "published", "protocol",
+		"app_protocol", "read_only", "consistency", "bind", "volume", "tmpfs", NULL};
+	size_t ranks[2] = {0, 0};
+	const char *keys[2] = {(*(const struct member *const *)a)->key, (*(const struct member *const *)b)->key};
+	for (size_t i = 0; i < 2; i++) {
+		while (order[ranks[i]] && strcmp(order[ranks[i]], keys[i]) != 0) {
+			ranks[i]++;
+		}
+	}
+	return ranks[0] != ranks[1] ? (ranks[0] < ranks[1] ? -1 : 1) : strcmp(keys[0], keys[1]);
+}
+
 /* The members by name, as Go prints maps. The caller frees. */
-static const struct member **sorted(const struct node *map)
+static const struct member **sorted(const struct node *map, bool fields)
 {
 	const struct member **v = calloc(map->n + 1, sizeof(*v));
 	for (size_t i = 0; v && i < map->n; i++) {
 		v[i] = &map->members[i];
 	}
 	if (v) {
-		qsort(v, map->n, sizeof(*v), compare_members);
+		qsort(v, map->n, sizeof(*v), fields ? compare_fields : compare_members);
 	}
 	return v;
 }
@@ -120,7 +135,7 @@ static void emit(const struct node *n, int depth, bool in_list, bool keep_dollar
 	if (!in_list && depth > 0) {
 		buf_putc(ret, '\n');
 	}
-	const struct member **members = n->kind == NODE_MAP ? sorted(n) : NULL;
+	const struct member **members = n->kind == NODE_MAP ? sorted(n, in_list) : NULL;
 	for (size_t i = 0; i < n->n; i++) {
 		if (in_list && i == 0) {
 			buf_putc(ret, ' ');
@@ -199,7 +214,7 @@ static void serialise(const struct node *n, const char *const *skip, struct buf 
 		buf_printf(ret, "%d:%zu:%s", n->kind == NODE_NULL, strlen(n->text), n->text);
 		return;
 	}
-	const struct member **members = n->kind == NODE_MAP ? sorted(n) : NULL;
+	const struct member **members = n->kind == NODE_MAP ? sorted(n, false) : NULL;
 	buf_putc(ret, n->kind == NODE_MAP ? '{' : '[');
 	for (size_t i = 0; i < n->n; i++) {
 		const struct member *m = members ? members[i] : &n->members[i];

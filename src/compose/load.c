@@ -45,15 +45,20 @@ static int choose_name(struct loader *l, const struct sources *s, char **ret)
 		return given_name(l, variable, "COMPOSE_PROJECT_NAME", ret);
 	}
 	scoped(free) char *found = NULL;
+	scoped(free) char *place = NULL;
 	for (size_t i = s->paths.n; !found && i-- > 0;) {
-		found = document_name(l, s->paths.v[i]);
+		found = document_name(l, s->paths.v[i], &place);
 	}
 	const char *slash = strrchr(s->dir, '/');
-	*ret = project_normalise_name(found && *found ? found : slash ? slash + 1 : s->dir);
-	if (!**ret) {
-		free(*ret);
+	scoped(free) char *normal =
+		project_normalise_name(found && *found ? found : slash ? slash + 1 : s->dir);
+	if (!*normal && found && *found) {
+		return err_set(l->e, ERR_INVALID, "%s: name \"%s\": a letter or digit is expected in it", place, found);
+	}
+	if (!*normal) {
 		return err_set(l->e, ERR_INVALID, "the project needs a name: give one with --project-name or `name:`");
 	}
+	*ret = TAKE(normal);
 	return 0;
 }
 

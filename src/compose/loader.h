@@ -34,8 +34,9 @@ int load_read(struct loader *l, const char *path, const struct node *at, struct 
 
 /* document.c: a file with everything it includes and extends, canonical, with absolute paths. NULL with *e. */
 struct node *document_load(struct loader *l, const char *path, const char *dir, const struct node *at);
-/* The `name:` of a file without loading it; NULL when it has none or does not parse (document_load will say why). */
-char *document_name(struct loader *l, const char *path);
+/* The `name:` of a file without loading it, and FILE:LINE:COLUMN of it; NULL when it has none or does not parse
+ * (document_load will say why). */
+char *document_name(struct loader *l, const char *path, char **ret_place);
 
 /* paths.c */
 void absolute_service(struct loader *l, struct node *service, const char *dir);

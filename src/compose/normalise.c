@@ -375,6 +375,13 @@ static int normalise_service(struct loader *l, struct member *service)
 	if (service->value->kind != NODE_MAP) {
 		return member_err(l->e, service->value, service, "service \"%s\" must be a mapping", service->key);
 	}
+	static const char *const commands[] = {"command", "entrypoint"};
+	for (size_t i = 0; i < 2; i++) {
+		const struct node *command = node_get(service->value, commands[i]);
+		if (command && command->kind == NODE_NULL) {
+			node_remove(service->value, commands[i]); /* null: the image's own */
+		}
+	}
 	imply_dependencies(l, service->value);
 	default_network(l, service->value);
 	if (check_service(l, service) < 0 || resolve_environment(l, service->value) < 0) {

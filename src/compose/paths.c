@@ -42,6 +42,9 @@ void absolute_service(struct loader *l, struct node *service, const char *dir)
 	if (context && !is_url(context)) {
 		make_absolute(l, build, "context", dir);
 	}
+	if (context && !node_get(build, "dockerfile") && !node_get(build, "dockerfile_inline")) {
+		node_put(l->t, build, "dockerfile", node_str(l->t, "Dockerfile", build));
+	}
 	node_each(file, node_get(service, "env_file"))
 	{
 		make_absolute(l, file->value, "path", dir);

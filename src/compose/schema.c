@@ -1,5 +1,6 @@
 #include "compose/schema.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -147,15 +148,56 @@ static void settle_string(const struct check *c, struct node *n, const struct ru
 	}
 }
 
-static int check_form(const struct check *c, const struct node *n, const struct rule *rule, const char *path)
+/* Go's time.Duration.String: "1h0m0s", "1m30s", "1.5s", "500ms", "1µs". */
+static const char *format_duration(struct tree *t, int64_t ns)
+{
+	static const struct {
+		int64_t ns;
+		const char *unit;
+	} small[] = {{1000000, "ms"}, {1000, "µs"}, {1, "ns"}};
+	char fraction[16];
+	const char *sign = ns < 0 ? "-" : "";
+	uint64_t left = ns < 0 ? -(uint64_t)ns : (uint64_t)ns;
+	int64_t unit = 1000000000;
+	const char *word = "s";
+	for (size_t i = 0; left > 0 && left < 1000000000 && i < 3; i++) {
+		if (left >= (uint64_t)small[i].ns) {
+			unit = small[i].ns;
+			word = small[i].unit;
+			break;
+		}
+	}
+	/* nine digits of the part below the unit, without the zeros at the end */
+	int digits = unit == 1000000000 ? 9 : unit == 1000000 ? 6 : unit == 1000 ? 3 : 0;
+	snprintf(fraction, sizeof(fraction), ".%0*llu", digits, (unsigned long long)(left % (uint64_t)unit));
+	for (size_t n = strlen(fraction); n > 0 && (fraction[n - 1] == '0' || fraction[n - 1] == '.'); n--) {
+		fraction[n - 1] = '\0';
+	}
+	unsigned long long whole = left / (uint64_t)unit;
+	if (whole < 60 || unit != 1000000000) {
+		return tree_printf(t, "%s%llu%s%s", sign, whole, fraction, word);
+	}
+	return whole < 3600 ? tree_printf(t, "%s%llum%llu%ss", sign, whole / 60, whole % 60, fraction)
+			    : tree_printf(t, "%s%lluh%llum%llu%ss", sign, whole / 3600, whole / 60 % 60, whole % 60, fraction);
+}
+
+/* Durations and sizes take one spelling, so that another one is no change of the service. */
+static int check_form(const struct check *c, struct node *n, const struct rule *rule, const char *path)
 {
 	int64_t value;
-	if ((rule->flags & RULE_DURATION) && n->kind == NODE_STR && parse_duration(n->text, &value) < 0) {
-		return node_err(c->e, n, "%s: \"%s\" is not a duration; one like 1m30s or 500ms is expected", path, n->text);
+	if ((rule->flags & RULE_DURATION) && n->kind == NODE_STR) {
+		if (parse_duration(n->text, &value) < 0) {
+			return node_err(
+				c->e, n, "%s: \"%s\" is not a duration; one like 1m30s or 500ms is expected", path, n->text);
+		}
+		n->text = format_duration(c->t, value);
 	}
-	if ((rule->flags & RULE_SIZE) && node_is_scalar(n) && strcmp(n->text, "-1") != 0 &&
-		parse_size(n->text, &value) < 0) {
-		return node_err(c->e, n, "%s: \"%s\" is not a size; one like 64m or 1.5g is expected", path, n->text);
+	if ((rule->flags & RULE_SIZE) && node_is_scalar(n) && strcmp(n->text, "-1") != 0) {
+		if (parse_size(n->text, &value) < 0) {
+			return node_err(c->e, n, "%s: \"%s\" is not a size; one like 64m or 1.5g is expected", path, n->text);
+		}
+		n->kind = NODE_STR;
+		n->text = tree_printf(c->t, "%lld", (long long)value);
 	}
 	return 0;
 }

@@ -23,6 +23,7 @@ struct compose {
 	struct strv services;           /* named on the command line: enables them whatever their profiles */
 	struct project *project;        /* NULL until compose_load */
 	struct compose_progress *progress;
+	int64_t wait_until_ms;          /* clock_mono_ms of --wait-timeout; 0: waits for ever */
 };
 
 typedef int compose_fn(struct compose *c, int argc, char **argv);
@@ -62,6 +63,8 @@ struct compose_progress *compose_progress_new(const char *mode, const char *ansi
 void compose_progress_free(struct compose_progress *p); /* leaves the final lines on the screen */
 /* kind: "Container", "Network", ...; verb: "Creating", "Created", ... */
 void compose_progress_say(struct compose_progress *p, const char *kind, const char *name, const char *verb);
+/* Others are about to print: what is on the screen stays there, and the next line begins a new list. */
+void compose_progress_leave(struct compose_progress *p);
 void compose_warn(const char *text); /* a line that docker compose would log as a warning */
 
 /* ---- compose_images.c ---- */

@@ -111,6 +111,7 @@ int compose_build_service(
 		}
 	}
 	compose_progress_say(c->progress, "Service", s->name, "Building");
+	compose_progress_leave(c->progress);
 	int status = run_build(c, s, o, inline_path ? inline_path : s->build->dockerfile);
 	if (inline_path) {
 		unlink(inline_path);

@@ -301,6 +301,9 @@ static int wait_container(struct compose *c, const struct state_container *conta
 			say(c, container->name, verbs[condition]);
 			return 0;
 		}
+		if (c->wait_until_ms > 0 && clock_mono_ms() >= c->wait_until_ms) {
+			return err_set(e, ERR_BUSY, "timed out: container %s is not ready", container->name);
+		}
 		if (!said) {
 			say(c, container->name, "Waiting");
 			said = true;

@@ -51,12 +51,33 @@ static bool print_part(const struct project *p, const struct config *o)
 	return o->services || o->images || o->hash || o->volumes || o->networks || o->profiles || o->quiet;
 }
 
+/* docker compose prints what a service leaves to its image, and an endpoint without settings, as null. */
+static void show_nulls(const struct project *p)
+{
+	static const char *const keys[] = {"command", "entrypoint"};
+	for (size_t i = 0; i < p->n_services; i++) {
+		struct node *service = p->services[i].node;
+		for (size_t k = 0; k < 2; k++) {
+			if (!node_get(service, keys[k])) {
+				node_put(p->tree, service, keys[k], node_new(p->tree, NODE_NULL, NULL));
+			}
+		}
+		node_each(network, node_get(service, "networks"))
+		{
+			if (network->value->n == 0) {
+				network->value = node_new(p->tree, NODE_NULL, NULL);
+			}
+		}
+	}
+}
+
 static int print_config(struct compose *c, const struct config *o, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
 	if (print_part(c->project, o)) {
 		return 0;
 	}
+	show_nulls(c->project);
 	if (o->format && strcmp(o->format, "json") == 0) {
 		emit_json(c->project->root, false, &text);
 	} else if (!o->format || strcmp(o->format, "yaml") == 0) {

@@ -1,6 +1,5 @@
 /* The images that services need: there, pulled or built. */
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -24,9 +23,8 @@ int compose_image_find(struct compose *c, const char *image, char **ret_id, stru
 int compose_pull_service(struct compose *c, const struct service *s, bool quiet, struct err *e)
 {
 	compose_progress_say(c->progress, "Image", s->image, "Pulling");
-	/* on a terminal the lines of our own progress would be overwritten by the layers' */
-	FILE *out = quiet || isatty(STDERR_FILENO) ? NULL : stderr;
-	if (pull_image(c->cli, s->image, s->platform, out, e) < 0) {
+	compose_progress_leave(c->progress);
+	if (pull_image(c->cli, s->image, s->platform, quiet ? NULL : stderr, e) < 0) {
 		compose_progress_say(c->progress, "Image", s->image, "Error");
 		return -1;
 	}

@@ -66,6 +66,12 @@ static int columns(void)
 	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
 }
 
+static size_t rows(void)
+{
+	struct winsize size;
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2 ? size.ws_row : 24;
+}
+
 static void draw_item(const struct compose_progress *p, const struct item *item, int width, int cols, struct buf *ret)
 {
 	bool going = item->ended_ms == 0;
@@ -107,6 +113,9 @@ void compose_progress_say(struct compose_progress *p, const char *kind, const ch
 	if (!p || p->quiet) {
 		return;
 	}
+	if (p->redraw && p->n + 3 > rows()) {
+		p->redraw = false; /* the first lines would have left the screen */
+	}
 	if (!p->redraw) {
 		fprintf(stderr, " %s %s  %s\n", kind, name, verb);
 		fflush(stderr);
@@ -121,15 +130,29 @@ void compose_progress_say(struct compose_progress *p, const char *kind, const ch
 	draw(p);
 }
 
+static void forget_items(struct compose_progress *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		free(p->items[i].label);
+		free(p->items[i].verb);
+	}
+	p->n = 0;
+	p->drawn = 0;
+}
+
+void compose_progress_leave(struct compose_progress *p)
+{
+	if (p) {
+		forget_items(p);
+	}
+}
+
 void compose_progress_free(struct compose_progress *p)
 {
 	if (!p) {
 		return;
 	}
-	for (size_t i = 0; i < p->n; i++) {
-		free(p->items[i].label);
-		free(p->items[i].verb);
-	}
+	forget_items(p);
 	free(p->items);
 	free(p);
 }

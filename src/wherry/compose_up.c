@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "wherry/compose.h"
@@ -9,7 +10,7 @@
 struct up {
 	bool detach, build, no_build, quiet_pull, no_log_prefix, no_color, timestamps, wait, renew_volumes;
 	const char *pull;
-	int64_t timeout;
+	int64_t timeout, wait_timeout;
 	struct plan_up plan;
 	struct compose_attached_options attached;
 	struct strv scales;
@@ -103,6 +104,9 @@ static int carry(struct compose *c, struct up *u, const bool *selected, struct c
 	}
 	int r = compose_carry_out(&carry, &plan, e);
 	strv_deinit(&carry.fresh);
+	if (u->wait && u->wait_timeout > 0) {
+		c->wait_until_ms = clock_mono_ms() + u->wait_timeout * 1000;
+	}
 	if (r == 0 && u->wait) {
 		r = wait_all(c, selected, e);
 	}
@@ -168,6 +172,7 @@ int compose_up(struct compose *c, int argc, char **argv)
 		{"no-start", 0, FLAG_BOOL, &u.plan.no_start, NULL, "Don't start the services after creating them"},
 		{"scale", 0, FLAG_LIST, &u.scales, "SERVICE=NUM", "Scale SERVICE to NUM instances"},
 		{"wait", 0, FLAG_BOOL, &u.wait, NULL, "Wait for services to be running|healthy. Implies detached mode"},
+		{"wait-timeout", 0, FLAG_INT, &u.wait_timeout, NULL, "Maximum duration in seconds to wait for the project"},
 		{"timeout", 't', FLAG_INT, &u.timeout, NULL, "Timeout in seconds for container shutdown"},
 		{"abort-on-container-exit", 0, FLAG_BOOL, &u.attached.abort_on_exit, NULL,
 			"Stops all containers if any container was stopped"},

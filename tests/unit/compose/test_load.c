@@ -586,6 +586,32 @@ static void the_hash_knows_what_matters(void **state)
 	}
 }
 
+static void spelling_is_no_change(void **state)
+{
+	static const char *const pairs[][2] = {{"mem_limit: 64m", "mem_limit: '67108864'"}, {"shm_size: 1.5g", "shm_size: 1536MB"},
+		{"stop_grace_period: 90s", "stop_grace_period: 1m30s"}, {"stop_grace_period: 1.5h", "stop_grace_period: 1h30m"},
+		{"stop_grace_period: 1500us", "stop_grace_period: 1.5ms"}, {"command: a 'b c'", "command: [a, b c]"},
+		{"ports: ['80:80']", "ports: [{target: 80, published: 80}]"}, {"environment: [A=1]", "environment: {A: 1}"},
+		{"dns: 1.1.1.1", "dns: [1.1.1.1]"}, {"build: .", "build: {context: /p, dockerfile: Dockerfile}"},
+		{"command:", "labels:"}, {"networks: [default]", "networks: {default: {}}"}};
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		char hashes[2][EMIT_HASH_MAX];
+		for (size_t k = 0; k < 2; k++) {
+			scoped(free) char *text = xasprintf("services:\n  a:\n    image: x\n    %s\n", pairs[i][k]);
+			scoped(project_free) struct project *p = load_good(text);
+			emit_service_hash(p, &p->services[0], hashes[k]);
+		}
+		assert_string_equal(hashes[0], hashes[1]);
+	}
+}
+
+static void a_name_without_letters_is_refused_at_its_place(void **state)
+{
+	struct err e = {0};
+	assert_null(load_text("services: {}\nname: '!!'\n", &e));
+	assert_non_null(strstr(e.msg, "compose.yaml:2:7: name \"!!\": a letter or digit is expected"));
+}
+
 static void copies_are_bounded(void **state)
 {
 	scoped(buf) struct buf text = BUF_INIT;
@@ -628,6 +654,8 @@ int main(void)
 		cmocka_unit_test(interpolated_text_becomes_the_type_of_its_field),
 		cmocka_unit_test(config_output_is_a_fixed_point),
 		cmocka_unit_test(the_hash_knows_what_matters),
+		cmocka_unit_test(spelling_is_no_change),
+		cmocka_unit_test(a_name_without_letters_is_refused_at_its_place),
 		cmocka_unit_test(copies_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
