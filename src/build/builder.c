@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -19,7 +20,8 @@
 #include "store/store.h"
 #include "sys/cgroup.h"
 
-#define ENTRIES_MAX 2000
+#define SPARES_MAX 2000  /* entries whose layers no image has */
+#define SPARE_SHARE 10   /* their layers may take this part of the disk */
 #define UNUSED_NS (7 * 24 * 3600 * NS_PER_SEC)
 #define NOTE_USE_NS (3600 * NS_PER_SEC) /* a use within the hour is not written again */
 
@@ -112,53 +114,6 @@ static struct map *image_layers(const struct builder *b)
 	return layers;
 }
 
-/* The oldest entry that is not of now; NULL when there are few. */
-static const char *oldest_of_many(const struct builder *b)
-{
-	size_t pos = 0;
-	const char *key, *oldest = NULL;
-	int64_t oldest_ns = INT64_MAX;
-	struct cache_entry *c;
-	while (map_count(b->cache) > ENTRIES_MAX && (c = map_next(b->cache, &pos, &key))) {
-		if (c->used_ns < oldest_ns) {
-			oldest_ns = c->used_ns;
-			oldest = key;
-		}
-	}
-	return oldest;
-}
-
-void builder_cache_trim(struct builder *b)
-{
-	struct map *used = image_layers(b);
-	int64_t now = clock_real_ns();
-	size_t pos = 0;
-	const char *key;
-	struct cache_entry *c;
-	bool dropped = false;
-	while ((c = map_next(b->cache, &pos, &key))) {
-		bool wanted = *c->diff_id ? map_get(used, c->diff_id) != NULL : is_there(b, c);
-		if (!wanted && now - c->used_ns > UNUSED_NS) {
-			scoped(free) char *name = xstrdup(key);
-			drop_entry(b, name);
-			dropped = true;
-		}
-	}
-	map_free(used);
-	while ((key = oldest_of_many(b))) {
-		scoped(free) char *name = xstrdup(key);
-		size_t before = map_count(b->cache);
-		drop_entry(b, name);
-		dropped = true;
-		if (map_count(b->cache) == before) {
-			break; /* the store refuses */
-		}
-	}
-	if (dropped) {
-		image_collect(b->d.images);
-	}
-}
-
 /* What goes with the entry: a layer that no image names, counted once. */
 static int64_t freed_bytes(const struct builder *b, const struct cache_entry *c, struct map *counted)
 {
@@ -168,6 +123,74 @@ static int64_t freed_bytes(const struct builder *b, const struct cache_entry *c,
 	}
 	map_put(counted, c->diff_id, counted);
 	return bytes;
+}
+
+/* An entry that nothing but the cache needs. */
+struct spare {
+	const char *key; /* of the map */
+	const struct cache_entry *entry;
+	int64_t bytes; /* freed when it goes after all older ones */
+};
+
+static int newest_first(const void *a, const void *b)
+{
+	int64_t x = ((const struct spare *)a)->entry->used_ns;
+	int64_t y = ((const struct spare *)b)->entry->used_ns;
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Spare entries, newest first; several may name one layer, which counts with the newest of them. */
+static struct spare *find_spares(const struct builder *b, size_t *ret_n)
+{
+	struct spare *v = xnew_array(struct spare, map_count(b->cache) + 1);
+	struct map *used = image_layers(b);
+	size_t pos = 0, n = 0;
+	const char *key;
+	const struct cache_entry *c;
+	while ((c = map_next(b->cache, &pos, &key))) {
+		bool wanted = *c->diff_id ? map_get(used, c->diff_id) != NULL : is_there(b, c);
+		if (!wanted) {
+			v[n++] = (struct spare){key, c, 0};
+		}
+	}
+	qsort(v, n, sizeof(*v), newest_first);
+	for (size_t k = 0; k < n; k++) {
+		v[k].bytes = freed_bytes(b, v[k].entry, used);
+	}
+	map_free(used);
+	*ret_n = n;
+	return v;
+}
+
+/* A tenth of the disk, as BuildKit. */
+static int64_t spare_limit(const struct builder *b)
+{
+	struct statvfs fs;
+	if (statvfs(image_layers_dir(b->d.images), &fs) < 0) {
+		return INT64_MAX;
+	}
+	return (int64_t)((uint64_t)fs.f_blocks * fs.f_frsize / SPARE_SHARE);
+}
+
+void builder_cache_trim(struct builder *b)
+{
+	size_t n;
+	struct spare *v = find_spares(b, &n);
+	const int64_t now = clock_real_ns(), limit = spare_limit(b);
+	int64_t kept = 0;
+	bool dropped = false;
+	for (size_t k = 0; k < n; k++) {
+		kept += v[k].bytes;
+		if (now - v[k].entry->used_ns > UNUSED_NS || kept > limit || k >= SPARES_MAX) {
+			scoped(free) char *name = xstrdup(v[k].key);
+			drop_entry(b, name);
+			dropped = true;
+		}
+	}
+	free(v);
+	if (dropped) {
+		image_collect(b->d.images);
+	}
 }
 
 static void empty_cache_mounts(struct builder *b)

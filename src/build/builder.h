@@ -25,7 +25,8 @@ struct cache_entry {
 /* Borrowed, or NULL when there is none or what it names is gone. Notes the use. */
 const struct cache_entry *builder_cache_get(struct builder *b, const char *key);
 int builder_cache_put(struct builder *b, const char *key, const char *diff_id, const char *image, struct err *e);
-/* Drops entries that were not used for a week and whose layers no image has, and the oldest of very many. */
+/* Of the entries whose layers no image has: drops what was not used for a week, and the oldest beyond a tenth of
+ * the disk. */
 void builder_cache_trim(struct builder *b);
 /* Deletes trees below dir in a worker. */
 void builder_remove_trees(struct builder *b, const char *dir, json_t *take_names);

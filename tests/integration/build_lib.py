@@ -123,6 +123,12 @@ class Daemon:
         return subprocess.run(["docker", *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               timeout=120, check=False, errors="replace")
 
+    def workers(self):
+        """Build jobs that run for this daemon."""
+        out = subprocess.run(["ps", "--ppid", str(self.process.pid), "-o", "args="], stdout=subprocess.PIPE, text=True,
+                             check=False).stdout
+        return [line for line in out.splitlines() if "wherry-worker build" in line]
+
     def groups(self):
         """Control groups of builds."""
         found = []

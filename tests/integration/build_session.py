@@ -343,7 +343,7 @@ class Trouble(Case):
         client.kill()
         client.wait()
         self.wait_gone(lambda: processes("sleep 5001"))
-        self.wait_gone(lambda: processes("wherry-worker build"))
+        self.wait_gone(self.daemon.workers)
         self.wait_gone(self.daemon.groups)
         self.wait_gone(lambda: os.listdir(self.daemon.data + "/layers/tmp"))
         links = subprocess.run(["nsenter", "-t", str(self.daemon.process.pid), "-n", "ip", "-o", "link"],
@@ -359,7 +359,7 @@ class Trouble(Case):
         s.connect(self.daemon.socket)
         s.sendall(b"POST /v1.43/build HTTP/1.1\r\nHost: d\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:4 << 20])
         s.close()
-        self.wait_gone(lambda: processes("wherry-worker build"))
+        self.wait_gone(self.daemon.workers)
 
     def test_a_killed_daemon_leaves_nothing_after_its_next_start(self):
         client = self.start_hanging(5002)
@@ -384,6 +384,29 @@ class Trouble(Case):
         for t in threads:
             t.join()
         self.assertEqual(results, [0] * 8)
+
+    def test_the_cache_takes_a_tenth_of_the_disk_at_most(self):
+        disk = tempfile.mkdtemp(prefix="wherry-disk.")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", disk], check=True)
+        daemon = Daemon(os.path.join(disk, "data"))
+        try:
+            daemon.docker("import", make_base(daemon.dir), "base:1")
+            for n in range(5):
+                self.file("Dockerfile", f"FROM base:1\nRUN dd if=/dev/urandom of=/f bs=1M count=8; echo {n}\n")
+                got = daemon.docker("build", "-t", f"t:{n}", self.context)
+                self.assertEqual(got.returncode, 0, got.stderr)
+            for n in range(4):
+                daemon.docker("rmi", f"t:{n}")
+            self.file("Dockerfile", "FROM base:1\nLABEL a=b\n")
+            daemon.docker("build", "-t", "t:4", self.context)  # the last image's layers become the cache's alone
+            self.wait_gone(lambda: int(subprocess.run(["du", "-sm", daemon.data], stdout=subprocess.PIPE, text=True,
+                                                      check=True).stdout.split()[0]) > 32)
+            self.file("Dockerfile", "FROM base:1\nRUN dd if=/dev/urandom of=/f bs=1M count=8; echo 4\n")
+            self.assertIn("Using cache", daemon.docker("build", self.context).stdout)
+        finally:
+            daemon.close()
+            subprocess.run(["umount", disk], check=True)
+            os.rmdir(disk)
 
     def test_full_disk(self):
         disk = tempfile.mkdtemp(prefix="wherry-disk.")
