@@ -395,12 +395,20 @@ void execs_forget(struct container *c)
 	scoped(strv) struct strv ids = STRV_INIT;
 	map_each (s->execs, const struct exec, x) {
 		/* those that run end with the container, and say so themselves */
-		if (strcmp(x->container_id, c->id) == 0 && (s->closing || !x->started)) {
+		if (strcmp(x->container_id, c->id) == 0 && !x->started) {
 			strv_add(&ids, x->id);
 		}
 	}
 	for (size_t i = 0; i < ids.n; i++) {
 		exec_free(map_get(s->execs, ids.v[i]));
+	}
+}
+
+void execs_free(struct container_set *s)
+{
+	size_t pos = 0;
+	for (struct exec *x; (x = map_next(s->execs, &pos, NULL)); pos = 0) {
+		exec_free(x);
 	}
 }
 

@@ -212,6 +212,7 @@ struct exec *exec_probe(struct container *c, const struct strv *args, exec_probe
 void exec_kill(struct exec *x);
 void exec_drop(struct exec *x); /* nobody wants its result any more */
 void execs_forget(struct container *c); /* the container has ended */
+void execs_free(struct container_set *s); /* the daemon ends: also those whose containers are gone; their processes go on */
 json_t *execs_ids(const struct container *c);
 void execs_clean(struct container_set *s); /* what execs of an earlier daemon left */
 

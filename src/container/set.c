@@ -187,9 +187,11 @@ int container_resize(struct container *c, unsigned rows, unsigned columns, struc
 void container_set_free(struct container_set *s)
 {
 	s->closing = true;
+	map_each (s->by_id, struct container, probed) {
+		health_stop(probed);
+	}
+	execs_free(s);
 	map_each (s->by_id, struct container, c) {
-		health_stop(c);
-		execs_forget(c);
 		shim_free(c->shim);
 		delay_cancel(c->restart_delay);
 		delay_cancel(c->kill_delay);

@@ -522,6 +522,17 @@ static int run(struct run *r)
 	}
 }
 
+static int prepare_and_run(struct run *r)
+{
+	const struct shim_options *o = r->options;
+	if ((o->log && !r->log && fail("cannot open the container's log") < 0) || (!o->exec && enter_namespaces(o) < 0)) {
+		relay_set_state(r->relay, SHIM_FAILED, failure, strlen(failure));
+		relay_wait_control(r->relay, CONTROL_LIMIT_MS);
+		return end_failed(r);
+	}
+	return run(r);
+}
+
 static int block_child_signal(void)
 {
 	sigset_t set;
@@ -557,10 +568,8 @@ int main(int argc, char **argv)
 	if (!r.relay) {
 		return 1;
 	}
-	if ((o.log && !r.log && fail("cannot open the container's log") < 0) || (!o.exec && enter_namespaces(&o) < 0)) {
-		relay_set_state(r.relay, SHIM_FAILED, failure, strlen(failure));
-		relay_wait_control(r.relay, CONTROL_LIMIT_MS);
-		return end_failed(&r);
-	}
-	return run(&r);
+	int result = prepare_and_run(&r);
+	relay_free(r.relay);
+	log_free(r.log);
+	return result;
 }

@@ -76,6 +76,16 @@ static void client_free(struct relay *r, struct client *c)
 	free(c);
 }
 
+void relay_free(struct relay *r)
+{
+	for (size_t i = 0; r && i < CLIENTS_MAX; i++) {
+		if (r->clients[i]) {
+			client_free(r, r->clients[i]);
+		}
+	}
+	free(r);
+}
+
 /* --- to clients --- */
 
 static void flush_client(struct client *c)

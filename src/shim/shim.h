@@ -44,6 +44,7 @@ struct relay_stdio {
 enum relay_event { RELAY_GO, RELAY_CHILD, RELAY_ABANDONED };
 
 struct relay *relay_new(int listen_fd, int signal_fd, struct log *l, bool tty);
+void relay_free(struct relay *r); /* NULL is fine; clients see the end */
 /* Runs until the daemon said GO, a child changed state, or (once drain was asked for) everything is delivered. */
 enum relay_event relay_wait(struct relay *r);
 void relay_set_stdio(struct relay *r, struct relay_stdio io);

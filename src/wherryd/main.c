@@ -94,9 +94,12 @@ static void stop_loop(uv_signal_t *s, int signum)
 }
 
 /* Runs the callbacks of handles that were closed when the daemon was freed. */
-static void drain(uv_loop_t *l)
+static void end_loop(uv_loop_t *l)
 {
 	for (int rounds = 0; rounds < 100 && uv_run(l, UV_RUN_NOWAIT) != 0; rounds++) {
+	}
+	if (uv_loop_close(l) < 0) {
+		log_debug("daemon", "handles_left", NULL);
 	}
 }
 
@@ -108,6 +111,7 @@ static int serve(const struct config *c, struct err *e)
 	uv_loop_init(&loop);
 	struct daemon *d = daemon_new(&loop, c, e);
 	if (!d) {
+		end_loop(&loop);
 		return -1;
 	}
 	for (size_t i = 0; i < 2; i++) {
@@ -122,7 +126,7 @@ static int serve(const struct config *c, struct err *e)
 	for (size_t i = 0; i < 2; i++) {
 		uv_close((uv_handle_t *)&signals[i], NULL);
 	}
-	drain(&loop);
+	end_loop(&loop);
 	return 0;
 }
 
@@ -131,7 +135,7 @@ static int purge_network(const struct config *c, struct err *e)
 	uv_loop_t loop;
 	uv_loop_init(&loop);
 	int r = daemon_purge_network(&loop, c, e);
-	drain(&loop);
+	end_loop(&loop);
 	return r;
 }
 
