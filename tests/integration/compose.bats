@@ -74,7 +74,7 @@ three_services() {
 	[ -z "$("$WHERRY" ps -aq)" ]
 	[ -z "$("$WHERRY" volume ls -q)" ]
 	! "$WHERRY" network ls --format '{{.Name}}' | grep p
-	[ -z "$(leftovers)" ]
+	eventually 5 no_leftovers || fail "$(leftovers)"
 }
 
 @test "a second up changes nothing, a changed service is replaced and its volume stays" {

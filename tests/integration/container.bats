@@ -25,7 +25,7 @@ w() {
 	run w run --rm bb echo hello
 	[ "$status" -eq 0 ]
 	[ "$output" = hello ]
-	eventually 5 test -z "$(leftovers)"
+	eventually 5 no_leftovers || fail "$(leftovers)"
 	[ -z "$(w ps -aq)" ]
 }
 
@@ -42,7 +42,7 @@ w() {
 	run w run --rm bb /etc/passwd
 	[ "$status" -eq 126 ]
 	[[ "$output" == *"permission denied"* ]]
-	[ -z "$(leftovers)" ]
+	eventually 5 no_leftovers || fail "$(leftovers)"
 }
 
 @test "stdin goes in, stdout and stderr come out apart" {
@@ -221,7 +221,7 @@ w() {
 		[[ "$output" == *' 4'?? ]] || fail "$body: $output"
 	done
 	[ -z "$(w ps -aq)" ]
-	[ -z "$(leftovers)" ]
+	eventually 5 no_leftovers || fail "$(leftovers)"
 	[ -z "$(w volume ls -q)" ]
 }
 

@@ -139,3 +139,8 @@ leftovers() {
 	nft list table ip "wherry-$BRIDGE" 2>/dev/null | grep -E 'elements = \{ (tcp|udp)' | sed 's/^/rule /'
 	return 0
 }
+
+# For eventually: removals go on in a worker after the answer.
+no_leftovers() {
+	[ -z "$(leftovers)" ]
+}

@@ -80,7 +80,7 @@ w() {
 	pkill -KILL -f -- "--id=$id"
 	eventually 5 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}} {{.State.ExitCode}}' victim)\" = 'exited 137' ]"
 	w rm victim
-	eventually 5 test -z "$(leftovers)"
+	eventually 5 no_leftovers || fail "$(leftovers)"
 }
 
 @test "the daemon may die at any moment of many starts" {
@@ -105,7 +105,7 @@ w() {
 	ids=$(w ps -aq)
 	[ -z "$ids" ] || w rm -f $ids >/dev/null
 	sleep 0.5
-	[ -z "$(leftovers)" ] || fail "$(leftovers)"
+	eventually 5 no_leftovers || fail "$(leftovers)"
 }
 
 @test "two daemons live side by side" {
