@@ -332,6 +332,8 @@ static void plan_surplus(struct up *u, const struct service *s, const struct can
 			stop->existing = surplus[i].c;
 			stop->service = s;
 		}
+	}
+	for (size_t i = n; i-- > 0;) {
 		struct step *remove = add_step(u->plan, STEP_REMOVE, surplus[i].c->name);
 		remove->existing = surplus[i].c;
 		remove->service = s;
@@ -515,27 +517,38 @@ static bool names_service(const char *depends, const char *service)
 	return false;
 }
 
-void plan_stop_order(const struct state *s, size_t *order)
+static bool is_needed(const struct state *s, size_t index, const bool *placed)
+{
+	for (size_t k = 0; k < s->n_containers; k++) {
+		if (!placed[k] && strcmp(s->containers[k].service, s->containers[index].service) != 0 &&
+			names_service(s->containers[k].depends, s->containers[index].service)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void plan_stop_order(const struct state *s, size_t *order, size_t *levels)
 {
 	scoped(free) bool *placed = xnew_array(bool, s->n_containers + 1);
-	for (size_t n = 0; n < s->n_containers;) {
+	size_t level = 0;
+	for (size_t n = 0; n < s->n_containers; level++) {
 		size_t before = n;
 		for (size_t i = 0; i < s->n_containers; i++) {
-			bool needed = false;
-			for (size_t k = 0; k < s->n_containers; k++) {
-				needed = needed || (!placed[k] && k != i &&
-							   strcmp(s->containers[k].service, s->containers[i].service) != 0 &&
-							   names_service(s->containers[k].depends, s->containers[i].service));
-			}
-			if (!placed[i] && !needed) {
-				placed[i] = true;
+			if (!placed[i] && !is_needed(s, i, placed)) {
 				order[n++] = i;
 			}
 		}
 		for (size_t i = 0; n == before && i < s->n_containers; i++) {
 			if (!placed[i]) { /* a circle in foreign labels: any order will do */
-				placed[i] = true;
 				order[n++] = i;
+				break;
+			}
+		}
+		for (size_t i = before; i < n; i++) {
+			placed[order[i]] = true; /* only now: of one level none waits for another */
+			if (levels) {
+				levels[i] = level;
 			}
 		}
 	}
@@ -573,21 +586,34 @@ static void plan_down_resources(const struct project *p, const char *name, const
 	}
 }
 
+static void plan_down_level(const struct project *p, const struct state *s, const struct plan_down *o, const size_t *order,
+	size_t n, struct plan *plan)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct state_container *c = &s->containers[order[i]];
+		if (goes_down(p, c, o) && (is_running(c) || strcmp(c->status, "paused") == 0)) {
+			add_step(plan, STEP_STOP, c->name)->existing = c;
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		const struct state_container *c = &s->containers[order[i]];
+		if (goes_down(p, c, o)) {
+			add_step(plan, STEP_REMOVE, c->name)->existing = c;
+		}
+	}
+}
+
 int plan_down(const struct project *p, const char *name, const struct state *s, const struct plan_down *o,
 	struct plan *ret)
 {
 	struct plan plan = {.strings = tree_new()};
 	scoped(free) size_t *order = xnew_array(size_t, s->n_containers + 1);
-	plan_stop_order(s, order);
-	for (size_t k = 0; k < s->n_containers; k++) {
-		const struct state_container *c = &s->containers[order[k]];
-		if (!goes_down(p, c, o)) {
-			continue;
+	scoped(free) size_t *levels = xnew_array(size_t, s->n_containers + 1);
+	plan_stop_order(s, order, levels);
+	for (size_t from = 0, to; from < s->n_containers; from = to) {
+		for (to = from; to < s->n_containers && levels[to] == levels[from]; to++) {
 		}
-		if (is_running(c) || strcmp(c->status, "paused") == 0) {
-			add_step(&plan, STEP_STOP, c->name)->existing = c;
-		}
-		add_step(&plan, STEP_REMOVE, c->name)->existing = c;
+		plan_down_level(p, s, o, order + from, to - from, &plan);
 	}
 	plan_down_resources(p, name, s, o, &plan);
 	*ret = plan;

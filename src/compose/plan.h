@@ -1,7 +1,7 @@
 /* compose/plan.h - what has to be done to make the engine's state that of a project. Pure: asks nobody, does nothing.
  *
  * The state is what the engine listed; its objects are recognised by labels alone. A plan is steps in the order in which they are
- * to be carried out; a step that fails ends the plan.
+ * to be carried out; a step that fails ends the plan. STEP_STOPs that follow one another may be done at once.
  */
 #pragma once
 #include <stdbool.h>
@@ -114,5 +114,6 @@ static inline void scoped_plan(struct plan *p)
 	plan_deinit(p);
 }
 
-/* The order of the containers in which they can be stopped: dependents first, by the labels alone. order[] takes indices. */
-void plan_stop_order(const struct state *s, size_t *order);
+/* The order of the containers in which they can be stopped: dependents first, by the labels alone. order[] takes indices;
+ * levels[i] is for order[i]: those of one level do not depend on each other. levels may be NULL. */
+void plan_stop_order(const struct state *s, size_t *order, size_t *levels);

@@ -101,6 +101,16 @@ struct compose_carry {
 };
 int compose_carry_out(struct compose_carry *carry, const struct plan *plan, struct err *e);
 int compose_stop_container(struct compose *c, const char *id, const char *name, int timeout_s, struct err *e);
+/* All at once, each on a connection of its own, because each may take its whole grace period. */
+struct compose_target {
+	const char *id, *name;
+};
+int compose_stop_containers(
+	struct compose *c, const struct compose_target *targets, size_t n, int timeout_s, struct err *e);
+/* Calls compose_stop_containers for each level of what runs, dependents first. wanted may be NULL: all. */
+typedef bool compose_wanted_fn(const void *owner, const struct state_container *container);
+int compose_stop_levels(struct compose *c, const struct compose_state *s, compose_wanted_fn *wanted, const void *owner,
+	int timeout_s, struct err *e);
 int compose_remove_container(struct compose *c, const char *id, const char *name, bool volumes, bool force, struct err *e);
 /* Blocks until every container of the service is as the condition says. */
 int compose_wait_condition(struct compose *c, const struct service *s, enum condition condition, struct err *e);

@@ -219,27 +219,34 @@ static int count_running(struct compose_attached *a, size_t *ret, struct err *e)
 
 /* ---- stopping ---- */
 
+static bool is_wanted(const void *owner, const struct state_container *container)
+{
+	return is_ours(owner, container->service);
+}
+
+static void kill_all(struct compose_attached *a, struct compose *c, const struct compose_state *s)
+{
+	struct err e;
+	for (size_t i = 0; i < s->s.n_containers; i++) {
+		const struct state_container *container = &s->s.containers[i];
+		if (!container->one_off && is_ours(a, container->service) && compose_is_running(container) &&
+			engine_on(c->cli, "POST", "/containers/", container->id, "/kill", NULL, &e) == 0) {
+			compose_progress_say(c->progress, "Container", container->name, "Killed");
+		}
+	}
+}
+
 static int stop_all(struct compose_attached *a, struct compose *c, bool kill, struct err *e)
 {
 	scoped(compose_state) struct compose_state s = {0};
 	if (compose_state_fetch(c, c->project->name, &s, e) < 0) {
 		return -1;
 	}
-	scoped(free) size_t *order = xnew_array(size_t, s.s.n_containers + 1);
-	plan_stop_order(&s.s, order);
-	for (size_t i = 0; i < s.s.n_containers; i++) {
-		const struct state_container *container = &s.s.containers[order[i]];
-		if (container->one_off || !is_ours(a, container->service) || !compose_is_running(container)) {
-			continue;
-		}
-		if (kill) {
-			engine_on(c->cli, "POST", "/containers/", container->id, "/kill", NULL, e);
-			fprintf(stderr, " Container %s  Killed\n", container->name);
-		} else if (compose_stop_container(c, container->id, container->name, a->o.timeout_s, e) < 0) {
-			return -1;
-		}
+	if (kill) {
+		kill_all(a, c, &s);
+		return 0;
 	}
-	return 0;
+	return compose_stop_levels(c, &s, is_wanted, a, a->o.timeout_s, e);
 }
 
 static void stop_apart(struct compose_attached *a, bool kill)
@@ -248,7 +255,7 @@ static void stop_apart(struct compose_attached *a, bool kill)
 	struct cli cli = *a->c->cli;
 	struct compose c = *a->c;
 	c.cli = &cli;
-	c.progress = kill ? NULL : compose_progress_new("plain", c.ansi, "Stopping");
+	c.progress = compose_progress_new("plain", c.ansi, "Stopping");
 	cli.http = engine_connect(a->c->cli, &e);
 	if (!cli.http || stop_all(a, &c, kill, &e) < 0) {
 		cli_fail(&e);

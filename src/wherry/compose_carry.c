@@ -17,21 +17,6 @@ static void say(struct compose *c, const char *name, const char *verb)
 	compose_progress_say(c->progress, "Container", name, verb);
 }
 
-int compose_stop_container(struct compose *c, const char *id, const char *name, int timeout_s, struct err *e)
-{
-	char suffix[32] = "/stop";
-	if (timeout_s >= 0) {
-		snprintf(suffix, sizeof(suffix), "/stop?t=%d", timeout_s);
-	}
-	say(c, name, "Stopping");
-	if (engine_on(c->cli, "POST", "/containers/", id, suffix, NULL, e) < 0 && e->kind != ERR_NOT_FOUND) {
-		say(c, name, "Error");
-		return -1;
-	}
-	say(c, name, "Stopped");
-	return 0;
-}
-
 int compose_remove_container(struct compose *c, const char *id, const char *name, bool volumes, bool force, struct err *e)
 {
 	char suffix[32];
@@ -374,13 +359,28 @@ static int carry_step(struct compose_carry *carry, const struct step *step, stru
 	return 0;
 }
 
+/* The stops that follow one another from here, together. *ret_n: how many steps that was. */
+static int stop_run(struct compose_carry *carry, const struct step *steps, size_t n, size_t *ret_n, struct err *e)
+{
+	scoped(free) struct compose_target *targets = xnew_array(struct compose_target, n + 1);
+	*ret_n = 0;
+	while (*ret_n < n && steps[*ret_n].kind == STEP_STOP) {
+		targets[*ret_n] = (struct compose_target){steps[*ret_n].existing->id, steps[*ret_n].name};
+		++*ret_n;
+	}
+	return compose_stop_containers(carry->c, targets, *ret_n, carry->timeout_s, e);
+}
+
 int compose_carry_out(struct compose_carry *carry, const struct plan *plan, struct err *e)
 {
 	for (size_t i = 0; i < plan->warnings.n; i++) {
 		compose_warn(plan->warnings.v[i]);
 	}
-	for (size_t i = 0; i < plan->n; i++) {
-		if (carry_step(carry, &plan->steps[i], e) < 0) {
+	for (size_t i = 0, n = 1; i < plan->n; i += n) {
+		n = 1;
+		int r = plan->steps[i].kind == STEP_STOP ? stop_run(carry, &plan->steps[i], plan->n - i, &n, e)
+							 : carry_step(carry, &plan->steps[i], e);
+		if (r < 0) {
 			return -1;
 		}
 	}

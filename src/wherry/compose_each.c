@@ -18,15 +18,29 @@ struct each {
 	bool stopped_too;
 };
 
+static int act_stop(const struct each *x, const struct state_container *c, struct err *e)
+{
+	return compose_stop_container(x->c, c->id, c->name, (int)x->timeout, e);
+}
+
+static bool is_wanted(const void *owner, const struct state_container *container)
+{
+	const struct each *x = owner;
+	return compose_is_named(x->c, container->service);
+}
+
 static int act_on_all(const struct each *x, size_t *ret_n, struct err *e)
 {
 	scoped(compose_state) struct compose_state s = {0};
 	if (compose_check_names(x->c, e) < 0 || compose_state_fetch(x->c, x->project, &s, e) < 0) {
 		return -1;
 	}
-	scoped(free) size_t *order = xnew_array(size_t, s.s.n_containers + 1);
-	plan_stop_order(&s.s, order);
 	*ret_n = 0;
+	if (x->act == act_stop) {
+		return compose_stop_levels(x->c, &s, is_wanted, x, (int)x->timeout, e);
+	}
+	scoped(free) size_t *order = xnew_array(size_t, s.s.n_containers + 1);
+	plan_stop_order(&s.s, order, NULL);
 	for (size_t i = 0; i < s.s.n_containers; i++) {
 		const struct state_container *c = &s.s.containers[order[x->dependents_first ? i : s.s.n_containers - 1 - i]];
 		if (c->one_off || !compose_is_named(x->c, c->service) || (!x->stopped_too && !compose_is_running(c))) {
@@ -62,11 +76,6 @@ static int post(const struct each *x, const struct state_container *c, const cha
 	}
 	compose_progress_say(x->c->progress, "Container", c->name, after);
 	return 0;
-}
-
-static int act_stop(const struct each *x, const struct state_container *c, struct err *e)
-{
-	return compose_stop_container(x->c, c->id, c->name, (int)x->timeout, e);
 }
 
 int compose_stop(struct compose *c, int argc, char **argv)

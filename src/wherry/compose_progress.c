@@ -1,4 +1,5 @@
 /* " Container x-1  Creating": one line each in a pipe; on a terminal each object keeps its line. On stderr, as docker compose. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,6 +19,7 @@ struct item {
 };
 
 struct compose_progress {
+	pthread_mutex_t lock; /* containers are stopped by several threads */
 	bool quiet, redraw, color;
 	const char *title;
 	struct item *items;
@@ -31,6 +33,7 @@ struct compose_progress *compose_progress_new(const char *mode, const char *ansi
 	bool tty = isatty(STDERR_FILENO);
 	const char *term = getenv("TERM");
 	mode = mode ? mode : "auto";
+	pthread_mutex_init(&p->lock, NULL);
 	p->title = title;
 	p->quiet = strcmp(mode, "quiet") == 0;
 	p->redraw = strcmp(mode, "tty") == 0 || (strcmp(mode, "auto") == 0 && tty && !(term && strcmp(term, "dumb") == 0));
@@ -108,19 +111,8 @@ static void draw(struct compose_progress *p)
 	fflush(stderr);
 }
 
-void compose_progress_say(struct compose_progress *p, const char *kind, const char *name, const char *verb)
+static void redraw(struct compose_progress *p, const char *kind, const char *name, const char *verb)
 {
-	if (!p || p->quiet) {
-		return;
-	}
-	if (p->redraw && p->n + 3 > rows()) {
-		p->redraw = false; /* the first lines would have left the screen */
-	}
-	if (!p->redraw) {
-		fprintf(stderr, " %s %s  %s\n", kind, name, verb);
-		fflush(stderr);
-		return;
-	}
 	scoped(free) char *label = xasprintf("%s %s", kind, name);
 	struct item *item = find(p, label);
 	free(item->verb);
@@ -128,6 +120,24 @@ void compose_progress_say(struct compose_progress *p, const char *kind, const ch
 	item->failed = strcmp(verb, "Error") == 0;
 	item->ended_ms = is_going(verb) ? 0 : clock_mono_ms();
 	draw(p);
+}
+
+void compose_progress_say(struct compose_progress *p, const char *kind, const char *name, const char *verb)
+{
+	if (!p || p->quiet) {
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	if (p->redraw && p->n + 3 > rows()) {
+		p->redraw = false; /* the first lines would have left the screen */
+	}
+	if (p->redraw) {
+		redraw(p, kind, name, verb);
+	} else {
+		fprintf(stderr, " %s %s  %s\n", kind, name, verb);
+		fflush(stderr);
+	}
+	pthread_mutex_unlock(&p->lock);
 }
 
 static void forget_items(struct compose_progress *p)
@@ -153,6 +163,7 @@ void compose_progress_free(struct compose_progress *p)
 		return;
 	}
 	forget_items(p);
+	pthread_mutex_destroy(&p->lock);
 	free(p->items);
 	free(p);
 }

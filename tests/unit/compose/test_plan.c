@@ -189,7 +189,7 @@ static void scaling_adds_behind_and_removes_the_obsolete_first(void **state)
 	add_container(&m, p, "a", 5, "running");
 	m.containers[0].hash = "old";
 	plan_is(p, &m, (struct plan_up){0}, "stop p-a-3, remove p-a-3, keep p-a-5");
-	plan_is(p, &m, (struct plan_up){.scales = &none, .n_scales = 1}, "stop p-a-3, remove p-a-3, stop p-a-5, remove p-a-5");
+	plan_is(p, &m, (struct plan_up){.scales = &none, .n_scales = 1}, "stop p-a-3, stop p-a-5, remove p-a-3, remove p-a-5");
 	made_deinit(&m);
 }
 
@@ -257,6 +257,39 @@ static void down_takes_dependents_first_and_everything(void **state)
 	print_steps(&plan, &text);
 	assert_string_equal(buf_str(&text),
 		"stop p-side-1, remove p-side-1, stop p-web-1, remove p-web-1, remove p-db-1, net- p_default, vol- p_data");
+	made_deinit(&m);
+}
+
+static void down_stops_at_once_what_does_not_depend_on_each_other(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	struct made m = {0};
+	make_all(&m, p);
+	m.containers[1].depends = "db:service_healthy:false";
+	m.containers[2].depends = "db:service_started:true";
+	scoped(plan) struct plan plan = {0};
+	scoped(buf) struct buf text = BUF_INIT;
+	const struct plan_down o = {0};
+	assert_int_equal(plan_down(p, "p", &m.s, &o, &plan), 0);
+	print_steps(&plan, &text);
+	assert_string_equal(buf_str(&text),
+		"stop p-web-1, stop p-side-1, remove p-web-1, remove p-side-1, stop p-db-1, remove p-db-1, net- p_default");
+	made_deinit(&m);
+}
+
+static void labels_that_go_in_a_circle_have_some_order(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	struct made m = {0};
+	make_all(&m, p);
+	m.containers[0].depends = "web:service_started:false";
+	m.containers[1].depends = "side:service_started:false";
+	m.containers[2].depends = "db:service_started:false,";
+	size_t order[3];
+	size_t levels[3];
+	plan_stop_order(&m.s, order, levels);
+	assert_int_equal(order[0] + order[1] + order[2], 3);
+	assert_int_not_equal(levels[0], levels[1]);
 	made_deinit(&m);
 }
 
@@ -381,6 +414,8 @@ int main(void)
 		cmocka_unit_test(orphans_are_named_or_removed),
 		cmocka_unit_test(missing_external_objects_are_an_error),
 		cmocka_unit_test(down_takes_dependents_first_and_everything),
+		cmocka_unit_test(down_stops_at_once_what_does_not_depend_on_each_other),
+		cmocka_unit_test(labels_that_go_in_a_circle_have_some_order),
 		cmocka_unit_test(labels_are_those_of_docker_compose),
 		cmocka_unit_test(a_request_says_all_that_the_service_says),
 		cmocka_unit_test(namespaces_of_services_become_containers),
