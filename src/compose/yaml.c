@@ -367,6 +367,29 @@ static struct fy_diag *quiet_diag(void)
 	return diag;
 }
 
+/* Of directives only "%YAML 1.1" and "%YAML 1.2" mean anything here; libfyaml 0.7.12 never returns from some others
+ * (the text "%a"), so they do not get there. */
+static int check_directives(struct yaml *y, const char *text, size_t n)
+{
+	int line = 1;
+	for (const char *p = text, *end = text + n; p < end; line++) {
+		const char *newline = memchr(p, '\n', (size_t)(end - p));
+		size_t len = (size_t)((newline ? newline : end) - p);
+		bool known = len >= 9 && (memcmp(p, "%YAML 1.1", 9) == 0 || memcmp(p, "%YAML 1.2", 9) == 0);
+		size_t rest = known ? 9 : 0;
+		while (known && rest < len && strchr(" \t\r", p[rest])) {
+			rest++;
+		}
+		if (*p == '%' && !(known && rest == len && newline)) {
+			struct node at = {.file = y->file, .line = line, .column = 1};
+			fail_at(y, &at, "a line that begins with % is a directive: only %YAML 1.1 and %YAML 1.2 are expected");
+			return -1;
+		}
+		p += len + 1;
+	}
+	return 0;
+}
+
 static struct node *parse(struct yaml *y, const char *text, size_t n)
 {
 	struct node at = {.file = y->file, .line = 1, .column = 1};
@@ -390,7 +413,7 @@ struct node *yaml_parse(struct tree *t, const char *file, const char *text, size
 		node_err_(e, &at, "more than %u bytes", YAML_BYTES_MAX);
 	} else if (memchr(text, 0, n)) {
 		fail_at(&y, &at, "a NUL byte in the text");
-	} else {
+	} else if (check_directives(&y, text, n) == 0) {
 		struct fy_parse_cfg cfg = {.flags = FYPCF_DEFAULT_VERSION_1_1 | FYPCF_QUIET | FYPCF_COLLECT_DIAG, .diag = y.diag};
 		y.fyp = y.diag ? fy_parser_create(&cfg) : NULL;
 		docs = y.fyp ? parse(&y, text, n) : fail_at(&y, &at, "out of memory");

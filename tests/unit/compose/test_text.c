@@ -91,6 +91,15 @@ static void syntax_errors_have_a_position(void **state)
 	yaml_fails("a: &a [*a]\n", "alias *a has no anchor");
 }
 
+static void directives_that_the_parser_does_not_survive_are_refused(void **state)
+{
+	yaml_gives("%YAML 1.1\n---\na: 1\n", "[{\"a\":1}]");
+	yaml_gives("%YAML 1.2  \n---\na: 1\n", "[{\"a\":1}]");
+	yaml_fails("%a", "f:1:1: a line that begins with %");
+	yaml_fails("%YAML 1.1", "f:1:1: a line that begins with %");
+	yaml_fails("a: 1\n...\n%TAG ! x\n---\n", "f:3:1: a line that begins with %");
+}
+
 /* Nine levels of nine aliases would be 387 million values. */
 static void alias_bombs_meet_the_budget(void **state)
 {
@@ -292,6 +301,7 @@ int main(void)
 		cmocka_unit_test(floats_print_as_go_prints_them),
 		cmocka_unit_test(merge_keys_keep_own_values_and_the_first_source),
 		cmocka_unit_test(syntax_errors_have_a_position),
+		cmocka_unit_test(directives_that_the_parser_does_not_survive_are_refused),
 		cmocka_unit_test(alias_bombs_meet_the_budget),
 		cmocka_unit_test(depth_is_limited),
 		cmocka_unit_test(variables_are_replaced),
