@@ -367,25 +367,36 @@ static struct fy_diag *quiet_diag(void)
 	return diag;
 }
 
+/* YAML 1.1 ends lines in six ways: LF, CR, CR LF, NEL, LS, PS. */
+static bool begins_line(const char *text, size_t i)
+{
+	return i == 0 || text[i - 1] == '\n' || text[i - 1] == '\r' || (i > 1 && memcmp(text + i - 2, "\xc2\x85", 2) == 0) ||
+		(i > 2 && (memcmp(text + i - 3, "\xe2\x80\xa8", 3) == 0 || memcmp(text + i - 3, "\xe2\x80\xa9", 3) == 0));
+}
+
+static bool is_known_directive(const char *text, size_t n)
+{
+	if (n < 10 || (memcmp(text, "%YAML 1.1", 9) != 0 && memcmp(text, "%YAML 1.2", 9) != 0)) {
+		return false;
+	}
+	size_t i = 9;
+	while (i < n && strchr(" \t\r", text[i])) {
+		i++;
+	}
+	return i < n && text[i] == '\n';
+}
+
 /* Of directives only "%YAML 1.1" and "%YAML 1.2" mean anything here; libfyaml 0.7.12 never returns from some others
  * (the text "%a"), so they do not get there. */
 static int check_directives(struct yaml *y, const char *text, size_t n)
 {
-	int line = 1;
-	for (const char *p = text, *end = text + n; p < end; line++) {
-		const char *newline = memchr(p, '\n', (size_t)(end - p));
-		size_t len = (size_t)((newline ? newline : end) - p);
-		bool known = len >= 9 && (memcmp(p, "%YAML 1.1", 9) == 0 || memcmp(p, "%YAML 1.2", 9) == 0);
-		size_t rest = known ? 9 : 0;
-		while (known && rest < len && strchr(" \t\r", p[rest])) {
-			rest++;
-		}
-		if (*p == '%' && !(known && rest == len && newline)) {
-			struct node at = {.file = y->file, .line = line, .column = 1};
+	struct node at = {.file = y->file, .line = 1, .column = 1};
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '%' && begins_line(text, i) && !is_known_directive(text + i, n - i)) {
 			fail_at(y, &at, "a line that begins with % is a directive: only %YAML 1.1 and %YAML 1.2 are expected");
 			return -1;
 		}
-		p += len + 1;
+		at.line += text[i] == '\n';
 	}
 	return 0;
 }

@@ -97,6 +97,8 @@ static void directives_that_the_parser_does_not_survive_are_refused(void **state
 	yaml_gives("%YAML 1.2  \n---\na: 1\n", "[{\"a\":1}]");
 	yaml_fails("%a", "f:1:1: a line that begins with %");
 	yaml_fails("%YAML 1.1", "f:1:1: a line that begins with %");
+	yaml_fails("a: 1\r%a", "f:1:1: a line that begins with %");
+	yaml_fails("a: 1\xc2\x85%a", "f:1:1: a line that begins with %");
 	yaml_fails("a: 1\n...\n%TAG ! x\n---\n", "f:3:1: a line that begins with %");
 }
 
