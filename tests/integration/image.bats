@@ -58,6 +58,15 @@ remove_all() {
 	[ -z "$(d images -aq)" ]
 }
 
+# What jobs keep below layers/tmp goes when a worker has removed it, a moment after the answer.
+empty() {
+	[ -z "$(ls "$DIR/data/layers/tmp")" ]
+}
+
+not_empty() {
+	! empty
+}
+
 @test "load tells what it loaded, from a file and a pipe" {
 	make save --tag t:1 --tag other/name:2 s.tar one.tar two.tar
 	[ "$(d load -i s.tar)" = $'Loaded image: t:1\nLoaded image: other/name:2' ]
@@ -85,7 +94,7 @@ remove_all() {
 	head -c 5000 big.tar >cut.tar
 	run -1 d load -i cut.tar
 	[ -z "$(d images -aq)" ]
-	[ -z "$(ls "$DIR/data/layers/tmp")" ]
+	eventually 5 empty
 	make save --tag t:1 s.tar one.tar
 	d load -i s.tar
 	remove_all
@@ -164,7 +173,7 @@ remove_all() {
 		wait "${pids[n]}"
 	done
 	[ "$(cat pull.? | grep -c 'Download complete')" = 2 ]
-	[ -z "$(ls "$DIR/data/layers/tmp")" ]
+	eventually 5 empty
 	remove_all
 }
 
@@ -175,10 +184,9 @@ remove_all() {
 	pid=$!
 	exec 9>slow
 	head -c 2000000 s.tar >&9
-	eventually 5 test -n "$(ls "$DIR/data/layers/tmp")"
+	eventually 5 not_empty
 	kill -9 $pid
 	exec 9>&-
-	empty() { [ -z "$(ls "$DIR/data/layers/tmp")" ]; }
 	eventually 5 empty
 	[ -z "$(d images -aq)" ]
 }
@@ -189,12 +197,11 @@ remove_all() {
 	pid=$!
 	exec 9>slow
 	head -c 2000000 s.tar >&9
-	eventually 5 test -n "$(ls "$DIR/data/layers/tmp")"
+	eventually 5 not_empty
 	daemon_signal KILL
 	exec 9>&-
 	wait $pid || true
 	daemon_start
-	empty() { [ -z "$(ls "$DIR/data/layers/tmp")" ]; }
 	eventually 5 empty
 	[ -z "$(d images -aq)" ]
 	d load -qi s.tar
