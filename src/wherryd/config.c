@@ -318,6 +318,9 @@ static int apply(struct config *c, struct err *e)
 	if (*data_root != '/' || *exec_root != '/') {
 		return err_set(e, ERR_INVALID, "data-root and exec-root must be absolute paths");
 	}
+	if (data_root[strcspn(data_root, ":,\\\"")]) { /* it stands in overlayfs' mount options */
+		return err_set(e, ERR_INVALID, "data-root %s: a path with : , \\ or \" cannot hold overlay mounts", data_root);
+	}
 	c->data_root = path_clean(data_root);
 	c->exec_root = path_clean(exec_root);
 	scoped(free) char *pidfile = xasprintf("%s/wherryd.pid", c->exec_root);
