@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <uv.h>
 
 #include "api/api.h"
@@ -33,6 +36,7 @@ struct daemon {
 	char *worker_path;
 	char *crun_path;
 	char *seccomp_path; /* NULL: unconfined */
+	int bridge_lock_fd; /* -1 before it is taken */
 	struct store *store;
 	struct event_bus *bus;
 	struct job_pool *jobs;
@@ -165,9 +169,29 @@ static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
 	return d->volumes ? 0 : -1;
 }
 
+/* Bridges and rules are named after the default bridge: a second daemon with that name would take the first one's for stale. An
+ * abstract socket is the lock: it belongs to the network namespace, as the bridge does, and goes with the process. */
+static int claim_bridge(struct daemon *d, struct err *e)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int n = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "wherry-bridge-%s", d->config->bridge);
+	d->bridge_lock_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+	if (d->bridge_lock_fd < 0 || bind(d->bridge_lock_fd, (struct sockaddr *)&a, len) < 0) {
+		return errno == EADDRINUSE ? err_set(e, ERR_CONFLICT,
+						     "another wherryd uses the bridge %s: choose another with --bridge",
+						     d->config->bridge)
+					   : err_sys(e, errno, "cannot claim the bridge %s", d->config->bridge);
+	}
+	return 0;
+}
+
 static int make_networks(struct daemon *d, uv_loop_t *l, struct err *e)
 {
 	const struct config *c = d->config;
+	if (claim_bridge(d, e) < 0) {
+		return -1;
+	}
 	const struct network_options o = {.bridge = c->bridge, .bip = c->bip, .pools = c->pools, .dns = &c->dns};
 	d->networks = network_set_new(l, d->store, d->bus, &o, e);
 	return d->networks ? 0 : -1;
@@ -274,6 +298,7 @@ struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
 {
 	struct daemon *d = xnew(struct daemon);
 	d->config = c;
+	d->bridge_lock_fd = -1;
 	int r = cgroup_prepare();
 	if (r < 0) {
 		log_warning("daemon", "cgroups_not_ready", "reason", strerror(-r), NULL);
@@ -290,6 +315,7 @@ int daemon_purge_network(uv_loop_t *l, const struct config *c, struct err *e)
 {
 	struct daemon *d = xnew(struct daemon);
 	d->config = c;
+	d->bridge_lock_fd = -1;
 	int r = make_directories(c, e) < 0 || make_stores(d, l, e) < 0 || make_networks(d, l, e) < 0 ? -1 : 0;
 	if (r == 0) {
 		network_set_purge(d->networks);
@@ -327,6 +353,7 @@ void daemon_free(struct daemon *d)
 		event_bus_free(d->bus);
 	}
 	store_close(d->store);
+	scoped_close(&d->bridge_lock_fd);
 	free(d->shim_path);
 	free(d->worker_path);
 	free(d->crun_path);

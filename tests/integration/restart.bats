@@ -119,6 +119,12 @@ w() {
 		[ "$(w ps -q | wc -l)" -eq 1 ]
 		[ "$(w run --rm bb echo two)" = two ]
 	)
+	run timeout 10 "$WHERRYD" --data-root "$DIR/other" --exec-root "$DIR/other-run" -H "unix://$DIR/other.sock" --bridge "$bridge"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"another wherryd uses the bridge $bridge"* ]]
+	run timeout 10 "$WHERRYD" --data-root "$DIR/data" --exec-root "$DIR/other-run" -H "unix://$DIR/other.sock" --bridge "x$bridge"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"in use by another wherryd"* ]]
 	[ "$(WHERRY_HOST=unix://$sock "$WHERRY" ps -q | wc -l)" -eq 1 ]
 	[ "$DIR" = "$one" ]
 	[ "$(w exec same echo alive)" = alive ]
