@@ -556,6 +556,9 @@ void plan_stop_order(const struct state *s, size_t *order, size_t *levels)
 
 static bool goes_down(const struct project *p, const struct state_container *c, const struct plan_down *o)
 {
+	if (o->services && o->services->n > 0) {
+		return !c->one_off && strv_has(o->services, c->service);
+	}
 	if (!p || o->remove_orphans) {
 		return true;
 	}
@@ -615,7 +618,9 @@ int plan_down(const struct project *p, const char *name, const struct state *s, 
 		}
 		plan_down_level(p, s, o, order + from, to - from, &plan);
 	}
-	plan_down_resources(p, name, s, o, &plan);
+	if (!o->services || o->services->n == 0) {
+		plan_down_resources(p, name, s, o, &plan);
+	}
 	*ret = plan;
 	return 0;
 }

@@ -97,6 +97,7 @@ struct plan_up {
 };
 
 struct plan_down {
+	const struct strv *services; /* only their containers, and no networks; NULL or empty: all */
 	bool volumes, remove_orphans;
 };
 

@@ -82,7 +82,8 @@ int compose_load(struct compose *c, char *const *names, int n, struct err *e)
 	}
 	const struct load_options o = {.files = &c->files, .env_files = &c->env_files, .profiles = &c->profiles,
 		.services = &c->services, .project_name = c->project_name, .project_directory = c->project_directory,
-		.cwd = cwd, .environment = environ, .read = read_file, .owner = &input};
+		.cwd = cwd, .environment = environ, .read = read_file, .owner = &input,
+		.keep_variables = c->keep_variables};
 	c->project = project_load(&o, e);
 	for (size_t i = 0; c->project && i < c->project->warnings.n; i++) {
 		compose_warn(c->project->warnings.v[i]);

@@ -20,6 +20,7 @@ struct compose {
 	struct cli *cli;
 	struct strv files, env_files, profiles;
 	const char *project_name, *project_directory, *ansi, *progress_mode;
+	bool keep_variables;            /* config --no-interpolate */
 	struct strv services;           /* named on the command line: enables them whatever their profiles */
 	struct project *project;        /* NULL until compose_load */
 	struct compose_progress *progress;

@@ -8,7 +8,7 @@
 #include "wherry/flags.h"
 
 struct config {
-	bool services, volumes, networks, images, quiet, hash_all, profiles, no_interpolate;
+	bool services, volumes, networks, images, quiet, profiles;
 	const char *format, *hash, *output;
 };
 
@@ -79,9 +79,9 @@ static int print_config(struct compose *c, const struct config *o, struct err *e
 	}
 	show_nulls(c->project);
 	if (o->format && strcmp(o->format, "json") == 0) {
-		emit_json(c->project->root, false, &text);
+		emit_json(c->project->root, c->keep_variables, &text);
 	} else if (!o->format || strcmp(o->format, "yaml") == 0) {
-		emit_yaml(c->project->root, false, &text);
+		emit_yaml(c->project->root, c->keep_variables, &text);
 	} else {
 		return err_set(e, ERR_INVALID, "unsupported format \"%s\": yaml or json is expected", o->format);
 	}
@@ -102,6 +102,7 @@ int compose_config(struct compose *c, int argc, char **argv)
 		{"hash", 0, FLAG_STRING, &o.hash, NULL, "Print the service config hash, one per line"},
 		{"images", 0, FLAG_BOOL, &o.images, NULL, "Print the image names, one per line"},
 		{"networks", 0, FLAG_BOOL, &o.networks, NULL, "Print the network names, one per line"},
+		{"no-interpolate", 0, FLAG_BOOL, &c->keep_variables, NULL, "Don't interpolate environment variables"},
 		{"output", 'o', FLAG_STRING, &o.output, NULL, "Save to file (default to stdout)"},
 		{"profiles", 0, FLAG_BOOL, &o.profiles, NULL, "Print the profile names, one per line"},
 		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Only validate the configuration, don't print anything"},

@@ -65,7 +65,7 @@ int compose_down(struct compose *c, int argc, char **argv)
 		{"timeout", 't', FLAG_INT, &d.timeout, NULL, "Specify a shutdown timeout in seconds"},
 		{0},
 	};
-	const struct syntax s = {"compose down", "[OPTIONS]", "Stop and remove containers, networks", 0, 0, false};
+	const struct syntax s = {"compose down", "[OPTIONS] [SERVICES]", "Stop and remove containers, networks", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -76,11 +76,9 @@ int compose_down(struct compose *c, int argc, char **argv)
 		err_set(&e, ERR_INVALID, "invalid value for --rmi: \"%s\": local or all is expected", d.rmi);
 		return cli_fail(&e);
 	}
-	/* what runs may belong to a profile that is not active now */
-	if (c->profiles.n == 0) {
-		strv_add(&c->profiles, "*");
-	}
-	if (compose_load_or_name(c, NULL, 0, &name, &e) < 0 || run_down(c, &d, name, &e) < 0) {
+	d.plan.services = &c->services;
+	if (compose_load_or_name(c, argv + 1, argc - 1, &name, &e) < 0 || compose_check_names(c, &e) < 0 ||
+		run_down(c, &d, name, &e) < 0) {
 		return cli_fail(&e);
 	}
 	return 0;

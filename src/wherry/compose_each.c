@@ -39,10 +39,11 @@ static int act_on_all(const struct each *x, size_t *ret_n, struct err *e)
 	if (x->act == act_stop) {
 		return compose_stop_levels(x->c, &s, is_wanted, x, (int)x->timeout, e);
 	}
-	scoped(free) size_t *order = xnew_array(size_t, s.s.n_containers + 1);
+	size_t n = s.s.n_containers;
+	scoped(free) size_t *order = xnew_array(size_t, n + 1);
 	plan_stop_order(&s.s, order, NULL);
-	for (size_t i = 0; i < s.s.n_containers; i++) {
-		const struct state_container *c = &s.s.containers[order[x->dependents_first ? i : s.s.n_containers - 1 - i]];
+	for (size_t i = 0; i < n; i++) {
+		const struct state_container *c = &s.s.containers[order[x->dependents_first ? i : n - 1 - i]];
 		if (c->one_off || !compose_is_named(x->c, c->service) || (!x->stopped_too && !compose_is_running(c))) {
 			continue;
 		}
