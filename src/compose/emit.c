@@ -1,5 +1,6 @@
 #include "compose/emit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,27 @@ static char *doubled(const char *text, bool keep_dollars)
 	return buf_take_str(&b);
 }
 
+/* A character that YAML would take for a line end or refuse unescaped: its escape, and its length in UTF-8. */
+static const char *escape_of(const unsigned char *p, size_t *ret_n, char text[static 8])
+{
+	bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+	bool separator = p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9);
+	bool mark = p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf;
+	if (*p == '"' || *p == '\\') {
+		snprintf(text, 8, "\\%c", *p);
+	} else if (*p == '\n' || *p == '\t') {
+		snprintf(text, 8, "\\%c", *p == '\n' ? 'n' : 't');
+	} else if (*p < 0x20 || *p == 0x7f || c1) {
+		snprintf(text, 8, "\\x%02x", c1 ? p[1] : *p);
+	} else if (separator || mark) {
+		snprintf(text, 8, "%s", mark ? "\\uFEFF" : p[2] == 0xa8 ? "\\L" : "\\P");
+	} else {
+		return NULL;
+	}
+	*ret_n = c1 ? 2 : separator || mark ? 3 : 1;
+	return text;
+}
+
 /* Can the text stand without quotes and still be read as this string? */
 static bool is_plain(const char *text)
 {
@@ -67,7 +89,9 @@ static bool is_plain(const char *text)
 		}
 	}
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (*p < 0x20 || *p == 0x7f) {
+		char escape[8];
+		size_t used;
+		if (escape_of(p, &used, escape)) {
 			return false;
 		}
 	}
@@ -85,18 +109,16 @@ static void emit_string(const char *text, bool keep_dollars, struct buf *ret)
 		return;
 	}
 	buf_putc(ret, '"');
-	for (const unsigned char *p = (const unsigned char *)shown; *p; p++) {
-		if (*p == '"' || *p == '\\') {
-			buf_printf(ret, "\\%c", *p);
-		} else if (*p == '\n') {
-			buf_puts(ret, "\\n");
-		} else if (*p == '\t') {
-			buf_puts(ret, "\\t");
-		} else if (*p < 0x20 || *p == 0x7f) {
-			buf_printf(ret, "\\x%02x", *p);
+	for (const unsigned char *p = (const unsigned char *)shown; *p;) {
+		char text_of[8];
+		size_t n = 1;
+		const char *escape = escape_of(p, &n, text_of);
+		if (escape) {
+			buf_puts(ret, escape);
 		} else {
 			buf_putc(ret, (char)*p);
 		}
+		p += n;
 	}
 	buf_putc(ret, '"');
 }
