@@ -226,6 +226,28 @@ static bool answer_ends_sending(struct http_client *c)
 	return refused;
 }
 
+/* A piece of a long body. Waits for room, but hears an answer meanwhile: a server that refuses may read nothing more, and one
+ * that tells its progress may read on only when that is taken. -EPIPE when there is no point in sending more. */
+static int send_piece(struct http_client *c, const char *data, size_t n)
+{
+	while (n > 0) {
+		if (answer_ends_sending(c)) {
+			return -EPIPE;
+		}
+		struct pollfd p = {.fd = c->fd, .events = (short)(POLLOUT | (c->in.len < EARLY_MAX ? POLLIN : 0))};
+		if (poll(&p, 1, -1) < 0 || !(p.revents & ~POLLIN)) {
+			continue;
+		}
+		ssize_t sent = send(c->fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent < 0 && errno != EINTR && errno != EAGAIN) {
+			return -errno;
+		}
+		data += sent > 0 ? sent : 0;
+		n -= sent > 0 ? (size_t)sent : 0;
+	}
+	return 0;
+}
+
 /* *ret_whole: the whole body was sent, so that the connection can be used again. */
 static int send_source(struct http_client *c, const struct http_source *source, bool *ret_whole, struct err *e)
 {
@@ -238,8 +260,8 @@ static int send_source(struct http_client *c, const struct http_source *source, 
 		}
 		char size[24];
 		int size_n = snprintf(size, sizeof(size), "%lx\r\n", n);
-		if (answer_ends_sending(c) || send_bytes(c, size, (size_t)size_n) < 0 || send_bytes(c, data, (size_t)n) < 0 ||
-			send_bytes(c, "\r\n", 2) < 0) {
+		if (send_piece(c, size, (size_t)size_n) < 0 || send_piece(c, data, (size_t)n) < 0 ||
+			send_piece(c, "\r\n", 2) < 0) {
 			return 0; /* a broken connection shows when the answer is read */
 		}
 		if (n == 0) {
