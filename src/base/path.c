@@ -302,3 +302,45 @@ char *path_join(const char *a, const char *b)
 	scoped(free) char *joined = xasprintf("%s/%s", a, b);
 	return path_clean(joined);
 }
+
+int path_write_at(int fd, const void *data, size_t n, int64_t offset)
+{
+	const char *p = data;
+	while (n > 0) {
+		ssize_t done = pwrite(fd, p, n, offset);
+		if (done < 0 && errno == EINTR) {
+			continue;
+		}
+		if (done < 0) {
+			return -errno;
+		}
+		p += done;
+		offset += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int path_list(int dirfd, struct strv *ret)
+{
+	int own = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(closedir) DIR *dir = own < 0 ? NULL : fdopendir(own);
+	if (!dir) {
+		return -errno;
+	}
+	struct dirent *entry;
+	while ((entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+			strv_add(ret, entry->d_name);
+		}
+	}
+	if (ret->n > 1) {
+		qsort(ret->v, ret->n, sizeof(*ret->v), compare_names);
+	}
+	return 0;
+}

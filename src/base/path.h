@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/strv.h"
 
 /* Opens path as a process chrooted into root_fd would see it; flags get O_CLOEXEC. Returns the fd. */
 int path_open_in(int root_fd, const char *path, int flags, mode_t mode);
@@ -38,3 +39,7 @@ char *path_join(const char *a, const char *b);
 
 /* Writes all n bytes to a blocking fd, through EINTR and short writes. */
 int path_write_all(int fd, const void *data, size_t n);
+int path_write_at(int fd, const void *data, size_t n, int64_t offset); /* pwrite(2) */
+
+/* The names in a directory without "." and "..", sorted: what comes of them must not depend on the filesystem. */
+int path_list(int dirfd, struct strv *ret);

@@ -144,3 +144,23 @@ void percent_encode(const char *text, struct buf *ret)
 		}
 	}
 }
+
+unsigned text_distance(const char *a, const char *b)
+{
+	unsigned row[32];
+	size_t m = strnlen(b, 31);
+	for (unsigned j = 0; j <= m; j++) {
+		row[j] = j;
+	}
+	for (unsigned i = 1; *a && i < 32; a++, i++) {
+		unsigned diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= m; j++) {
+			unsigned best = diagonal + (*a != b[j - 1]);
+			diagonal = row[j];
+			best = diagonal + 1 < best ? diagonal + 1 : best;
+			row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+		}
+	}
+	return row[m];
+}

@@ -15,6 +15,8 @@ bool text_is_hex(const char *s, size_t n); /* exactly n lower-case hex digits, t
 void text_hex(const void *data, size_t n, char *ret); /* ret holds 2n + 1 bytes */
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
+/* Levenshtein distance, to say what a mistyped word may have meant; the first 31 bytes count. */
+unsigned text_distance(const char *a, const char *b);
 
 /* Standard base64 with padding. */
 void base64_encode(const void *data, size_t n, struct buf *ret);

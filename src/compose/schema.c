@@ -26,33 +26,12 @@ static const struct rule *find_rule(const struct rule *fields, const char *key)
 	return NULL;
 }
 
-/* Levenshtein distance; words longer than 31 bytes are compared by their beginning. */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned row[32];
-	size_t m = strnlen(b, 31);
-	for (unsigned j = 0; j <= m; j++) {
-		row[j] = j;
-	}
-	for (unsigned i = 1; *a && i < 32; a++, i++) {
-		unsigned diagonal = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= m; j++) {
-			unsigned best = diagonal + (*a != b[j - 1]);
-			diagonal = row[j];
-			best = diagonal + 1 < best ? diagonal + 1 : best;
-			row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-		}
-	}
-	return row[m];
-}
-
 static const char *nearest_key(const struct rule *fields, const char *key)
 {
 	const char *nearest = NULL;
 	unsigned best = strlen(key) < 5 ? 2 : 4;
 	for (; fields->key; fields++) {
-		unsigned d = distance(key, fields->key);
+		unsigned d = text_distance(key, fields->key);
 		if (d < best) {
 			best = d;
 			nearest = fields->key;

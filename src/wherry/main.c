@@ -181,33 +181,12 @@ static void print_parent_help(const char *word)
 	printf("\nRun 'wherry %s COMMAND --help' for more information on a command.\n", word);
 }
 
-/* Levenshtein distance of two short words. */
-static unsigned distance(const char *a, const char *b)
-{
-	size_t m = strnlen(b, 31);
-	unsigned row[32];
-	for (unsigned j = 0; j <= m; j++) {
-		row[j] = j;
-	}
-	for (unsigned i = 1; *a; a++, i++) {
-		unsigned diagonal = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= m; j++) {
-			unsigned best = diagonal + (*a != b[j - 1]);
-			diagonal = row[j];
-			best = diagonal + 1 < best ? diagonal + 1 : best;
-			row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-		}
-	}
-	return row[m];
-}
-
 static int unknown_command(const char *name)
 {
 	const char *nearest = NULL;
 	unsigned best = 3;
 	for (size_t i = 0; i < N_COMMANDS; i++) {
-		unsigned d = distance(name, commands[i].name);
+		unsigned d = text_distance(name, commands[i].name);
 		if (d < best) {
 			best = d;
 			nearest = commands[i].name;

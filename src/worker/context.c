@@ -125,23 +125,6 @@ static int set_attributes(const struct extract *x, int fd, struct archive_entry 
 	return 0;
 }
 
-static int write_at(int fd, const char *data, size_t n, int64_t offset)
-{
-	while (n > 0) {
-		ssize_t done = pwrite(fd, data, n, offset);
-		if (done < 0 && errno == EINTR) {
-			continue;
-		}
-		if (done < 0) {
-			return -errno;
-		}
-		data += done;
-		offset += done;
-		n -= (size_t)done;
-	}
-	return 0;
-}
-
 static int write_data(struct extract *x, struct archive *a, struct archive_entry *entry, int fd, struct err *e)
 {
 	int64_t end = 0;
@@ -156,7 +139,7 @@ static int write_data(struct extract *x, struct archive *a, struct archive_entry
 		if (r < ARCHIVE_OK) {
 			return archive_failed(x, a, e);
 		}
-		int failed = write_at(fd, data, n, offset);
+		int failed = path_write_at(fd, data, n, offset);
 		if (failed < 0) {
 			return entry_error(e, -failed, archive_entry_pathname(entry));
 		}

@@ -33,31 +33,6 @@ int context_read(int context_fd, const char *path, size_t limit, struct buf *ret
 	return n < 0 ? err_sys(e, errno, "cannot read %.200s", path) : 0;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names in a directory, sorted: what comes of them must not depend on the filesystem. */
-static int list_dir(int fd, struct strv *ret)
-{
-	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	scoped(closedir) DIR *dir = own < 0 ? NULL : fdopendir(own);
-	if (!dir) {
-		return -errno;
-	}
-	struct dirent *entry;
-	while ((entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-			strv_add(ret, entry->d_name);
-		}
-	}
-	if (ret->n > 1) {
-		qsort(ret->v, ret->n, sizeof(*ret->v), compare_names);
-	}
-	return 0;
-}
-
 static char *join(const char *dir, const char *name)
 {
 	return *dir ? xasprintf("%s/%s", dir, name) : xstrdup(name);
@@ -99,7 +74,7 @@ static int prune_entry(int dir, const char *name, const char *path, const struct
 static int prune_dir(int fd, const char *path, const struct ignore *g, int depth, struct err *e)
 {
 	scoped(strv) struct strv names = STRV_INIT;
-	int r = depth > DEPTH_MAX ? -ELOOP : list_dir(fd, &names);
+	int r = depth > DEPTH_MAX ? -ELOOP : path_list(fd, &names);
 	if (r < 0) {
 		return err_sys(e, -r, "cannot read the context's directory %.200s", path);
 	}
@@ -146,7 +121,7 @@ static int hash_dir(struct hasher *h, int dir, const char *name, const char *pat
 {
 	scoped(strv) struct strv names = STRV_INIT;
 	scoped(close) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int r = fd < 0 ? -errno : depth > DEPTH_MAX ? -ELOOP : list_dir(fd, &names);
+	int r = fd < 0 ? -errno : depth > DEPTH_MAX ? -ELOOP : path_list(fd, &names);
 	if (r < 0) {
 		return err_sys(e, -r, "cannot read %.200s", path);
 	}

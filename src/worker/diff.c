@@ -13,6 +13,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/scoped.h"
 #include "base/strv.h"
 #include "base/text.h"
@@ -57,30 +58,6 @@ static la_ssize_t on_write(struct archive *a, void *owner, const void *data, siz
 		return -1;
 	}
 	return (la_ssize_t)n;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int list_dir(int fd, struct strv *ret)
-{
-	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	scoped(closedir) DIR *dir = own < 0 ? NULL : fdopendir(own);
-	if (!dir) {
-		return -errno;
-	}
-	struct dirent *entry;
-	while ((entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-			strv_add(ret, entry->d_name);
-		}
-	}
-	if (ret->n > 1) {
-		qsort(ret->v, ret->n, sizeof(*ret->v), compare_names);
-	}
-	return 0;
 }
 
 /* overlayfs' own attributes are book-keeping of this mount, never part of a layer. */
@@ -252,7 +229,7 @@ static int pack_entry(struct packer *p, int dir, const char *dir_path, const cha
 static int pack_dir(struct packer *p, int fd, const char *path, int depth, struct err *e)
 {
 	scoped(strv) struct strv names = STRV_INIT;
-	int r = depth > DEPTH_MAX ? -ELOOP : list_dir(fd, &names);
+	int r = depth > DEPTH_MAX ? -ELOOP : path_list(fd, &names);
 	if (r < 0) {
 		return err_sys(e, -r, "cannot read %.200s", path);
 	}

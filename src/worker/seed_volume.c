@@ -3,7 +3,6 @@
  * {"layers_dir", "lower": [names below it, topmost first], "path": "/data", "target": "/abs/volume/_data"} gives
  * {"copied": bool}.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -21,18 +20,9 @@
 
 static int is_empty(int fd)
 {
-	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	scoped(closedir) DIR *dir = own < 0 ? NULL : fdopendir(own);
-	if (!dir) {
-		return -errno;
-	}
-	struct dirent *entry;
-	while ((entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-			return 0;
-		}
-	}
-	return 1;
+	scoped(strv) struct strv names = STRV_INIT;
+	int r = path_list(fd, &names);
+	return r < 0 ? r : names.n == 0;
 }
 
 /* The image has nothing there, or no directory: the volume stays as it is. */

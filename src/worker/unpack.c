@@ -228,23 +228,6 @@ static int archive_failed(struct unpack *u, struct archive *a, struct err *e)
 	return err_set(e, ERR_INVALID, "invalid tar archive: %.200s", reason ? reason : "it is damaged");
 }
 
-static int write_at(int fd, const char *data, size_t n, int64_t offset)
-{
-	while (n > 0) {
-		ssize_t done = pwrite(fd, data, n, offset);
-		if (done < 0 && errno == EINTR) {
-			continue;
-		}
-		if (done < 0) {
-			return -errno;
-		}
-		data += done;
-		offset += done;
-		n -= (size_t)done;
-	}
-	return 0;
-}
-
 /* Copies the data blocks; what lies between them stays a hole. */
 static int write_data(struct unpack *u, struct archive *a, struct archive_entry *entry, int fd, struct err *e)
 {
@@ -261,7 +244,7 @@ static int write_data(struct unpack *u, struct archive *a, struct archive_entry 
 		if (r < ARCHIVE_OK) {
 			return archive_failed(u, a, e);
 		}
-		int failed = write_at(fd, data, n, offset);
+		int failed = path_write_at(fd, data, n, offset);
 		if (failed < 0) {
 			return entry_error(e, -failed, name);
 		}
