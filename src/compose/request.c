@@ -479,7 +479,8 @@ json_t *request_endpoint(const struct service *s, const struct endpoint *endpoin
 	return o;
 }
 
-static json_t *endpoints_json(const struct project *p, const struct request_container *r)
+/* links: on a network with names of its own dockerd reads them from the endpoint, elsewhere from HostConfig. */
+static json_t *endpoints_json(const struct project *p, const struct request_container *r, json_t *links)
 {
 	json_t *map = json_object();
 	scoped(free) char *name = r->one_off ? xasprintf("%s-%s-run-%.12s", p->name, r->service->name, r->one_off)
@@ -487,7 +488,11 @@ static json_t *endpoints_json(const struct project *p, const struct request_cont
 	for (size_t i = 0; i < r->service->n_endpoints; i++) {
 		const struct endpoint *endpoint = &r->service->endpoints[i];
 		const struct network *network = project_network(p, endpoint->network);
-		json_put(map, network ? network->name : endpoint->network, request_endpoint(r->service, endpoint, name));
+		json_t *o = request_endpoint(r->service, endpoint, name);
+		if (json_array_size(links) > 0) {
+			json_put(o, "Links", json_deep_copy(links));
+		}
+		json_put(map, network ? network->name : endpoint->network, o);
 	}
 	return map;
 }
@@ -522,7 +527,8 @@ json_t *request_container(const struct project *p, const struct request_containe
 		json_put(o, "Healthcheck", health_json(s->health));
 	}
 	json_put(o, "HostConfig", host);
-	json_put(o, "NetworkingConfig", json_pack("{s:o}", "EndpointsConfig", endpoints_json(p, r)));
+	json_put(o, "NetworkingConfig",
+		json_pack("{s:o}", "EndpointsConfig", endpoints_json(p, r, json_object_get(host, "Links"))));
 	return o;
 }
 
