@@ -38,6 +38,11 @@ id_of() {
 	"$WHERRY" inspect --format '{{.Id}}' "p-$1"
 }
 
+# For eventually: the service has printed the text.
+logged() {
+	c logs "$1" | grep -q "$2"
+}
+
 three_services() {
 	cat >compose.yaml <<-'YAML'
 		services:
@@ -67,7 +72,7 @@ three_services() {
 	run --separate-stderr c up -d
 	[ "$status" -eq 0 ]
 	[[ "$stderr" == *" Container p-db-1  Healthy"*" Container p-job-1  Exited"*" Container p-web-1  Starting"* ]]
-	eventually 5 grep -q found-nobody <(c logs web)
+	eventually 5 logged web found-nobody
 	[ "$(c ps --services | sort | tr '\n' ' ')" = "db web " ]
 	[ "$(c ps -a -q | wc -l)" -eq 3 ]
 	c down -v -t 1
@@ -185,7 +190,7 @@ three_services() {
 	YAML
 	echo 'WHO=dotenv' >.env
 	c up --build -d
-	eventually 5 grep -q 'for dotenv' <(c logs a)
+	eventually 5 logged a 'for dotenv'
 	! state_of dev-1
 	c --profile dev up -d
 	state_of dev-1
