@@ -7,16 +7,9 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "compose/decode_fields.h"
 #include "compose/loader.h"
 #include "compose/port.h"
-
-enum field_kind { F_TEXT, F_WORDS, F_PAIRS, F_BOOL, F_TRUTH, F_INT, F_SIZE, F_DURATION };
-
-struct field {
-	const char *key;
-	enum field_kind kind;
-	size_t offset;
-};
 
 struct decoder {
 	struct loader *l;
@@ -24,79 +17,6 @@ struct decoder {
 	const struct node *root;
 	struct project *p;
 };
-
-static struct words decode_words(struct tree *t, const struct node *list)
-{
-	struct words w = {0};
-	if (!list || list->kind != NODE_LIST) {
-		return w;
-	}
-	w.set = true;
-	w.v = tree_new_array(t, const char *, list->n + 1);
-	node_each(m, list)
-	{
-		w.v[w.n++] = m->value->text;
-	}
-	return w;
-}
-
-static struct pairs decode_pairs(struct tree *t, const struct node *map)
-{
-	struct pairs p = {0};
-	if (!map || map->kind != NODE_MAP) {
-		return p;
-	}
-	p.v = tree_new_array(t, struct pair, map->n + 1);
-	node_each(m, map)
-	{
-		p.v[p.n++] = (struct pair){m->key, m->value->kind == NODE_NULL ? NULL : m->value->text};
-	}
-	return p;
-}
-
-static int64_t decode_number(const char *text, enum field_kind kind)
-{
-	int64_t value = UNSET;
-	if (!text) {
-		return UNSET;
-	}
-	if (kind == F_DURATION) {
-		return parse_duration(text, &value) == 0 ? value : UNSET;
-	}
-	if (kind == F_SIZE) {
-		return strcmp(text, "-1") == 0 ? -1 : parse_size(text, &value) == 0 ? value : UNSET;
-	}
-	return strtoll(text, NULL, 10);
-}
-
-static void decode_fields(struct tree *t, const struct node *map, const struct field *fields, void *into)
-{
-	for (const struct field *f = fields; f->key; f++) {
-		void *to = (char *)into + f->offset;
-		const struct node *n = node_get(map, f->key);
-		const char *text = node_text(map, f->key);
-		switch (f->kind) {
-		case F_TEXT:
-			*(const char **)to = text;
-			break;
-		case F_WORDS:
-			*(struct words *)to = decode_words(t, n);
-			break;
-		case F_PAIRS:
-			*(struct pairs *)to = decode_pairs(t, n);
-			break;
-		case F_BOOL:
-			*(bool *)to = text && strcmp(text, "true") == 0;
-			break;
-		case F_TRUTH:
-			*(enum truth *)to = !text ? TRUTH_UNSET : strcmp(text, "true") == 0 ? TRUTH_TRUE : TRUTH_FALSE;
-			break;
-		default:
-			*(int64_t *)to = decode_number(text, f->kind);
-			break;
-		}
-	}
-}
 
 #define SERVICE(key, kind, member) {key, kind, offsetof(struct service, member)}
 static const struct field service_fields[] = {

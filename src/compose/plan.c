@@ -31,7 +31,7 @@ void plan_deinit(struct plan *p)
 	*p = (struct plan){0};
 }
 
-static struct step *add_step(struct plan *plan, enum step_kind kind, const char *name)
+struct step *plan_add_step(struct plan *plan, enum step_kind kind, const char *name)
 {
 	if (plan->n == plan->cap) {
 		plan->cap = plan->cap ? plan->cap * 2 : 16;
@@ -42,7 +42,7 @@ static struct step *add_step(struct plan *plan, enum step_kind kind, const char 
 	return step;
 }
 
-static bool is_running(const struct state_container *c)
+bool state_is_running(const struct state_container *c)
 {
 	return strcmp(c->status, "running") == 0 || strcmp(c->status, "restarting") == 0;
 }
@@ -123,12 +123,12 @@ static void replace_network(struct up *u, const struct network *n)
 {
 	for (size_t i = 0; i < u->s->n_containers; i++) {
 		const struct state_container *c = &u->s->containers[i];
-		if (strv_has(&c->networks, n->name) && is_running(c)) {
-			struct step *stop = add_step(u->plan, STEP_STOP, c->name);
+		if (strv_has(&c->networks, n->name) && state_is_running(c)) {
+			struct step *stop = plan_add_step(u->plan, STEP_STOP, c->name);
 			stop->existing = c;
 		}
 	}
-	add_step(u->plan, STEP_NETWORK_REMOVE, n->name)->network = n;
+	plan_add_step(u->plan, STEP_NETWORK_REMOVE, n->name)->network = n;
 	strv_add(&u->lost, n->name);
 }
 
@@ -154,7 +154,7 @@ static int plan_network(struct up *u, const struct network *n)
 		there = NULL;
 	}
 	if (!there) {
-		add_step(u->plan, STEP_NETWORK_CREATE, n->name)->network = n;
+		plan_add_step(u->plan, STEP_NETWORK_CREATE, n->name)->network = n;
 	}
 	return 0;
 }
@@ -171,7 +171,7 @@ static int plan_volume(struct up *u, const struct volume *v)
 			v->name);
 	}
 	if (!there) {
-		add_step(u->plan, STEP_VOLUME_CREATE, v->name)->volume = v;
+		plan_add_step(u->plan, STEP_VOLUME_CREATE, v->name)->volume = v;
 	}
 	return 0;
 }
@@ -209,10 +209,10 @@ static void plan_orphans(struct up *u)
 			buf_printf(&names, "%s%s", names.len ? " " : "", c->name);
 			continue;
 		}
-		if (is_running(c)) {
-			add_step(u->plan, STEP_STOP, c->name)->existing = c;
+		if (state_is_running(c)) {
+			plan_add_step(u->plan, STEP_STOP, c->name)->existing = c;
 		}
-		add_step(u->plan, STEP_REMOVE, c->name)->existing = c;
+		plan_add_step(u->plan, STEP_REMOVE, c->name)->existing = c;
 	}
 	if (names.len > 0) {
 		strv_addf(&u->plan->warnings,
@@ -327,14 +327,14 @@ static size_t find_candidates(const struct up *u, const struct service *s, struc
 static void plan_surplus(struct up *u, const struct service *s, const struct candidate *surplus, size_t n)
 {
 	for (size_t i = n; i-- > 0;) {
-		if (is_running(surplus[i].c)) {
-			struct step *stop = add_step(u->plan, STEP_STOP, surplus[i].c->name);
+		if (state_is_running(surplus[i].c)) {
+			struct step *stop = plan_add_step(u->plan, STEP_STOP, surplus[i].c->name);
 			stop->existing = surplus[i].c;
 			stop->service = s;
 		}
 	}
 	for (size_t i = n; i-- > 0;) {
-		struct step *remove = add_step(u->plan, STEP_REMOVE, surplus[i].c->name);
+		struct step *remove = plan_add_step(u->plan, STEP_REMOVE, surplus[i].c->name);
 		remove->existing = surplus[i].c;
 		remove->service = s;
 	}
@@ -347,10 +347,10 @@ static void plan_kept(struct up *u, size_t index, const struct candidate *candid
 	struct step *step = NULL;
 	if (candidate->obsolete) {
 		scoped(free) char *name = request_container_name(u->p, s, c->number);
-		step = add_step(u->plan, STEP_RECREATE, name);
+		step = plan_add_step(u->plan, STEP_RECREATE, name);
 		u->recreated[index] = true;
-	} else if (is_running(c)) {
-		step = add_step(u->plan, STEP_KEEP, c->name);
+	} else if (state_is_running(c)) {
+		step = plan_add_step(u->plan, STEP_KEEP, c->name);
 	} else {
 		return;
 	}
@@ -381,7 +381,7 @@ static int plan_service(struct up *u, size_t index)
 	}
 	for (size_t i = kept; i < (size_t)wanted; i++) {
 		scoped(free) char *name = request_container_name(u->p, s, ++highest);
-		struct step *create = add_step(u->plan, STEP_CREATE, name);
+		struct step *create = plan_add_step(u->plan, STEP_CREATE, name);
 		create->service = s;
 		create->number = highest;
 	}
@@ -398,7 +398,7 @@ static void plan_waits(struct up *u, const struct service *s)
 		if (d->condition == CONDITION_STARTED || other == u->p->n_services || !u->selected[other]) {
 			continue;
 		}
-		struct step *wait = add_step(u->plan, STEP_WAIT, d->service);
+		struct step *wait = plan_add_step(u->plan, STEP_WAIT, d->service);
 		wait->service = &u->p->services[other];
 		wait->waiter = s;
 		wait->condition = d->condition;
@@ -434,11 +434,11 @@ static void plan_starts(struct up *u, size_t index, size_t n_decided)
 			waited = true;
 		}
 		if (decided.kind == STEP_KEEP) {
-			struct step *stop = add_step(u->plan, STEP_STOP, decided.name);
+			struct step *stop = plan_add_step(u->plan, STEP_STOP, decided.name);
 			stop->service = s;
 			stop->existing = decided.existing;
 		}
-		struct step *start = add_step(u->plan, STEP_START, decided.name);
+		struct step *start = plan_add_step(u->plan, STEP_START, decided.name);
 		start->service = s;
 		start->existing = decided.kind == STEP_KEEP ? decided.existing : NULL;
 		start->number = decided.number;
@@ -456,7 +456,7 @@ static void plan_starts(struct up *u, size_t index, size_t n_decided)
 			plan_waits(u, s);
 			waited = true;
 		}
-		struct step *start = add_step(u->plan, STEP_START, c->name);
+		struct step *start = plan_add_step(u->plan, STEP_START, c->name);
 		start->service = s;
 		start->existing = c;
 		start->number = c->number;
@@ -502,125 +502,4 @@ int plan_up(const struct project *p, const struct state *s, const struct plan_up
 		plan = (struct plan){0};
 	}
 	return r;
-}
-
-/* ---- down ---- */
-
-static bool names_service(const char *depends, const char *service)
-{
-	size_t n = strlen(service);
-	for (const char *p = depends; *p; p += strcspn(p, ","), p += *p == ',') {
-		if (n > 0 && strncmp(p, service, n) == 0 && (p[n] == ':' || p[n] == ',' || !p[n])) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool is_needed(const struct state *s, size_t index, const bool *placed)
-{
-	for (size_t k = 0; k < s->n_containers; k++) {
-		if (!placed[k] && strcmp(s->containers[k].service, s->containers[index].service) != 0 &&
-			names_service(s->containers[k].depends, s->containers[index].service)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-void plan_stop_order(const struct state *s, size_t *order, size_t *levels)
-{
-	scoped(free) bool *placed = xnew_array(bool, s->n_containers + 1);
-	size_t level = 0;
-	for (size_t n = 0; n < s->n_containers; level++) {
-		size_t before = n;
-		for (size_t i = 0; i < s->n_containers; i++) {
-			if (!placed[i] && !is_needed(s, i, placed)) {
-				order[n++] = i;
-			}
-		}
-		for (size_t i = 0; n == before && i < s->n_containers; i++) {
-			if (!placed[i]) { /* a circle in foreign labels: any order will do */
-				order[n++] = i;
-				break;
-			}
-		}
-		for (size_t i = before; i < n; i++) {
-			placed[order[i]] = true; /* only now: of one level none waits for another */
-			if (levels) {
-				levels[i] = level;
-			}
-		}
-	}
-}
-
-static bool goes_down(const struct project *p, const struct state_container *c, const struct plan_down *o)
-{
-	if (o->services && o->services->n > 0) {
-		return !c->one_off && strv_has(o->services, c->service);
-	}
-	if (!p || o->remove_orphans) {
-		return true;
-	}
-	if (c->one_off) {
-		return false;
-	}
-	bool known = project_service(p, c->service) != NULL;
-	for (size_t i = 0; !known && i < p->disabled.n; i++) {
-		known = strcmp(p->disabled.v[i], c->service) == 0;
-	}
-	return known;
-}
-
-static void plan_down_resources(const struct project *p, const char *name, const struct state *s, const struct plan_down *o,
-	struct plan *plan)
-{
-	for (size_t i = 0; i < s->n_networks; i++) {
-		if (strcmp(s->networks[i].project, name) == 0) {
-			add_step(plan, STEP_NETWORK_REMOVE, s->networks[i].name);
-		}
-	}
-	for (size_t i = 0; o->volumes && i < s->n_volumes; i++) {
-		const struct state_volume *v = &s->volumes[i];
-		const struct volume *declared = p ? project_volume(p, v->key) : NULL;
-		if (strcmp(v->project, name) == 0 && !(declared && declared->external)) {
-			add_step(plan, STEP_VOLUME_REMOVE, v->name);
-		}
-	}
-}
-
-static void plan_down_level(const struct project *p, const struct state *s, const struct plan_down *o, const size_t *order,
-	size_t n, struct plan *plan)
-{
-	for (size_t i = 0; i < n; i++) {
-		const struct state_container *c = &s->containers[order[i]];
-		if (goes_down(p, c, o) && (is_running(c) || strcmp(c->status, "paused") == 0)) {
-			add_step(plan, STEP_STOP, c->name)->existing = c;
-		}
-	}
-	for (size_t i = 0; i < n; i++) {
-		const struct state_container *c = &s->containers[order[i]];
-		if (goes_down(p, c, o)) {
-			add_step(plan, STEP_REMOVE, c->name)->existing = c;
-		}
-	}
-}
-
-int plan_down(const struct project *p, const char *name, const struct state *s, const struct plan_down *o,
-	struct plan *ret)
-{
-	struct plan plan = {.strings = tree_new()};
-	scoped(free) size_t *order = xnew_array(size_t, s->n_containers + 1);
-	scoped(free) size_t *levels = xnew_array(size_t, s->n_containers + 1);
-	plan_stop_order(s, order, levels);
-	for (size_t from = 0, to; from < s->n_containers; from = to) {
-		for (to = from; to < s->n_containers && levels[to] == levels[from]; to++) {
-		}
-		plan_down_level(p, s, o, order + from, to - from, &plan);
-	}
-	if (!o->services || o->services->n == 0) {
-		plan_down_resources(p, name, s, o, &plan);
-	}
-	*ret = plan;
-	return 0;
 }

@@ -109,6 +109,9 @@ int plan_down(const struct project *p, const char *name, const struct state *s, 
 	struct plan *ret);
 /* The named services (all when empty) and, unless no_deps, what they depend on; marks[i] is for p->services[i]. */
 int plan_select(const struct project *p, const struct strv *names, bool no_deps, bool *marks, struct err *e);
+/* For plan.c and plan_down.c: a step at the end; the pointer is good until the next one. */
+struct step *plan_add_step(struct plan *plan, enum step_kind kind, const char *name);
+bool state_is_running(const struct state_container *c); /* or restarting */
 void plan_deinit(struct plan *p);
 static inline void scoped_plan(struct plan *p)
 {

@@ -7,61 +7,13 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "compose/emit.h"
+#include "compose/request_parts.h"
 
-/* What docker compose writes as its own version; tools compare it. */
-#define COMPOSE_VERSION "2.40.3"
 #define NS_PER_SECOND INT64_C(1000000000)
 
 char *request_container_name(const struct project *p, const struct service *s, int number)
 {
 	return s->container_name ? xstrdup(s->container_name) : xasprintf("%s-%s-%d", p->name, s->name, number);
-}
-
-static json_t *words_json(const struct words *w)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < w->n; i++) {
-		json_array_append_new(list, json_string(w->v[i]));
-	}
-	return list;
-}
-
-static void put_words(json_t *o, const char *key, const struct words *w)
-{
-	if (w->n > 0) {
-		json_put(o, key, words_json(w));
-	}
-}
-
-static json_t *pairs_json(const struct pairs *p)
-{
-	json_t *map = json_object();
-	for (size_t i = 0; i < p->n; i++) {
-		json_put_str(map, p->v[i].name, p->v[i].value);
-	}
-	return map;
-}
-
-static void put_text(json_t *o, const char *key, const char *text)
-{
-	if (text && *text) {
-		json_put_str(o, key, text);
-	}
-}
-
-static void put_number(json_t *o, const char *key, int64_t value)
-{
-	if (value != UNSET) {
-		json_put(o, key, json_integer(value));
-	}
-}
-
-static void put_true(json_t *o, const char *key, bool value)
-{
-	if (value) {
-		json_put(o, key, json_true());
-	}
 }
 
 /* ---- labels ---- */
@@ -93,7 +45,7 @@ static char *depends_label(const struct service *s)
 
 static json_t *container_labels(const struct project *p, const struct request_container *r)
 {
-	json_t *labels = pairs_json(&r->service->labels);
+	json_t *labels = request_pairs(&r->service->labels);
 	scoped(free) char *files = join_words(&p->files);
 	scoped(free) char *env_files = join_words(&p->env_files);
 	scoped(free) char *depends = depends_label(r->service);
@@ -144,12 +96,12 @@ static json_t *health_json(const struct health *h)
 		json_put(o, "Test", json_pack("[s]", "NONE"));
 		return o;
 	}
-	put_words(o, "Test", &h->test);
-	put_number(o, "Interval", h->interval_ns);
-	put_number(o, "Timeout", h->timeout_ns);
-	put_number(o, "StartPeriod", h->start_period_ns);
-	put_number(o, "StartInterval", h->start_interval_ns);
-	put_number(o, "Retries", h->retries);
+	request_put_words(o, "Test", &h->test);
+	request_put_number(o, "Interval", h->interval_ns);
+	request_put_number(o, "Timeout", h->timeout_ns);
+	request_put_number(o, "StartPeriod", h->start_period_ns);
+	request_put_number(o, "StartInterval", h->start_interval_ns);
+	request_put_number(o, "Retries", h->retries);
 	return o;
 }
 
@@ -199,115 +151,24 @@ static json_t *port_bindings(const struct service *s)
 	return map;
 }
 
-/* ---- mounts ---- */
-
-/* Named volumes and binds whose path may be made go as Binds; the engine makes the path then. */
-static char *bind_text(const struct project *p, const struct mount *m)
-{
-	const struct volume *volume = m->type == MOUNT_VOLUME ? project_volume(p, m->source) : NULL;
-	struct buf b = BUF_INIT;
-	buf_printf(&b, "%s:%s:%s", volume ? volume->name : m->source, m->target, m->read_only ? "ro" : "rw");
-	if (m->selinux) {
-		buf_printf(&b, ",%s", m->selinux);
-	}
-	if (m->propagation) {
-		buf_printf(&b, ",%s", m->propagation);
-	}
-	buf_puts(&b, m->nocopy ? ",nocopy" : "");
-	return buf_take_str(&b);
-}
-
-static bool is_bind_text(const struct mount *m)
-{
-	/* a colon cannot be written in "source:target:mode" */
-	if (!m->source || m->subpath || strchr(m->source, ':') || strchr(m->target, ':')) {
-		return false;
-	}
-	return m->type == MOUNT_VOLUME || (m->type == MOUNT_BIND && m->create_host_path);
-}
-
-static json_t *mount_json(const struct project *p, const struct mount *m)
-{
-	static const char *const types[] = {[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"};
-	const struct volume *volume = m->type == MOUNT_VOLUME && m->source ? project_volume(p, m->source) : NULL;
-	json_t *o = json_pack("{s:s,s:s}", "Type", types[m->type], "Target", m->target);
-	put_text(o, "Source", volume ? volume->name : m->type == MOUNT_BIND ? m->source : NULL);
-	put_true(o, "ReadOnly", m->read_only);
-	if (m->type == MOUNT_BIND && (m->propagation || m->create_host_path)) {
-		json_t *options = json_object();
-		put_text(options, "Propagation", m->propagation);
-		put_true(options, "CreateMountpoint", m->create_host_path);
-		json_put(o, "BindOptions", options);
-	}
-	if (m->type == MOUNT_VOLUME && (m->nocopy || m->subpath)) {
-		json_t *options = json_object();
-		put_true(options, "NoCopy", m->nocopy);
-		put_text(options, "Subpath", m->subpath);
-		json_put(o, "VolumeOptions", options);
-	}
-	if (m->type == MOUNT_TMPFS && (m->tmpfs_size_bytes != UNSET || m->tmpfs_mode != UNSET)) {
-		json_t *options = json_object();
-		put_number(options, "SizeBytes", m->tmpfs_size_bytes);
-		put_number(options, "Mode", m->tmpfs_mode);
-		json_put(o, "TmpfsOptions", options);
-	}
-	return o;
-}
-
-static void add_file_mounts(json_t *mounts, const struct file_use *uses, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (uses[i].path) {
-			json_array_append_new(mounts, json_pack("{s:s,s:s,s:s,s:b}", "Type", "bind", "Source", uses[i].path, "Target",
-							      uses[i].target, "ReadOnly", 1));
-		}
-	}
-}
-
-static void put_mounts(json_t *host, const struct project *p, const struct service *s)
-{
-	json_t *binds = json_array();
-	json_t *mounts = json_array();
-	for (size_t i = 0; i < s->n_mounts; i++) {
-		const struct mount *m = &s->mounts[i];
-		if (is_bind_text(m)) {
-			scoped(free) char *text = bind_text(p, m);
-			json_array_append_new(binds, json_string(text));
-		} else {
-			json_array_append_new(mounts, mount_json(p, m));
-		}
-	}
-	add_file_mounts(mounts, s->configs, s->n_configs);
-	add_file_mounts(mounts, s->secrets, s->n_secrets);
-	json_put(host, "Binds", binds);
-	json_put(host, "Mounts", mounts);
-	json_t *tmpfs = json_object();
-	for (size_t i = 0; i < s->tmpfs.n; i++) {
-		size_t n = strcspn(s->tmpfs.v[i], ":");
-		scoped(free) char *target = xstrndup(s->tmpfs.v[i], n);
-		json_put_str(tmpfs, target, s->tmpfs.v[i][n] ? s->tmpfs.v[i] + n + 1 : "");
-	}
-	json_put(host, "Tmpfs", tmpfs);
-}
-
 /* ---- host configuration ---- */
 
 static void put_resources(json_t *host, const struct service *s)
 {
-	put_number(host, "Memory", s->mem_limit);
-	put_number(host, "MemoryReservation", s->mem_reservation);
-	put_number(host, "MemorySwap", s->memswap_limit);
-	put_number(host, "MemorySwappiness", s->mem_swappiness);
-	put_number(host, "NanoCpus", s->nano_cpus);
-	put_number(host, "CpuShares", s->cpu_shares);
-	put_number(host, "CpuQuota", s->cpu_quota);
-	put_number(host, "CpuPeriod", s->cpu_period);
-	put_text(host, "CpusetCpus", s->cpuset);
-	put_number(host, "PidsLimit", s->pids_limit);
-	put_number(host, "ShmSize", s->shm_size);
-	put_number(host, "OomScoreAdj", s->oom_score_adj);
-	put_true(host, "OomKillDisable", s->oom_kill_disable);
-	put_text(host, "CgroupParent", s->cgroup_parent);
+	request_put_number(host, "Memory", s->mem_limit);
+	request_put_number(host, "MemoryReservation", s->mem_reservation);
+	request_put_number(host, "MemorySwap", s->memswap_limit);
+	request_put_number(host, "MemorySwappiness", s->mem_swappiness);
+	request_put_number(host, "NanoCpus", s->nano_cpus);
+	request_put_number(host, "CpuShares", s->cpu_shares);
+	request_put_number(host, "CpuQuota", s->cpu_quota);
+	request_put_number(host, "CpuPeriod", s->cpu_period);
+	request_put_text(host, "CpusetCpus", s->cpuset);
+	request_put_number(host, "PidsLimit", s->pids_limit);
+	request_put_number(host, "ShmSize", s->shm_size);
+	request_put_number(host, "OomScoreAdj", s->oom_score_adj);
+	request_put_true(host, "OomKillDisable", s->oom_kill_disable);
+	request_put_text(host, "CgroupParent", s->cgroup_parent);
 	json_t *limits = json_array();
 	for (size_t i = 0; i < s->n_ulimits; i++) {
 		const struct ulimit *u = &s->ulimits[i];
@@ -326,12 +187,12 @@ static void put_resources(json_t *host, const struct service *s)
 
 static void put_security(json_t *host, const struct service *s)
 {
-	put_true(host, "Privileged", s->privileged);
-	put_true(host, "ReadonlyRootfs", s->read_only);
-	put_words(host, "CapAdd", &s->cap_add);
-	put_words(host, "CapDrop", &s->cap_drop);
-	put_words(host, "DeviceCgroupRules", &s->device_cgroup_rules);
-	put_words(host, "GroupAdd", &s->group_add);
+	request_put_true(host, "Privileged", s->privileged);
+	request_put_true(host, "ReadonlyRootfs", s->read_only);
+	request_put_words(host, "CapAdd", &s->cap_add);
+	request_put_words(host, "CapDrop", &s->cap_drop);
+	request_put_words(host, "DeviceCgroupRules", &s->device_cgroup_rules);
+	request_put_words(host, "GroupAdd", &s->group_add);
 	json_t *options = json_array();
 	for (size_t i = 0; i < s->security_opt.n; i++) {
 		/* compose accepts "no-new-privileges:true" as the engine does; both spellings pass through */
@@ -339,19 +200,19 @@ static void put_security(json_t *host, const struct service *s)
 	}
 	json_put(host, "SecurityOpt", options);
 	if (s->sysctls.n > 0) {
-		json_put(host, "Sysctls", pairs_json(&s->sysctls));
+		json_put(host, "Sysctls", request_pairs(&s->sysctls));
 	}
 	if (s->annotations.n > 0) {
-		json_put(host, "Annotations", pairs_json(&s->annotations));
+		json_put(host, "Annotations", request_pairs(&s->annotations));
 	}
 }
 
 static void put_dns(json_t *host, const struct service *s)
 {
-	put_words(host, "Dns", &s->dns);
-	put_words(host, "DnsSearch", &s->dns_search);
-	put_words(host, "DnsOptions", &s->dns_opt);
-	put_words(host, "ExtraHosts", &s->extra_hosts);
+	request_put_words(host, "Dns", &s->dns);
+	request_put_words(host, "DnsSearch", &s->dns_search);
+	request_put_words(host, "DnsOptions", &s->dns_opt);
+	request_put_words(host, "ExtraHosts", &s->extra_hosts);
 }
 
 static json_t *restart_json(const struct service *s)
@@ -364,14 +225,14 @@ static json_t *restart_json(const struct service *s)
 
 static json_t *log_json(const struct service *s)
 {
-	return json_pack("{s:s,s:o}", "Type", s->log_driver ? s->log_driver : "", "Config", pairs_json(&s->log_options));
+	return json_pack("{s:s,s:o}", "Type", s->log_driver ? s->log_driver : "", "Config", request_pairs(&s->log_options));
 }
 
 /* "service:web" as "container:ID". Puts nothing for NULL. */
 static int put_namespace(json_t *host, const char *key, const char *mode, const struct request_container *r, struct err *e)
 {
 	if (!mode || !text_starts(mode, "service:")) {
-		put_text(host, key, mode);
+		request_put_text(host, key, mode);
 		return 0;
 	}
 	const char *id = r->container_of ? r->container_of(r->owner, mode + strlen("service:")) : NULL;
@@ -428,7 +289,7 @@ static json_t *host_json(const struct project *p, const struct request_container
 {
 	const struct service *s = r->service;
 	scoped(json) json_t *host = json_object();
-	put_mounts(host, p, s);
+	request_put_mounts(host, p, s);
 	put_resources(host, s);
 	put_security(host, s);
 	put_dns(host, s);
@@ -438,10 +299,10 @@ static json_t *host_json(const struct project *p, const struct request_container
 	if (s->init_set != TRUTH_UNSET) {
 		json_put(host, "Init", json_boolean(s->init));
 	}
-	put_text(host, "Runtime", s->runtime);
-	put_text(host, "UTSMode", s->uts);
-	put_text(host, "UsernsMode", s->userns_mode);
-	put_text(host, "CgroupnsMode", s->cgroup);
+	request_put_text(host, "Runtime", s->runtime);
+	request_put_text(host, "UTSMode", s->uts);
+	request_put_text(host, "UsernsMode", s->userns_mode);
+	request_put_text(host, "CgroupnsMode", s->cgroup);
 	if (put_namespace(host, "PidMode", s->pid, r, e) < 0 || put_namespace(host, "IpcMode", s->ipc, r, e) < 0 ||
 		put_namespace(host, "NetworkMode", s->network_mode, r, e) < 0 || put_volumes_from(host, r, e) < 0 ||
 		put_links(host, p, r, e) < 0) {
@@ -466,16 +327,16 @@ json_t *request_endpoint(const struct service *s, const struct endpoint *endpoin
 	json_put(o, "Aliases", aliases);
 	if (endpoint->ipv4_address || endpoint->ipv6_address || endpoint->link_local_ips.n > 0) {
 		json_t *ipam = json_object();
-		put_text(ipam, "IPv4Address", endpoint->ipv4_address);
-		put_text(ipam, "IPv6Address", endpoint->ipv6_address);
-		put_words(ipam, "LinkLocalIPs", &endpoint->link_local_ips);
+		request_put_text(ipam, "IPv4Address", endpoint->ipv4_address);
+		request_put_text(ipam, "IPv6Address", endpoint->ipv6_address);
+		request_put_words(ipam, "LinkLocalIPs", &endpoint->link_local_ips);
 		json_put(o, "IPAMConfig", ipam);
 	}
-	put_text(o, "MacAddress", endpoint->mac_address ? endpoint->mac_address : s->mac_address);
+	request_put_text(o, "MacAddress", endpoint->mac_address ? endpoint->mac_address : s->mac_address);
 	if (endpoint->driver_opts.n > 0) {
-		json_put(o, "DriverOpts", pairs_json(&endpoint->driver_opts));
+		json_put(o, "DriverOpts", request_pairs(&endpoint->driver_opts));
 	}
-	put_number(o, "GwPriority", endpoint->gw_priority);
+	request_put_number(o, "GwPriority", endpoint->gw_priority);
 	return o;
 }
 
@@ -509,13 +370,13 @@ json_t *request_container(const struct project *p, const struct request_containe
 	json_put(o, "Env", environment_json(s));
 	json_put(o, "Labels", container_labels(p, r));
 	json_put(o, "ExposedPorts", exposed_json(s));
-	json_put(o, "Cmd", s->command.set ? words_json(&s->command) : json_null());
-	json_put(o, "Entrypoint", s->entrypoint.set ? words_json(&s->entrypoint) : json_null());
-	put_text(o, "User", s->user);
-	put_text(o, "WorkingDir", s->working_dir);
-	put_text(o, "Hostname", s->hostname);
-	put_text(o, "Domainname", s->domainname);
-	put_text(o, "StopSignal", s->stop_signal);
+	json_put(o, "Cmd", s->command.set ? request_words(&s->command) : json_null());
+	json_put(o, "Entrypoint", s->entrypoint.set ? request_words(&s->entrypoint) : json_null());
+	request_put_text(o, "User", s->user);
+	request_put_text(o, "WorkingDir", s->working_dir);
+	request_put_text(o, "Hostname", s->hostname);
+	request_put_text(o, "Domainname", s->domainname);
+	request_put_text(o, "StopSignal", s->stop_signal);
 	json_put(o, "Tty", json_boolean(s->tty));
 	json_put(o, "OpenStdin", json_boolean(s->stdin_open));
 	json_put(o, "AttachStdout", json_true());
@@ -529,73 +390,5 @@ json_t *request_container(const struct project *p, const struct request_containe
 	json_put(o, "HostConfig", host);
 	json_put(o, "NetworkingConfig",
 		json_pack("{s:o}", "EndpointsConfig", endpoints_json(p, r, json_object_get(host, "Links"))));
-	return o;
-}
-
-/* ---- networks and volumes ---- */
-
-static json_t *resource_labels(const struct project *p, const struct pairs *own, const char *kind, const char *key,
-	const struct node *node)
-{
-	char hash[EMIT_HASH_MAX];
-	json_t *labels = pairs_json(own);
-	scoped(free) char *name = xasprintf(LABEL "%s", kind);
-	json_put_str(labels, name, key);
-	json_put_str(labels, LABEL "project", p->name);
-	json_put_str(labels, LABEL "version", COMPOSE_VERSION);
-	emit_node_hash(node, hash);
-	json_put_str(labels, LABEL "config-hash", hash);
-	return labels;
-}
-
-static json_t *pools_json(const struct network *n)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < n->n_pools; i++) {
-		const struct ipam_pool *pool = &n->pools[i];
-		json_t *o = json_object();
-		put_text(o, "Subnet", pool->subnet);
-		put_text(o, "IPRange", pool->ip_range);
-		put_text(o, "Gateway", pool->gateway);
-		if (pool->aux_addresses.n > 0) {
-			json_put(o, "AuxiliaryAddresses", pairs_json(&pool->aux_addresses));
-		}
-		json_array_append_new(list, o);
-	}
-	return list;
-}
-
-json_t *request_network(const struct project *p, const struct network *n)
-{
-	json_t *o = json_object();
-	json_put_str(o, "Name", n->name);
-	put_text(o, "Driver", n->driver);
-	put_true(o, "Internal", n->internal);
-	put_true(o, "Attachable", n->attachable);
-	if (n->enable_ipv4 != TRUTH_UNSET) {
-		json_put(o, "EnableIPv4", json_boolean(n->enable_ipv4 == TRUTH_TRUE));
-	}
-	if (n->enable_ipv6 != TRUTH_UNSET) {
-		json_put(o, "EnableIPv6", json_boolean(n->enable_ipv6 == TRUTH_TRUE));
-	}
-	json_put(o, "Options", pairs_json(&n->driver_opts));
-	json_put(o, "Labels", resource_labels(p, &n->labels, "network", n->key, n->node));
-	if (n->ipam_driver || n->n_pools > 0 || n->ipam_options.n > 0) {
-		json_t *ipam = json_object();
-		put_text(ipam, "Driver", n->ipam_driver);
-		json_put(ipam, "Config", pools_json(n));
-		json_put(ipam, "Options", pairs_json(&n->ipam_options));
-		json_put(o, "IPAM", ipam);
-	}
-	return o;
-}
-
-json_t *request_volume(const struct project *p, const struct volume *v)
-{
-	json_t *o = json_object();
-	json_put_str(o, "Name", v->name);
-	put_text(o, "Driver", v->driver);
-	json_put(o, "DriverOpts", pairs_json(&v->driver_opts));
-	json_put(o, "Labels", resource_labels(p, &v->labels, "volume", v->key, v->node));
 	return o;
 }
