@@ -92,6 +92,7 @@ static int load_all(struct loader *l, struct project *p)
 		p->root = merge_project(l->t, p->root, one);
 	}
 	merge_finish(p->root);
+	merge_unique(l->t, p->root);
 	return normalise(l, p) < 0 || decode_project(l, p) < 0 ? -1 : 0;
 }
 

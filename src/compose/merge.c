@@ -52,35 +52,68 @@ static bool same_text(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-static bool same_entry(const struct node *a, const struct node *b, const struct place *place)
+/* What makes two entries of a list the same, as a text; NULL when only comparing them whole can tell. */
+static const char *entry_key(struct tree *t, const struct node *entry, const struct place *place)
 {
+	if (!place) {
+		return node_is_scalar(entry) ? entry->text : NULL;
+	}
 	if (place->any) {
-		const char *key_a = node_text(a, place->keys[0]);
-		const char *key_b = node_text(b, place->keys[0]);
-		return same_text(key_a ? key_a : node_text(a, place->keys[1]), key_b ? key_b : node_text(b, place->keys[1]));
+		const char *first = node_text(entry, place->keys[0]);
+		const char *second = node_text(entry, place->keys[1]);
+		return first ? first : second ? second : "";
 	}
-	for (size_t i = 0; i < 4 && place->keys[i]; i++) {
-		if (!same_text(node_text(a, place->keys[i]), node_text(b, place->keys[i]))) {
-			return false;
-		}
+	const char *key = node_text(entry, place->keys[0]);
+	key = key ? key : "";
+	for (size_t i = 1; i < 4 && place->keys[i]; i++) {
+		const char *next = node_text(entry, place->keys[i]);
+		key = tree_printf(t, "%s\n%s", key, next ? next : "");
 	}
-	return true;
+	return key;
+}
+
+/* A service may publish ten thousand ports: hashes keep the comparison of all with all short. */
+struct keyed {
+	const char *key;
+	uint32_t hash;
+};
+
+static struct keyed key_of(struct tree *t, const struct node *entry, const struct place *place)
+{
+	struct keyed k = {entry_key(t, entry, place), 2166136261u};
+	for (const char *p = k.key; p && *p; p++) {
+		k.hash = (k.hash ^ (unsigned char)*p) * 16777619u;
+	}
+	return k;
+}
+
+static bool is_same(const struct keyed *a, const struct node *na, const struct keyed *b, const struct node *nb,
+	const struct place *place)
+{
+	if (a->hash != b->hash || !a->key != !b->key || (a->key && strcmp(a->key, b->key) != 0)) {
+		return false;
+	}
+	return place || node_equal(na, nb);
 }
 
 static struct node *merge_lists(struct tree *t, struct node *base, struct node *over, const struct place *place)
 {
+	scoped(free) struct keyed *keys = xnew_array(struct keyed, base->n + over->n + 1);
+	for (size_t i = 0; i < base->n; i++) {
+		keys[i] = key_of(t, base->members[i].value, place);
+	}
 	node_each(m, over)
 	{
-		struct member *same = NULL;
-		node_each(b, base)
-		{
-			bool equal = place ? same_entry(b->value, m->value, place) : node_equal(b->value, m->value);
-			same = equal ? b : same;
+		struct keyed key = key_of(t, m->value, place);
+		size_t same = 0;
+		while (same < base->n && !is_same(&keys[same], base->members[same].value, &key, m->value, place)) {
+			same++;
 		}
-		if (!same) {
+		if (same == base->n) {
+			keys[base->n] = key;
 			node_append(t, base, m->value);
 		} else if (place) {
-			same->value = m->value;
+			base->members[same].value = m->value;
 		}
 	}
 	return base;
@@ -143,6 +176,25 @@ static struct node *merge(struct tree *t, struct node *base, struct node *over, 
 struct node *merge_project(struct tree *t, struct node *base, struct node *over)
 {
 	return base ? merge(t, base, over, "") : over;
+}
+
+void merge_unique(struct tree *t, struct node *root)
+{
+	const char *prefix = "services.*.";
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		if (places[i].strategy != BY_KEY || strncmp(places[i].path, prefix, strlen(prefix)) != 0) {
+			continue;
+		}
+		node_each(service, node_get(root, "services"))
+		{
+			struct member *m = node_member(service->value, places[i].path + strlen(prefix));
+			if (m && m->value->kind == NODE_LIST && m->value->n > 1) {
+				struct node *list = node_new(t, NODE_LIST, m->value);
+				list->tag = m->value->tag;
+				m->value = merge_lists(t, list, m->value, &places[i]);
+			}
+		}
+	}
 }
 
 struct node *merge_service(struct tree *t, struct node *base, struct node *over)

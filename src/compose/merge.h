@@ -7,5 +7,7 @@
 struct node *merge_project(struct tree *t, struct node *base, struct node *over);
 struct node *merge_service(struct tree *t, struct node *base, struct node *over);
 
+/* Of entries of one service's list with the same key (ports, mounts, devices ...) only the last stays. */
+void merge_unique(struct tree *t, struct node *root);
 /* Carries out `!reset` where nothing was left to reset, and forgets the tags. */
 void merge_finish(struct node *n);

@@ -271,10 +271,17 @@ static bool is_named(const struct up *u, const struct service *s)
 	return u->o->services->n == 0 || strv_has(u->o->services, s->name);
 }
 
+/* "0123456789ab_NAME": a replacement that was made but never took the name, because the program was killed. */
+static bool has_temporary_name(const struct up *u, const struct service *s, const struct state_container *c)
+{
+	scoped(free) char *name = request_container_name(u->p, s, c->number);
+	return strspn(c->name, "0123456789abcdef") == 12 && c->name[12] == '_' && strcmp(c->name + 13, name) == 0;
+}
+
 static bool must_recreate(const struct up *u, const struct service *s, const struct state_container *c)
 {
-	if (is_detached(u, s, c)) {
-		return true; /* it could not start as it is */
+	if (is_detached(u, s, c) || has_temporary_name(u, s, c)) {
+		return true; /* it could not start as it is, or not be found */
 	}
 	if (u->o->no_recreate) {
 		return false;

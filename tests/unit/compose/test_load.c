@@ -295,6 +295,15 @@ static void secrets_and_configs(void **state)
 	assert_string_equal(a->configs[0].content, "hi value");
 }
 
+static void of_two_mounts_on_one_target_the_last_stays(void **state)
+{
+	scoped(project_free) struct project *p = load_good(
+		"services: {a: {image: x, volumes: ['./a:/t', './b:/t'], ports: ['80:80', '80:80', '81:80'], dns: [1.1.1.1]}}");
+	assert_int_equal(p->services[0].n_mounts, 1);
+	assert_string_equal(p->services[0].mounts[0].source, "/p/b");
+	assert_int_equal(p->services[0].n_ports, 2);
+}
+
 /* ---- several files ---- */
 
 static void override_files_merge_by_the_rules(void **state)
@@ -641,6 +650,7 @@ int main(void)
 		cmocka_unit_test(dependencies_come_first_and_are_implied),
 		cmocka_unit_test(deploy_decides_over_the_older_keys),
 		cmocka_unit_test(secrets_and_configs),
+		cmocka_unit_test(of_two_mounts_on_one_target_the_last_stays),
 		cmocka_unit_test(override_files_merge_by_the_rules),
 		cmocka_unit_test(extends_takes_from_this_and_other_files),
 		cmocka_unit_test(included_files_have_their_own_directory_and_env),

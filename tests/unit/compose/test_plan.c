@@ -193,6 +193,20 @@ static void scaling_adds_behind_and_removes_the_obsolete_first(void **state)
 	made_deinit(&m);
 }
 
+static void a_replacement_that_never_got_its_name_is_replaced(void **state)
+{
+	scoped(project_free) struct project *p = load_good("services: {a: {image: x}}");
+	struct made m = {0};
+	add_resources(&m, p);
+	add_container(&m, p, "a", 1, "running");
+	add_container(&m, p, "a", 1, "created");
+	m.containers[0].hash = "old";
+	free((char *)m.containers[1].name);
+	m.containers[1].name = xstrdup("0123456789ab_p-a-1");
+	plan_is(p, &m, (struct plan_up){0}, "remove 0123456789ab_p-a-1, recreate p-a-1, start p-a-1");
+	made_deinit(&m);
+}
+
 static void a_changed_network_is_made_anew(void **state)
 {
 	scoped(project_free) struct project *p = load_good(three);
@@ -410,6 +424,7 @@ int main(void)
 		cmocka_unit_test(force_means_the_named_ones),
 		cmocka_unit_test(dependents_restart_when_asked),
 		cmocka_unit_test(scaling_adds_behind_and_removes_the_obsolete_first),
+		cmocka_unit_test(a_replacement_that_never_got_its_name_is_replaced),
 		cmocka_unit_test(a_changed_network_is_made_anew),
 		cmocka_unit_test(orphans_are_named_or_removed),
 		cmocka_unit_test(missing_external_objects_are_an_error),
