@@ -370,7 +370,7 @@ static int finish_sections(struct loader *l, const struct project *p, struct nod
 	return 0;
 }
 
-static int normalise_service(struct loader *l, struct member *service)
+static int normalise_service(struct loader *l, const struct project *p, struct member *service)
 {
 	if (service->value->kind != NODE_MAP) {
 		return member_err(l->e, service->value, service, "service \"%s\" must be a mapping", service->key);
@@ -382,6 +382,7 @@ static int normalise_service(struct loader *l, struct member *service)
 			node_remove(service->value, commands[i]); /* null: the image's own */
 		}
 	}
+	absolute_service(l, service->value, p->working_dir); /* defaults again, for what a !reset took away */
 	imply_dependencies(l, service->value);
 	default_network(l, service->value);
 	if (check_service(l, service) < 0 || resolve_environment(l, service->value) < 0) {
@@ -404,7 +405,7 @@ int normalise(struct loader *l, struct project *p)
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < services->n; i++) {
 		struct member *service = &services->members[i];
-		r = normalise_service(l, service);
+		r = normalise_service(l, p, service);
 		r = r == 0 ? check_dependencies(l, p, services, service) : r;
 		r = r == 0 ? refer_all(l, root, service, &used) : r;
 	}
