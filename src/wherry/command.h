@@ -22,6 +22,9 @@ typedef int command_fn(struct cli *cli, int argc, char **argv);
 /* Prints the sentence on stderr. Returns 1, the exit status of a failed command. */
 int cli_fail(const struct err *e);
 
+/* wherry/compose_plugin.c: under the name docker-compose the words mean `compose`. True when all was said. */
+bool compose_plugin(int *argc, char ***argv);
+
 command_fn command_attach;
 command_fn command_build;
 command_fn command_compose; /* wherry/compose*.c */

@@ -320,6 +320,9 @@ static int help(struct cli *cli, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	if (compose_plugin(&argc, &argv)) {
+		return 0;
+	}
 	struct globals g = {0};
 	int first = read_globals(argc, argv, &g);
 	if (g.version) {

@@ -232,3 +232,15 @@ three_services() {
 	c -p lonely down -t 0
 	[ -z "$("$WHERRY" ps -aq)" ]
 }
+
+@test "docker compose runs ours as its plugin" {
+	[ -x "$(docker_cli)" ] || skip "no docker CLI"
+	mkdir -p "$DOCKER_CONFIG/cli-plugins"
+	ln -sf "$WHERRY" "$DOCKER_CONFIG/cli-plugins/docker-compose"
+	printf 'services:\n  a: {image: bb, init: true, command: sleep 1000}\n' >compose.yaml
+	"$(docker_cli)" compose up -d
+	[ "$("$(docker_cli)" compose ps --services)" = a ]
+	[ "$("$DOCKER_CONFIG/cli-plugins/docker-compose" ps -q | wc -l)" -eq 1 ]
+	"$(docker_cli)" compose down -t 0
+	[ -z "$("$WHERRY" ps -aq)" ]
+}
