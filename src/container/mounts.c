@@ -45,6 +45,14 @@ static struct mount_point *find_target(const struct mount_list *list, const char
 	return NULL;
 }
 
+/* A volume there would be filled from the image, which may declare it: its links would stand where the runtime expects
+ * /dev/null (CVE-2025-31133), its files where it expects the kernel's (CVE-2019-16884). */
+static bool is_kernels_place(const char *target)
+{
+	return strcmp(target, "/dev") == 0 || strcmp(target, "/sys") == 0 || strcmp(target, "/proc") == 0 ||
+	       text_starts(target, "/proc/");
+}
+
 /* The list owns m from here on, also when it is refused. */
 static int add(struct mount_list *list, struct mount_point m, struct err *e)
 {
@@ -53,6 +61,9 @@ static int add(struct mount_list *list, struct mount_point m, struct err *e)
 	list->v[list->n++] = m;
 	if (taken) {
 		return err_set(e, ERR_INVALID, "Duplicate mount point: %.300s", m.target);
+	}
+	if (m.kind == MOUNT_VOLUME && is_kernels_place(m.target)) {
+		return err_set(e, ERR_INVALID, "invalid mount path: '%.200s' cannot be a volume", m.target);
 	}
 	if (list->n > CONTAINER_MOUNTS_MAX) {
 		return err_set(e, ERR_INVALID, "more than %d mounts", CONTAINER_MOUNTS_MAX);

@@ -43,15 +43,38 @@ static json_t *mount_json(const struct oci_mount *m)
 		options_json(m->options));
 }
 
-/* True when the caller mounts something at a default's place: the default steps back. */
+static bool is_below(const char *target, const char *place)
+{
+	size_t n = strlen(place);
+	return strncmp(target, place, n) == 0 && (target[n] == '/' || target[n] == '\0');
+}
+
+/* True when the caller mounts something at a default's place: the default steps back, and with /dev all in it (moby
+ * oci_linux.go withMounts). */
 static bool is_taken(const struct oci_spec *s, const char *target)
 {
 	for (size_t i = 0; i < s->n_mounts; i++) {
-		if (strcmp(s->mounts[i].target, target) == 0) {
+		const char *own = s->mounts[i].target;
+		if (strcmp(own, target) == 0 || (strcmp(own, "/dev") == 0 && is_below(target, "/dev"))) {
 			return true;
 		}
 	}
 	return false;
+}
+
+/* Where the engine mounts: what the caller mounts there comes after it. */
+static bool is_engines(const char *target)
+{
+	return is_below(target, "/dev") || is_below(target, "/proc") || is_below(target, "/sys");
+}
+
+static void add_mounts(json_t *out, const struct oci_spec *s, bool engines)
+{
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		if (is_engines(s->mounts[i].target) == engines) {
+			json_array_append_new(out, mount_json(&s->mounts[i]));
+		}
+	}
 }
 
 static json_t *mounts_json(const struct oci_spec *s)
@@ -72,14 +95,15 @@ static json_t *mounts_json(const struct oci_spec *s)
 		{"shm", "/dev/shm", "tmpfs", shm},
 	};
 	json_t *out = json_array();
+	/* first, so that the defaults cover them: "/x" may be a link of the image to /dev, and its content then the /dev/null
+	 * that the runtime binds over masked paths (the class of CVE-2025-31133) */
+	add_mounts(out, s, false);
 	for (size_t i = 0; i < COUNT(defaults); i++) {
 		if (!is_taken(s, defaults[i].target)) {
 			json_array_append_new(out, mount_json(&defaults[i]));
 		}
 	}
-	for (size_t i = 0; i < s->n_mounts; i++) {
-		json_array_append_new(out, mount_json(&s->mounts[i]));
-	}
+	add_mounts(out, s, true);
 	return out;
 }
 

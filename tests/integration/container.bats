@@ -255,3 +255,20 @@ w() {
 		[ "$status" -eq "$i" ]
 	done
 }
+
+# The runtime binds the container's /dev/null over masked paths: it must be the kernel's (CVE-2025-31133).
+@test "an image cannot choose what /dev is, by a volume or by a link" {
+	rm -f "$DIR/busybox/dev/null" "$DIR/busybox/x"
+	ln -s /proc/uptime "$DIR/busybox/dev/null"
+	ln -s dev "$DIR/busybox/x"
+	tar -C "$DIR/busybox" -cf "$DIR/evil.tar" .
+	rm "$DIR/busybox/dev/null" "$DIR/busybox/x"
+	"$WHERRY" import -c 'VOLUME /x' "$DIR/evil.tar" evil:link
+	run -0 "$WHERRY" run --rm evil:link stat -c '%F' /dev/null
+	[ "$output" = "character special file" ]
+	"$WHERRY" import -c 'VOLUME /dev' "$DIR/evil.tar" evil:volume
+	run "$WHERRY" run --rm evil:volume true
+	[ "$status" -eq 125 ]
+	[[ "$output" == *"invalid mount path: '/dev' cannot be a volume"* ]]
+	"$WHERRY" rmi evil:link evil:volume
+}

@@ -199,6 +199,22 @@ static void a_declared_volume_is_anonymous_where_nothing_else_is(void **state)
 	assert_int_equal(r.made.n, 2);
 }
 
+/* VOLUME /dev in an image: its /dev/null would be a link of the image's choice (CVE-2025-31133). */
+static void no_volume_replaces_what_the_kernel_shows(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const places[] = {"/dev", "/dev/", "/proc", "/sys", "/proc/self/attr", "/x/../dev"};
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		scoped(reading) struct reading declared = read_all(f, NULL, json_pack("{s{s{}}}", "Volumes", places[i]));
+		assert_int_equal(declared.failed, -1);
+		assert_int_equal(f->e.kind, ERR_INVALID);
+		scoped(free) char *bind = xasprintf("data:%s", places[i]);
+		assert_refused(f, json_pack("{s[s]}", "Binds", bind), "cannot be a volume");
+	}
+	scoped(reading) struct reading r = read_all(f, json_pack("{s[sss]}", "Binds", "/dev:/dev", "/tmp:/proc/x", "data:/devices"), NULL);
+	assert_int_equal(r.failed, 0); /* the host's own is the user's to give */
+}
+
 static void parents_are_mounted_before_what_lies_below(void **state)
 {
 	struct fixture *f = *state;
@@ -304,6 +320,7 @@ int main(void)
 		WITH(wrong_mounts_are_refused),
 		WITH(too_many_mounts_are_refused),
 		WITH(a_declared_volume_is_anonymous_where_nothing_else_is),
+		WITH(no_volume_replaces_what_the_kernel_shows),
 		WITH(parents_are_mounted_before_what_lies_below),
 		WITH(volumes_from_copies_all_but_what_is_taken),
 		WITH(a_record_brings_every_mount_back),

@@ -159,6 +159,53 @@ static void what_the_user_mounts_takes_a_defaults_place(void **state)
 	assert_string_equal(json_str(shm, "type"), "bind");
 }
 
+static size_t place_of(const json_t *doc, const char *target)
+{
+	size_t i;
+	json_t *m;
+	json_array_foreach (json_object_get(doc, "mounts"), i, m) {
+		if (strcmp(json_str(m, "destination"), target) == 0) {
+			return i;
+		}
+	}
+	fail_msg("nothing is mounted at %s", target);
+	return 0;
+}
+
+/* An image's link /x to /dev must not put a volume's files over /dev (the class of CVE-2025-31133). */
+static void the_engines_mounts_cover_what_links_lead_below_them(void **state)
+{
+	struct fixture *f = *state;
+	const struct oci_mount own[] = {
+		{"/v", "/x", "bind", "rbind"}, {"/f", "/dev/fuse", "bind", "rbind"}, {"/d", "/developer", "bind", "rbind"}};
+	f->spec.mounts = own;
+	f->spec.n_mounts = 3;
+
+	scoped(json) json_t *doc = written(f);
+
+	assert_true(place_of(doc, "/x") < place_of(doc, "/proc"));
+	assert_true(place_of(doc, "/developer") < place_of(doc, "/dev"));
+	assert_true(place_of(doc, "/dev/fuse") > place_of(doc, "/dev"));
+	assert_int_equal(json_array_size(json_object_get(doc, "mounts")), 7 + 3);
+}
+
+/* docker run -v /dev:/dev */
+static void a_dev_of_the_users_own_has_no_defaults_in_it(void **state)
+{
+	struct fixture *f = *state;
+	const struct oci_mount own[] = {{"/dev", "/dev", "bind", "rbind,rprivate"}};
+	f->spec.mounts = own;
+	f->spec.n_mounts = 1;
+	size_t n;
+
+	scoped(json) json_t *doc = written(f);
+
+	assert_string_equal(json_str(mount_at(doc, "/dev", &n), "type"), "bind");
+	assert_int_equal(n, 1);
+	assert_null(mount_at(doc, "/dev/shm", &n));
+	assert_null(mount_at(doc, "/dev/pts", &n));
+}
+
 static void shared_memory_has_the_size_asked_for(void **state)
 {
 	struct fixture *f = *state;
@@ -394,6 +441,8 @@ int main(void)
 		WITH(masks_fall_only_when_they_are_asked_to),
 		WITH(dev_is_always_a_tmpfs),
 		WITH(what_the_user_mounts_takes_a_defaults_place),
+		WITH(the_engines_mounts_cover_what_links_lead_below_them),
+		WITH(a_dev_of_the_users_own_has_no_defaults_in_it),
 		WITH(shared_memory_has_the_size_asked_for),
 		WITH(no_capability_is_inheritable_or_ambient),
 		WITH(a_user_other_than_root_has_no_effective_capability),
