@@ -1,95 +1,20 @@
-/* The OCI bundle of a container and the files of /etc that the engine provides. */
-#include <errno.h>
+/* The OCI bundle of a container: config.json, and the process of an exec. */
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/parse.h"
 #include "base/path.h"
 #include "base/scoped.h"
-#include "container/internal.h"
+#include "container/bundle.h"
 #include "image/image.h"
-#include "oci/caps.h"
 #include "oci/passwd.h"
 #include "oci/seccomp.h"
 #include "oci/spec.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define DEVICES_MAX 512
 #define INIT_INSIDE "/sbin/docker-init"
-
-/* --- security options --- */
-
-struct security {
-	bool no_new_privileges, unconfined, unmasked;
-	const char *profile; /* JSON text, borrowed; NULL: the daemon's */
-};
-
-static int read_security(const json_t *host, struct security *ret, struct err *e)
-{
-	size_t i;
-	json_t *item;
-	*ret = (struct security){0};
-	json_array_foreach (json_object_get(host, "SecurityOpt"), i, item) {
-		const char *o = json_string_value(item);
-		const char *value = o + strcspn(o, "=:");
-		value += *value ? 1 : 0;
-		if (strcmp(o, "no-new-privileges") == 0 || strcmp(o, "no-new-privileges:true") == 0 ||
-			strcmp(o, "no-new-privileges=true") == 0) {
-			ret->no_new_privileges = true;
-		} else if (strcmp(o, "no-new-privileges:false") == 0 || strcmp(o, "no-new-privileges=false") == 0) {
-			ret->no_new_privileges = false;
-		} else if (text_starts(o, "seccomp=") || text_starts(o, "seccomp:")) {
-			ret->unconfined = strcmp(value, "unconfined") == 0;
-			ret->profile = ret->unconfined || strcmp(value, "builtin") == 0 ? NULL : value;
-		} else if (strcmp(o, "systempaths=unconfined") == 0) {
-			ret->unmasked = true;
-		} else if (strcmp(o, "apparmor=unconfined") != 0 && strcmp(o, "apparmor:unconfined") != 0 &&
-			   strcmp(o, "label=disable") != 0 && strcmp(o, "label:disable") != 0) {
-			return err_set(e, ERR_INVALID, "invalid --security-opt: \"%.100s\"", o);
-		}
-	}
-	return 0;
-}
-
-static int list_or_null(const json_t *host, const char *key, struct strv *ret, struct err *e)
-{
-	return json_is_null(json_object_get(host, key)) ? 0 : json_get_strv(host, key, ret, e);
-}
-
-static int caps_of(const json_t *host, struct strv *add, struct strv *drop, uint64_t *ret, struct err *e)
-{
-	if (list_or_null(host, "CapAdd", add, e) < 0 || list_or_null(host, "CapDrop", drop, e) < 0) {
-		return -1;
-	}
-	return oci_caps_resolve(add, drop, json_bool(host, "Privileged"), ret, e);
-}
-
-/* *ret NULL: no filter. */
-static int seccomp_of(const struct container_set *s, const json_t *host, const struct security *security, uint64_t caps,
-	char **ret, struct err *e)
-{
-	*ret = NULL;
-	if (security->unconfined || json_bool(host, "Privileged") || (!security->profile && !s->d.seccomp_path)) {
-		return 0;
-	}
-	scoped(json) json_t *profile =
-		security->profile ? json_parse(security->profile, strlen(security->profile), "the seccomp profile", e)
-				  : oci_seccomp_read(s->d.seccomp_path, e);
-	scoped(json) json_t *converted = profile ? oci_seccomp_convert(profile, caps, e) : NULL;
-	if (!converted) {
-		return -1;
-	}
-	*ret = json_text(converted);
-	return 0;
-}
-
-/* --- init --- */
 
 static const char *find_init(void)
 {
@@ -103,20 +28,6 @@ static const char *find_init(void)
 	return NULL;
 }
 
-/* --- extra hosts --- */
-
-/* "name:address" or "name=address"; the address may be an IPv6 one, or host-gateway. */
-static int split_host(const char *text, char **ret_name, const char **ret_address, struct err *e)
-{
-	size_t n = strcspn(text, ":=");
-	if (n == 0 || !text[n] || !text[n + 1]) {
-		return err_set(e, ERR_INVALID, "bad format for add-host: \"%.200s\"", text);
-	}
-	*ret_name = xstrndup(text, n);
-	*ret_address = text + n + 1;
-	return 0;
-}
-
 int bundle_check(const json_t *config, const json_t *host, struct err *e)
 {
 	scoped(strv) struct strv add = STRV_INIT;
@@ -125,7 +36,7 @@ int bundle_check(const json_t *config, const json_t *host, struct err *e)
 	uint64_t caps;
 	size_t i;
 	json_t *item;
-	if (read_security(host, &security, e) < 0 || caps_of(host, &add, &drop, &caps, e) < 0) {
+	if (security_read(host, &security, e) < 0 || security_caps(host, &add, &drop, &caps, e) < 0) {
 		return -1;
 	}
 	if (security.profile) {
@@ -140,7 +51,7 @@ int bundle_check(const json_t *config, const json_t *host, struct err *e)
 	json_array_foreach (json_object_get(host, "ExtraHosts"), i, item) {
 		char *name;
 		const char *address;
-		if (split_host(json_string_value(item), &name, &address, e) < 0) {
+		if (etc_split_host(json_string_value(item), &name, &address, e) < 0) {
 			return -1;
 		}
 		free(name);
@@ -156,209 +67,6 @@ int bundle_check(const json_t *config, const json_t *host, struct err *e)
 	const char *pid = json_str(host, "PidMode");
 	if (*pid && strcmp(pid, "host") != 0 && !text_starts(pid, "container:")) {
 		return err_set(e, ERR_INVALID, "invalid PID mode: %.64s", pid);
-	}
-	return 0;
-}
-
-/* --- the files of /etc --- */
-
-/* In place: the container may have it mounted, and a rename would leave it with the old one. */
-static int write_file(const struct container *c, const char *name, const char *text, struct err *e)
-{
-	scoped(free) char *path = xasprintf("%s/%s", c->dir, name);
-	scoped(close) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	int r = fd < 0 ? -errno : path_write_all(fd, text, strlen(text));
-	return r < 0 ? err_sys(e, -r, "cannot write %s", path) : 0;
-}
-
-static void add_extra_hosts(const struct container *c, struct buf *text)
-{
-	size_t i;
-	json_t *item;
-	json_array_foreach (json_object_get(c->host_config, "ExtraHosts"), i, item) {
-		struct err ignored;
-		char *name;
-		const char *address;
-		if (split_host(json_string_value(item), &name, &address, &ignored) < 0) {
-			continue;
-		}
-		if (strcmp(address, "host-gateway") == 0) {
-			address = c->n_endpoints > 0 ? c->endpoints[0].info.gateway : "";
-		}
-		if (*address) {
-			buf_printf(text, "%s\t%s\n", address, name);
-		}
-		free(name);
-	}
-}
-
-/* --link name:alias on the default bridge, where there is no DNS. */
-static void add_links(const struct container *c, struct buf *text)
-{
-	size_t i;
-	json_t *item;
-	json_array_foreach (json_object_get(c->host_config, "Links"), i, item) {
-		const char *link = json_string_value(item);
-		scoped(free) char *name = xstrndup(link, strcspn(link, ":"));
-		const char *alias = link[strlen(name)] ? link + strlen(name) + 1 : name;
-		struct err ignored;
-		const struct container *other = container_find(c->set, name, &ignored);
-		if (other && other->n_endpoints > 0 && *other->endpoints[0].info.ipv4) {
-			buf_printf(text, "%s\t%s %s %s\n", other->endpoints[0].info.ipv4, alias,
-				json_str(other->config, "Hostname"), other->name);
-		}
-	}
-}
-
-static void add_own_names(const struct container *c, struct buf *text)
-{
-	const char *hostname = json_str(c->config, "Hostname");
-	const char *domain = json_str(c->config, "Domainname");
-	for (size_t i = 0; i < c->n_endpoints; i++) {
-		const char *ip = c->endpoints[i].info.ipv4;
-		if (*ip && *domain) {
-			buf_printf(text, "%s\t%s.%s %s\n", ip, hostname, domain, hostname);
-		} else if (*ip) {
-			buf_printf(text, "%s\t%s\n", ip, hostname);
-		}
-	}
-}
-
-int bundle_write_hosts(struct container *c, struct err *e)
-{
-	scoped(buf) struct buf text = BUF_INIT;
-	const char *mode = container_network_mode(c);
-	if (text_starts(mode, "container:")) {
-		struct err ignored;
-		const struct container *other = container_find(c->set, mode + strlen("container:"), &ignored);
-		scoped(free) char *path = other ? xasprintf("%s/hosts", other->dir) : NULL;
-		if (path) {
-			path_read(AT_FDCWD, path, 1u << 20, &text);
-		}
-		return write_file(c, "hosts", buf_str(&text), e);
-	}
-	if (strcmp(mode, "host") == 0) {
-		path_read(AT_FDCWD, "/etc/hosts", 1u << 20, &text);
-	} else {
-		buf_puts(&text, "127.0.0.1\tlocalhost\n"
-				"::1\tlocalhost ip6-localhost ip6-loopback\n"
-				"fe00::\tip6-localnet\n"
-				"ff00::\tip6-mcastprefix\n"
-				"ff02::1\tip6-allnodes\n"
-				"ff02::2\tip6-allrouters\n");
-	}
-	add_extra_hosts(c, &text);
-	add_links(c, &text);
-	add_own_names(c, &text);
-	return write_file(c, "hosts", buf_str(&text), e);
-}
-
-static int write_etc(struct container *c, struct err *e)
-{
-	scoped(strv) struct strv dns = STRV_INIT;
-	scoped(strv) struct strv search = STRV_INIT;
-	scoped(strv) struct strv options = STRV_INIT;
-	scoped(free) char *hostname = xasprintf("%s\n", json_str(c->config, "Hostname"));
-	if (list_or_null(c->host_config, "Dns", &dns, e) < 0 || list_or_null(c->host_config, "DnsSearch", &search, e) < 0 ||
-		list_or_null(c->host_config, "DnsOptions", &options, e) < 0) {
-		return -1;
-	}
-	scoped(free) char *resolv =
-		network_resolv_conf(c->set->d.networks, container_uses_dns(c), &dns, &search, &options);
-	return write_file(c, "hostname", hostname, e) < 0 || write_file(c, "resolv.conf", resolv, e) < 0 ||
-			       bundle_write_hosts(c, e) < 0
-		       ? -1
-		       : 0;
-}
-
-/* --- devices --- */
-
-struct device_list {
-	struct oci_device v[DEVICES_MAX];
-	size_t n;
-	struct strv paths; /* owns what v[].path borrows */
-};
-
-static int add_device(struct device_list *list, const struct stat *st, const char *path, const char *access, struct err *e)
-{
-	if (list->n == DEVICES_MAX) {
-		return err_set(e, ERR_INVALID, "more than %d devices", DEVICES_MAX);
-	}
-	strv_add(&list->paths, path);
-	list->v[list->n++] = (struct oci_device){
-		.path = list->paths.v[list->paths.n - 1],
-		.type = S_ISBLK(st->st_mode) ? 'b' : 'c',
-		.major = major(st->st_rdev),
-		.minor = minor(st->st_rdev),
-		.access = access,
-		.mode = st->st_mode & 07777,
-		.uid = st->st_uid,
-		.gid = st->st_gid,
-	};
-	return 0;
-}
-
-/* All nodes of a folder of devices, as --device /dev/snd; names that a container has of its own are left out. */
-static int add_device_dir(struct device_list *list, const char *host, const char *inside, const char *access, int depth,
-	struct err *e)
-{
-	static const char *const own[] = {"pts", "shm", "fd", "mqueue", "console", ".lxc", ".udev", ".lxd-mounts"};
-	scoped(closedir) DIR *dir = opendir(host);
-	if (!dir) {
-		return err_sys(e, errno, "cannot read %s", host);
-	}
-	for (struct dirent *d; (d = readdir(dir));) {
-		struct stat st;
-		bool skip = d->d_name[0] == '.';
-		for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
-			skip = skip || strcmp(d->d_name, own[i]) == 0;
-		}
-		if (skip || fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-			continue;
-		}
-		scoped(free) char *h = xasprintf("%s/%s", host, d->d_name);
-		scoped(free) char *i = xasprintf("%s/%s", inside, d->d_name);
-		if (S_ISDIR(st.st_mode) && depth > 0) {
-			if (add_device_dir(list, h, i, access, depth - 1, e) < 0) {
-				return -1;
-			}
-		} else if ((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && add_device(list, &st, i, access, e) < 0) {
-			return -1;
-		}
-	}
-	return 0;
-}
-
-static int read_devices(const json_t *host, struct device_list *list, struct err *e)
-{
-	size_t i;
-	json_t *o;
-	if (json_bool(host, "Privileged")) {
-		return add_device_dir(list, "/dev", "/dev", "rwm", 3, e);
-	}
-	json_array_foreach (json_object_get(host, "Devices"), i, o) {
-		const char *path = json_str(o, "PathOnHost");
-		const char *inside = *json_str(o, "PathInContainer") ? json_str(o, "PathInContainer") : path;
-		const char *access = *json_str(o, "CgroupPermissions") ? json_str(o, "CgroupPermissions") : "rwm";
-		struct stat st;
-		if (stat(path, &st) < 0) {
-			return err_set(e, ERR_INVALID,
-				"error gathering device information while adding custom device \"%.200s\": no such file or directory",
-				path);
-		}
-		if (strspn(access, "rwm") != strlen(access)) {
-			return err_set(e, ERR_INVALID, "invalid device mode '%.16s': expected some of r, w and m", access);
-		}
-		if (S_ISDIR(st.st_mode)) {
-			if (add_device_dir(list, path, inside, access, 3, e) < 0) {
-				return -1;
-			}
-		} else if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) {
-			return err_set(e, ERR_INVALID,
-				"error gathering device information while adding custom device \"%.200s\": not a device node", path);
-		} else if (add_device(list, &st, inside, access, e) < 0) {
-			return -1;
-		}
 	}
 	return 0;
 }
@@ -455,7 +163,7 @@ static int find_user(const struct container *c, const char *user, struct oci_use
 {
 	scoped(strv) struct strv roots = STRV_INIT;
 	scoped(strv) struct strv groups = STRV_INIT;
-	if (list_or_null(c->host_config, "GroupAdd", &groups, e) < 0) {
+	if (host_list(c->host_config, "GroupAdd", &groups, e) < 0) {
 		return -1;
 	}
 	add_roots(c, &roots);
@@ -466,7 +174,7 @@ static int find_user(const struct container *c, const char *user, struct oci_use
 static int read_env(const struct container *c, bool tty, const char *home, struct strv *ret, struct err *e)
 {
 	scoped(strv) struct strv given = STRV_INIT;
-	if (list_or_null(c->config, "Env", &given, e) < 0) {
+	if (host_list(c->config, "Env", &given, e) < 0) {
 		return -1;
 	}
 	strv_add(ret, DEFAULT_PATH);
@@ -491,7 +199,7 @@ static int read_args(const struct container *c, struct strv *ret, struct err *e)
 		strv_add(ret, INIT_INSIDE);
 		strv_add(ret, "--");
 	}
-	return list_or_null(c->config, "Entrypoint", ret, e) < 0 || list_or_null(c->config, "Cmd", ret, e) < 0 ? -1 : 0;
+	return host_list(c->config, "Entrypoint", ret, e) < 0 || host_list(c->config, "Cmd", ret, e) < 0 ? -1 : 0;
 }
 
 /* --- namespaces shared with others --- */
@@ -558,10 +266,10 @@ static int bundle_read(const struct container *c, struct bundle *b, struct err *
 	bool tty = json_bool(c->config, "Tty");
 	uint64_t caps;
 	if (find_user(c, json_str(c->config, "User"), &b->user, e) < 0 || read_args(c, &b->args, e) < 0 ||
-		read_env(c, tty, b->user.home, &b->env, e) < 0 || read_security(host, &b->security, e) < 0 ||
-		caps_of(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 ||
-		seccomp_of(c->set, host, &b->security, caps, &b->seccomp, e) < 0 || read_mounts(c, &b->mounts, e) < 0 ||
-		read_devices(host, &b->devices, e) < 0 || limits_resources(host, &b->resources, e) < 0 ||
+		read_env(c, tty, b->user.home, &b->env, e) < 0 || security_read(host, &b->security, e) < 0 ||
+		security_caps(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 ||
+		security_seccomp(c->set, host, &b->security, caps, &b->seccomp, e) < 0 || read_mounts(c, &b->mounts, e) < 0 ||
+		devices_read(host, &b->devices, e) < 0 || limits_resources(host, &b->resources, e) < 0 ||
 		limits_rlimits(host, &b->rlimits, e) < 0) {
 		return -1;
 	}
@@ -628,7 +336,7 @@ int bundle_write(struct container *c, struct err *e)
 	if (r < 0) {
 		return err_sys(e, -r, "cannot make %s", b->rootfs);
 	}
-	if (write_etc(c, e) < 0 || bundle_read(c, b, e) < 0) {
+	if (etc_write(c, e) < 0 || bundle_read(c, b, e) < 0) {
 		return -1;
 	}
 	const struct oci_spec spec = spec_of(c, b);
@@ -646,7 +354,7 @@ int bundle_write(struct container *c, struct err *e)
 static int exec_env(const struct container *c, const json_t *exec, struct bundle *b, struct err *e)
 {
 	scoped(strv) struct strv more = STRV_INIT;
-	if (read_env(c, json_bool(exec, "Tty"), b->user.home, &b->env, e) < 0 || list_or_null(exec, "Env", &more, e) < 0) {
+	if (read_env(c, json_bool(exec, "Tty"), b->user.home, &b->env, e) < 0 || host_list(exec, "Env", &more, e) < 0) {
 		return -1;
 	}
 	for (size_t i = 0; i < more.n; i++) {
@@ -665,9 +373,9 @@ int bundle_write_exec(struct container *c, const json_t *exec, const char *file,
 	const char *user = *json_str(exec, "User") ? json_str(exec, "User") : json_str(c->config, "User");
 	const char *cwd = *json_str(exec, "WorkingDir") ? json_str(exec, "WorkingDir") : json_str(c->config, "WorkingDir");
 	uint64_t caps;
-	if (find_user(c, user, &b->user, e) < 0 || list_or_null(exec, "Cmd", &b->args, e) < 0 ||
-		exec_env(c, exec, b, e) < 0 || read_security(host, &b->security, e) < 0 ||
-		caps_of(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 || limits_rlimits(host, &b->rlimits, e) < 0) {
+	if (find_user(c, user, &b->user, e) < 0 || host_list(exec, "Cmd", &b->args, e) < 0 ||
+		exec_env(c, exec, b, e) < 0 || security_read(host, &b->security, e) < 0 ||
+		security_caps(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 || limits_rlimits(host, &b->rlimits, e) < 0) {
 		return -1;
 	}
 	const struct oci_spec spec = {

@@ -2,7 +2,7 @@
  *
  * record.c     the row in table containers      create.c   the body of POST /containers/create, checked
  * mounts.c     binds, volumes, tmpfs            limits.c   memory, CPU, ulimits as OCI resources
- * bundle.c     config.json and the files of /etc   endpoints.c  a container's places on networks
+ * bundle.c     config.json (with security.c, etc.c, devices.c)   endpoints.c  a container's places on networks
  * run.c        start, end, restart              stop.c     stop, kill, pause, remove
  * reconcile.c  after a restart of the daemon    wait.c, inspect.c, health.c, attach.c, exec.c, logs.c
  */
