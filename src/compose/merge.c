@@ -16,23 +16,23 @@ enum strategy {
 struct place {
 	const char *path; /* '*' stands for one name */
 	enum strategy strategy;
-	const char *keys[4]; /* BY_KEY: what must be equal; the first present alone when any is set */
-	bool any;
+	bool any;            /* the first present key alone decides */
+	const char *keys[4]; /* BY_KEY: what must be equal */
 };
 
 static const struct place places[] = {
-	{"services.*.command", REPLACE, {0}, false},
-	{"services.*.entrypoint", REPLACE, {0}, false},
-	{"services.*.healthcheck.test", REPLACE, {0}, false},
-	{"services.*.logging", LOGGING, {0}, false},
-	{"services.*.ulimits", REPLACE_EACH, {0}, false},
-	{"services.*.ports", BY_KEY, {"host_ip", "published", "target", "protocol"}, false},
-	{"services.*.volumes", BY_KEY, {"target"}, false},
-	{"services.*.devices", BY_KEY, {"target"}, false},
-	{"services.*.env_file", BY_KEY, {"path"}, false},
-	{"services.*.secrets", BY_KEY, {"target", "source"}, true},
-	{"services.*.configs", BY_KEY, {"target", "source"}, true},
-	{"networks.*.ipam.config", BY_KEY, {"subnet"}, false},
+	{"services.*.command", REPLACE, false, {0}},
+	{"services.*.entrypoint", REPLACE, false, {0}},
+	{"services.*.healthcheck.test", REPLACE, false, {0}},
+	{"services.*.logging", LOGGING, false, {0}},
+	{"services.*.ulimits", REPLACE_EACH, false, {0}},
+	{"services.*.ports", BY_KEY, false, {"host_ip", "published", "target", "protocol"}},
+	{"services.*.volumes", BY_KEY, false, {"target"}},
+	{"services.*.devices", BY_KEY, false, {"target"}},
+	{"services.*.env_file", BY_KEY, false, {"path"}},
+	{"services.*.secrets", BY_KEY, true, {"target", "source"}},
+	{"services.*.configs", BY_KEY, true, {"target", "source"}},
+	{"networks.*.ipam.config", BY_KEY, false, {"subnet"}},
 };
 
 static struct node *merge(struct tree *t, struct node *base, struct node *over, const char *path);

@@ -117,8 +117,8 @@ static json_t *exposed_json(const struct service *s)
 			*slash = '\0';
 		}
 		char *dash = strchr(text, '-');
-		int first = atoi(text);
-		int last = dash ? atoi(dash + 1) : first;
+		int first = (int)strtol(text, NULL, 10);
+		int last = dash ? (int)strtol(dash + 1, NULL, 10) : first;
 		for (int port = first; port <= last && port <= 65535; port++) {
 			char key[32];
 			snprintf(key, sizeof(key), "%d/%.8s", port, protocol);
@@ -220,7 +220,7 @@ static json_t *restart_json(const struct service *s)
 	const char *policy = s->restart ? s->restart : "";
 	const char *colon = strchr(policy, ':');
 	scoped(free) char *name = xstrndup(policy, colon ? (size_t)(colon - policy) : strlen(policy));
-	return json_pack("{s:s,s:i}", "Name", *name ? name : "no", "MaximumRetryCount", colon ? atoi(colon + 1) : 0);
+	return json_pack("{s:s,s:i}", "Name", *name ? name : "no", "MaximumRetryCount", colon ? (int)strtol(colon + 1, NULL, 10) : 0);
 }
 
 static json_t *log_json(const struct service *s)

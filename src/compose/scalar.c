@@ -31,7 +31,7 @@ const char *scalar_format_float(double value, char text[static 40])
 		}
 	}
 	snprintf(text, 40, "%.*e", digits - 1, value);
-	int exponent = atoi(strchr(text, 'e') + 1);
+	int exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10);
 	if (exponent >= -4 && exponent < 21 && (exponent < 6 || value == 0)) {
 		int decimals = digits - 1 - exponent;
 		snprintf(text, 40, "%.*f", decimals > 0 ? decimals : 0, value);

@@ -1,6 +1,8 @@
 /* One container's place on one network: its veth pair, address, names and ports. */
+#include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -112,6 +114,22 @@ static int choose_address(const struct network *w, const struct endpoint_config 
 			      : err_set(e, ERR_DENIED, "Address already in use");
 }
 
+/* "02:42:ac:11:00:02", of one interface, not of a group. */
+static int parse_mac(const char *text, uint8_t ret[6])
+{
+	if (strlen(text) != 17) {
+		return -1;
+	}
+	for (int i = 0; i < 6; i++) {
+		const char *p = text + 3 * i;
+		if (!isxdigit((unsigned char)p[0]) || !isxdigit((unsigned char)p[1]) || (i < 5 && p[2] != ':' && p[2] != '-')) {
+			return -1;
+		}
+		ret[i] = (uint8_t)strtoul(p, NULL, 16);
+	}
+	return ret[0] & 1 ? -1 : 0;
+}
+
 static int choose_mac(const struct endpoint_config *c, uint32_t address, uint8_t ret[6], struct err *e)
 {
 	if (!c->mac || !*c->mac) {
@@ -121,17 +139,7 @@ static int choose_mac(const struct endpoint_config *c, uint32_t address, uint8_t
 		memcpy(ret, mac, 6);
 		return 0;
 	}
-	unsigned b[6];
-	int end = 0;
-	if (sscanf(c->mac, "%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4],
-		    &b[5], &end) != 6 ||
-		c->mac[end] || (b[0] & 1)) {
-		return err_set(e, ERR_INVALID, "invalid MAC address: %s", c->mac);
-	}
-	for (int i = 0; i < 6; i++) {
-		ret[i] = (uint8_t)b[i];
-	}
-	return 0;
+	return parse_mac(c->mac, ret) < 0 ? err_set(e, ERR_INVALID, "invalid MAC address: %s", c->mac) : 0;
 }
 
 static int fill_info(struct endpoint *p, const struct endpoint_config *c, uint8_t mac[6], struct err *e)

@@ -57,7 +57,7 @@ int auth_helper_run(const char *name, const char *verb, const char *input, struc
 	scoped(free) char *program = xasprintf("docker-credential-%s", name);
 	scoped(free) char *word = xstrdup(verb);
 	scoped(close) int fd = -1;
-	pid_t pid;
+	pid_t pid = -1;
 	int status;
 	int r = spawn(program, word, &pid, &fd);
 	if (r < 0) {

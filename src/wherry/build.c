@@ -429,8 +429,8 @@ int command_build(struct cli *cli, int argc, char **argv)
 	if (status < 0) {
 		status = build_with(cli, &o, argv[1]);
 	}
-	struct strv *const lists[] = {&o.tags, &o.build_args, &o.labels, &o.add_hosts, &o.cache_from};
-	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+	struct strv *const lists[] = {&o.tags, &o.build_args, &o.labels, &o.add_hosts, &o.cache_from, NULL};
+	for (size_t i = 0; lists[i]; i++) {
 		strv_deinit(lists[i]);
 	}
 	return status;

@@ -62,7 +62,7 @@ static int pass_on(void *owner, const json_t *event, struct err *e)
 	snprintf(h.name, sizeof(h.name), "%s", json_str(attributes, "name"));
 	snprintf(h.service, sizeof(h.service), "%s", json_str(attributes, LABEL "service"));
 	snprintf(h.time, sizeof(h.time), "%lld.%09lld", (long long)(ns / 1000000000), (long long)(ns % 1000000000));
-	h.exit_code = atoi(json_str(attributes, "exitCode"));
+	h.exit_code = (int)strtol(json_str(attributes, "exitCode"), NULL, 10);
 	return path_write_all(a->pipe_fds[1], &h, sizeof(h)) < 0 ? 1 : 0;
 }
 

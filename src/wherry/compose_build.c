@@ -152,7 +152,7 @@ int compose_build(struct compose *c, int argc, char **argv)
 		}
 	}
 	c->progress = compose_progress_new("plain", c->ansi, "Building");
-	for (size_t i = 0; status == 0 && i < c->project->n_services; i++) {
+	for (size_t i = 0; selected && status == 0 && i < c->project->n_services; i++) {
 		const struct service *service = &c->project->services[i];
 		if (selected[i] && service->build && compose_build_service(c, service, &o, &e) < 0) {
 			status = cli_fail(&e);

@@ -75,7 +75,7 @@ static json_t *ps_row(const struct compose *c, const struct state_container *con
 	json_put_str(row, "State", container->status);
 	json_put_str(row, "Health", health_word(status));
 	json_put_str(row, "Ports", buf_str(&ports));
-	json_put(row, "ExitCode", json_integer(open ? atoi(open + strlen("Exited (")) : 0));
+	json_put(row, "ExitCode", json_integer(open ? strtol(open + strlen("Exited ("), NULL, 10) : 0));
 	json_put(row, "Publishers", publishers(o));
 	json_put(row, "Labels", labels_text(json_object_get(o, "Labels")));
 	json_put(row, "_labels", json_deep_copy(json_object_get(o, "Labels")));

@@ -29,7 +29,7 @@ static void read_container(const json_t *o, struct state_container *c)
 		.id = json_str(o, "Id"),
 		.name = name && *name == '/' ? name + 1 : name ? name : "",
 		.service = label(labels, "service"),
-		.number = atoi(label(labels, "container-number")),
+		.number = (int)strtol(label(labels, "container-number"), NULL, 10),
 		.one_off = strcmp(label(labels, "oneoff"), "True") == 0,
 		.hash = label(labels, "config-hash"),
 		.image_id = json_str(o, "ImageID"),

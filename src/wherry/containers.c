@@ -231,8 +231,8 @@ static int by_port(const void *a, const void *b)
 {
 	const char *p = *(const char *const *)a;
 	const char *q = *(const char *const *)b;
-	int r = atoi(p) - atoi(q);
-	return r ? r : strcmp(p, q);
+	long r = strtol(p, NULL, 10) - strtol(q, NULL, 10);
+	return r < 0 ? -1 : r > 0 ? 1 : strcmp(p, q);
 }
 
 static void print_all_ports(json_t *ports)

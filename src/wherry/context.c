@@ -59,12 +59,12 @@ static int enter(struct context *c, int parent_fd, const char *name, char *take_
 		return err_set(&c->error, ERR_INVALID, "%s: directories are nested more than %d deep", path, DEPTH_MAX);
 	}
 	scoped(close) int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	scoped(close) int list_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	int list_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	scoped(closedir) DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
 	if (!dir) {
+		scoped_close(&list_fd);
 		return err_sys(&c->error, errno, "checking context: cannot read the directory '%s'", *path ? path : name);
 	}
-	list_fd = -1;
 	struct level l = {.fd = -1};
 	for (struct dirent *d; (d = readdir(dir));) {
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0) {

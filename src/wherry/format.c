@@ -156,7 +156,7 @@ static int run_range(struct run *r, const char **p, bool live, struct err *e)
 		return -1;
 	}
 	const char *body = *p;
-	enum stop stop;
+	enum stop stop = STOP_TEXT_END;
 	bool any = live && format_truth(list);
 	if (any && json_is_object(list)) {
 		if (run_map(r, body, p, list, names, n_names, &stop, e) < 0) {
@@ -197,7 +197,7 @@ static int run_if(struct run *r, const char **p, bool live, bool is_with, struct
 	if (is_with && truth) {
 		r->scope.dot = value;
 	}
-	enum stop stop;
+	enum stop stop = STOP_TEXT_END;
 	int result = run_block(r, p, truth, &stop, e);
 	r->scope = saved;
 	if (result < 0) {
@@ -289,7 +289,7 @@ static int run_block(struct run *r, const char **p, bool live, enum stop *ret_st
 static int run(const char *text, const struct format_scope *scope, struct buf *out, struct err *e)
 {
 	struct run r = {.scope = *scope, .out = out};
-	enum stop stop;
+	enum stop stop = STOP_TEXT_END;
 	const char *p = text;
 	if (run_block(&r, &p, !scope->dry, &stop, e) < 0) {
 		return err_wrap(e, "template parsing error");

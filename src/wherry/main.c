@@ -236,6 +236,9 @@ static const char *value_of(char **argv, int argc, int *i, const char *letter, c
 {
 	const char *arg = argv[*i];
 	size_t n = strlen(name);
+	if (!arg) {
+		return NULL;
+	}
 	if (strncmp(arg, name, n) == 0 && arg[n] == '=') {
 		return arg + n + 1;
 	}

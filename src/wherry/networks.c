@@ -253,8 +253,8 @@ int command_network_create(struct cli *cli, int argc, char **argv)
 		status = create(cli, &o, argv[1], &e) < 0 ? cli_fail(&e) : 0;
 	}
 	struct strv *const lists[] = {
-		&o.subnets, &o.gateways, &o.ranges, &o.aux, &o.labels, &o.options, &o.ipam_options};
-	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		&o.subnets, &o.gateways, &o.ranges, &o.aux, &o.labels, &o.options, &o.ipam_options, NULL};
+	for (size_t i = 0; lists[i]; i++) {
 		strv_deinit(lists[i]);
 	}
 	return status;

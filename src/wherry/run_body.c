@@ -77,10 +77,13 @@ static int put_attach(const struct run_options *o, json_t *body, struct err *e)
 	bool err = false;
 	for (size_t i = 0; i < o->attach.n; i++) {
 		const char *name = o->attach.v[i];
-		in = in || strcasecmp(name, "stdin") == 0;
-		out = out || strcasecmp(name, "stdout") == 0;
-		err = err || strcasecmp(name, "stderr") == 0;
-		if (strcasecmp(name, "stdin") && strcasecmp(name, "stdout") && strcasecmp(name, "stderr")) {
+		bool *which = strcasecmp(name, "stdin") == 0 ? &in
+			      : strcasecmp(name, "stdout") == 0 ? &out
+			      : strcasecmp(name, "stderr") == 0 ? &err
+								: NULL;
+		if (which) {
+			*which = true;
+		} else {
 			return err_set(e, ERR_INVALID,
 				"invalid argument \"%s\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR", name);
 		}

@@ -17,8 +17,8 @@ void run_options_deinit(struct run_options *o)
 		&o->publish, &o->volumes, &o->mounts, &o->tmpfs, &o->devices, &o->device_rules, &o->cap_add, &o->cap_drop,
 		&o->ulimits, &o->add_hosts, &o->dns, &o->dns_search, &o->dns_options, &o->log_opts, &o->security_opts,
 		&o->sysctls, &o->volumes_from, &o->group_add, &o->links, &o->storage_opts, &o->annotations, &o->networks,
-		&o->network_aliases};
-	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		&o->network_aliases, NULL};
+	for (size_t i = 0; lists[i]; i++) {
 		strv_deinit(lists[i]);
 	}
 }

@@ -56,7 +56,7 @@ json_t *spec_device(const char *text, struct err *e)
 	}
 	const char *inner = parts.v[0];
 	const char *permissions = parts.n == 3 ? parts.v[2] : "rwm";
-	if (parts.n >= 2 && parts.n == 2 && is_permissions(parts.v[1])) {
+	if (parts.n == 2 && is_permissions(parts.v[1])) {
 		permissions = parts.v[1];
 	} else if (parts.n >= 2 && *parts.v[1]) {
 		inner = parts.v[1];
