@@ -1,7 +1,7 @@
 /* api/api.h - the Docker Engine API (v1.24 to v1.45) over the objects of this daemon.
  *
- * The only place that knows API versions. One table (route.c) names every method and path and its handler; there is one
- * file for each resource.
+ * The only place that knows API versions. One table (route.c) names every method and path and its
+ * handler; there is one file for each resource.
  */
 #pragma once
 #include <jansson.h>

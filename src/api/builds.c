@@ -89,7 +89,8 @@ static int put_json(struct call *c, json_t *options, const char *key, struct err
 	if (!json_is_object(doc)) {
 		bool nothing = json_is_null(doc);
 		json_decref(doc);
-		return nothing ? 0 : err_set(e, ERR_INVALID, "invalid %s: expected a JSON object", key);
+		return nothing ? 0
+			       : err_set(e, ERR_INVALID, "invalid %s: expected a JSON object", key);
 	}
 	json_put(options, key, doc);
 	return 0;
@@ -113,7 +114,8 @@ static void put_list(struct call *c, json_t *options, const char *key, const cha
 static int refuse(struct call *c, struct err *e)
 {
 	if (call_query_bool(c, "squash", false)) {
-		return err_set(e, ERR_INVALID, "squash is not supported: use a multi-stage build instead");
+		return err_set(
+			e, ERR_INVALID, "squash is not supported: use a multi-stage build instead");
 	}
 	if (call_query_or(c, "remote", NULL)) {
 		return err_set(e, ERR_INVALID,
@@ -128,7 +130,8 @@ static int refuse(struct call *c, struct err *e)
 
 static int read_options(struct call *c, json_t *options, struct err *e)
 {
-	if (refuse(c, e) < 0 || put_json(c, options, "buildargs", e) < 0 || put_json(c, options, "labels", e) < 0) {
+	if (refuse(c, e) < 0 || put_json(c, options, "buildargs", e) < 0 ||
+		put_json(c, options, "labels", e) < 0) {
 		return -1;
 	}
 	json_t *auths;
@@ -184,5 +187,6 @@ void builds_prune(struct call *c)
 		call_reply_error(c, &e);
 		return;
 	}
-	call_reply_json(c, 200, json_pack("{s[] sI}", "CachesDeleted", "SpaceReclaimed", (json_int_t)bytes));
+	call_reply_json(c, 200,
+		json_pack("{s[] sI}", "CachesDeleted", "SpaceReclaimed", (json_int_t)bytes));
 }

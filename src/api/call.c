@@ -103,8 +103,8 @@ static int check_content_type(const struct call *c, struct err *e)
 	if (n == strlen("application/json") && strncasecmp(type, "application/json", n) == 0) {
 		return 0;
 	}
-	return err_set(e, ERR_INVALID, "unsupported Content-Type header (%.64s): must be 'application/json'",
-		type);
+	return err_set(e, ERR_INVALID,
+		"unsupported Content-Type header (%.64s): must be 'application/json'", type);
 }
 
 static void body_arrived(
@@ -125,7 +125,8 @@ static void body_arrived(
 	} else {
 		scoped(json) json_t *doc = json_parse(data, n, "the request body", &e);
 		if (doc && !json_is_object(doc) && !json_is_null(doc)) {
-			err_set(&e, ERR_INVALID, "invalid JSON: the request body must be an object");
+			err_set(&e, ERR_INVALID,
+				"invalid JSON: the request body must be an object");
 			json_decref(doc);
 			doc = NULL;
 		}
@@ -170,7 +171,8 @@ int call_query_int(const struct call *c, const char *name, int dflt, int *ret, s
 		return 0;
 	}
 	if (parse_int(value, INT32_MIN, INT32_MAX, ret) < 0) {
-		return err_set(e, ERR_INVALID, "invalid value for %s: '%.64s' is not a number", name, value);
+		return err_set(e, ERR_INVALID, "invalid value for %s: '%.64s' is not a number",
+			name, value);
 	}
 	return 0;
 }
@@ -194,7 +196,8 @@ int call_query_time(const struct call *c, const char *name, int64_t *ret_ns, str
 		*point++ = '\0';
 		size_t digits = strlen(point);
 		if (digits > 9 || parse_i64(*point ? point : "0", 0, 999999999, &ns) < 0) {
-			return err_set(e, ERR_INVALID, "invalid value for %s: '%.64s' is not a time", name, value);
+			return err_set(e, ERR_INVALID,
+				"invalid value for %s: '%.64s' is not a time", name, value);
 		}
 		for (; digits < 9; digits++) {
 			ns *= 10;
@@ -202,7 +205,8 @@ int call_query_time(const struct call *c, const char *name, int64_t *ret_ns, str
 	}
 	int64_t seconds;
 	if (parse_i64(whole, 0, INT64_MAX / NS_PER_SEC - 1, &seconds) < 0) {
-		return err_set(e, ERR_INVALID, "invalid value for %s: '%.64s' is not a time", name, value);
+		return err_set(
+			e, ERR_INVALID, "invalid value for %s: '%.64s' is not a time", name, value);
 	}
 	*ret_ns = seconds * NS_PER_SEC + ns;
 	return 0;

@@ -1,7 +1,8 @@
 /* api/call.h - one request while it is being answered.
  *
- * A call is counted: the request holds one reference, and each pending operation with the call as owner holds another
- * (call_ref). When the client has gone c->r is NULL: replies are then no-ops, pending work goes on to its end.
+ * A call is counted: the request holds one reference, and each pending operation with the call as
+ * owner holds another (call_ref). When the client has gone c->r is NULL: replies are then no-ops,
+ * pending work goes on to its end.
  */
 #pragma once
 #include <jansson.h>
@@ -26,8 +27,8 @@ struct api {
 struct call {
 	unsigned refs;
 	struct api *api;
-	struct http_request *r; /* NULL once the client has left */
-	int version;            /* the 45 of v1.45; API_VERSION without a prefix */
+	struct http_request *r;    /* NULL once the client has left */
+	int version;               /* the 45 of v1.45; API_VERSION without a prefix */
 	char *args[CALL_ARGS_MAX]; /* what the {} of the pattern matched, decoded */
 	void *stream;              /* the handler's own state for a long answer */
 	/* Called once when the request is over, while stream is still the handler's to free. */
@@ -45,13 +46,14 @@ void call_reply_error(struct call *c, const struct err *e);
 /* A container_done_fn whose owner is a call_ref: 204, or the error; drops the reference. */
 void call_done_empty(void *owner, const struct err *e);
 
-/* Reads the body as one JSON object and calls fn; anything else is answered here as dockerd does (400).
- * An empty body is {} when optional. body is borrowed. */
+/* Reads the body as one JSON object and calls fn; anything else is answered here as dockerd does
+ * (400). An empty body is {} when optional. body is borrowed. */
 typedef void call_body_fn(struct call *c, const json_t *body);
 void call_body_json(struct call *c, bool optional, call_body_fn *fn);
 
 const char *call_query(const struct call *c, const char *name); /* NULL when absent */
-const char *call_query_or(const struct call *c, const char *name, const char *dflt); /* dflt when absent or "" */
+const char *call_query_or(
+	const struct call *c, const char *name, const char *dflt); /* dflt when absent or "" */
 bool call_query_bool(const struct call *c, const char *name, bool dflt);
 int call_query_int(const struct call *c, const char *name, int dflt, int *ret, struct err *e);
 /* "1795331066", "1795331066.5", "...123456789" digits or RFC 3339 in ns; 0 when absent or "0". */

@@ -65,7 +65,8 @@ void containers_wait(struct call *c)
 	}
 	c->stream = w;
 	c->stream_closed = wait_closed;
-	http_stream_begin(c->r, 200, "application/json"); /* docker run starts the container only after this head */
+	http_stream_begin(c->r, 200,
+		"application/json"); /* docker run starts the container only after this head */
 }
 
 /* --- GET /containers/x/logs --- */
@@ -122,9 +123,11 @@ static int log_query_read(const struct call *c, struct log_query *q, struct err 
 		.tail = query_tail(c),
 	};
 	if (!q->out && !q->err) {
-		return err_set(e, ERR_INVALID, "Bad parameters: you must choose at least one stream");
+		return err_set(
+			e, ERR_INVALID, "Bad parameters: you must choose at least one stream");
 	}
-	if (call_query_time(c, "since", &q->since_ns, e) < 0 || call_query_time(c, "until", &q->until_ns, e) < 0) {
+	if (call_query_time(c, "since", &q->since_ns, e) < 0 ||
+		call_query_time(c, "until", &q->until_ns, e) < 0) {
 		return -1;
 	}
 	return 0;
@@ -248,7 +251,8 @@ static unsigned wanted_streams(const struct call *c, bool with_stdin)
 	return want;
 }
 
-/* History ends where the live stream begins: attach first, held back, then read the log up to now. */
+/* History ends where the live stream begins: attach first, held back, then read the log up to now.
+ */
 static int open_sources(struct attach_stream *s, struct container *k, struct err *e)
 {
 	static const struct attach_handlers live = {attach_output, attach_ended};
@@ -274,7 +278,8 @@ static int open_sources(struct attach_stream *s, struct container *k, struct err
 		return s->history ? 0 : -1;
 	}
 	if (!s->attach) {
-		return err_set(e, ERR_INVALID, "Bad parameters: neither stream nor logs was asked for");
+		return err_set(
+			e, ERR_INVALID, "Bad parameters: neither stream nor logs was asked for");
 	}
 	return 0;
 }

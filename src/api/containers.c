@@ -38,8 +38,9 @@ static const char *const state_words[CONTAINER_STATE_MAX] = {
 	[CONTAINER_REMOVING] = "removing",
 };
 
-static const char *const list_filters[] = {"ancestor", "before", "exited", "expose", "health", "id", "is-task",
-	"isolation", "label", "label!", "name", "network", "publish", "since", "status", "volume", NULL};
+static const char *const list_filters[] = {"ancestor", "before", "exited", "expose", "health", "id",
+	"is-task", "isolation", "label", "label!", "name", "network", "publish", "since", "status",
+	"volume", NULL};
 
 /* status=..., checked once so that a typing error is not an empty list. */
 static int check_status_filter(const struct filters *f, struct err *e)
@@ -103,7 +104,7 @@ static bool has_key_or(const json_t *o, const char *key_or_id, const char *id_me
 	}
 	const char *key;
 	json_t *v;
-	json_object_foreach((json_t *)o, key, v) {
+	json_object_foreach ((json_t *)o, key, v) {
 		const char *id = json_str(v, id_member);
 		if (*id && text_starts(id, key_or_id)) {
 			return true;
@@ -114,7 +115,8 @@ static bool has_key_or(const json_t *o, const char *key_or_id, const char *id_me
 
 static bool match_network(const struct filters *f, const json_t *row)
 {
-	const json_t *networks = json_object_get(json_object_get(row, "NetworkSettings"), "Networks");
+	const json_t *networks =
+		json_object_get(json_object_get(row, "NetworkSettings"), "Networks");
 	const char *value;
 	for (size_t i = 0; (value = filters_value(f, "network", i)); i++) {
 		if (has_key_or(networks, value, "NetworkID")) {
@@ -131,8 +133,9 @@ static bool match_volume(const struct filters *f, const json_t *row)
 	}
 	size_t i;
 	json_t *m;
-	json_array_foreach(json_object_get(row, "Mounts"), i, m) {
-		if (filters_match(f, "volume", json_str(m, "Name")) || filters_match(f, "volume", json_str(m, "Source")) ||
+	json_array_foreach (json_object_get(row, "Mounts"), i, m) {
+		if (filters_match(f, "volume", json_str(m, "Name")) ||
+			filters_match(f, "volume", json_str(m, "Source")) ||
 			filters_match(f, "volume", json_str(m, "Destination"))) {
 			return true;
 		}
@@ -141,14 +144,15 @@ static bool match_volume(const struct filters *f, const json_t *row)
 }
 
 /* publish=80, publish=80/tcp: public ports; expose: container ports. */
-static bool match_port(const struct filters *f, const char *key, const char *member, const json_t *row)
+static bool match_port(
+	const struct filters *f, const char *key, const char *member, const json_t *row)
 {
 	if (!filters_has(f, key)) {
 		return true;
 	}
 	size_t i;
 	json_t *p;
-	json_array_foreach(json_object_get(row, "Ports"), i, p) {
+	json_array_foreach (json_object_get(row, "Ports"), i, p) {
 		char plain[16];
 		char typed[32];
 		snprintf(plain, sizeof(plain), "%d", (int)json_i64(p, member, 0));
@@ -179,14 +183,17 @@ static bool match_health(const struct filters *f, const json_t *row)
 /* The cheap filters, answered before a row is made. */
 static bool match_facts(struct call *c, const struct filters *f, const struct container *k)
 {
-	return filters_match_prefix(f, "id", container_id(k)) && match_container_name(f, container_name(k)) &&
+	return filters_match_prefix(f, "id", container_id(k)) &&
+	       match_container_name(f, container_name(k)) &&
 	       filters_match(f, "status", state_words[container_state(k)]) &&
-	       filters_match_labels(f, container_labels(k)) && match_exit(f, k) && match_ancestor(c, f, k);
+	       filters_match_labels(f, container_labels(k)) && match_exit(f, k) &&
+	       match_ancestor(c, f, k);
 }
 
 static bool match_row(const struct filters *f, const json_t *row)
 {
-	return match_network(f, row) && match_volume(f, row) && match_port(f, "publish", "PublicPort", row) &&
+	return match_network(f, row) && match_volume(f, row) &&
+	       match_port(f, "publish", "PublicPort", row) &&
 	       match_port(f, "expose", "PrivatePort", row) && match_health(f, row);
 }
 
@@ -197,8 +204,10 @@ static int newest_first(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* before=NAME and since=NAME compare creation times; a container that is not there is an error, as in dockerd. */
-static int creation_bound(struct call *c, const struct filters *f, const char *key, int64_t *ret, struct err *e)
+/* before=NAME and since=NAME compare creation times; a container that is not there is an error, as
+ * in dockerd. */
+static int creation_bound(
+	struct call *c, const struct filters *f, const char *key, int64_t *ret, struct err *e)
 {
 	const char *name = filters_value(f, key, 0);
 	if (!name) {
@@ -213,7 +222,8 @@ static int creation_bound(struct call *c, const struct filters *f, const char *k
 	return 0;
 }
 
-static int list_rows(struct call *c, const struct filters *f, bool all, bool size, json_t *rows, struct err *e)
+static int list_rows(
+	struct call *c, const struct filters *f, bool all, bool size, json_t *rows, struct err *e)
 {
 	int64_t before = INT64_MAX;
 	int64_t since = -1;
@@ -221,12 +231,13 @@ static int list_rows(struct call *c, const struct filters *f, bool all, bool siz
 		creation_bound(c, f, "since", &since, e) < 0) {
 		return -1;
 	}
-	all = all || filters_has(f, "status") || filters_has(f, "exited") || filters_has(f, "before") ||
-	      filters_has(f, "since");
+	all = all || filters_has(f, "status") || filters_has(f, "exited") ||
+	      filters_has(f, "before") || filters_has(f, "since");
 	int64_t now = clock_real_ns();
 	size_t pos = 0;
 	for (struct container *k; (k = container_next(c->api->d.containers, &pos));) {
-		bool shown = all || container_is_running(k) || container_state(k) == CONTAINER_RESTARTING;
+		bool shown = all || container_is_running(k) ||
+			     container_state(k) == CONTAINER_RESTARTING;
 		if (!shown || !match_facts(c, f, k)) {
 			continue;
 		}
@@ -245,7 +256,8 @@ static json_t *sorted(const json_t *rows, int limit)
 	size_t n = json_array_size(rows);
 	scoped(free) json_t **order = xnew_array(json_t *, n);
 	for (size_t i = 0; i < n; i++) {
-		order[n - 1 - i] = json_array_get(rows, i); /* qsort of glibc is stable: the later of equals first */
+		order[n - 1 - i] = json_array_get(
+			rows, i); /* qsort of glibc is stable: the later of equals first */
 	}
 	qsort(order, n, sizeof(json_t *), newest_first);
 	json_t *out = json_array();
@@ -291,7 +303,9 @@ static void create_with(struct call *c, const json_t *body)
 		call_reply_error(c, &e);
 		return;
 	}
-	call_reply_json(c, 201, json_pack("{ss so}", "Id", container_id(k), "Warnings", warnings ? warnings : json_array()));
+	call_reply_json(c, 201,
+		json_pack("{ss so}", "Id", container_id(k), "Warnings",
+			warnings ? warnings : json_array()));
 }
 
 void containers_create(struct call *c)
@@ -326,7 +340,8 @@ static int query_signal(const struct call *c, int *ret, struct err *e)
 	return 0;
 }
 
-typedef void stop_fn(struct container *k, int signal, int timeout_s, container_done_fn *done, void *owner);
+typedef void stop_fn(
+	struct container *k, int signal, int timeout_s, container_done_fn *done, void *owner);
 
 static void stop_with(struct call *c, stop_fn *fn)
 {
@@ -337,7 +352,8 @@ static void stop_with(struct call *c, stop_fn *fn)
 	if (!k) {
 		return;
 	}
-	if (query_signal(c, &signal, &e) < 0 || call_query_int(c, "t", INT32_MIN, &timeout_s, &e) < 0) {
+	if (query_signal(c, &signal, &e) < 0 ||
+		call_query_int(c, "t", INT32_MIN, &timeout_s, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
@@ -385,8 +401,8 @@ void containers_remove(struct call *c)
 {
 	struct container *k = find(c);
 	if (k) {
-		container_remove(k, call_query_bool(c, "force", false), call_query_bool(c, "v", false), call_done_empty,
-			call_ref(c));
+		container_remove(k, call_query_bool(c, "force", false),
+			call_query_bool(c, "v", false), call_done_empty, call_ref(c));
 	}
 }
 
@@ -434,12 +450,14 @@ void containers_resize(struct call *c)
 	if (!k) {
 		return;
 	}
-	if (call_query_int(c, "h", 0, &rows, &e) < 0 || call_query_int(c, "w", 0, &columns, &e) < 0) {
+	if (call_query_int(c, "h", 0, &rows, &e) < 0 ||
+		call_query_int(c, "w", 0, &columns, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
 	if (rows < 0 || columns < 0 || rows > UINT16_MAX || columns > UINT16_MAX) {
-		err_set(&e, ERR_INVALID, "invalid size %dx%d: rows and columns are 0 to 65535", rows, columns);
+		err_set(&e, ERR_INVALID, "invalid size %dx%d: rows and columns are 0 to 65535",
+			rows, columns);
 		call_reply_error(c, &e);
 		return;
 	}
@@ -470,14 +488,16 @@ static void prune_next(struct prune *p)
 {
 	while (p->next < p->ids.n) {
 		struct err ignored;
-		struct container *k = container_find(p->call->api->d.containers, p->ids.v[p->next++], &ignored);
+		struct container *k =
+			container_find(p->call->api->d.containers, p->ids.v[p->next++], &ignored);
 		if (k && !container_is_running(k)) {
 			container_remove(k, false, false, prune_removed, p);
 			return;
 		}
 	}
 	call_reply_json(p->call, 200,
-		json_pack("{so sI}", "ContainersDeleted", p->deleted, "SpaceReclaimed", (json_int_t)0));
+		json_pack("{so sI}", "ContainersDeleted", p->deleted, "SpaceReclaimed",
+			(json_int_t)0));
 	call_unref(p->call);
 	strv_deinit(&p->ids);
 	free(p);
@@ -523,7 +543,8 @@ void containers_prune(struct call *c)
 	for (struct container *k; (k = container_next(c->api->d.containers, &pos));) {
 		scoped(json) json_t *row = container_summary(k, false, 0);
 		bool idle = !container_is_running(k) && container_state(k) != CONTAINER_RESTARTING;
-		if (idle && json_i64(row, "Created", 0) < until && filters_match_labels(f, container_labels(k))) {
+		if (idle && json_i64(row, "Created", 0) < until &&
+			filters_match_labels(f, container_labels(k))) {
 			strv_add(&p->ids, container_id(k));
 		}
 	}

@@ -53,7 +53,8 @@ void execs_resize(struct call *c)
 	if (!x) {
 		return;
 	}
-	if (call_query_int(c, "h", 0, &rows, &e) < 0 || call_query_int(c, "w", 0, &columns, &e) < 0 ||
+	if (call_query_int(c, "h", 0, &rows, &e) < 0 ||
+		call_query_int(c, "w", 0, &columns, &e) < 0 ||
 		exec_resize(x, (unsigned)rows & 0xffffu, (unsigned)columns & 0xffffu, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
@@ -143,7 +144,8 @@ static void start_with(struct call *c, const json_t *body)
 	if (!x) {
 		return;
 	}
-	if (json_get_bool(body, "Detach", false, &detach, &e) < 0 || json_get_bool(body, "Tty", false, &tty, &e) < 0) {
+	if (json_get_bool(body, "Detach", false, &detach, &e) < 0 ||
+		json_get_bool(body, "Tty", false, &tty, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}

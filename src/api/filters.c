@@ -31,7 +31,7 @@ static int add_values(struct strv *values, const char *key, const json_t *v, str
 	if (json_is_object(v)) {
 		const char *text;
 		json_t *on;
-		json_object_foreach((json_t *)v, text, on) {
+		json_object_foreach ((json_t *)v, text, on) {
 			if (!json_is_false(on)) {
 				strv_add(values, text);
 			}
@@ -40,14 +40,16 @@ static int add_values(struct strv *values, const char *key, const json_t *v, str
 	}
 	size_t i;
 	json_t *item;
-	json_array_foreach(v, i, item) {
+	json_array_foreach (v, i, item) {
 		if (!json_is_string(item)) {
-			return err_set(e, ERR_INVALID, "invalid filter '%.64s': its values must be strings", key);
+			return err_set(e, ERR_INVALID,
+				"invalid filter '%.64s': its values must be strings", key);
 		}
 		strv_add(values, json_string_value(item));
 	}
 	if (!json_is_array(v)) {
-		return err_set(e, ERR_INVALID, "invalid filter '%.64s': expected a list or a map of values", key);
+		return err_set(e, ERR_INVALID,
+			"invalid filter '%.64s': expected a list or a map of values", key);
 	}
 	return 0;
 }
@@ -56,7 +58,7 @@ static int add_all(struct filters *f, const json_t *doc, const char *const *allo
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach((json_t *)doc, key, v) {
+	json_object_foreach ((json_t *)doc, key, v) {
 		if (!is_allowed(key, allowed)) {
 			return err_set(e, ERR_INVALID, "invalid filter '%.64s'", key);
 		}
@@ -79,7 +81,8 @@ struct filters *filters_read(const struct call *c, const char *const *allowed, s
 	}
 	scoped(json) json_t *doc = json_parse(text, strlen(text), "the filters parameter", e);
 	if (doc && !json_is_object(doc)) {
-		err_set(e, ERR_INVALID, "invalid filter: the filters parameter must be a JSON object");
+		err_set(e, ERR_INVALID,
+			"invalid filter: the filters parameter must be a JSON object");
 	}
 	if (!json_is_object(doc) || add_all(f, doc, allowed, e) < 0) {
 		filters_free(f);
@@ -93,7 +96,7 @@ void filters_free(struct filters *f)
 	if (!f) {
 		return;
 	}
-	map_each(f->by_key, struct strv, values) {
+	map_each (f->by_key, struct strv, values) {
 		strv_deinit(values);
 		free(values);
 	}
@@ -144,11 +147,13 @@ static bool compare_prefix(const char *value, const char *text)
 	return text_starts(text, value);
 }
 
-/* glibc's regcomp takes exponential memory for nested repetition: long expressions count as plain text. */
+/* glibc's regcomp takes exponential memory for nested repetition: long expressions count as plain
+ * text. */
 static bool compare_name(const char *value, const char *text)
 {
 	regex_t re;
-	if (strlen(value) > 128 || strpbrk(value, "{") || regcomp(&re, value, REG_EXTENDED | REG_NOSUB) != 0) {
+	if (strlen(value) > 128 || strpbrk(value, "{") ||
+		regcomp(&re, value, REG_EXTENDED | REG_NOSUB) != 0) {
 		return strstr(text, value) != NULL;
 	}
 	bool match = regexec(&re, text, 0, NULL, 0) == 0;

@@ -1,7 +1,7 @@
 /* api/filters.h - the filters parameter of lists, prunes and events.
  *
- * Both JSON forms: {"label": ["a=b"]} and {"label": {"a=b": true}}. Values of one key are alternatives, except label,
- * of which all must match.
+ * Both JSON forms: {"label": ["a=b"]} and {"label": {"a=b": true}}. Values of one key are
+ * alternatives, except label, of which all must match.
  */
 #pragma once
 #include <jansson.h>
@@ -12,7 +12,8 @@
 struct call;
 struct filters;
 
-/* Reads c's filters; allowed is a NULL-terminated list. "invalid filter 'x'" for another key. NULL with *e. */
+/* Reads c's filters; allowed is a NULL-terminated list. "invalid filter 'x'" for another key. NULL
+ * with *e. */
 struct filters *filters_read(const struct call *c, const char *const *allowed, struct err *e);
 void filters_free(struct filters *f);
 static inline void scoped_filters(struct filters **f)
@@ -25,8 +26,8 @@ bool filters_has(const struct filters *f, const char *key);
 const char *filters_value(const struct filters *f, const char *key, size_t i);
 /* True when key is absent or one of its values equals text. */
 bool filters_match(const struct filters *f, const char *key, const char *text);
-/* The same with values as extended regular expressions that may match anywhere (names); a value that is no valid
- * expression is compared as a substring. */
+/* The same with values as extended regular expressions that may match anywhere (names); a value
+ * that is no valid expression is compared as a substring. */
 bool filters_match_name(const struct filters *f, const char *key, const char *text);
 /* True when key is absent or one of its values is a prefix of text (ids). */
 bool filters_match_prefix(const struct filters *f, const char *key, const char *text);

@@ -1,5 +1,5 @@
-/* api/frames.h - stdio on the wire: raw for a tty, else Docker's multiplexed frames (stream, 3 zero bytes, 32-bit
- * big endian length, payload). Docker API v1.45 ContainerAttach, "Stream format". */
+/* api/frames.h - stdio on the wire: raw for a tty, else Docker's multiplexed frames (stream, 3 zero
+ * bytes, 32-bit big endian length, payload). Docker API v1.45 ContainerAttach, "Stream format". */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

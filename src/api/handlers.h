@@ -1,15 +1,17 @@
-/* api/handlers.h - every route handler, by resource; the table in route.c says which path leads to which. */
+/* api/handlers.h - every route handler, by resource; the table in route.c says which path leads to
+ * which. */
 #pragma once
 
 struct call;
 typedef void handler_fn(struct call *c);
 
 /* system.c */
-handler_fn system_ping, system_version, system_info, system_auth, system_df, system_events, system_plugins, system_no_swarm;
+handler_fn system_ping, system_version, system_info, system_auth, system_df, system_events,
+	system_plugins, system_no_swarm;
 /* containers.c */
-handler_fn containers_list, containers_create, containers_inspect, containers_start, containers_stop, containers_restart,
-	containers_kill, containers_remove, containers_rename, containers_pause, containers_unpause, containers_resize,
-	containers_prune;
+handler_fn containers_list, containers_create, containers_inspect, containers_start,
+	containers_stop, containers_restart, containers_kill, containers_remove, containers_rename,
+	containers_pause, containers_unpause, containers_resize, containers_prune;
 /* container_streams.c */
 handler_fn containers_attach, containers_logs, containers_wait;
 /* execs.c */
@@ -21,7 +23,7 @@ handler_fn images_create, images_load;
 /* builds.c */
 handler_fn builds_create, builds_prune;
 /* networks.c */
-handler_fn networks_list, networks_inspect, networks_create, networks_remove, networks_connect, networks_disconnect,
-	networks_prune;
+handler_fn networks_list, networks_inspect, networks_create, networks_remove, networks_connect,
+	networks_disconnect, networks_prune;
 /* volumes.c */
 handler_fn volumes_list, volumes_inspect, volumes_create, volumes_remove, volumes_prune;

@@ -1,4 +1,5 @@
-/* POST /images/create (pull and import) and POST /images/load: jobs whose progress is the answer. */
+/* POST /images/create (pull and import) and POST /images/load: jobs whose progress is the answer.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,7 +88,8 @@ static struct transfer *transfer_new(struct call *c)
 }
 
 /* Ties the started work to the request, or answers with the error. */
-static void transfer_run(struct transfer *t, struct image_work *work, bool with_body, const struct err *e)
+static void transfer_run(
+	struct transfer *t, struct image_work *work, bool with_body, const struct err *e)
 {
 	struct call *c = t->call;
 	if (!work) {
@@ -126,8 +128,8 @@ static void pull(struct call *c)
 	}
 	struct transfer *t = transfer_new(c);
 	scoped(free) char *reference = pull_reference(c);
-	struct image_work *w = image_pull(
-		c->api->d.images, reference, call_query_or(c, "platform", ""), auth, &handlers, t, &e);
+	struct image_work *w = image_pull(c->api->d.images, reference,
+		call_query_or(c, "platform", ""), auth, &handlers, t, &e);
 	transfer_run(t, w, false, &e);
 }
 
@@ -135,8 +137,9 @@ static void import(struct call *c)
 {
 	struct err e;
 	if (strcmp(call_query_or(c, "fromSrc", ""), "-") != 0) {
-		err_set(&e, ERR_INVALID, "fromSrc must be \"-\" (the archive in the body): importing from a URL is not "
-					 "supported; download it first");
+		err_set(&e, ERR_INVALID,
+			"fromSrc must be \"-\" (the archive in the body): importing from a URL is not "
+			"supported; download it first");
 		call_reply_error(c, &e);
 		return;
 	}
@@ -150,8 +153,8 @@ static void import(struct call *c)
 	scoped(free) char *reference = tag ? xasprintf("%s:%s", repo, tag) : xstrdup(repo);
 	struct transfer *t = transfer_new(c);
 	t->is_import = true;
-	struct image_work *w = image_import(
-		c->api->d.images, reference, call_query_or(c, "message", ""), &changes, &handlers, t, &e);
+	struct image_work *w = image_import(c->api->d.images, reference,
+		call_query_or(c, "message", ""), &changes, &handlers, t, &e);
 	transfer_run(t, w, true, &e);
 }
 
@@ -163,7 +166,8 @@ void images_create(struct call *c)
 	} else if (call_query_or(c, "fromSrc", NULL)) {
 		import(c);
 	} else {
-		err_set(&e, ERR_INVALID, "fromImage or fromSrc must name what to create the image from");
+		err_set(&e, ERR_INVALID,
+			"fromImage or fromSrc must name what to create the image from");
 		call_reply_error(c, &e);
 	}
 }

@@ -1,4 +1,5 @@
-/* Images: everything that answers with one document. Pull, import and load are in image_streams.c. */
+/* Images: everything that answers with one document. Pull, import and load are in image_streams.c.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +64,8 @@ json_t *shape_image_summary(const struct image *i, const struct container_set *c
 	return o;
 }
 
-/* One name against a reference= pattern as Go's path.Match sees it: "nginx", "nginx:*", "*\/nginx". */
+/* One name against a reference= pattern as Go's path.Match sees it: "nginx", "nginx:*", "*\/nginx".
+ */
 static bool glob(const char *pattern, const char *text)
 {
 	for (; *pattern; pattern++, text++) {
@@ -77,7 +79,8 @@ static bool glob(const char *pattern, const char *text)
 				}
 			}
 		}
-		if (!*text || (*pattern != '?' && *pattern != *text) || (*pattern == '?' && *text == '/')) {
+		if (!*text || (*pattern != '?' && *pattern != *text) ||
+			(*pattern == '?' && *text == '/')) {
 			return false;
 		}
 	}
@@ -108,7 +111,8 @@ static void keep_matches(json_t *names, const struct filters *f)
 	}
 }
 
-/* With reference=, an image shows only the names that were asked for; without one of them it is not in the list. */
+/* With reference=, an image shows only the names that were asked for; without one of them it is not
+ * in the list. */
 static bool narrow_names(json_t *row, const struct filters *f)
 {
 	json_t *tags = json_object_get(row, "RepoTags");
@@ -126,7 +130,8 @@ struct image_bounds {
 	int64_t before_ns, since_ns;
 };
 
-static int read_bounds(struct call *c, const struct filters *f, struct image_bounds *b, struct err *e)
+static int read_bounds(
+	struct call *c, const struct filters *f, struct image_bounds *b, struct err *e)
 {
 	*b = (struct image_bounds){false, INT64_MAX, -1};
 	const char *before = filters_value(f, "before", 0);
@@ -156,7 +161,8 @@ static bool matches(const struct filters *f, const struct image_bounds *b, const
 	bool dangling = i->tags.n == 0;
 	json_t *labels = labels_of(i);
 	return (!filters_has(f, "dangling") || dangling == b->dangling) &&
-	       filters_match_labels(f, labels) && created_ns(i) < b->before_ns && created_ns(i) > b->since_ns;
+	       filters_match_labels(f, labels) && created_ns(i) < b->before_ns &&
+	       created_ns(i) > b->since_ns;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -201,13 +207,16 @@ void images_list(struct call *c)
 	call_reply_json(c, 200, rows);
 }
 
-/* Docker's image Config has members that the OCI one leaves out; clients read them without asking. */
+/* Docker's image Config has members that the OCI one leaves out; clients read them without asking.
+ */
 static json_t *docker_config(const struct image *i)
 {
-	static const char *const texts[] = {"Hostname", "Domainname", "User", "Image", "WorkingDir"};
+	static const char *const texts[] = {
+		"Hostname", "Domainname", "User", "Image", "WorkingDir"};
 	static const char *const flags[] = {
 		"AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"};
-	static const char *const lists[] = {"Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"};
+	static const char *const lists[] = {
+		"Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"};
 	json_t *o = json_object();
 	for (size_t k = 0; k < sizeof(texts) / sizeof(*texts); k++) {
 		json_put_str(o, texts[k], "");
@@ -238,7 +247,8 @@ static json_t *docker_inspect(const struct image *i)
 	json_put_str(o, "DockerVersion", "");
 	json_put_str(o, "Author", json_str(i->config, "author"));
 	json_put(o, "Config", docker_config(i));
-	json_put(o, "ContainerConfig", docker_config(i)); /* docker-compose 1.29 reads it when it recreates */
+	json_put(o, "ContainerConfig",
+		docker_config(i)); /* docker-compose 1.29 reads it when it recreates */
 	json_put_str(o, "Architecture", json_str(i->config, "architecture"));
 	if (*json_str(i->config, "variant")) {
 		json_put_str(o, "Variant", json_str(i->config, "variant"));
@@ -247,7 +257,8 @@ static json_t *docker_inspect(const struct image *i)
 	json_put(o, "Size", json_integer(i->size_bytes));
 	json_put(o, "VirtualSize", json_integer(i->size_bytes));
 	json_put(o, "GraphDriver", json_pack("{sn ss}", "Data", "Name", "overlay2"));
-	json_put(o, "RootFS", json_pack("{ss so}", "Type", "layers", "Layers", json_strv(&i->layers)));
+	json_put(o, "RootFS",
+		json_pack("{ss so}", "Type", "layers", "Layers", json_strv(&i->layers)));
 	json_put(o, "Metadata", json_pack("{ss}", "LastTagTime", "0001-01-01T00:00:00Z"));
 	return o;
 }
@@ -260,15 +271,15 @@ void images_inspect(struct call *c)
 	}
 }
 
-/* history[] of the configuration has the oldest first and marks steps without a layer; the API wants the newest
- * first with sizes. */
+/* history[] of the configuration has the oldest first and marks steps without a layer; the API
+ * wants the newest first with sizes. */
 static json_t *history_rows(struct call *c, const struct image *i)
 {
 	json_t *rows = json_array();
 	size_t layer = 0;
 	size_t index;
 	json_t *step;
-	json_array_foreach(json_object_get(i->config, "history"), index, step) {
+	json_array_foreach (json_object_get(i->config, "history"), index, step) {
 		int64_t bytes = 0;
 		if (!json_bool(step, "empty_layer") && layer < i->layers.n) {
 			image_has_layer(c->api->d.images, i->layers.v[layer++], &bytes);
@@ -276,9 +287,10 @@ static json_t *history_rows(struct call *c, const struct image *i)
 		int64_t ns = 0;
 		clock_parse(json_str(step, "created"), &ns);
 		json_array_insert_new(rows, 0,
-			json_pack("{ss sI ss ss sI sn}", "Comment", json_str(step, "comment"), "Created",
-				(json_int_t)(ns / NS_PER_SEC), "CreatedBy", json_str(step, "created_by"), "Id", "<missing>",
-				"Size", (json_int_t)bytes, "Tags"));
+			json_pack("{ss sI ss ss sI sn}", "Comment", json_str(step, "comment"),
+				"Created", (json_int_t)(ns / NS_PER_SEC), "CreatedBy",
+				json_str(step, "created_by"), "Id", "<missing>", "Size",
+				(json_int_t)bytes, "Tags"));
 	}
 	json_t *newest = json_array_get(rows, 0);
 	if (newest) {
@@ -362,5 +374,7 @@ void images_prune(struct call *c)
 		call_reply_error(c, &e);
 		return;
 	}
-	call_reply_json(c, 200, json_pack("{so sI}", "ImagesDeleted", changes, "SpaceReclaimed", (json_int_t)bytes));
+	call_reply_json(c, 200,
+		json_pack(
+			"{so sI}", "ImagesDeleted", changes, "SpaceReclaimed", (json_int_t)bytes));
 }

@@ -31,7 +31,8 @@ static bool is_predefined(const struct network *w)
 
 static bool matches(const struct filters *f, const struct network *w, const json_t *row)
 {
-	return filters_match_name(f, "name", network_name(w)) && filters_match_prefix(f, "id", network_id(w)) &&
+	return filters_match_name(f, "name", network_name(w)) &&
+	       filters_match_prefix(f, "id", network_id(w)) &&
 	       filters_match(f, "driver", json_str(row, "Driver")) &&
 	       filters_match(f, "scope", json_str(row, "Scope")) &&
 	       filters_match(f, "type", is_predefined(w) ? "builtin" : "custom") &&
@@ -53,9 +54,11 @@ void networks_list(struct call *c)
 	size_t pos = 0;
 	for (struct network *w; (w = network_next(c->api->d.networks, &pos));) {
 		scoped(json) json_t *row = network_inspect(w);
-		bool unused = json_object_size(json_object_get(row, "Containers")) == 0 && !is_predefined(w);
+		bool unused = json_object_size(json_object_get(row, "Containers")) == 0 &&
+			      !is_predefined(w);
 		if (matches(f, w, row) && (!filters_has(f, "dangling") || unused == dangling)) {
-			json_put(row, "Containers", json_object()); /* the list never names them, as in dockerd */
+			json_put(row, "Containers",
+				json_object()); /* the list never names them, as in dockerd */
 			json_array_append(rows, row);
 		}
 	}
@@ -111,20 +114,22 @@ static void change(struct call *c, const json_t *body, bool connect)
 	if (!w) {
 		return;
 	}
-	if (json_get_str(body, "Container", &name, &e) < 0 || json_get_object(body, "EndpointConfig", &config, &e) < 0 ||
+	if (json_get_str(body, "Container", &name, &e) < 0 ||
+		json_get_object(body, "EndpointConfig", &config, &e) < 0 ||
 		json_get_bool(body, "Force", false, &force, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
 	if (!name || !*name) {
-		err_set(&e, ERR_INVALID, "Container must name the container to %s", connect ? "connect" : "disconnect");
+		err_set(&e, ERR_INVALID, "Container must name the container to %s",
+			connect ? "connect" : "disconnect");
 		call_reply_error(c, &e);
 		return;
 	}
 	struct container *k = container_find(c->api->d.containers, name, &e);
-	int r = !k ? -1
-	      : connect ? container_connect(k, network_name(w), config, &e)
-			: container_disconnect(k, network_name(w), force, &e);
+	int r = !k        ? -1
+		: connect ? container_connect(k, network_name(w), config, &e)
+			  : container_disconnect(k, network_name(w), force, &e);
 	if (r < 0) {
 		call_reply_error(c, &e);
 		return;

@@ -41,7 +41,8 @@ void progress_end(struct call *c, bool begun, const struct err *e, int code)
 		if (code != 0) {
 			json_put(detail, "code", json_integer(code));
 		}
-		scoped(json) json_t *msg = json_pack("{so ss}", "errorDetail", detail, "error", e->msg);
+		scoped(json) json_t *msg =
+			json_pack("{so ss}", "errorDetail", detail, "error", e->msg);
 		progress_send(c, msg);
 	}
 	http_stream_end(c->r);

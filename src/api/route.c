@@ -152,15 +152,16 @@ static int split_version(const char **path, int *ret_version, struct err *e)
 	}
 	if (major > 1 || minor > API_VERSION) {
 		return err_set(e, ERR_INVALID,
-			"client version %d.%d is too new. Maximum supported API version is 1.%d", major, minor,
-			API_VERSION);
+			"client version %d.%d is too new. Maximum supported API version is 1.%d",
+			major, minor, API_VERSION);
 	}
 	*ret_version = minor;
 	*path = p + 2 + n;
 	return 0;
 }
 
-static const struct route *find_route(const char *method, const char *path, char **args, bool *ret_other_method)
+static const struct route *find_route(
+	const char *method, const char *path, char **args, bool *ret_other_method)
 {
 	*ret_other_method = false;
 	for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
@@ -191,7 +192,8 @@ void api_free(struct api *a)
 
 static void reply_not_found(struct call *c, bool other_method)
 {
-	json_t *doc = json_pack("{ss}", "message", other_method ? "method not allowed" : "page not found");
+	json_t *doc = json_pack(
+		"{ss}", "message", other_method ? "method not allowed" : "page not found");
 	call_reply_json(c, other_method ? 405 : 404, doc);
 }
 

@@ -47,8 +47,8 @@ void system_ping(struct call *c)
 /* Go's name for this machine's architecture: what clients compare with image platforms. */
 static const char *go_arch(const char *machine)
 {
-	static const char *const names[][2] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"armv7l", "arm"},
-		{"armv6l", "arm"}, {"i686", "386"}, {"riscv64", "riscv64"}};
+	static const char *const names[][2] = {{"x86_64", "amd64"}, {"aarch64", "arm64"},
+		{"armv7l", "arm"}, {"armv6l", "arm"}, {"i686", "386"}, {"riscv64", "riscv64"}};
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (strcmp(machine, names[i][0]) == 0) {
 			return names[i][1];
@@ -61,12 +61,14 @@ void system_version(struct call *c)
 {
 	struct utsname u;
 	uname(&u);
-	json_t *details = json_pack("{ss ss ss ss ss ss}", "ApiVersion", API_TEXT, "Arch", go_arch(u.machine),
-		"KernelVersion", u.release, "MinAPIVersion", API_TEXT_MIN, "Os", "linux", "Experimental", "false");
+	json_t *details = json_pack("{ss ss ss ss ss ss}", "ApiVersion", API_TEXT, "Arch",
+		go_arch(u.machine), "KernelVersion", u.release, "MinAPIVersion", API_TEXT_MIN, "Os",
+		"linux", "Experimental", "false");
 	json_t *doc = json_pack("{s{ss} s[{ss ss so}] ss ss ss ss ss ss ss}", "Platform", "Name",
-		"Wherry Engine", "Components", "Name", "Engine", "Version", WHERRY_VERSION, "Details", details,
-		"Version", WHERRY_VERSION, "ApiVersion", API_TEXT, "MinAPIVersion", API_TEXT_MIN, "GitCommit", "",
-		"GoVersion", "", "Os", "linux", "Arch", go_arch(u.machine));
+		"Wherry Engine", "Components", "Name", "Engine", "Version", WHERRY_VERSION,
+		"Details", details, "Version", WHERRY_VERSION, "ApiVersion", API_TEXT,
+		"MinAPIVersion", API_TEXT_MIN, "GitCommit", "", "GoVersion", "", "Os", "linux",
+		"Arch", go_arch(u.machine));
 	json_put_str(doc, "KernelVersion", u.release);
 	json_put_str(doc, "BuildTime", "");
 	call_reply_json(c, 200, doc);
@@ -118,11 +120,11 @@ static json_t *registry_config(const json_t *config)
 {
 	json_t *mirrors = json_object_get(config, "registry-mirrors");
 	mirrors = json_is_array(mirrors) ? json_deep_copy(mirrors) : json_array();
-	json_t *index = json_pack("{s{ss sO sb sb}}", "docker.io", "Name", "docker.io", "Mirrors", mirrors,
-		"Secure", 1, "Official", 1);
+	json_t *index = json_pack("{s{ss sO sb sb}}", "docker.io", "Name", "docker.io", "Mirrors",
+		mirrors, "Secure", 1, "Official", 1);
 	return json_pack("{s[] s[] s[s] so so}", "AllowNondistributableArtifactsCIDRs",
-		"AllowNondistributableArtifactsHostnames", "InsecureRegistryCIDRs", "127.0.0.0/8", "IndexConfigs",
-		index, "Mirrors", mirrors);
+		"AllowNondistributableArtifactsHostnames", "InsecureRegistryCIDRs", "127.0.0.0/8",
+		"IndexConfigs", index, "Mirrors", mirrors);
 }
 
 static void put_machine(json_t *o)
@@ -152,16 +154,17 @@ static void put_counts(json_t *o, const struct api_deps *d)
 	json_put(o, "Images", json_integer(count_images(d->images)));
 }
 
-/* What this engine supports, in dockerd's names. cgroup v1 in hybrid mode counts as 1, as docker info says it. */
+/* What this engine supports, in dockerd's names. cgroup v1 in hybrid mode counts as 1, as docker
+ * info says it. */
 static void put_features(json_t *o)
 {
-	static const char *const on[] = {"MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares",
-		"CPUSet", "PidsLimit", "IPv4Forwarding", "OomKillDisable"};
+	static const char *const on[] = {"MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota",
+		"CPUShares", "CPUSet", "PidsLimit", "IPv4Forwarding", "OomKillDisable"};
 	for (size_t i = 0; i < sizeof(on) / sizeof(*on); i++) {
 		json_put(o, on[i], json_true());
 	}
-	static const char *const off[] = {
-		"BridgeNfIptables", "BridgeNfIp6tables", "Debug", "ExperimentalBuild", "LiveRestoreEnabled"};
+	static const char *const off[] = {"BridgeNfIptables", "BridgeNfIp6tables", "Debug",
+		"ExperimentalBuild", "LiveRestoreEnabled"};
 	for (size_t i = 0; i < sizeof(off) / sizeof(*off); i++) {
 		json_put(o, off[i], json_boolean(strcmp(off[i], "LiveRestoreEnabled") == 0));
 	}
@@ -172,10 +175,12 @@ static void put_features(json_t *o)
 	json_put_str(o, "DefaultRuntime", "crun");
 	json_put(o, "Runtimes", json_pack("{s{ss}}", "crun", "path", "crun"));
 	json_put(o, "SecurityOptions", json_pack("[s]", "name=seccomp,profile=builtin"));
-	json_put(o, "Swarm", json_pack("{ss ss ss sb ss sn}", "NodeID", "", "NodeAddr", "", "LocalNodeState",
-		"inactive", "ControlAvailable", 0, "Error", "", "RemoteManagers"));
-	json_put(o, "Plugins", json_pack("{s[s] s[sss] sn s[ss]}", "Volume", "local", "Network", "bridge", "host",
-		"none", "Authorization", "Log", "json-file", "none"));
+	json_put(o, "Swarm",
+		json_pack("{ss ss ss sb ss sn}", "NodeID", "", "NodeAddr", "", "LocalNodeState",
+			"inactive", "ControlAvailable", 0, "Error", "", "RemoteManagers"));
+	json_put(o, "Plugins",
+		json_pack("{s[s] s[sss] sn s[ss]}", "Volume", "local", "Network", "bridge", "host",
+			"none", "Authorization", "Log", "json-file", "none"));
 }
 
 void system_info(struct call *c)
@@ -218,7 +223,8 @@ static void auth_checked(struct call *c, const json_t *body)
 		return;
 	}
 	/* The credentials are checked by the registry at the first pull; the client keeps them. */
-	call_reply_json(c, 200, json_pack("{ss ss}", "Status", "Login Succeeded", "IdentityToken", ""));
+	call_reply_json(
+		c, 200, json_pack("{ss ss}", "Status", "Login Succeeded", "IdentityToken", ""));
 }
 
 void system_auth(struct call *c)
@@ -261,7 +267,8 @@ void system_df(struct call *c)
 		json_array_append_new(volumes, shape_volume_usage(v, d->containers));
 	}
 	call_reply_json(c, 200,
-		json_pack("{sI so so so s[]}", "LayersSize", (json_int_t)image_layers_bytes(d->images), "Images", images, "Containers",
+		json_pack("{sI so so so s[]}", "LayersSize",
+			(json_int_t)image_layers_bytes(d->images), "Images", images, "Containers",
 			containers, "Volumes", volumes, "BuildCache"));
 }
 
@@ -278,7 +285,8 @@ static json_t *event_json(const struct event *v)
 {
 	json_t *o = json_object();
 	if (strcmp(v->type, "container") == 0 || strcmp(v->type, "image") == 0) {
-		json_put_str(o, "status", v->action); /* the form before 1.22, still sent by dockerd */
+		json_put_str(
+			o, "status", v->action); /* the form before 1.22, still sent by dockerd */
 		json_put_str(o, "id", v->id);
 		if (strcmp(v->type, "container") == 0) {
 			json_put_str(o, "from", json_str(v->attributes, "image"));
@@ -303,7 +311,8 @@ static bool match_object(const struct filters *f, const char *key, const struct 
 		return strcmp(key, "image") == 0 && strcmp(v->type, "container") == 0 &&
 		       filters_match(f, key, json_str(v->attributes, "image"));
 	}
-	return filters_match_prefix(f, key, v->id) || filters_match(f, key, json_str(v->attributes, "name"));
+	return filters_match_prefix(f, key, v->id) ||
+	       filters_match(f, key, json_str(v->attributes, "name"));
 }
 
 /* "exec_create: ls" matches event=exec_create too. */
@@ -366,12 +375,13 @@ static void start_until_timer(struct event_stream *s, int64_t wait_ns)
 
 void system_events(struct call *c)
 {
-	static const char *const allowed[] = {"container", "daemon", "event", "image", "label", "network", "node",
-		"plugin", "scope", "type", "volume", NULL};
+	static const char *const allowed[] = {"container", "daemon", "event", "image", "label",
+		"network", "node", "plugin", "scope", "type", "volume", NULL};
 	struct err e;
 	int64_t since;
 	int64_t until;
-	if (call_query_time(c, "since", &since, &e) < 0 || call_query_time(c, "until", &until, &e) < 0) {
+	if (call_query_time(c, "since", &since, &e) < 0 ||
+		call_query_time(c, "until", &until, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}

@@ -22,7 +22,8 @@ static struct volume *find(struct call *c)
 
 void volumes_list(struct call *c)
 {
-	static const char *const allowed[] = {"dangling", "driver", "label", "label!", "name", NULL};
+	static const char *const allowed[] = {
+		"dangling", "driver", "label", "label!", "name", NULL};
 	const struct api_deps *d = &c->api->d;
 	struct err e;
 	bool dangling;
@@ -36,7 +37,8 @@ void volumes_list(struct call *c)
 	for (struct volume *v; (v = volume_next(d->volumes, &pos));) {
 		scoped(json) json_t *row = volume_inspect(v);
 		bool used = container_using_volume(d->containers, volume_name(v)) != NULL;
-		if ((!filters_has(f, "dangling") || used != dangling) && filters_match(f, "driver", "local") &&
+		if ((!filters_has(f, "dangling") || used != dangling) &&
+			filters_match(f, "driver", "local") &&
 			filters_match_name(f, "name", volume_name(v)) &&
 			filters_match_labels(f, json_object_get(row, "Labels"))) {
 			json_array_append(rows, row);
@@ -60,7 +62,8 @@ static void create_with(struct call *c, const json_t *body)
 	const char *driver;
 	json_t *labels;
 	json_t *options;
-	if (json_get_str(body, "Name", &name, &e) < 0 || json_get_str(body, "Driver", &driver, &e) < 0 ||
+	if (json_get_str(body, "Name", &name, &e) < 0 ||
+		json_get_str(body, "Driver", &driver, &e) < 0 ||
 		json_get_object(body, "Labels", &labels, &e) < 0 ||
 		json_get_object(body, "DriverOpts", &options, &e) < 0) {
 		call_reply_error(c, &e);
@@ -94,7 +97,8 @@ void volumes_remove(struct call *c)
 	}
 	const char *user = container_using_volume(d->containers, volume_name(v));
 	if (user) {
-		err_set(&e, ERR_CONFLICT, "remove %s: volume is in use - [%s]", volume_name(v), user);
+		err_set(&e, ERR_CONFLICT, "remove %s: volume is in use - [%s]", volume_name(v),
+			user);
 		call_reply_error(c, &e);
 		return;
 	}
@@ -136,7 +140,8 @@ void volumes_prune(struct call *c)
 	size_t pos = 0;
 	for (struct volume *v; (v = volume_next(d->volumes, &pos));) {
 		scoped(json) json_t *row = volume_inspect(v);
-		if ((all || volume_anonymous(v)) && !container_using_volume(d->containers, volume_name(v)) &&
+		if ((all || volume_anonymous(v)) &&
+			!container_using_volume(d->containers, volume_name(v)) &&
 			filters_match_labels(f, json_object_get(row, "Labels"))) {
 			strv_add(&doomed, volume_name(v));
 		}
@@ -151,5 +156,6 @@ void volumes_prune(struct call *c)
 			json_array_append_new(deleted, json_string(doomed.v[i]));
 		}
 	}
-	call_reply_json(c, 200, json_pack("{so sI}", "VolumesDeleted", deleted, "SpaceReclaimed", bytes));
+	call_reply_json(
+		c, 200, json_pack("{so sI}", "VolumesDeleted", deleted, "SpaceReclaimed", bytes));
 }

@@ -16,7 +16,10 @@ struct buf {
 	size_t cap;
 };
 
-#define BUF_INIT {0}
+#define BUF_INIT  \
+	{         \
+		0 \
+	}
 
 void buf_deinit(struct buf *b);
 static inline void scoped_buf(struct buf *b)
@@ -24,7 +27,7 @@ static inline void scoped_buf(struct buf *b)
 	buf_deinit(b);
 }
 
-void buf_clear(struct buf *b);                           /* forgets the bytes, keeps the memory */
+void buf_clear(struct buf *b); /* forgets the bytes, keeps the memory */
 void buf_append(struct buf *b, const void *data, size_t n); /* our own bytes: aborts on OOM */
 void buf_puts(struct buf *b, const char *s);
 void buf_putc(struct buf *b, char c);

@@ -119,9 +119,8 @@ int clock_parse(const char *text, int64_t *ret_real_ns)
 	static const struct {
 		int n, min, max;
 		char after;
-	} parts[] = {
-		{4, 1970, 2261, '-'}, {2, 1, 12, '-'}, {2, 1, 31, 'T'}, {2, 0, 23, ':'}, {2, 0, 59, ':'},
-		{2, 0, 60, '\0'}};
+	} parts[] = {{4, 1970, 2261, '-'}, {2, 1, 12, '-'}, {2, 1, 31, 'T'}, {2, 0, 23, ':'},
+		{2, 0, 59, ':'}, {2, 0, 60, '\0'}};
 	int value[6];
 	for (size_t i = 0; i < 6; i++) {
 		value[i] = digits(&p, parts[i].n);

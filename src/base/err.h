@@ -1,8 +1,8 @@
 /* base/err.h - one sentence about what went wrong, on the caller's stack.
  *
- * Every function outside base/ and sys/ returns 0 or -1 and fills a struct err; base/ and sys/ return
- * -errno. The kind decides the HTTP status (api/) and the exit status (wherry/); msg is for a person
- * and, where Docker's clients match on it, part of the API. Nothing here allocates.
+ * Every function outside base/ and sys/ returns 0 or -1 and fills a struct err; base/ and sys/
+ * return -errno. The kind decides the HTTP status (api/) and the exit status (wherry/); msg is for
+ * a person and, where Docker's clients match on it, part of the API. Nothing here allocates.
  */
 #pragma once
 
@@ -24,11 +24,14 @@ struct err {
 
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
 
-/* All of these are -1 for the caller; as macros, so that compilers see it and know when a ret_ was written.
- * A message that does not fit is cut at the end of a UTF-8 character. */
-#define err_set(...) (err_set_(__VA_ARGS__), err_failed())   /* (e, kind, fmt, ...) */
-#define err_sys(...) (err_sys_(__VA_ARGS__), err_failed())   /* (e, errno, fmt, ...): appends strerror */
-#define err_wrap(...) (err_wrap_(__VA_ARGS__), err_failed()) /* (e, fmt, ...): "context: " in front, kind kept */
+/* All of these are -1 for the caller; as macros, so that compilers see it and know when a ret_ was
+ * written. A message that does not fit is cut at the end of a UTF-8 character. */
+#define err_set(...) (err_set_(__VA_ARGS__), err_failed()) /* (e, kind, fmt, ...) */
+#define err_sys(...) \
+	(err_sys_(__VA_ARGS__), err_failed()) /* (e, errno, fmt, ...): appends strerror */
+#define err_wrap(...)                                                                            \
+	(err_wrap_(__VA_ARGS__), err_failed()) /* (e, fmt, ...): "context: " in front, kind kept \
+						*/
 
 static inline int err_failed(void)
 {

@@ -5,7 +5,8 @@
 
 #include "base/mem.h"
 
-/* Nesting depth of a JSON text, strings skipped: jansson's own limit (2048) costs too much stack. */
+/* Nesting depth of a JSON text, strings skipped: jansson's own limit (2048) costs too much stack.
+ */
 static int depth_of(const char *text, size_t n)
 {
 	int depth = 0;
@@ -39,11 +40,11 @@ json_t *json_parse(const char *text, size_t n, const char *what, struct err *e)
 		return NULL;
 	}
 	json_error_t problem;
-	json_t *doc =
-		json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &problem);
+	json_t *doc = json_loadb(
+		text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &problem);
 	if (!doc) {
-		err_set(e, ERR_INVALID, "invalid JSON: %s, line %d column %d: %s", what, problem.line,
-			problem.column, problem.text);
+		err_set(e, ERR_INVALID, "invalid JSON: %s, line %d column %d: %s", what,
+			problem.line, problem.column, problem.text);
 	}
 	return doc;
 }
@@ -87,7 +88,8 @@ static json_t *member(const json_t *o, const char *key)
 
 static int wrong_type(const char *key, const char *wanted, const json_t *v, struct err *e)
 {
-	return err_set(e, ERR_INVALID, "invalid JSON: %s must be %s, not %s", key, wanted, type_name(v));
+	return err_set(
+		e, ERR_INVALID, "invalid JSON: %s must be %s, not %s", key, wanted, type_name(v));
 }
 
 int json_get_str(const json_t *o, const char *key, const char **ret, struct err *e)
@@ -169,11 +171,12 @@ int json_get_strv(const json_t *o, const char *key, struct strv *ret, struct err
 	}
 	size_t i;
 	json_t *item;
-	json_array_foreach(v, i, item) {
+	json_array_foreach (v, i, item) {
 		if (!json_is_string(item) ||
 			strlen(json_string_value(item)) != json_string_length(item)) {
 			return err_set(e, ERR_INVALID,
-				"invalid JSON: element %zu of %s must be a string without NUL", i, key);
+				"invalid JSON: element %zu of %s must be a string without NUL", i,
+				key);
 		}
 		strv_add(ret, json_string_value(item));
 	}

@@ -1,8 +1,8 @@
 /* base/list.h - intrusive doubly linked lists; the head is a struct list too.
  *
  * A node that list_init made, or that was removed, may be removed again.
- * list_each_safe allows removal of the current node, not of its neighbour; calling out to code that may
- * remove any node needs a snapshot.
+ * list_each_safe allows removal of the current node, not of its neighbour; calling out to code that
+ * may remove any node needs a snapshot.
  */
 #pragma once
 #include <stdbool.h>
@@ -13,11 +13,14 @@ struct list {
 	struct list *prev;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)          \
+	{                        \
+		&(name), &(name) \
+	}
 #define container_of(ptr, T, member) ((T *)(void *)((char *)(ptr)-offsetof(T, member)))
 #define list_each(pos, head) for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
-#define list_each_safe(pos, head)                                                                  \
-	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);              \
+#define list_each_safe(pos, head)                                                     \
+	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); \
 		pos = pos##_next, pos##_next = pos->next)
 
 static inline void list_init(struct list *l)

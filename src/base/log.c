@@ -50,8 +50,8 @@ void log_event(enum log_level level, const char *module, const char *event, ...)
 	static const char *const names[] = {"error", "warning", "info", "debug"};
 	char now[CLOCK_TEXT_MAX];
 	scoped(buf) struct buf line = BUF_INIT;
-	buf_printf(&line, "%s %s %s %s", clock_format_ms(clock_real_ns(), now), names[level], module,
-		event);
+	buf_printf(&line, "%s %s %s %s", clock_format_ms(clock_real_ns(), now), names[level],
+		module, event);
 
 	va_list args;
 	va_start(args, event);

@@ -1,10 +1,11 @@
-/* base/log.h - one line an event: a module, an event whose spelling never changes, then keys and values.
+/* base/log.h - one line an event: a module, an event whose spelling never changes, then keys and
+ * values.
  *
  * log_info("container", "started", "id", c->id, NULL) prints
  *   2026-11-24T16:20:01.123Z info container started id=4f2c...
- * Keys and values are strings (LOG_N formats a number); values with blanks or control characters are quoted.
- * A key whose value is NULL is left out. Passwords, tokens and environment values never have a key.
- * The level is the one mutable global of the project.
+ * Keys and values are strings (LOG_N formats a number); values with blanks or control characters
+ * are quoted. A key whose value is NULL is left out. Passwords, tokens and environment values never
+ * have a key. The level is the one mutable global of the project.
  */
 #pragma once
 

@@ -1,9 +1,9 @@
 /* Invariants
- * 1. slots[i].key is NULL exactly where an entry was removed; used counts slots ever filled since the
- *    last rebuild, count those that still hold a key.
+ * 1. slots[i].key is NULL exactly where an entry was removed; used counts slots ever filled since
+ * the last rebuild, count those that still hold a key.
  * 2. index has a power-of-two size above 1.5 * used; each cell is 0 (free) or 1 + a slot number.
- * 3. A cell is never freed alone: removal leaves it pointing at an empty slot until the next rebuild,
- *    so probing never stops early.
+ * 3. A cell is never freed alone: removal leaves it pointing at an empty slot until the next
+ * rebuild, so probing never stops early.
  */
 #include "base/map.h"
 

@@ -1,8 +1,8 @@
 /* base/mem.h - allocation for small, bounded objects: it succeeds or the process aborts.
  *
- * The supervisor restarts the daemon and the shims keep the containers alive, so running out of memory
- * for a few hundred bytes is not an error to handle. A size that a peer chooses does not come
- * from here: it goes through a struct buf with a limit, which fails as an ordinary error.
+ * The supervisor restarts the daemon and the shims keep the containers alive, so running out of
+ * memory for a few hundred bytes is not an error to handle. A size that a peer chooses does not
+ * come from here: it goes through a struct buf with a limit, which fails as an ordinary error.
  */
 #pragma once
 #include <stdarg.h>

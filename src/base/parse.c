@@ -11,7 +11,8 @@
 
 int parse_i64(const char *text, int64_t min, int64_t max, int64_t *ret)
 {
-	if (!isdigit((unsigned char)text[0]) && !(text[0] == '-' && isdigit((unsigned char)text[1]))) {
+	if (!isdigit((unsigned char)text[0]) &&
+		!(text[0] == '-' && isdigit((unsigned char)text[1]))) {
 		return -EINVAL;
 	}
 	char *end;
@@ -47,7 +48,8 @@ int parse_u16(const char *text, uint16_t *ret)
 	return r;
 }
 
-/* A decimal number with an optional fraction, as mantissa / scale; NULL when there is none or it is too long. */
+/* A decimal number with an optional fraction, as mantissa / scale; NULL when there is none or it is
+ * too long. */
 static const char *decimal(const char *p, int64_t *ret_mantissa, int64_t *ret_scale)
 {
 	int64_t mantissa = 0;
@@ -152,7 +154,8 @@ int parse_duration(const char *text, int64_t *ret_ns)
 		size_t name_len = strcspn(p, "0123456789.");
 		int64_t part = -1;
 		for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-			if (strlen(units[i].name) == name_len && memcmp(units[i].name, p, name_len) == 0 &&
+			if (strlen(units[i].name) == name_len &&
+				memcmp(units[i].name, p, name_len) == 0 &&
 				scaled(mantissa, scale, units[i].ns, &part) < 0) {
 				return -ERANGE;
 			}

@@ -1,4 +1,5 @@
-/* base/parse.h - numbers and sizes from text; the whole text must be one. All return 0 or -EINVAL/-ERANGE. */
+/* base/parse.h - numbers and sizes from text; the whole text must be one. All return 0 or
+ * -EINVAL/-ERANGE. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -33,7 +33,8 @@ int path_open_in(int root_fd, const char *path, int flags, mode_t mode)
 	return -EAGAIN;
 }
 
-/* Opens prefix as a directory in root, making it when it is missing; its parent is known to exist. */
+/* Opens prefix as a directory in root, making it when it is missing; its parent is known to exist.
+ */
 static int open_or_make(int root_fd, const char *prefix, mode_t mode)
 {
 	int fd = path_open_in(root_fd, prefix, O_PATH | O_DIRECTORY, 0);
@@ -128,8 +129,7 @@ static int remove_entries(DIR *dir, dev_t dev)
 
 int path_remove_tree(int dirfd, const char *name)
 {
-	scoped(close) int fd =
-		openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	scoped(close) int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
 		if (errno == ENOENT) {
 			return 0;
@@ -154,7 +154,8 @@ int path_remove_tree(int dirfd, const char *name)
 
 int path_tree_size(int dirfd_, const char *name, int64_t *ret_bytes)
 {
-	scoped(close) int fd = openat(dirfd_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	scoped(close) int fd =
+		openat(dirfd_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
 		return -errno;
 	}

@@ -12,24 +12,24 @@
 #include <unistd.h>
 
 #define scoped(f) __attribute__((cleanup(scoped_##f)))
-#define SCOPED(T, f)                                                                               \
-	static inline void scoped_##f(T *p)                                                        \
-	{                                                                                          \
-		if (*p) {                                                                          \
-			f(*p);                                                                     \
-		}                                                                                  \
+#define SCOPED(T, f)                        \
+	static inline void scoped_##f(T *p) \
+	{                                   \
+		if (*p) {                   \
+			f(*p);              \
+		}                           \
 	}
-#define TAKE(p)                                                                                    \
-	({                                                                                         \
-		__typeof__(p) take_value_ = (p);                                                   \
-		(p) = NULL;                                                                        \
-		take_value_;                                                                       \
+#define TAKE(p)                                  \
+	({                                       \
+		__typeof__(p) take_value_ = (p); \
+		(p) = NULL;                      \
+		take_value_;                     \
 	})
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int take_value_ = (fd);                                                            \
-		(fd) = -1;                                                                         \
-		take_value_;                                                                       \
+#define TAKE_FD(fd)                     \
+	({                              \
+		int take_value_ = (fd); \
+		(fd) = -1;              \
+		take_value_;            \
 	})
 
 static inline void scoped_free(void *p)

@@ -10,7 +10,10 @@ struct strv {
 	size_t n;
 };
 
-#define STRV_INIT {0}
+#define STRV_INIT \
+	{         \
+		0 \
+	}
 
 void strv_deinit(struct strv *s);
 static inline void scoped_strv(struct strv *s)
@@ -25,7 +28,8 @@ void strv_take(struct strv *s, char *take_text);
 void strv_copy(struct strv *dst, const struct strv *src); /* appends all of src to dst */
 void strv_clear(struct strv *s);
 bool strv_has(const struct strv *s, const char *text);
-void strv_split(struct strv *s, const char *text, char sep); /* appends the parts; "" adds nothing */
+void strv_split(
+	struct strv *s, const char *text, char sep); /* appends the parts; "" adds nothing */
 
 /* Environment lists, "KEY=value". strv_env_get: the value, borrowed, or NULL.
  * strv_env_set replaces in place, or appends. Both compare the bytes before '='. */

@@ -136,8 +136,8 @@ int percent_decode(const char *text, size_t n, bool plus, struct buf *ret)
 void percent_encode(const char *text, struct buf *ret)
 {
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-			strchr("-._~", *p)) {
+		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+			(*p >= '0' && *p <= '9') || strchr("-._~", *p)) {
 			buf_putc(ret, (char)*p);
 		} else {
 			buf_printf(ret, "%%%02X", *p);

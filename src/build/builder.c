@@ -20,8 +20,8 @@
 #include "store/store.h"
 #include "sys/cgroup.h"
 
-#define SPARES_MAX 2000  /* entries whose layers no image has */
-#define SPARE_SHARE 10   /* their layers may take this part of the disk */
+#define SPARES_MAX 2000 /* entries whose layers no image has */
+#define SPARE_SHARE 10  /* their layers may take this part of the disk */
 #define UNUSED_NS (7 * 24 * 3600 * NS_PER_SEC)
 #define NOTE_USE_NS (3600 * NS_PER_SEC) /* a use within the hour is not written again */
 
@@ -29,7 +29,8 @@
 
 static json_t *entry_json(const struct cache_entry *c)
 {
-	return json_pack("{ss ss sI}", "diff_id", c->diff_id, "image", c->image, "used", (json_int_t)c->used_ns);
+	return json_pack("{ss ss sI}", "diff_id", c->diff_id, "image", c->image, "used",
+		(json_int_t)c->used_ns);
 }
 
 static int load_entry(void *owner, const char *id, json_t *doc, struct err *e)
@@ -43,7 +44,8 @@ static int load_entry(void *owner, const char *id, json_t *doc, struct err *e)
 	return 0;
 }
 
-static int store_entry(struct builder *b, const char *key, const struct cache_entry *c, struct err *e)
+static int store_entry(
+	struct builder *b, const char *key, const struct cache_entry *c, struct err *e)
 {
 	scoped(json) json_t *doc = entry_json(c);
 	return store_put(b->d.store, STORE_BUILD_CACHE, key, doc, e);
@@ -81,7 +83,8 @@ const struct cache_entry *builder_cache_get(struct builder *b, const char *key)
 	return c;
 }
 
-int builder_cache_put(struct builder *b, const char *key, const char *diff_id, const char *image, struct err *e)
+int builder_cache_put(
+	struct builder *b, const char *key, const char *diff_id, const char *image, struct err *e)
 {
 	if (!text_is_hex(key, CACHE_KEY_LEN)) {
 		return err_set(e, ERR_INVALID, "a cache key must be 64 hex digits");
@@ -115,10 +118,12 @@ static struct map *image_layers(const struct builder *b)
 }
 
 /* What goes with the entry: a layer that no image names, counted once. */
-static int64_t freed_bytes(const struct builder *b, const struct cache_entry *c, struct map *counted)
+static int64_t freed_bytes(
+	const struct builder *b, const struct cache_entry *c, struct map *counted)
 {
 	int64_t bytes = 0;
-	if (!*c->diff_id || map_get(counted, c->diff_id) || !image_has_layer(b->d.images, c->diff_id, &bytes)) {
+	if (!*c->diff_id || map_get(counted, c->diff_id) ||
+		!image_has_layer(b->d.images, c->diff_id, &bytes)) {
 		return 0;
 	}
 	map_put(counted, c->diff_id, counted);
@@ -230,7 +235,8 @@ int builder_prune(struct builder *b, bool all, int64_t *ret_bytes, struct err *e
 	return 0;
 }
 
-void builder_pin_layers(const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg)
+void builder_pin_layers(
+	const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg)
 {
 	map_each (b->cache, struct cache_entry, c) {
 		if (*c->diff_id) {

@@ -12,8 +12,8 @@ struct builder {
 	struct builder_deps d; /* strings are borrowed from the daemon's configuration */
 	struct map *cache;     /* key -> struct cache_entry */
 	struct list sessions;
-	char *cache_dir;       /* of RUN --mount=type=cache */
-	char *cgroup_prefix;   /* "build-" and what tells this daemon's from another's */
+	char *cache_dir;     /* of RUN --mount=type=cache */
+	char *cgroup_prefix; /* "build-" and what tells this daemon's from another's */
 };
 
 struct cache_entry {
@@ -24,11 +24,13 @@ struct cache_entry {
 
 /* Borrowed, or NULL when there is none or what it names is gone. Notes the use. */
 const struct cache_entry *builder_cache_get(struct builder *b, const char *key);
-int builder_cache_put(struct builder *b, const char *key, const char *diff_id, const char *image, struct err *e);
-/* Of the entries whose layers no image has: drops what was not used for a week, and the oldest beyond a tenth of
- * the disk. */
+int builder_cache_put(
+	struct builder *b, const char *key, const char *diff_id, const char *image, struct err *e);
+/* Of the entries whose layers no image has: drops what was not used for a week, and the oldest
+ * beyond a tenth of the disk. */
 void builder_cache_trim(struct builder *b);
 /* Deletes trees below dir in a worker. */
 void builder_remove_trees(struct builder *b, const char *dir, json_t *take_names);
 /* Calls pin with what running builds need. */
-void session_pin_layers(const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg);
+void session_pin_layers(
+	const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg);

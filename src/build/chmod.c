@@ -5,7 +5,9 @@
 
 static int invalid(const char *text, struct err *e)
 {
-	return err_set(e, ERR_INVALID, "invalid chmod parameter: '%.80s': it must be octal like 755 or symbolic like u=rwX,go=rX", text);
+	return err_set(e, ERR_INVALID,
+		"invalid chmod parameter: '%.80s': it must be octal like 755 or symbolic like u=rwX,go=rX",
+		text);
 }
 
 /* 1 octal, 0 not octal, -1 octal but too large */
@@ -71,7 +73,8 @@ static const char *parse_perms(const char *p, struct chmod_clause *c)
 			c->x_if = true;
 			break;
 		case 's':
-			c->special |= (c->who & S_IRWXU ? S_ISUID : 0) | (c->who & S_IRWXG ? S_ISGID : 0);
+			c->special |=
+				(c->who & S_IRWXU ? S_ISUID : 0) | (c->who & S_IRWXG ? S_ISGID : 0);
 			break;
 		case 't':
 			c->special |= S_ISVTX;
@@ -138,7 +141,9 @@ static mode_t apply_clause(const struct chmod_clause *c, mode_t mode)
 		return mode & ~wanted;
 	}
 	/* GNU chmod: "=" leaves a directory's set-id bits alone */
-	mode_t cleared = c->who | (S_ISDIR(mode) ? 0 : (c->who & S_IRWXU ? S_ISUID : 0) | (c->who & S_IRWXG ? S_ISGID : 0));
+	mode_t cleared = c->who | (S_ISDIR(mode) ? 0
+						 : (c->who & S_IRWXU ? S_ISUID : 0) |
+							   (c->who & S_IRWXG ? S_ISGID : 0));
 	return (mode & ~cleared) | wanted;
 }
 

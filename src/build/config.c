@@ -52,9 +52,11 @@ static void take_triggers(struct build_config *c, struct strv *ret)
 	json_object_del(config, "OnBuild");
 }
 
-static void begin_scratch(struct build_config *c, const char *os, const char *arch, const char *variant)
+static void begin_scratch(
+	struct build_config *c, const char *os, const char *arch, const char *variant)
 {
-	c->image = json_pack("{s{} s{ss s[]} s[]}", "config", "rootfs", "type", "layers", "diff_ids", "history");
+	c->image = json_pack(
+		"{s{} s{ss s[]} s[]}", "config", "rootfs", "type", "layers", "diff_ids", "history");
 	json_put_str(c->image, "architecture", arch);
 	json_put_str(c->image, "os", os);
 	if (*variant) {
@@ -65,8 +67,8 @@ static void begin_scratch(struct build_config *c, const char *os, const char *ar
 	json_put_str(config, "WorkingDir", "/");
 }
 
-void build_config_from_image(
-	struct build_config *ret, const json_t *base, const char *os, const char *arch, const char *variant, struct strv *ret_triggers)
+void build_config_from_image(struct build_config *ret, const json_t *base, const char *os,
+	const char *arch, const char *variant, struct strv *ret_triggers)
 {
 	*ret = (struct build_config){0};
 	if (!base) {
@@ -90,7 +92,8 @@ void build_config_from_image(
 	}
 }
 
-void build_config_from_stage(struct build_config *ret, const struct build_config *base, struct strv *ret_triggers)
+void build_config_from_stage(
+	struct build_config *ret, const struct build_config *base, struct strv *ret_triggers)
 {
 	*ret = (struct build_config){.image = json_deep_copy(base->image)};
 	strv_copy(&ret->env, &base->env);
@@ -157,7 +160,8 @@ static int expand_pairs(struct change *ch, struct strv *ret)
 	for (size_t k = 0; k + 1 < ch->i->words.n; k += 2) {
 		scoped(free) char *name = NULL;
 		scoped(free) char *value = NULL;
-		if (expand(ch, ch->i->words.v[k], &name) < 0 || expand(ch, ch->i->words.v[k + 1], &value) < 0) {
+		if (expand(ch, ch->i->words.v[k], &name) < 0 ||
+			expand(ch, ch->i->words.v[k + 1], &value) < 0) {
 			return -1;
 		}
 		if (!*name) {
@@ -249,7 +253,8 @@ static int apply_arg(struct change *ch)
 	return 0;
 }
 
-void build_config_argv(const struct build_config *c, bool json, const struct strv *words, const char *text, struct strv *ret)
+void build_config_argv(const struct build_config *c, bool json, const struct strv *words,
+	const char *text, struct strv *ret)
 {
 	if (json) {
 		strv_copy(ret, words);
@@ -283,7 +288,8 @@ static int apply_entrypoint(struct change *ch)
 	build_config_argv(ch->c, ch->i->json, &ch->i->words, ch->i->args, &argv);
 	json_put(ch->config, "Entrypoint", json_strv(&argv));
 	if (!ch->c->cmd_set) {
-		json_object_del(ch->config, "Cmd"); /* the base's arguments are for the base's program */
+		json_object_del(
+			ch->config, "Cmd"); /* the base's arguments are for the base's program */
 	}
 	return 0;
 }
@@ -303,11 +309,14 @@ static int expose(struct change *ch, json_t *ports, const char *word)
 	}
 	uint16_t first, last;
 	bool valid = parse_u16(range, &first) == 0 && first > 0;
-	valid = valid && (dash ? parse_u16(dash + 1, &last) == 0 : (last = first, true)) && first <= last;
-	valid = valid && (strcmp(proto, "tcp") == 0 || strcmp(proto, "udp") == 0 || strcmp(proto, "sctp") == 0);
+	valid = valid && (dash ? parse_u16(dash + 1, &last) == 0 : (last = first, true)) &&
+		first <= last;
+	valid = valid && (strcmp(proto, "tcp") == 0 || strcmp(proto, "udp") == 0 ||
+				 strcmp(proto, "sctp") == 0);
 	if (!valid) {
 		scoped(free) char *why = xasprintf(
-			"invalid containerPort: %.80s: expected PORT, FIRST-LAST or either with /tcp, /udp or /sctp", word);
+			"invalid containerPort: %.80s: expected PORT, FIRST-LAST or either with /tcp, /udp or /sctp",
+			word);
 		return fail(ch, why);
 	}
 	for (unsigned port = first; port <= last; port++) {
@@ -384,7 +393,8 @@ static int apply_workdir(struct change *ch)
 static int apply_shell(struct change *ch)
 {
 	if (!ch->i->json || ch->i->words.n == 0) {
-		return fail(ch, "it requires the arguments in JSON form: SHELL [\"program\", \"option\"]");
+		return fail(ch,
+			"it requires the arguments in JSON form: SHELL [\"program\", \"option\"]");
 	}
 	json_put(ch->config, "Shell", json_strv(&ch->i->words));
 	return 0;
@@ -427,7 +437,8 @@ static int apply_onbuild(struct change *ch)
 	}
 	for (size_t k = 0; k < sizeof(refused) / sizeof(*refused); k++) {
 		if (trigger.v[0].kind == refused[k]) {
-			scoped(free) char *text_ = xasprintf("%s isn't allowed as an ONBUILD trigger", df_keyword(refused[k]));
+			scoped(free) char *text_ = xasprintf(
+				"%s isn't allowed as an ONBUILD trigger", df_keyword(refused[k]));
 			return fail(ch, text_);
 		}
 	}
@@ -440,7 +451,8 @@ static int apply_onbuild(struct change *ch)
 	return 0;
 }
 
-static int put_health_duration(struct change *ch, json_t *health, const char *flag, const char *member)
+static int put_health_duration(
+	struct change *ch, json_t *health, const char *flag, const char *member)
 {
 	const char *text = df_flag(ch->i, flag);
 	if (!text) {
@@ -448,7 +460,9 @@ static int put_health_duration(struct change *ch, json_t *health, const char *fl
 	}
 	int64_t ns;
 	if (parse_duration(text, &ns) < 0 || ns < 0 || (ns > 0 && ns < MIN_HEALTH_NS)) {
-		scoped(free) char *why = xasprintf("--%s=%.60s is not a duration of at least 1ms, like 30s or 1m30s", flag, text);
+		scoped(free) char *why =
+			xasprintf("--%s=%.60s is not a duration of at least 1ms, like 30s or 1m30s",
+				flag, text);
 		return fail(ch, why);
 	}
 	if (ns > 0) {
@@ -459,7 +473,8 @@ static int put_health_duration(struct change *ch, json_t *health, const char *fl
 
 static int put_health_options(struct change *ch, json_t *health)
 {
-	static const char *const flags[] = {"interval", "timeout", "start-period", "start-interval", "retries", NULL};
+	static const char *const flags[] = {
+		"interval", "timeout", "start-period", "start-interval", "retries", NULL};
 	if (df_check_flags(ch->d, ch->i, flags, ch->e) < 0 ||
 		put_health_duration(ch, health, "interval", "Interval") < 0 ||
 		put_health_duration(ch, health, "timeout", "Timeout") < 0 ||
@@ -515,15 +530,16 @@ static int apply_healthcheck(struct change *ch)
 			return -1;
 		}
 	} else {
-		scoped(free) char *why = xasprintf("unknown type \"%.*s\" (try CMD or NONE)", n > 40 ? 40 : (int)n, ch->i->args);
+		scoped(free) char *why = xasprintf("unknown type \"%.*s\" (try CMD or NONE)",
+			n > 40 ? 40 : (int)n, ch->i->args);
 		return fail(ch, why);
 	}
 	json_put(ch->config, "Healthcheck", TAKE(health));
 	return 0;
 }
 
-int build_config_apply(struct build_config *c, const struct dockerfile *d, const struct df_instruction *i,
-	const struct config_args *a, struct err *e)
+int build_config_apply(struct build_config *c, const struct dockerfile *d,
+	const struct df_instruction *i, const struct config_args *a, struct err *e)
 {
 	static int (*const apply[DF_KINDS])(struct change *) = {
 		[DF_ARG] = apply_arg,
@@ -546,13 +562,15 @@ int build_config_apply(struct build_config *c, const struct dockerfile *d, const
 	if (!apply[i->kind]) {
 		return df_error(d, i->line, e, "%s is not allowed here", df_keyword(i->kind));
 	}
-	if (i->kind != DF_HEALTHCHECK && i->kind != DF_ONBUILD && df_check_flags(d, i, no_flags, e) < 0) {
+	if (i->kind != DF_HEALTHCHECK && i->kind != DF_ONBUILD &&
+		df_check_flags(d, i, no_flags, e) < 0) {
 		return -1;
 	}
 	return apply[i->kind](&ch);
 }
 
-void build_config_history(struct build_config *c, const char *created, const char *created_by, bool empty_layer)
+void build_config_history(
+	struct build_config *c, const char *created, const char *created_by, bool empty_layer)
 {
 	json_t *entry = json_pack("{ss ss}", "created", created, "created_by", created_by);
 	if (!entry) { /* not UTF-8: the history is for people only */

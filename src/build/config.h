@@ -1,7 +1,7 @@
 /* build/config.h - what the instructions without files do to an image's configuration.
  *
- * ENV, LABEL, CMD, ENTRYPOINT, EXPOSE, VOLUME, USER, WORKDIR, HEALTHCHECK, SHELL, STOPSIGNAL, ONBUILD, MAINTAINER and ARG on the OCI
- * image-spec config.md document. Pure.
+ * ENV, LABEL, CMD, ENTRYPOINT, EXPOSE, VOLUME, USER, WORKDIR, HEALTHCHECK, SHELL, STOPSIGNAL,
+ * ONBUILD, MAINTAINER and ARG on the OCI image-spec config.md document. Pure.
  */
 #pragma once
 #include <jansson.h>
@@ -22,10 +22,12 @@ struct build_config {
 };
 
 void build_config_deinit(struct build_config *c);
-/* A copy of base (an image's document, or NULL for scratch) without its ONBUILD list, which *ret_triggers gets (may be NULL). */
-void build_config_from_image(
-	struct build_config *ret, const json_t *base, const char *os, const char *arch, const char *variant, struct strv *ret_triggers);
-void build_config_from_stage(struct build_config *ret, const struct build_config *base, struct strv *ret_triggers);
+/* A copy of base (an image's document, or NULL for scratch) without its ONBUILD list, which
+ * *ret_triggers gets (may be NULL). */
+void build_config_from_image(struct build_config *ret, const json_t *base, const char *os,
+	const char *arch, const char *variant, struct strv *ret_triggers);
+void build_config_from_stage(
+	struct build_config *ret, const struct build_config *base, struct strv *ret_triggers);
 
 /* The variables of c for expand.h; borrowed. */
 struct expander build_config_expander(struct build_config *c, char escape);
@@ -36,12 +38,14 @@ struct config_args {
 	struct strv *used;              /* names of build_args that a declaration took */
 };
 /* Applies an instruction that is none of FROM, RUN, COPY, ADD. Errors are "FILE:LINE: ...". */
-int build_config_apply(struct build_config *c, const struct dockerfile *d, const struct df_instruction *i,
-	const struct config_args *a, struct err *e);
+int build_config_apply(struct build_config *c, const struct dockerfile *d,
+	const struct df_instruction *i, const struct config_args *a, struct err *e);
 
 /* The argument vector of CMD, ENTRYPOINT or RUN: the JSON form, or the shell with text. */
-void build_config_argv(const struct build_config *c, bool json, const struct strv *words, const char *text, struct strv *ret);
+void build_config_argv(const struct build_config *c, bool json, const struct strv *words,
+	const char *text, struct strv *ret);
 /* One more history entry; created_by is copied. */
-void build_config_history(struct build_config *c, const char *created, const char *created_by, bool empty_layer);
+void build_config_history(
+	struct build_config *c, const char *created, const char *created_by, bool empty_layer);
 /* config.WorkingDir, "/" when unset; borrowed. */
 const char *build_config_workdir(const struct build_config *c);

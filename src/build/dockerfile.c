@@ -14,11 +14,11 @@
 
 /* How the text after keyword and flags is cut into words. */
 enum form {
-	FORM_TEXT,      /* not at all */
-	FORM_WORDS,     /* between blanks, or a JSON array */
-	FORM_JSON,      /* a JSON array, else text */
-	FORM_PAIRS,     /* name=value ..., or the old "name value" */
-	FORM_NAMES,     /* name or name=value ... */
+	FORM_TEXT,  /* not at all */
+	FORM_WORDS, /* between blanks, or a JSON array */
+	FORM_JSON,  /* a JSON array, else text */
+	FORM_PAIRS, /* name=value ..., or the old "name value" */
+	FORM_NAMES, /* name or name=value ... */
 };
 
 static const struct {
@@ -82,7 +82,6 @@ static void instruction_deinit(struct df_instruction *i)
 	free(i->heredocs);
 	*i = (struct df_instruction){0};
 }
-
 
 void dockerfile_deinit(struct dockerfile *d)
 {
@@ -181,7 +180,8 @@ static int read_directives(struct reader *r, struct err *e)
 		}
 		*r = ahead;
 		if (seen[k]) {
-			return df_error(r->d, r->line, e, "only one %s parser directive can be used", known[k]);
+			return df_error(r->d, r->line, e,
+				"only one %s parser directive can be used", known[k]);
 		}
 		seen[k] = true;
 		if (k == 0) {
@@ -354,7 +354,8 @@ static int parse_pairs(const struct dockerfile *d, struct df_instruction *i, str
 		}
 		const char *value = skip_blanks(p);
 		if (!*value) {
-			return df_error(d, i->line, e, "%s must have two arguments: %s name=value", keyword, keyword);
+			return df_error(d, i->line, e, "%s must have two arguments: %s name=value",
+				keyword, keyword);
 		}
 		strv_addn(&i->words, i->args, (size_t)(p - i->args));
 		strv_add(&i->words, value);
@@ -364,7 +365,8 @@ static int parse_pairs(const struct dockerfile *d, struct df_instruction *i, str
 		const char *equals = strchr(raw.v[k], '=');
 		if (!equals) {
 			return df_error(d, i->line, e,
-				"syntax error - can't find = in \"%.100s\"; %s takes name=value", raw.v[k], keyword);
+				"syntax error - can't find = in \"%.100s\"; %s takes name=value",
+				raw.v[k], keyword);
 		}
 		if (equals == raw.v[k]) {
 			return df_error(d, i->line, e, "%s names can not be blank", keyword);
@@ -398,7 +400,8 @@ static int parse_words(struct reader *r, struct df_instruction *i, struct err *e
 	case FORM_JSON:
 		i->json = parse_json_words(i);
 		if (!i->json && *i->args == '[' && i->args[strlen(i->args) - 1] == ']') {
-			warn(r, i->line, "not a JSON array of strings, so it is taken as plain text");
+			warn(r, i->line,
+				"not a JSON array of strings, so it is taken as plain text");
 		}
 		if (!i->json && kinds[i->kind].form == FORM_WORDS) {
 			split_blanks(&i->words, i->args);
@@ -530,7 +533,8 @@ static int add_instruction(struct reader *r, const char *text, int line, struct 
 	size_t n = (size_t)(p - text);
 	int kind = find_kind(text, n);
 	if (kind < 0) {
-		return df_error(r->d, line, e, "unknown instruction: %.*s", (int)(n > 60 ? 60 : n), text);
+		return df_error(
+			r->d, line, e, "unknown instruction: %.*s", (int)(n > 60 ? 60 : n), text);
 	}
 	if (r->d->n >= DF_INSTRUCTIONS_MAX) {
 		return df_error(r->d, line, e, "more than %d instructions", DF_INSTRUCTIONS_MAX);
@@ -545,7 +549,8 @@ static int add_instruction(struct reader *r, const char *text, int line, struct 
 	r->d->v[r->d->n++] = i;
 	struct df_instruction *kept = &r->d->v[r->d->n - 1];
 	if (!*kept->args) {
-		return df_error(r->d, line, e, "%s requires at least one argument", df_keyword(kept->kind));
+		return df_error(
+			r->d, line, e, "%s requires at least one argument", df_keyword(kept->kind));
 	}
 	if (may_hold_heredocs(kept) && read_heredocs(r, kept, e) < 0) {
 		return -1;
@@ -575,7 +580,8 @@ static int parse_all(struct reader *r, struct err *e)
 	return 0;
 }
 
-static int begin(struct reader *r, const char *text, size_t n, const char *name, struct dockerfile *ret, struct err *e)
+static int begin(struct reader *r, const char *text, size_t n, const char *name,
+	struct dockerfile *ret, struct err *e)
 {
 	*ret = (struct dockerfile){.name = xstrdup(name), .escape = '\\'};
 	*r = (struct reader){.p = text, .end = text + n, .d = ret};
@@ -588,7 +594,8 @@ static int begin(struct reader *r, const char *text, size_t n, const char *name,
 	return 0;
 }
 
-int dockerfile_parse(const char *text, size_t n, const char *name, struct dockerfile *ret, struct err *e)
+int dockerfile_parse(
+	const char *text, size_t n, const char *name, struct dockerfile *ret, struct err *e)
 {
 	struct reader r;
 	if (begin(&r, text, n, name, ret, e) < 0) {
@@ -602,7 +609,8 @@ int dockerfile_parse(const char *text, size_t n, const char *name, struct docker
 	}
 	const struct df_instruction *first = first_step(ret);
 	if (!first) {
-		return df_error(ret, r.line ? r.line : 1, e, ret->n ? "there is no FROM" : "the file is empty");
+		return df_error(ret, r.line ? r.line : 1, e,
+			ret->n ? "there is no FROM" : "the file is empty");
 	}
 	if (first->kind != DF_FROM) {
 		return df_error(ret, first->line, e, "no build stage yet: %s must come after FROM",
@@ -611,7 +619,8 @@ int dockerfile_parse(const char *text, size_t n, const char *name, struct docker
 	return 0;
 }
 
-int dockerfile_parse_trigger(const char *text, const char *image, struct dockerfile *ret, struct err *e)
+int dockerfile_parse_trigger(
+	const char *text, const char *image, struct dockerfile *ret, struct err *e)
 {
 	struct reader r;
 	scoped(free) char *name = xasprintf("ONBUILD of %s", image);
@@ -642,8 +651,8 @@ static bool flag_is(const char *flag, const char *name)
 	return strlen(name) == n && strncmp(flag + 2, name, n) == 0;
 }
 
-int df_check_flags(
-	const struct dockerfile *d, const struct df_instruction *i, const char *const *allowed, struct err *e)
+int df_check_flags(const struct dockerfile *d, const struct df_instruction *i,
+	const char *const *allowed, struct err *e)
 {
 	for (size_t k = 0; k < i->flags.n; k++) {
 		const char *flag = i->flags.v[k];

@@ -1,9 +1,10 @@
 /* build/dockerfile.h - the Dockerfile language: text in, a list of instructions out.
  *
- * Parser directives, continuation lines with comments inside, here-documents, JSON forms and flags, as BuildKit's
- * frontend reads them. Nothing is expanded here (build/expand.h) and nothing is looked up.
- * Every error begins with "FILE:LINE: ".
- * Reference: docs.docker.com/reference/dockerfile; the odd cases follow moby/buildkit frontend/dockerfile/parser.
+ * Parser directives, continuation lines with comments inside, here-documents, JSON forms and flags,
+ * as BuildKit's frontend reads them. Nothing is expanded here (build/expand.h) and nothing is
+ * looked up. Every error begins with "FILE:LINE: ". Reference:
+ * docs.docker.com/reference/dockerfile; the odd cases follow moby/buildkit
+ * frontend/dockerfile/parser.
  */
 #pragma once
 #include <stdbool.h>
@@ -39,22 +40,23 @@ enum df_kind {
 };
 
 struct df_heredoc {
-	char *word;   /* as it stands in args: "<<-'EOF'" */
-	char *name;   /* "EOF" */
-	char *data;   /* lines as written, each with its newline */
-	bool expand;  /* the name was not quoted */
-	bool strip;   /* "<<-": leading tabs go */
+	char *word;  /* as it stands in args: "<<-'EOF'" */
+	char *name;  /* "EOF" */
+	char *data;  /* lines as written, each with its newline */
+	bool expand; /* the name was not quoted */
+	bool strip;  /* "<<-": leading tabs go */
 };
 
 struct df_instruction {
 	enum df_kind kind;
-	int line;           /* of its first line, from 1 */
-	char *text;         /* the joined line, for people: "RUN apk add  x" */
-	struct strv flags;  /* "--from=build", without quotes */
-	char *args;         /* what follows keyword and flags */
-	bool json;          /* args is a JSON array of strings: words are its elements */
-	/* Otherwise: ENV, LABEL: name, value, name, value ... (quotes kept); ARG: "name" or "name=value"; ADD, COPY, EXPOSE,
-	 * FROM, VOLUME: words between blanks; the rest: args alone. */
+	int line;          /* of its first line, from 1 */
+	char *text;        /* the joined line, for people: "RUN apk add  x" */
+	struct strv flags; /* "--from=build", without quotes */
+	char *args;        /* what follows keyword and flags */
+	bool json;         /* args is a JSON array of strings: words are its elements */
+	/* Otherwise: ENV, LABEL: name, value, name, value ... (quotes kept); ARG: "name" or
+	 * "name=value"; ADD, COPY, EXPOSE, FROM, VOLUME: words between blanks; the rest: args
+	 * alone. */
 	struct strv words;
 	struct df_heredoc *heredocs;
 	size_t n_heredocs;
@@ -69,7 +71,8 @@ struct dockerfile {
 };
 
 /* Returns 0, or -1 with *e (ERR_INVALID). dockerfile_deinit is right after either. */
-int dockerfile_parse(const char *text, size_t n, const char *name, struct dockerfile *ret, struct err *e);
+int dockerfile_parse(
+	const char *text, size_t n, const char *name, struct dockerfile *ret, struct err *e);
 void dockerfile_deinit(struct dockerfile *d);
 static inline void scoped_dockerfile(struct dockerfile *d)
 {
@@ -77,14 +80,18 @@ static inline void scoped_dockerfile(struct dockerfile *d)
 }
 
 /* One instruction that an image's ONBUILD list holds. */
-int dockerfile_parse_trigger(const char *text, const char *image, struct dockerfile *ret, struct err *e);
+int dockerfile_parse_trigger(
+	const char *text, const char *image, struct dockerfile *ret, struct err *e);
 
 const char *df_keyword(enum df_kind kind);
 /* The value of --name=value, "" for --name alone, NULL when absent; borrowed. */
 const char *df_flag(const struct df_instruction *i, const char *name);
-/* Refuses a flag that is not in allowed (NULL-terminated) and one that is given twice, except "mount". */
-int df_check_flags(const struct dockerfile *d, const struct df_instruction *i, const char *const *allowed, struct err *e);
+/* Refuses a flag that is not in allowed (NULL-terminated) and one that is given twice, except
+ * "mount". */
+int df_check_flags(const struct dockerfile *d, const struct df_instruction *i,
+	const char *const *allowed, struct err *e);
 /* Sets *e to "FILE:LINE: ..." and returns -1. */
-int df_error(const struct dockerfile *d, int line, struct err *e, const char *fmt, ...) PRINTF(4, 5);
+int df_error(const struct dockerfile *d, int line, struct err *e, const char *fmt, ...)
+	PRINTF(4, 5);
 /* A here-document's content without leading tabs where "<<-" asks for it; the caller's. */
 char *df_heredoc_text(const struct df_heredoc *h);

@@ -13,7 +13,7 @@
 struct output {
 	struct buf text;
 	struct buf word;
-	bool in_word; /* "" in quotes is a word, too */
+	bool in_word;       /* "" in quotes is a word, too */
 	struct strv *words; /* NULL: not wanted */
 };
 
@@ -38,7 +38,8 @@ static void scoped_output(struct output *o)
 
 static int too_long(struct lexer *l)
 {
-	return err_set(l->e, ERR_INVALID, "the expanded text is longer than %u bytes", EXPAND_RESULT_MAX);
+	return err_set(
+		l->e, ERR_INVALID, "the expanded text is longer than %u bytes", EXPAND_RESULT_MAX);
 }
 
 /* A character that never ends a word. */
@@ -127,7 +128,8 @@ bool expand_glob(const char *pattern, const char *text, size_t n)
 			continue;
 		}
 		const char *literal = *pattern == '\\' && pattern[1] ? pattern + 1 : pattern;
-		size_t whole = *pattern == '?' ? character_length(text, end) : text < end && *literal == *text;
+		size_t whole = *pattern == '?' ? character_length(text, end)
+					       : text < end && *literal == *text;
 		if (*pattern && whole) {
 			pattern = literal + 1;
 			text += whole;
@@ -177,7 +179,8 @@ static size_t match_length(const char *pattern, const char *text)
 	return 0;
 }
 
-static int replace(struct lexer *l, const char *value, const char *pattern, const char *with, bool all, char **ret)
+static int replace(struct lexer *l, const char *value, const char *pattern, const char *with,
+	bool all, char **ret)
 {
 	scoped(buf) struct buf out = BUF_INIT;
 	bool done = false;
@@ -213,8 +216,8 @@ static char *lookup(struct lexer *l, const char *name, size_t n)
 }
 
 /* ${name-word} and its relatives; set: the name has a value that counts. */
-static int apply_default(
-	struct lexer *l, char op, bool set, const char *name, int name_len, const char *value, char **ret)
+static int apply_default(struct lexer *l, char op, bool set, const char *name, int name_len,
+	const char *value, char **ret)
 {
 	scoped(free) char *word = NULL;
 	if (read_operand(l, '}', false, &word) < 0) {
@@ -246,7 +249,8 @@ static int apply_trim(struct lexer *l, char op, const char *value, char **ret)
 		return -1;
 	}
 	const char *text = value ? value : "";
-	*ret = op == '#' ? trim_prefix(text, pattern, longest) : trim_suffix(text, pattern, longest);
+	*ret = op == '#' ? trim_prefix(text, pattern, longest)
+			 : trim_suffix(text, pattern, longest);
 	return 0;
 }
 
@@ -268,7 +272,8 @@ static int read_braces(struct lexer *l, char **ret)
 	const char *name = l->p;
 	size_t n = name_length(name);
 	if (n == 0) {
-		return err_set(l->e, ERR_INVALID, *name ? "bad substitution: ${ needs a name" : "missing '}' after ${");
+		return err_set(l->e, ERR_INVALID,
+			*name ? "bad substitution: ${ needs a name" : "missing '}' after ${");
 	}
 	l->p += n;
 	scoped(free) char *value = lookup(l, name, n);
@@ -294,8 +299,8 @@ static int read_braces(struct lexer *l, char **ret)
 	if (op == '/') {
 		return apply_replace(l, value, ret);
 	}
-	return err_set(l->e, ERR_INVALID, "unsupported modifier (%c%.1s) in substitution of %.*s", op,
-		op == ':' ? l->p : "", (int)n, name);
+	return err_set(l->e, ERR_INVALID, "unsupported modifier (%c%.1s) in substitution of %.*s",
+		op, op == ':' ? l->p : "", (int)n, name);
 }
 
 /* At '$'. quoted: blanks in the value do not end words. */
@@ -306,7 +311,8 @@ static int read_dollar(struct lexer *l, bool quoted, struct output *o)
 	if (*l->p == '{') {
 		l->p++;
 		if (++l->depth > DEPTH_MAX) {
-			return err_set(l->e, ERR_INVALID, "substitutions are nested deeper than %d levels", DEPTH_MAX);
+			return err_set(l->e, ERR_INVALID,
+				"substitutions are nested deeper than %d levels", DEPTH_MAX);
 		}
 		int r = read_braces(l, &value);
 		l->depth--;
@@ -331,7 +337,8 @@ static int read_single_quoted(struct lexer *l, struct output *o)
 {
 	const char *end = strchr(l->p + 1, '\'');
 	if (!end) {
-		return err_set(l->e, ERR_INVALID, "unexpected end of statement while looking for matching single-quote");
+		return err_set(l->e, ERR_INVALID,
+			"unexpected end of statement while looking for matching single-quote");
 	}
 	const char *begin = l->p + 1;
 	l->p = end + 1;
@@ -399,7 +406,8 @@ static int run_until(struct lexer *l, char stop, bool raw_escapes, struct output
 	}
 	if (stop) {
 		if (!*l->p) {
-			return err_set(l->e, ERR_INVALID, "unexpected end of statement while looking for '%c'", stop);
+			return err_set(l->e, ERR_INVALID,
+				"unexpected end of statement while looking for '%c'", stop);
 		}
 		l->p++;
 	}

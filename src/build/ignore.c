@@ -111,9 +111,9 @@ static const char *after_double_star(const char *p)
 bool ignore_pattern_match(const char *pattern, const char *path)
 {
 	const char *p = pattern, *s = path;
-	const char *star = NULL, *star_s = NULL;   /* "*": within a component */
-	const char *deep = NULL, *deep_s = NULL;   /* "**": anything */
-	bool deep_slash = false;                   /* it was double-star slash: resume at component starts */
+	const char *star = NULL, *star_s = NULL; /* "*": within a component */
+	const char *deep = NULL, *deep_s = NULL; /* "**": anything */
+	bool deep_slash = false; /* it was double-star slash: resume at component starts */
 	for (;;) {
 		if (p[0] == '*' && p[1] == '*') {
 			p = after_double_star(p);
@@ -218,7 +218,8 @@ bool ignore_may_hold_kept(const struct ignore *g, const char *dir)
 	return false;
 }
 
-/* A line without blanks around it, "!" noted, cleaned as Go's filepath.Clean does. NULL: nothing stands there. */
+/* A line without blanks around it, "!" noted, cleaned as Go's filepath.Clean does. NULL: nothing
+ * stands there. */
 static char *clean_line(const char *begin, const char *end, bool *ret_keep)
 {
 	while (begin < end && isspace((unsigned char)*begin)) {
@@ -244,8 +245,8 @@ static char *clean_line(const char *begin, const char *end, bool *ret_keep)
 	return *p && strcmp(p, ".") != 0 ? xstrdup(p) : NULL;
 }
 
-static int add_line(
-	struct ignore *g, const char *begin, const char *end, const char *name, int line, struct err *e)
+static int add_line(struct ignore *g, const char *begin, const char *end, const char *name,
+	int line, struct err *e)
 {
 	if (begin < end && *begin == '#') {
 		return 0;
@@ -256,13 +257,15 @@ static int add_line(
 		return 0;
 	}
 	if (!ignore_pattern_valid(text)) {
-		(void)err_set(e, ERR_INVALID, "%.80s:%d: '%.100s' is not a valid pattern", name, line, text);
+		(void)err_set(e, ERR_INVALID, "%.80s:%d: '%.100s' is not a valid pattern", name,
+			line, text);
 		free(text);
 		return -1;
 	}
 	if (g->n >= IGNORE_PATTERNS_MAX) {
 		free(text);
-		return err_set(e, ERR_INVALID, "%.80s:%d: more than %d patterns", name, line, IGNORE_PATTERNS_MAX);
+		return err_set(e, ERR_INVALID, "%.80s:%d: more than %d patterns", name, line,
+			IGNORE_PATTERNS_MAX);
 	}
 	g->v = xrealloc(g->v, g->n + 1, sizeof(*g->v));
 	g->v[g->n++] = (struct pattern){text, keep};
@@ -275,7 +278,8 @@ struct ignore *ignore_parse(const char *text, size_t n, const char *name, struct
 	scoped(ignore_free) struct ignore *g = xnew(struct ignore);
 	const char *end = text + n;
 	if (n > IGNORE_TEXT_MAX || memchr(text, '\0', n)) {
-		(void)err_set(e, ERR_INVALID, "%.80s:1: not a text of at most %u KiB", name, IGNORE_TEXT_MAX >> 10);
+		(void)err_set(e, ERR_INVALID, "%.80s:1: not a text of at most %u KiB", name,
+			IGNORE_TEXT_MAX >> 10);
 		return NULL;
 	}
 	const char *p = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? text + 3 : text;

@@ -1,7 +1,7 @@
 /* build/ignore.h - .dockerignore: which files of a build context do not exist for the build.
  *
- * Patterns as moby/patternmatcher reads them: the last match wins, "!" takes files back, a pattern matches everything
- * below what it names, "**" spans directories. Pure.
+ * Patterns as moby/patternmatcher reads them: the last match wins, "!" takes files back, a pattern
+ * matches everything below what it names, "**" spans directories. Pure.
  */
 #pragma once
 #include <stdbool.h>
@@ -23,8 +23,8 @@ bool ignore_match(const struct ignore *g, const char *path);
 /* Whether something below the ignored directory may still be taken back by a "!" pattern. */
 bool ignore_may_hold_kept(const struct ignore *g, const char *dir);
 
-/* One pattern of path components: * ? [a-z] \x within a component, ** across them. Also used for COPY's wildcards
- * and --exclude. */
+/* One pattern of path components: * ? [a-z] \x within a component, ** across them. Also used for
+ * COPY's wildcards and --exclude. */
 bool ignore_pattern_match(const char *pattern, const char *path);
 /* False for an unclosed bracket or a trailing backslash. */
 bool ignore_pattern_valid(const char *pattern);

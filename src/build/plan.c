@@ -36,8 +36,8 @@ static const char *lookup_env(void *owner, const char *name, size_t n)
 	return NULL;
 }
 
-static int expand_at(
-	const struct plan *p, const struct df_instruction *i, const char *text, char **ret, struct err *e)
+static int expand_at(const struct plan *p, const struct df_instruction *i, const char *text,
+	char **ret, struct err *e)
 {
 	const struct expander x = {lookup_env, (void *)&p->global_args, p->d->escape, false};
 	struct err why;
@@ -67,12 +67,14 @@ static void set_platform_args(struct plan *p, const char *prefix, const char *pl
 	}
 }
 
-static int global_arg(struct plan *p, const struct df_instruction *i, const struct plan_options *o, struct err *e)
+static int global_arg(
+	struct plan *p, const struct df_instruction *i, const struct plan_options *o, struct err *e)
 {
 	for (size_t k = 0; k < i->words.n; k++) {
 		const char *word = i->words.v[k];
 		const char *equals = strchr(word, '=');
-		scoped(free) char *name = equals ? xstrndup(word, (size_t)(equals - word)) : xstrdup(word);
+		scoped(free) char *name =
+			equals ? xstrndup(word, (size_t)(equals - word)) : xstrdup(word);
 		const char *given = strv_env_get(o->build_args, name);
 		if (given) {
 			set_arg(p, name, given);
@@ -111,7 +113,8 @@ int plan_stage_ref(const struct plan *p, size_t in, int line, const char *name, 
 	int number;
 	if (parse_int(name, 0, STAGES_MAX, &number) == 0) {
 		if ((size_t)number >= in) {
-			(void)df_error(p->d, line, e, "invalid stage index %d: only stages before this one (0 to %d) can be used",
+			(void)df_error(p->d, line, e,
+				"invalid stage index %d: only stages before this one (0 to %d) can be used",
 				number, (int)in - 1);
 			return BAD_REF;
 		}
@@ -120,8 +123,9 @@ int plan_stage_ref(const struct plan *p, size_t in, int line, const char *name, 
 	found = find_by_name(p, name);
 	if (found >= 0) {
 		(void)df_error(p->d, line, e,
-			(size_t)found == in ? "circular dependency detected on stage: %.100s"
-					    : "circular dependency: stage %.100s comes later in the file",
+			(size_t)found == in
+				? "circular dependency detected on stage: %.100s"
+				: "circular dependency: stage %.100s comes later in the file",
 			name);
 		return BAD_REF;
 	}
@@ -141,13 +145,15 @@ static bool valid_stage_name(const char *name)
 	return true;
 }
 
-static int name_stage(const struct plan *p, struct stage *s, const struct df_instruction *i, struct err *e)
+static int name_stage(
+	const struct plan *p, struct stage *s, const struct df_instruction *i, struct err *e)
 {
 	if (i->words.n == 1) {
 		return 0;
 	}
 	if (i->words.n != 3 || strcasecmp(i->words.v[1], "as") != 0) {
-		return df_error(p->d, i->line, e, "FROM requires either one or three arguments: FROM image [AS name]");
+		return df_error(p->d, i->line, e,
+			"FROM requires either one or three arguments: FROM image [AS name]");
 	}
 	s->name = xstrdup(i->words.v[2]);
 	if (!valid_stage_name(s->name)) {
@@ -178,7 +184,8 @@ static int add_stage(struct plan *p, size_t from, struct err *e)
 		return -1;
 	}
 	if (!*s->base) {
-		return df_error(p->d, i->line, e, "base name (%.100s) should not be blank", i->words.v[0]);
+		return df_error(
+			p->d, i->line, e, "base name (%.100s) should not be blank", i->words.v[0]);
 	}
 	if (strcmp(s->base, "scratch") == 0) {
 		s->base_stage = PLAN_SCRATCH;
@@ -197,8 +204,9 @@ static void warn_duplicates(struct plan *p, struct strv *warnings)
 	for (size_t i = 1; i < p->n; i++) {
 		for (size_t k = 0; k < i && p->v[i].name; k++) {
 			if (p->v[k].name && strcasecmp(p->v[k].name, p->v[i].name) == 0) {
-				strv_addf(warnings, "%s:%d: stage name %s is used before; this one wins", p->d->name,
-					p->d->v[p->v[i].from].line, p->v[i].name);
+				strv_addf(warnings,
+					"%s:%d: stage name %s is used before; this one wins",
+					p->d->name, p->d->v[p->v[i].from].line, p->v[i].name);
 				break;
 			}
 		}
@@ -236,7 +244,8 @@ static int find_target(struct plan *p, const char *target, struct err *e)
 		found = number;
 	}
 	if (found < 0) {
-		return err_set(e, ERR_INVALID, "%.80s: target stage \"%.100s\" could not be found", p->d->name, target);
+		return err_set(e, ERR_INVALID, "%.80s: target stage \"%.100s\" could not be found",
+			p->d->name, target);
 	}
 	p->target = (size_t)found;
 	return 0;
@@ -248,7 +257,8 @@ char *plan_mount_option(const char *mount, const char *key)
 	strv_split(&parts, mount, ',');
 	size_t n = strlen(key);
 	for (size_t i = 0; i < parts.n; i++) {
-		if (strncasecmp(parts.v[i], key, n) == 0 && (parts.v[i][n] == '=' || !parts.v[i][n])) {
+		if (strncasecmp(parts.v[i], key, n) == 0 &&
+			(parts.v[i][n] == '=' || !parts.v[i][n])) {
 			return xstrdup(parts.v[i][n] ? parts.v[i] + n + 1 : "");
 		}
 	}
@@ -256,11 +266,13 @@ char *plan_mount_option(const char *mount, const char *key)
 }
 
 /* Marks the stage that `from` names. */
-static int need_ref(struct plan *p, size_t in, const struct df_instruction *i, const char *from, struct err *e)
+static int need_ref(
+	struct plan *p, size_t in, const struct df_instruction *i, const char *from, struct err *e)
 {
 	if (strchr(from, '$')) {
 		return df_error(p->d, i->line, e,
-			"variables are not expanded in from=%.60s; give a stage a name with FROM ... AS and use that", from);
+			"variables are not expanded in from=%.60s; give a stage a name with FROM ... AS and use that",
+			from);
 	}
 	int ref = plan_stage_ref(p, in, i->line, from, e);
 	if (ref == BAD_REF) {
@@ -282,7 +294,8 @@ static int need_refs_of(struct plan *p, size_t in, const struct df_instruction *
 		if (!text_starts(i->flags.v[k], "--mount=")) {
 			continue;
 		}
-		scoped(free) char *mount_from = plan_mount_option(i->flags.v[k] + strlen("--mount="), "from");
+		scoped(free) char *mount_from =
+			plan_mount_option(i->flags.v[k] + strlen("--mount="), "from");
 		if (mount_from && *mount_from && need_ref(p, in, i, mount_from, e) < 0) {
 			return -1;
 		}
@@ -318,7 +331,8 @@ int plan_make(struct dockerfile *d, const struct plan_options *o, struct plan *r
 	set_platform_args(ret, "BUILD", o->build_platform);
 	set_platform_args(ret, "TARGET", *o->platform ? o->platform : o->build_platform);
 	set_arg(ret, "TARGETSTAGE", *o->target ? o->target : "default");
-	if (cut_into_stages(ret, o, e) < 0 || find_target(ret, o->target, e) < 0 || mark_needed(ret, e) < 0) {
+	if (cut_into_stages(ret, o, e) < 0 || find_target(ret, o->target, e) < 0 ||
+		mark_needed(ret, e) < 0) {
 		return -1;
 	}
 	warn_duplicates(ret, &d->warnings);

@@ -1,6 +1,7 @@
 /* build/plan.h - a parsed Dockerfile as stages, and which of them the target needs.
  *
- * FROM lines are expanded here with the arguments before the first FROM; references between stages (FROM, COPY --from, RUN
+ * FROM lines are expanded here with the arguments before the first FROM; references between stages
+ * (FROM, COPY --from, RUN
  * --mount=from) are resolved to indices. Pure: nothing is looked up.
  */
 #pragma once
@@ -29,8 +30,9 @@ struct plan {
 	struct stage *v;
 	size_t n;
 	size_t target;
-	size_t n_steps;             /* instructions of needed stages */
-	struct strv global_args;    /* NAME=value: ARGs before FROM and the platform's, as ARG without default sees them */
+	size_t n_steps;          /* instructions of needed stages */
+	struct strv global_args; /* NAME=value: ARGs before FROM and the platform's, as ARG without
+				    default sees them */
 };
 
 struct plan_options {
@@ -40,7 +42,8 @@ struct plan_options {
 	const char *build_platform;    /* this machine */
 };
 
-/* Every error is "FILE:LINE: ..."; warnings are added to d's. plan_deinit is right after success and failure. */
+/* Every error is "FILE:LINE: ..."; warnings are added to d's. plan_deinit is right after success
+ * and failure. */
 int plan_make(struct dockerfile *d, const struct plan_options *o, struct plan *ret, struct err *e);
 void plan_deinit(struct plan *p);
 static inline void scoped_plan(struct plan *p)
@@ -48,8 +51,8 @@ static inline void scoped_plan(struct plan *p)
 	plan_deinit(p);
 }
 
-/* The stage that name (or number) means inside stage `in`: an index below in, PLAN_IMAGE when it is no stage, or -3 with *e
- * for itself or a later one. */
+/* The stage that name (or number) means inside stage `in`: an index below in, PLAN_IMAGE when it is
+ * no stage, or -3 with *e for itself or a later one. */
 int plan_stage_ref(const struct plan *p, size_t in, int line, const char *name, struct err *e);
 /* The value of key in "type=bind,from=x,..."; the caller's, or NULL. */
 char *plan_mount_option(const char *mount, const char *key);

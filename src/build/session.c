@@ -1,8 +1,10 @@
-/* One build: the worker's questions answered from the stores of the daemon (worker/build.h lists them).
+/* One build: the worker's questions answered from the stores of the daemon (worker/build.h lists
+ * them).
  *
  * Invariants
  * 1. handlers.done is called once, from the job's done.
- * 2. The session is freed when both the job and a pull that it asked for are over; a pull is cancelled with the job.
+ * 2. The session is freed when both the job and a pull that it asked for are over; a pull is
+ * cancelled with the job.
  * 3. A layer that a session was told of stays until the session ends: session_pin_layers.
  */
 #include <errno.h>
@@ -36,9 +38,9 @@ struct build_session {
 	struct job *job; /* NULL once it is done */
 	json_t *options;
 	char id[ID_LEN + 1];
-	char *tmp_name; /* below layers/tmp */
-	char *cgroup;   /* "wherry/build-..." */
-	struct map *pinned; /* diff ids as keys */
+	char *tmp_name;          /* below layers/tmp */
+	char *cgroup;            /* "wherry/build-..." */
+	struct map *pinned;      /* diff ids as keys */
 	struct image_work *pull; /* or NULL */
 	char *pull_name;
 	char *pull_platform;
@@ -64,7 +66,8 @@ static void free_if_over(struct build_session *s)
 	free(s);
 }
 
-static void pin_of_session(const struct build_session *s, void (*pin)(void *arg, const char *diff_id), void *arg)
+static void pin_of_session(
+	const struct build_session *s, void (*pin)(void *arg, const char *diff_id), void *arg)
 {
 	size_t pos = 0;
 	const char *diff_id;
@@ -73,7 +76,8 @@ static void pin_of_session(const struct build_session *s, void (*pin)(void *arg,
 	}
 }
 
-void session_pin_layers(const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg)
+void session_pin_layers(
+	const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg)
 {
 	list_each (pos, &b->sessions) {
 		pin_of_session(container_of(pos, struct build_session, node), pin, arg);
@@ -126,7 +130,8 @@ static void say_quietly(struct build_session *s, const char *text)
 
 /* --- images --- */
 
-/* Whether a local image is what the build wants: "linux/arm/v7" against its configuration. "" wants anything. */
+/* Whether a local image is what the build wants: "linux/arm/v7" against its configuration. "" wants
+ * anything. */
 static bool is_of_platform(const struct image *i, const char *platform)
 {
 	scoped(strv) struct strv parts = STRV_INIT;
@@ -136,8 +141,8 @@ static bool is_of_platform(const struct image *i, const char *platform)
 	}
 	const char *variant = json_str(i->config, "variant");
 	return strcmp(json_str(i->config, "os"), parts.v[0]) == 0 &&
-		strcmp(json_str(i->config, "architecture"), parts.v[1]) == 0 &&
-		(parts.n < 3 || !*variant || strcmp(variant, parts.v[2]) == 0);
+	       strcmp(json_str(i->config, "architecture"), parts.v[1]) == 0 &&
+	       (parts.n < 3 || !*variant || strcmp(variant, parts.v[2]) == 0);
 }
 
 static void answer_found(struct build_session *s, const struct image *i)
@@ -169,8 +174,8 @@ static void pull_done(void *owner, struct image *i, const struct err *e)
 	}
 	struct err why = {0};
 	if (i && !is_of_platform(i, s->pull_platform)) {
-		(void)err_set(&why, ERR_INVALID, "%.200s is not there for the platform %.60s", s->pull_name,
-			s->pull_platform);
+		(void)err_set(&why, ERR_INVALID, "%.200s is not there for the platform %.60s",
+			s->pull_name, s->pull_platform);
 		e = &why;
 		i = NULL;
 	}
@@ -194,7 +199,8 @@ static json_t *find_auth(const struct build_session *s, const struct ref *r)
 	return json_is_object(found) ? json_incref(found) : NULL;
 }
 
-static int start_pull(struct build_session *s, const char *name, const char *platform, struct err *e)
+static int start_pull(
+	struct build_session *s, const char *name, const char *platform, struct err *e)
 {
 	static const struct image_work_handlers handlers = {pull_progress, pull_done};
 	struct ref r;
@@ -205,7 +211,8 @@ static int start_pull(struct build_session *s, const char *name, const char *pla
 	free(s->pull_platform);
 	s->pull_name = xstrdup(name);
 	s->pull_platform = xstrdup(platform);
-	s->pull = image_pull(s->builder->d.images, name, platform, find_auth(s, &r), &handlers, s, e);
+	s->pull =
+		image_pull(s->builder->d.images, name, platform, find_auth(s, &r), &handlers, s, e);
 	return s->pull ? 0 : -1;
 }
 
@@ -220,7 +227,8 @@ static int on_image(struct build_session *s, const json_t *msg, struct err *e)
 		return -1;
 	}
 	/* an id names nothing that could be pulled */
-	bool by_id = i && (text_is_hex(name, strlen(name)) || ref_is_digest(name)) && strlen(name) >= ID_SHORT_LEN;
+	bool by_id = i && (text_is_hex(name, strlen(name)) || ref_is_digest(name)) &&
+		     strlen(name) >= ID_SHORT_LEN;
 	if (i && is_of_platform(i, platform) && (by_id || !json_bool(msg, "pull"))) {
 		answer_found(s, i);
 		return 0;
@@ -276,8 +284,9 @@ static int on_add_layer(struct build_session *s, const json_t *msg, struct err *
 static struct image *find_same(struct build_session *s, const json_t *msg)
 {
 	struct err ignored;
-	const struct cache_entry *c =
-		json_bool(msg, "fresh") ? NULL : builder_cache_get(s->builder, json_str(msg, "key"));
+	const struct cache_entry *c = json_bool(msg, "fresh")
+					      ? NULL
+					      : builder_cache_get(s->builder, json_str(msg, "key"));
 	return c && *c->image ? image_find(s->builder->d.images, c->image, &ignored) : NULL;
 }
 
@@ -321,7 +330,8 @@ static int attach(struct build_session *s, struct network *w, int netns_fd, stru
 	snprintf(name, sizeof(name), "build-%.12s", s->id);
 	const struct endpoint_config config = {
 		.container_id = s->id, .container_name = name, .hostname = name, .gateway = true};
-	if (network_attach(s->builder->d.networks, w, netns_fd, &config, &s->endpoint, NULL, e) < 0) {
+	if (network_attach(s->builder->d.networks, w, netns_fd, &config, &s->endpoint, NULL, e) <
+		0) {
 		return -1;
 	}
 	s->attached = true;
@@ -346,7 +356,8 @@ static int on_network(struct build_session *s, const json_t *msg, struct err *e)
 		if (s->attached) {
 			return err_set(e, ERR_INVALID, "the build is on a network already");
 		}
-		struct network *w = network_find(networks, strcmp(mode, "default") == 0 ? "bridge" : mode, e);
+		struct network *w =
+			network_find(networks, strcmp(mode, "default") == 0 ? "bridge" : mode, e);
 		if (!w) {
 			return err_wrap(e, "the network of the build");
 		}
@@ -403,7 +414,8 @@ static void on_message(void *owner, struct job *j, json_t *msg)
 	}
 }
 
-/* The worker is gone and with it its mounts and namespaces; what it leaves has the session's name. */
+/* The worker is gone and with it its mounts and namespaces; what it leaves has the session's name.
+ */
 static void clean_up(struct build_session *s)
 {
 	struct builder *b = s->builder;
@@ -429,8 +441,8 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 	}
 	list_remove(&s->node);
 	clean_up(s);
-	log_info("build", result ? "built" : "failed", "id", s->id, "image", result ? json_str(result, "id") : NULL,
-		"error", e ? e->msg : NULL, NULL);
+	log_info("build", result ? "built" : "failed", "id", s->id, "image",
+		result ? json_str(result, "id") : NULL, "error", e ? e->msg : NULL, NULL);
 	if (result) {
 		const char *id = json_str(result, "id");
 		scoped(free) char *line = xasprintf("%s\n", id);
@@ -479,7 +491,8 @@ static int check_tags(const json_t *options, struct err *e)
 			return err_set(e, ERR_INVALID, "a tag must be text");
 		}
 		if (ref_parse(json_string_value(tag), &r, e) < 0) {
-			return err_wrap(e, "Error parsing reference: \"%.200s\"", json_string_value(tag));
+			return err_wrap(
+				e, "Error parsing reference: \"%.200s\"", json_string_value(tag));
 		}
 		if (*r.digest) {
 			return err_set(e, ERR_INVALID, "build tag cannot contain a digest");
@@ -488,8 +501,8 @@ static int check_tags(const json_t *options, struct err *e)
 	return 0;
 }
 
-struct build_session *build_start(
-	struct builder *b, json_t *take_options, const struct build_handlers *h, void *owner, struct err *e)
+struct build_session *build_start(struct builder *b, json_t *take_options,
+	const struct build_handlers *h, void *owner, struct err *e)
 {
 	static const struct job_handlers handlers = {.message = on_message, .done = on_done};
 	struct build_session *s = xnew(struct build_session);
@@ -504,7 +517,8 @@ struct build_session *build_start(
 	s->cgroup = xasprintf("%s/%s%.16s", b->d.cgroup_parent, b->cgroup_prefix, s->id);
 	json_t *request = check_tags(s->options, e) < 0 ? NULL : make_request(s, e);
 	if (request) {
-		s->job = job_start(b->d.jobs, "build", request, JOB_BODY_PIPE, false, &handlers, s, e);
+		s->job = job_start(
+			b->d.jobs, "build", request, JOB_BODY_PIPE, false, &handlers, s, e);
 	}
 	if (!s->job) {
 		scoped(free) char *dir = xasprintf("%s/tmp", image_layers_dir(b->d.images));
@@ -518,7 +532,8 @@ struct build_session *build_start(
 	return s;
 }
 
-bool build_feed(struct build_session *s, const char *data, size_t n, void (*drained)(void *owner), void *owner)
+bool build_feed(struct build_session *s, const char *data, size_t n, void (*drained)(void *owner),
+	void *owner)
 {
 	return s->job ? job_body_write(s->job, data, n, drained, owner) : true;
 }

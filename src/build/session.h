@@ -1,10 +1,12 @@
-/* build/session.h - one build, from the daemon's side: a wherry-worker does the work and asks for what only the daemon has.
+/* build/session.h - one build, from the daemon's side: a wherry-worker does the work and asks for
+ * what only the daemon has.
  *
- * The worker (worker/build.c over build/dockerfile.h, build/plan.h ...) unpacks the context, parses the Dockerfile, runs the steps
- * one after another in a mount namespace of its own, and asks (job.h, {"ask": OP, ...}) for: images and pulls, cache
- * look-ups, a network for a RUN step's namespace, adding finished layers and the image. When the
- * client leaves, the worker is killed; the kernel takes its mounts and namespaces, this module its cgroup, endpoint and
- * temporary directories.
+ * The worker (worker/build.c over build/dockerfile.h, build/plan.h ...) unpacks the context, parses
+ * the Dockerfile, runs the steps one after another in a mount namespace of its own, and asks
+ * (job.h, {"ask": OP, ...}) for: images and pulls, cache look-ups, a network for a RUN step's
+ * namespace, adding finished layers and the image. When the client leaves, the worker is killed;
+ * the kernel takes its mounts and namespaces, this module its cgroup, endpoint and temporary
+ * directories.
  */
 #pragma once
 #include <jansson.h>
@@ -29,23 +31,31 @@ struct builder_deps {
 	struct network_set *networks;
 	const char *data_root, *exec_root, *crun_path, *seccomp_path, *cgroup_parent;
 };
-struct builder *builder_new(const struct builder_deps *d, struct err *e); /* also removes what a killed build left */
+struct builder *builder_new(
+	const struct builder_deps *d, struct err *e); /* also removes what a killed build left */
 void builder_free(struct builder *b);
-void builder_pin_layers(const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg);
+void builder_pin_layers(
+	const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg);
 /* Drops cache entries (all, or only those whose layers no image has); *ret_bytes freed. */
 int builder_prune(struct builder *b, bool all, int64_t *ret_bytes, struct err *e);
 
 struct build_handlers {
-	/* One object of the classic build stream: {"stream": "Step 1/3 : FROM x\n"}, {"aux": {"ID": ...}}, {"status": ...}; borrowed. */
+	/* One object of the classic build stream: {"stream": "Step 1/3 : FROM x\n"}, {"aux": {"ID":
+	 * ...}}, {"status": ...}; borrowed. */
 	void (*progress)(void *owner, json_t *msg);
-	/* Once. e NULL on success; image_id is then "sha256:...". *code is the exit status of a failed RUN, or 1. */
+	/* Once. e NULL on success; image_id is then "sha256:...". *code is the exit status of a
+	 * failed RUN, or 1. */
 	void (*done)(void *owner, const char *image_id, int code, const struct err *e);
-	/* The Dockerfile is parsed and the build begins: the 200 may leave. Errors before this are a 400. */
+	/* The Dockerfile is parsed and the build begins: the 200 may leave. Errors before this are
+	 * a 400. */
 	void (*accepted)(void *owner);
 };
-/* options: {"dockerfile","tags":[],"buildargs":{},"labels":{},"target","nocache","pull","networkmode","extrahosts":[],"quiet",
+/* options:
+ * {"dockerfile","tags":[],"buildargs":{},"labels":{},"target","nocache","pull","networkmode","extrahosts":[],"quiet",
  * "platform","shmsize","auths":{}} of POST /build. */
-struct build_session *build_start(struct builder *b, json_t *take_options, const struct build_handlers *h, void *owner, struct err *e);
-bool build_feed(struct build_session *s, const char *data, size_t n, void (*drained)(void *owner), void *owner);
+struct build_session *build_start(struct builder *b, json_t *take_options,
+	const struct build_handlers *h, void *owner, struct err *e);
+bool build_feed(struct build_session *s, const char *data, size_t n, void (*drained)(void *owner),
+	void *owner);
 void build_feed_end(struct build_session *s);
 void build_cancel(struct build_session *s); /* done follows */

@@ -1,4 +1,5 @@
-/* codec/challenge.h - the WWW-Authenticate header of a registry (RFC 9110 11.6.1; distribution "token authentication"). */
+/* codec/challenge.h - the WWW-Authenticate header of a registry (RFC 9110 11.6.1; distribution
+ * "token authentication"). */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,5 +13,6 @@ struct challenge {
 	char scope[CHALLENGE_VALUE_MAX];
 };
 
-/* False for another scheme, a broken parameter or one that is too long. Unknown parameters are skipped. */
+/* False for another scheme, a broken parameter or one that is too long. Unknown parameters are
+ * skipped. */
 bool challenge_parse(const char *header, struct challenge *ret);

@@ -38,7 +38,8 @@ static uint8_t lower(uint8_t c)
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
 }
 
-/* Length of an uncompressed name at p, or 0: a question comes first, so it has nothing to point back to. */
+/* Length of an uncompressed name at p, or 0: a question comes first, so it has nothing to point
+ * back to. */
 static size_t name_bytes(const uint8_t *p, size_t n)
 {
 	size_t i = 0;
@@ -55,7 +56,8 @@ static size_t name_bytes(const uint8_t *p, size_t n)
 	return 0;
 }
 
-/* The name as text; one with dots or controls inside a label becomes "", which matches nothing of ours. */
+/* The name as text; one with dots or controls inside a label becomes "", which matches nothing of
+ * ours. */
 static void name_text(const uint8_t *p, char ret[static DNS_NAME_MAX])
 {
 	size_t n = 0;
@@ -98,7 +100,8 @@ int dns_parse_query(const uint8_t *message, size_t n, struct dns_query *ret)
 	const uint8_t *p = message + DNS_HEADER_BYTES;
 	size_t left = n - DNS_HEADER_BYTES;
 	size_t name = name_bytes(p, left);
-	if (get16(message + 4) != 1 || get16(message + 6) != 0 || get16(message + 8) != 0 || name == 0 || left - name < 4) {
+	if (get16(message + 4) != 1 || get16(message + 6) != 0 || get16(message + 8) != 0 ||
+		name == 0 || left - name < 4) {
 		return -EBADMSG;
 	}
 	name_text(p, ret->name);
@@ -150,8 +153,8 @@ static size_t put_record(const struct dns_answer *a, uint32_t ttl, uint8_t *out,
 	return 12 + n;
 }
 
-size_t dns_write_answer(const struct dns_query *q, enum dns_rcode rcode, uint32_t ttl, const struct dns_answer *answers,
-	size_t n, uint8_t *out, size_t limit)
+size_t dns_write_answer(const struct dns_query *q, enum dns_rcode rcode, uint32_t ttl,
+	const struct dns_answer *answers, size_t n, uint8_t *out, size_t limit)
 {
 	size_t opt = q->edns ? OPT_BYTES : 0;
 	size_t used = DNS_HEADER_BYTES;
@@ -170,8 +173,10 @@ size_t dns_write_answer(const struct dns_query *q, enum dns_rcode rcode, uint32_
 		written++;
 	}
 	put16(out, q->id);
-	put16(out + 2, (uint16_t)(FLAG_ANSWER | q->opcode << 11 | (written < n ? FLAG_TRUNCATED : 0) |
-				   (q->recursion ? FLAG_RECURSION_DESIRED : 0) | FLAG_RECURSION_AVAILABLE | rcode));
+	put16(out + 2,
+		(uint16_t)(FLAG_ANSWER | q->opcode << 11 | (written < n ? FLAG_TRUNCATED : 0) |
+			   (q->recursion ? FLAG_RECURSION_DESIRED : 0) | FLAG_RECURSION_AVAILABLE |
+			   rcode));
 	put16(out + 4, q->question ? 1 : 0);
 	put16(out + 6, written);
 	if (opt) {
@@ -186,14 +191,16 @@ size_t dns_write_answer(const struct dns_query *q, enum dns_rcode rcode, uint32_
 
 bool dns_is_answer_to(const uint8_t *query, size_t query_n, const uint8_t *answer, size_t answer_n)
 {
-	if (query_n < DNS_HEADER_BYTES || answer_n < DNS_HEADER_BYTES || get16(query) != get16(answer) ||
-		!(get16(answer + 2) & FLAG_ANSWER) || get16(query + 4) != 1 || get16(answer + 4) != 1) {
+	if (query_n < DNS_HEADER_BYTES || answer_n < DNS_HEADER_BYTES ||
+		get16(query) != get16(answer) || !(get16(answer + 2) & FLAG_ANSWER) ||
+		get16(query + 4) != 1 || get16(answer + 4) != 1) {
 		return false;
 	}
 	const uint8_t *a = query + DNS_HEADER_BYTES;
 	const uint8_t *b = answer + DNS_HEADER_BYTES;
 	size_t name = name_bytes(a, query_n - DNS_HEADER_BYTES);
-	if (name == 0 || query_n - DNS_HEADER_BYTES < name + 4 || answer_n - DNS_HEADER_BYTES < name + 4) {
+	if (name == 0 || query_n - DNS_HEADER_BYTES < name + 4 ||
+		answer_n - DNS_HEADER_BYTES < name + 4) {
 		return false;
 	}
 	for (size_t i = 0; i < name; i++) {

@@ -1,4 +1,5 @@
-/* codec/dns.h - DNS messages (RFC 1035, RFC 6891): reads questions, writes short answers, compares the two.
+/* codec/dns.h - DNS messages (RFC 1035, RFC 6891): reads questions, writes short answers, compares
+ * the two.
  *
  * Bytes in, bytes out. A message that is passed on is never taken apart further than its question.
  */
@@ -7,12 +8,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DNS_NAME_MAX 256     /* text with its NUL, without the last dot */
+#define DNS_NAME_MAX 256 /* text with its NUL, without the last dot */
 #define DNS_HEADER_BYTES 12
-#define DNS_UDP_BYTES 512    /* an answer's limit for who does not say more (RFC 1035 4.2.1) */
+#define DNS_UDP_BYTES 512 /* an answer's limit for who does not say more (RFC 1035 4.2.1) */
 #define DNS_MESSAGE_MAX 65535
 
-enum { DNS_TYPE_A = 1, DNS_TYPE_PTR = 12, DNS_TYPE_AAAA = 28, DNS_TYPE_OPT = 41, DNS_TYPE_ANY = 255 };
+enum {
+	DNS_TYPE_A = 1,
+	DNS_TYPE_PTR = 12,
+	DNS_TYPE_AAAA = 28,
+	DNS_TYPE_OPT = 41,
+	DNS_TYPE_ANY = 255
+};
 enum { DNS_CLASS_IN = 1 };
 enum dns_rcode {
 	DNS_NOERROR = 0,
@@ -26,28 +33,28 @@ enum dns_rcode {
 struct dns_query {
 	uint16_t id;
 	uint8_t opcode;
-	bool recursion;            /* desired */
-	char name[DNS_NAME_MAX];   /* lower case; "" for the root and for names that are no text */
+	bool recursion;          /* desired */
+	char name[DNS_NAME_MAX]; /* lower case; "" for the root and for names that are no text */
 	uint16_t type;
 	uint16_t class;
-	const uint8_t *question;   /* its bytes, borrowed from the message; NULL when there is none */
+	const uint8_t *question; /* its bytes, borrowed from the message; NULL when there is none */
 	size_t question_bytes;
 	bool edns;
-	uint16_t udp_bytes;        /* the longest answer by UDP that the asker takes */
+	uint16_t udp_bytes; /* the longest answer by UDP that the asker takes */
 };
-/* 0; -EINVAL for what must not be answered (no header, or an answer itself); -EBADMSG for what is to be answered with
- * DNS_FORMERR, then only id, opcode and recursion are good. */
+/* 0; -EINVAL for what must not be answered (no header, or an answer itself); -EBADMSG for what is
+ * to be answered with DNS_FORMERR, then only id, opcode and recursion are good. */
 int dns_parse_query(const uint8_t *message, size_t n, struct dns_query *ret);
 
 struct dns_answer {
-	uint16_t type;             /* DNS_TYPE_A or DNS_TYPE_PTR */
+	uint16_t type; /* DNS_TYPE_A or DNS_TYPE_PTR */
 	uint8_t address[4];
-	const char *target;        /* of a PTR: dotted text */
+	const char *target; /* of a PTR: dotted text */
 };
-/* Writes an answer of at most limit bytes (at least DNS_UDP_BYTES) to out; records that do not fit are left out
- * and the answer says that it is truncated. Returns its length. */
-size_t dns_write_answer(const struct dns_query *q, enum dns_rcode rcode, uint32_t ttl, const struct dns_answer *answers,
-	size_t n, uint8_t *out, size_t limit);
+/* Writes an answer of at most limit bytes (at least DNS_UDP_BYTES) to out; records that do not fit
+ * are left out and the answer says that it is truncated. Returns its length. */
+size_t dns_write_answer(const struct dns_query *q, enum dns_rcode rcode, uint32_t ttl,
+	const struct dns_answer *answers, size_t n, uint8_t *out, size_t limit);
 
 /* True when answer answers query: id, one question, the same but for the case of letters. */
 bool dns_is_answer_to(const uint8_t *query, size_t query_n, const uint8_t *answer, size_t answer_n);

@@ -19,11 +19,13 @@ ssize_t http1_head_length(const char *data, size_t n)
 /* RFC 9110 5.6.2: what names and methods are made of */
 static bool is_token(const char *s)
 {
-	static const char allowed[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	static const char allowed[] =
+		"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 	return *s && s[strspn(s, allowed)] == '\0';
 }
 
-/* A line with only printable characters, blanks and tabs; bytes over 127 pass as opaque (RFC 9110 5.5). */
+/* A line with only printable characters, blanks and tabs; bytes over 127 pass as opaque (RFC
+ * 9110 5.5). */
 static bool is_text(const char *s)
 {
 	for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
@@ -110,7 +112,8 @@ static bool list_has(const struct http1_head *h, const char *name, const char *w
 		if (strcasecmp(h->headers[i].name, name) != 0) {
 			continue;
 		}
-		for (const char *p = h->headers[i].value; *p; p += strcspn(p, ","), p += *p == ',') {
+		for (const char *p = h->headers[i].value; *p;
+			p += strcspn(p, ","), p += *p == ',') {
 			p += strspn(p, " \t");
 			if (strncasecmp(p, word, n) == 0 && strchr(" \t,", p[n])) {
 				return true;
@@ -219,7 +222,8 @@ static int parse_status_line(struct http1_head *h, char *line, struct err *e)
 
 typedef int first_line_fn(struct http1_head *h, char *line, struct err *e);
 
-static int parse_head(struct http1_head *h, const char *data, size_t n, first_line_fn *fn, struct err *e)
+static int parse_head(
+	struct http1_head *h, const char *data, size_t n, first_line_fn *fn, struct err *e)
 {
 	*h = (struct http1_head){.text = xstrndup("", 0)};
 	h->text = xrealloc(h->text, n + 1, 1);
@@ -238,7 +242,8 @@ int http1_parse_request(struct http1_head *ret, const char *data, size_t n, stru
 	return parse_head(ret, data, n, parse_request_line, e);
 }
 
-int http1_parse_response(struct http1_head *ret, const char *data, size_t n, bool to_head, struct err *e)
+int http1_parse_response(
+	struct http1_head *ret, const char *data, size_t n, bool to_head, struct err *e)
 {
 	if (parse_head(ret, data, n, parse_status_line, e) < 0) {
 		return -1;
@@ -347,11 +352,12 @@ const char *http1_reason(int status)
 	static const struct {
 		int status;
 		const char *text;
-	} reasons[] = {{101, "UPGRADED"}, {200, "OK"}, {201, "Created"}, {204, "No Content"}, {304, "Not Modified"},
-		{400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-		{405, "Method Not Allowed"}, {406, "Not Acceptable"}, {409, "Conflict"}, {413, "Payload Too Large"},
-		{431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
-		{503, "Service Unavailable"}};
+	} reasons[] = {{101, "UPGRADED"}, {200, "OK"}, {201, "Created"}, {204, "No Content"},
+		{304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
+		{403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
+		{406, "Not Acceptable"}, {409, "Conflict"}, {413, "Payload Too Large"},
+		{431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
+		{501, "Not Implemented"}, {503, "Service Unavailable"}};
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
 		if (reasons[i].status == status) {
 			return reasons[i].text;

@@ -1,7 +1,9 @@
-/* codec/http1.h - HTTP/1.1 heads and chunked bodies as bytes: RFC 9112. No fds, no clock, no globals.
+/* codec/http1.h - HTTP/1.1 heads and chunked bodies as bytes: RFC 9112. No fds, no clock, no
+ * globals.
  *
- * Strict where leniency lets two programs see two different messages: a head with both Content-Length and
- * Transfer-Encoding, repeated lengths, folded lines, blanks before a colon and bare CR are refused (RFC 9112 6.1, 11.2).
+ * Strict where leniency lets two programs see two different messages: a head with both
+ * Content-Length and Transfer-Encoding, repeated lengths, folded lines, blanks before a colon and
+ * bare CR are refused (RFC 9112 6.1, 11.2).
  */
 #pragma once
 #include <stdbool.h>
@@ -36,25 +38,38 @@ struct http1_head {
 	size_t n_headers;
 };
 
-/* Length of the head with its empty line, 0 when it is not complete yet, -1 when it is longer than HTTP1_HEAD_MAX. */
+/* Length of the head with its empty line, 0 when it is not complete yet, -1 when it is longer than
+ * HTTP1_HEAD_MAX. */
 ssize_t http1_head_length(const char *data, size_t n);
 
 /* n is what http1_head_length gave. ERR_INVALID otherwise; *ret needs no http1_head_deinit then. */
 int http1_parse_request(struct http1_head *ret, const char *data, size_t n, struct err *e);
 /* to_head: the request was HEAD, so that no body follows. */
-int http1_parse_response(struct http1_head *ret, const char *data, size_t n, bool to_head, struct err *e);
+int http1_parse_response(
+	struct http1_head *ret, const char *data, size_t n, bool to_head, struct err *e);
 void http1_head_deinit(struct http1_head *h);
-const char *http1_header(const struct http1_head *h, const char *name); /* first of that name, any case; or NULL */
+const char *http1_header(
+	const struct http1_head *h, const char *name); /* first of that name, any case; or NULL */
 
 /* A chunked body, decoded in place: zero it to begin. */
 struct http1_chunked {
-	enum { CHUNK_SIZE, CHUNK_SIZE_END, CHUNK_EXTENSION, CHUNK_DATA, CHUNK_DATA_CR, CHUNK_DATA_LF, CHUNK_TRAILER,
-		CHUNK_TRAILER_LF, CHUNK_DONE } state;
+	enum {
+		CHUNK_SIZE,
+		CHUNK_SIZE_END,
+		CHUNK_EXTENSION,
+		CHUNK_DATA,
+		CHUNK_DATA_CR,
+		CHUNK_DATA_LF,
+		CHUNK_TRAILER,
+		CHUNK_TRAILER_LF,
+		CHUNK_DONE
+	} state;
 	uint64_t left;
 	unsigned digits, extra; /* of the size; bytes of extensions and trailers, bounded */
 	bool line_empty;
 };
-/* Takes bytes off data: returns how many; ret_data and ret_n are a piece of the body (maybe empty). -1: not chunked coding. */
+/* Takes bytes off data: returns how many; ret_data and ret_n are a piece of the body (maybe empty).
+ * -1: not chunked coding. */
 ssize_t http1_chunked_decode(
 	struct http1_chunked *d, const char *data, size_t n, const char **ret_data, size_t *ret_n);
 static inline bool http1_chunked_done(const struct http1_chunked *d)

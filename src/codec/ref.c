@@ -141,7 +141,8 @@ static bool has_upper(const char *text)
 	return false;
 }
 
-/* True when the part before the first slash is a registry: it has a dot, a port or a capital, or is localhost. */
+/* True when the part before the first slash is a registry: it has a dot, a port or a capital, or is
+ * localhost. */
 static bool first_part_is_domain(const char *first)
 {
 	return strpbrk(first, ".:") || strcmp(first, "localhost") == 0 || has_upper(first);
@@ -210,9 +211,10 @@ static int split_name(char *name, struct ref *r, struct err *e)
 	if (!valid_domain(domain) || !valid_path(path)) {
 		return invalid(e);
 	}
-	if (strlen(domain) + 1 + (official ? strlen("library/") : 0) + strlen(path) > REF_NAME_MAX) {
-		return err_set(e, ERR_INVALID, "repository name must not be more than %d characters",
-			REF_NAME_MAX);
+	if (strlen(domain) + 1 + (official ? strlen("library/") : 0) + strlen(path) >
+		REF_NAME_MAX) {
+		return err_set(e, ERR_INVALID,
+			"repository name must not be more than %d characters", REF_NAME_MAX);
 	}
 	append(r->domain, sizeof(r->domain), domain);
 	append(r->path, sizeof(r->path), official ? "library/" : "");
@@ -229,7 +231,8 @@ int ref_parse(const char *text, struct ref *ret, struct err *e)
 	}
 	if (text_is_hex(text, HEX_ID_LEN)) {
 		return err_set(e, ERR_INVALID,
-			"invalid repository name (%s), cannot specify 64-byte hexadecimal strings", text);
+			"invalid repository name (%s), cannot specify 64-byte hexadecimal strings",
+			text);
 	}
 	memcpy(copy, text, n + 1);
 	struct ref r = {0};
@@ -291,8 +294,8 @@ const char *ref_familiar_name(const struct ref *r, char ret[static REF_TEXT_MAX]
 	struct ref again;
 	struct err ignored;
 	/* "docker.io/a.b/c" must not be shown as "a.b/c", which would be another registry */
-	if (!name || ref_parse(name, &again, &ignored) < 0 || strcmp(again.domain, r->domain) != 0 ||
-		strcmp(again.path, r->path) != 0) {
+	if (!name || ref_parse(name, &again, &ignored) < 0 ||
+		strcmp(again.domain, r->domain) != 0 || strcmp(again.path, r->path) != 0) {
 		return ref_name(r, ret);
 	}
 	*ret = '\0';

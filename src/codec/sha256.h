@@ -1,7 +1,8 @@
 /* codec/sha256.h - SHA-256 (FIPS 180-4) of small texts.
  *
- * For the daemon, which hashes an image configuration of a few kilobytes now and then and would otherwise map OpenSSL for it.
- * Workers hash layers with OpenSSL, which uses the processor's instructions.
+ * For the daemon, which hashes an image configuration of a few kilobytes now and then and would
+ * otherwise map OpenSSL for it. Workers hash layers with OpenSSL, which uses the processor's
+ * instructions.
  */
 #pragma once
 #include <stddef.h>

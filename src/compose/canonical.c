@@ -40,11 +40,13 @@ static int to_pairs(struct tree *t, struct member *m, struct err *e)
 			continue;
 		}
 		const char *equal = strchr(value->text, '=');
-		name = equal ? tree_strndup(t, value->text, (size_t)(equal - value->text)) : value->text;
+		name = equal ? tree_strndup(t, value->text, (size_t)(equal - value->text))
+			     : value->text;
 		if (!*name || name[strlen(name) - 1] == ' ') {
 			return node_err(e, value, "\"%s\": NAME=value is expected", value->text);
 		}
-		node_put(t, map, name, equal ? node_str(t, equal + 1, value) : node_new(t, NODE_NULL, value));
+		node_put(t, map, name,
+			equal ? node_str(t, equal + 1, value) : node_new(t, NODE_NULL, value));
 	}
 	replace(m, map);
 	return 0;
@@ -110,21 +112,29 @@ static int to_hosts(struct tree *t, struct member *m, struct err *e)
 		if (m->value->kind == NODE_LIST) {
 			size_t n = strcspn(value->text, "=:");
 			if (n == 0 || !value->text[n] || !value->text[n + 1]) {
-				return node_err(e, value, "extra_hosts: \"%s\": HOST:IP is expected", value->text);
+				return node_err(e, value,
+					"extra_hosts: \"%s\": HOST:IP is expected", value->text);
 			}
 			const char *ip = value->text + n + 1;
 			size_t len = strlen(ip);
 			bool bracketed = *ip == '[' && ip[len - 1] == ']';
-			node_append(t, list, node_str(t, tree_printf(t, "%.*s:%.*s", (int)n, value->text,
-							(int)(bracketed ? len - 2 : len), ip + bracketed), value));
+			node_append(t, list,
+				node_str(t,
+					tree_printf(t, "%.*s:%.*s", (int)n, value->text,
+						(int)(bracketed ? len - 2 : len), ip + bracketed),
+					value));
 			continue;
 		}
 		if (value->kind != NODE_LIST) {
-			node_append(t, list, node_str(t, tree_printf(t, "%s:%s", item->key, value->text), value));
+			node_append(t, list,
+				node_str(
+					t, tree_printf(t, "%s:%s", item->key, value->text), value));
 		}
 		node_each(ip, value)
 		{
-			node_append(t, list, node_str(t, tree_printf(t, "%s:%s", item->key, ip->value->text), ip->value));
+			node_append(t, list,
+				node_str(t, tree_printf(t, "%s:%s", item->key, ip->value->text),
+					ip->value));
 		}
 	}
 	replace(m, list);
@@ -177,7 +187,8 @@ static int to_named(struct tree *t, struct member *m, struct err *e)
 	node_each(item, m->value)
 	{
 		bool listed = m->value->kind == NODE_LIST;
-		bool nothing = listed || (item->value->kind == NODE_NULL && item->value->tag == TAG_NONE);
+		bool nothing =
+			listed || (item->value->kind == NODE_NULL && item->value->tag == TAG_NONE);
 		node_put(t, map, listed ? item->value->text : item->key,
 			nothing ? node_new(t, NODE_MAP, item->value) : item->value);
 	}
@@ -208,7 +219,8 @@ static int to_depends(struct tree *t, struct member *m, struct err *e)
 				condition);
 		}
 		if (!condition) {
-			node_put(t, item->value, "condition", node_str(t, "service_started", item->value));
+			node_put(t, item->value, "condition",
+				node_str(t, "service_started", item->value));
 		}
 		if (!node_get(item->value, "required")) {
 			node_put(t, item->value, "required", node_bool(t, true, item->value));
@@ -234,7 +246,8 @@ static int to_env_files(struct tree *t, struct member *m, struct err *e)
 			return node_err(e, item->value, "env_file needs path");
 		}
 		if (format && *format && strcmp(format, "raw") != 0) {
-			return node_err(e, node_get(item->value, "format"), "format: raw is expected, not \"%s\"", format);
+			return node_err(e, node_get(item->value, "format"),
+				"format: raw is expected, not \"%s\"", format);
 		}
 		if (!node_get(item->value, "required")) {
 			node_put(t, item->value, "required", node_bool(t, true, item->value));
@@ -248,7 +261,9 @@ static int to_device(struct tree *t, struct member *item, struct err *e)
 	scoped(strv) struct strv parts = STRV_INIT;
 	strv_split(&parts, item->value->text, ':');
 	if (parts.n == 0 || parts.n > 3 || !*parts.v[0]) {
-		return node_err(e, item->value, "device \"%s\": SOURCE[:TARGET[:PERMISSIONS]] is expected", item->value->text);
+		return node_err(e, item->value,
+			"device \"%s\": SOURCE[:TARGET[:PERMISSIONS]] is expected",
+			item->value->text);
 	}
 	bool permissions_only = parts.n == 2 && parts.v[1][strspn(parts.v[1], "rwm")] == '\0';
 	const char *target = parts.n > 1 && !permissions_only ? parts.v[1] : parts.v[0];
@@ -274,7 +289,9 @@ static int to_devices(struct tree *t, struct member *m, struct err *e)
 			return node_err(e, item->value, "a device needs source");
 		}
 		if (permissions && permissions[strspn(permissions, "rwm")]) {
-			return node_err(e, item->value, "device permissions \"%s\": letters of \"rwm\" are expected", permissions);
+			return node_err(e, item->value,
+				"device permissions \"%s\": letters of \"rwm\" are expected",
+				permissions);
 		}
 		if (!node_text(item->value, "target")) {
 			node_put(t, item->value, "target", node_str(t, source, item->value));
@@ -296,7 +313,8 @@ static int to_file_uses(struct tree *t, struct member *m, struct err *e)
 			item->value = map;
 		}
 		if (!node_text(item->value, "source")) {
-			return node_err(e, item->value, "%s need source: a name of the top-level %s", m->key, m->key);
+			return node_err(e, item->value,
+				"%s need source: a name of the top-level %s", m->key, m->key);
 		}
 	}
 	return 0;
@@ -312,8 +330,10 @@ static int to_ulimits(struct tree *t, struct member *m, struct err *e)
 			node_put(t, map, "hard", item->value);
 			item->value = map;
 		}
-		if (item->value->kind == NODE_MAP && (!node_get(item->value, "soft") || !node_get(item->value, "hard"))) {
-			return member_err(e, m->value, item, "ulimit %s needs soft and hard", item->key);
+		if (item->value->kind == NODE_MAP &&
+			(!node_get(item->value, "soft") || !node_get(item->value, "hard"))) {
+			return member_err(
+				e, m->value, item, "ulimit %s needs soft and hard", item->key);
 		}
 	}
 	return 0;
@@ -333,8 +353,10 @@ static int to_health(struct tree *t, struct member *m, struct err *e)
 		return 0;
 	}
 	const char *first = test->value->n > 0 ? test->value->members[0].value->text : "NONE";
-	if (strcmp(first, "NONE") != 0 && strcmp(first, "CMD") != 0 && strcmp(first, "CMD-SHELL") != 0) {
-		return node_err(e, test->value, "healthcheck.test: the list must begin with NONE, CMD or CMD-SHELL, not \"%s\"",
+	if (strcmp(first, "NONE") != 0 && strcmp(first, "CMD") != 0 &&
+		strcmp(first, "CMD-SHELL") != 0) {
+		return node_err(e, test->value,
+			"healthcheck.test: the list must begin with NONE, CMD or CMD-SHELL, not \"%s\"",
 			first);
 	}
 	return 0;
@@ -384,7 +406,8 @@ static int to_build(struct tree *t, struct member *m, struct err *e)
 		replace(m, map);
 	}
 	if (node_get(m->value, "dockerfile") && node_get(m->value, "dockerfile_inline")) {
-		return node_err(e, m->value, "build: dockerfile and dockerfile_inline exclude each other");
+		return node_err(
+			e, m->value, "build: dockerfile and dockerfile_inline exclude each other");
 	}
 	return convert_all(t, m->value, conversions, e);
 }
@@ -418,7 +441,8 @@ static const struct conversion service_conversions[] = {
 	{NULL, NULL},
 };
 
-/* networks, volumes, configs, secrets: `external: {name: x}` is the old form of `external: true` and `name: x`. */
+/* networks, volumes, configs, secrets: `external: {name: x}` is the old form of `external: true`
+ * and `name: x`. */
 static int resources(struct tree *t, struct node *root, const char *key, struct err *e)
 {
 	struct member *all = node_member(root, key);
@@ -447,7 +471,8 @@ static int resources(struct tree *t, struct node *root, const char *key, struct 
 
 static int to_includes(struct tree *t, struct member *m, struct err *e)
 {
-	static const struct conversion conversions[] = {{"path", to_list}, {"env_file", to_list}, {NULL, NULL}};
+	static const struct conversion conversions[] = {
+		{"path", to_list}, {"env_file", to_list}, {NULL, NULL}};
 	node_each(item, m->value)
 	{
 		if (item->value->kind != NODE_MAP) {
@@ -470,7 +495,8 @@ int canonical_project(struct tree *t, struct node *root, struct err *e)
 	struct node *services = node_get(root, "services");
 	node_each(m, services)
 	{
-		if (m->value->kind == NODE_MAP && convert_all(t, m->value, service_conversions, e) < 0) {
+		if (m->value->kind == NODE_MAP &&
+			convert_all(t, m->value, service_conversions, e) < 0) {
 			return -1;
 		}
 	}

@@ -1,4 +1,5 @@
-/* The canonical document to the typed model. Shapes were checked by the schema; what is left are forms within strings. */
+/* The canonical document to the typed model. Shapes were checked by the schema; what is left are
+ * forms within strings. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,10 @@ struct decoder {
 	struct project *p;
 };
 
-#define SERVICE(key, kind, member) {key, kind, offsetof(struct service, member)}
+#define SERVICE(key, kind, member)                          \
+	{                                                   \
+		key, kind, offsetof(struct service, member) \
+	}
 static const struct field service_fields[] = {
 	SERVICE("image", F_TEXT, image),
 	SERVICE("command", F_WORDS, command),
@@ -82,7 +86,10 @@ static const struct field service_fields[] = {
 	{0},
 };
 
-#define HEALTH(key, kind, member) {key, kind, offsetof(struct health, member)}
+#define HEALTH(key, kind, member)                          \
+	{                                                  \
+		key, kind, offsetof(struct health, member) \
+	}
 static const struct field health_fields[] = {
 	HEALTH("test", F_WORDS, test),
 	HEALTH("interval", F_DURATION, interval_ns),
@@ -94,7 +101,10 @@ static const struct field health_fields[] = {
 	{0},
 };
 
-#define BUILD(key, kind, member) {key, kind, offsetof(struct build, member)}
+#define BUILD(key, kind, member)                          \
+	{                                                 \
+		key, kind, offsetof(struct build, member) \
+	}
 static const struct field build_fields[] = {
 	BUILD("context", F_TEXT, context),
 	BUILD("dockerfile", F_TEXT, dockerfile),
@@ -113,7 +123,10 @@ static const struct field build_fields[] = {
 	{0},
 };
 
-#define ENDPOINT(key, kind, member) {key, kind, offsetof(struct endpoint, member)}
+#define ENDPOINT(key, kind, member)                          \
+	{                                                    \
+		key, kind, offsetof(struct endpoint, member) \
+	}
 static const struct field endpoint_fields[] = {
 	ENDPOINT("aliases", F_WORDS, aliases),
 	ENDPOINT("link_local_ips", F_WORDS, link_local_ips),
@@ -126,7 +139,10 @@ static const struct field endpoint_fields[] = {
 	{0},
 };
 
-#define NETWORK(key, kind, member) {key, kind, offsetof(struct network, member)}
+#define NETWORK(key, kind, member)                          \
+	{                                                   \
+		key, kind, offsetof(struct network, member) \
+	}
 static const struct field network_fields[] = {
 	NETWORK("name", F_TEXT, name),
 	NETWORK("driver", F_TEXT, driver),
@@ -140,7 +156,10 @@ static const struct field network_fields[] = {
 	{0},
 };
 
-#define POOL(key, kind, member) {key, kind, offsetof(struct ipam_pool, member)}
+#define POOL(key, kind, member)                               \
+	{                                                     \
+		key, kind, offsetof(struct ipam_pool, member) \
+	}
 static const struct field pool_fields[] = {
 	POOL("subnet", F_TEXT, subnet),
 	POOL("ip_range", F_TEXT, ip_range),
@@ -149,7 +168,10 @@ static const struct field pool_fields[] = {
 	{0},
 };
 
-#define VOLUME(key, kind, member) {key, kind, offsetof(struct volume, member)}
+#define VOLUME(key, kind, member)                          \
+	{                                                  \
+		key, kind, offsetof(struct volume, member) \
+	}
 static const struct field volume_fields[] = {
 	VOLUME("name", F_TEXT, name),
 	VOLUME("driver", F_TEXT, driver),
@@ -192,7 +214,9 @@ static void decode_mounts(struct decoder *d, const struct node *n, struct servic
 		const char *create = node_text(bind, "create_host_path");
 		const char *mode = node_text(tmpfs, "mode");
 		s->mounts[s->n_mounts++] = (struct mount){
-			.type = *type == 'b' ? MOUNT_BIND : *type == 'v' ? MOUNT_VOLUME : MOUNT_TMPFS,
+			.type = *type == 'b'   ? MOUNT_BIND
+				: *type == 'v' ? MOUNT_VOLUME
+					       : MOUNT_TMPFS,
 			.source = node_text(m->value, "source"),
 			.target = node_text(m->value, "target"),
 			.read_only = node_is_true(m->value, "read_only"),
@@ -202,12 +226,16 @@ static void decode_mounts(struct decoder *d, const struct node *n, struct servic
 			.nocopy = node_is_true(volume, "nocopy"),
 			.subpath = node_text(volume, "subpath"),
 			.tmpfs_size_bytes = decode_number(node_text(tmpfs, "size"), F_SIZE),
-			.tmpfs_mode = mode ? strtoll(mode, NULL, node_get(tmpfs, "mode")->kind == NODE_STR ? 8 : 10) : UNSET,
+			.tmpfs_mode =
+				mode ? strtoll(mode, NULL,
+					       node_get(tmpfs, "mode")->kind == NODE_STR ? 8 : 10)
+				     : UNSET,
 		};
 	}
 }
 
-/* The primary network stands first: the highest priority, then the name (compose-go, ServiceConfig.NetworksByPriority). */
+/* The primary network stands first: the highest priority, then the name (compose-go,
+ * ServiceConfig.NetworksByPriority). */
 static int compare_endpoints(const void *a, const void *b)
 {
 	const struct endpoint *x = a;
@@ -239,9 +267,10 @@ static void decode_dependencies(struct decoder *d, const struct node *n, struct 
 		const char *condition = node_text(m->value, "condition");
 		s->dependencies[s->n_dependencies++] = (struct dependency){
 			.service = m->key,
-			.condition = strcmp(condition, "service_healthy") == 0      ? CONDITION_HEALTHY
-				: strcmp(condition, "service_completed_successfully") == 0 ? CONDITION_COMPLETED
-											   : CONDITION_STARTED,
+			.condition = strcmp(condition, "service_healthy") == 0 ? CONDITION_HEALTHY
+				     : strcmp(condition, "service_completed_successfully") == 0
+					     ? CONDITION_COMPLETED
+					     : CONDITION_STARTED,
 			.restart = node_is_true(m->value, "restart"),
 			.required = node_is_true(m->value, "required"),
 		};
@@ -254,15 +283,16 @@ static void decode_devices(struct decoder *d, const struct node *n, struct servi
 	s->devices = tree_new_array(d->t, struct device, count(list) + 1);
 	node_each(m, list)
 	{
-		s->devices[s->n_devices++] = (struct device){node_text(m->value, "source"), node_text(m->value, "target"),
-			node_text(m->value, "permissions")};
+		s->devices[s->n_devices++] = (struct device){node_text(m->value, "source"),
+			node_text(m->value, "target"), node_text(m->value, "permissions")};
 	}
 	const struct node *limits = node_get(n, "ulimits");
 	s->ulimits = tree_new_array(d->t, struct ulimit, count(limits) + 1);
 	node_each(m, limits)
 	{
-		s->ulimits[s->n_ulimits++] = (struct ulimit){m->key, decode_number(node_text(m->value, "soft"), F_INT),
-			decode_number(node_text(m->value, "hard"), F_INT)};
+		s->ulimits[s->n_ulimits++] =
+			(struct ulimit){m->key, decode_number(node_text(m->value, "soft"), F_INT),
+				decode_number(node_text(m->value, "hard"), F_INT)};
 	}
 }
 
@@ -273,8 +303,8 @@ static int64_t file_number(const struct node *use, const char *key, int base)
 	return n ? strtoll(n->text, NULL, n->kind == NODE_STR ? base : 10) : UNSET;
 }
 
-static void decode_file_uses(struct decoder *d, const struct node *n, const char *section, struct file_use **ret,
-	size_t *ret_n)
+static void decode_file_uses(struct decoder *d, const struct node *n, const char *section,
+	struct file_use **ret, size_t *ret_n)
 {
 	const struct node *list = node_get(n, section);
 	bool secret = strcmp(section, "secrets") == 0;
@@ -288,9 +318,12 @@ static void decode_file_uses(struct decoder *d, const struct node *n, const char
 		const char *name = target ? target : key;
 		(*ret)[(*ret_n)++] = (struct file_use){
 			.key = key,
-			.target = *name == '/' ? name : tree_printf(d->t, "%s/%s", secret ? "/run/secrets" : "", name),
+			.target = *name == '/' ? name
+					       : tree_printf(d->t, "%s/%s",
+							 secret ? "/run/secrets" : "", name),
 			.path = node_text(file, "file"),
-			.content = variable ? tree_strdup(d->t, env_get(d->l->env, variable)) : node_text(file, "content"),
+			.content = variable ? tree_strdup(d->t, env_get(d->l->env, variable))
+					    : node_text(file, "content"),
 			.uid = file_number(m->value, "uid", 10),
 			.gid = file_number(m->value, "gid", 10),
 			.mode = file_number(m->value, "mode", 8),
@@ -308,7 +341,8 @@ static int decode_cpus(struct decoder *d, const struct node *map, int64_t *ret)
 	char *end;
 	double cpus = strtod(text, &end);
 	if (*end || !(cpus >= 0) || cpus > 100000) {
-		return node_err(d->l->e, node_get(map, "cpus"), "cpus: a number like 0.5 is expected, not \"%s\"", text);
+		return node_err(d->l->e, node_get(map, "cpus"),
+			"cpus: a number like 0.5 is expected, not \"%s\"", text);
 	}
 	*ret = (int64_t)(cpus * 1e9 + 0.5);
 	return 0;
@@ -329,7 +363,8 @@ static int decode_restart_policy(struct decoder *d, const struct node *policy, s
 		s->restart = attempts ? tree_printf(d->t, "on-failure:%s", attempts) : "on-failure";
 	} else {
 		return node_err(d->l->e, node_get(policy, "condition"),
-			"condition: one of none, on-failure, any is expected, not \"%s\"", condition);
+			"condition: one of none, on-failure, any is expected, not \"%s\"",
+			condition);
 	}
 	return 0;
 }
@@ -343,12 +378,14 @@ static int decode_deploy(struct decoder *d, const struct node *n, struct service
 	const char *replicas = node_text(deploy, "replicas");
 	const char *count_text = scale ? scale : replicas ? replicas : "1";
 	if (parse_int(count_text, 0, 10000, &s->replicas) < 0) {
-		return node_err(d->l->e, scale ? node_get(n, "scale") : node_get(deploy, "replicas"),
+		return node_err(d->l->e,
+			scale ? node_get(n, "scale") : node_get(deploy, "replicas"),
 			"a number of containers from 0 to 10000 is expected, not %s", count_text);
 	}
 	if (s->replicas > 1 && s->container_name) {
 		return node_err(d->l->e, node_get(n, "container_name"),
-			"service \"%s\" has a container_name, so it cannot have %d containers", s->name, s->replicas);
+			"service \"%s\" has a container_name, so it cannot have %d containers",
+			s->name, s->replicas);
 	}
 	if (node_text(limits, "memory")) {
 		s->mem_limit = decode_number(node_text(limits, "memory"), F_SIZE);
@@ -378,19 +415,23 @@ static int check_restart(struct decoder *d, const struct node *n, const struct s
 			return 0;
 		}
 	}
-	if (text_starts(s->restart, "on-failure:") && parse_int(s->restart + 11, 0, INT32_MAX, &attempts) == 0) {
+	if (text_starts(s->restart, "on-failure:") &&
+		parse_int(s->restart + 11, 0, INT32_MAX, &attempts) == 0) {
 		return 0;
 	}
 	return node_err(d->l->e, node_get(n, "restart"),
-		"restart: one of no, always, unless-stopped, on-failure[:ATTEMPTS] is expected, not \"%s\"", s->restart);
+		"restart: one of no, always, unless-stopped, on-failure[:ATTEMPTS] is expected, not \"%s\"",
+		s->restart);
 }
 
 static int check_words(struct decoder *d, const struct node *n, struct service *s)
 {
-	static const char *const policies[] = {"always", "never", "missing", "if_not_present", "build", "daily", "weekly"};
+	static const char *const policies[] = {
+		"always", "never", "missing", "if_not_present", "build", "daily", "weekly"};
 	int signal;
 	if (s->stop_signal && parse_signal(s->stop_signal, &signal) < 0) {
-		return node_err(d->l->e, node_get(n, "stop_signal"), "stop_signal: \"%s\" is not a signal; one like SIGTERM is expected",
+		return node_err(d->l->e, node_get(n, "stop_signal"),
+			"stop_signal: \"%s\" is not a signal; one like SIGTERM is expected",
 			s->stop_signal);
 	}
 	bool known = !s->pull_policy || text_starts(s->pull_policy, "every_");
@@ -399,7 +440,8 @@ static int check_words(struct decoder *d, const struct node *n, struct service *
 	}
 	if (!known) {
 		return node_err(d->l->e, node_get(n, "pull_policy"),
-			"pull_policy: one of always, never, missing, build is expected, not \"%s\"", s->pull_policy);
+			"pull_policy: one of always, never, missing, build is expected, not \"%s\"",
+			s->pull_policy);
 	}
 	return check_restart(d, n, s);
 }
@@ -451,7 +493,8 @@ static void decode_networks(struct decoder *d)
 		network->pools = tree_new_array(d->t, struct ipam_pool, count(pools) + 1);
 		node_each(pool, pools)
 		{
-			decode_fields(d->t, pool->value, pool_fields, &network->pools[network->n_pools++]);
+			decode_fields(d->t, pool->value, pool_fields,
+				&network->pools[network->n_pools++]);
 		}
 	}
 }
@@ -479,7 +522,8 @@ static int place_service(struct decoder *d, struct node *services, size_t i, uns
 		return 0;
 	}
 	if (marks[i] == ON_THE_WAY) {
-		return member_err(d->l->e, services, m, "service \"%s\" depends on itself in a circle", m->key);
+		return member_err(d->l->e, services, m,
+			"service \"%s\" depends on itself in a circle", m->key);
 	}
 	marks[i] = ON_THE_WAY;
 	node_each(dependency, node_get(m->value, "depends_on"))

@@ -29,7 +29,8 @@ struct pairs decode_pairs(struct tree *t, const struct node *map)
 	p.v = tree_new_array(t, struct pair, map->n + 1);
 	node_each(m, map)
 	{
-		p.v[p.n++] = (struct pair){m->key, m->value->kind == NODE_NULL ? NULL : m->value->text};
+		p.v[p.n++] =
+			(struct pair){m->key, m->value->kind == NODE_NULL ? NULL : m->value->text};
 	}
 	return p;
 }
@@ -69,7 +70,9 @@ void decode_fields(struct tree *t, const struct node *map, const struct field *f
 			*(bool *)to = text && strcmp(text, "true") == 0;
 			break;
 		case F_TRUTH:
-			*(enum truth *)to = !text ? TRUTH_UNSET : strcmp(text, "true") == 0 ? TRUTH_TRUE : TRUTH_FALSE;
+			*(enum truth *)to = !text                       ? TRUTH_UNSET
+					    : strcmp(text, "true") == 0 ? TRUTH_TRUE
+									: TRUTH_FALSE;
 			break;
 		default:
 			*(int64_t *)to = decode_number(text, f->kind);

@@ -1,4 +1,5 @@
-/* compose/decode_fields.h - members of a mapping to members of a structure, from a table; for decode.c. */
+/* compose/decode_fields.h - members of a mapping to members of a structure, from a table; for
+ * decode.c. */
 #pragma once
 #include <stddef.h>
 

@@ -25,7 +25,8 @@ struct trail {
 	int length;
 };
 
-static int extend_service(const struct source *s, struct member *service, const struct trail *before);
+static int extend_service(
+	const struct source *s, struct member *service, const struct trail *before);
 
 static const char *lookup(void *owner, const char *name)
 {
@@ -57,8 +58,9 @@ static int check_version(struct loader *l, struct node *root)
 {
 	struct member *version = node_member(root, "version");
 	if (version) {
-		strv_addf(l->warnings, "%s:%d:%d: the attribute `version` is obsolete, it will be ignored", root->file,
-			version->line, version->column);
+		strv_addf(l->warnings,
+			"%s:%d:%d: the attribute `version` is obsolete, it will be ignored",
+			root->file, version->line, version->column);
 		node_remove(root, "version");
 	}
 	return 0;
@@ -68,7 +70,8 @@ static int check_version(struct loader *l, struct node *root)
 static int prepare(struct loader *l, struct node *root)
 {
 	if (root->kind != NODE_MAP) {
-		return node_err(l->e, root, "the file must be a mapping with services, not %s", node_kind_word(root->kind));
+		return node_err(l->e, root, "the file must be a mapping with services, not %s",
+			node_kind_word(root->kind));
 	}
 	if (!l->o->keep_variables && interpolate_node(l, root) < 0) {
 		return -1;
@@ -81,9 +84,11 @@ static int prepare(struct loader *l, struct node *root)
 }
 
 /* The documents of a file merged to one, canonical. */
-static struct node *read_documents(struct loader *l, const char *path, const char *dir, const struct node *at)
+static struct node *read_documents(
+	struct loader *l, const char *path, const char *dir, const struct node *at)
 {
-	scoped(free) char *full = strcmp(path, "-") == 0 ? xstrdup(path) : path_join(at ? dir : l->o->cwd, path);
+	scoped(free) char *full =
+		strcmp(path, "-") == 0 ? xstrdup(path) : path_join(at ? dir : l->o->cwd, path);
 	scoped(buf) struct buf text = BUF_INIT;
 	if (load_read(l, full, at, &text) < 0) {
 		return NULL;
@@ -107,20 +112,22 @@ static struct node *read_documents(struct loader *l, const char *path, const cha
 }
 
 /* The service that `extends` in another file names, ready to copy. */
-static struct node *base_of_file(const struct source *s, const char *file, const struct node *extends, const char *name,
-	const struct trail *trail)
+static struct node *base_of_file(const struct source *s, const char *file,
+	const struct node *extends, const char *name, const struct trail *trail)
 {
 	struct loader *l = s->l;
 	scoped(free) char *full = path_join(s->dir, file);
 	char *slash = strrchr(full, '/');
-	scoped(free) char *dir = slash == full ? xstrdup("/") : xstrndup(full, (size_t)(slash - full));
+	scoped(free) char *dir =
+		slash == full ? xstrdup("/") : xstrndup(full, (size_t)(slash - full));
 	struct node *root = read_documents(l, full, dir, extends);
 	if (!root) {
 		return NULL;
 	}
 	struct member *base = node_member(node_get(root, "services"), name);
 	if (!base) {
-		node_err_(l->e, node_get(extends, "service"), "service \"%s\" is not in %s", name, full);
+		node_err_(l->e, node_get(extends, "service"), "service \"%s\" is not in %s", name,
+			full);
 		return NULL;
 	}
 	const struct source there = {l, root, dir};
@@ -131,7 +138,8 @@ static struct node *base_of_file(const struct source *s, const char *file, const
 	return base->value;
 }
 
-static struct node *find_base(const struct source *s, const struct node *extends, const struct trail *trail)
+static struct node *find_base(
+	const struct source *s, const struct node *extends, const struct trail *trail)
 {
 	const char *name = node_text(extends, "service");
 	const char *file = node_text(extends, "file");
@@ -140,14 +148,16 @@ static struct node *find_base(const struct source *s, const struct node *extends
 	}
 	struct member *base = node_member(node_get(s->root, "services"), name);
 	if (!base) {
-		node_err_(s->l->e, node_get(extends, "service"), "extends: service \"%s\" is not in this file", name);
+		node_err_(s->l->e, node_get(extends, "service"),
+			"extends: service \"%s\" is not in this file", name);
 		return NULL;
 	}
 	return extend_service(s, base, trail) == 0 ? base->value : NULL;
 }
 
 /* Puts the extended service under this one. Does nothing the second time. */
-static int extend_service(const struct source *s, struct member *service, const struct trail *before)
+static int extend_service(
+	const struct source *s, struct member *service, const struct trail *before)
 {
 	struct loader *l = s->l;
 	struct node *extends = node_get(service->value, "extends");
@@ -157,11 +167,14 @@ static int extend_service(const struct source *s, struct member *service, const 
 	struct trail trail = {before, s->root, service->key, before ? before->length + 1 : 1};
 	for (const struct trail *t = before; t; t = t->before) {
 		if (t->root == s->root && strcmp(t->service, service->key) == 0) {
-			return node_err(l->e, extends, "service \"%s\" extends itself in a circle", service->key);
+			return node_err(l->e, extends, "service \"%s\" extends itself in a circle",
+				service->key);
 		}
 	}
 	if (trail.length > LOAD_DEPTH_MAX) {
-		return node_err(l->e, extends, "more than %d services extend one another; is it a circle?", LOAD_DEPTH_MAX);
+		return node_err(l->e, extends,
+			"more than %d services extend one another; is it a circle?",
+			LOAD_DEPTH_MAX);
 	}
 	struct node *base = find_base(s, extends, &trail);
 	if (!base || tree_check(l->t, extends, node_count(base), l->e) < 0) {
@@ -185,7 +198,8 @@ static int apply_extends(struct loader *l, struct node *root, const char *dir)
 }
 
 /* The variables that an included file sees: its own .env or env_file under what is known here. */
-static int include_environment(struct loader *l, const struct node *include, const char *dir, const char *included_dir)
+static int include_environment(
+	struct loader *l, const struct node *include, const char *dir, const char *included_dir)
 {
 	struct node *files = node_get(include, "env_file");
 	node_each(file, files)
@@ -253,10 +267,12 @@ static struct node *apply_includes(struct loader *l, struct node *root, const ch
 	return merge_project(l->t, under, root);
 }
 
-struct node *document_load(struct loader *l, const char *path, const char *dir, const struct node *at)
+struct node *document_load(
+	struct loader *l, const char *path, const char *dir, const struct node *at)
 {
 	if (l->depth >= LOAD_DEPTH_MAX) {
-		node_err_(l->e, at, "more than %d files include one another; is it a circle?", LOAD_DEPTH_MAX);
+		node_err_(l->e, at, "more than %d files include one another; is it a circle?",
+			LOAD_DEPTH_MAX);
 		return NULL;
 	}
 	l->depth++;
@@ -274,7 +290,8 @@ struct node *document_load(struct loader *l, const char *path, const char *dir, 
 
 char *document_name(struct loader *l, const char *path, char **ret_place)
 {
-	scoped(free) char *full = strcmp(path, "-") == 0 ? xstrdup(path) : path_join(l->o->cwd, path);
+	scoped(free) char *full =
+		strcmp(path, "-") == 0 ? xstrdup(path) : path_join(l->o->cwd, path);
 	scoped(buf) struct buf text = BUF_INIT;
 	if (l->o->read(l->o->owner, full, YAML_BYTES_MAX, &text) < 0) {
 		return NULL;

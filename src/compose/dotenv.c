@@ -74,7 +74,8 @@ static bool is_name_byte(char c)
 	return isalnum((unsigned char)c) || strchr("_.-[]", c);
 }
 
-static int assign(struct reader *r, const char *name, const char *at, const char *text, bool with_variables)
+static int assign(
+	struct reader *r, const char *name, const char *at, const char *text, bool with_variables)
 {
 	if (!with_variables) {
 		env_set(r->into, name, text);
@@ -90,13 +91,16 @@ static int assign(struct reader *r, const char *name, const char *at, const char
 	return 0;
 }
 
-/* Go's escapes in a double-quoted value; `\$` becomes `$$`, which interpolation turns into a plain `$`. */
+/* Go's escapes in a double-quoted value; `\$` becomes `$$`, which interpolation turns into a plain
+ * `$`. */
 static void unescape(const char *text, size_t n, struct buf *ret)
 {
 	static const char from[] = "abfnrtv\"\\";
 	static const char to[] = "\a\b\f\n\r\t\v\"\\";
 	for (size_t i = 0; i < n; i++) {
-		const char *known = text[i] == '\\' && i + 1 < n && text[i + 1] ? strchr(from, text[i + 1]) : NULL;
+		const char *known = text[i] == '\\' && i + 1 < n && text[i + 1]
+					    ? strchr(from, text[i + 1])
+					    : NULL;
 		if (known) {
 			buf_putc(ret, to[known - from]);
 			i++;
@@ -166,7 +170,8 @@ static int read_statement(struct reader *r)
 	}
 	scoped(free) char *name = xstrndup(start, (size_t)(r->p - start));
 	skip_blanks(r);
-	if (!*name || (r->p < r->end && !strchr("=:\n", *r->p)) || (r->p < r->end && *r->p == '\0')) {
+	if (!*name || (r->p < r->end && !strchr("=:\n", *r->p)) ||
+		(r->p < r->end && *r->p == '\0')) {
 		return fail(r, r->p, "a variable name and \"=\" are expected");
 	}
 	if (r->p == r->end || *r->p == '\n') {
@@ -200,8 +205,8 @@ static int read_raw(struct reader *r)
 	return assign(r, name, start, value, false);
 }
 
-int dotenv_parse(const char *file, const char *text, size_t n, bool raw, const struct env *outer, struct env *into,
-	struct err *e)
+int dotenv_parse(const char *file, const char *text, size_t n, bool raw, const struct env *outer,
+	struct env *into, struct err *e)
 {
 	if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
 		text += 3;

@@ -10,16 +10,19 @@
 
 static int compare_members(const void *a, const void *b)
 {
-	return strcmp((*(const struct member *const *)a)->key, (*(const struct member *const *)b)->key);
+	return strcmp(
+		(*(const struct member *const *)a)->key, (*(const struct member *const *)b)->key);
 }
 
 /* Ports and mounts are structures in Go, printed in the order of their fields. */
 static int compare_fields(const void *a, const void *b)
 {
-	static const char *const order[] = {"name", "type", "source", "mode", "host_ip", "target", "published", "protocol",
-		"app_protocol", "read_only", "consistency", "bind", "volume", "tmpfs", NULL};
+	static const char *const order[] = {"name", "type", "source", "mode", "host_ip", "target",
+		"published", "protocol", "app_protocol", "read_only", "consistency", "bind",
+		"volume", "tmpfs", NULL};
 	size_t ranks[2] = {0, 0};
-	const char *keys[2] = {(*(const struct member *const *)a)->key, (*(const struct member *const *)b)->key};
+	const char *keys[2] = {
+		(*(const struct member *const *)a)->key, (*(const struct member *const *)b)->key};
 	for (size_t i = 0; i < 2; i++) {
 		while (order[ranks[i]] && strcmp(order[ranks[i]], keys[i]) != 0) {
 			ranks[i]++;
@@ -51,7 +54,8 @@ static char *doubled(const char *text, bool keep_dollars)
 	return buf_take_str(&b);
 }
 
-/* A character that YAML would take for a line end or refuse unescaped: its escape, and its length in UTF-8. */
+/* A character that YAML would take for a line end or refuse unescaped: its escape, and its length
+ * in UTF-8. */
 static const char *escape_of(const unsigned char *p, size_t *ret_n, char text[static 8])
 {
 	bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
@@ -75,12 +79,13 @@ static const char *escape_of(const unsigned char *p, size_t *ret_n, char text[st
 /* Can the text stand without quotes and still be read as this string? */
 static bool is_plain(const char *text)
 {
-	static const char *const words[] = {"yes", "no", "on", "off", "y", "n", "true", "false", "null", "~", NULL};
+	static const char *const words[] = {
+		"yes", "no", "on", "off", "y", "n", "true", "false", "null", "~", NULL};
 	scoped(tree_free) struct tree *t = tree_new();
 	struct node n = {0};
 	scalar_resolve(t, &n, text);
-	if (n.kind != NODE_STR || strchr("-?:,[]{}#&*!|>'\"%@` =", text[0]) || strpbrk(text, "\n\t\r\\\"") ||
-		strstr(text, ": ") || strstr(text, " #")) {
+	if (n.kind != NODE_STR || strchr("-?:,[]{}#&*!|>'\"%@` =", text[0]) ||
+		strpbrk(text, "\n\t\r\\\"") || strstr(text, ": ") || strstr(text, " #")) {
 		return false;
 	}
 	for (size_t i = 0; words[i]; i++) {
@@ -141,7 +146,8 @@ static void indent(struct buf *ret, int depth)
 	}
 }
 
-/* The node after "key:" or "-"; the first line goes on where the caller stopped when in_list is set. */
+/* The node after "key:" or "-"; the first line goes on where the caller stopped when in_list is
+ * set. */
 static void emit(const struct node *n, int depth, bool in_list, bool keep_dollars, struct buf *ret)
 {
 	if (node_is_scalar(n) || n->n == 0) {
@@ -179,7 +185,8 @@ static void emit(const struct node *n, int depth, bool in_list, bool keep_dollar
 /* docker compose's order of sections: what runs, then what it needs. */
 void emit_yaml(const struct node *n, bool keep_dollars, struct buf *ret)
 {
-	static const char *const order[] = {"name", "services", "networks", "volumes", "secrets", "configs"};
+	static const char *const order[] = {
+		"name", "services", "networks", "volumes", "secrets", "configs"};
 	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
 		const struct node *section = node_get(n, order[i]);
 		if (section) {
@@ -245,7 +252,8 @@ static void serialise(const struct node *n, const char *const *skip, struct buf 
 			skipped = skipped || strcmp(*s, m->key) == 0;
 		}
 		if (!skipped) {
-			buf_printf(ret, "%zu:%s", m->key ? strlen(m->key) : 0, m->key ? m->key : "");
+			buf_printf(
+				ret, "%zu:%s", m->key ? strlen(m->key) : 0, m->key ? m->key : "");
 			serialise(m->value, NULL, ret);
 		}
 	}
@@ -267,9 +275,11 @@ void emit_node_hash(const struct node *n, char ret[static EMIT_HASH_MAX])
 	hash_text(&text, ret);
 }
 
-void emit_service_hash(const struct project *p, const struct service *s, char ret[static EMIT_HASH_MAX])
+void emit_service_hash(
+	const struct project *p, const struct service *s, char ret[static EMIT_HASH_MAX])
 {
-	static const char *const skip[] = {"build", "pull_policy", "scale", "depends_on", "profiles", "attach", "deploy", NULL};
+	static const char *const skip[] = {"build", "pull_policy", "scale", "depends_on",
+		"profiles", "attach", "deploy", NULL};
 	static const char *const skip_deploy[] = {"replicas", "mode", NULL};
 	scoped(buf) struct buf text = BUF_INIT;
 	serialise(s->node, skip, &text);
@@ -282,14 +292,18 @@ void emit_service_hash(const struct project *p, const struct service *s, char re
 		serialise(deploy, skip_deploy, &text);
 	}
 	for (size_t i = 0; i < s->n_configs; i++) {
-		buf_printf(&text, "c%s=%s;", s->configs[i].target, s->configs[i].path ? s->configs[i].path : s->configs[i].content);
+		buf_printf(&text, "c%s=%s;", s->configs[i].target,
+			s->configs[i].path ? s->configs[i].path : s->configs[i].content);
 	}
 	for (size_t i = 0; i < s->n_secrets; i++) {
-		buf_printf(&text, "s%s=%s;", s->secrets[i].target, s->secrets[i].path ? s->secrets[i].path : s->secrets[i].content);
+		buf_printf(&text, "s%s=%s;", s->secrets[i].target,
+			s->secrets[i].path ? s->secrets[i].path : s->secrets[i].content);
 	}
 	for (size_t i = 0; i < s->n_mounts; i++) {
-		const struct volume *volume = s->mounts[i].source ? project_volume(p, s->mounts[i].source) : NULL;
-		buf_printf(&text, "v%s;", volume && s->mounts[i].type == MOUNT_VOLUME ? volume->name : "");
+		const struct volume *volume =
+			s->mounts[i].source ? project_volume(p, s->mounts[i].source) : NULL;
+		buf_printf(&text, "v%s;",
+			volume && s->mounts[i].type == MOUNT_VOLUME ? volume->name : "");
 	}
 	hash_text(&text, ret);
 }

@@ -54,7 +54,8 @@ void env_add_list(struct env *v, char *const *assignments)
 	for (; assignments && *assignments; assignments++) {
 		const char *equal = strchr(*assignments, '=');
 		if (equal && equal > *assignments) {
-			scoped(free) char *name = xstrndup(*assignments, (size_t)(equal - *assignments));
+			scoped(free) char *name =
+				xstrndup(*assignments, (size_t)(equal - *assignments));
 			env_set(v, name, equal + 1);
 		}
 	}

@@ -1,4 +1,5 @@
-/* Where compose files are: -f, COMPOSE_FILE, or the first of four names in this directory and the ones above it. */
+/* Where compose files are: -f, COMPOSE_FILE, or the first of four names in this directory and the
+ * ones above it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,10 @@
 
 #define FILES_MAX 200u
 
-static const char *const names[] = {"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"};
-static const char *const overrides[] = {"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml",
-	"docker-compose.override.yaml"};
+static const char *const names[] = {
+	"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"};
+static const char *const overrides[] = {"compose.override.yml", "compose.override.yaml",
+	"docker-compose.override.yml", "docker-compose.override.yaml"};
 
 void sources_deinit(struct sources *s)
 {
@@ -29,9 +31,11 @@ int load_read(struct loader *l, const char *path, const struct node *at, struct 
 		return 0;
 	}
 	if (at) {
-		return node_err(l->e, at, "cannot read %s: %s", path, r == -EFBIG ? "more than 1 MiB" : strerror(-r));
+		return node_err(l->e, at, "cannot read %s: %s", path,
+			r == -EFBIG ? "more than 1 MiB" : strerror(-r));
 	}
-	return err_set(l->e, ERR_INVALID, "cannot read %s: %s", path, r == -EFBIG ? "more than 1 MiB" : strerror(-r));
+	return err_set(l->e, ERR_INVALID, "cannot read %s: %s", path,
+		r == -EFBIG ? "more than 1 MiB" : strerror(-r));
 }
 
 static bool exists(struct loader *l, const char *path)
@@ -48,7 +52,9 @@ int load_dotenv(struct loader *l, const char *path, bool required)
 		return 0;
 	}
 	if (r < 0) {
-		return required || r != -EISDIR ? err_set(l->e, ERR_INVALID, "cannot read %s: %s", path, strerror(-r)) : 0;
+		return required || r != -EISDIR ? err_set(l->e, ERR_INVALID, "cannot read %s: %s",
+							  path, strerror(-r))
+						: 0;
 	}
 	scoped(env_free) struct env *found = env_new();
 	if (dotenv_parse(path, buf_str(&text), text.len, false, l->env, found, l->e) < 0) {
@@ -73,7 +79,8 @@ static char *parent(const char *path)
 	return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
 }
 
-/* The directory that relative paths start from, when it does not depend on a search. NULL when it does. */
+/* The directory that relative paths start from, when it does not depend on a search. NULL when it
+ * does. */
 static char *given_dir(struct loader *l, const char *first_file)
 {
 	if (l->o->project_directory) {
@@ -86,7 +93,8 @@ static char *given_dir(struct loader *l, const char *first_file)
 	return path_join(l->o->cwd, dir);
 }
 
-static void add_existing(struct loader *l, const char *dir, const char *const *candidates, size_t n, struct strv *ret)
+static void add_existing(struct loader *l, const char *dir, const char *const *candidates, size_t n,
+	struct strv *ret)
 {
 	bool here = strcmp(dir, l->o->cwd) == 0;
 	for (size_t i = 0; i < n; i++) {
@@ -113,7 +121,8 @@ static int search(struct loader *l, struct sources *s)
 		if (top) {
 			return err_set(l->e, ERR_NOT_FOUND,
 				"no configuration file provided: compose.yaml, compose.yml, docker-compose.yml or docker-compose.yaml "
-				"is expected in %s or a directory above it", l->o->cwd);
+				"is expected in %s or a directory above it",
+				l->o->cwd);
 		}
 	}
 	add_existing(l, dir, overrides, 4, &s->paths);
@@ -129,7 +138,8 @@ static int read_env_files(struct loader *l, const char *dir)
 {
 	for (size_t i = 0; i < l->o->env_files->n; i++) {
 		/* of several files the last wins; what is set first stays */
-		scoped(free) char *path = path_join(l->o->cwd, l->o->env_files->v[l->o->env_files->n - 1 - i]);
+		scoped(free) char *path =
+			path_join(l->o->cwd, l->o->env_files->v[l->o->env_files->n - 1 - i]);
 		if (load_dotenv(l, path, true) < 0) {
 			return -1;
 		}

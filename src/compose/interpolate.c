@@ -5,12 +5,14 @@
 
 #include "base/mem.h"
 
-static int expand(const char *text, size_t n, const struct variables *vars, int depth, struct buf *ret, struct err *e);
+static int expand(const char *text, size_t n, const struct variables *vars, int depth,
+	struct buf *ret, struct err *e);
 
 static size_t name_length(const char *p, size_t n)
 {
 	size_t len = 0;
-	while (len < n && (isalpha((unsigned char)p[len]) || p[len] == '_' || (len > 0 && isdigit((unsigned char)p[len])))) {
+	while (len < n && (isalpha((unsigned char)p[len]) || p[len] == '_' ||
+				  (len > 0 && isdigit((unsigned char)p[len])))) {
 		len++;
 	}
 	return len;
@@ -19,7 +21,8 @@ static size_t name_length(const char *p, size_t n)
 static int put(struct buf *ret, const char *data, size_t n, struct err *e)
 {
 	if (buf_append_limited(ret, data, n, INTERPOLATE_BYTES_MAX) < 0) {
-		return err_set(e, ERR_INVALID, "the value grows beyond %u bytes", INTERPOLATE_BYTES_MAX);
+		return err_set(
+			e, ERR_INVALID, "the value grows beyond %u bytes", INTERPOLATE_BYTES_MAX);
 	}
 	return 0;
 }
@@ -27,7 +30,8 @@ static int put(struct buf *ret, const char *data, size_t n, struct err *e)
 static int invalid(const char *text, size_t n, struct err *e)
 {
 	return err_set(e, ERR_INVALID,
-		"invalid interpolation format \"%.*s\": ${NAME} is expected, and $$ for a literal $", n > 60 ? 60 : (int)n, text);
+		"invalid interpolation format \"%.*s\": ${NAME} is expected, and $$ for a literal $",
+		n > 60 ? 60 : (int)n, text);
 }
 
 /* The index of the brace that closes the one at text[0], or n. */
@@ -44,7 +48,8 @@ static size_t closing_brace(const char *text, size_t n)
 	return n;
 }
 
-static int missing(const char *name, const char *text, size_t n, const struct variables *vars, int depth, struct err *e)
+static int missing(const char *name, const char *text, size_t n, const struct variables *vars,
+	int depth, struct err *e)
 {
 	scoped(buf) struct buf sentence = BUF_INIT;
 	if (expand(text, n, vars, depth + 1, &sentence, e) < 0) {
@@ -53,12 +58,13 @@ static int missing(const char *name, const char *text, size_t n, const struct va
 	if (sentence.len == 0) {
 		return err_set(e, ERR_INVALID, "required variable %s is missing a value", name);
 	}
-	return err_set(e, ERR_INVALID, "required variable %s is missing a value: %s", name, buf_str(&sentence));
+	return err_set(e, ERR_INVALID, "required variable %s is missing a value: %s", name,
+		buf_str(&sentence));
 }
 
 /* text is what stands between the braces. */
-static int expand_braced(
-	const char *text, size_t n, const struct variables *vars, int depth, struct buf *ret, struct err *e)
+static int expand_braced(const char *text, size_t n, const struct variables *vars, int depth,
+	struct buf *ret, struct err *e)
 {
 	size_t len = name_length(text, n);
 	if (len == 0) {
@@ -79,18 +85,21 @@ static int expand_braced(
 	bool is_set = value && !(colon && !*value);
 	switch (sign) {
 	case '-':
-		return is_set ? put(ret, value, strlen(value), e) : expand(rest, rest_n, vars, depth + 1, ret, e);
+		return is_set ? put(ret, value, strlen(value), e)
+			      : expand(rest, rest_n, vars, depth + 1, ret, e);
 	case '+':
 		return is_set ? expand(rest, rest_n, vars, depth + 1, ret, e) : 0;
 	case '?':
-		return is_set ? put(ret, value, strlen(value), e) : missing(name, rest, rest_n, vars, depth, e);
+		return is_set ? put(ret, value, strlen(value), e)
+			      : missing(name, rest, rest_n, vars, depth, e);
 	default:
 		return invalid(text - 2, n + 3, e);
 	}
 }
 
 /* text[0] is '$'. Returns how many bytes were used, or -1. */
-static long expand_one(const char *text, size_t n, const struct variables *vars, int depth, struct buf *ret, struct err *e)
+static long expand_one(const char *text, size_t n, const struct variables *vars, int depth,
+	struct buf *ret, struct err *e)
 {
 	if (n > 1 && text[1] == '$') {
 		return put(ret, "$", 1, e) < 0 ? -1 : 2;
@@ -100,7 +109,8 @@ static long expand_one(const char *text, size_t n, const struct variables *vars,
 		if (end == n - 1) {
 			return invalid(text, n, e);
 		}
-		return expand_braced(text + 2, end - 1, vars, depth, ret, e) < 0 ? -1 : (long)end + 2;
+		return expand_braced(text + 2, end - 1, vars, depth, ret, e) < 0 ? -1
+										 : (long)end + 2;
 	}
 	size_t len = name_length(text + 1, n - 1);
 	if (len == 0) {
@@ -114,10 +124,12 @@ static long expand_one(const char *text, size_t n, const struct variables *vars,
 	return value && put(ret, value, strlen(value), e) < 0 ? -1 : (long)len + 1;
 }
 
-static int expand(const char *text, size_t n, const struct variables *vars, int depth, struct buf *ret, struct err *e)
+static int expand(const char *text, size_t n, const struct variables *vars, int depth,
+	struct buf *ret, struct err *e)
 {
 	if (depth > INTERPOLATE_DEPTH_MAX) {
-		return err_set(e, ERR_INVALID, "more than %d variables inside one another", INTERPOLATE_DEPTH_MAX);
+		return err_set(e, ERR_INVALID, "more than %d variables inside one another",
+			INTERPOLATE_DEPTH_MAX);
 	}
 	while (n > 0) {
 		const char *dollar = memchr(text, '$', n);

@@ -1,7 +1,9 @@
-/* compose/interpolate.h - `$NAME ${NAME} ${NAME:-default} ${NAME-d} ${NAME:?sentence} ${NAME?s} ${NAME:+other} ${NAME+o} $$`
+/* compose/interpolate.h - `$NAME ${NAME} ${NAME:-default} ${NAME-d} ${NAME:?sentence} ${NAME?s}
+ * ${NAME:+other} ${NAME+o} $$`
  *
- * Compose specification, "Interpolation". Braces are counted, so a default may hold JSON; what is not used is not evaluated;
- * a value is never interpolated again; a `$` that begins no variable stays.
+ * Compose specification, "Interpolation". Braces are counted, so a default may hold JSON; what is
+ * not used is not evaluated; a value is never interpolated again; a `$` that begins no variable
+ * stays.
  */
 #pragma once
 #include <stdbool.h>

@@ -50,13 +50,16 @@ static int choose_name(struct loader *l, const struct sources *s, char **ret)
 		found = document_name(l, s->paths.v[i], &place);
 	}
 	const char *slash = strrchr(s->dir, '/');
-	scoped(free) char *normal =
-		project_normalise_name(found && *found ? found : slash ? slash + 1 : s->dir);
+	scoped(free) char *normal = project_normalise_name(found && *found ? found
+							   : slash         ? slash + 1
+									   : s->dir);
 	if (!*normal && found && *found) {
-		return err_set(l->e, ERR_INVALID, "%s: name \"%s\": a letter or digit is expected in it", place, found);
+		return err_set(l->e, ERR_INVALID,
+			"%s: name \"%s\": a letter or digit is expected in it", place, found);
 	}
 	if (!*normal) {
-		return err_set(l->e, ERR_INVALID, "the project needs a name: give one with --project-name or `name:`");
+		return err_set(l->e, ERR_INVALID,
+			"the project needs a name: give one with --project-name or `name:`");
 	}
 	*ret = TAKE(normal);
 	return 0;
@@ -66,7 +69,8 @@ static struct words copy_paths(struct tree *t, const struct strv *paths, const c
 {
 	struct words w = {.v = tree_new_array(t, const char *, paths->n + 1)};
 	for (size_t i = 0; i < paths->n; i++) {
-		scoped(free) char *full = strcmp(paths->v[i], "-") == 0 ? xstrdup("-") : path_join(cwd, paths->v[i]);
+		scoped(free) char *full =
+			strcmp(paths->v[i], "-") == 0 ? xstrdup("-") : path_join(cwd, paths->v[i]);
 		w.v[w.n++] = tree_strdup(t, full);
 	}
 	return w;
@@ -103,10 +107,17 @@ struct project *project_load(const struct load_options *o, struct err *e)
 	scoped(strv) struct strv unset = STRV_INIT;
 	env_add_list(env, o->environment);
 	p->tree = tree_new();
-	struct loader l = {.o = o, .t = p->tree, .env = env, .warnings = &p->warnings, .unset = &unset, .e = e};
+	struct loader l = {.o = o,
+		.t = p->tree,
+		.env = env,
+		.warnings = &p->warnings,
+		.unset = &unset,
+		.e = e};
 	int r = load_all(&l, p);
 	for (size_t i = 0; i < unset.n; i++) {
-		strv_addf(&p->warnings, "The \"%s\" variable is not set. Defaulting to a blank string.", unset.v[i]);
+		strv_addf(&p->warnings,
+			"The \"%s\" variable is not set. Defaulting to a blank string.",
+			unset.v[i]);
 	}
 	return r == 0 ? TAKE(p) : NULL;
 }

@@ -1,8 +1,9 @@
 /* compose/load.h - compose files to a project.
  *
- * Finds the files, reads .env, interpolates, checks, applies include and extends, merges several files, and fills in what
- * the specification implies. Nothing is created on the machine and no engine is asked. Every failure that a file causes
- * begins with FILE:LINE:COLUMN and says what was expected.
+ * Finds the files, reads .env, interpolates, checks, applies include and extends, merges several
+ * files, and fills in what the specification implies. Nothing is created on the machine and no
+ * engine is asked. Every failure that a file causes begins with FILE:LINE:COLUMN and says what was
+ * expected.
  */
 #pragma once
 #include "base/buf.h"
@@ -13,11 +14,11 @@
 typedef int load_read_fn(void *owner, const char *path, size_t limit, struct buf *ret);
 
 struct load_options {
-	const struct strv *files;      /* -f */
-	const struct strv *env_files;  /* --env-file */
-	const struct strv *profiles;   /* --profile */
-	const struct strv *services;   /* named on the command line: active whatever their profiles */
-	const char *project_name;      /* -p; NULL */
+	const struct strv *files;     /* -f */
+	const struct strv *env_files; /* --env-file */
+	const struct strv *profiles;  /* --profile */
+	const struct strv *services; /* named on the command line: active whatever their profiles */
+	const char *project_name;    /* -p; NULL */
 	const char *project_directory; /* NULL */
 	const char *cwd;               /* absolute */
 	char *const *environment;
@@ -28,5 +29,6 @@ struct load_options {
 
 struct project *project_load(const struct load_options *o, struct err *e); /* NULL with *e */
 
-/* The name that `compose` gives to a project in a directory: lower case, letters, digits, '-' and '_'. The caller's. */
+/* The name that `compose` gives to a project in a directory: lower case, letters, digits, '-' and
+ * '_'. The caller's. */
 char *project_normalise_name(const char *text);

@@ -32,10 +32,12 @@ int load_dotenv(struct loader *l, const char *path, bool required);
 /* Reads a file or fails with a sentence; at is where it was asked for (NULL: the command line). */
 int load_read(struct loader *l, const char *path, const struct node *at, struct buf *ret);
 
-/* document.c: a file with everything it includes and extends, canonical, with absolute paths. NULL with *e. */
-struct node *document_load(struct loader *l, const char *path, const char *dir, const struct node *at);
-/* The `name:` of a file without loading it, and FILE:LINE:COLUMN of it; NULL when it has none or does not parse
- * (document_load will say why). */
+/* document.c: a file with everything it includes and extends, canonical, with absolute paths. NULL
+ * with *e. */
+struct node *document_load(
+	struct loader *l, const char *path, const char *dir, const struct node *at);
+/* The `name:` of a file without loading it, and FILE:LINE:COLUMN of it; NULL when it has none or
+ * does not parse (document_load will say why). */
 char *document_name(struct loader *l, const char *path, char **ret_place);
 
 /* paths.c */
@@ -43,7 +45,8 @@ void absolute_service(struct loader *l, struct node *service, const char *dir);
 void absolute_project(struct loader *l, struct node *root, const char *dir);
 char *absolute_path(struct loader *l, const char *path, const char *dir); /* the tree's */
 
-/* normalise.c: profiles, defaults, names, implied dependencies, environment; then every reference is checked. */
+/* normalise.c: profiles, defaults, names, implied dependencies, environment; then every reference
+ * is checked. */
 int normalise(struct loader *l, struct project *p);
 
 /* decode.c: root to the typed part of p. */

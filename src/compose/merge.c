@@ -6,11 +6,11 @@
 #include "base/mem.h"
 
 enum strategy {
-	DEEP,          /* mappings member by member, lists of different entries joined, scalars replaced */
+	DEEP, /* mappings member by member, lists of different entries joined, scalars replaced */
 	REPLACE,
-	BY_KEY,        /* lists: an entry with the same key replaces the earlier one */
-	LOGGING,       /* options of another driver are not kept */
-	REPLACE_EACH,  /* mappings: each member is replaced whole */
+	BY_KEY,       /* lists: an entry with the same key replaces the earlier one */
+	LOGGING,      /* options of another driver are not kept */
+	REPLACE_EACH, /* mappings: each member is replaced whole */
 };
 
 struct place {
@@ -52,7 +52,8 @@ static bool same_text(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-/* What makes two entries of a list the same, as a text; NULL when only comparing them whole can tell. */
+/* What makes two entries of a list the same, as a text; NULL when only comparing them whole can
+ * tell. */
 static const char *entry_key(struct tree *t, const struct node *entry, const struct place *place)
 {
 	if (!place) {
@@ -87,8 +88,8 @@ static struct keyed key_of(struct tree *t, const struct node *entry, const struc
 	return k;
 }
 
-static bool is_same(const struct keyed *a, const struct node *na, const struct keyed *b, const struct node *nb,
-	const struct place *place)
+static bool is_same(const struct keyed *a, const struct node *na, const struct keyed *b,
+	const struct node *nb, const struct place *place)
 {
 	if (a->hash != b->hash || !a->key != !b->key || (a->key && strcmp(a->key, b->key) != 0)) {
 		return false;
@@ -96,7 +97,8 @@ static bool is_same(const struct keyed *a, const struct node *na, const struct k
 	return place || node_equal(na, nb);
 }
 
-static struct node *merge_lists(struct tree *t, struct node *base, struct node *over, const struct place *place)
+static struct node *merge_lists(
+	struct tree *t, struct node *base, struct node *over, const struct place *place)
 {
 	scoped(free) struct keyed *keys = xnew_array(struct keyed, base->n + over->n + 1);
 	for (size_t i = 0; i < base->n; i++) {
@@ -106,7 +108,8 @@ static struct node *merge_lists(struct tree *t, struct node *base, struct node *
 	{
 		struct keyed key = key_of(t, m->value, place);
 		size_t same = 0;
-		while (same < base->n && !is_same(&keys[same], base->members[same].value, &key, m->value, place)) {
+		while (same < base->n &&
+			!is_same(&keys[same], base->members[same].value, &key, m->value, place)) {
 			same++;
 		}
 		if (same == base->n) {
@@ -122,11 +125,13 @@ static struct node *merge_lists(struct tree *t, struct node *base, struct node *
 /* "services.*" for the name of a service; other names stand for themselves. */
 static char *path_below(const char *path, const char *key)
 {
-	bool names = strcmp(path, "services") == 0 || strcmp(path, "networks") == 0 || strcmp(path, "volumes") == 0;
+	bool names = strcmp(path, "services") == 0 || strcmp(path, "networks") == 0 ||
+		     strcmp(path, "volumes") == 0;
 	return xasprintf("%s%s%s", path, *path ? "." : "", names ? "*" : key);
 }
 
-static void merge_member(struct tree *t, struct node *base, struct member *m, const char *path, enum strategy strategy)
+static void merge_member(struct tree *t, struct node *base, struct member *m, const char *path,
+	enum strategy strategy)
 {
 	struct member *before = node_member(base, m->key);
 	scoped(free) char *below = path_below(path, m->key);
@@ -145,8 +150,9 @@ static void merge_member(struct tree *t, struct node *base, struct member *m, co
 
 static bool null_counts(const char *path)
 {
-	return strcmp(path, "services.*.command") == 0 || strcmp(path, "services.*.entrypoint") == 0 ||
-		strncmp(path, "services.*.environment.", 23) == 0;
+	return strcmp(path, "services.*.command") == 0 ||
+	       strcmp(path, "services.*.entrypoint") == 0 ||
+	       strncmp(path, "services.*.environment.", 23) == 0;
 }
 
 static struct node *merge(struct tree *t, struct node *base, struct node *over, const char *path)
@@ -182,12 +188,14 @@ void merge_unique(struct tree *t, struct node *root)
 {
 	const char *prefix = "services.*.";
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		if (places[i].strategy != BY_KEY || strncmp(places[i].path, prefix, strlen(prefix)) != 0) {
+		if (places[i].strategy != BY_KEY ||
+			strncmp(places[i].path, prefix, strlen(prefix)) != 0) {
 			continue;
 		}
 		node_each(service, node_get(root, "services"))
 		{
-			struct member *m = node_member(service->value, places[i].path + strlen(prefix));
+			struct member *m =
+				node_member(service->value, places[i].path + strlen(prefix));
 			if (m && m->value->kind == NODE_LIST && m->value->n > 1) {
 				struct node *list = node_new(t, NODE_LIST, m->value);
 				list->tag = m->value->tag;

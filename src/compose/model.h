@@ -1,6 +1,7 @@
 /* compose/model.h - a loaded project, typed: what the planner and the requests are made from.
  *
- * Everything is borrowed from project->tree and lives until project_free. Absent strings are NULL; absent numbers are UNSET.
+ * Everything is borrowed from project->tree and lives until project_free. Absent strings are NULL;
+ * absent numbers are UNSET.
  */
 #pragma once
 #include <stdbool.h>
@@ -41,7 +42,8 @@ enum mount_type { MOUNT_BIND, MOUNT_VOLUME, MOUNT_TMPFS };
 
 struct mount {
 	enum mount_type type;
-	const char *source; /* absolute path, or key of a top-level volume; NULL: anonymous volume */
+	const char
+		*source; /* absolute path, or key of a top-level volume; NULL: anonymous volume */
 	const char *target;
 	bool read_only, create_host_path, nocopy;
 	const char *propagation, *selinux, *subpath;
@@ -114,20 +116,20 @@ struct service {
 	const char *network_mode, *pid, *ipc, *uts, *userns_mode, *cgroup, *cgroup_parent, *runtime;
 	struct dependency *dependencies; /* implied ones included */
 	size_t n_dependencies;
-	const char *restart, *user, *working_dir, *hostname, *domainname, *container_name, *stop_signal, *platform,
-		*pull_policy, *mac_address, *log_driver, *cpuset;
+	const char *restart, *user, *working_dir, *hostname, *domainname, *container_name,
+		*stop_signal, *platform, *pull_policy, *mac_address, *log_driver, *cpuset;
 	struct health *health;
 	int64_t stop_grace_ns;
 	bool init, privileged, read_only, tty, stdin_open, oom_kill_disable;
 	enum truth init_set, attach;
-	struct words cap_add, cap_drop, device_cgroup_rules, dns, dns_search, dns_opt, extra_hosts, tmpfs, security_opt,
-		group_add, profiles, volumes_from, links;
+	struct words cap_add, cap_drop, device_cgroup_rules, dns, dns_search, dns_opt, extra_hosts,
+		tmpfs, security_opt, group_add, profiles, volumes_from, links;
 	struct device *devices;
 	size_t n_devices;
 	struct ulimit *ulimits;
 	size_t n_ulimits;
-	int64_t mem_limit, mem_reservation, memswap_limit, mem_swappiness, nano_cpus, cpu_shares, cpu_quota, cpu_period,
-		pids_limit, shm_size, oom_score_adj;
+	int64_t mem_limit, mem_reservation, memswap_limit, mem_swappiness, nano_cpus, cpu_shares,
+		cpu_quota, cpu_period, pids_limit, shm_size, oom_score_adj;
 	struct file_use *configs, *secrets;
 	size_t n_configs, n_secrets;
 	int replicas;
@@ -164,8 +166,8 @@ struct project {
 	struct node *root; /* canonical, normalised: what `config` prints */
 	const char *name;
 	const char *working_dir;
-	struct words files;     /* absolute; "-" for standard input */
-	struct words env_files; /* given with --env-file */
+	struct words files;       /* absolute; "-" for standard input */
+	struct words env_files;   /* given with --env-file */
 	struct service *services; /* active ones, dependencies before their dependents */
 	size_t n_services;
 	struct words disabled; /* services of profiles that are not active */
@@ -179,6 +181,7 @@ struct project {
 void project_free(struct project *p);
 SCOPED(struct project *, project_free)
 
-struct service *project_service(const struct project *p, const char *name); /* NULL when there is none */
+struct service *project_service(
+	const struct project *p, const char *name); /* NULL when there is none */
 struct network *project_network(const struct project *p, const char *key);
 struct volume *project_volume(const struct project *p, const char *key);

@@ -8,8 +8,9 @@
 
 static struct node *bad(const struct node *at, const char *why, struct err *e)
 {
-	node_err_(e, at, "volume \"%s\": %s; [SOURCE:]TARGET[:OPTIONS] is expected, as in ./data:/var/lib/app:ro", at->text,
-		why);
+	node_err_(e, at,
+		"volume \"%s\": %s; [SOURCE:]TARGET[:OPTIONS] is expected, as in ./data:/var/lib/app:ro",
+		at->text, why);
 	return NULL;
 }
 
@@ -25,7 +26,8 @@ static struct node *child_map(struct tree *t, struct node *map, const char *key)
 
 static void apply_option(struct tree *t, struct node *map, const char *option)
 {
-	static const char *const propagations[] = {"private", "rprivate", "shared", "rshared", "slave", "rslave", NULL};
+	static const char *const propagations[] = {
+		"private", "rprivate", "shared", "rshared", "slave", "rslave", NULL};
 	if (strcmp(option, "ro") == 0) {
 		node_put(t, map, "read_only", node_bool(t, true, map));
 	} else if (strcmp(option, "z") == 0 || strcmp(option, "Z") == 0) {
@@ -35,7 +37,8 @@ static void apply_option(struct tree *t, struct node *map, const char *option)
 	}
 	for (size_t i = 0; propagations[i]; i++) {
 		if (strcmp(option, propagations[i]) == 0) {
-			node_put(t, child_map(t, map, "bind"), "propagation", node_str(t, option, map));
+			node_put(t, child_map(t, map, "bind"), "propagation",
+				node_str(t, option, map));
 		}
 	}
 }
@@ -90,11 +93,14 @@ int mount_complete(struct tree *t, struct node *entry, struct err *e)
 	if (!type) {
 		return node_err(e, entry, "a mount needs type: one of bind, volume, tmpfs");
 	}
-	if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0 && strcmp(type, "tmpfs") != 0) {
-		return node_err(e, node_get(entry, "type"), "type: one of bind, volume, tmpfs is expected, not \"%s\"", type);
+	if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0 &&
+		strcmp(type, "tmpfs") != 0) {
+		return node_err(e, node_get(entry, "type"),
+			"type: one of bind, volume, tmpfs is expected, not \"%s\"", type);
 	}
 	if (!target || *target != '/') {
-		return node_err(e, target ? node_get(entry, "target") : entry, "a mount needs target: an absolute path");
+		return node_err(e, target ? node_get(entry, "target") : entry,
+			"a mount needs target: an absolute path");
 	}
 	if (strcmp(type, "bind") == 0 && (!source || !*source)) {
 		return node_err(e, entry, "a bind mount needs source: a path of this machine");

@@ -1,4 +1,5 @@
-/* compose/mount.h - service `volumes:` entries in the short form, "[SOURCE:]TARGET[:OPTIONS]", to the long form. */
+/* compose/mount.h - service `volumes:` entries in the short form, "[SOURCE:]TARGET[:OPTIONS]", to
+ * the long form. */
 #pragma once
 #include "compose/tree.h"
 

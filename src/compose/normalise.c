@@ -1,4 +1,5 @@
-/* What the specification implies, made explicit in the canonical document: defaults, names, dependencies, environment. */
+/* What the specification implies, made explicit in the canonical document: defaults, names,
+ * dependencies, environment. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -26,10 +27,12 @@ static void active_profiles(const struct loader *l, struct strv *ret)
 	}
 }
 
-static bool is_active(const struct loader *l, const struct member *service, const struct strv *active)
+static bool is_active(
+	const struct loader *l, const struct member *service, const struct strv *active)
 {
 	const struct node *profiles = node_get(service->value, "profiles");
-	bool any = !profiles || profiles->n == 0 || strv_has(active, "*") || strv_has(l->o->services, service->key);
+	bool any = !profiles || profiles->n == 0 || strv_has(active, "*") ||
+		   strv_has(l->o->services, service->key);
 	node_each(profile, profiles)
 	{
 		any = any || strv_has(active, profile->value->text);
@@ -88,18 +91,23 @@ static void imply_dependencies(struct loader *l, struct node *service)
 	}
 	node_each(link, node_get(service, "links"))
 	{
-		depend_on(l, service, tree_strndup(l->t, link->value->text, strcspn(link->value->text, ":")), true);
+		depend_on(l, service,
+			tree_strndup(l->t, link->value->text, strcspn(link->value->text, ":")),
+			true);
 	}
 	node_each(from, node_get(service, "volumes_from"))
 	{
 		if (!text_starts(from->value->text, "container:")) {
-			depend_on(l, service, tree_strndup(l->t, from->value->text, strcspn(from->value->text, ":")), false);
+			depend_on(l, service,
+				tree_strndup(
+					l->t, from->value->text, strcspn(from->value->text, ":")),
+				false);
 		}
 	}
 }
 
-static int check_dependencies(struct loader *l, const struct project *p, const struct node *services,
-	const struct member *service)
+static int check_dependencies(struct loader *l, const struct project *p,
+	const struct node *services, const struct member *service)
 {
 	struct node *all = node_get(service->value, "depends_on");
 	for (size_t i = 0; all && i < all->n; i++) {
@@ -116,8 +124,9 @@ static int check_dependencies(struct loader *l, const struct project *p, const s
 			i--;
 			continue;
 		}
-		return member_err(l->e, all, m, "service \"%s\" depends on %s service \"%s\"", service->key,
-			disabled ? "the disabled (by its profiles)" : "the undefined", m->key);
+		return member_err(l->e, all, m, "service \"%s\" depends on %s service \"%s\"",
+			service->key, disabled ? "the disabled (by its profiles)" : "the undefined",
+			m->key);
 	}
 	return 0;
 }
@@ -136,10 +145,12 @@ static int read_env_file(struct loader *l, const struct node *file, struct env *
 	if (r < 0) {
 		return node_err(l->e, file, "env file %s cannot be read: %s", path, strerror(-r));
 	}
-	return dotenv_parse(path, buf_str(&text), text.len, format && strcmp(format, "raw") == 0, l->env, into, l->e);
+	return dotenv_parse(path, buf_str(&text), text.len, format && strcmp(format, "raw") == 0,
+		l->env, into, l->e);
 }
 
-/* Names without a value take it from the environment; those that have none there stay null and are not passed on. */
+/* Names without a value take it from the environment; those that have none there stay null and are
+ * not passed on. */
 static void resolve_nulls(struct loader *l, struct node *pairs)
 {
 	node_each(m, pairs)
@@ -193,7 +204,8 @@ static int resolve_label_files(struct loader *l, struct node *service)
 	{
 		scoped(buf) struct buf text = BUF_INIT;
 		if (load_read(l, file->value->text, file->value, &text) < 0 ||
-			dotenv_parse(file->value->text, buf_str(&text), text.len, false, l->env, found, l->e) < 0) {
+			dotenv_parse(file->value->text, buf_str(&text), text.len, false, l->env,
+				found, l->e) < 0) {
 			return -1;
 		}
 	}
@@ -213,8 +225,10 @@ static int resolve_label_files(struct loader *l, struct node *service)
 
 static bool is_container_name(const char *text)
 {
-	static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+	static const char first[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	size_t n =
+		strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
 	return *text && strchr(first, *text) && n > 1 && text[n] == '\0';
 }
 
@@ -223,15 +237,19 @@ static int check_service(struct loader *l, const struct member *service)
 	const struct node *n = service->value;
 	const char *name = node_text(n, "container_name");
 	if (!node_text(n, "image") && !node_get(n, "build")) {
-		return member_err(l->e, n, service, "service \"%s\" has neither an image nor a build context", service->key);
+		return member_err(l->e, n, service,
+			"service \"%s\" has neither an image nor a build context", service->key);
 	}
 	if (name && !is_container_name(name)) {
 		return node_err(l->e, node_get(n, "container_name"),
-			"container_name \"%s\": letters, digits, '_', '.' and '-' are expected, at least two, the first a letter or digit", name);
+			"container_name \"%s\": letters, digits, '_', '.' and '-' are expected, at least two, the first a letter or digit",
+			name);
 	}
-	if (node_text(n, "network_mode") && node_get(n, "networks") && node_get(n, "networks")->n > 0) {
+	if (node_text(n, "network_mode") && node_get(n, "networks") &&
+		node_get(n, "networks")->n > 0) {
 		return node_err(l->e, node_get(n, "network_mode"),
-			"service \"%s\" has both network_mode and networks: only one is expected", service->key);
+			"service \"%s\" has both network_mode and networks: only one is expected",
+			service->key);
 	}
 	return 0;
 }
@@ -247,11 +265,12 @@ static void default_network(struct loader *l, struct node *service)
 }
 
 /* Marks what a service refers to in used; fails for what the section does not have. */
-static int refer(struct loader *l, const struct node *section, const char *kind, const char *key, const struct node *at,
-	const char *service, struct strv *used)
+static int refer(struct loader *l, const struct node *section, const char *kind, const char *key,
+	const struct node *at, const char *service, struct strv *used)
 {
 	if (!node_get(section, key)) {
-		return node_err(l->e, at, "service \"%s\" refers to undefined %s \"%s\": it is expected in the top-level %ss",
+		return node_err(l->e, at,
+			"service \"%s\" refers to undefined %s \"%s\": it is expected in the top-level %ss",
 			service, kind, key, kind);
 	}
 	if (!strv_has(used, key)) {
@@ -260,12 +279,13 @@ static int refer(struct loader *l, const struct node *section, const char *kind,
 	return 0;
 }
 
-static int refer_files(struct loader *l, const struct node *root, const struct member *service, const char *section,
-	const char *kind, struct strv *used)
+static int refer_files(struct loader *l, const struct node *root, const struct member *service,
+	const char *section, const char *kind, struct strv *used)
 {
 	node_each(use, node_get(service->value, section))
 	{
-		if (refer(l, node_get(root, section), kind, node_text(use->value, "source"), use->value, service->key, used) < 0) {
+		if (refer(l, node_get(root, section), kind, node_text(use->value, "source"),
+			    use->value, service->key, used) < 0) {
 			return -1;
 		}
 	}
@@ -276,13 +296,14 @@ struct used {
 	struct strv networks, volumes, configs, secrets;
 };
 
-static int refer_all(struct loader *l, const struct node *root, const struct member *service, struct used *used)
+static int refer_all(
+	struct loader *l, const struct node *root, const struct member *service, struct used *used)
 {
 	const struct node *networks = node_get(service->value, "networks");
 	node_each(network, networks)
 	{
-		if (refer(l, node_get(root, "networks"), "network", network->key, network->value, service->key,
-			    &used->networks) < 0) {
+		if (refer(l, node_get(root, "networks"), "network", network->key, network->value,
+			    service->key, &used->networks) < 0) {
 			return -1;
 		}
 	}
@@ -291,7 +312,8 @@ static int refer_all(struct loader *l, const struct node *root, const struct mem
 		const char *type = node_text(mount->value, "type");
 		const char *source = node_text(mount->value, "source");
 		if (source && strcmp(type, "volume") == 0 &&
-			refer(l, node_get(root, "volumes"), "volume", source, mount->value, service->key, &used->volumes) < 0) {
+			refer(l, node_get(root, "volumes"), "volume", source, mount->value,
+				service->key, &used->volumes) < 0) {
 			return -1;
 		}
 	}
@@ -315,7 +337,8 @@ static void keep_used(struct node *root, const char *key, const struct strv *use
 }
 
 /* PROJECT_KEY unless the file names it; an external one is called as it is. */
-static void name_resources(struct loader *l, const struct project *p, struct node *root, const char *key)
+static void name_resources(
+	struct loader *l, const struct project *p, struct node *root, const char *key)
 {
 	node_each(m, node_get(root, key))
 	{
@@ -334,22 +357,26 @@ static int resolve_file(struct loader *l, const struct node *root, const struct 
 {
 	const char *variable = node_text(m->value, "environment");
 	if (node_is_true(m->value, "external")) {
-		return member_err(l->e, root, m, "%s is external: only file, content and environment are supported", m->key);
+		return member_err(l->e, root, m,
+			"%s is external: only file, content and environment are supported", m->key);
 	}
 	if (variable) {
 		const char *value = env_get(l->env, variable);
 		if (!value) {
-			return node_err(l->e, node_get(m->value, "environment"), "variable %s of \"%s\" is not set", variable, m->key);
+			return node_err(l->e, node_get(m->value, "environment"),
+				"variable %s of \"%s\" is not set", variable, m->key);
 		}
 		return 0;
 	}
 	if (!node_text(m->value, "file") && !node_text(m->value, "content")) {
-		return member_err(l->e, root, m, "\"%s\" needs one of file, content, environment", m->key);
+		return member_err(
+			l->e, root, m, "\"%s\" needs one of file, content, environment", m->key);
 	}
 	return 0;
 }
 
-static int finish_sections(struct loader *l, const struct project *p, struct node *root, const struct used *used)
+static int finish_sections(
+	struct loader *l, const struct project *p, struct node *root, const struct used *used)
 {
 	keep_used(root, "networks", &used->networks);
 	keep_used(root, "volumes", &used->volumes);
@@ -373,7 +400,8 @@ static int finish_sections(struct loader *l, const struct project *p, struct nod
 static int normalise_service(struct loader *l, const struct project *p, struct member *service)
 {
 	if (service->value->kind != NODE_MAP) {
-		return member_err(l->e, service->value, service, "service \"%s\" must be a mapping", service->key);
+		return member_err(l->e, service->value, service, "service \"%s\" must be a mapping",
+			service->key);
 	}
 	static const char *const commands[] = {"command", "entrypoint"};
 	for (size_t i = 0; i < 2; i++) {
@@ -382,7 +410,8 @@ static int normalise_service(struct loader *l, const struct project *p, struct m
 			node_remove(service->value, commands[i]); /* null: the image's own */
 		}
 	}
-	absolute_service(l, service->value, p->working_dir); /* defaults again, for what a !reset took away */
+	absolute_service(l, service->value,
+		p->working_dir); /* defaults again, for what a !reset took away */
 	imply_dependencies(l, service->value);
 	default_network(l, service->value);
 	if (check_service(l, service) < 0 || resolve_environment(l, service->value) < 0) {

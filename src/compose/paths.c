@@ -1,4 +1,5 @@
-/* Relative paths of a file are relative to a directory that is forgotten after merging: they become absolute before. */
+/* Relative paths of a file are relative to a directory that is forgotten after merging: they become
+ * absolute before. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -27,8 +28,8 @@ static void make_absolute(struct loader *l, struct node *map, const char *key, c
 
 static bool is_url(const char *text)
 {
-	return strstr(text, "://") || text_starts(text, "git@") || text_starts(text, "github.com/") ||
-		text_starts(text, "service:");
+	return strstr(text, "://") || text_starts(text, "git@") ||
+	       text_starts(text, "github.com/") || text_starts(text, "service:");
 }
 
 void absolute_service(struct loader *l, struct node *service, const char *dir)

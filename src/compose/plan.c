@@ -1,7 +1,8 @@
 /* Invariants:
  * 1. Networks and volumes are created before any container, containers before any is started.
  * 2. p->services has dependencies first, so one walk creates and another starts in the right order.
- * 3. A container is recreated at most once; one that shares a namespace with a recreated one is recreated too. */
+ * 3. A container is recreated at most once; one that shares a namespace with a recreated one is
+ * recreated too. */
 #include "compose/plan.h"
 
 #include <stdlib.h>
@@ -17,9 +18,9 @@ struct up {
 	const struct state *s;
 	const struct plan_up *o;
 	struct plan *plan;
-	bool *selected;        /* by index of p->services */
-	bool *recreated;       /* the service got a new container in place of an old one */
-	struct strv lost;      /* names of networks that are made anew */
+	bool *selected;   /* by index of p->services */
+	bool *recreated;  /* the service got a new container in place of an old one */
+	struct strv lost; /* names of networks that are made anew */
 	struct err *e;
 };
 
@@ -65,11 +66,13 @@ static void select_with_dependencies(const struct project *p, size_t i, bool no_
 	}
 	marks[i] = true;
 	for (size_t d = 0; !no_deps && d < p->services[i].n_dependencies; d++) {
-		select_with_dependencies(p, service_index(p, p->services[i].dependencies[d].service), no_deps, marks);
+		select_with_dependencies(p,
+			service_index(p, p->services[i].dependencies[d].service), no_deps, marks);
 	}
 }
 
-int plan_select(const struct project *p, const struct strv *names, bool no_deps, bool *marks, struct err *e)
+int plan_select(
+	const struct project *p, const struct strv *names, bool no_deps, bool *marks, struct err *e)
 {
 	for (size_t i = 0; i < p->n_services; i++) {
 		marks[i] = names->n == 0;
@@ -118,7 +121,8 @@ static bool uses_network(const struct up *u, const struct network *n)
 	return false;
 }
 
-/* A network whose definition changed goes with the containers on it; they are recreated afterwards. */
+/* A network whose definition changed goes with the containers on it; they are recreated afterwards.
+ */
 static void replace_network(struct up *u, const struct network *n)
 {
 	for (size_t i = 0; i < u->s->n_containers; i++) {
@@ -136,10 +140,13 @@ static int plan_network(struct up *u, const struct network *n)
 {
 	const struct state_network *there = find_network(u->s, n->name);
 	if (n->external) {
-		bool builtin = strcmp(n->name, "host") == 0 || strcmp(n->name, "none") == 0 || strcmp(n->name, "bridge") == 0;
-		return there || builtin ? 0
-					: err_set(u->e, ERR_NOT_FOUND,
-						  "network %s declared as external, but could not be found", n->name);
+		bool builtin = strcmp(n->name, "host") == 0 || strcmp(n->name, "none") == 0 ||
+			       strcmp(n->name, "bridge") == 0;
+		return there || builtin
+			       ? 0
+			       : err_set(u->e, ERR_NOT_FOUND,
+					 "network %s declared as external, but could not be found",
+					 n->name);
 	}
 	char hash[EMIT_HASH_MAX];
 	emit_node_hash(n->node, hash);
@@ -163,7 +170,9 @@ static int plan_volume(struct up *u, const struct volume *v)
 {
 	const struct state_volume *there = find_volume(u->s, v->name);
 	if (v->external) {
-		return there ? 0 : err_set(u->e, ERR_NOT_FOUND, "external volume \"%s\" not found", v->name);
+		return there ? 0
+			     : err_set(u->e, ERR_NOT_FOUND, "external volume \"%s\" not found",
+				       v->name);
 	}
 	if (there && strcmp(there->project, u->p->name) != 0) {
 		strv_addf(&u->plan->warnings,
@@ -179,7 +188,8 @@ static int plan_volume(struct up *u, const struct volume *v)
 static int plan_resources(struct up *u)
 {
 	for (size_t i = 0; i < u->p->n_networks; i++) {
-		if (uses_network(u, &u->p->networks[i]) && plan_network(u, &u->p->networks[i]) < 0) {
+		if (uses_network(u, &u->p->networks[i]) &&
+			plan_network(u, &u->p->networks[i]) < 0) {
 			return -1;
 		}
 	}
@@ -232,7 +242,8 @@ static const char *image_of(const struct state *s, const char *service)
 	return "";
 }
 
-/* Does the service use a namespace or the volumes of one that was recreated? The old container's id is gone then. */
+/* Does the service use a namespace or the volumes of one that was recreated? The old container's id
+ * is gone then. */
 static bool shares_with_recreated(const struct up *u, const struct service *s)
 {
 	const char *const modes[] = {s->network_mode, s->pid, s->ipc};
@@ -245,7 +256,8 @@ static bool shares_with_recreated(const struct up *u, const struct service *s)
 		}
 	}
 	for (size_t i = 0; i < s->volumes_from.n + s->links.n; i++) {
-		const char *from = i < s->volumes_from.n ? s->volumes_from.v[i] : s->links.v[i - s->volumes_from.n];
+		const char *from = i < s->volumes_from.n ? s->volumes_from.v[i]
+							 : s->links.v[i - s->volumes_from.n];
 		scoped(free) char *name = xstrndup(from, strcspn(from, ":"));
 		size_t other = service_index(u->p, name);
 		if (other < u->p->n_services && u->recreated[other]) {
@@ -255,7 +267,8 @@ static bool shares_with_recreated(const struct up *u, const struct service *s)
 	return false;
 }
 
-static bool is_detached(const struct up *u, const struct service *s, const struct state_container *c)
+static bool is_detached(
+	const struct up *u, const struct service *s, const struct state_container *c)
 {
 	for (size_t i = 0; i < s->n_endpoints; i++) {
 		const struct network *n = project_network(u->p, s->endpoints[i].network);
@@ -271,14 +284,18 @@ static bool is_named(const struct up *u, const struct service *s)
 	return u->o->services->n == 0 || strv_has(u->o->services, s->name);
 }
 
-/* "0123456789ab_NAME": a replacement that was made but never took the name, because the program was killed. */
-static bool has_temporary_name(const struct up *u, const struct service *s, const struct state_container *c)
+/* "0123456789ab_NAME": a replacement that was made but never took the name, because the program was
+ * killed. */
+static bool has_temporary_name(
+	const struct up *u, const struct service *s, const struct state_container *c)
 {
 	scoped(free) char *name = request_container_name(u->p, s, c->number);
-	return strspn(c->name, "0123456789abcdef") == 12 && c->name[12] == '_' && strcmp(c->name + 13, name) == 0;
+	return strspn(c->name, "0123456789abcdef") == 12 && c->name[12] == '_' &&
+	       strcmp(c->name + 13, name) == 0;
 }
 
-static bool must_recreate(const struct up *u, const struct service *s, const struct state_container *c)
+static bool must_recreate(
+	const struct up *u, const struct service *s, const struct state_container *c)
 {
 	if (is_detached(u, s, c) || has_temporary_name(u, s, c)) {
 		return true; /* it could not start as it is, or not be found */
@@ -292,7 +309,8 @@ static bool must_recreate(const struct up *u, const struct service *s, const str
 	char hash[EMIT_HASH_MAX];
 	emit_service_hash(u->p, s, hash);
 	const char *image = image_of(u->s, s->name);
-	return strcmp(c->hash, hash) != 0 || (*image && strcmp(c->image_id, image) != 0) || shares_with_recreated(u, s);
+	return strcmp(c->hash, hash) != 0 || (*image && strcmp(c->image_id, image) != 0) ||
+	       shares_with_recreated(u, s);
 }
 
 static int wanted_count(const struct up *u, const struct service *s)
@@ -331,7 +349,8 @@ static size_t find_candidates(const struct up *u, const struct service *s, struc
 	return n;
 }
 
-static void plan_surplus(struct up *u, const struct service *s, const struct candidate *surplus, size_t n)
+static void plan_surplus(
+	struct up *u, const struct service *s, const struct candidate *surplus, size_t n)
 {
 	for (size_t i = n; i-- > 0;) {
 		if (state_is_running(surplus[i].c)) {
@@ -372,10 +391,11 @@ static int plan_service(struct up *u, size_t index)
 	int wanted = wanted_count(u, s);
 	if (wanted > 1 && s->container_name) {
 		return err_set(u->e, ERR_INVALID,
-			"service \"%s\" has a container_name (\"%s\"), so it cannot have %d containers", s->name, s->container_name,
-			wanted);
+			"service \"%s\" has a container_name (\"%s\"), so it cannot have %d containers",
+			s->name, s->container_name, wanted);
 	}
-	scoped(free) struct candidate *candidates = xnew_array(struct candidate, u->s->n_containers + 1);
+	scoped(free) struct candidate *candidates =
+		xnew_array(struct candidate, u->s->n_containers + 1);
 	size_t n = find_candidates(u, s, candidates);
 	size_t kept = n < (size_t)wanted ? n : (size_t)wanted;
 	int highest = 0;
@@ -402,7 +422,8 @@ static void plan_waits(struct up *u, const struct service *s)
 	for (size_t i = 0; i < s->n_dependencies; i++) {
 		const struct dependency *d = &s->dependencies[i];
 		size_t other = service_index(u->p, d->service);
-		if (d->condition == CONDITION_STARTED || other == u->p->n_services || !u->selected[other]) {
+		if (d->condition == CONDITION_STARTED || other == u->p->n_services ||
+			!u->selected[other]) {
 			continue;
 		}
 		struct step *wait = plan_add_step(u->plan, STEP_WAIT, d->service);
@@ -424,7 +445,8 @@ static bool restarts_with_dependency(const struct up *u, const struct service *s
 	return false;
 }
 
-/* What plan_service decided for the service, as starts. Steps are looked up by index: adding moves them. */
+/* What plan_service decided for the service, as starts. Steps are looked up by index: adding moves
+ * them. */
 static void plan_starts(struct up *u, size_t index, size_t n_decided)
 {
 	const struct service *s = &u->p->services[index];
@@ -486,12 +508,19 @@ static int plan_containers(struct up *u)
 	return 0;
 }
 
-int plan_up(const struct project *p, const struct state *s, const struct plan_up *o, struct plan *ret, struct err *e)
+int plan_up(const struct project *p, const struct state *s, const struct plan_up *o,
+	struct plan *ret, struct err *e)
 {
 	scoped(plan) struct plan plan = {.strings = tree_new()};
 	scoped(free) bool *selected = xnew_array(bool, p->n_services + 1);
 	scoped(free) bool *recreated = xnew_array(bool, p->n_services + 1);
-	struct up u = {.p = p, .s = s, .o = o, .plan = &plan, .selected = selected, .recreated = recreated, .e = e};
+	struct up u = {.p = p,
+		.s = s,
+		.o = o,
+		.plan = &plan,
+		.selected = selected,
+		.recreated = recreated,
+		.e = e};
 	for (size_t i = 0; i < o->n_scales; i++) {
 		if (!project_service(p, o->scales[i].service)) {
 			return err_set(e, ERR_INVALID, "no such service: %s", o->scales[i].service);

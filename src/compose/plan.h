@@ -1,7 +1,9 @@
-/* compose/plan.h - what has to be done to make the engine's state that of a project. Pure: asks nobody, does nothing.
+/* compose/plan.h - what has to be done to make the engine's state that of a project. Pure: asks
+ * nobody, does nothing.
  *
- * The state is what the engine listed; its objects are recognised by labels alone. A plan is steps in the order in which they are
- * to be carried out; a step that fails ends the plan. STEP_STOPs that follow one another may be done at once.
+ * The state is what the engine listed; its objects are recognised by labels alone. A plan is steps
+ * in the order in which they are to be carried out; a step that fails ends the plan. STEP_STOPs
+ * that follow one another may be done at once.
  */
 #pragma once
 #include <stdbool.h>
@@ -13,8 +15,8 @@
 
 struct state_container {
 	const char *id, *name;
-	const char *service;  /* label; "" when it has none */
-	int number;           /* label */
+	const char *service; /* label; "" when it has none */
+	int number;          /* label */
 	bool one_off;
 	const char *hash;     /* label config-hash */
 	const char *image_id; /* of the image it was made from */
@@ -66,11 +68,12 @@ enum step_kind {
 
 struct step {
 	enum step_kind kind;
-	const struct service *service; /* NULL for containers of services that the project does not have */
+	const struct service
+		*service; /* NULL for containers of services that the project does not have */
 	const struct network *network;
 	const struct volume *volume;
 	const struct state_container *existing; /* NULL for a container that the plan creates */
-	const char *name; /* of the container, network or volume */
+	const char *name;                       /* of the container, network or volume */
 	int number;
 	enum condition condition;     /* STEP_WAIT */
 	const struct service *waiter; /* STEP_WAIT: who wants it */
@@ -97,18 +100,22 @@ struct plan_up {
 };
 
 struct plan_down {
-	const struct strv *services; /* only their containers, and no networks; NULL or empty: all */
+	const struct strv
+		*services; /* only their containers, and no networks; NULL or empty: all */
 	bool volumes, remove_orphans;
 };
 
-/* ERR_INVALID: a named service is unknown, a container_name is wanted for several. ERR_NOT_FOUND: an external network or
- * volume is missing. */
-int plan_up(const struct project *p, const struct state *s, const struct plan_up *o, struct plan *ret, struct err *e);
+/* ERR_INVALID: a named service is unknown, a container_name is wanted for several. ERR_NOT_FOUND:
+ * an external network or volume is missing. */
+int plan_up(const struct project *p, const struct state *s, const struct plan_up *o,
+	struct plan *ret, struct err *e);
 /* p may be NULL when only the state is known: everything that carries the project's label goes. */
-int plan_down(const struct project *p, const char *name, const struct state *s, const struct plan_down *o,
-	struct plan *ret);
-/* The named services (all when empty) and, unless no_deps, what they depend on; marks[i] is for p->services[i]. */
-int plan_select(const struct project *p, const struct strv *names, bool no_deps, bool *marks, struct err *e);
+int plan_down(const struct project *p, const char *name, const struct state *s,
+	const struct plan_down *o, struct plan *ret);
+/* The named services (all when empty) and, unless no_deps, what they depend on; marks[i] is for
+ * p->services[i]. */
+int plan_select(const struct project *p, const struct strv *names, bool no_deps, bool *marks,
+	struct err *e);
 /* For plan.c and plan_down.c: a step at the end; the pointer is good until the next one. */
 struct step *plan_add_step(struct plan *plan, enum step_kind kind, const char *name);
 bool state_is_running(const struct state_container *c); /* or restarting */
@@ -118,6 +125,7 @@ static inline void scoped_plan(struct plan *p)
 	plan_deinit(p);
 }
 
-/* The order of the containers in which they can be stopped: dependents first, by the labels alone. order[] takes indices;
- * levels[i] is for order[i]: those of one level do not depend on each other. levels may be NULL. */
+/* The order of the containers in which they can be stopped: dependents first, by the labels alone.
+ * order[] takes indices; levels[i] is for order[i]: those of one level do not depend on each other.
+ * levels may be NULL. */
 void plan_stop_order(const struct state *s, size_t *order, size_t *levels);

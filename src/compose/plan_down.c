@@ -18,7 +18,8 @@ static bool names_service(const char *depends, const char *service)
 static bool is_needed(const struct state *s, size_t index, const bool *placed)
 {
 	for (size_t k = 0; k < s->n_containers; k++) {
-		if (!placed[k] && strcmp(s->containers[k].service, s->containers[index].service) != 0 &&
+		if (!placed[k] &&
+			strcmp(s->containers[k].service, s->containers[index].service) != 0 &&
 			names_service(s->containers[k].depends, s->containers[index].service)) {
 			return true;
 		}
@@ -52,7 +53,8 @@ void plan_stop_order(const struct state *s, size_t *order, size_t *levels)
 	}
 }
 
-static bool goes_down(const struct project *p, const struct state_container *c, const struct plan_down *o)
+static bool goes_down(
+	const struct project *p, const struct state_container *c, const struct plan_down *o)
 {
 	if (o->services && o->services->n > 0) {
 		return !c->one_off && strv_has(o->services, c->service);
@@ -70,8 +72,8 @@ static bool goes_down(const struct project *p, const struct state_container *c, 
 	return known;
 }
 
-static void plan_down_resources(const struct project *p, const char *name, const struct state *s, const struct plan_down *o,
-	struct plan *plan)
+static void plan_down_resources(const struct project *p, const char *name, const struct state *s,
+	const struct plan_down *o, struct plan *plan)
 {
 	for (size_t i = 0; i < s->n_networks; i++) {
 		if (strcmp(s->networks[i].project, name) == 0) {
@@ -87,12 +89,13 @@ static void plan_down_resources(const struct project *p, const char *name, const
 	}
 }
 
-static void plan_down_level(const struct project *p, const struct state *s, const struct plan_down *o, const size_t *order,
-	size_t n, struct plan *plan)
+static void plan_down_level(const struct project *p, const struct state *s,
+	const struct plan_down *o, const size_t *order, size_t n, struct plan *plan)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct state_container *c = &s->containers[order[i]];
-		if (goes_down(p, c, o) && (state_is_running(c) || strcmp(c->status, "paused") == 0)) {
+		if (goes_down(p, c, o) &&
+			(state_is_running(c) || strcmp(c->status, "paused") == 0)) {
 			plan_add_step(plan, STEP_STOP, c->name)->existing = c;
 		}
 	}
@@ -104,8 +107,8 @@ static void plan_down_level(const struct project *p, const struct state *s, cons
 	}
 }
 
-int plan_down(const struct project *p, const char *name, const struct state *s, const struct plan_down *o,
-	struct plan *ret)
+int plan_down(const struct project *p, const char *name, const struct state *s,
+	const struct plan_down *o, struct plan *ret)
 {
 	struct plan plan = {.strings = tree_new()};
 	scoped(free) size_t *order = xnew_array(size_t, s->n_containers + 1);

@@ -22,7 +22,8 @@ int port_range(const char *text, int *ret_first, int *ret_last)
 		return -1;
 	}
 	*ret_last = *ret_first;
-	return dash && (parse_int(dash + 1, 0, 65535, ret_last) < 0 || *ret_last < *ret_first) ? -1 : 0;
+	return dash && (parse_int(dash + 1, 0, 65535, ret_last) < 0 || *ret_last < *ret_first) ? -1
+											       : 0;
 }
 
 static bool is_ip(const char *text)
@@ -33,7 +34,8 @@ static bool is_ip(const char *text)
 
 static bool is_protocol(const char *text)
 {
-	return strcasecmp(text, "tcp") == 0 || strcasecmp(text, "udp") == 0 || strcasecmp(text, "sctp") == 0;
+	return strcasecmp(text, "tcp") == 0 || strcasecmp(text, "udp") == 0 ||
+	       strcasecmp(text, "sctp") == 0;
 }
 
 /* Splits in place, from the right: an address may hold colons when it stands in brackets. */
@@ -67,8 +69,8 @@ static struct parts split(char *text)
 	return p;
 }
 
-static void append(struct tree *t, const struct node *at, struct node *list, const struct parts *p, int target,
-	const char *published)
+static void append(struct tree *t, const struct node *at, struct node *list, const struct parts *p,
+	int target, const char *published)
 {
 	struct node *map = node_new(t, NODE_MAP, at);
 	node_put(t, map, "mode", node_str(t, "ingress", at));
@@ -89,7 +91,8 @@ static void append(struct tree *t, const struct node *at, struct node *list, con
 
 static int bad(const struct node *at, const char *why, struct err *e)
 {
-	return node_err(e, at, "port \"%s\": %s; [IP:][HOST:]CONTAINER[/PROTOCOL] is expected, as in 127.0.0.1:8080:80/tcp",
+	return node_err(e, at,
+		"port \"%s\": %s; [IP:][HOST:]CONTAINER[/PROTOCOL] is expected, as in 127.0.0.1:8080:80/tcp",
 		at->text, why);
 }
 
@@ -107,7 +110,8 @@ int port_expand(struct tree *t, const struct node *entry, struct node *list, str
 		return bad(entry, "the protocol is none of tcp, udp, sctp", e);
 	}
 	if (port_range(p.container, &first, &last) < 0 || first == 0) {
-		return bad(entry, "the container port is not a number from 1 to 65535 or a range", e);
+		return bad(
+			entry, "the container port is not a number from 1 to 65535 or a range", e);
 	}
 	if (*p.host && port_range(p.host, &host_first, &host_last) < 0) {
 		return bad(entry, "the host port is not a number from 0 to 65535 or a range", e);
@@ -143,14 +147,16 @@ int port_complete(struct tree *t, struct node *entry, struct err *e)
 		return node_err(e, entry, "a port needs target: a number from 1 to 65535");
 	}
 	if (published && *published && port_range(published, &first, &last) < 0) {
-		return node_err(e, node_get(entry, "published"), "published: \"%s\" is not a port or a range", published);
+		return node_err(e, node_get(entry, "published"),
+			"published: \"%s\" is not a port or a range", published);
 	}
 	if (ip && *ip && !is_ip(ip)) {
-		return node_err(e, node_get(entry, "host_ip"), "host_ip: \"%s\" is not an IP address", ip);
+		return node_err(
+			e, node_get(entry, "host_ip"), "host_ip: \"%s\" is not an IP address", ip);
 	}
 	if (protocol && !is_protocol(protocol)) {
-		return node_err(e, node_get(entry, "protocol"), "protocol: one of tcp, udp, sctp is expected, not \"%s\"",
-			protocol);
+		return node_err(e, node_get(entry, "protocol"),
+			"protocol: one of tcp, udp, sctp is expected, not \"%s\"", protocol);
 	}
 	if (!node_get(entry, "mode")) {
 		node_put(t, entry, "mode", node_str(t, "ingress", entry));
@@ -159,7 +165,8 @@ int port_complete(struct tree *t, struct node *entry, struct err *e)
 		node_put(t, entry, "protocol", node_str(t, "tcp", entry));
 	}
 	if (published) {
-		node_put(t, entry, "published", node_str(t, published, node_get(entry, "published")));
+		node_put(t, entry, "published",
+			node_str(t, published, node_get(entry, "published")));
 	}
 	return 0;
 }

@@ -13,7 +13,8 @@
 
 char *request_container_name(const struct project *p, const struct service *s, int number)
 {
-	return s->container_name ? xstrdup(s->container_name) : xasprintf("%s-%s-%d", p->name, s->name, number);
+	return s->container_name ? xstrdup(s->container_name)
+				 : xasprintf("%s-%s-%d", p->name, s->name, number);
 }
 
 /* ---- labels ---- */
@@ -38,7 +39,8 @@ static char *depends_label(const struct service *s)
 	struct buf b = BUF_INIT;
 	for (size_t i = 0; i < s->n_dependencies; i++) {
 		const struct dependency *d = &s->dependencies[i];
-		buf_printf(&b, "%s%s:%s:%s", i ? "," : "", d->service, conditions[d->condition], d->restart ? "true" : "false");
+		buf_printf(&b, "%s%s:%s:%s", i ? "," : "", d->service, conditions[d->condition],
+			d->restart ? "true" : "false");
 	}
 	return buf_take_str(&b);
 }
@@ -145,8 +147,9 @@ static json_t *port_bindings(const struct service *s)
 			list = json_array();
 			json_put(map, key, list);
 		}
-		json_array_append_new(list, json_pack("{s:s,s:s}", "HostIp", port->host_ip ? port->host_ip : "", "HostPort",
-						    port->published ? port->published : ""));
+		json_array_append_new(
+			list, json_pack("{s:s,s:s}", "HostIp", port->host_ip ? port->host_ip : "",
+				      "HostPort", port->published ? port->published : ""));
 	}
 	return map;
 }
@@ -172,15 +175,17 @@ static void put_resources(json_t *host, const struct service *s)
 	json_t *limits = json_array();
 	for (size_t i = 0; i < s->n_ulimits; i++) {
 		const struct ulimit *u = &s->ulimits[i];
-		json_array_append_new(limits, json_pack("{s:s,s:I,s:I}", "Name", u->name, "Soft", (json_int_t)u->soft, "Hard",
-						      (json_int_t)u->hard));
+		json_array_append_new(
+			limits, json_pack("{s:s,s:I,s:I}", "Name", u->name, "Soft",
+					(json_int_t)u->soft, "Hard", (json_int_t)u->hard));
 	}
 	json_put(host, "Ulimits", limits);
 	json_t *devices = json_array();
 	for (size_t i = 0; i < s->n_devices; i++) {
 		const struct device *d = &s->devices[i];
-		json_array_append_new(devices, json_pack("{s:s,s:s,s:s}", "PathOnHost", d->source, "PathInContainer", d->target,
-						       "CgroupPermissions", d->permissions));
+		json_array_append_new(devices,
+			json_pack("{s:s,s:s,s:s}", "PathOnHost", d->source, "PathInContainer",
+				d->target, "CgroupPermissions", d->permissions));
 	}
 	json_put(host, "Devices", devices);
 }
@@ -195,7 +200,8 @@ static void put_security(json_t *host, const struct service *s)
 	request_put_words(host, "GroupAdd", &s->group_add);
 	json_t *options = json_array();
 	for (size_t i = 0; i < s->security_opt.n; i++) {
-		/* compose accepts "no-new-privileges:true" as the engine does; both spellings pass through */
+		/* compose accepts "no-new-privileges:true" as the engine does; both spellings pass
+		 * through */
 		json_array_append_new(options, json_string(s->security_opt.v[i]));
 	}
 	json_put(host, "SecurityOpt", options);
@@ -219,25 +225,31 @@ static json_t *restart_json(const struct service *s)
 {
 	const char *policy = s->restart ? s->restart : "";
 	const char *colon = strchr(policy, ':');
-	scoped(free) char *name = xstrndup(policy, colon ? (size_t)(colon - policy) : strlen(policy));
-	return json_pack("{s:s,s:i}", "Name", *name ? name : "no", "MaximumRetryCount", colon ? (int)strtol(colon + 1, NULL, 10) : 0);
+	scoped(free) char *name =
+		xstrndup(policy, colon ? (size_t)(colon - policy) : strlen(policy));
+	return json_pack("{s:s,s:i}", "Name", *name ? name : "no", "MaximumRetryCount",
+		colon ? (int)strtol(colon + 1, NULL, 10) : 0);
 }
 
 static json_t *log_json(const struct service *s)
 {
-	return json_pack("{s:s,s:o}", "Type", s->log_driver ? s->log_driver : "", "Config", request_pairs(&s->log_options));
+	return json_pack("{s:s,s:o}", "Type", s->log_driver ? s->log_driver : "", "Config",
+		request_pairs(&s->log_options));
 }
 
 /* "service:web" as "container:ID". Puts nothing for NULL. */
-static int put_namespace(json_t *host, const char *key, const char *mode, const struct request_container *r, struct err *e)
+static int put_namespace(json_t *host, const char *key, const char *mode,
+	const struct request_container *r, struct err *e)
 {
 	if (!mode || !text_starts(mode, "service:")) {
 		request_put_text(host, key, mode);
 		return 0;
 	}
-	const char *id = r->container_of ? r->container_of(r->owner, mode + strlen("service:")) : NULL;
+	const char *id =
+		r->container_of ? r->container_of(r->owner, mode + strlen("service:")) : NULL;
 	if (!id) {
-		return err_set(e, ERR_INVALID, "service \"%s\" shares a namespace with \"%s\", which has no container",
+		return err_set(e, ERR_INVALID,
+			"service \"%s\" shares a namespace with \"%s\", which has no container",
 			r->service->name, mode + strlen("service:"));
 	}
 	scoped(free) char *text = xasprintf("container:%s", id);
@@ -258,7 +270,8 @@ static int put_volumes_from(json_t *host, const struct request_container *r, str
 		scoped(free) char *name = xstrndup(from, strcspn(from, ":"));
 		const char *id = r->container_of ? r->container_of(r->owner, name) : NULL;
 		if (!id) {
-			return err_set(e, ERR_INVALID, "volumes_from: service \"%s\" has no container", name);
+			return err_set(e, ERR_INVALID,
+				"volumes_from: service \"%s\" has no container", name);
 		}
 		scoped(free) char *text = xasprintf("%s%s", id, from + strlen(name));
 		json_array_append_new(list, json_string(text));
@@ -267,7 +280,8 @@ static int put_volumes_from(json_t *host, const struct request_container *r, str
 }
 
 /* "db:database": service db is also called database in this container. */
-static int put_links(json_t *host, const struct project *p, const struct request_container *r, struct err *e)
+static int put_links(
+	json_t *host, const struct project *p, const struct request_container *r, struct err *e)
 {
 	json_t *list = json_array();
 	json_put(host, "Links", list);
@@ -277,7 +291,8 @@ static int put_links(json_t *host, const struct project *p, const struct request
 		const char *alias = link[strlen(name)] ? link + strlen(name) + 1 : name;
 		const char *id = r->container_of ? r->container_of(r->owner, name) : NULL;
 		if (!id) {
-			return err_set(e, ERR_INVALID, "links: service \"%s\" has no container", name);
+			return err_set(
+				e, ERR_INVALID, "links: service \"%s\" has no container", name);
 		}
 		scoped(free) char *text = xasprintf("%s:%s", id, alias);
 		json_array_append_new(list, json_string(text));
@@ -303,19 +318,22 @@ static json_t *host_json(const struct project *p, const struct request_container
 	request_put_text(host, "UTSMode", s->uts);
 	request_put_text(host, "UsernsMode", s->userns_mode);
 	request_put_text(host, "CgroupnsMode", s->cgroup);
-	if (put_namespace(host, "PidMode", s->pid, r, e) < 0 || put_namespace(host, "IpcMode", s->ipc, r, e) < 0 ||
-		put_namespace(host, "NetworkMode", s->network_mode, r, e) < 0 || put_volumes_from(host, r, e) < 0 ||
-		put_links(host, p, r, e) < 0) {
+	if (put_namespace(host, "PidMode", s->pid, r, e) < 0 ||
+		put_namespace(host, "IpcMode", s->ipc, r, e) < 0 ||
+		put_namespace(host, "NetworkMode", s->network_mode, r, e) < 0 ||
+		put_volumes_from(host, r, e) < 0 || put_links(host, p, r, e) < 0) {
 		return NULL;
 	}
 	if (s->n_endpoints > 0) {
 		const struct network *primary = project_network(p, s->endpoints[0].network);
-		json_put_str(host, "NetworkMode", primary ? primary->name : s->endpoints[0].network);
+		json_put_str(
+			host, "NetworkMode", primary ? primary->name : s->endpoints[0].network);
 	}
 	return TAKE(host);
 }
 
-json_t *request_endpoint(const struct service *s, const struct endpoint *endpoint, const char *container_name)
+json_t *request_endpoint(
+	const struct service *s, const struct endpoint *endpoint, const char *container_name)
 {
 	json_t *o = json_object();
 	json_t *aliases = json_array();
@@ -332,7 +350,8 @@ json_t *request_endpoint(const struct service *s, const struct endpoint *endpoin
 		request_put_words(ipam, "LinkLocalIPs", &endpoint->link_local_ips);
 		json_put(o, "IPAMConfig", ipam);
 	}
-	request_put_text(o, "MacAddress", endpoint->mac_address ? endpoint->mac_address : s->mac_address);
+	request_put_text(
+		o, "MacAddress", endpoint->mac_address ? endpoint->mac_address : s->mac_address);
 	if (endpoint->driver_opts.n > 0) {
 		json_put(o, "DriverOpts", request_pairs(&endpoint->driver_opts));
 	}
@@ -340,12 +359,15 @@ json_t *request_endpoint(const struct service *s, const struct endpoint *endpoin
 	return o;
 }
 
-/* links: on a network with names of its own dockerd reads them from the endpoint, elsewhere from HostConfig. */
-static json_t *endpoints_json(const struct project *p, const struct request_container *r, json_t *links)
+/* links: on a network with names of its own dockerd reads them from the endpoint, elsewhere from
+ * HostConfig. */
+static json_t *endpoints_json(
+	const struct project *p, const struct request_container *r, json_t *links)
 {
 	json_t *map = json_object();
-	scoped(free) char *name = r->one_off ? xasprintf("%s-%s-run-%.12s", p->name, r->service->name, r->one_off)
-					     : request_container_name(p, r->service, r->number);
+	scoped(free) char *name =
+		r->one_off ? xasprintf("%s-%s-run-%.12s", p->name, r->service->name, r->one_off)
+			   : request_container_name(p, r->service, r->number);
 	for (size_t i = 0; i < r->service->n_endpoints; i++) {
 		const struct endpoint *endpoint = &r->service->endpoints[i];
 		const struct network *network = project_network(p, endpoint->network);
@@ -382,13 +404,15 @@ json_t *request_container(const struct project *p, const struct request_containe
 	json_put(o, "AttachStdout", json_true());
 	json_put(o, "AttachStderr", json_true());
 	if (s->stop_grace_ns != UNSET) {
-		json_put(o, "StopTimeout", json_integer((s->stop_grace_ns + NS_PER_SECOND - 1) / NS_PER_SECOND));
+		json_put(o, "StopTimeout",
+			json_integer((s->stop_grace_ns + NS_PER_SECOND - 1) / NS_PER_SECOND));
 	}
 	if (s->health) {
 		json_put(o, "Healthcheck", health_json(s->health));
 	}
 	json_put(o, "HostConfig", host);
 	json_put(o, "NetworkingConfig",
-		json_pack("{s:o}", "EndpointsConfig", endpoints_json(p, r, json_object_get(host, "Links"))));
+		json_pack("{s:o}", "EndpointsConfig",
+			endpoints_json(p, r, json_object_get(host, "Links"))));
 	return o;
 }

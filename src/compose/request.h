@@ -1,7 +1,7 @@
 /* compose/request.h - the engine's request bodies for a service, a network and a volume.
  *
- * Docker API v1.43 ContainerCreate, NetworkCreate, VolumeCreate; with the labels that docker compose v2 writes, so that the two
- * manage each other's projects. Pure: asks nobody.
+ * Docker API v1.43 ContainerCreate, NetworkCreate, VolumeCreate; with the labels that docker
+ * compose v2 writes, so that the two manage each other's projects. Pure: asks nobody.
  */
 #pragma once
 #include <jansson.h>
@@ -12,22 +12,24 @@
 
 struct request_container {
 	const struct service *service;
-	int number;            /* container-number */
-	const char *image_id;  /* label `image`: what the image's name meant when this was made */
-	const char *hash;      /* label `config-hash` */
-	const char *replaces;  /* name of the container that this one takes the place of; NULL */
-	const char *one_off;   /* slug of a `run` container: its label, no number; NULL for `up` */
+	int number;           /* container-number */
+	const char *image_id; /* label `image`: what the image's name meant when this was made */
+	const char *hash;     /* label `config-hash` */
+	const char *replaces; /* name of the container that this one takes the place of; NULL */
+	const char *one_off;  /* slug of a `run` container: its label, no number; NULL for `up` */
 	/* the container of service S that "service:S" stands for; NULL when there is none yet */
 	const char *(*container_of)(void *owner, const char *service);
 	void *owner;
 };
 
 /* A new document; NULL with *e when a namespace refers to a service that has no container. */
-json_t *request_container(const struct project *p, const struct request_container *r, struct err *e);
+json_t *request_container(
+	const struct project *p, const struct request_container *r, struct err *e);
 json_t *request_network(const struct project *p, const struct network *n);
 json_t *request_volume(const struct project *p, const struct volume *v);
 /* The body of POST /networks/X/connect's EndpointConfig; container_name is one of the aliases. */
-json_t *request_endpoint(const struct service *s, const struct endpoint *e, const char *container_name);
+json_t *request_endpoint(
+	const struct service *s, const struct endpoint *e, const char *container_name);
 
 /* PROJECT-SERVICE-N, or container_name. The caller's. */
 char *request_container_name(const struct project *p, const struct service *s, int number);

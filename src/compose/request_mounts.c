@@ -11,7 +11,8 @@ static char *bind_text(const struct project *p, const struct mount *m)
 {
 	const struct volume *volume = m->type == MOUNT_VOLUME ? project_volume(p, m->source) : NULL;
 	struct buf b = BUF_INIT;
-	buf_printf(&b, "%s:%s:%s", volume ? volume->name : m->source, m->target, m->read_only ? "ro" : "rw");
+	buf_printf(&b, "%s:%s:%s", volume ? volume->name : m->source, m->target,
+		m->read_only ? "ro" : "rw");
 	if (m->selinux) {
 		buf_printf(&b, ",%s", m->selinux);
 	}
@@ -33,10 +34,15 @@ static bool is_bind_text(const struct mount *m)
 
 static json_t *mount_json(const struct project *p, const struct mount *m)
 {
-	static const char *const types[] = {[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"};
-	const struct volume *volume = m->type == MOUNT_VOLUME && m->source ? project_volume(p, m->source) : NULL;
+	static const char *const types[] = {
+		[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"};
+	const struct volume *volume =
+		m->type == MOUNT_VOLUME && m->source ? project_volume(p, m->source) : NULL;
 	json_t *o = json_pack("{s:s,s:s}", "Type", types[m->type], "Target", m->target);
-	request_put_text(o, "Source", volume ? volume->name : m->type == MOUNT_BIND ? m->source : NULL);
+	request_put_text(o, "Source",
+		volume                  ? volume->name
+		: m->type == MOUNT_BIND ? m->source
+					: NULL);
 	request_put_true(o, "ReadOnly", m->read_only);
 	if (m->type == MOUNT_BIND && (m->propagation || m->create_host_path)) {
 		json_t *options = json_object();
@@ -63,8 +69,9 @@ static void add_file_mounts(json_t *mounts, const struct file_use *uses, size_t 
 {
 	for (size_t i = 0; i < n; i++) {
 		if (uses[i].path) {
-			json_array_append_new(mounts, json_pack("{s:s,s:s,s:s,s:b}", "Type", "bind", "Source", uses[i].path, "Target",
-							      uses[i].target, "ReadOnly", 1));
+			json_array_append_new(mounts,
+				json_pack("{s:s,s:s,s:s,s:b}", "Type", "bind", "Source",
+					uses[i].path, "Target", uses[i].target, "ReadOnly", 1));
 		}
 	}
 }

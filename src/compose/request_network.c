@@ -5,8 +5,8 @@
 #include "compose/request.h"
 #include "compose/request_parts.h"
 
-static json_t *resource_labels(const struct project *p, const struct pairs *own, const char *kind, const char *key,
-	const struct node *node)
+static json_t *resource_labels(const struct project *p, const struct pairs *own, const char *kind,
+	const char *key, const struct node *node)
 {
 	char hash[EMIT_HASH_MAX];
 	json_t *labels = request_pairs(own);

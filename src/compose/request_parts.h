@@ -1,10 +1,12 @@
-/* compose/request_parts.h - members of a request that are left out when the file says nothing; for request*.c only. */
+/* compose/request_parts.h - members of a request that are left out when the file says nothing; for
+ * request*.c only. */
 #pragma once
 #include <jansson.h>
 
 #include "compose/model.h"
 
-#define COMPOSE_VERSION "2.40.3" /* what docker compose writes as its own version; tools compare it */
+#define COMPOSE_VERSION \
+	"2.40.3" /* what docker compose writes as its own version; tools compare it */
 
 json_t *request_words(const struct words *w);
 json_t *request_pairs(const struct pairs *p); /* a name without a value gets "" */

@@ -1,4 +1,5 @@
-/* compose/scalar.h - what a plain YAML scalar means, as Go's yaml.v3 (which every compose file was tried with) reads it.
+/* compose/scalar.h - what a plain YAML scalar means, as Go's yaml.v3 (which every compose file was
+ * tried with) reads it.
  *
  * yes, no, on and off are strings; 010 is 8; 1_000 is 1000; 08 is 8; 12:30 and dates are strings.
  */

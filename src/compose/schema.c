@@ -14,7 +14,8 @@ struct check {
 	struct err *e;
 };
 
-static int check_node(const struct check *c, struct node *n, const struct rule *rule, const char *path);
+static int check_node(
+	const struct check *c, struct node *n, const struct rule *rule, const char *path);
 
 static const struct rule *find_rule(const struct rule *fields, const char *key)
 {
@@ -40,20 +41,21 @@ static const char *nearest_key(const struct rule *fields, const char *key)
 	return nearest;
 }
 
-static int fail_unknown(const struct check *c, const struct node *map, const struct member *m, const struct rule *fields,
-	const char *path)
+static int fail_unknown(const struct check *c, const struct node *map, const struct member *m,
+	const struct rule *fields, const char *path)
 {
 	const char *nearest = nearest_key(fields, m->key);
 	path = *path ? path : "the file";
 	if (nearest) {
-		return member_err(c->e, map, m, "unknown key \"%s\" in %s: did you mean \"%s\"?", m->key, path, nearest);
+		return member_err(c->e, map, m, "unknown key \"%s\" in %s: did you mean \"%s\"?",
+			m->key, path, nearest);
 	}
 	struct buf known = BUF_INIT;
 	for (const struct rule *f = fields; f->key && known.len < 200; f++) {
 		buf_printf(&known, "%s%s", known.len ? ", " : "", f->key);
 	}
-	member_err_(c->e, map, m, "unknown key \"%s\" in %s: expected one of %s%s", m->key, path, buf_str(&known),
-		known.len >= 200 ? ", ..." : "");
+	member_err_(c->e, map, m, "unknown key \"%s\" in %s: expected one of %s%s", m->key, path,
+		buf_str(&known), known.len >= 200 ? ", ..." : "");
 	buf_deinit(&known);
 	return -1;
 }
@@ -77,13 +79,15 @@ static void describe_types(unsigned types, struct buf *ret)
 	}
 }
 
-static int fail_type(const struct check *c, const struct node *n, const struct rule *rule, const char *path)
+static int fail_type(
+	const struct check *c, const struct node *n, const struct rule *rule, const char *path)
 {
 	struct buf expected = BUF_INIT;
 	describe_types(rule->types, &expected);
 	bool quote = (rule->types & AS_STR) && node_is_scalar(n) && n->kind != NODE_NULL;
-	node_err_(c->e, n, "%s must be %s, not %s%s%s%s", path, buf_str(&expected), node_kind_word(n->kind),
-		quote ? ": write \"" : "", quote ? n->text : "", quote ? "\"" : "");
+	node_err_(c->e, n, "%s must be %s, not %s%s%s%s", path, buf_str(&expected),
+		node_kind_word(n->kind), quote ? ": write \"" : "", quote ? n->text : "",
+		quote ? "\"" : "");
 	buf_deinit(&expected);
 	return -1;
 }
@@ -98,8 +102,8 @@ static const char *truth_word(const struct check *c, const struct node *n, const
 		for (size_t i = 0; words[truth][i]; i++) {
 			if (strcasecmp(n->text, words[truth][i]) == 0) {
 				const char *meant = truth ? "true" : "false";
-				strv_addf(c->warnings, "%s:%d:%d: %s: \"%s\" is read as %s", n->file, n->line, n->column,
-					path, n->text, meant);
+				strv_addf(c->warnings, "%s:%d:%d: %s: \"%s\" is read as %s",
+					n->file, n->line, n->column, path, n->text, meant);
 				return meant;
 			}
 		}
@@ -108,7 +112,8 @@ static const char *truth_word(const struct check *c, const struct node *n, const
 }
 
 /* A string where only a boolean or a number fits, as interpolation leaves one. */
-static void settle_string(const struct check *c, struct node *n, const struct rule *rule, const char *path)
+static void settle_string(
+	const struct check *c, struct node *n, const struct rule *rule, const char *path)
 {
 	if (n->kind != NODE_STR || (rule->types & AS_STR)) {
 		return;
@@ -148,32 +153,40 @@ static const char *format_duration(struct tree *t, int64_t ns)
 	}
 	/* nine digits of the part below the unit, without the zeros at the end */
 	int digits = unit == 1000000000 ? 9 : unit == 1000000 ? 6 : unit == 1000 ? 3 : 0;
-	snprintf(fraction, sizeof(fraction), ".%0*llu", digits, (unsigned long long)(left % (uint64_t)unit));
-	for (size_t n = strlen(fraction); n > 0 && (fraction[n - 1] == '0' || fraction[n - 1] == '.'); n--) {
+	snprintf(fraction, sizeof(fraction), ".%0*llu", digits,
+		(unsigned long long)(left % (uint64_t)unit));
+	for (size_t n = strlen(fraction);
+		n > 0 && (fraction[n - 1] == '0' || fraction[n - 1] == '.'); n--) {
 		fraction[n - 1] = '\0';
 	}
 	unsigned long long whole = left / (uint64_t)unit;
 	if (whole < 60 || unit != 1000000000) {
 		return tree_printf(t, "%s%llu%s%s", sign, whole, fraction, word);
 	}
-	return whole < 3600 ? tree_printf(t, "%s%llum%llu%ss", sign, whole / 60, whole % 60, fraction)
-			    : tree_printf(t, "%s%lluh%llum%llu%ss", sign, whole / 3600, whole / 60 % 60, whole % 60, fraction);
+	return whole < 3600
+		       ? tree_printf(t, "%s%llum%llu%ss", sign, whole / 60, whole % 60, fraction)
+		       : tree_printf(t, "%s%lluh%llum%llu%ss", sign, whole / 3600, whole / 60 % 60,
+				 whole % 60, fraction);
 }
 
 /* Durations and sizes take one spelling, so that another one is no change of the service. */
-static int check_form(const struct check *c, struct node *n, const struct rule *rule, const char *path)
+static int check_form(
+	const struct check *c, struct node *n, const struct rule *rule, const char *path)
 {
 	int64_t value;
 	if ((rule->flags & RULE_DURATION) && n->kind == NODE_STR) {
 		if (parse_duration(n->text, &value) < 0) {
-			return node_err(
-				c->e, n, "%s: \"%s\" is not a duration; one like 1m30s or 500ms is expected", path, n->text);
+			return node_err(c->e, n,
+				"%s: \"%s\" is not a duration; one like 1m30s or 500ms is expected",
+				path, n->text);
 		}
 		n->text = format_duration(c->t, value);
 	}
 	if ((rule->flags & RULE_SIZE) && node_is_scalar(n) && strcmp(n->text, "-1") != 0) {
 		if (parse_size(n->text, &value) < 0) {
-			return node_err(c->e, n, "%s: \"%s\" is not a size; one like 64m or 1.5g is expected", path, n->text);
+			return node_err(c->e, n,
+				"%s: \"%s\" is not a size; one like 64m or 1.5g is expected", path,
+				n->text);
 		}
 		n->kind = NODE_STR;
 		n->text = tree_printf(c->t, "%lld", (long long)value);
@@ -181,7 +194,8 @@ static int check_form(const struct check *c, struct node *n, const struct rule *
 	return 0;
 }
 
-static int check_fields(const struct check *c, struct node *map, const struct rule *fields, const char *path)
+static int check_fields(
+	const struct check *c, struct node *map, const struct rule *fields, const char *path)
 {
 	for (size_t i = 0; i < map->n; i++) {
 		struct member *m = &map->members[i];
@@ -197,14 +211,17 @@ static int check_fields(const struct check *c, struct node *map, const struct ru
 			return member_err(c->e, map, m, "%s is not supported", below);
 		}
 		if (rule->flags & RULE_IGNORED) {
-			strv_addf(c->warnings, "%s:%d:%d: %s is ignored", m->value->file ? m->value->file : map->file, m->line,
-				m->column, below);
+			strv_addf(c->warnings, "%s:%d:%d: %s is ignored",
+				m->value->file ? m->value->file : map->file, m->line, m->column,
+				below);
 		}
 		if (check_node(c, m->value, rule, below) < 0) {
 			return -1;
 		}
-		if (m->value->kind == NODE_NULL && !(rule->types & AS_NULL) && m->value->tag == TAG_NONE) {
-			node_remove(map, m->key); /* `environment:` with nothing below it says nothing */
+		if (m->value->kind == NODE_NULL && !(rule->types & AS_NULL) &&
+			m->value->tag == TAG_NONE) {
+			node_remove(map,
+				m->key); /* `environment:` with nothing below it says nothing */
 			i--;
 		}
 	}
@@ -213,11 +230,13 @@ static int check_fields(const struct check *c, struct node *map, const struct ru
 
 static bool is_name(const char *text)
 {
-	size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+	size_t n =
+		strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
 	return n > 0 && text[n] == '\0';
 }
 
-static int check_each(const struct check *c, struct node *map, const struct rule *rule, const char *path)
+static int check_each(
+	const struct check *c, struct node *map, const struct rule *rule, const char *path)
 {
 	node_each(m, map)
 	{
@@ -226,20 +245,23 @@ static int check_each(const struct check *c, struct node *map, const struct rule
 		}
 		if ((rule->flags & RULE_NAMES) && !is_name(m->key)) {
 			return member_err(c->e, map, m,
-				"%s: \"%s\" is not a name: letters, digits, '.', '_' and '-' are expected", path, m->key);
+				"%s: \"%s\" is not a name: letters, digits, '.', '_' and '-' are expected",
+				path, m->key);
 		}
 		scoped(free) char *below = xasprintf("%s.%s", path, m->key);
 		if (check_node(c, m->value, rule->each, below) < 0) {
 			return -1;
 		}
-		if (m->value->kind == NODE_NULL && !(rule->each->types & AS_NULL) && m->value->tag == TAG_NONE) {
+		if (m->value->kind == NODE_NULL && !(rule->each->types & AS_NULL) &&
+			m->value->tag == TAG_NONE) {
 			return fail_type(c, m->value, rule->each, below);
 		}
 	}
 	return 0;
 }
 
-static int check_items(const struct check *c, struct node *list, const struct rule *item, const char *path)
+static int check_items(
+	const struct check *c, struct node *list, const struct rule *item, const char *path)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		scoped(free) char *below = xasprintf("%s[%zu]", path, i);
@@ -254,13 +276,15 @@ static int check_items(const struct check *c, struct node *list, const struct ru
 	return 0;
 }
 
-static int check_node(const struct check *c, struct node *n, const struct rule *rule, const char *path)
+static int check_node(
+	const struct check *c, struct node *n, const struct rule *rule, const char *path)
 {
 	settle_string(c, n, rule, path);
 	if (n->kind == NODE_NULL) {
 		return 0; /* the caller drops it or refuses it */
 	}
-	if (n->kind == NODE_FLOAT && (rule->types & AS_NUM) == AS_INT && !strpbrk(n->text, ".eIN")) {
+	if (n->kind == NODE_FLOAT && (rule->types & AS_NUM) == AS_INT &&
+		!strpbrk(n->text, ".eIN")) {
 		n->kind = NODE_INT; /* 08 */
 	}
 	if (!(rule->types & AS(n->kind))) {
@@ -281,8 +305,8 @@ static int check_node(const struct check *c, struct node *n, const struct rule *
 	return 0;
 }
 
-int schema_check(struct tree *t, struct node *n, const struct rule *rule, const char *path, struct strv *warnings,
-	struct err *e)
+int schema_check(struct tree *t, struct node *n, const struct rule *rule, const char *path,
+	struct strv *warnings, struct err *e)
 {
 	const struct check c = {t, warnings, e};
 	return check_node(&c, n, rule, path);

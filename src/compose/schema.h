@@ -1,7 +1,9 @@
-/* compose/schema.h - which keys a compose file may have, of which types, and what to say when it has others.
+/* compose/schema.h - which keys a compose file may have, of which types, and what to say when it
+ * has others.
  *
- * The rules (rules.c) are the compose specification's JSON schema as tables. Checking also settles what interpolation left open:
- * a string in a boolean or number field becomes one. `x-` keys are allowed wherever keys are fixed.
+ * The rules (rules.c) are the compose specification's JSON schema as tables. Checking also settles
+ * what interpolation left open: a string in a boolean or number field becomes one. `x-` keys are
+ * allowed wherever keys are fixed.
  */
 #pragma once
 #include "base/strv.h"
@@ -38,5 +40,5 @@ struct rule {
 extern const struct rule rule_project;
 
 /* path names the place in warnings ("services.web"). */
-int schema_check(struct tree *t, struct node *n, const struct rule *rule, const char *path, struct strv *warnings,
-	struct err *e);
+int schema_check(struct tree *t, struct node *n, const struct rule *rule, const char *path,
+	struct strv *warnings, struct err *e);

@@ -83,7 +83,8 @@ size_t tree_nodes(const struct tree *t)
 int tree_check(struct tree *t, const struct node *at, size_t more, struct err *e)
 {
 	if (t->nodes + more > TREE_NODES_MAX || t->bytes > TREE_BYTES_MAX) {
-		return node_err(e, at, "the project grows beyond %u values here: fewer aliases, extends or files are expected",
+		return node_err(e, at,
+			"the project grows beyond %u values here: fewer aliases, extends or files are expected",
 			TREE_NODES_MAX);
 	}
 	return 0;
@@ -151,7 +152,8 @@ size_t node_count(const struct node *n)
 	return count;
 }
 
-/* FNV-1a: only saves comparisons; the number of members is bounded, so chosen collisions cost little. */
+/* FNV-1a: only saves comparisons; the number of members is bounded, so chosen collisions cost
+ * little. */
 static uint32_t hash_key(const char *key)
 {
 	uint32_t h = 2166136261u;
@@ -248,7 +250,8 @@ bool node_equal(const struct node *a, const struct node *b)
 		return false;
 	}
 	for (size_t i = 0; i < a->n; i++) {
-		const struct node *other = a->kind == NODE_LIST ? b->members[i].value : node_get(b, a->members[i].key);
+		const struct node *other =
+			a->kind == NODE_LIST ? b->members[i].value : node_get(b, a->members[i].key);
 		if (!other || !node_equal(a->members[i].value, other)) {
 			return false;
 		}
@@ -271,11 +274,13 @@ const char *node_kind_word(enum node_kind kind)
 }
 
 PRINTF(5, 0)
-static void positioned(struct err *e, const char *file, int line, int column, const char *fmt, va_list args)
+static void positioned(
+	struct err *e, const char *file, int line, int column, const char *fmt, va_list args)
 {
 	scoped(free) char *text = xvasprintf(fmt, args);
 	if (line > 0) {
-		err_set_(e, ERR_INVALID, "%s:%d:%d: %s", file ? file : "compose", line, column, text);
+		err_set_(e, ERR_INVALID, "%s:%d:%d: %s", file ? file : "compose", line, column,
+			text);
 	} else {
 		err_set_(e, ERR_INVALID, "%s: %s", file ? file : "compose", text);
 	}
@@ -289,7 +294,8 @@ void node_err_(struct err *e, const struct node *at, const char *fmt, ...)
 	va_end(args);
 }
 
-void member_err_(struct err *e, const struct node *map, const struct member *m, const char *fmt, ...)
+void member_err_(
+	struct err *e, const struct node *map, const struct member *m, const char *fmt, ...)
 {
 	const char *file = m->value->file ? m->value->file : map->file;
 	va_list args;

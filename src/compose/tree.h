@@ -1,8 +1,10 @@
-/* compose/tree.h - a document as nodes that know where they were written, and the arena they live in.
+/* compose/tree.h - a document as nodes that know where they were written, and the arena they live
+ * in.
  *
- * Everything the loader makes (nodes, strings, the typed model) is allocated from one tree and freed with it, so a node may be
- * linked from several places and nothing is freed one by one. A tree counts its nodes and its bytes: what a file can make
- * us build is bounded (aliases, extends and interpolation multiply), see tree_check.
+ * Everything the loader makes (nodes, strings, the typed model) is allocated from one tree and
+ * freed with it, so a node may be linked from several places and nothing is freed one by one. A
+ * tree counts its nodes and its bytes: what a file can make us build is bounded (aliases, extends
+ * and interpolation multiply), see tree_check.
  */
 #pragma once
 #include <jansson.h>
@@ -15,7 +17,8 @@
 
 enum node_kind { NODE_NULL, NODE_BOOL, NODE_INT, NODE_FLOAT, NODE_STR, NODE_MAP, NODE_LIST };
 
-/* Compose specification, "Merge and override": what an override file may say about a key of an earlier file. */
+/* Compose specification, "Merge and override": what an override file may say about a key of an
+ * earlier file. */
 enum node_tag { TAG_NONE, TAG_RESET, TAG_OVERRIDE };
 
 struct node;
@@ -64,7 +67,8 @@ struct node *node_int(struct tree *t, int64_t value, const struct node *at);
 struct node *node_copy(struct tree *t, const struct node *n); /* deep */
 size_t node_count(const struct node *n);
 
-struct node *node_get(const struct node *map, const char *key); /* NULL when absent, or when map is NULL or no map */
+struct node *node_get(const struct node *map,
+	const char *key); /* NULL when absent, or when map is NULL or no map */
 struct member *node_member(const struct node *map, const char *key);
 /* Replaces or appends. The new member's position is the value's. */
 struct member *node_put(struct tree *t, struct node *map, const char *key, struct node *value);
@@ -83,11 +87,14 @@ const char *node_kind_word(enum node_kind kind);
 void node_err_(struct err *e, const struct node *at, const char *fmt, ...) PRINTF(3, 4);
 #define node_err(...) (node_err_(__VA_ARGS__), err_failed())
 /* The same at the key of a member of map. */
-void member_err_(struct err *e, const struct node *map, const struct member *m, const char *fmt, ...) PRINTF(4, 5);
+void member_err_(struct err *e, const struct node *map, const struct member *m, const char *fmt,
+	...) PRINTF(4, 5);
 #define member_err(...) (member_err_(__VA_ARGS__), err_failed())
 
 /* A new document: numbers as numbers, members in their order. */
 json_t *node_json(const struct node *n);
 
-#define node_each(m, node)                                                                                   \
-	for (struct member *m = (node) ? (node)->members : NULL, *m##_end = m ? m + (node)->n : NULL; m < m##_end; m++)
+#define node_each(m, node)                                       \
+	for (struct member *m = (node) ? (node)->members : NULL, \
+			   *m##_end = m ? m + (node)->n : NULL;  \
+		m < m##_end; m++)

@@ -24,7 +24,8 @@ static const char *copy_substitution(const char *p, struct buf *word)
 	return NULL;
 }
 
-/* Copies what stands between quotes; p is after the opening one. Returns the byte after the closing one, or NULL. */
+/* Copies what stands between quotes; p is after the opening one. Returns the byte after the closing
+ * one, or NULL. */
 static const char *copy_quoted(const char *p, char quote, struct buf *word)
 {
 	for (; *p && *p != quote; p++) {
@@ -36,8 +37,10 @@ static const char *copy_quoted(const char *p, char quote, struct buf *word)
 	return *p ? p + 1 : NULL;
 }
 
-/* One word from p. *ret_end is where it ended; *ret_any tells whether there was one ("''" is a word). */
-static int read_word(const char *p, struct buf *word, const char **ret_end, bool *ret_any, struct err *e)
+/* One word from p. *ret_end is where it ended; *ret_any tells whether there was one ("''" is a
+ * word). */
+static int read_word(
+	const char *p, struct buf *word, const char **ret_end, bool *ret_any, struct err *e)
 {
 	*ret_any = false;
 	while (*p && !isspace((unsigned char)*p) && !strchr(";&|<>", *p)) {

@@ -27,8 +27,12 @@ static struct node *read_node(struct yaml *y, struct fy_event *event, int depth)
 static struct node position(const struct yaml *y, struct fy_event *event)
 {
 	const struct fy_mark *mark = fy_event_start_mark(event);
-	struct node at = {.file = y->file, .line = mark ? mark->line + 1 : 1, .column = mark ? mark->column + 1 : 1};
-	enum fy_scalar_style style = event->type == FYET_SCALAR ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
+	struct node at = {.file = y->file,
+		.line = mark ? mark->line + 1 : 1,
+		.column = mark ? mark->column + 1 : 1};
+	enum fy_scalar_style style = event->type == FYET_SCALAR
+					     ? fy_token_scalar_style(event->scalar.value)
+					     : FYSS_PLAIN;
 	if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && at.column > 1) {
 		at.column--; /* libfyaml's mark is behind the quote */
 	}
@@ -51,7 +55,8 @@ static void fail_syntax(struct yaml *y)
 		at.line = error->line > 0 ? error->line : 1;
 		at.column = error->column > 0 ? error->column : 1;
 	}
-	node_err_(y->e, &at, "not valid YAML: %s", error && error->msg ? error->msg : "the text cannot be parsed");
+	node_err_(y->e, &at, "not valid YAML: %s",
+		error && error->msg ? error->msg : "the text cannot be parsed");
 }
 
 static struct fy_event *next_event(struct yaml *y)
@@ -75,7 +80,8 @@ static int spend(struct yaml *y, const struct node *at, size_t nodes)
 {
 	y->nodes += nodes;
 	if (y->nodes > YAML_NODES_MAX) {
-		node_err_(y->e, at, "more than %u values after aliases are expanded", YAML_NODES_MAX);
+		node_err_(
+			y->e, at, "more than %u values after aliases are expanded", YAML_NODES_MAX);
 		return -1;
 	}
 	return tree_check(y->t, at, nodes, y->e);
@@ -101,14 +107,17 @@ static struct node *read_alias(struct yaml *y, struct fy_event *event)
 	for (size_t i = y->n_anchors; name && i-- > 0;) {
 		const struct anchor *a = &y->anchors[i];
 		if (strcmp(a->name, name) == 0) {
-			return spend(y, &at, a->node->weight) == 0 ? node_copy(y->t, a->node) : NULL;
+			return spend(y, &at, a->node->weight) == 0 ? node_copy(y->t, a->node)
+								   : NULL;
 		}
 	}
-	node_err_(y->e, &at, "alias *%s has no anchor &%s before it", name ? name : "?", name ? name : "?");
+	node_err_(y->e, &at, "alias *%s has no anchor &%s before it", name ? name : "?",
+		name ? name : "?");
 	return NULL;
 }
 
-/* "!reset" and "!override" are kept; "!!str" and its kin decide the kind; other tags have no meaning here. */
+/* "!reset" and "!override" are kept; "!!str" and its kin decide the kind; other tags have no
+ * meaning here. */
 static int apply_tag(struct yaml *y, struct fy_event *event, struct node *n, bool *ret_string)
 {
 	struct fy_token *token = fy_event_get_tag_token(event);
@@ -138,7 +147,8 @@ static struct node *read_scalar(struct yaml *y, struct fy_event *event)
 	struct node at = position(y, event);
 	struct node *n = node_new(y->t, NODE_STR, &at);
 	bool is_string = fy_token_scalar_style(event->scalar.value) != FYSS_PLAIN;
-	char *text = event->scalar.value ? token_text(y, event->scalar.value) : tree_strdup(y->t, "");
+	char *text =
+		event->scalar.value ? token_text(y, event->scalar.value) : tree_strdup(y->t, "");
 	if (!event->scalar.value) {
 		is_string = false;
 	}
@@ -193,7 +203,8 @@ static struct node *read_list(struct yaml *y, struct fy_event *start, int depth)
 static int merge_one(struct yaml *y, struct node *map, struct node *from)
 {
 	if (from->kind != NODE_MAP) {
-		node_err_(y->e, from, "<< takes a mapping or a list of mappings, not %s", node_kind_word(from->kind));
+		node_err_(y->e, from, "<< takes a mapping or a list of mappings, not %s",
+			node_kind_word(from->kind));
 		return -1;
 	}
 	node_each(m, from)
@@ -207,7 +218,8 @@ static int merge_one(struct yaml *y, struct node *map, struct node *from)
 	return 0;
 }
 
-/* YAML merge keys: own keys win wherever they stand, earlier sources win over later ones, nothing is merged deep. */
+/* YAML merge keys: own keys win wherever they stand, earlier sources win over later ones, nothing
+ * is merged deep. */
 static int apply_merges(struct yaml *y, struct node *map)
 {
 	struct node *source = node_get(map, "<<");
@@ -245,7 +257,8 @@ static int read_member(struct yaml *y, struct node *map, struct fy_event *key_ev
 	}
 	struct member *before = node_member(map, key->text);
 	if (before) {
-		node_err_(y->e, &at, "key \"%s\" is already set in line %d", key->text, before->line);
+		node_err_(
+			y->e, &at, "key \"%s\" is already set in line %d", key->text, before->line);
 		return -1;
 	}
 	struct fy_event *event = next_event(y);
@@ -333,8 +346,8 @@ static int read_stream(struct yaml *y, struct node *docs)
 		}
 		enum fy_event_type type = event->type;
 		struct node *doc = NULL;
-		bool is_node = type == FYET_SCALAR || type == FYET_MAPPING_START || type == FYET_SEQUENCE_START ||
-			type == FYET_ALIAS;
+		bool is_node = type == FYET_SCALAR || type == FYET_MAPPING_START ||
+			       type == FYET_SEQUENCE_START || type == FYET_ALIAS;
 		if (type == FYET_DOCUMENT_START) {
 			y->n_anchors = 0;
 		} else if (is_node) {
@@ -370,8 +383,10 @@ static struct fy_diag *quiet_diag(void)
 /* YAML 1.1 ends lines in six ways: LF, CR, CR LF, NEL, LS, PS. */
 static bool begins_line(const char *text, size_t i)
 {
-	return i == 0 || text[i - 1] == '\n' || text[i - 1] == '\r' || (i > 1 && memcmp(text + i - 2, "\xc2\x85", 2) == 0) ||
-		(i > 2 && (memcmp(text + i - 3, "\xe2\x80\xa8", 3) == 0 || memcmp(text + i - 3, "\xe2\x80\xa9", 3) == 0));
+	return i == 0 || text[i - 1] == '\n' || text[i - 1] == '\r' ||
+	       (i > 1 && memcmp(text + i - 2, "\xc2\x85", 2) == 0) ||
+	       (i > 2 && (memcmp(text + i - 3, "\xe2\x80\xa8", 3) == 0 ||
+				 memcmp(text + i - 3, "\xe2\x80\xa9", 3) == 0));
 }
 
 static bool is_known_directive(const char *text, size_t n)
@@ -386,14 +401,16 @@ static bool is_known_directive(const char *text, size_t n)
 	return i < n && text[i] == '\n';
 }
 
-/* Of directives only "%YAML 1.1" and "%YAML 1.2" mean anything here; libfyaml 0.7.12 never returns from some others
- * (the text "%a"), so they do not get there. */
+/* Of directives only "%YAML 1.1" and "%YAML 1.2" mean anything here; libfyaml 0.7.12 never returns
+ * from some others (the text "%a"), so they do not get there. */
 static int check_directives(struct yaml *y, const char *text, size_t n)
 {
 	struct node at = {.file = y->file, .line = 1, .column = 1};
 	for (size_t i = 0; i < n; i++) {
-		if (text[i] == '%' && begins_line(text, i) && !is_known_directive(text + i, n - i)) {
-			fail_at(y, &at, "a line that begins with % is a directive: only %YAML 1.1 and %YAML 1.2 are expected");
+		if (text[i] == '%' && begins_line(text, i) &&
+			!is_known_directive(text + i, n - i)) {
+			fail_at(y, &at,
+				"a line that begins with % is a directive: only %YAML 1.1 and %YAML 1.2 are expected");
 			return -1;
 		}
 		at.line += text[i] == '\n';
@@ -425,7 +442,9 @@ struct node *yaml_parse(struct tree *t, const char *file, const char *text, size
 	} else if (memchr(text, 0, n)) {
 		fail_at(&y, &at, "a NUL byte in the text");
 	} else if (check_directives(&y, text, n) == 0) {
-		struct fy_parse_cfg cfg = {.flags = FYPCF_DEFAULT_VERSION_1_1 | FYPCF_QUIET | FYPCF_COLLECT_DIAG, .diag = y.diag};
+		struct fy_parse_cfg cfg = {
+			.flags = FYPCF_DEFAULT_VERSION_1_1 | FYPCF_QUIET | FYPCF_COLLECT_DIAG,
+			.diag = y.diag};
 		y.fyp = y.diag ? fy_parser_create(&cfg) : NULL;
 		docs = y.fyp ? parse(&y, text, n) : fail_at(&y, &at, "out of memory");
 	}

@@ -63,7 +63,6 @@ static void tell_end(struct attach *a)
 	}
 }
 
-
 /* --- output --- */
 
 /* Hands over whole frames until paused. */
@@ -130,7 +129,8 @@ void attach_pause(struct attach *a, bool pause)
 		}
 		return;
 	}
-	uv_timer_start(&a->later, later_fired, 0, 0); /* what is here already, but not from inside this call */
+	uv_timer_start(&a->later, later_fired, 0,
+		0); /* what is here already, but not from inside this call */
 	if (!a->ended) {
 		uv_read_start((uv_stream_t *)&a->pipe, allocate, on_read);
 	}
@@ -149,7 +149,8 @@ static void written(uv_write_t *req, int status)
 	struct out *o = (struct out *)req;
 	struct attach *a = o->a;
 	free(o);
-	if (!a->freed && a->drained && uv_stream_get_write_queue_size((uv_stream_t *)&a->pipe) < INPUT_HIGH / 4) {
+	if (!a->freed && a->drained &&
+		uv_stream_get_write_queue_size((uv_stream_t *)&a->pipe) < INPUT_HIGH / 4) {
 		void (*drained)(void *) = a->drained;
 		a->drained = NULL;
 		drained(a->drain_owner);
@@ -170,7 +171,8 @@ static void send_frame(struct attach *a, uint8_t type, const void *data, size_t 
 	}
 }
 
-bool attach_input(struct attach *a, const char *data, size_t n, void (*drained)(void *owner), void *owner)
+bool attach_input(
+	struct attach *a, const char *data, size_t n, void (*drained)(void *owner), void *owner)
 {
 	if (a->ended || !(a->want & SHIM_WANT_STDIN)) {
 		return true;
@@ -299,12 +301,14 @@ void attach_point_say(struct attach_point *p, int stream, const char *text)
 	say(&p->live, stream, text);
 }
 
-struct attach *attach_new(struct container *c, unsigned want, const struct attach_handlers *h, void *owner, struct err *e)
+struct attach *attach_new(struct container *c, unsigned want, const struct attach_handlers *h,
+	void *owner, struct err *e)
 {
 	if (c->state == CONTAINER_REMOVING || c->state == CONTAINER_DEAD) {
 		(void)err_set(e, ERR_CONFLICT, "container %s is being removed", c->id);
 		return NULL;
 	}
 	bool live = container_is_running(c) || c->state == CONTAINER_STARTING;
-	return attach_open(c->set->d.loop, &c->attaches, live && c->shim ? c->run_dir : NULL, want, h, owner);
+	return attach_open(
+		c->set->d.loop, &c->attaches, live && c->shim ? c->run_dir : NULL, want, h, owner);
 }

@@ -18,8 +18,9 @@
 
 static const char *find_init(void)
 {
-	static const char *const places[] = {"/usr/libexec/docker/docker-init", "/usr/bin/docker-init", "/usr/bin/tini-static",
-		"/usr/bin/tini", "/usr/bin/dumb-init"};
+	static const char *const places[] = {"/usr/libexec/docker/docker-init",
+		"/usr/bin/docker-init", "/usr/bin/tini-static", "/usr/bin/tini",
+		"/usr/bin/dumb-init"};
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		if (access(places[i], X_OK) == 0) {
 			return places[i];
@@ -36,11 +37,13 @@ int bundle_check(const json_t *config, const json_t *host, struct err *e)
 	uint64_t caps;
 	size_t i;
 	json_t *item;
-	if (security_read(host, &security, e) < 0 || security_caps(host, &add, &drop, &caps, e) < 0) {
+	if (security_read(host, &security, e) < 0 ||
+		security_caps(host, &add, &drop, &caps, e) < 0) {
 		return -1;
 	}
 	if (security.profile) {
-		json_t *profile = json_parse(security.profile, strlen(security.profile), "the seccomp profile", e);
+		json_t *profile = json_parse(
+			security.profile, strlen(security.profile), "the seccomp profile", e);
 		json_t *converted = profile ? oci_seccomp_convert(profile, caps, e) : NULL;
 		json_decref(profile);
 		if (!converted) {
@@ -57,11 +60,13 @@ int bundle_check(const json_t *config, const json_t *host, struct err *e)
 		free(name);
 	}
 	if (json_bool(host, "Init") && !find_init()) {
-		return err_set(e, ERR_INVALID, "no init program is installed for --init: apt-get install tini");
+		return err_set(e, ERR_INVALID,
+			"no init program is installed for --init: apt-get install tini");
 	}
 	const char *ipc = json_str(host, "IpcMode");
-	if (*ipc && strcmp(ipc, "private") != 0 && strcmp(ipc, "shareable") != 0 && strcmp(ipc, "host") != 0 &&
-		strcmp(ipc, "none") != 0 && !text_starts(ipc, "container:")) {
+	if (*ipc && strcmp(ipc, "private") != 0 && strcmp(ipc, "shareable") != 0 &&
+		strcmp(ipc, "host") != 0 && strcmp(ipc, "none") != 0 &&
+		!text_starts(ipc, "container:")) {
 		return err_set(e, ERR_INVALID, "invalid IPC mode: %.64s", ipc);
 	}
 	const char *pid = json_str(host, "PidMode");
@@ -85,7 +90,8 @@ static const char *keep(struct mount_texts *t, char *take_text)
 	return t->texts.v[t->texts.n - 1];
 }
 
-static void add_mount(struct mount_texts *t, const char *source, const char *target, const char *type, const char *options)
+static void add_mount(struct mount_texts *t, const char *source, const char *target,
+	const char *type, const char *options)
 {
 	t->v = xrealloc(t->v, t->n + 1, sizeof(*t->v));
 	t->v[t->n++] = (struct oci_mount){source, target, type, options};
@@ -107,8 +113,8 @@ static int add_user_mounts(const struct container *c, struct mount_texts *t, str
 		const struct mount_point *m = &c->mounts.v[i];
 		if (m->kind == MOUNT_TMPFS) {
 			const char *given = m->options && *m->options ? m->options : NULL;
-			char *options = xasprintf("noexec,nosuid,nodev%s%s%s", given ? "," : "", given ? given : "",
-				m->read_only ? ",ro" : "");
+			char *options = xasprintf("noexec,nosuid,nodev%s%s%s", given ? "," : "",
+				given ? given : "", m->read_only ? ",ro" : "");
 			add_mount(t, "tmpfs", m->target, "tmpfs", keep(t, options));
 			continue;
 		}
@@ -134,7 +140,8 @@ static int read_mounts(const struct container *c, struct mount_texts *t, struct 
 		char *target = xasprintf("/etc/%s", files[i]);
 		const char *inside = keep(t, target);
 		if (!has_target(&c->mounts, inside)) {
-			add_mount(t, keep(t, xasprintf("%s/%s", c->dir, files[i])), inside, "bind", "rbind,rprivate");
+			add_mount(t, keep(t, xasprintf("%s/%s", c->dir, files[i])), inside, "bind",
+				"rbind,rprivate");
 		}
 	}
 	if (json_bool(c->host_config, "Init")) {
@@ -159,7 +166,8 @@ static void add_roots(const struct container *c, struct strv *ret)
 	}
 }
 
-static int find_user(const struct container *c, const char *user, struct oci_user *ret, struct err *e)
+static int find_user(
+	const struct container *c, const char *user, struct oci_user *ret, struct err *e)
 {
 	scoped(strv) struct strv roots = STRV_INIT;
 	scoped(strv) struct strv groups = STRV_INIT;
@@ -170,8 +178,10 @@ static int find_user(const struct container *c, const char *user, struct oci_use
 	return oci_user_find(&roots, user, &groups, ret, e);
 }
 
-/* PATH, HOSTNAME and TERM below what image and user say; HOME is the user's when nobody says otherwise. */
-static int read_env(const struct container *c, bool tty, const char *home, struct strv *ret, struct err *e)
+/* PATH, HOSTNAME and TERM below what image and user say; HOME is the user's when nobody says
+ * otherwise. */
+static int read_env(
+	const struct container *c, bool tty, const char *home, struct strv *ret, struct err *e)
 {
 	scoped(strv) struct strv given = STRV_INIT;
 	if (host_list(c->config, "Env", &given, e) < 0) {
@@ -183,7 +193,8 @@ static int read_env(const struct container *c, bool tty, const char *home, struc
 		strv_add(ret, "TERM=xterm");
 	}
 	for (size_t i = 0; i < given.n; i++) {
-		if (strchr(given.v[i], '=')) { /* a name alone takes a variable away: docker run -e NAME */
+		if (strchr(given.v[i],
+			    '=')) { /* a name alone takes a variable away: docker run -e NAME */
 			strv_env_set(ret, given.v[i]);
 		}
 	}
@@ -199,13 +210,18 @@ static int read_args(const struct container *c, struct strv *ret, struct err *e)
 		strv_add(ret, INIT_INSIDE);
 		strv_add(ret, "--");
 	}
-	return host_list(c->config, "Entrypoint", ret, e) < 0 || host_list(c->config, "Cmd", ret, e) < 0 ? -1 : 0;
+	return host_list(c->config, "Entrypoint", ret, e) < 0 ||
+			       host_list(c->config, "Cmd", ret, e) < 0
+		       ? -1
+		       : 0;
 }
 
 /* --- namespaces shared with others --- */
 
-/* mode: "", "private", "host" or "container:NAME"; *ret: NULL for a new one, "host", or a path (the caller's). */
-static int shared_namespace(const struct container *c, const char *mode, const char *kind, char **ret, struct err *e)
+/* mode: "", "private", "host" or "container:NAME"; *ret: NULL for a new one, "host", or a path (the
+ * caller's). */
+static int shared_namespace(
+	const struct container *c, const char *mode, const char *kind, char **ret, struct err *e)
 {
 	*ret = NULL;
 	if (strcmp(mode, "host") == 0) {
@@ -265,18 +281,23 @@ static int bundle_read(const struct container *c, struct bundle *b, struct err *
 	const json_t *host = c->host_config;
 	bool tty = json_bool(c->config, "Tty");
 	uint64_t caps;
-	if (find_user(c, json_str(c->config, "User"), &b->user, e) < 0 || read_args(c, &b->args, e) < 0 ||
-		read_env(c, tty, b->user.home, &b->env, e) < 0 || security_read(host, &b->security, e) < 0 ||
+	if (find_user(c, json_str(c->config, "User"), &b->user, e) < 0 ||
+		read_args(c, &b->args, e) < 0 || read_env(c, tty, b->user.home, &b->env, e) < 0 ||
+		security_read(host, &b->security, e) < 0 ||
 		security_caps(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 ||
-		security_seccomp(c->set, host, &b->security, caps, &b->seccomp, e) < 0 || read_mounts(c, &b->mounts, e) < 0 ||
-		devices_read(host, &b->devices, e) < 0 || limits_resources(host, &b->resources, e) < 0 ||
+		security_seccomp(c->set, host, &b->security, caps, &b->seccomp, e) < 0 ||
+		read_mounts(c, &b->mounts, e) < 0 || devices_read(host, &b->devices, e) < 0 ||
+		limits_resources(host, &b->resources, e) < 0 ||
 		limits_rlimits(host, &b->rlimits, e) < 0) {
 		return -1;
 	}
 	const char *mode = container_network_mode(c);
-	return shared_namespace(c, strcmp(mode, "host") == 0 ? "" : mode, "net", &b->netns, e) < 0 ||
-			       shared_namespace(c, json_str(host, "PidMode"), "pid", &b->pid_ns, e) < 0 ||
-			       shared_namespace(c, json_str(host, "IpcMode"), "ipc", &b->ipc_ns, e) < 0
+	return shared_namespace(c, strcmp(mode, "host") == 0 ? "" : mode, "net", &b->netns, e) <
+				       0 ||
+			       shared_namespace(
+				       c, json_str(host, "PidMode"), "pid", &b->pid_ns, e) < 0 ||
+			       shared_namespace(
+				       c, json_str(host, "IpcMode"), "ipc", &b->ipc_ns, e) < 0
 		       ? -1
 		       : 0;
 }
@@ -354,7 +375,8 @@ int bundle_write(struct container *c, struct err *e)
 static int exec_env(const struct container *c, const json_t *exec, struct bundle *b, struct err *e)
 {
 	scoped(strv) struct strv more = STRV_INIT;
-	if (read_env(c, json_bool(exec, "Tty"), b->user.home, &b->env, e) < 0 || host_list(exec, "Env", &more, e) < 0) {
+	if (read_env(c, json_bool(exec, "Tty"), b->user.home, &b->env, e) < 0 ||
+		host_list(exec, "Env", &more, e) < 0) {
 		return -1;
 	}
 	for (size_t i = 0; i < more.n; i++) {
@@ -370,12 +392,15 @@ int bundle_write_exec(struct container *c, const json_t *exec, const char *file,
 	scoped(bundle_deinit) struct bundle *b = xnew(struct bundle);
 	const json_t *host = c->host_config;
 	const json_t *size = json_object_get(exec, "ConsoleSize");
-	const char *user = *json_str(exec, "User") ? json_str(exec, "User") : json_str(c->config, "User");
-	const char *cwd = *json_str(exec, "WorkingDir") ? json_str(exec, "WorkingDir") : json_str(c->config, "WorkingDir");
+	const char *user =
+		*json_str(exec, "User") ? json_str(exec, "User") : json_str(c->config, "User");
+	const char *cwd = *json_str(exec, "WorkingDir") ? json_str(exec, "WorkingDir")
+							: json_str(c->config, "WorkingDir");
 	uint64_t caps;
 	if (find_user(c, user, &b->user, e) < 0 || host_list(exec, "Cmd", &b->args, e) < 0 ||
 		exec_env(c, exec, b, e) < 0 || security_read(host, &b->security, e) < 0 ||
-		security_caps(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 || limits_rlimits(host, &b->rlimits, e) < 0) {
+		security_caps(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 ||
+		limits_rlimits(host, &b->rlimits, e) < 0) {
 		return -1;
 	}
 	const struct oci_spec spec = {

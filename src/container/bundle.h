@@ -1,6 +1,8 @@
-/* container/bundle.h - the parts that bundle.c puts together; nobody outside of container/ includes it.
+/* container/bundle.h - the parts that bundle.c puts together; nobody outside of container/ includes
+ * it.
  *
- * security.c  capabilities, seccomp, --security-opt    etc.c  hosts, hostname, resolv.conf    devices.c  device nodes
+ * security.c  capabilities, seccomp, --security-opt    etc.c  hosts, hostname, resolv.conf
+ * devices.c  device nodes
  */
 #pragma once
 #include "container/internal.h"
@@ -17,13 +19,15 @@ struct security {
 	const char *profile; /* JSON text, borrowed; NULL: the daemon's */
 };
 int security_read(const json_t *host, struct security *ret, struct err *e);
-int security_caps(const json_t *host, struct strv *add, struct strv *drop, uint64_t *ret, struct err *e);
+int security_caps(
+	const json_t *host, struct strv *add, struct strv *drop, uint64_t *ret, struct err *e);
 /* *ret NULL: no filter. */
-int security_seccomp(const struct container_set *s, const json_t *host, const struct security *security, uint64_t caps,
-	char **ret, struct err *e);
+int security_seccomp(const struct container_set *s, const json_t *host,
+	const struct security *security, uint64_t caps, char **ret, struct err *e);
 
 /* --- etc.c --- */
-/* "name:address" or "name=address" of --add-host; *ret_name is the caller's, *ret_address borrowed from text. */
+/* "name:address" or "name=address" of --add-host; *ret_name is the caller's, *ret_address borrowed
+ * from text. */
 int etc_split_host(const char *text, char **ret_name, const char **ret_address, struct err *e);
 int etc_write(struct container *c, struct err *e);
 

@@ -1,9 +1,10 @@
 /* container/container.h - containers: what they are, what state they are in, what may happen next.
  *
- * Owns table containers, DATA/containers/ID/ (upper, work, log, hosts, hostname, resolv.conf, config.json) and RUN/containers/ID/
- * (shim socket, exit record). A container that runs is a shim and its children in a mount and network
- * namespace of their own: when they die the kernel takes mounts, namespace and veth away, nothing has to be undone.
- * Docker API v1.45 Container*; states and words as moby's.
+ * Owns table containers, DATA/containers/ID/ (upper, work, log, hosts, hostname, resolv.conf,
+ * config.json) and RUN/containers/ID/ (shim socket, exit record). A container that runs is a shim
+ * and its children in a mount and network namespace of their own: when they die the kernel takes
+ * mounts, namespace and veth away, nothing has to be undone. Docker API v1.45 Container*; states
+ * and words as moby's.
  */
 #pragma once
 #include <jansson.h>
@@ -36,14 +37,15 @@ struct container_deps {
 	const char *data_root;
 	const char *exec_root;
 	const char *shim_path;
-	const char *crun_path;       /* default runtime */
-	const char *seccomp_path;    /* Docker-format profile, or NULL */
-	const char *cgroup_parent;   /* "wherry": a cgroup at the top of the tree */
-	const json_t *log_defaults;  /* {"Type": "json-file", "Config": {...}} of the daemon's configuration */
+	const char *crun_path;      /* default runtime */
+	const char *seccomp_path;   /* Docker-format profile, or NULL */
+	const char *cgroup_parent;  /* "wherry": a cgroup at the top of the tree */
+	const json_t *log_defaults; /* {"Type": "json-file", "Config": {...}} of the daemon's
+				       configuration */
 };
 
-/* Loads the table and reconciles: connects to living shims, records the end of dead ones, then applies restart
- * policies (always, unless-stopped) from the loop, after this returns. */
+/* Loads the table and reconciles: connects to living shims, records the end of dead ones, then
+ * applies restart policies (always, unless-stopped) from the loop, after this returns. */
 struct container_set *container_set_new(const struct container_deps *d, struct err *e);
 void container_set_free(struct container_set *s); /* containers go on */
 
@@ -60,8 +62,8 @@ enum container_state {
 	CONTAINER_STATE_MAX
 };
 
-/* By id, name (with or without '/'), unique id prefix. ERR_NOT_FOUND "No such container: x". Borrowed: look it up again after
- * every return to the loop. */
+/* By id, name (with or without '/'), unique id prefix. ERR_NOT_FOUND "No such container: x".
+ * Borrowed: look it up again after every return to the loop. */
 struct container *container_find(struct container_set *s, const char *name, struct err *e);
 struct container *container_next(const struct container_set *s, size_t *pos);
 size_t container_count(const struct container_set *s);
@@ -73,47 +75,64 @@ enum container_state container_state(const struct container *c);
 bool container_is_running(const struct container *c); /* running, paused or stopping */
 bool container_is_tty(const struct container *c);
 bool container_open_stdin(const struct container *c);
-const json_t *container_config(const struct container *c);      /* Docker's Config, normalised; borrowed */
-const json_t *container_host_config(const struct container *c); /* Docker's HostConfig, normalised; borrowed */
-const json_t *container_labels(const struct container *c);      /* object, never NULL; borrowed */
-pid_t container_pid(const struct container *c);                 /* 0 when it does not run */
+const json_t *container_config(
+	const struct container *c); /* Docker's Config, normalised; borrowed */
+const json_t *container_host_config(
+	const struct container *c); /* Docker's HostConfig, normalised; borrowed */
+const json_t *container_labels(const struct container *c); /* object, never NULL; borrowed */
+pid_t container_pid(const struct container *c);            /* 0 when it does not run */
 int container_exit_code(const struct container *c);
 
-/* The full GET /containers/x/json and one row of GET /containers/json; new. size adds SizeRw and SizeRootFs (slow). */
+/* The full GET /containers/x/json and one row of GET /containers/json; new. size adds SizeRw and
+ * SizeRootFs (slow). */
 json_t *container_inspect(const struct container *c, bool size);
 json_t *container_summary(const struct container *c, bool size, int64_t now_ns);
 
-/* body: POST /containers/create. name NULL: one is made up (adjective_surname, as Docker). Validates everything that can be
- * known now; makes anonymous volumes; ERR_NOT_FOUND "No such image: x:latest", ERR_CONFLICT "Conflict. The container
- * name \"/x\" is already in use by container \"ID\". You have to remove (or rename) that container to be able to reuse that name."
+/* body: POST /containers/create. name NULL: one is made up (adjective_surname, as Docker).
+ * Validates everything that can be known now; makes anonymous volumes; ERR_NOT_FOUND "No such
+ * image: x:latest", ERR_CONFLICT "Conflict. The container name \"/x\" is already in use by
+ * container \"ID\". You have to remove (or rename) that container to be able to reuse that name."
  * *ret_warnings: a new array of strings. */
-int container_create(struct container_set *s, const char *name, const json_t *body, struct container **ret,
-	json_t **ret_warnings, struct err *e);
+int container_create(struct container_set *s, const char *name, const json_t *body,
+	struct container **ret, json_t **ret_warnings, struct err *e);
 
-/* Steps that take time call done exactly once, possibly before they return, e NULL on success. owner must stay valid until
- * then. The container may be gone when done is called. */
+/* Steps that take time call done exactly once, possibly before they return, e NULL on success.
+ * owner must stay valid until then. The container may be gone when done is called. */
 typedef void container_done_fn(void *owner, const struct err *e);
-void container_start(struct container *c, container_done_fn *done, void *owner); /* ERR_UNCHANGED when it runs */
-/* signal 0: the container's stop signal; timeout_s < 0: the container's own (10). ERR_UNCHANGED when it does not run. */
-void container_stop(struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner);
-void container_restart(struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner);
-int container_kill(struct container *c, int signal, struct err *e); /* ERR_CONFLICT "... is not running" */
-void container_remove(struct container *c, bool force, bool volumes, container_done_fn *done, void *owner);
+void container_start(
+	struct container *c, container_done_fn *done, void *owner); /* ERR_UNCHANGED when it runs */
+/* signal 0: the container's stop signal; timeout_s < 0: the container's own (10). ERR_UNCHANGED
+ * when it does not run. */
+void container_stop(
+	struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner);
+void container_restart(
+	struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner);
+int container_kill(
+	struct container *c, int signal, struct err *e); /* ERR_CONFLICT "... is not running" */
+void container_remove(
+	struct container *c, bool force, bool volumes, container_done_fn *done, void *owner);
 int container_rename(struct container *c, const char *name, struct err *e);
 int container_pause(struct container *c, bool pause, struct err *e);
 int container_resize(struct container *c, unsigned rows, unsigned columns, struct err *e);
 
-/* Waits. condition: "not-running" (default), "next-exit", "removed". fn is called once with the exit code; never from inside. */
+/* Waits. condition: "not-running" (default), "next-exit", "removed". fn is called once with the
+ * exit code; never from inside. */
 struct container_wait;
-typedef void container_wait_fn(void *owner, int exit_code, const char *error); /* error NULL or a sentence */
-struct container_wait *container_wait(struct container *c, const char *condition, container_wait_fn *fn, void *owner, struct err *e);
+typedef void container_wait_fn(
+	void *owner, int exit_code, const char *error); /* error NULL or a sentence */
+struct container_wait *container_wait(struct container *c, const char *condition,
+	container_wait_fn *fn, void *owner, struct err *e);
 void container_wait_cancel(struct container_wait *w);
 
 /* live networks: POST /networks/x/connect and disconnect */
-int container_connect(struct container *c, const char *network, const json_t *endpoint_config, struct err *e);
+int container_connect(
+	struct container *c, const char *network, const json_t *endpoint_config, struct err *e);
 int container_disconnect(struct container *c, const char *network, bool force, struct err *e);
 
-/* Who uses a volume or image: for removal checks. NULL when nobody; otherwise a container's id, borrowed. */
+/* Who uses a volume or image: for removal checks. NULL when nobody; otherwise a container's id,
+ * borrowed. */
 const char *container_using_volume(const struct container_set *s, const char *volume);
-const char *container_using_image(const struct container_set *s, const char *image_id, bool running_only);
-void container_set_pin_layers(const struct container_set *s, void (*pin)(void *arg, const char *diff_id), void *arg);
+const char *container_using_image(
+	const struct container_set *s, const char *image_id, bool running_only);
+void container_set_pin_layers(
+	const struct container_set *s, void (*pin)(void *arg, const char *diff_id), void *arg);

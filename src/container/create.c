@@ -1,4 +1,5 @@
-/* POST /containers/create: the request checked, completed from the image, recorded. A failure leaves nothing. */
+/* POST /containers/create: the request checked, completed from the image, recorded. A failure
+ * leaves nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -59,12 +60,14 @@ static int merge_env(json_t *config, const json_t *image, struct err *e)
 	}
 	for (size_t i = 0; i < own.n; i++) {
 		if (own.v[i][0] == '=' || !own.v[i][0]) {
-			return err_set(e, ERR_INVALID, "invalid environment variable: %.200s", own.v[i]);
+			return err_set(
+				e, ERR_INVALID, "invalid environment variable: %.200s", own.v[i]);
 		}
 	}
 	if (json_get_strv(image, "Env", &from_image, &ignored) == 0) {
 		for (size_t i = 0; i < from_image.n; i++) {
-			scoped(free) char *key = xstrndup(from_image.v[i], strcspn(from_image.v[i], "="));
+			scoped(free) char *key =
+				xstrndup(from_image.v[i], strcspn(from_image.v[i], "="));
 			if (*key && !strv_env_get(&own, key) && !strv_has(&own, key)) {
 				strv_add(&own, from_image.v[i]);
 			}
@@ -74,7 +77,8 @@ static int merge_env(json_t *config, const json_t *image, struct err *e)
 	return 0;
 }
 
-/* An image's Cmd belongs to its Entrypoint: with another entrypoint it does not count. Entrypoint [""] means none. */
+/* An image's Cmd belongs to its Entrypoint: with another entrypoint it does not count. Entrypoint
+ * [""] means none. */
 static void merge_command(json_t *config, const json_t *image)
 {
 	const json_t *entrypoint = json_object_get(config, "Entrypoint");
@@ -86,14 +90,16 @@ static void merge_command(json_t *config, const json_t *image)
 		if (json_is_null(entrypoint)) {
 			take_if_unset(config, image, "Entrypoint");
 		}
-	} else if (json_array_size(entrypoint) == 1 && !*json_string_value(json_array_get(entrypoint, 0))) {
+	} else if (json_array_size(entrypoint) == 1 &&
+		   !*json_string_value(json_array_get(entrypoint, 0))) {
 		json_put(config, "Entrypoint", json_null());
 	}
 }
 
 static void merge_healthcheck(json_t *config, const json_t *image)
 {
-	static const char *const parts[] = {"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"};
+	static const char *const parts[] = {
+		"Test", "Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"};
 	json_t *own = json_object_get(config, "Healthcheck");
 	const json_t *from_image = json_object_get(image, "Healthcheck");
 	if (!json_is_object(own)) {
@@ -102,7 +108,8 @@ static void merge_healthcheck(json_t *config, const json_t *image)
 	}
 	for (size_t i = 0; i < 6; i++) {
 		const json_t *v = json_object_get(own, parts[i]);
-		bool unset = !v || json_is_null(v) || (json_is_array(v) && json_array_size(v) == 0) ||
+		bool unset = !v || json_is_null(v) ||
+			     (json_is_array(v) && json_array_size(v) == 0) ||
 			     (json_is_integer(v) && json_integer_value(v) == 0);
 		const json_t *inherited = json_object_get(from_image, parts[i]);
 		if (unset && inherited) {
@@ -141,7 +148,8 @@ static int check_log_config(const struct container_deps *d, json_t *host, struct
 	json_t *log = json_object_get(host, "LogConfig");
 	if (!*json_str(log, "Type")) {
 		json_t *given = json_object_get(log, "Config");
-		json_t *fresh = json_is_object(d->log_defaults) ? json_deep_copy(d->log_defaults) : json_object();
+		json_t *fresh = json_is_object(d->log_defaults) ? json_deep_copy(d->log_defaults)
+								: json_object();
 		if (!*json_str(fresh, "Type")) {
 			json_put_str(fresh, "Type", "json-file");
 		}
@@ -162,18 +170,22 @@ static int check_log_config(const struct container_deps *d, json_t *host, struct
 	}
 	if (!found) {
 		return err_set(e, ERR_INVALID,
-			"logger: no log driver named '%.64s' is registered: use json-file, local or none", json_str(log, "Type"));
+			"logger: no log driver named '%.64s' is registered: use json-file, local or none",
+			json_str(log, "Type"));
 	}
 	const json_t *options = json_object_get(log, "Config");
 	int64_t size;
 	int files;
 	const char *max_size = json_str(options, "max-size");
 	const char *max_file = json_str(options, "max-file");
-	if (*max_size && strcmp(max_size, "-1") != 0 && (parse_size(max_size, &size) < 0 || size <= 0)) {
-		return err_set(e, ERR_INVALID, "invalid log option max-size=%.64s: expected a size like 10m", max_size);
+	if (*max_size && strcmp(max_size, "-1") != 0 &&
+		(parse_size(max_size, &size) < 0 || size <= 0)) {
+		return err_set(e, ERR_INVALID,
+			"invalid log option max-size=%.64s: expected a size like 10m", max_size);
 	}
 	if (*max_file && parse_int(max_file, 1, 1000, &files) < 0) {
-		return err_set(e, ERR_INVALID, "invalid log option max-file=%.64s: expected a number from 1", max_file);
+		return err_set(e, ERR_INVALID,
+			"invalid log option max-file=%.64s: expected a number from 1", max_file);
 	}
 	return 0;
 }
@@ -188,19 +200,24 @@ static int check_unsupported(const json_t *host, struct err *e)
 		return err_set(e, ERR_INVALID, "unknown or invalid runtime name: %.64s", runtime);
 	}
 	if (*userns && strcmp(userns, "host") != 0) {
-		return err_set(e, ERR_INVALID, "invalid userns mode: %.64s: only host is supported", userns);
+		return err_set(e, ERR_INVALID, "invalid userns mode: %.64s: only host is supported",
+			userns);
 	}
 	if (*isolation && strcmp(isolation, "default") != 0) {
-		return err_set(e, ERR_INVALID, "invalid isolation '%.64s': only default is supported", isolation);
+		return err_set(e, ERR_INVALID,
+			"invalid isolation '%.64s': only default is supported", isolation);
 	}
 	if (json_array_size(json_object_get(host, "DeviceRequests")) > 0) {
-		return err_set(e, ERR_INVALID, "could not select device driver: device requests (--gpus) are not supported");
+		return err_set(e, ERR_INVALID,
+			"could not select device driver: device requests (--gpus) are not supported");
 	}
 	if (json_object_size(json_object_get(host, "StorageOpt")) > 0) {
-		return err_set(e, ERR_INVALID, "--storage-opt is not supported for overlay without project quotas");
+		return err_set(e, ERR_INVALID,
+			"--storage-opt is not supported for overlay without project quotas");
 	}
 	if (*json_str(host, "CgroupParent")) {
-		return err_set(e, ERR_INVALID, "cgroup-parent is set for the whole daemon, not for a container");
+		return err_set(e, ERR_INVALID,
+			"cgroup-parent is set for the whole daemon, not for a container");
 	}
 	return 0;
 }
@@ -210,12 +227,14 @@ static int check_restart(struct container *c, struct err *e)
 	json_t *p = json_object_get(c->host_config, "RestartPolicy");
 	const char *name;
 	int64_t count;
-	if (json_get_str(p, "Name", &name, e) < 0 || json_get_i64(p, "MaximumRetryCount", 0, &count, e) < 0 ||
+	if (json_get_str(p, "Name", &name, e) < 0 ||
+		json_get_i64(p, "MaximumRetryCount", 0, &count, e) < 0 ||
 		restart_policy_parse(name ? name : "", count, &c->policy, e) < 0) {
 		return -1;
 	}
 	if (c->policy.kind != RESTART_NO && json_bool(c->host_config, "AutoRemove")) {
-		return err_set(e, ERR_INVALID, "can't create 'AutoRemove' container with restart policy");
+		return err_set(
+			e, ERR_INVALID, "can't create 'AutoRemove' container with restart policy");
 	}
 	json_put_str(p, "Name", name && *name ? name : "no");
 	json_put(p, "MaximumRetryCount", json_integer(count));
@@ -233,13 +252,15 @@ static int check_config(struct container *c, struct err *e)
 	if (*workdir) {
 		if (*workdir != '/') {
 			return err_set(e, ERR_INVALID,
-				"the working directory '%.200s' is invalid, it needs to be an absolute path", workdir);
+				"the working directory '%.200s' is invalid, it needs to be an absolute path",
+				workdir);
 		}
 		scoped(free) char *clean = path_clean(workdir);
 		json_put_str(c->config, "WorkingDir", clean);
 	}
 	if (strlen(json_str(c->config, "Hostname")) > 63) {
-		return err_set(e, ERR_INVALID, "invalid hostname '%.80s': it may have at most 63 characters",
+		return err_set(e, ERR_INVALID,
+			"invalid hostname '%.80s': it may have at most 63 characters",
 			json_str(c->config, "Hostname"));
 	}
 	return health_check_config(c->config, e);
@@ -269,7 +290,8 @@ static int name_container(struct container *c, const char *name, struct err *e)
 	if (name && *name) {
 		if (!container_name_is_valid(name)) {
 			return err_set(e, ERR_INVALID,
-				"Invalid container name (%.200s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+				"Invalid container name (%.200s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+				name);
 		}
 		const struct container *other = map_get(names, name);
 		if (other) {
@@ -332,7 +354,8 @@ static void remove_directories(struct container *c)
 	}
 }
 
-static int read_request(struct container *c, const json_t *body, const struct image *img, struct err *e)
+static int read_request(
+	struct container *c, const json_t *body, const struct image *img, struct err *e)
 {
 	json_t *host;
 	if (json_get_object(body, "HostConfig", &host, e) < 0) {
@@ -342,7 +365,8 @@ static int read_request(struct container *c, const json_t *body, const struct im
 	c->host_config = c->config ? container_fields_host(host, e) : NULL;
 	if (!c->host_config || merge_image(c->config, img, e) < 0 || check_config(c, e) < 0 ||
 		check_unsupported(c->host_config, e) < 0 || check_restart(c, e) < 0 ||
-		check_log_config(&c->set->d, c->host_config, e) < 0 || check_resources(c->host_config, e) < 0 ||
+		check_log_config(&c->set->d, c->host_config, e) < 0 ||
+		check_resources(c->host_config, e) < 0 ||
 		bundle_check(c->config, c->host_config, e) < 0 || endpoints_read(c, body, e) < 0) {
 		return -1;
 	}
@@ -361,8 +385,8 @@ static void take_back_volumes(struct container_set *s, const struct strv *made)
 	}
 }
 
-int container_create(struct container_set *s, const char *name, const json_t *body, struct container **ret,
-	json_t **ret_warnings, struct err *e)
+int container_create(struct container_set *s, const char *name, const json_t *body,
+	struct container **ret, json_t **ret_warnings, struct err *e)
 {
 	const char *image_name;
 	if (!json_is_object(body)) {
@@ -389,8 +413,8 @@ int container_create(struct container_set *s, const char *name, const json_t *bo
 	if (name_container(c, name, e) < 0 || read_request(c, body, img, e) < 0) {
 		return -1;
 	}
-	if (mounts_read(s, c->config, c->host_config, &c->mounts, &made, e) < 0 || make_directories(c, e) < 0 ||
-		container_record_save(c, e) < 0) {
+	if (mounts_read(s, c->config, c->host_config, &c->mounts, &made, e) < 0 ||
+		make_directories(c, e) < 0 || container_record_save(c, e) < 0) {
 		mounts_deinit(&c->mounts);
 		take_back_volumes(s, &made);
 		remove_directories(c);

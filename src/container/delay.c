@@ -39,7 +39,8 @@ struct delay *delay_start(uv_loop_t *l, int64_t ms, delay_fn *fn, void *owner)
 	d->owner = owner;
 	uv_timer_init(l, &d->timer);
 	d->timer.data = d;
-	uv_update_time(l); /* the loop's idea of now may be old: a pause is never shorter than asked */
+	uv_update_time(
+		l); /* the loop's idea of now may be old: a pause is never shorter than asked */
 	uv_timer_start(&d->timer, fired, ms > 0 ? (uint64_t)ms : 0, 0);
 	uv_unref((uv_handle_t *)&d->timer);
 	return d;

@@ -12,7 +12,8 @@
 #include "base/mem.h"
 #include "base/scoped.h"
 
-static int add_device(struct device_list *list, const struct stat *st, const char *path, const char *access, struct err *e)
+static int add_device(struct device_list *list, const struct stat *st, const char *path,
+	const char *access, struct err *e)
 {
 	if (list->n == DEVICES_MAX) {
 		return err_set(e, ERR_INVALID, "more than %d devices", DEVICES_MAX);
@@ -31,11 +32,13 @@ static int add_device(struct device_list *list, const struct stat *st, const cha
 	return 0;
 }
 
-/* All nodes of a folder of devices, as --device /dev/snd; names that a container has of its own are left out. */
-static int add_device_dir(struct device_list *list, const char *host, const char *inside, const char *access, int depth,
-	struct err *e)
+/* All nodes of a folder of devices, as --device /dev/snd; names that a container has of its own are
+ * left out. */
+static int add_device_dir(struct device_list *list, const char *host, const char *inside,
+	const char *access, int depth, struct err *e)
 {
-	static const char *const own[] = {"pts", "shm", "fd", "mqueue", "console", ".lxc", ".udev", ".lxd-mounts"};
+	static const char *const own[] = {
+		"pts", "shm", "fd", "mqueue", "console", ".lxc", ".udev", ".lxd-mounts"};
 	scoped(closedir) DIR *dir = opendir(host);
 	if (!dir) {
 		return err_sys(e, errno, "cannot read %s", host);
@@ -55,7 +58,8 @@ static int add_device_dir(struct device_list *list, const char *host, const char
 			if (add_device_dir(list, h, i, access, depth - 1, e) < 0) {
 				return -1;
 			}
-		} else if ((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && add_device(list, &st, i, access, e) < 0) {
+		} else if ((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) &&
+			   add_device(list, &st, i, access, e) < 0) {
 			return -1;
 		}
 	}
@@ -71,8 +75,11 @@ int devices_read(const json_t *host, struct device_list *list, struct err *e)
 	}
 	json_array_foreach (json_object_get(host, "Devices"), i, o) {
 		const char *path = json_str(o, "PathOnHost");
-		const char *inside = *json_str(o, "PathInContainer") ? json_str(o, "PathInContainer") : path;
-		const char *access = *json_str(o, "CgroupPermissions") ? json_str(o, "CgroupPermissions") : "rwm";
+		const char *inside =
+			*json_str(o, "PathInContainer") ? json_str(o, "PathInContainer") : path;
+		const char *access = *json_str(o, "CgroupPermissions")
+					     ? json_str(o, "CgroupPermissions")
+					     : "rwm";
 		struct stat st;
 		if (stat(path, &st) < 0) {
 			return err_set(e, ERR_INVALID,
@@ -80,7 +87,8 @@ int devices_read(const json_t *host, struct device_list *list, struct err *e)
 				path);
 		}
 		if (strspn(access, "rwm") != strlen(access)) {
-			return err_set(e, ERR_INVALID, "invalid device mode '%.16s': expected some of r, w and m", access);
+			return err_set(e, ERR_INVALID,
+				"invalid device mode '%.16s': expected some of r, w and m", access);
 		}
 		if (S_ISDIR(st.st_mode)) {
 			if (add_device_dir(list, path, inside, access, 3, e) < 0) {
@@ -88,7 +96,8 @@ int devices_read(const json_t *host, struct device_list *list, struct err *e)
 			}
 		} else if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) {
 			return err_set(e, ERR_INVALID,
-				"error gathering device information while adding custom device \"%.200s\": not a device node", path);
+				"error gathering device information while adding custom device \"%.200s\": not a device node",
+				path);
 		} else if (add_device(list, &st, inside, access, e) < 0) {
 			return -1;
 		}

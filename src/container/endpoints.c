@@ -1,4 +1,5 @@
-/* A container's places on networks: as asked for at creation, taken when it starts, given back when it ends. */
+/* A container's places on networks: as asked for at creation, taken when it starts, given back when
+ * it ends. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,8 @@ const char *container_network_mode(const struct container *c)
 
 static bool is_special(const char *mode)
 {
-	return strcmp(mode, "host") == 0 || strcmp(mode, "none") == 0 || text_starts(mode, "container:");
+	return strcmp(mode, "host") == 0 || strcmp(mode, "none") == 0 ||
+	       text_starts(mode, "container:");
 }
 
 bool container_has_own_netns(const struct container *c)
@@ -32,7 +34,8 @@ bool container_uses_dns(const struct container *c)
 {
 	for (size_t i = 0; i < c->n_endpoints; i++) {
 		struct err ignored;
-		struct network *w = network_find(c->set->d.networks, c->endpoints[i].network, &ignored);
+		struct network *w =
+			network_find(c->set->d.networks, c->endpoints[i].network, &ignored);
 		if (w && network_uses_dns(w)) {
 			return true;
 		}
@@ -53,7 +56,8 @@ static int check_port_key(const char *key, struct err *e)
 		return err_set(e, ERR_INVALID, "invalid port specification: \"%.64s\"", key);
 	}
 	if (strcmp(proto, "tcp") != 0 && strcmp(proto, "udp") != 0) {
-		return err_set(e, ERR_INVALID, "invalid port specification: \"%.64s\": the protocol is tcp or udp", key);
+		return err_set(e, ERR_INVALID,
+			"invalid port specification: \"%.64s\": the protocol is tcp or udp", key);
 	}
 	return 0;
 }
@@ -67,7 +71,8 @@ static int check_host_port(const char *text, const char *key, struct err *e)
 		return 0;
 	}
 	if (parse_u16(a, &first) < 0 || parse_u16(dash ? dash + 1 : a, &last) < 0 || first > last) {
-		return err_set(e, ERR_INVALID, "invalid port specification: host port \"%.64s\" for %.32s", text, key);
+		return err_set(e, ERR_INVALID,
+			"invalid port specification: host port \"%.64s\" for %.32s", text, key);
 	}
 	return 0;
 }
@@ -78,13 +83,15 @@ static int check_binding(const char *key, const json_t *b, struct err *e)
 	const char *port;
 	struct in6_addr any;
 	if (!json_is_object(b)) {
-		return err_set(e, ERR_INVALID, "PortBindings[%.64s] must be a list of objects", key);
+		return err_set(
+			e, ERR_INVALID, "PortBindings[%.64s] must be a list of objects", key);
 	}
 	if (json_get_str(b, "HostIp", &ip, e) < 0 || json_get_str(b, "HostPort", &port, e) < 0) {
 		return -1;
 	}
 	if (ip && *ip && inet_pton(AF_INET, ip, &any) != 1 && inet_pton(AF_INET6, ip, &any) != 1) {
-		return err_set(e, ERR_INVALID, "invalid IP address \"%.64s\" in the port specification of %.32s", ip, key);
+		return err_set(e, ERR_INVALID,
+			"invalid IP address \"%.64s\" in the port specification of %.32s", ip, key);
 	}
 	return check_host_port(port ? port : "", key, e);
 }
@@ -143,7 +150,8 @@ static json_t *wanted_ports(const struct container *c)
 	if (json_bool(c->host_config, "PublishAllPorts")) {
 		json_object_foreach (json_object_get(c->config, "ExposedPorts"), key, value) {
 			if (json_array_size(json_object_get(out, key)) == 0) {
-				json_put(out, key, json_pack("[{ss ss}]", "HostIp", "", "HostPort", ""));
+				json_put(out, key,
+					json_pack("[{ss ss}]", "HostIp", "", "HostPort", ""));
 			}
 		}
 	}
@@ -156,7 +164,8 @@ static json_t *wanted_ports(const struct container *c)
 
 /* --- what was asked for --- */
 
-static int check_config(const struct network *w, const char *name, const json_t *config, struct err *e)
+static int check_config(
+	const struct network *w, const char *name, const json_t *config, struct err *e)
 {
 	const json_t *ipam = json_object_get(config, "IPAMConfig");
 	const char *ip;
@@ -193,7 +202,8 @@ static int add_endpoint(struct container *c, const char *name, const json_t *con
 		}
 	}
 	if (c->n_endpoints == CONTAINER_NETWORKS_MAX) {
-		return err_set(e, ERR_INVALID, "a container may be on at most %d networks", CONTAINER_NETWORKS_MAX);
+		return err_set(e, ERR_INVALID, "a container may be on at most %d networks",
+			CONTAINER_NETWORKS_MAX);
 	}
 	if (config && !json_is_null(config) && !json_is_object(config)) {
 		return err_set(e, ERR_INVALID, "EndpointsConfig[%.64s] must be an object", name);
@@ -220,7 +230,8 @@ int endpoints_read(struct container *c, const json_t *body, struct err *e)
 	json_t *all = NULL;
 	const char *mode = container_network_mode(c);
 	if (json_get_object(body, "NetworkingConfig", &networking, e) < 0 ||
-		(networking && json_get_object(networking, "EndpointsConfig", &all, e) < 0) || check_ports(c, e) < 0) {
+		(networking && json_get_object(networking, "EndpointsConfig", &all, e) < 0) ||
+		check_ports(c, e) < 0) {
 		return -1;
 	}
 	if (json_bool(c->config, "NetworkDisabled")) {
@@ -231,7 +242,8 @@ int endpoints_read(struct container *c, const json_t *body, struct err *e)
 	expose_published(c);
 	if (is_special(name) && json_object_size(all) > (config_for(all, name) ? 1 : 0)) {
 		return err_set(e, ERR_INVALID,
-			"conflicting options: a container with network mode %.64s cannot be on other networks", name);
+			"conflicting options: a container with network mode %.64s cannot be on other networks",
+			name);
 	}
 	if (text_starts(name, "container:")) {
 		return container_find(c->set, name + strlen("container:"), e) ? 0 : -1;
@@ -239,8 +251,10 @@ int endpoints_read(struct container *c, const json_t *body, struct err *e)
 	if (add_endpoint(c, name, config_for(all, name), e) < 0) {
 		return -1;
 	}
-	if (*json_str(c->config, "MacAddress") && !*json_str(c->endpoints[0].config, "MacAddress")) {
-		json_put_str(c->endpoints[0].config, "MacAddress", json_str(c->config, "MacAddress"));
+	if (*json_str(c->config, "MacAddress") &&
+		!*json_str(c->endpoints[0].config, "MacAddress")) {
+		json_put_str(
+			c->endpoints[0].config, "MacAddress", json_str(c->config, "MacAddress"));
 	}
 	const char *key;
 	json_t *config;
@@ -261,10 +275,12 @@ json_t *endpoints_record(const struct container *c)
 	for (size_t i = 0; i < c->n_endpoints; i++) {
 		const struct endpoint *p = &c->endpoints[i];
 		const struct endpoint_info *f = &p->info;
-		json_array_append_new(out,
-			json_pack("{ss sO sb ss ss ss si ss ss ss}", "Network", p->network, "Config", p->config, "Live", p->live,
-				"NetworkID", f->network_id, "EndpointID", f->endpoint_id, "IPv4", f->ipv4, "PrefixLen",
-				f->prefix_len, "Gateway", f->gateway, "Mac", f->mac, "Ifname", f->ifname));
+		json_array_append_new(
+			out, json_pack("{ss sO sb ss ss ss si ss ss ss}", "Network", p->network,
+				     "Config", p->config, "Live", p->live, "NetworkID",
+				     f->network_id, "EndpointID", f->endpoint_id, "IPv4", f->ipv4,
+				     "PrefixLen", f->prefix_len, "Gateway", f->gateway, "Mac",
+				     f->mac, "Ifname", f->ifname));
 	}
 	json_t *doc = json_pack("{so}", "List", out);
 	if (c->ports) {
@@ -333,7 +349,8 @@ static void request_deinit(struct endpoint_request *q)
 	json_decref(q->ports);
 }
 
-static void request_init(struct endpoint_request *q, const struct container *c, const struct endpoint *p, bool first)
+static void request_init(
+	struct endpoint_request *q, const struct container *c, const struct endpoint *p, bool first)
 {
 	const char *ip = json_str(json_object_get(p->config, "IPAMConfig"), "IPv4Address");
 	const char *mac = json_str(p->config, "MacAddress");
@@ -455,15 +472,16 @@ void endpoints_reattach(struct container *c)
 	for (size_t i = 0; i < c->n_endpoints; i++) {
 		struct endpoint_request q;
 		request_init(&q, c, &c->endpoints[i], i == 0);
-		if (i == 0 && c->ports) { /* the same host ports as before, also where the user left the choice to us */
+		if (i == 0 && c->ports) { /* the same host ports as before, also where the user left
+					     the choice to us */
 			json_decref(q.ports);
 			q.ports = json_deep_copy(c->ports);
 			q.config.ports = q.ports;
 		}
-		if (c->endpoints[i].live &&
-			network_restore(c->set->d.networks, &c->endpoints[i].info, fd, &q.config, &e) < 0) {
-			log_error("container", "network_not_restored", "id", c->id, "network", c->endpoints[i].network,
-				"reason", e.msg, NULL);
+		if (c->endpoints[i].live && network_restore(c->set->d.networks,
+						    &c->endpoints[i].info, fd, &q.config, &e) < 0) {
+			log_error("container", "network_not_restored", "id", c->id, "network",
+				c->endpoints[i].network, "reason", e.msg, NULL);
 		}
 		request_deinit(&q);
 	}
@@ -474,7 +492,8 @@ void endpoints_reattach(struct container *c)
 
 /* --- POST /networks/x/connect and disconnect --- */
 
-int container_connect(struct container *c, const char *network, const json_t *endpoint_config, struct err *e)
+int container_connect(
+	struct container *c, const char *network, const json_t *endpoint_config, struct err *e)
 {
 	size_t before = c->n_endpoints;
 	struct network *w = network_find(c->set->d.networks, network, e);
@@ -489,7 +508,8 @@ int container_connect(struct container *c, const char *network, const json_t *en
 		return -1;
 	}
 	if (c->n_endpoints == before) {
-		return err_set(e, ERR_DENIED, "endpoint with name %s already exists in network %s", c->name, network_name(w));
+		return err_set(e, ERR_DENIED, "endpoint with name %s already exists in network %s",
+			c->name, network_name(w));
 	}
 	struct endpoint *p = &c->endpoints[before];
 	if (container_is_running(c)) {
@@ -524,7 +544,8 @@ int container_disconnect(struct container *c, const char *network, bool force, s
 		container_record_note(c);
 		return 0;
 	}
-	return err_set(e, ERR_NOT_FOUND, "container %s is not connected to network %s", c->id, network_name(w));
+	return err_set(e, ERR_NOT_FOUND, "container %s is not connected to network %s", c->id,
+		network_name(w));
 }
 
 /* --- inspect --- */
@@ -544,11 +565,13 @@ static json_t *endpoint_view(const struct container *c, const struct endpoint *p
 	struct err ignored;
 	struct network *w = network_find(c->set->d.networks, p->network, &ignored);
 	bool user_network = w && network_uses_dns(w);
-	return json_pack("{so so so ss so ss ss ss ss si ss ss si so}", "IPAMConfig", or_null(p->config, "IPAMConfig"), "Links",
-		or_null(p->config, "Links"), "Aliases", or_null(p->config, "Aliases"), "MacAddress", f->mac, "DriverOpts",
-		or_null(p->config, "DriverOpts"), "NetworkID", f->network_id, "EndpointID", f->endpoint_id, "Gateway",
-		f->gateway, "IPAddress", f->ipv4, "IPPrefixLen", f->prefix_len, "IPv6Gateway", "", "GlobalIPv6Address", "",
-		"GlobalIPv6PrefixLen", 0, "DNSNames", user_network ? json_strv(&names) : json_null());
+	return json_pack("{so so so ss so ss ss ss ss si ss ss si so}", "IPAMConfig",
+		or_null(p->config, "IPAMConfig"), "Links", or_null(p->config, "Links"), "Aliases",
+		or_null(p->config, "Aliases"), "MacAddress", f->mac, "DriverOpts",
+		or_null(p->config, "DriverOpts"), "NetworkID", f->network_id, "EndpointID",
+		f->endpoint_id, "Gateway", f->gateway, "IPAddress", f->ipv4, "IPPrefixLen",
+		f->prefix_len, "IPv6Gateway", "", "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0,
+		"DNSNames", user_network ? json_strv(&names) : json_null());
 }
 
 /* Published ports, and exposed ones with null. */
@@ -561,7 +584,8 @@ static json_t *ports_view(const struct container *c)
 		return out;
 	}
 	json_object_foreach (json_object_get(c->config, "ExposedPorts"), key, value) {
-		scoped(free) char *full = strchr(key, '/') ? xstrdup(key) : xasprintf("%s/tcp", key);
+		scoped(free) char *full =
+			strchr(key, '/') ? xstrdup(key) : xasprintf("%s/tcp", key);
 		json_put(out, full, json_null());
 	}
 	json_object_foreach (c->ports, key, value) {
@@ -586,10 +610,12 @@ json_t *endpoints_inspect(const struct container *c)
 	if (container_is_running(c)) {
 		snprintf(key, sizeof(key), "/proc/%d/ns/net", (int)c->pid);
 	}
-	return json_pack("{ss ss ss so sb ss si so so ss ss ss si ss si ss ss so}", "Bridge", "", "SandboxID",
-		container_is_running(c) ? c->id : "", "SandboxKey", key, "Ports", ports_view(c), "HairpinMode", 0,
-		"LinkLocalIPv6Address", "", "LinkLocalIPv6PrefixLen", 0, "SecondaryIPAddresses", json_null(),
-		"SecondaryIPv6Addresses", json_null(), "EndpointID", main_info->endpoint_id, "Gateway", main_info->gateway,
-		"GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0, "IPAddress", main_info->ipv4, "IPPrefixLen",
-		main_info->prefix_len, "IPv6Gateway", "", "MacAddress", main_info->mac, "Networks", networks);
+	return json_pack("{ss ss ss so sb ss si so so ss ss ss si ss si ss ss so}", "Bridge", "",
+		"SandboxID", container_is_running(c) ? c->id : "", "SandboxKey", key, "Ports",
+		ports_view(c), "HairpinMode", 0, "LinkLocalIPv6Address", "",
+		"LinkLocalIPv6PrefixLen", 0, "SecondaryIPAddresses", json_null(),
+		"SecondaryIPv6Addresses", json_null(), "EndpointID", main_info->endpoint_id,
+		"Gateway", main_info->gateway, "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0,
+		"IPAddress", main_info->ipv4, "IPPrefixLen", main_info->prefix_len, "IPv6Gateway",
+		"", "MacAddress", main_info->mac, "Networks", networks);
 }

@@ -27,7 +27,8 @@ int etc_split_host(const char *text, char **ret_name, const char **ret_address, 
 static int write_file(const struct container *c, const char *name, const char *text, struct err *e)
 {
 	scoped(free) char *path = xasprintf("%s/%s", c->dir, name);
-	scoped(close) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	scoped(close) int fd =
+		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	int r = fd < 0 ? -errno : path_write_all(fd, text, strlen(text));
 	return r < 0 ? err_sys(e, -r, "cannot write %s", path) : 0;
 }
@@ -91,7 +92,8 @@ int bundle_write_hosts(struct container *c, struct err *e)
 	const char *mode = container_network_mode(c);
 	if (text_starts(mode, "container:")) {
 		struct err ignored;
-		const struct container *other = container_find(c->set, mode + strlen("container:"), &ignored);
+		const struct container *other =
+			container_find(c->set, mode + strlen("container:"), &ignored);
 		scoped(free) char *path = other ? xasprintf("%s/hosts", other->dir) : NULL;
 		if (path) {
 			path_read(AT_FDCWD, path, 1u << 20, &text);
@@ -120,13 +122,15 @@ int etc_write(struct container *c, struct err *e)
 	scoped(strv) struct strv search = STRV_INIT;
 	scoped(strv) struct strv options = STRV_INIT;
 	scoped(free) char *hostname = xasprintf("%s\n", json_str(c->config, "Hostname"));
-	if (host_list(c->host_config, "Dns", &dns, e) < 0 || host_list(c->host_config, "DnsSearch", &search, e) < 0 ||
+	if (host_list(c->host_config, "Dns", &dns, e) < 0 ||
+		host_list(c->host_config, "DnsSearch", &search, e) < 0 ||
 		host_list(c->host_config, "DnsOptions", &options, e) < 0) {
 		return -1;
 	}
-	scoped(free) char *resolv =
-		network_resolv_conf(c->set->d.networks, container_uses_dns(c), &dns, &search, &options);
-	return write_file(c, "hostname", hostname, e) < 0 || write_file(c, "resolv.conf", resolv, e) < 0 ||
+	scoped(free) char *resolv = network_resolv_conf(
+		c->set->d.networks, container_uses_dns(c), &dns, &search, &options);
+	return write_file(c, "hostname", hostname, e) < 0 ||
+			       write_file(c, "resolv.conf", resolv, e) < 0 ||
 			       bundle_write_hosts(c, e) < 0
 		       ? -1
 		       : 0;

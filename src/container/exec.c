@@ -38,8 +38,8 @@ struct exec {
 	pid_t pid;
 	int pidfd;
 	int exit_code;
-	struct delay *later;  /* refused, then forget */
-	char *refusal;        /* why it could not even be tried */
+	struct delay *later; /* refused, then forget */
+	char *refusal;       /* why it could not even be tried */
 	/* a health probe: output is kept, fn called, then it is freed */
 	exec_probe_fn *probe;
 	void *probe_owner;
@@ -75,7 +75,8 @@ static void forget(void *owner)
 
 static int read_body(const json_t *body, json_t **ret, struct err *e)
 {
-	static const char *const flags[] = {"AttachStdin", "AttachStdout", "AttachStderr", "Tty", "Privileged"};
+	static const char *const flags[] = {
+		"AttachStdin", "AttachStdout", "AttachStderr", "Tty", "Privileged"};
 	scoped(json) json_t *out = json_object();
 	scoped(strv) struct strv cmd = STRV_INIT;
 	scoped(strv) struct strv env = STRV_INIT;
@@ -83,7 +84,8 @@ static int read_body(const json_t *body, json_t **ret, struct err *e)
 	const char *cwd;
 	const char *keys;
 	if (json_get_strv(body, "Cmd", &cmd, e) < 0 || json_get_strv(body, "Env", &env, e) < 0 ||
-		json_get_str(body, "User", &user, e) < 0 || json_get_str(body, "WorkingDir", &cwd, e) < 0 ||
+		json_get_str(body, "User", &user, e) < 0 ||
+		json_get_str(body, "WorkingDir", &cwd, e) < 0 ||
 		json_get_str(body, "DetachKeys", &keys, e) < 0) {
 		return -1;
 	}
@@ -113,7 +115,8 @@ static int read_body(const json_t *body, json_t **ret, struct err *e)
 static int check_container(const struct container *c, struct err *e)
 {
 	if (c->state == CONTAINER_PAUSED) {
-		return err_set(e, ERR_CONFLICT, "container %s is paused, unpause the container before exec", c->id);
+		return err_set(e, ERR_CONFLICT,
+			"container %s is paused, unpause the container before exec", c->id);
 	}
 	if (!container_is_running(c)) {
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
@@ -196,13 +199,15 @@ json_t *exec_inspect(const struct exec *x)
 	json_t *args = json_deep_copy(json_object_get(x->body, "Cmd"));
 	json_t *first = json_incref(json_array_get(args, 0));
 	json_array_remove(args, 0);
-	json_t *process = json_pack("{sb so so sb ss}", "tty", exec_is_tty(x), "entrypoint", first, "arguments", args, "privileged",
-		json_bool(x->body, "Privileged"), "user", json_str(x->body, "User"));
-	return json_pack("{ss sb so so sb sb sb sb ss ss si}", "ID", x->id, "Running", x->running, "ExitCode",
-		x->ended ? json_integer(x->exit_code) : json_null(), "ProcessConfig", process, "OpenStdin",
-		json_bool(x->body, "AttachStdin"), "OpenStderr", json_bool(x->body, "AttachStderr"), "OpenStdout",
-		json_bool(x->body, "AttachStdout"), "CanRemove", 0, "ContainerID", x->container_id, "DetachKeys",
-		json_str(x->body, "DetachKeys"), "Pid", x->running ? (int)x->pid : 0);
+	json_t *process = json_pack("{sb so so sb ss}", "tty", exec_is_tty(x), "entrypoint", first,
+		"arguments", args, "privileged", json_bool(x->body, "Privileged"), "user",
+		json_str(x->body, "User"));
+	return json_pack("{ss sb so so sb sb sb sb ss ss si}", "ID", x->id, "Running", x->running,
+		"ExitCode", x->ended ? json_integer(x->exit_code) : json_null(), "ProcessConfig",
+		process, "OpenStdin", json_bool(x->body, "AttachStdin"), "OpenStderr",
+		json_bool(x->body, "AttachStderr"), "OpenStdout",
+		json_bool(x->body, "AttachStdout"), "CanRemove", 0, "ContainerID", x->container_id,
+		"DetachKeys", json_str(x->body, "DetachKeys"), "Pid", x->running ? (int)x->pid : 0);
 }
 
 /* --- what the shim says --- */
@@ -243,9 +248,11 @@ static void on_failed(void *owner, const char *text)
 {
 	struct exec *x = owner;
 	struct err e;
-	container_put_start_error(json_string_value(json_array_get(json_object_get(x->body, "Cmd"), 0)), text, &e);
+	container_put_start_error(
+		json_string_value(json_array_get(json_object_get(x->body, "Cmd"), 0)), text, &e);
 	const char *reason = strstr(e.msg, "crun: ");
-	scoped(free) char *message = xasprintf("OCI runtime exec failed: exec failed: unable to start container process: %s\r\n",
+	scoped(free) char *message = xasprintf(
+		"OCI runtime exec failed: exec failed: unable to start container process: %s\r\n",
 		reason ? reason + strlen("crun: ") : text);
 	attach_point_say(&x->attaches, exec_is_tty(x) ? SHIM_STDOUT : SHIM_STDERR, message);
 	finish(x, strstr(e.msg, "permission denied") ? 126 : 127);
@@ -265,7 +272,8 @@ static void on_lost(void *owner)
 
 static int launch(struct exec *x, struct container *c, struct err *e)
 {
-	static const struct shim_handlers handlers = {on_ready, on_started, on_failed, on_exited, on_lost};
+	static const struct shim_handlers handlers = {
+		on_ready, on_started, on_failed, on_exited, on_lost};
 	const struct container_deps *d = &x->set->d;
 	scoped(free) char *file = xasprintf("%s/process.json", x->dir);
 	scoped(strv) struct strv args = STRV_INIT;
@@ -312,7 +320,8 @@ static void refused(void *owner)
 	finish(x, 126);
 }
 
-int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *owner, struct attach **ret_attach, struct err *e)
+int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *owner,
+	struct attach **ret_attach, struct err *e)
 {
 	if (x->started || x->ended || x->refusal) {
 		return err_set(e, ERR_CONFLICT, "exec command %s is already running", x->id);
@@ -329,7 +338,8 @@ int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *
 		x->later = delay_start(x->set->d.loop, 0, refused, x);
 	}
 	if (h) {
-		*ret_attach = attach_open(x->set->d.loop, &x->attaches, NULL, wanted_streams(x), h, owner);
+		*ret_attach = attach_open(
+			x->set->d.loop, &x->attaches, NULL, wanted_streams(x), h, owner);
 	}
 	return 0;
 }
@@ -368,10 +378,12 @@ static void probe_ended(void *owner)
 	exec_free(x);
 }
 
-struct exec *exec_probe(struct container *c, const struct strv *args, exec_probe_fn *fn, void *owner, struct err *e)
+struct exec *exec_probe(
+	struct container *c, const struct strv *args, exec_probe_fn *fn, void *owner, struct err *e)
 {
 	static const struct attach_handlers handlers = {probe_output, probe_ended};
-	json_t *body = json_pack("{so sb sb}", "Cmd", json_strv(args), "AttachStdout", 1, "AttachStderr", 1);
+	json_t *body = json_pack(
+		"{so sb sb}", "Cmd", json_strv(args), "AttachStdout", 1, "AttachStderr", 1);
 	struct exec *x = exec_new(c, body);
 	x->probe = fn;
 	x->probe_owner = owner;
@@ -440,7 +452,8 @@ void execs_clean(struct container_set *s)
 			continue;
 		}
 		int fd = shim_connect(one);
-		if (fd >= 0) { /* its process goes on with nobody watching; the next start looks again */
+		if (fd >= 0) { /* its process goes on with nobody watching; the next start looks
+				  again */
 			close(fd);
 		} else {
 			path_remove_tree(dirfd(dir), d->d_name);

@@ -1,4 +1,5 @@
-/* container/exec.h - further processes in a running container (docker exec): an own shim for each, by crun exec. */
+/* container/exec.h - further processes in a running container (docker exec): an own shim for each,
+ * by crun exec. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -11,15 +12,18 @@ struct container;
 struct container_set;
 struct exec;
 
-/* body: POST /containers/x/exec. ERR_CONFLICT "Container ID is not running" / "is paused". Execs are forgotten with
- * their container's end, or 5 minutes after their own. */
+/* body: POST /containers/x/exec. ERR_CONFLICT "Container ID is not running" / "is paused". Execs
+ * are forgotten with their container's end, or 5 minutes after their own. */
 struct exec *exec_create(struct container *c, const json_t *body, struct err *e);
-struct exec *exec_find(struct container_set *s, const char *id, struct err *e); /* "No such exec instance: x" */
+struct exec *exec_find(
+	struct container_set *s, const char *id, struct err *e); /* "No such exec instance: x" */
 const char *exec_id(const struct exec *x);
 bool exec_is_tty(const struct exec *x);
 json_t *exec_inspect(const struct exec *x); /* GET /exec/x/json; new */
-/* Starts it; attached output from the first byte goes to h (h NULL: detached). A command that cannot be run is not an error here:
- * its message comes as output on stderr and its exit code is 126 or 127, as dockerd does.
- * ERR_CONFLICT when it has been started before. The attach is the caller's; *ret_attach NULL when detached. */
-int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *owner, struct attach **ret_attach, struct err *e);
+/* Starts it; attached output from the first byte goes to h (h NULL: detached). A command that
+ * cannot be run is not an error here: its message comes as output on stderr and its exit code is
+ * 126 or 127, as dockerd does. ERR_CONFLICT when it has been started before. The attach is the
+ * caller's; *ret_attach NULL when detached. */
+int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *owner,
+	struct attach **ret_attach, struct err *e);
 int exec_resize(struct exec *x, unsigned rows, unsigned columns, struct err *e);

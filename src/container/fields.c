@@ -1,5 +1,6 @@
-/* Config and HostConfig of POST /containers/create, field by field: a wrong type is refused with the field's name, a missing
- * one gets the value that dockerd shows for it. Docker API v1.45 ContainerConfig, HostConfig. */
+/* Config and HostConfig of POST /containers/create, field by field: a wrong type is refused with
+ * the field's name, a missing one gets the value that dockerd shows for it. Docker API v1.45
+ * ContainerConfig, HostConfig. */
 #include <string.h>
 
 #include "base/json.h"
@@ -16,9 +17,9 @@ enum field_kind {
 	TEXTS_OR_TEXT, /* a single string counts as a list of one (Cmd, Entrypoint) */
 	OBJECTS,
 	NUMBERS,
-	OBJECT,         /* null when absent */
+	OBJECT, /* null when absent */
 	OBJECT_OR_EMPTY,
-	TEXT_MAP,       /* object of strings; {} when absent */
+	TEXT_MAP, /* object of strings; {} when absent */
 	FLAG_OR_NULL,
 };
 
@@ -27,29 +28,35 @@ struct field {
 	enum field_kind kind;
 };
 
-static const struct field config_fields[] = {{"Hostname", TEXT}, {"Domainname", TEXT}, {"User", TEXT},
-	{"AttachStdin", FLAG}, {"AttachStdout", FLAG}, {"AttachStderr", FLAG}, {"ExposedPorts", OBJECT}, {"Tty", FLAG},
-	{"OpenStdin", FLAG}, {"StdinOnce", FLAG}, {"Env", TEXTS}, {"Cmd", TEXTS_OR_TEXT}, {"Healthcheck", OBJECT},
-	{"Image", TEXT}, {"Volumes", OBJECT}, {"WorkingDir", TEXT}, {"Entrypoint", TEXTS_OR_TEXT},
-	{"NetworkDisabled", FLAG}, {"MacAddress", TEXT}, {"OnBuild", TEXTS}, {"Labels", TEXT_MAP}, {"StopSignal", TEXT},
-	{"StopTimeout", NUMBER_OR_NULL}, {"Shell", TEXTS}};
+static const struct field config_fields[] = {{"Hostname", TEXT}, {"Domainname", TEXT},
+	{"User", TEXT}, {"AttachStdin", FLAG}, {"AttachStdout", FLAG}, {"AttachStderr", FLAG},
+	{"ExposedPorts", OBJECT}, {"Tty", FLAG}, {"OpenStdin", FLAG}, {"StdinOnce", FLAG},
+	{"Env", TEXTS}, {"Cmd", TEXTS_OR_TEXT}, {"Healthcheck", OBJECT}, {"Image", TEXT},
+	{"Volumes", OBJECT}, {"WorkingDir", TEXT}, {"Entrypoint", TEXTS_OR_TEXT},
+	{"NetworkDisabled", FLAG}, {"MacAddress", TEXT}, {"OnBuild", TEXTS}, {"Labels", TEXT_MAP},
+	{"StopSignal", TEXT}, {"StopTimeout", NUMBER_OR_NULL}, {"Shell", TEXTS}};
 
-static const struct field host_fields[] = {{"Binds", TEXTS}, {"ContainerIDFile", TEXT}, {"LogConfig", OBJECT_OR_EMPTY},
-	{"NetworkMode", TEXT}, {"PortBindings", OBJECT_OR_EMPTY}, {"RestartPolicy", OBJECT_OR_EMPTY}, {"AutoRemove", FLAG},
-	{"VolumeDriver", TEXT}, {"VolumesFrom", TEXTS}, {"ConsoleSize", NUMBERS}, {"Annotations", OBJECT}, {"CapAdd", TEXTS},
-	{"CapDrop", TEXTS}, {"CgroupnsMode", TEXT}, {"Dns", TEXTS}, {"DnsOptions", TEXTS}, {"DnsSearch", TEXTS},
-	{"ExtraHosts", TEXTS}, {"GroupAdd", TEXTS}, {"IpcMode", TEXT}, {"Cgroup", TEXT}, {"Links", TEXTS},
-	{"OomScoreAdj", NUMBER}, {"PidMode", TEXT}, {"Privileged", FLAG}, {"PublishAllPorts", FLAG},
-	{"ReadonlyRootfs", FLAG}, {"SecurityOpt", TEXTS}, {"StorageOpt", OBJECT}, {"Tmpfs", OBJECT}, {"UTSMode", TEXT},
-	{"UsernsMode", TEXT}, {"ShmSize", NUMBER}, {"Sysctls", OBJECT}, {"Runtime", TEXT}, {"Isolation", TEXT},
-	{"CpuShares", NUMBER}, {"Memory", NUMBER}, {"NanoCpus", NUMBER}, {"CgroupParent", TEXT}, {"BlkioWeight", NUMBER},
-	{"BlkioWeightDevice", OBJECTS}, {"BlkioDeviceReadBps", OBJECTS}, {"BlkioDeviceWriteBps", OBJECTS},
-	{"BlkioDeviceReadIOps", OBJECTS}, {"BlkioDeviceWriteIOps", OBJECTS}, {"CpuPeriod", NUMBER}, {"CpuQuota", NUMBER},
-	{"CpuRealtimePeriod", NUMBER}, {"CpuRealtimeRuntime", NUMBER}, {"CpusetCpus", TEXT}, {"CpusetMems", TEXT},
-	{"Devices", OBJECTS}, {"DeviceCgroupRules", TEXTS}, {"DeviceRequests", OBJECTS}, {"MemoryReservation", NUMBER},
-	{"MemorySwap", NUMBER}, {"MemorySwappiness", NUMBER_OR_NULL}, {"OomKillDisable", FLAG_OR_NULL},
-	{"PidsLimit", NUMBER_OR_NULL}, {"Ulimits", OBJECTS}, {"Mounts", OBJECTS}, {"MaskedPaths", TEXTS},
-	{"ReadonlyPaths", TEXTS}, {"Init", FLAG_OR_NULL}};
+static const struct field host_fields[] = {{"Binds", TEXTS}, {"ContainerIDFile", TEXT},
+	{"LogConfig", OBJECT_OR_EMPTY}, {"NetworkMode", TEXT}, {"PortBindings", OBJECT_OR_EMPTY},
+	{"RestartPolicy", OBJECT_OR_EMPTY}, {"AutoRemove", FLAG}, {"VolumeDriver", TEXT},
+	{"VolumesFrom", TEXTS}, {"ConsoleSize", NUMBERS}, {"Annotations", OBJECT},
+	{"CapAdd", TEXTS}, {"CapDrop", TEXTS}, {"CgroupnsMode", TEXT}, {"Dns", TEXTS},
+	{"DnsOptions", TEXTS}, {"DnsSearch", TEXTS}, {"ExtraHosts", TEXTS}, {"GroupAdd", TEXTS},
+	{"IpcMode", TEXT}, {"Cgroup", TEXT}, {"Links", TEXTS}, {"OomScoreAdj", NUMBER},
+	{"PidMode", TEXT}, {"Privileged", FLAG}, {"PublishAllPorts", FLAG},
+	{"ReadonlyRootfs", FLAG}, {"SecurityOpt", TEXTS}, {"StorageOpt", OBJECT}, {"Tmpfs", OBJECT},
+	{"UTSMode", TEXT}, {"UsernsMode", TEXT}, {"ShmSize", NUMBER}, {"Sysctls", OBJECT},
+	{"Runtime", TEXT}, {"Isolation", TEXT}, {"CpuShares", NUMBER}, {"Memory", NUMBER},
+	{"NanoCpus", NUMBER}, {"CgroupParent", TEXT}, {"BlkioWeight", NUMBER},
+	{"BlkioWeightDevice", OBJECTS}, {"BlkioDeviceReadBps", OBJECTS},
+	{"BlkioDeviceWriteBps", OBJECTS}, {"BlkioDeviceReadIOps", OBJECTS},
+	{"BlkioDeviceWriteIOps", OBJECTS}, {"CpuPeriod", NUMBER}, {"CpuQuota", NUMBER},
+	{"CpuRealtimePeriod", NUMBER}, {"CpuRealtimeRuntime", NUMBER}, {"CpusetCpus", TEXT},
+	{"CpusetMems", TEXT}, {"Devices", OBJECTS}, {"DeviceCgroupRules", TEXTS},
+	{"DeviceRequests", OBJECTS}, {"MemoryReservation", NUMBER}, {"MemorySwap", NUMBER},
+	{"MemorySwappiness", NUMBER_OR_NULL}, {"OomKillDisable", FLAG_OR_NULL},
+	{"PidsLimit", NUMBER_OR_NULL}, {"Ulimits", OBJECTS}, {"Mounts", OBJECTS},
+	{"MaskedPaths", TEXTS}, {"ReadonlyPaths", TEXTS}, {"Init", FLAG_OR_NULL}};
 
 static int wrong_type(const char *name, const char *expected, struct err *e)
 {

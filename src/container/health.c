@@ -1,4 +1,5 @@
-/* HEALTHCHECK: a command inside, again and again; its results stay in memory. moby daemon/health.go. */
+/* HEALTHCHECK: a command inside, again and again; its results stay in memory. moby
+ * daemon/health.go. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,8 +34,9 @@ struct health {
 	int64_t began_ms, probe_start_ns;
 };
 
-static const char *const words[] = {
-	[HEALTH_STARTING] = "starting", [HEALTH_HEALTHY] = "healthy", [HEALTH_UNHEALTHY] = "unhealthy"};
+static const char *const words[] = {[HEALTH_STARTING] = "starting",
+	[HEALTH_HEALTHY] = "healthy",
+	[HEALTH_UNHEALTHY] = "unhealthy"};
 
 static int read_ns(const json_t *o, const char *key, int64_t *ret, struct err *e)
 {
@@ -69,7 +71,9 @@ int health_check_config(const json_t *config, struct err *e)
 	}
 	if (test.n > 0 && strcmp(test.v[0], "NONE") != 0 && strcmp(test.v[0], "CMD") != 0 &&
 		strcmp(test.v[0], "CMD-SHELL") != 0) {
-		return err_set(e, ERR_INVALID, "Unknown type \"%.32s\" in Healthcheck: expected NONE, CMD or CMD-SHELL", test.v[0]);
+		return err_set(e, ERR_INVALID,
+			"Unknown type \"%.32s\" in Healthcheck: expected NONE, CMD or CMD-SHELL",
+			test.v[0]);
 	}
 	return 0;
 }
@@ -109,7 +113,8 @@ static void keep_result(struct health *h, int exit_code, const char *output)
 		memmove(h->results, h->results + 1, (RESULTS_KEPT - 1) * sizeof(*h->results));
 		h->n_results--;
 	}
-	h->results[h->n_results++] = (struct result){h->probe_start_ns, clock_real_ns(), exit_code, xstrdup(output)};
+	h->results[h->n_results++] =
+		(struct result){h->probe_start_ns, clock_real_ns(), exit_code, xstrdup(output)};
 }
 
 static void plan_next(struct health *h);
@@ -123,14 +128,16 @@ static void probed(void *owner, int exit_code, const char *output)
 	delay_cancel(h->timeout);
 	h->timeout = NULL;
 	scoped(free) char *late = h->timed_out ? xasprintf("Health check exceeded timeout (%llds)",
-							     (long long)(h->config.timeout_ms / 1000))
+							 (long long)(h->config.timeout_ms / 1000))
 					       : NULL;
 	keep_result(h, h->timed_out ? -1 : exit_code, late ? late : output);
-	h->state = health_after(h->state, &h->config, !h->timed_out && exit_code == 0, clock_mono_ms() - h->began_ms);
+	h->state = health_after(h->state, &h->config, !h->timed_out && exit_code == 0,
+		clock_mono_ms() - h->began_ms);
 	plan_next(h);
 	if (h->state.status != before) {
 		scoped(free) char *action = xasprintf("health_status: %s", words[h->state.status]);
-		log_info("container", "health", "id", c->id, "status", words[h->state.status], NULL);
+		log_info(
+			"container", "health", "id", c->id, "status", words[h->state.status], NULL);
 		container_event(c, action, NULL);
 	}
 }
@@ -225,11 +232,13 @@ json_t *health_inspect(const struct container *c)
 		char end[CLOCK_TEXT_MAX];
 		const struct result *r = &h->results[i];
 		json_t *output = json_string(r->output); /* NULL when it is not UTF-8 */
-		json_array_append_new(log, json_pack("{ss ss si so}", "Start", clock_format(r->start_ns, start), "End",
-						   clock_format(r->end_ns, end), "ExitCode", r->exit_code, "Output",
-						   output ? output : json_string("(output is not UTF-8)")));
+		json_array_append_new(log,
+			json_pack("{ss ss si so}", "Start", clock_format(r->start_ns, start), "End",
+				clock_format(r->end_ns, end), "ExitCode", r->exit_code, "Output",
+				output ? output : json_string("(output is not UTF-8)")));
 	}
-	return json_pack("{ss si so}", "Status", words[h->state.status], "FailingStreak", h->state.failing_streak, "Log", log);
+	return json_pack("{ss si so}", "Status", words[h->state.status], "FailingStreak",
+		h->state.failing_streak, "Log", log);
 }
 
 const char *health_word(const struct container *c)

@@ -1,7 +1,8 @@
 #include "container/health_rules.h"
 
 /* A failure inside the start period does not count; the first success ends it. */
-struct health_state health_after(struct health_state s, const struct health_config *c, bool ok, int64_t since_start_ms)
+struct health_state health_after(
+	struct health_state s, const struct health_config *c, bool ok, int64_t since_start_ms)
 {
 	if (ok) {
 		return (struct health_state){HEALTH_HEALTHY, 0};

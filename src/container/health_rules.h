@@ -1,4 +1,5 @@
-/* container/health_rules.h - what a probe's result means, and when the next one is due. Pure: handed every time. */
+/* container/health_rules.h - what a probe's result means, and when the next one is due. Pure:
+ * handed every time. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,5 +17,7 @@ struct health_state {
 };
 
 /* since_start_ms: how long the container has been running. moby handleProbeResult. */
-struct health_state health_after(struct health_state s, const struct health_config *c, bool ok, int64_t since_start_ms);
-int64_t health_wait_ms(struct health_state s, const struct health_config *c, int64_t since_start_ms);
+struct health_state health_after(
+	struct health_state s, const struct health_config *c, bool ok, int64_t since_start_ms);
+int64_t health_wait_ms(
+	struct health_state s, const struct health_config *c, int64_t since_start_ms);

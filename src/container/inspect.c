@@ -17,11 +17,13 @@ static json_t *state_view(const struct container *c)
 {
 	char started[CLOCK_TEXT_MAX];
 	char finished[CLOCK_TEXT_MAX];
-	json_t *o = json_pack("{ss sb sb sb sb sb si si ss ss ss}", "Status", container_state_word(c->state), "Running",
-		container_is_running(c) || c->state == CONTAINER_RESTARTING, "Paused", c->state == CONTAINER_PAUSED,
-		"Restarting", c->state == CONTAINER_RESTARTING, "OOMKilled", c->oom_killed, "Dead",
-		c->state == CONTAINER_DEAD, "Pid", (int)container_pid(c), "ExitCode", c->exit_code, "Error",
-		c->error ? c->error : "", "StartedAt", clock_format(c->started_ns, started), "FinishedAt",
+	json_t *o = json_pack("{ss sb sb sb sb sb si si ss ss ss}", "Status",
+		container_state_word(c->state), "Running",
+		container_is_running(c) || c->state == CONTAINER_RESTARTING, "Paused",
+		c->state == CONTAINER_PAUSED, "Restarting", c->state == CONTAINER_RESTARTING,
+		"OOMKilled", c->oom_killed, "Dead", c->state == CONTAINER_DEAD, "Pid",
+		(int)container_pid(c), "ExitCode", c->exit_code, "Error", c->error ? c->error : "",
+		"StartedAt", clock_format(c->started_ns, started), "FinishedAt",
 		clock_format(c->finished_ns, finished));
 	json_put(o, "Health", health_inspect(c));
 	return o;
@@ -76,7 +78,8 @@ static json_t *driver_view(const struct container *c)
 	scoped(free) char *upper = xasprintf("%s/upper", c->dir);
 	scoped(free) char *work = xasprintf("%s/work", c->dir);
 	scoped(free) char *merged = xasprintf("%s/rootfs", c->run_dir);
-	return json_pack("{s{ss ss ss} ss}", "Data", "MergedDir", merged, "UpperDir", upper, "WorkDir", work, "Name", "overlay2");
+	return json_pack("{s{ss ss ss} ss}", "Data", "MergedDir", merged, "UpperDir", upper,
+		"WorkDir", work, "Name", "overlay2");
 }
 
 json_t *container_inspect(const struct container *c, bool size)
@@ -84,18 +87,23 @@ json_t *container_inspect(const struct container *c, bool size)
 	char created[CLOCK_TEXT_MAX];
 	scoped(free) char *name = xasprintf("/%s", c->name);
 	scoped(free) char *log = container_log_path(c);
-	json_t *o = json_pack("{ss ss}", "Id", c->id, "Created", clock_format(c->created_ns, created));
+	json_t *o =
+		json_pack("{ss ss}", "Id", c->id, "Created", clock_format(c->created_ns, created));
 	put_command(c, o);
 	json_put(o, "State", state_view(c));
 	json_put_str(o, "Image", c->image_id);
 	const struct {
 		const char *key, *file;
-	} files[] = {{"ResolvConfPath", "resolv.conf"}, {"HostnamePath", "hostname"}, {"HostsPath", "hosts"}};
+	} files[] = {{"ResolvConfPath", "resolv.conf"}, {"HostnamePath", "hostname"},
+		{"HostsPath", "hosts"}};
 	for (size_t i = 0; i < 3; i++) {
 		scoped(free) char *path = xasprintf("%s/%s", c->dir, files[i].file);
 		json_put_str(o, files[i].key, path);
 	}
-	json_put_str(o, "LogPath", strcmp(json_str(json_object_get(c->host_config, "LogConfig"), "Type"), "none") ? log : "");
+	json_put_str(o, "LogPath",
+		strcmp(json_str(json_object_get(c->host_config, "LogConfig"), "Type"), "none")
+			? log
+			: "");
 	json_put_str(o, "Name", name);
 	json_put(o, "RestartCount", json_integer(c->restart_count));
 	json_put_str(o, "Driver", "overlay2");
@@ -128,7 +136,8 @@ static char *status_text(const struct container *c, int64_t now_ns)
 	case CONTAINER_RUNNING:
 	case CONTAINER_STOPPING:
 		if (*health) {
-			return xasprintf("Up %s (%s%s)", span, strcmp(health, "starting") == 0 ? "health: " : "", health);
+			return xasprintf("Up %s (%s%s)", span,
+				strcmp(health, "starting") == 0 ? "health: " : "", health);
 		}
 		return xasprintf("Up %s", span);
 	case CONTAINER_PAUSED:
@@ -146,7 +155,8 @@ static char *status_text(const struct container *c, int64_t now_ns)
 	}
 }
 
-/* "/docker-entrypoint.sh nginx -g 'daemon off;'": arguments with blanks in quotes, as moby's row. */
+/* "/docker-entrypoint.sh nginx -g 'daemon off;'": arguments with blanks in quotes, as moby's row.
+ */
 static char *command_text(const struct container *c)
 {
 	scoped(json) json_t *o = json_object();
@@ -169,12 +179,14 @@ static void add_port_rows(json_t *rows, const char *key, const json_t *bindings)
 	size_t i;
 	json_t *b;
 	if (json_array_size(bindings) == 0) {
-		json_array_append_new(rows, json_pack("{si ss}", "PrivatePort", port, "Type", proto));
+		json_array_append_new(
+			rows, json_pack("{si ss}", "PrivatePort", port, "Type", proto));
 	}
 	json_array_foreach (bindings, i, b) {
 		json_array_append_new(rows,
-			json_pack("{ss si si ss}", "IP", json_str(b, "HostIp"), "PrivatePort", port, "PublicPort",
-				(int)strtol(json_str(b, "HostPort"), NULL, 10), "Type", proto));
+			json_pack("{ss si si ss}", "IP", json_str(b, "HostIp"), "PrivatePort", port,
+				"PublicPort", (int)strtol(json_str(b, "HostPort"), NULL, 10),
+				"Type", proto));
 	}
 }
 
@@ -203,8 +215,9 @@ json_t *container_summary(const struct container *c, bool size, int64_t now_ns)
 	scoped(free) char *status = status_text(c, now_ns);
 	scoped(free) char *command = command_text(c);
 	scoped(json) json_t *network = endpoints_inspect(c);
-	json_t *o = json_pack("{ss s[s] ss ss ss sI}", "Id", c->id, "Names", name, "Image", shown_image(c), "ImageID",
-		c->image_id, "Command", command, "Created", (json_int_t)(c->created_ns / NS_PER_SEC));
+	json_t *o = json_pack("{ss s[s] ss ss ss sI}", "Id", c->id, "Names", name, "Image",
+		shown_image(c), "ImageID", c->image_id, "Command", command, "Created",
+		(json_int_t)(c->created_ns / NS_PER_SEC));
 	json_put(o, "Ports", port_rows(network));
 	if (size) {
 		put_sizes(c, o);
@@ -213,7 +226,8 @@ json_t *container_summary(const struct container *c, bool size, int64_t now_ns)
 	json_put_str(o, "State", container_state_word(c->state));
 	json_put_str(o, "Status", status);
 	json_put(o, "HostConfig", json_pack("{ss}", "NetworkMode", container_network_mode(c)));
-	json_put(o, "NetworkSettings", json_pack("{sO}", "Networks", json_object_get(network, "Networks")));
+	json_put(o, "NetworkSettings",
+		json_pack("{sO}", "Networks", json_object_get(network, "Networks")));
 	json_put(o, "Mounts", mounts_inspect(c));
 	return o;
 }

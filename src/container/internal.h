@@ -1,10 +1,11 @@
 /* container/internal.h - what the files of container/ share; nobody else includes it.
  *
- * record.c     the row in table containers      create.c   the body of POST /containers/create, checked
- * mounts.c     binds, volumes, tmpfs            limits.c   memory, CPU, ulimits as OCI resources
- * bundle.c     config.json (with security.c, etc.c, devices.c)   endpoints.c  a container's places on networks
- * run.c        start, end, restart              stop.c     stop, kill, pause, remove
- * reconcile.c  after a restart of the daemon    wait.c, inspect.c, health.c, attach.c, exec.c, logs.c
+ * record.c     the row in table containers      create.c   the body of POST /containers/create,
+ * checked mounts.c     binds, volumes, tmpfs            limits.c   memory, CPU, ulimits as OCI
+ * resources bundle.c     config.json (with security.c, etc.c, devices.c)   endpoints.c  a
+ * container's places on networks run.c        start, end, restart              stop.c     stop,
+ * kill, pause, remove reconcile.c  after a restart of the daemon    wait.c, inspect.c, health.c,
+ * attach.c, exec.c, logs.c
  */
 #pragma once
 #include "base/list.h"
@@ -51,7 +52,7 @@ struct mount_point {
 	char *options;     /* tmpfs: "size=64m,mode=1777" */
 	char *subpath;     /* of a volume, or NULL */
 	bool read_only;
-	bool no_copy;      /* the image's content is not offered to the volume */
+	bool no_copy; /* the image's content is not offered to the volume */
 	bool non_recursive;
 };
 
@@ -62,8 +63,9 @@ struct mount_list {
 
 /* A container's place on one network: as asked for, and as it came to be while it runs. */
 struct endpoint {
-	char *network;      /* name, or id when asked for by id */
-	json_t *config;     /* EndpointSettings of the request: Aliases, IPAMConfig, MacAddress, Links */
+	char *network;  /* name, or id when asked for by id */
+	json_t *config; /* EndpointSettings of the request: Aliases, IPAMConfig, MacAddress, Links
+			 */
 	bool live;
 	struct endpoint_info info; /* network_id stays after the end, for inspect */
 };
@@ -87,18 +89,18 @@ struct container {
 	struct mount_list mounts;
 	struct endpoint endpoints[CONTAINER_NETWORKS_MAX];
 	size_t n_endpoints;
-	json_t *ports;   /* NetworkSettings.Ports while it runs, or NULL */
-	char *dir;       /* DATA/containers/ID */
-	char *run_dir;   /* RUN/containers/<32 hex of ID> */
-	char *cgroup;    /* "wherry/ID" */
+	json_t *ports; /* NetworkSettings.Ports while it runs, or NULL */
+	char *dir;     /* DATA/containers/ID */
+	char *run_dir; /* RUN/containers/<32 hex of ID> */
+	char *cgroup;  /* "wherry/ID" */
 
 	/* the state: changed by container_step and record.c only */
 	enum container_state state;
 	pid_t pid;
-	int pidfd;       /* -1 when it does not run */
+	int pidfd; /* -1 when it does not run */
 	int exit_code;
 	bool oom_killed;
-	char *error;     /* why the last start failed, or NULL */
+	char *error; /* why the last start failed, or NULL */
 	int64_t started_ns, finished_ns;
 	bool stopped_by_user;
 	bool was_running; /* as the store said when the daemon started */
@@ -121,14 +123,16 @@ struct container {
 /* --- record.c --- */
 int container_record_save(struct container *c, struct err *e); /* writes the row */
 void container_record_note(struct container *c);               /* the same; a failure is logged */
-int container_record_load(void *set, const char *id, json_t *doc, struct err *e); /* a store_row_fn */
+int container_record_load(
+	void *set, const char *id, json_t *doc, struct err *e); /* a store_row_fn */
 struct container *container_new(struct container_set *s, const char *id);
 void container_free(struct container *c);
 /* Checks the step with the table of state.c, does it and logs it. False when it is refused. */
 bool container_step(struct container *c, enum container_input input);
 
 /* --- create.c --- */
-/* The fields of Config and HostConfig with their types and Docker's defaults; ERR_INVALID for a wrong type. */
+/* The fields of Config and HostConfig with their types and Docker's defaults; ERR_INVALID for a
+ * wrong type. */
 json_t *container_fields_config(const json_t *body, struct err *e);
 json_t *container_fields_host(const json_t *host, struct err *e);
 
@@ -137,10 +141,11 @@ void container_name_random(char *ret, size_t n);
 bool container_name_is_valid(const char *name);
 
 /* --- mounts.c --- */
-/* Everything that is mounted, from Binds, Mounts, Tmpfs, VolumesFrom and the image's volumes. Volumes are made;
- * names of those that are new go to *ret_made, so that a failure can take them back. */
-int mounts_read(struct container_set *s, const json_t *config, const json_t *host, struct mount_list *ret,
-	struct strv *ret_made, struct err *e);
+/* Everything that is mounted, from Binds, Mounts, Tmpfs, VolumesFrom and the image's volumes.
+ * Volumes are made; names of those that are new go to *ret_made, so that a failure can take them
+ * back. */
+int mounts_read(struct container_set *s, const json_t *config, const json_t *host,
+	struct mount_list *ret, struct strv *ret_made, struct err *e);
 void mounts_deinit(struct mount_list *m);
 json_t *mounts_record(const struct mount_list *m);
 int mounts_restore(const json_t *record, struct mount_list *ret);
@@ -154,10 +159,12 @@ int limits_resources(const json_t *host, json_t **ret, struct err *e);
 int limits_rlimits(const json_t *host, json_t **ret, struct err *e);
 
 /* --- bundle.c --- */
-int bundle_write(struct container *c, struct err *e);    /* config.json, hosts, hostname, resolv.conf, rootfs */
+int bundle_write(
+	struct container *c, struct err *e); /* config.json, hosts, hostname, resolv.conf, rootfs */
 int bundle_write_hosts(struct container *c, struct err *e); /* again, when addresses are known */
 int bundle_write_exec(struct container *c, const json_t *exec, const char *file, struct err *e);
-int bundle_check(const json_t *config, const json_t *host, struct err *e); /* what create can know */
+int bundle_check(
+	const json_t *config, const json_t *host, struct err *e); /* what create can know */
 
 /* --- endpoints.c --- */
 int endpoints_read(struct container *c, const json_t *body, struct err *e);
@@ -208,11 +215,13 @@ struct attach *attach_open(uv_loop_t *l, struct attach_point *point, const char 
 
 /* --- exec.c --- */
 typedef void exec_probe_fn(void *owner, int exit_code, const char *output);
-struct exec *exec_probe(struct container *c, const struct strv *args, exec_probe_fn *fn, void *owner, struct err *e);
+struct exec *exec_probe(struct container *c, const struct strv *args, exec_probe_fn *fn,
+	void *owner, struct err *e);
 void exec_kill(struct exec *x);
-void exec_drop(struct exec *x); /* nobody wants its result any more */
-void execs_forget(struct container *c); /* the container has ended */
-void execs_free(struct container_set *s); /* the daemon ends: also those whose containers are gone; their processes go on */
+void exec_drop(struct exec *x);           /* nobody wants its result any more */
+void execs_forget(struct container *c);   /* the container has ended */
+void execs_free(struct container_set *s); /* the daemon ends: also those whose containers are gone;
+					     their processes go on */
 json_t *execs_ids(const struct container *c);
 void execs_clean(struct container_set *s); /* what execs of an earlier daemon left */
 
@@ -223,6 +232,6 @@ char *container_log_path(const struct container *c);
 /* --- health.c --- */
 void health_start(struct container *c);
 void health_stop(struct container *c);
-json_t *health_inspect(const struct container *c);      /* NULL when none is configured */
-const char *health_word(const struct container *c);     /* "healthy", "starting", "unhealthy" or "" */
+json_t *health_inspect(const struct container *c);  /* NULL when none is configured */
+const char *health_word(const struct container *c); /* "healthy", "starting", "unhealthy" or "" */
 int health_check_config(const json_t *config, struct err *e);

@@ -1,4 +1,5 @@
-/* Memory, CPU, pids, block I/O and ulimits of HostConfig as the OCI runtime takes them (config-linux.md). */
+/* Memory, CPU, pids, block I/O and ulimits of HostConfig as the OCI runtime takes them
+ * (config-linux.md). */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -47,7 +48,8 @@ static json_t *cpu_part(const json_t *h)
 	const struct {
 		const char *name;
 		int64_t value;
-	} numbers[] = {{"shares", json_i64(h, "CpuShares", 0)}, {"period", period}, {"quota", quota}};
+	} numbers[] = {
+		{"shares", json_i64(h, "CpuShares", 0)}, {"period", period}, {"quota", quota}};
 	for (size_t i = 0; i < 3; i++) {
 		if (numbers[i].value != 0) {
 			json_put(o, numbers[i].name, json_integer(numbers[i].value));
@@ -71,16 +73,19 @@ static int check(const json_t *h, struct err *e)
 		return err_set(e, ERR_INVALID, "Minimum memory limit allowed is 6MB");
 	}
 	if (swap > 0 && memory == 0) {
-		return err_set(e, ERR_INVALID, "You should always set the Memory limit when using Memoryswap limit, see usage");
+		return err_set(e, ERR_INVALID,
+			"You should always set the Memory limit when using Memoryswap limit, see usage");
 	}
 	if (swap > 0 && swap < memory) {
-		return err_set(e, ERR_INVALID, "Minimum memoryswap limit should be larger than memory limit, see usage");
+		return err_set(e, ERR_INVALID,
+			"Minimum memoryswap limit should be larger than memory limit, see usage");
 	}
 	if (reservation > 0 && memory > 0 && memory < reservation) {
 		return err_set(e, ERR_INVALID,
 			"Minimum memory limit can not be less than memory reservation limit, see usage");
 	}
-	if (json_i64(h, "NanoCpus", 0) > 0 && (json_i64(h, "CpuQuota", 0) > 0 || json_i64(h, "CpuPeriod", 0) > 0)) {
+	if (json_i64(h, "NanoCpus", 0) > 0 &&
+		(json_i64(h, "CpuQuota", 0) > 0 || json_i64(h, "CpuPeriod", 0) > 0)) {
 		return err_set(e, ERR_INVALID,
 			"Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set");
 	}
@@ -88,7 +93,8 @@ static int check(const json_t *h, struct err *e)
 		return err_set(e, ERR_INVALID, "invalid number of CPUs: it cannot be negative");
 	}
 	if (json_i64(h, "PidsLimit", 0) < -1) {
-		return err_set(e, ERR_INVALID, "invalid pids limit %lld: it is a number above 0, or -1 for none",
+		return err_set(e, ERR_INVALID,
+			"invalid pids limit %lld: it is a number above 0, or -1 for none",
 			(long long)json_i64(h, "PidsLimit", 0));
 	}
 	return 0;
@@ -111,10 +117,12 @@ int limits_resources(const json_t *host, json_t **ret, struct err *e)
 	json_decref(memory);
 	json_decref(cpu);
 	if (json_i64(host, "PidsLimit", 0) > 0) {
-		json_put(o, "pids", json_pack("{sI}", "limit", (json_int_t)json_i64(host, "PidsLimit", 0)));
+		json_put(o, "pids",
+			json_pack("{sI}", "limit", (json_int_t)json_i64(host, "PidsLimit", 0)));
 	}
 	if (json_i64(host, "BlkioWeight", 0) > 0) {
-		json_put(o, "blockIO", json_pack("{sI}", "weight", (json_int_t)json_i64(host, "BlkioWeight", 0)));
+		json_put(o, "blockIO",
+			json_pack("{sI}", "weight", (json_int_t)json_i64(host, "BlkioWeight", 0)));
 	}
 	*ret = o;
 	return 0;
@@ -142,7 +150,8 @@ static const struct {
 	{"stack", "RLIMIT_STACK", RLIMIT_STACK},
 };
 
-/* Without CAP_SYS_RESOURCE no limit can be raised: it is cut to ours, as Docker does in rootless mode. */
+/* Without CAP_SYS_RESOURCE no limit can be raised: it is cut to ours, as Docker does in rootless
+ * mode. */
 static uint64_t allowed(__rlimit_resource_t number, int64_t wanted)
 {
 	struct rlimit own;
@@ -164,16 +173,17 @@ static int add_rlimit(json_t *list, const json_t *u, struct err *e)
 		}
 		if (hard >= 0 && (soft < 0 || soft > hard)) {
 			return err_set(e, ERR_INVALID,
-				"ulimit %s: the soft limit must be less than or equal to the hard limit: %lld > %lld", name,
-				(long long)soft, (long long)hard);
+				"ulimit %s: the soft limit must be less than or equal to the hard limit: %lld > %lld",
+				name, (long long)soft, (long long)hard);
 		}
-		/* 64 bits do not fit a JSON integer of jansson: the largest that does means the same */
+		/* 64 bits do not fit a JSON integer of jansson: the largest that does means the
+		 * same */
 		uint64_t s = allowed(rlimit_names[i].number, soft);
 		uint64_t h = allowed(rlimit_names[i].number, hard);
-		json_array_append_new(list,
-			json_pack("{ss sI sI}", "type", rlimit_names[i].oci, "soft",
-				s > INT64_MAX ? (json_int_t)INT64_MAX : (json_int_t)s, "hard",
-				h > INT64_MAX ? (json_int_t)INT64_MAX : (json_int_t)h));
+		json_array_append_new(
+			list, json_pack("{ss sI sI}", "type", rlimit_names[i].oci, "soft",
+				      s > INT64_MAX ? (json_int_t)INT64_MAX : (json_int_t)s, "hard",
+				      h > INT64_MAX ? (json_int_t)INT64_MAX : (json_int_t)h));
 		return 0;
 	}
 	return err_set(e, ERR_INVALID, "invalid ulimit type: %.32s", name);

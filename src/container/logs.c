@@ -1,6 +1,8 @@
-/* Reading the json-file log back: rotated files first, then the live one; following it by inotify, never by polling.
+/* Reading the json-file log back: rotated files first, then the live one; following it by inotify,
+ * never by polling.
  *
- * {"log":"text\n","stream":"stdout","time":"2026-11-24T16:20:01.123456789Z"}   one line each, moby jsonfilelog
+ * {"log":"text\n","stream":"stdout","time":"2026-11-24T16:20:01.123456789Z"}   one line each, moby
+ * jsonfilelog
  *
  * Invariants
  * 1. Callbacks come from pump() only, which runs from the loop.
@@ -34,10 +36,10 @@ struct log_reader {
 	struct log_query q;
 	const struct log_handlers *h;
 	void *owner;
-	int older;        /* number of the rotated file that is read, 0: the live one */
-	int fd;           /* -1: not open yet */
-	struct buf in;    /* bytes not yet made into lines */
-	int64_t skip;     /* lines to leave out: the tail */
+	int older;     /* number of the rotated file that is read, 0: the live one */
+	int fd;        /* -1: not open yet */
+	struct buf in; /* bytes not yet made into lines */
+	int64_t skip;  /* lines to leave out: the tail */
 	bool held, ended, container_ended;
 	bool pumping, freed; /* freed by a callback: pump() lets go of the memory */
 	struct delay *pump;
@@ -143,8 +145,8 @@ static int oldest_file(const struct log_reader *r)
 	return n;
 }
 
-/* Where the file that we have open is now, for rotation renames it under us, perhaps more than once between two slices;
- * -1 when it is gone. */
+/* Where the file that we have open is now, for rotation renames it under us, perhaps more than once
+ * between two slices; -1 when it is gone. */
 static int place_now(const struct log_reader *r)
 {
 	struct stat ours;
@@ -187,7 +189,8 @@ static bool open_next(struct log_reader *r)
 	return r->fd >= 0;
 }
 
-/* With a single file (max-file=1) the shim empties it instead of renaming it: we begin at its start again. */
+/* With a single file (max-file=1) the shim empties it instead of renaming it: we begin at its start
+ * again. */
 static bool was_emptied(struct log_reader *r)
 {
 	struct stat st;
@@ -321,8 +324,8 @@ static void start_watch(struct log_reader *r)
 	uv_unref((uv_handle_t *)r->watch);
 }
 
-struct log_reader *log_reader_new(
-	struct container *c, const struct log_query *q, const struct log_handlers *h, void *owner, struct err *e)
+struct log_reader *log_reader_new(struct container *c, const struct log_query *q,
+	const struct log_handlers *h, void *owner, struct err *e)
 {
 	if (strcmp(json_str(json_object_get(c->host_config, "LogConfig"), "Type"), "none") == 0) {
 		(void)err_set(e, ERR_INVALID, "configured logging driver does not support reading");

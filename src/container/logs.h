@@ -1,4 +1,5 @@
-/* container/logs.h - reading a container's log back (Docker's json-file format, rotated files too). */
+/* container/logs.h - reading a container's log back (Docker's json-file format, rotated files too).
+ */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,12 +16,14 @@ struct log_query {
 	int64_t tail;               /* lines; -1: all */
 };
 struct log_handlers {
-	/* One line with its newline (and its timestamp in front if asked), stream 1 or 2. Returns false to hold further
-	 * lines back until log_reader_resume. */
+	/* One line with its newline (and its timestamp in front if asked), stream 1 or 2. Returns
+	 * false to hold further lines back until log_reader_resume. */
 	bool (*line)(void *owner, int stream, const char *data, size_t n);
-	void (*ended)(void *owner); /* once: all lines delivered; with follow: the container has ended and is drained */
+	void (*ended)(void *owner); /* once: all lines delivered; with follow: the container has
+				       ended and is drained */
 };
 /* Reads in slices from the loop; callbacks never come from inside this call. */
-struct log_reader *log_reader_new(struct container *c, const struct log_query *q, const struct log_handlers *h, void *owner, struct err *e);
+struct log_reader *log_reader_new(struct container *c, const struct log_query *q,
+	const struct log_handlers *h, void *owner, struct err *e);
 void log_reader_resume(struct log_reader *l);
 void log_reader_free(struct log_reader *l);

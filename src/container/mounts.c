@@ -1,5 +1,6 @@
-/* What is mounted into a container: Binds, Mounts, Tmpfs, VolumesFrom, and the volumes that the image declares.
- * moby volume/mounts/linux_parser.go; a later source of the same target in this order is refused or steps back as there. */
+/* What is mounted into a container: Binds, Mounts, Tmpfs, VolumesFrom, and the volumes that the
+ * image declares. moby volume/mounts/linux_parser.go; a later source of the same target in this
+ * order is refused or steps back as there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 #include "container/internal.h"
 #include "volume/volume.h"
 
-static const char *const kind_words[] = {[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"};
+static const char *const kind_words[] = {
+	[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"};
 
 static void mount_deinit(struct mount_point *m)
 {
@@ -45,12 +47,13 @@ static struct mount_point *find_target(const struct mount_list *list, const char
 	return NULL;
 }
 
-/* A volume there would be filled from the image, which may declare it: its links would stand where the runtime expects
- * /dev/null (CVE-2025-31133), its files where it expects the kernel's (CVE-2019-16884). */
+/* A volume there would be filled from the image, which may declare it: its links would stand where
+ * the runtime expects /dev/null (CVE-2025-31133), its files where it expects the kernel's
+ * (CVE-2019-16884). */
 static bool is_kernels_place(const char *target)
 {
-	return strcmp(target, "/dev") == 0 || strcmp(target, "/sys") == 0 || strcmp(target, "/proc") == 0 ||
-	       text_starts(target, "/proc/");
+	return strcmp(target, "/dev") == 0 || strcmp(target, "/sys") == 0 ||
+	       strcmp(target, "/proc") == 0 || text_starts(target, "/proc/");
 }
 
 /* The list owns m from here on, also when it is refused. */
@@ -63,7 +66,8 @@ static int add(struct mount_list *list, struct mount_point m, struct err *e)
 		return err_set(e, ERR_INVALID, "Duplicate mount point: %.300s", m.target);
 	}
 	if (m.kind == MOUNT_VOLUME && is_kernels_place(m.target)) {
-		return err_set(e, ERR_INVALID, "invalid mount path: '%.200s' cannot be a volume", m.target);
+		return err_set(e, ERR_INVALID, "invalid mount path: '%.200s' cannot be a volume",
+			m.target);
 	}
 	if (list->n > CONTAINER_MOUNTS_MAX) {
 		return err_set(e, ERR_INVALID, "more than %d mounts", CONTAINER_MOUNTS_MAX);
@@ -74,7 +78,8 @@ static int add(struct mount_list *list, struct mount_point m, struct err *e)
 static int clean_target(const char *text, char **ret, struct err *e)
 {
 	if (*text != '/') {
-		return err_set(e, ERR_INVALID, "invalid mount path: '%.200s' mount path must be absolute", text);
+		return err_set(e, ERR_INVALID,
+			"invalid mount path: '%.200s' mount path must be absolute", text);
 	}
 	char *clean = path_clean(text);
 	if (strcmp(clean, "/") == 0) {
@@ -92,8 +97,8 @@ struct reader {
 };
 
 /* Makes the volume, or finds it; remembers it when it is new. */
-static struct volume *volume_for(
-	struct reader *r, const char *name, const char *driver, const json_t *labels, const json_t *options, struct err *e)
+static struct volume *volume_for(struct reader *r, const char *name, const char *driver,
+	const json_t *labels, const json_t *options, struct err *e)
 {
 	struct err ignored;
 	bool existed = name && *name && volume_find(r->set->d.volumes, name, &ignored);
@@ -109,7 +114,8 @@ static struct volume *volume_for(
 static int bind_option(struct mount_point *m, const char *option, const char *whole, struct err *e)
 {
 	static const char *const accepted[] = {"rw", "z", "Z", "consistent", "cached", "delegated"};
-	static const char *const propagations[] = {"private", "rprivate", "shared", "rshared", "slave", "rslave"};
+	static const char *const propagations[] = {
+		"private", "rprivate", "shared", "rshared", "slave", "rslave"};
 	for (size_t i = 0; i < 6; i++) {
 		if (strcmp(option, accepted[i]) == 0) {
 			return 0;
@@ -125,7 +131,9 @@ static int bind_option(struct mount_point *m, const char *option, const char *wh
 	} else if (strcmp(option, "nocopy") == 0) {
 		m->no_copy = true;
 	} else {
-		return err_set(e, ERR_INVALID, "invalid volume specification: '%.200s': invalid mode: %.64s", whole, option);
+		return err_set(e, ERR_INVALID,
+			"invalid volume specification: '%.200s': invalid mode: %.64s", whole,
+			option);
 	}
 	return 0;
 }
@@ -186,18 +194,22 @@ static int mount_bind(const json_t *o, struct mount_point *m, struct err *e)
 	struct stat st;
 	if (*source != '/') {
 		return err_set(e, ERR_INVALID,
-			"invalid mount config for type \"bind\": invalid mount path: '%.200s' mount path must be absolute", source);
+			"invalid mount config for type \"bind\": invalid mount path: '%.200s' mount path must be absolute",
+			source);
 	}
 	m->kind = MOUNT_BIND;
 	m->source = path_clean(source);
 	m->non_recursive = json_bool(options, "NonRecursive");
-	m->propagation = *json_str(options, "Propagation") ? xstrdup(json_str(options, "Propagation")) : NULL;
+	m->propagation = *json_str(options, "Propagation")
+				 ? xstrdup(json_str(options, "Propagation"))
+				 : NULL;
 	if (json_bool(options, "CreateMountpoint")) {
 		return bind_source(m->source, e);
 	}
 	if (stat(m->source, &st) < 0) {
 		return err_set(e, ERR_INVALID,
-			"invalid mount config for type \"bind\": bind source path does not exist: %.300s", m->source);
+			"invalid mount config for type \"bind\": bind source path does not exist: %.300s",
+			m->source);
 	}
 	return 0;
 }
@@ -222,7 +234,8 @@ static int mount_tmpfs(const json_t *o, struct mount_point *m, struct err *e)
 	int64_t mode = json_i64(options, "Mode", 0);
 	scoped(buf) struct buf text = BUF_INIT;
 	if (*json_str(o, "Source")) {
-		return err_set(e, ERR_INVALID, "invalid mount config for type \"tmpfs\": field Source must not be specified");
+		return err_set(e, ERR_INVALID,
+			"invalid mount config for type \"tmpfs\": field Source must not be specified");
 	}
 	if (size > 0) {
 		buf_printf(&text, "size=%lld", (long long)size);
@@ -241,7 +254,9 @@ static int read_mount(struct reader *r, const json_t *o, struct err *e)
 	const char *type = json_str(o, "Type");
 	int failed;
 	if (!*json_str(o, "Target")) {
-		return err_set(e, ERR_INVALID, "invalid mount config for type \"%.16s\": field Target must not be empty", type);
+		return err_set(e, ERR_INVALID,
+			"invalid mount config for type \"%.16s\": field Target must not be empty",
+			type);
 	}
 	if (clean_target(json_str(o, "Target"), &m.target, e) < 0) {
 		return -1;
@@ -253,7 +268,8 @@ static int read_mount(struct reader *r, const json_t *o, struct err *e)
 	} else if (strcmp(type, "tmpfs") == 0) {
 		failed = mount_tmpfs(o, &m, e);
 	} else {
-		failed = err_set(e, ERR_INVALID, "mount type unknown: \"%.32s\": expected bind, volume or tmpfs", type);
+		failed = err_set(e, ERR_INVALID,
+			"mount type unknown: \"%.32s\": expected bind, volume or tmpfs", type);
 	}
 	if (failed < 0) {
 		mount_deinit(&m);
@@ -272,7 +288,8 @@ static int read_tmpfs(struct reader *r, const json_t *map, struct err *e)
 	json_object_foreach ((json_t *)map, target, options) {
 		struct mount_point m = {.kind = MOUNT_TMPFS};
 		if (!json_is_string(options)) {
-			return err_set(e, ERR_INVALID, "the options of tmpfs %.200s must be a string", target);
+			return err_set(e, ERR_INVALID,
+				"the options of tmpfs %.200s must be a string", target);
 		}
 		if (clean_target(target, &m.target, e) < 0) {
 			return -1;
@@ -357,7 +374,8 @@ static int read_anonymous(struct reader *r, const json_t *volumes, struct err *e
 static int by_depth(const void *a, const void *b)
 {
 	size_t n[2] = {0};
-	const char *texts[2] = {((const struct mount_point *)a)->target, ((const struct mount_point *)b)->target};
+	const char *texts[2] = {
+		((const struct mount_point *)a)->target, ((const struct mount_point *)b)->target};
 	for (int i = 0; i < 2; i++) {
 		for (const char *p = texts[i]; *p; p++) {
 			n[i] += *p == '/';
@@ -366,15 +384,16 @@ static int by_depth(const void *a, const void *b)
 	return n[0] < n[1] ? -1 : n[0] > n[1];
 }
 
-int mounts_read(struct container_set *s, const json_t *config, const json_t *host, struct mount_list *ret,
-	struct strv *ret_made, struct err *e)
+int mounts_read(struct container_set *s, const json_t *config, const json_t *host,
+	struct mount_list *ret, struct strv *ret_made, struct err *e)
 {
 	struct reader r = {s, ret, ret_made};
 	const char *driver = json_str(host, "VolumeDriver");
 	size_t i;
 	json_t *item;
 	if (*driver && strcmp(driver, "local") != 0) {
-		return err_set(e, ERR_INVALID, "volume driver \"%.64s\" not found: only local is supported", driver);
+		return err_set(e, ERR_INVALID,
+			"volume driver \"%.64s\" not found: only local is supported", driver);
 	}
 	json_array_foreach (json_object_get(host, "Binds"), i, item) {
 		if (read_bind(&r, json_string_value(item), e) < 0) {
@@ -410,11 +429,13 @@ json_t *mounts_record(const struct mount_list *list)
 	json_t *out = json_array();
 	for (size_t i = 0; i < list->n; i++) {
 		const struct mount_point *m = &list->v[i];
-		json_t *o = json_pack("{ss ss ss sb sb sb}", "Kind", kind_words[m->kind], "Target", m->target, "Mode", m->mode,
-			"ReadOnly", m->read_only, "NoCopy", m->no_copy, "NonRecursive", m->non_recursive);
+		json_t *o = json_pack("{ss ss ss sb sb sb}", "Kind", kind_words[m->kind], "Target",
+			m->target, "Mode", m->mode, "ReadOnly", m->read_only, "NoCopy", m->no_copy,
+			"NonRecursive", m->non_recursive);
 		const struct {
 			const char *key, *value;
-		} texts[] = {{"Name", m->name}, {"Source", m->source}, {"Propagation", m->propagation}, {"Options", m->options},
+		} texts[] = {{"Name", m->name}, {"Source", m->source},
+			{"Propagation", m->propagation}, {"Options", m->options},
 			{"Subpath", m->subpath}};
 		for (size_t k = 0; k < 5; k++) {
 			if (texts[k].value) {
@@ -464,7 +485,8 @@ char *mount_source(const struct container *c, const struct mount_point *m, struc
 		struct stat st;
 		if (stat(m->source, &st) < 0) {
 			(void)err_set(e, ERR_INVALID,
-				"invalid mount config for type \"bind\": bind source path does not exist: %.300s", m->source);
+				"invalid mount config for type \"bind\": bind source path does not exist: %.300s",
+				m->source);
 			return NULL;
 		}
 		return xstrdup(m->source);
@@ -477,11 +499,13 @@ char *mount_source(const struct container *c, const struct mount_point *m, struc
 	if (!m->subpath) {
 		return xstrdup(root);
 	}
-	/* the subpath is resolved inside the volume: a link in it cannot name a place of the host (CVE class of runc's mounts) */
+	/* the subpath is resolved inside the volume: a link in it cannot name a place of the host
+	 * (CVE class of runc's mounts) */
 	scoped(close) int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	scoped(close) int fd = root_fd < 0 ? -errno : path_open_in(root_fd, m->subpath, O_PATH, 0);
 	if (fd < 0) {
-		(void)err_sys(e, -fd, "cannot access path %.200s of volume %s", m->subpath, m->name);
+		(void)err_sys(
+			e, -fd, "cannot access path %.200s of volume %s", m->subpath, m->name);
 		return NULL;
 	}
 	char link[64];
@@ -489,7 +513,8 @@ char *mount_source(const struct container *c, const struct mount_point *m, struc
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	ssize_t n = readlink(link, real, sizeof(real) - 1);
 	if (n < 0) {
-		(void)err_sys(e, errno, "cannot resolve path %.200s of volume %s", m->subpath, m->name);
+		(void)err_sys(
+			e, errno, "cannot resolve path %.200s of volume %s", m->subpath, m->name);
 		return NULL;
 	}
 	return xstrndup(real, (size_t)n);
@@ -515,7 +540,9 @@ json_t *mounts_inspect(const struct container *c)
 		}
 		json_put_str(o, "Mode", m->mode);
 		json_put(o, "RW", json_boolean(!m->read_only));
-		json_put_str(o, "Propagation", m->kind == MOUNT_BIND ? (m->propagation ? m->propagation : "rprivate") : "");
+		json_put_str(o, "Propagation",
+			m->kind == MOUNT_BIND ? (m->propagation ? m->propagation : "rprivate")
+					      : "");
 		json_array_append_new(out, o);
 	}
 	return out;

@@ -28,8 +28,8 @@ static void remove_strangers(const struct container_set *s)
 	for (struct dirent *d; (d = readdir(dir));) {
 		if (d->d_name[0] != '.' && !map_get(s->by_id, d->d_name)) {
 			int r = path_remove_tree(dirfd(dir), d->d_name);
-			log_info("container", "stray_directory_removed", "name", d->d_name, "reason",
-				r < 0 ? strerror(-r) : NULL, NULL);
+			log_info("container", "stray_directory_removed", "name", d->d_name,
+				"reason", r < 0 ? strerror(-r) : NULL, NULL);
 		}
 	}
 }
@@ -97,7 +97,8 @@ static void reconcile(struct container *c)
 		record_end(c);
 		return;
 	}
-	if (!recorded_as_running(c)) { /* it was just being started: the shim's first word says how far it came */
+	if (!recorded_as_running(c)) { /* it was just being started: the shim's first word says how
+					  far it came */
 		c->state = CONTAINER_STARTING;
 		return;
 	}
@@ -116,7 +117,8 @@ static void apply_policies(void *owner)
 	map_each (s->by_id, struct container, c) {
 		bool rests = c->state == CONTAINER_EXITED || c->state == CONTAINER_CREATED;
 		if (rests && c->started_ns != 0 &&
-			restart_at_boot(&c->policy, c->exit_code, c->was_running, c->stopped_by_user)) {
+			restart_at_boot(
+				&c->policy, c->exit_code, c->was_running, c->stopped_by_user)) {
 			strv_add(&ids, c->id);
 		}
 	}

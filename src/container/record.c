@@ -1,4 +1,5 @@
-/* A container in memory and as a row of table containers: one JSON document with everything that must survive. */
+/* A container in memory and as a row of table containers: one JSON document with everything that
+ * must survive. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,9 +56,10 @@ void container_free(struct container *c)
 
 static json_t *state_record(const struct container *c)
 {
-	return json_pack("{ss sb si sb sI sI sI sb si sI ss}", "State", container_state_word(c->state), "Stopping",
-		c->state == CONTAINER_STOPPING, "ExitCode", c->exit_code, "OOMKilled", c->oom_killed, "Pid",
-		(json_int_t)c->pid, "StartedAt", (json_int_t)c->started_ns, "FinishedAt", (json_int_t)c->finished_ns,
+	return json_pack("{ss sb si sb sI sI sI sb si sI ss}", "State",
+		container_state_word(c->state), "Stopping", c->state == CONTAINER_STOPPING,
+		"ExitCode", c->exit_code, "OOMKilled", c->oom_killed, "Pid", (json_int_t)c->pid,
+		"StartedAt", (json_int_t)c->started_ns, "FinishedAt", (json_int_t)c->finished_ns,
 		"StoppedByUser", c->stopped_by_user, "RestartCount", c->restart_count, "LastWaitMs",
 		(json_int_t)c->last_wait_ms, "Error", c->error ? c->error : "");
 }
@@ -126,7 +128,8 @@ int container_record_load(void *set, const char *id, json_t *doc, struct err *e)
 	c->image_ref = xstrdup(json_str(doc, "ImageRef"));
 	json_t *part;
 	struct err wrong = {0};
-	if (json_get_strv(doc, "Layers", &c->layers, &wrong) < 0 || !(part = json_object_get(doc, "Config"))) {
+	if (json_get_strv(doc, "Layers", &c->layers, &wrong) < 0 ||
+		!(part = json_object_get(doc, "Config"))) {
 		container_free(c);
 		return err_set(e, ERR_SYSTEM, "the record of container %s is damaged", id);
 	}
@@ -134,7 +137,8 @@ int container_record_load(void *set, const char *id, json_t *doc, struct err *e)
 	part = json_object_get(doc, "HostConfig");
 	c->host_config = part ? json_incref(part) : json_object();
 	const json_t *policy = json_object_get(c->host_config, "RestartPolicy");
-	if (restart_policy_parse(json_str(policy, "Name"), json_i64(policy, "MaximumRetryCount", 0), &c->policy, &wrong) < 0) {
+	if (restart_policy_parse(json_str(policy, "Name"), json_i64(policy, "MaximumRetryCount", 0),
+		    &c->policy, &wrong) < 0) {
 		c->policy.kind = RESTART_NO;
 	}
 	mounts_restore(json_object_get(doc, "Mounts"), &c->mounts);
@@ -151,7 +155,8 @@ bool container_step(struct container *c, enum container_input input)
 	if (to == CONTAINER_STATE_MAX) {
 		return false;
 	}
-	if (to == CONTAINER_CREATED && c->finished_ns != 0) { /* a failed start of one that has run before */
+	if (to == CONTAINER_CREATED &&
+		c->finished_ns != 0) { /* a failed start of one that has run before */
 		to = CONTAINER_EXITED;
 	}
 	log_debug("container", "state", "id", c->id, "from", container_state_word(c->state), "to",

@@ -6,7 +6,8 @@
 #define WAIT_MAX_MS 60000
 #define RUN_RESETS_MS 10000
 
-int restart_policy_parse(const char *name, int64_t max_retries, struct restart_policy *ret, struct err *e)
+int restart_policy_parse(
+	const char *name, int64_t max_retries, struct restart_policy *ret, struct err *e)
 {
 	static const char *const names[] = {
 		[RESTART_NO] = "no",
@@ -15,7 +16,8 @@ int restart_policy_parse(const char *name, int64_t max_retries, struct restart_p
 		[RESTART_ON_FAILURE] = "on-failure",
 	};
 	if (max_retries < 0 || max_retries > INT32_MAX) {
-		return err_set(e, ERR_INVALID, "invalid restart policy: maximum retry count cannot be negative");
+		return err_set(e, ERR_INVALID,
+			"invalid restart policy: maximum retry count cannot be negative");
 	}
 	if (!*name) {
 		*ret = (struct restart_policy){RESTART_NO, 0};
@@ -46,7 +48,8 @@ static int64_t next_wait(const struct restart_facts *f)
 	return wait > WAIT_MAX_MS ? WAIT_MAX_MS : wait;
 }
 
-bool restart_decide(const struct restart_policy *p, const struct restart_facts *f, int64_t *ret_wait_ms)
+bool restart_decide(
+	const struct restart_policy *p, const struct restart_facts *f, int64_t *ret_wait_ms)
 {
 	if (f->stopped_by_user || p->kind == RESTART_NO) {
 		return false;
@@ -59,7 +62,8 @@ bool restart_decide(const struct restart_policy *p, const struct restart_facts *
 	return true;
 }
 
-bool restart_at_boot(const struct restart_policy *p, int exit_code, bool was_running, bool stopped_by_user)
+bool restart_at_boot(
+	const struct restart_policy *p, int exit_code, bool was_running, bool stopped_by_user)
 {
 	switch (p->kind) {
 	case RESTART_ALWAYS:

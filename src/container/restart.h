@@ -1,6 +1,8 @@
-/* container/restart.h - whether and when a container that has ended is started again. Pure: handed every time.
+/* container/restart.h - whether and when a container that has ended is started again. Pure: handed
+ * every time.
  *
- * moby restartmanager: 100 ms, doubled at each restart up to a minute; a run of 10 s or more starts over at 100 ms.
+ * moby restartmanager: 100 ms, doubled at each restart up to a minute; a run of 10 s or more starts
+ * over at 100 ms.
  */
 #pragma once
 #include <stdbool.h>
@@ -15,17 +17,21 @@ struct restart_policy {
 	int max_retries; /* on-failure only; 0: no limit */
 };
 
-/* name: "", "no", "always", "unless-stopped", "on-failure". ERR_INVALID for another, or a count where none may be. */
-int restart_policy_parse(const char *name, int64_t max_retries, struct restart_policy *ret, struct err *e);
+/* name: "", "no", "always", "unless-stopped", "on-failure". ERR_INVALID for another, or a count
+ * where none may be. */
+int restart_policy_parse(
+	const char *name, int64_t max_retries, struct restart_policy *ret, struct err *e);
 
 struct restart_facts {
 	int exit_code;
-	int count;         /* restarts so far */
-	int64_t ran_ms;    /* how long this run took */
+	int count;            /* restarts so far */
+	int64_t ran_ms;       /* how long this run took */
 	int64_t last_wait_ms; /* the pause before this run, 0 if none */
 	bool stopped_by_user;
 };
 /* True when it is to be started again, after *ret_wait_ms. */
-bool restart_decide(const struct restart_policy *p, const struct restart_facts *f, int64_t *ret_wait_ms);
+bool restart_decide(
+	const struct restart_policy *p, const struct restart_facts *f, int64_t *ret_wait_ms);
 /* Whether a container that is not running is started when the daemon starts. */
-bool restart_at_boot(const struct restart_policy *p, int exit_code, bool was_running, bool stopped_by_user);
+bool restart_at_boot(
+	const struct restart_policy *p, int exit_code, bool was_running, bool stopped_by_user);

@@ -1,9 +1,10 @@
-/* A container's run from start to end: volumes are seeded, the shim is started, the network wired, crun let go; then its end
- * is recorded and the restart policy asked.
+/* A container's run from start to end: volumes are seeded, the shim is started, the network wired,
+ * crun let go; then its end is recorded and the restart policy asked.
  *
  * Invariants
  * 1. c->shim is set exactly while a shim may live: from launch to failure or end.
- * 2. What a run made outside of its own namespaces is taken away by container_clean_run before the next run begins.
+ * 2. What a run made outside of its own namespaces is taken away by container_clean_run before the
+ * next run begins.
  * 3. Every done call in c->starting is called exactly once: by started or start_failed.
  */
 #include <errno.h>
@@ -81,7 +82,8 @@ void container_event(const struct container *c, const char *action, json_t *take
 	event_publish(c->set->d.bus, "container", action, c->id, a);
 }
 
-/* By pidfd: the shim reaps the init before we hear of it, and its number may be somebody else's by then. */
+/* By pidfd: the shim reaps the init before we hear of it, and its number may be somebody else's by
+ * then. */
 int container_signal(struct container *c, int signal, struct err *e)
 {
 	if (c->pidfd < 0) {
@@ -99,7 +101,8 @@ void container_opened_pid(struct container *c, pid_t pid)
 		close(c->pidfd);
 	}
 	c->pid = pid;
-	c->pidfd = (int)syscall(SYS_pidfd_open, pid, 0); /* -1: it has ended already, EXITED follows */
+	c->pidfd =
+		(int)syscall(SYS_pidfd_open, pid, 0); /* -1: it has ended already, EXITED follows */
 }
 
 static void set_error(struct container *c, const char *text)
@@ -127,17 +130,25 @@ void container_clean_run(struct container *c)
 
 /* --- failure --- */
 
-/* crun's words in those that the docker CLI takes its exit status from (docker/cli run.go: 127 and 126). */
+/* crun's words in those that the docker CLI takes its exit status from (docker/cli run.go: 127 and
+ * 126). */
 void container_put_start_error(const char *arg0, const char *text, struct err *e)
 {
-	static const char prefix[] = "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
+	static const char prefix[] =
+		"failed to create task for container: failed to create shim task: OCI runtime create failed: ";
 	if (strstr(text, "not found in $PATH")) {
-		(void)err_set(e, ERR_INVALID, "%scrun: exec: \"%.100s\": executable file not found in $PATH: unknown", prefix, arg0);
-	} else if (strstr(text, "ermission denied") || strstr(text, "open executable: Operation not permitted")) {
-		(void)err_set(e, ERR_INVALID, "%scrun: exec: \"%.100s\": permission denied: unknown", prefix, arg0);
+		(void)err_set(e, ERR_INVALID,
+			"%scrun: exec: \"%.100s\": executable file not found in $PATH: unknown",
+			prefix, arg0);
+	} else if (strstr(text, "ermission denied") ||
+		   strstr(text, "open executable: Operation not permitted")) {
+		(void)err_set(e, ERR_INVALID,
+			"%scrun: exec: \"%.100s\": permission denied: unknown", prefix, arg0);
 	} else if (strstr(text, "open executable") || strstr(text, "exec container process") ||
 		   strstr(text, "executable file")) {
-		(void)err_set(e, ERR_INVALID, "%scrun: exec: \"%.100s\": no such file or directory: unknown", prefix, arg0);
+		(void)err_set(e, ERR_INVALID,
+			"%scrun: exec: \"%.100s\": no such file or directory: unknown", prefix,
+			arg0);
 	} else {
 		(void)err_set(e, ERR_SYSTEM, "%scrun: %.300s: unknown", prefix, text);
 	}
@@ -145,9 +156,11 @@ void container_put_start_error(const char *arg0, const char *text, struct err *e
 
 static int start_exit_code(const char *text)
 {
-	return strstr(text, "executable file not found") || strstr(text, "no such file or directory") ? 127
-	       : strstr(text, "permission denied")						    ? 126
-												    : 128;
+	return strstr(text, "executable file not found") ||
+			       strstr(text, "no such file or directory")
+		       ? 127
+	       : strstr(text, "permission denied") ? 126
+						   : 128;
 }
 
 static const char *first_arg(const struct container *c)
@@ -175,7 +188,8 @@ static void start_failed(struct container *c, const struct err *e)
 	set_error(c, reason.msg);
 	log_warning("container", "start_failed", "id", c->id, "reason", reason.msg, NULL);
 	attach_point_end(&c->attaches);
-	const struct restart_facts facts = {c->exit_code, c->restart_count, 0, c->last_wait_ms, c->stopped_by_user};
+	const struct restart_facts facts = {
+		c->exit_code, c->restart_count, 0, c->last_wait_ms, c->stopped_by_user};
 	bool again = !by_user && restart_decide(&c->policy, &facts, &wait_ms);
 	if (again) {
 		container_restart_later(c, wait_ms);
@@ -215,7 +229,7 @@ static void add_log_args(const struct container *c, struct strv *args)
 		bytes = 0;
 	} else if (*max_size) {
 		(void)parse_size(max_size, &bytes); /* checked by create */
-		files = 1;                          /* Docker's default number when only a size is given */
+		files = 1; /* Docker's default number when only a size is given */
 	}
 	if (*max_file) {
 		(void)parse_int(max_file, 1, 1000, &files);
@@ -275,7 +289,8 @@ static void spawn(struct container *c)
 		return;
 	}
 	shim_args(c, &args);
-	struct shim *s = shim_start(c->set->d.loop, c->set->d.shim_path, c->run_dir, &args, container_shim_handlers(), c, &e);
+	struct shim *s = shim_start(c->set->d.loop, c->set->d.shim_path, c->run_dir, &args,
+		container_shim_handlers(), c, &e);
 	if (!s) {
 		start_failed(c, &e);
 		return;
@@ -295,7 +310,8 @@ static void seed_done(void *owner, struct job *j, json_t *result, const struct e
 	}
 	if (!result) {
 		reason = *e;
-		(void)err_wrap(&reason, "cannot fill volume %s from the image", c->mounts.v[c->seed_next].name);
+		(void)err_wrap(&reason, "cannot fill volume %s from the image",
+			c->mounts.v[c->seed_next].name);
 		start_failed(c, &reason);
 		return;
 	}
@@ -307,14 +323,16 @@ static void seed_done(void *owner, struct job *j, json_t *result, const struct e
 	container_launch(c);
 }
 
-static int seed(struct container *c, const struct mount_point *m, const struct volume *v, struct err *e)
+static int seed(
+	struct container *c, const struct mount_point *m, const struct volume *v, struct err *e)
 {
 	static const struct job_handlers handlers = {NULL, NULL, seed_done};
 	scoped(free) char *lower = image_lowerdir(c->set->d.images, &c->layers);
 	scoped(strv) struct strv names = STRV_INIT;
 	strv_split(&names, lower, ':');
-	json_t *request = json_pack("{ss so ss ss}", "layers_dir", image_layers_dir(c->set->d.images), "lower",
-		json_strv(&names), "path", m->target, "target", volume_mountpoint(v));
+	json_t *request = json_pack("{ss so ss ss}", "layers_dir",
+		image_layers_dir(c->set->d.images), "lower", json_strv(&names), "path", m->target,
+		"target", volume_mountpoint(v));
 	c->seeding = job_start(c->set->d.jobs, "seed-volume", request, -1, false, &handlers, c, e);
 	return c->seeding ? 0 : -1;
 }
@@ -356,7 +374,8 @@ void container_start(struct container *c, container_done_fn *done, void *owner)
 		done(owner, &e);
 		return;
 	case CONTAINER_PAUSED:
-		(void)err_set(&e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
+		(void)err_set(
+			&e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
 		done(owner, &e);
 		return;
 	case CONTAINER_STARTING:
@@ -364,7 +383,8 @@ void container_start(struct container *c, container_done_fn *done, void *owner)
 		return;
 	case CONTAINER_REMOVING:
 	case CONTAINER_DEAD:
-		(void)err_set(&e, ERR_CONFLICT, "container is marked for removal and cannot be started");
+		(void)err_set(
+			&e, ERR_CONFLICT, "container is marked for removal and cannot be started");
 		done(owner, &e);
 		return;
 	default:
@@ -386,7 +406,8 @@ static void on_ready(void *owner)
 	struct container *c = owner;
 	struct err e;
 	char path[64];
-	if (shim_pid(c->shim) == 0) { /* an earlier daemon's: it sees that one's end and goes, which we hear as lost */
+	if (shim_pid(c->shim) == 0) { /* an earlier daemon's: it sees that one's end and goes, which
+					 we hear as lost */
 		return;
 	}
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)shim_pid(c->shim));
@@ -454,18 +475,21 @@ static void on_lost(void *owner)
 	int code = 137;
 	int64_t at_ns = clock_real_ns();
 	bool oom = false;
-	if (shim_read_exit(c->run_dir, &code, &at_ns, &oom) == 0 || c->state != CONTAINER_STARTING) {
+	if (shim_read_exit(c->run_dir, &code, &at_ns, &oom) == 0 ||
+		c->state != CONTAINER_STARTING) {
 		container_died(c, code, at_ns, oom);
 		return;
 	}
 	struct err e;
-	(void)err_set(&e, ERR_SYSTEM, "the container's shim ended before the container was started");
+	(void)err_set(
+		&e, ERR_SYSTEM, "the container's shim ended before the container was started");
 	start_failed(c, &e);
 }
 
 const struct shim_handlers *container_shim_handlers(void)
 {
-	static const struct shim_handlers handlers = {on_ready, on_started, on_failed, on_exited, on_lost};
+	static const struct shim_handlers handlers = {
+		on_ready, on_started, on_failed, on_exited, on_lost};
 	return &handlers;
 }
 

@@ -22,17 +22,21 @@ int security_read(const json_t *host, struct security *ret, struct err *e)
 		const char *o = json_string_value(item);
 		const char *value = o + strcspn(o, "=:");
 		value += *value ? 1 : 0;
-		if (strcmp(o, "no-new-privileges") == 0 || strcmp(o, "no-new-privileges:true") == 0 ||
+		if (strcmp(o, "no-new-privileges") == 0 ||
+			strcmp(o, "no-new-privileges:true") == 0 ||
 			strcmp(o, "no-new-privileges=true") == 0) {
 			ret->no_new_privileges = true;
-		} else if (strcmp(o, "no-new-privileges:false") == 0 || strcmp(o, "no-new-privileges=false") == 0) {
+		} else if (strcmp(o, "no-new-privileges:false") == 0 ||
+			   strcmp(o, "no-new-privileges=false") == 0) {
 			ret->no_new_privileges = false;
 		} else if (text_starts(o, "seccomp=") || text_starts(o, "seccomp:")) {
 			ret->unconfined = strcmp(value, "unconfined") == 0;
-			ret->profile = ret->unconfined || strcmp(value, "builtin") == 0 ? NULL : value;
+			ret->profile =
+				ret->unconfined || strcmp(value, "builtin") == 0 ? NULL : value;
 		} else if (strcmp(o, "systempaths=unconfined") == 0) {
 			ret->unmasked = true;
-		} else if (strcmp(o, "apparmor=unconfined") != 0 && strcmp(o, "apparmor:unconfined") != 0 &&
+		} else if (strcmp(o, "apparmor=unconfined") != 0 &&
+			   strcmp(o, "apparmor:unconfined") != 0 &&
 			   strcmp(o, "label=disable") != 0 && strcmp(o, "label:disable") != 0) {
 			return err_set(e, ERR_INVALID, "invalid --security-opt: \"%.100s\"", o);
 		}
@@ -40,7 +44,8 @@ int security_read(const json_t *host, struct security *ret, struct err *e)
 	return 0;
 }
 
-int security_caps(const json_t *host, struct strv *add, struct strv *drop, uint64_t *ret, struct err *e)
+int security_caps(
+	const json_t *host, struct strv *add, struct strv *drop, uint64_t *ret, struct err *e)
 {
 	if (host_list(host, "CapAdd", add, e) < 0 || host_list(host, "CapDrop", drop, e) < 0) {
 		return -1;
@@ -49,15 +54,17 @@ int security_caps(const json_t *host, struct strv *add, struct strv *drop, uint6
 }
 
 /* *ret NULL: no filter. */
-int security_seccomp(const struct container_set *s, const json_t *host, const struct security *security, uint64_t caps,
-	char **ret, struct err *e)
+int security_seccomp(const struct container_set *s, const json_t *host,
+	const struct security *security, uint64_t caps, char **ret, struct err *e)
 {
 	*ret = NULL;
-	if (security->unconfined || json_bool(host, "Privileged") || (!security->profile && !s->d.seccomp_path)) {
+	if (security->unconfined || json_bool(host, "Privileged") ||
+		(!security->profile && !s->d.seccomp_path)) {
 		return 0;
 	}
 	scoped(json) json_t *profile =
-		security->profile ? json_parse(security->profile, strlen(security->profile), "the seccomp profile", e)
+		security->profile ? json_parse(security->profile, strlen(security->profile),
+					    "the seccomp profile", e)
 				  : oci_seccomp_read(s->d.seccomp_path, e);
 	scoped(json) json_t *converted = profile ? oci_seccomp_convert(profile, caps, e) : NULL;
 	if (!converted) {

@@ -68,7 +68,8 @@ enum container_state container_state(const struct container *c)
 
 bool container_is_running(const struct container *c)
 {
-	return c->state == CONTAINER_RUNNING || c->state == CONTAINER_PAUSED || c->state == CONTAINER_STOPPING;
+	return c->state == CONTAINER_RUNNING || c->state == CONTAINER_PAUSED ||
+	       c->state == CONTAINER_STOPPING;
 }
 
 bool container_is_tty(const struct container *c)
@@ -119,10 +120,12 @@ const char *container_using_volume(const struct container_set *s, const char *vo
 	return NULL;
 }
 
-const char *container_using_image(const struct container_set *s, const char *image_id, bool running_only)
+const char *container_using_image(
+	const struct container_set *s, const char *image_id, bool running_only)
 {
 	map_each (s->by_id, struct container, c) {
-		bool runs = container_is_running(c) || c->state == CONTAINER_STARTING || c->state == CONTAINER_RESTARTING;
+		bool runs = container_is_running(c) || c->state == CONTAINER_STARTING ||
+			    c->state == CONTAINER_RESTARTING;
 		if (strcmp(c->image_id, image_id) == 0 && (runs || !running_only)) {
 			return c->id;
 		}
@@ -130,7 +133,8 @@ const char *container_using_image(const struct container_set *s, const char *ima
 	return NULL;
 }
 
-void container_set_pin_layers(const struct container_set *s, void (*pin)(void *arg, const char *diff_id), void *arg)
+void container_set_pin_layers(
+	const struct container_set *s, void (*pin)(void *arg, const char *diff_id), void *arg)
 {
 	map_each (s->by_id, struct container, c) {
 		for (size_t i = 0; i < c->layers.n; i++) {
@@ -146,11 +150,13 @@ int container_rename(struct container *c, const char *name, struct err *e)
 	}
 	if (!container_name_is_valid(name)) {
 		return err_set(e, ERR_INVALID,
-			"Invalid container name (%.200s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+			"Invalid container name (%.200s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+			name);
 	}
 	const struct container *other = map_get(c->set->by_name, name);
 	if (other == c) {
-		return err_set(e, ERR_INVALID, "Renaming a container with the same name as its current name");
+		return err_set(e, ERR_INVALID,
+			"Renaming a container with the same name as its current name");
 	}
 	if (other) {
 		return err_set(e, ERR_CONFLICT,

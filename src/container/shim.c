@@ -17,7 +17,8 @@
 
 struct shim {
 	uv_pipe_t pipe;
-	uv_process_t *process; /* own memory: it outlives us until the child is reaped; NULL after a reconnect */
+	uv_process_t *process; /* own memory: it outlives us until the child is reaped; NULL after a
+				  reconnect */
 	const struct shim_handlers *h;
 	void *owner;
 	struct buf in;
@@ -152,7 +153,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 		if (s->in.len < SHIM_FRAME_HEAD + len) {
 			return;
 		}
-		/* the handler may free us: the payload must not depend on in, and the memory lasts until pipe_closed */
+		/* the handler may free us: the payload must not depend on in, and the memory lasts
+		 * until pipe_closed */
 		scoped(free) uint8_t *payload = xnew_array(uint8_t, len + 1);
 		memcpy(payload, p + SHIM_FRAME_HEAD, len);
 		buf_consume(&s->in, SHIM_FRAME_HEAD + len);
@@ -192,7 +194,8 @@ void shim_go(struct shim *s)
 
 void shim_resize(struct shim *s, unsigned rows, unsigned columns)
 {
-	const uint8_t payload[4] = {(uint8_t)(rows >> 8), (uint8_t)rows, (uint8_t)(columns >> 8), (uint8_t)columns};
+	const uint8_t payload[4] = {
+		(uint8_t)(rows >> 8), (uint8_t)rows, (uint8_t)(columns >> 8), (uint8_t)columns};
 	send_frame(s, SHIM_RESIZE, payload, sizeof(payload));
 }
 
@@ -210,7 +213,8 @@ void shim_kill(struct shim *s)
 
 /* --- life --- */
 
-struct shim *shim_reconnect(uv_loop_t *l, const char *dir, const struct shim_handlers *h, void *owner)
+struct shim *shim_reconnect(
+	uv_loop_t *l, const char *dir, const struct shim_handlers *h, void *owner)
 {
 	int fd = shim_connect(dir);
 	if (fd < 0) {
@@ -237,14 +241,14 @@ static void process_exited(uv_process_t *p, int64_t status, int signal)
 	uv_close((uv_handle_t *)p, process_closed); /* reaped; the news came over the connection */
 }
 
-static int spawn(uv_loop_t *l, const char *program, int listen_fd, const struct strv *args, uv_process_t **ret,
-	struct err *e)
+static int spawn(uv_loop_t *l, const char *program, int listen_fd, const struct strv *args,
+	uv_process_t **ret, struct err *e)
 {
 	scoped(strv) struct strv argv = STRV_INIT;
 	strv_add(&argv, "wherry-shim");
 	strv_copy(&argv, args);
-	uv_stdio_container_t stdio[4] = {
-		{.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = listen_fd}};
+	uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE}, {.flags = UV_IGNORE},
+		{.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = listen_fd}};
 	uv_process_options_t o = {.exit_cb = process_exited,
 		.file = program,
 		.args = argv.v,
@@ -300,7 +304,8 @@ int shim_read_exit(const char *dir, int *ret_code, int64_t *ret_at_ns, bool *ret
 	}
 	long long at;
 	int oom;
-	if (sscanf(buf_str(&text), "%d %lld %d", ret_code, &at, &oom) != 3) { // NOLINT(cert-err34-c): our own shim's record
+	if (sscanf(buf_str(&text), "%d %lld %d", ret_code, &at, &oom) !=
+		3) { // NOLINT(cert-err34-c): our own shim's record
 		return -EINVAL;
 	}
 	*ret_at_ns = at;

@@ -61,7 +61,8 @@ static void patience_is_over(void *owner)
 	}
 }
 
-void container_stop(struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner)
+void container_stop(
+	struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner)
 {
 	struct err e;
 	if (c->state == CONTAINER_RESTARTING) {
@@ -84,7 +85,8 @@ void container_stop(struct container *c, int signal, int timeout_s, container_do
 	if (c->state == CONTAINER_STARTING) {
 		return; /* run.c goes on with it once it has started */
 	}
-	int64_t patience_ms = (int64_t)(timeout_s < 0 ? container_stop_timeout(c) : timeout_s) * 1000;
+	int64_t patience_ms =
+		(int64_t)(timeout_s < 0 ? container_stop_timeout(c) : timeout_s) * 1000;
 	bool first = !c->kill_delay;
 	int wanted = signal ? signal : container_stop_signal(c);
 	publish_kill(c, wanted);
@@ -104,7 +106,8 @@ void container_stop(struct container *c, int signal, int timeout_s, container_do
 int container_kill(struct container *c, int signal, struct err *e)
 {
 	if (!container_is_running(c)) {
-		return err_set(e, ERR_CONFLICT, "cannot kill container: %s: container %s is not running", c->id, c->id);
+		return err_set(e, ERR_CONFLICT,
+			"cannot kill container: %s: container %s is not running", c->id, c->id);
 	}
 	if (container_signal(c, signal, e) < 0) {
 		return -1;
@@ -155,14 +158,16 @@ static void stopped_for_restart(void *owner, const struct err *failed)
 	container_start(c, restarted, r);
 }
 
-void container_restart(struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner)
+void container_restart(
+	struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner)
 {
 	struct restart *r = xnew(struct restart);
 	r->set = c->set;
 	r->done = done;
 	r->owner = owner;
 	memcpy(r->id, c->id, sizeof(r->id));
-	container_stop(c, signal, timeout_s, stopped_for_restart, r); /* one that does not run answers at once */
+	container_stop(c, signal, timeout_s, stopped_for_restart,
+		r); /* one that does not run answers at once */
 }
 
 /* --- pause --- */
@@ -198,12 +203,13 @@ struct removal {
 static void tree_removed(void *owner, struct job *j, json_t *result, const struct err *e)
 {
 	struct removal *r = owner;
-	done_all(&r->calls, NULL); /* the container is gone, whatever became of its files: the next start empties tmp */
+	done_all(&r->calls, NULL); /* the container is gone, whatever became of its files: the next
+				      start empties tmp */
 	free(r);
 }
 
-/* Out of the way by one rename; a worker deletes it, and the next start of the daemon if the worker cannot. take_calls is
- * emptied. */
+/* Out of the way by one rename; a worker deletes it, and the next start of the daemon if the worker
+ * cannot. take_calls is emptied. */
 static void discard_tree(struct container *c, struct list *take_calls)
 {
 	static const struct job_handlers handlers = {NULL, NULL, tree_removed};
@@ -214,7 +220,8 @@ static void discard_tree(struct container *c, struct list *take_calls)
 	scoped(free) char *to = xasprintf("%s/%s", tmp, name);
 	if (rename(c->dir, to) < 0) {
 		if (errno != ENOENT) {
-			log_error("container", "directory_left", "id", c->id, "reason", strerror(errno), NULL);
+			log_error("container", "directory_left", "id", c->id, "reason",
+				strerror(errno), NULL);
 		}
 		return;
 	}
@@ -222,7 +229,8 @@ static void discard_tree(struct container *c, struct list *take_calls)
 	list_init(&r->calls);
 	json_t *request = json_pack("{ss s[s]}", "dir", tmp, "names", name);
 	if (!job_start(d->jobs, "remove-tree", request, -1, false, &handlers, r, &e)) {
-		log_warning("container", "directory_kept_until_restart", "id", c->id, "reason", e.msg, NULL);
+		log_warning("container", "directory_kept_until_restart", "id", c->id, "reason",
+			e.msg, NULL);
 		free(r);
 		return;
 	}
@@ -236,7 +244,8 @@ static void remove_volumes(const struct container *c, const struct strv *names)
 		struct volume *v = volume_find(c->set->d.volumes, names->v[i], &e);
 		if (v && volume_anonymous(v) && !container_using_volume(c->set, names->v[i]) &&
 			volume_remove(c->set->d.volumes, v, &e) < 0) {
-			log_warning("container", "volume_left", "volume", names->v[i], "reason", e.msg, NULL);
+			log_warning("container", "volume_left", "volume", names->v[i], "reason",
+				e.msg, NULL);
 		}
 	}
 }
@@ -278,17 +287,20 @@ void container_remove_now(struct container *c, bool volumes)
 	done_all(&removing, NULL);
 }
 
-void container_remove(struct container *c, bool force, bool volumes, container_done_fn *done, void *owner)
+void container_remove(
+	struct container *c, bool force, bool volumes, container_done_fn *done, void *owner)
 {
 	struct err e;
 	bool runs = container_is_running(c) || c->state == CONTAINER_STARTING;
 	if (c->remove_asked) {
-		(void)err_set(&e, ERR_CONFLICT, "removal of container %s is already in progress", c->id);
+		(void)err_set(
+			&e, ERR_CONFLICT, "removal of container %s is already in progress", c->id);
 		done(owner, &e);
 		return;
 	}
 	if (!force && (runs || c->state == CONTAINER_RESTARTING)) {
-		const char *state = c->state == CONTAINER_PAUSED ? "paused" : container_state_word(c->state);
+		const char *state =
+			c->state == CONTAINER_PAUSED ? "paused" : container_state_word(c->state);
 		(void)err_set(&e, ERR_CONFLICT,
 			"cannot remove container \"/%s\": container is %s: stop the container before removing or force remove",
 			c->name, c->state == CONTAINER_STARTING ? "running" : state);

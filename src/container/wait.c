@@ -51,8 +51,8 @@ static void settle(struct container_wait *w, int exit_code)
 	w->delay = delay_start(c->set->d.loop, 0, fire, w);
 }
 
-struct container_wait *container_wait(
-	struct container *c, const char *condition, container_wait_fn *fn, void *owner, struct err *e)
+struct container_wait *container_wait(struct container *c, const char *condition,
+	container_wait_fn *fn, void *owner, struct err *e)
 {
 	enum wait_for what;
 	if (parse_condition(condition, &what, e) < 0) {
@@ -64,7 +64,8 @@ struct container_wait *container_wait(
 	w->fn = fn;
 	w->owner = owner;
 	list_append(&c->waits, &w->node);
-	bool runs = container_is_running(c) || c->state == CONTAINER_STARTING || c->state == CONTAINER_RESTARTING;
+	bool runs = container_is_running(c) || c->state == CONTAINER_STARTING ||
+		    c->state == CONTAINER_RESTARTING;
 	if (what == WAIT_NOT_RUNNING && !runs) {
 		settle(w, c->exit_code);
 	}
@@ -83,7 +84,8 @@ void waits_fire(struct container *c, bool died, bool removed)
 	bool rests = c->state != CONTAINER_RESTARTING;
 	list_each_safe (pos, &c->waits) {
 		struct container_wait *w = container_of(pos, struct container_wait, node);
-		if (removed || (died && w->what == WAIT_NEXT_EXIT) || (died && rests && w->what == WAIT_NOT_RUNNING)) {
+		if (removed || (died && w->what == WAIT_NEXT_EXIT) ||
+			(died && rests && w->what == WAIT_NOT_RUNNING)) {
 			settle(w, c->exit_code);
 		}
 	}

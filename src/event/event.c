@@ -43,7 +43,7 @@ void event_bus_free(struct event_bus *b)
 	if (!b) {
 		return;
 	}
-	list_each_safe(pos, &b->listeners) {
+	list_each_safe (pos, &b->listeners) {
 		free(container_of(pos, struct event_listener, node));
 	}
 	for (size_t i = 0; i < EVENT_HISTORY; i++) {
@@ -77,7 +77,7 @@ void event_unlisten(struct event_listener *l)
 
 static void remove_dead(struct event_bus *b)
 {
-	list_each_safe(pos, &b->listeners) {
+	list_each_safe (pos, &b->listeners) {
 		struct event_listener *l = container_of(pos, struct event_listener, node);
 		if (!l->fn) {
 			list_remove(pos);
@@ -100,7 +100,8 @@ void event_publish(struct event_bus *b, const char *type, const char *action, co
 	b->history[b->next] = v;
 	b->next = (b->next + 1) % EVENT_HISTORY;
 
-	/* A listener may publish, and a storm of those may overwrite the slot: keep what this call needs alive. */
+	/* A listener may publish, and a storm of those may overwrite the slot: keep what this call
+	 * needs alive. */
 	scoped(free) char *own_type = xstrdup(type);
 	scoped(free) char *own_action = xstrdup(action);
 	scoped(free) char *own_id = xstrdup(id);
@@ -108,7 +109,7 @@ void event_publish(struct event_bus *b, const char *type, const char *action, co
 	struct event told = {own_type, own_action, own_id, attributes, v.time_ns};
 
 	b->publishing++;
-	list_each(pos, &b->listeners) {
+	list_each (pos, &b->listeners) {
 		struct event_listener *l = container_of(pos, struct event_listener, node);
 		if (l->fn) {
 			l->fn(l->owner, &told);
@@ -119,7 +120,8 @@ void event_publish(struct event_bus *b, const char *type, const char *action, co
 	}
 }
 
-void event_replay(struct event_bus *b, int64_t since_ns, int64_t until_ns, event_fn *fn, void *owner)
+void event_replay(
+	struct event_bus *b, int64_t since_ns, int64_t until_ns, event_fn *fn, void *owner)
 {
 	for (size_t i = 0; i < EVENT_HISTORY; i++) {
 		const struct event *v = &b->history[(b->next + i) % EVENT_HISTORY];

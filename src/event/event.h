@@ -1,7 +1,8 @@
-/* event/event.h - what happened to which object, told to whoever listens (GET /events, waits, restarts).
+/* event/event.h - what happened to which object, told to whoever listens (GET /events, waits,
+ * restarts).
  *
- * Publishing calls the listeners before it returns, in order of subscription; a listener may unsubscribe itself
- * or others, and may publish. The last EVENT_HISTORY events are kept for ?since.
+ * Publishing calls the listeners before it returns, in order of subscription; a listener may
+ * unsubscribe itself or others, and may publish. The last EVENT_HISTORY events are kept for ?since.
  * Shape: Docker API v1.45 SystemEvents.
  */
 #pragma once
@@ -30,4 +31,5 @@ void event_unlisten(struct event_listener *l); /* NULL is fine; no call after th
 void event_publish(struct event_bus *b, const char *type, const char *action, const char *id,
 	json_t *take_attributes); /* NULL: none */
 /* Calls fn for kept events with since_ns <= time_ns <= until_ns, oldest first. */
-void event_replay(struct event_bus *b, int64_t since_ns, int64_t until_ns, event_fn *fn, void *owner);
+void event_replay(
+	struct event_bus *b, int64_t since_ns, int64_t until_ns, event_fn *fn, void *owner);

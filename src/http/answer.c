@@ -70,7 +70,8 @@ void http_set_header(struct http_request *r, const char *name, const char *value
 	}
 }
 
-static void begin_head(struct http_request *r, struct buf *out, int status, const char *content_type)
+static void begin_head(
+	struct http_request *r, struct buf *out, int status, const char *content_type)
 {
 	r->no_body = r->no_body || status == 204 || status == 304;
 	buf_printf(out, "HTTP/1.1 %d %s\r\n", status, http1_reason(status));
@@ -89,7 +90,8 @@ static void end_answer(struct http_request *r)
 	}
 }
 
-void http_reply(struct http_request *r, int status, const char *content_type, const void *data, size_t n)
+void http_reply(
+	struct http_request *r, int status, const char *content_type, const void *data, size_t n)
 {
 	scoped(buf) struct buf out = BUF_INIT;
 	begin_head(r, &out, status, content_type);
@@ -200,25 +202,29 @@ static void release_hold(struct conn *c)
 	conn_after_write(c);
 }
 
-/* docker-py reads the 101 head through a buffered reader and loses what came with it: wait until the head is taken. */
+/* docker-py reads the 101 head through a buffered reader and loses what came with it: wait until
+ * the head is taken. */
 static void poll_hold(uv_timer_t *t)
 {
 	struct conn *c = t->data;
 	uv_os_fd_t fd;
 	int unread = 0;
-	bool known = uv_fileno((uv_handle_t *)&c->pipe, &fd) == 0 && ioctl(fd, SIOCOUTQ, &unread) == 0;
+	bool known =
+		uv_fileno((uv_handle_t *)&c->pipe, &fd) == 0 && ioctl(fd, SIOCOUTQ, &unread) == 0;
 	if (!known || unread == 0 || uv_now(c->server->loop) >= c->hold_until) {
 		release_hold(c);
 	}
 }
 
-void http_hijack(struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner)
+void http_hijack(
+	struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner)
 {
 	struct conn *c = r->conn;
 	scoped(buf) struct buf out = BUF_INIT;
 	bool upgrade = r->head.upgrade;
 	if (upgrade) {
-		buf_printf(&out, "HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
+		buf_printf(&out,
+			"HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
 			content_type);
 	} else {
 		buf_printf(&out, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n\r\n", content_type);

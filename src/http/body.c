@@ -68,14 +68,16 @@ static bool take_piece(struct conn *c, struct http_request *r)
 		r->body_left -= piece_n;
 		used = (ssize_t)piece_n;
 	}
-	/* give() may lead to anything, a closed connection included: the bytes must be ours until it returns */
+	/* give() may lead to anything, a closed connection included: the bytes must be ours until
+	 * it returns */
 	scoped(free) char *copy = NULL;
 	if (piece_n > 0) {
 		copy = xrealloc(NULL, piece_n, 1);
 		memcpy(copy, piece, piece_n);
 	}
 	buf_consume(&c->in, (size_t)used);
-	bool ended = r->head.body == HTTP1_CHUNKED ? http1_chunked_done(&r->chunked) : r->body_left == 0;
+	bool ended =
+		r->head.body == HTTP1_CHUNKED ? http1_chunked_done(&r->chunked) : r->body_left == 0;
 	give(r, copy, piece_n);
 	if (c->closing || c->r != r) {
 		return false;
@@ -89,7 +91,8 @@ static bool take_piece(struct conn *c, struct http_request *r)
 
 void body_take(struct conn *c, struct http_request *r)
 {
-	while (!c->closing && c->r == r && !r->body_done && !r->body_paused && r->use != BODY_UNCLAIMED) {
+	while (!c->closing && c->r == r && !r->body_done && !r->body_paused &&
+		r->use != BODY_UNCLAIMED) {
 		if (c->in.len == 0 || !take_piece(c, r)) {
 			break;
 		}
@@ -114,7 +117,8 @@ void body_take_input(struct conn *c, struct http_request *r)
 		r->piece_fn(r->body_owner, r, in.data, in.len);
 		buf_deinit(&in);
 	}
-	if (!c->closing && c->r == r && c->peer_ended && !r->body_paused && !r->input_ended && c->in.len == 0) {
+	if (!c->closing && c->r == r && c->peer_ended && !r->body_paused && !r->input_ended &&
+		c->in.len == 0) {
 		r->input_ended = true;
 		r->piece_fn(r->body_owner, r, NULL, 0);
 	}
@@ -123,7 +127,8 @@ void body_take_input(struct conn *c, struct http_request *r)
 static void claim_body(struct http_request *r, enum body_use use)
 {
 	r->use = use;
-	if (r->head.expect_continue && !r->body_done && r->answer == ANSWER_NONE && use != BODY_DROPPED) {
+	if (r->head.expect_continue && !r->body_done && r->answer == ANSWER_NONE &&
+		use != BODY_DROPPED) {
 		r->head.expect_continue = false;
 		conn_write(r->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 	}
@@ -159,5 +164,6 @@ void http_body_pause(struct http_request *r, bool pause)
 
 bool http_has_body(const struct http_request *r)
 {
-	return r->head.body == HTTP1_CHUNKED || (r->head.body == HTTP1_LENGTH && r->head.length > 0);
+	return r->head.body == HTTP1_CHUNKED ||
+	       (r->head.body == HTTP1_LENGTH && r->head.length > 0);
 }

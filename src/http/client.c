@@ -23,8 +23,9 @@ struct http_client {
 	char *url;  /* as the user gave it: for messages */
 	char *path; /* unix socket, or NULL */
 	char *host, *port;
-	int fd; /* -1: not connected */
-	bool used; /* the connection has answered before: a failure may mean that it was closed while idle */
+	int fd;    /* -1: not connected */
+	bool used; /* the connection has answered before: a failure may mean that it was closed
+		      while idle */
 	struct buf in;
 	struct http1_head head; /* of the present response */
 	struct http1_chunked chunked;
@@ -48,7 +49,8 @@ struct http_client *http_client_new(const char *host, struct err *e)
 		c->port = xstrndup(colon + 1, strcspn(colon + 1, "/"));
 		return c;
 	}
-	err_set(e, ERR_INVALID, "unable to parse docker host `%s`: expected unix:///PATH or tcp://HOST:PORT", host);
+	err_set(e, ERR_INVALID,
+		"unable to parse docker host `%s`: expected unix:///PATH or tcp://HOST:PORT", host);
 	http_client_free(c);
 	return NULL;
 }
@@ -109,7 +111,8 @@ static int unreachable(struct http_client *c, int errnum, struct err *e)
 			"socket's group?",
 			c->url);
 	}
-	return err_set(e, ERR_SYSTEM, "Cannot connect to the Wherry daemon at %s. Is the daemon running?", c->url);
+	return err_set(e, ERR_SYSTEM,
+		"Cannot connect to the Wherry daemon at %s. Is the daemon running?", c->url);
 }
 
 static int connect_unix(struct http_client *c, struct err *e)
@@ -133,7 +136,8 @@ static int connect_tcp(struct http_client *c, struct err *e)
 	struct addrinfo *found;
 	int r = getaddrinfo(c->host, c->port, &hints, &found);
 	if (r != 0) {
-		return err_set(e, ERR_SYSTEM, "Cannot connect to the Wherry daemon at %s: %s", c->url, gai_strerror(r));
+		return err_set(e, ERR_SYSTEM, "Cannot connect to the Wherry daemon at %s: %s",
+			c->url, gai_strerror(r));
 	}
 	int last = 0;
 	for (struct addrinfo *a = found; a && c->fd < 0; a = a->ai_next) {
@@ -164,7 +168,8 @@ static int send_bytes(struct http_client *c, const char *data, size_t n)
 	return 0;
 }
 
-/* One read into in. 0 at the end of the connection, -errno. EINTR is given to the caller's signal handlers and retried. */
+/* One read into in. 0 at the end of the connection, -errno. EINTR is given to the caller's signal
+ * handlers and retried. */
 static ssize_t receive(struct http_client *c)
 {
 	char chunk[READ_CHUNK];
@@ -181,9 +186,12 @@ static ssize_t receive(struct http_client *c)
 	}
 }
 
-static void write_head(struct http_client *c, const struct http_call *call, const char *json, struct buf *out)
+static void write_head(
+	struct http_client *c, const struct http_call *call, const char *json, struct buf *out)
 {
-	buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Wherry-Client/" WHERRY_VERSION " (linux)\r\n",
+	buf_printf(out,
+		"%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Wherry-Client/" WHERRY_VERSION
+		" (linux)\r\n",
 		call->method, call->path, c->path ? "wherry" : c->host);
 	if (call->headers) {
 		buf_puts(out, call->headers);
@@ -192,7 +200,8 @@ static void write_head(struct http_client *c, const struct http_call *call, cons
 		buf_puts(out, "Connection: Upgrade\r\nUpgrade: tcp\r\n");
 	}
 	if (json) {
-		buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", strlen(json), json);
+		buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+			strlen(json), json);
 	} else if (call->source) {
 		buf_puts(out, "Transfer-Encoding: chunked\r\n\r\n");
 	} else if (strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0) {
@@ -202,8 +211,9 @@ static void write_head(struct http_client *c, const struct http_call *call, cons
 	}
 }
 
-/* Takes in what the server answers while we still send: progress of a load, say, whose sender would otherwise wait for us.
- * True when there is no point in sending more: an error was answered, or the connection is gone. */
+/* Takes in what the server answers while we still send: progress of a load, say, whose sender would
+ * otherwise wait for us. True when there is no point in sending more: an error was answered, or the
+ * connection is gone. */
 static bool answer_ends_sending(struct http_client *c)
 {
 	struct pollfd p = {.fd = c->fd, .events = POLLIN};
@@ -226,15 +236,17 @@ static bool answer_ends_sending(struct http_client *c)
 	return refused;
 }
 
-/* A piece of a long body. Waits for room, but hears an answer meanwhile: a server that refuses may read nothing more, and one
- * that tells its progress may read on only when that is taken. -EPIPE when there is no point in sending more. */
+/* A piece of a long body. Waits for room, but hears an answer meanwhile: a server that refuses may
+ * read nothing more, and one that tells its progress may read on only when that is taken. -EPIPE
+ * when there is no point in sending more. */
 static int send_piece(struct http_client *c, const char *data, size_t n)
 {
 	while (n > 0) {
 		if (answer_ends_sending(c)) {
 			return -EPIPE;
 		}
-		struct pollfd p = {.fd = c->fd, .events = (short)(POLLOUT | (c->in.len < EARLY_MAX ? POLLIN : 0))};
+		struct pollfd p = {.fd = c->fd,
+			.events = (short)(POLLOUT | (c->in.len < EARLY_MAX ? POLLIN : 0))};
 		if (poll(&p, 1, -1) < 0 || !(p.revents & ~POLLIN)) {
 			continue;
 		}
@@ -249,7 +261,8 @@ static int send_piece(struct http_client *c, const char *data, size_t n)
 }
 
 /* *ret_whole: the whole body was sent, so that the connection can be used again. */
-static int send_source(struct http_client *c, const struct http_source *source, bool *ret_whole, struct err *e)
+static int send_source(
+	struct http_client *c, const struct http_source *source, bool *ret_whole, struct err *e)
 {
 	scoped(free) char *data = xnew_array(char, READ_CHUNK);
 	*ret_whole = false;
@@ -280,11 +293,13 @@ static int read_head(struct http_client *c, bool to_head, struct err *e, bool *r
 			ssize_t got = receive(c);
 			if (got <= 0) {
 				*ret_closed = c->in.len == 0;
-				return err_set(e, ERR_SYSTEM, "the connection to %s broke before an answer came", c->url);
+				return err_set(e, ERR_SYSTEM,
+					"the connection to %s broke before an answer came", c->url);
 			}
 		}
 		http1_head_deinit(&c->head);
-		if (n < 0 || http1_parse_response(&c->head, buf_str(&c->in), (size_t)n, to_head, e) < 0) {
+		if (n < 0 || http1_parse_response(
+				     &c->head, buf_str(&c->in), (size_t)n, to_head, e) < 0) {
 			return err_set(e, ERR_SYSTEM, "%s does not answer in HTTP", c->url);
 		}
 		buf_consume(&c->in, (size_t)n);
@@ -294,7 +309,8 @@ static int read_head(struct http_client *c, bool to_head, struct err *e, bool *r
 	}
 	c->chunked = (struct http1_chunked){0};
 	c->left = c->head.length;
-	c->body_done = c->head.body == HTTP1_NO_BODY || (c->head.body == HTTP1_LENGTH && c->left == 0);
+	c->body_done =
+		c->head.body == HTTP1_NO_BODY || (c->head.body == HTTP1_LENGTH && c->left == 0);
 	return 0;
 }
 
@@ -302,12 +318,15 @@ static void fill_response(const struct http_client *c, struct http_response *ret
 {
 	*ret = (struct http_response){.status = c->head.status, .upgraded = c->head.status == 101};
 	for (size_t i = 0; i < c->head.n_headers; i++) {
-		buf_append(&ret->head, c->head.headers[i].name, strlen(c->head.headers[i].name) + 1);
-		buf_append(&ret->head, c->head.headers[i].value, strlen(c->head.headers[i].value) + 1);
+		buf_append(
+			&ret->head, c->head.headers[i].name, strlen(c->head.headers[i].name) + 1);
+		buf_append(
+			&ret->head, c->head.headers[i].value, strlen(c->head.headers[i].value) + 1);
 	}
 }
 
-int http_client_send(struct http_client *c, const struct http_call *call, struct http_response *ret, struct err *e)
+int http_client_send(struct http_client *c, const struct http_call *call, struct http_response *ret,
+	struct err *e)
 {
 	http_client_skip(c);
 	scoped(free) char *json = call->body_json ? json_text(call->body_json) : NULL;
@@ -345,14 +364,16 @@ static long take(struct http_client *c, char *data, size_t n, struct err *e)
 	size_t have = c->in.len < n ? c->in.len : n;
 	if (c->head.body == HTTP1_CHUNKED) {
 		size_t piece_n;
-		ssize_t used = http1_chunked_decode(&c->chunked, buf_str(&c->in), have, &piece, &piece_n);
+		ssize_t used =
+			http1_chunked_decode(&c->chunked, buf_str(&c->in), have, &piece, &piece_n);
 		if (used < 0) {
 			return err_set(e, ERR_SYSTEM, "%s sent a malformed answer", c->url);
 		}
 		memcpy(data, piece, piece_n);
 		buf_consume(&c->in, (size_t)used);
 		c->body_done = http1_chunked_done(&c->chunked);
-		return piece_n == 0 && used > 0 && !c->body_done ? take(c, data, n, e) : (long)piece_n;
+		return piece_n == 0 && used > 0 && !c->body_done ? take(c, data, n, e)
+								 : (long)piece_n;
 	}
 	if (c->head.body == HTTP1_LENGTH && have > c->left) {
 		have = (size_t)c->left;
@@ -380,7 +401,9 @@ long http_client_read(struct http_client *c, char *data, size_t n, struct err *e
 		if (r <= 0) {
 			bool expected = c->head.body == HTTP1_UNTIL_CLOSE;
 			disconnect(c);
-			return expected && r == 0 ? 0 : err_set(e, ERR_SYSTEM, "the connection to %s broke", c->url);
+			return expected && r == 0 ? 0
+						  : err_set(e, ERR_SYSTEM,
+							    "the connection to %s broke", c->url);
 		}
 	}
 	if (!c->head.keep_alive) {
@@ -419,7 +442,8 @@ static int read_body(struct http_client *c, struct buf *ret, struct err *e)
 	long n;
 	while ((n = http_client_read(c, data, sizeof(data), e)) > 0) {
 		if (buf_append_limited(ret, data, (size_t)n, JSON_MAX) < 0) {
-			return err_set(e, ERR_SYSTEM, "%s sent an answer of more than %u bytes", c->url, JSON_MAX);
+			return err_set(e, ERR_SYSTEM, "%s sent an answer of more than %u bytes",
+				c->url, JSON_MAX);
 		}
 	}
 	return n < 0 ? -1 : 0;
@@ -458,12 +482,12 @@ int http_client_fail(struct http_client *c, const struct http_response *r, struc
 	if (*message) {
 		return err_set(e, kind_of(r->status), "%s", message);
 	}
-	return err_set(e, kind_of(r->status), "%s answered with status %d%s%.200s", c->url, r->status, text.len ? ": " : "",
-		buf_str(&text));
+	return err_set(e, kind_of(r->status), "%s answered with status %d%s%.200s", c->url,
+		r->status, text.len ? ": " : "", buf_str(&text));
 }
 
-int http_client_json(struct http_client *c, const char *method, const char *path, const json_t *body,
-	json_t **ret, struct err *e)
+int http_client_json(struct http_client *c, const char *method, const char *path,
+	const json_t *body, json_t **ret, struct err *e)
 {
 	struct http_response r;
 	const struct http_call call = {.method = method, .path = path, .body_json = body};

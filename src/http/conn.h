@@ -1,12 +1,14 @@
 /* http/conn.h - what the files of the HTTP server share; nobody else includes it.
  *
  * server.c  sockets to listen on      conn.c    one connection: reading, writing, its end
- * request.c from a head to its end    body.c    a request's body       answer.c  what the handler says, hijack
+ * request.c from a head to its end    body.c    a request's body       answer.c  what the handler
+ * says, hijack
  *
  * Invariants
- * 1. A connection has at most one request; the next head is parsed only after the previous request is freed.
- * 2. A request is freed in finish(), from the server's idle handle, or when the connection closes, never inside a
- *    callback that the handler started; closed() is called there, once.
+ * 1. A connection has at most one request; the next head is parsed only after the previous request
+ * is freed.
+ * 2. A request is freed in finish(), from the server's idle handle, or when the connection closes,
+ * never inside a callback that the handler started; closed() is called there, once.
  * 3. in holds at most IN_MAX bytes: when nobody takes them, reading stops.
  * 4. While held (hijack), output collects in hold and nothing is written after the 101 head.
  */
@@ -37,7 +39,7 @@ struct http_request {
 	void (*closed)(void *owner, bool left);
 
 	enum body_use use;
-	bool body_done;      /* all of it was taken from in */
+	bool body_done; /* all of it was taken from in */
 	bool body_paused;
 	uint64_t body_left;
 	struct http1_chunked chunked;
@@ -73,7 +75,8 @@ struct conn {
 	bool close_after; /* once the queue is written */
 	bool finish_due;
 	bool process_due;
-	bool lingering; /* a hijacked connection whose answer has ended: read and drop until the client closes */
+	bool lingering; /* a hijacked connection whose answer has ended: read and drop until the
+			   client closes */
 	bool closing;
 	int open_handles;
 };
@@ -91,7 +94,8 @@ struct http_server {
 	void *owner;
 	struct list conns;
 	struct list listeners;
-	uv_idle_t *idle; /* finishes requests whose answer is complete; own memory: closed after us */
+	uv_idle_t
+		*idle; /* finishes requests whose answer is complete; own memory: closed after us */
 	char *read_buffer;
 };
 

@@ -52,14 +52,16 @@ static void refuse(struct conn *c, int status, const struct err *e)
 static bool next_request(struct conn *c)
 {
 	struct err e;
-	size_t blank = strspn(buf_str(&c->in), "\r\n"); /* RFC 9112 2.2: empty lines before a request */
+	size_t blank =
+		strspn(buf_str(&c->in), "\r\n"); /* RFC 9112 2.2: empty lines before a request */
 	buf_consume(&c->in, blank);
 	ssize_t n = http1_head_length(buf_str(&c->in), c->in.len);
 	if (n == 0) {
 		return false;
 	}
 	if (n < 0) {
-		err_set(&e, ERR_INVALID, "the HTTP request head is longer than %u bytes", HTTP1_HEAD_MAX);
+		err_set(&e, ERR_INVALID, "the HTTP request head is longer than %u bytes",
+			HTTP1_HEAD_MAX);
 		refuse(c, 431, &e);
 		return false;
 	}
@@ -82,13 +84,15 @@ static bool next_request(struct conn *c)
 	return true;
 }
 
-/* Reading goes on while somebody takes the bytes, and, to notice a client that leaves, while in has room. */
+/* Reading goes on while somebody takes the bytes, and, to notice a client that leaves, while in has
+ * room. */
 static void conn_update_reading(struct conn *c)
 {
 	if (c->closing) {
 		return;
 	}
-	conn_set_reading(c, c->in.len < IN_MAX && !(c->r && c->r->body_paused && c->in.len > 0) && !(!c->r && c->close_after));
+	conn_set_reading(c, c->in.len < IN_MAX && !(c->r && c->r->body_paused && c->in.len > 0) &&
+				    !(!c->r && c->close_after));
 }
 
 void conn_process(struct conn *c)
@@ -114,13 +118,15 @@ void conn_process(struct conn *c)
 		}
 	}
 	c->busy = false;
-	if (!c->closing && c->r && c->r->body_done && c->r->answer == ANSWER_ENDED && conn_queued(c) == 0) {
+	if (!c->closing && c->r && c->r->body_done && c->r->answer == ANSWER_ENDED &&
+		conn_queued(c) == 0) {
 		conn_schedule_finish(c); /* it waited for the rest of a dropped body */
 	}
 	conn_update_reading(c);
 }
 
-/* A request whose answer is out but whose body still comes: drop it. True when it has all been taken. */
+/* A request whose answer is out but whose body still comes: drop it. True when it has all been
+ * taken. */
 static bool drop_body(struct conn *c, struct http_request *r)
 {
 	r->use = BODY_DROPPED;
@@ -129,15 +135,16 @@ static bool drop_body(struct conn *c, struct http_request *r)
 	return !c->closing && r->body_done;
 }
 
-/* Both ends are done with a hijacked connection when the client closes too: closing first would look like a reset
- * to a client that has just sent something. */
+/* Both ends are done with a hijacked connection when the client closes too: closing first would
+ * look like a reset to a client that has just sent something. */
 static void linger(struct conn *c)
 {
 	uv_os_fd_t fd;
 	request_free(c->r, false);
 	c->lingering = true;
 	buf_clear(&c->in);
-	if (c->peer_ended || uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0 || shutdown(fd, SHUT_WR) < 0) {
+	if (c->peer_ended || uv_fileno((uv_handle_t *)&c->pipe, &fd) < 0 ||
+		shutdown(fd, SHUT_WR) < 0) {
 		conn_close(c);
 		return;
 	}
@@ -162,7 +169,8 @@ static void conn_finish(struct conn *c)
 		return;
 	}
 	bool last = c->close_after || !r->head.keep_alive || c->peer_ended;
-	last = last || (!r->body_done && r->head.expect_continue); /* it was never told to send the body */
+	last = last ||
+	       (!r->body_done && r->head.expect_continue); /* it was never told to send the body */
 	if (last) {
 		conn_close(c);
 	} else if (r->body_done || drop_body(c, r)) {
@@ -173,7 +181,7 @@ static void conn_finish(struct conn *c)
 
 static struct conn *find_due(const struct http_server *s)
 {
-	list_each(pos, &s->conns) {
+	list_each (pos, &s->conns) {
 		struct conn *c = container_of(pos, struct conn, node);
 		if (c->finish_due || c->process_due) {
 			return c;

@@ -48,16 +48,21 @@ static int clear_place(const char *path, const struct sockaddr_un *a, struct err
 		return errno == ENOENT ? 0 : err_sys(e, errno, "cannot look at %s", path);
 	}
 	if (!S_ISSOCK(st.st_mode)) {
-		return err_set(e, ERR_CONFLICT, "cannot listen on %s: something else than a socket is there", path);
+		return err_set(e, ERR_CONFLICT,
+			"cannot listen on %s: something else than a socket is there", path);
 	}
 	scoped(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN)) {
-		return err_set(e, ERR_CONFLICT, "cannot listen on %s: another server answers there", path);
+	if (fd >= 0 &&
+		(connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN)) {
+		return err_set(
+			e, ERR_CONFLICT, "cannot listen on %s: another server answers there", path);
 	}
-	return unlink(path) < 0 && errno != ENOENT ? err_sys(e, errno, "cannot remove %s", path) : 0;
+	return unlink(path) < 0 && errno != ENOENT ? err_sys(e, errno, "cannot remove %s", path)
+						   : 0;
 }
 
-/* Bound under a temporary name and renamed, so that nobody reaches it before its mode and group are right. */
+/* Bound under a temporary name and renamed, so that nobody reaches it before its mode and group are
+ * right. */
 static int bind_socket(const char *path, mode_t mode, gid_t gid, int *ret_fd, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -75,7 +80,8 @@ static int bind_socket(const char *path, mode_t mode, gid_t gid, int *ret_fd, st
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
 		return err_sys(e, errno, "cannot listen on %s", path);
 	}
-	if (chmod(temp, mode) < 0 || chown(temp, (uid_t)-1, gid) < 0 || listen(fd, 128) < 0 || rename(temp, path) < 0) {
+	if (chmod(temp, mode) < 0 || chown(temp, (uid_t)-1, gid) < 0 || listen(fd, 128) < 0 ||
+		rename(temp, path) < 0) {
 		err_sys(e, errno, "cannot listen on %s", path);
 		unlink(temp);
 		return -1;
@@ -84,7 +90,8 @@ static int bind_socket(const char *path, mode_t mode, gid_t gid, int *ret_fd, st
 	return 0;
 }
 
-int http_server_listen_unix(struct http_server *s, const char *path, mode_t mode, gid_t gid, struct err *e)
+int http_server_listen_unix(
+	struct http_server *s, const char *path, mode_t mode, gid_t gid, struct err *e)
 {
 	int fd;
 	if (bind_socket(path, mode, gid, &fd, e) < 0) {
@@ -128,7 +135,7 @@ void http_server_free(struct http_server *s)
 	if (!s) {
 		return;
 	}
-	list_each_safe(pos, &s->listeners) {
+	list_each_safe (pos, &s->listeners) {
 		struct listener *l = container_of(pos, struct listener, node);
 		list_remove(pos);
 		unlink(l->path);

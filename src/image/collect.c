@@ -1,5 +1,6 @@
-/* Layers that nobody needs any more. A directory is first renamed into layers/tmp, which is emptied at every start,
- * and then deleted by a worker: a crash in between leaves rubbish that the next start removes, never half a layer. */
+/* Layers that nobody needs any more. A directory is first renamed into layers/tmp, which is emptied
+ * at every start, and then deleted by a worker: a crash in between leaves rubbish that the next
+ * start removes, never half a layer. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -83,7 +84,7 @@ static void pin(void *arg, const char *diff_id)
 static struct map *needed_layers(struct image_store *s, const struct image *skip)
 {
 	struct map *needed = map_new();
-	map_each(s->images, struct image, i) {
+	map_each (s->images, struct image, i) {
 		for (size_t k = 0; i != skip && k < i->layers.n; k++) {
 			pin(needed, i->layers.v[k]);
 		}
@@ -94,14 +95,16 @@ static struct map *needed_layers(struct image_store *s, const struct image *skip
 	return needed;
 }
 
-void image_own_layers(struct image_store *s, const struct image *i, struct strv *ret, int64_t *ret_bytes)
+void image_own_layers(
+	struct image_store *s, const struct image *i, struct strv *ret, int64_t *ret_bytes)
 {
 	struct map *needed = needed_layers(s, i);
 	int64_t total = 0;
 	for (size_t k = i->layers.n; k > 0; k--) {
 		const char *diff_id = i->layers.v[k - 1];
 		int64_t bytes = 0;
-		if (!map_get(needed, diff_id) && !strv_has(ret, diff_id) && image_has_layer(s, diff_id, &bytes)) {
+		if (!map_get(needed, diff_id) && !strv_has(ret, diff_id) &&
+			image_has_layer(s, diff_id, &bytes)) {
 			strv_add(ret, diff_id);
 			total += bytes;
 		}
@@ -119,7 +122,7 @@ void image_collect(struct image_store *s)
 	s->collect_wanted = false;
 	struct map *needed = needed_layers(s, NULL);
 	scoped(strv) struct strv unneeded = STRV_INIT;
-	map_each(s->layers, struct image_layer, l) {
+	map_each (s->layers, struct image_layer, l) {
 		if (!map_get(needed, l->diff_id)) {
 			strv_add(&unneeded, l->diff_id);
 		}
@@ -130,7 +133,8 @@ void image_collect(struct image_store *s)
 		char dir[LAYER_DIR_LEN + 1];
 		image_layer_dir(unneeded.v[k], dir);
 		if (store_delete(s->store, STORE_LAYERS, unneeded.v[k], &e) < 0) {
-			log_warning("image", "layer-stays", "layer", unneeded.v[k], "error", e.msg, NULL);
+			log_warning("image", "layer-stays", "layer", unneeded.v[k], "error", e.msg,
+				NULL);
 			continue;
 		}
 		free(map_remove(s->layers, dir));

@@ -32,8 +32,8 @@ static int make_dirs(struct image_store *s, struct err *e)
 	return 0;
 }
 
-struct image_store *image_store_new(uv_loop_t *l, struct store *s, struct job_pool *jobs, struct event_bus *bus,
-	const char *data_root, json_t *take_registry_config, struct err *e)
+struct image_store *image_store_new(uv_loop_t *l, struct store *s, struct job_pool *jobs,
+	struct event_bus *bus, const char *data_root, json_t *take_registry_config, struct err *e)
 {
 	struct image_store *is = xnew(struct image_store);
 	is->loop = l;
@@ -88,19 +88,21 @@ static bool all_hex(const char *text)
 	return true;
 }
 
-/* By id or the beginning of one. NULL with e->kind ERR_NOT_FOUND or, when several match, ERR_INVALID. */
+/* By id or the beginning of one. NULL with e->kind ERR_NOT_FOUND or, when several match,
+ * ERR_INVALID. */
 static struct image *find_by_id(struct image_store *s, const char *name, struct err *e)
 {
 	const char *hex = text_starts(name, "sha256:") ? name + strlen("sha256:") : name;
 	size_t n = strlen(hex);
 	struct image *found = NULL;
 	if (n > 0 && n <= 64 && all_hex(hex)) {
-		map_each(s->images, struct image, i) {
+		map_each (s->images, struct image, i) {
 			if (strncmp(i->id + strlen("sha256:"), hex, n) != 0) {
 				continue;
 			}
 			if (found) {
-				(void)err_set(e, ERR_INVALID, "multiple IDs found with provided prefix: %s", name);
+				(void)err_set(e, ERR_INVALID,
+					"multiple IDs found with provided prefix: %s", name);
 				return NULL;
 			}
 			found = i;
@@ -166,7 +168,8 @@ static void add_change(json_t *changes, const char *what, const char *name)
 	json_array_append_new(changes, json_pack("{ss}", what, name));
 }
 
-static int untag(struct image_store *s, struct image *i, const char *canonical, json_t *changes, struct err *e)
+static int untag(struct image_store *s, struct image *i, const char *canonical, json_t *changes,
+	struct err *e)
 {
 	struct ref r;
 	char familiar[REF_TEXT_MAX];
@@ -191,7 +194,8 @@ static int untag_all(struct image_store *s, struct image *i, json_t *changes, st
 	return 0;
 }
 
-/* At most one tag, and everything in one repository: then an id may stand for all references (moby isSingleReference). */
+/* At most one tag, and everything in one repository: then an id may stand for all references (moby
+ * isSingleReference). */
 static bool is_single_reference(const struct image_store *s, const struct image *i)
 {
 	scoped(strv) struct strv refs = STRV_INIT;
@@ -215,7 +219,8 @@ static bool is_single_reference(const struct image_store *s, const struct image 
 }
 
 /* Why an image must stay: Docker's words (moby daemon/images/image_delete.go). */
-static int check_use(const struct image *i, bool force, image_use_fn *in_use, void *owner, struct err *e)
+static int check_use(
+	const struct image *i, bool force, image_use_fn *in_use, void *owner, struct err *e)
 {
 	char container[SHORT_ID_LEN + 1] = "";
 	const char *state = in_use ? in_use(owner, i->id, container) : NULL;
@@ -233,7 +238,8 @@ static int check_use(const struct image *i, bool force, image_use_fn *in_use, vo
 	return 0;
 }
 
-static int delete_image(struct image_store *s, struct image *i, json_t *changes, int64_t *ret_bytes, struct err *e)
+static int delete_image(
+	struct image_store *s, struct image *i, json_t *changes, int64_t *ret_bytes, struct err *e)
 {
 	scoped(strv) struct strv layers = STRV_INIT;
 	int64_t bytes;
@@ -276,15 +282,16 @@ static int remove_by_tag(struct image_store *s, struct image *i, const char *typ
 			"its referenced image %.12s",
 			typed, container, i->id + strlen("sha256:"));
 	}
-	if (untag(s, i, ref_canonical(&r, canonical), changes, e) < 0 || drop_lone_digests(s, i, changes, e) < 0) {
+	if (untag(s, i, ref_canonical(&r, canonical), changes, e) < 0 ||
+		drop_lone_digests(s, i, changes, e) < 0) {
 		return -1;
 	}
 	*ret_over = i->tags.n + i->digests.n > 0;
 	return 0;
 }
 
-static int remove_by_id(struct image_store *s, struct image *i, bool force, image_use_fn *in_use, void *owner,
-	json_t *changes, struct err *e)
+static int remove_by_id(struct image_store *s, struct image *i, bool force, image_use_fn *in_use,
+	void *owner, json_t *changes, struct err *e)
 {
 	if (check_use(i, force, in_use, owner, e) < 0) {
 		return -1;
@@ -297,8 +304,8 @@ static int remove_by_id(struct image_store *s, struct image *i, bool force, imag
 	return untag_all(s, i, changes, e);
 }
 
-int image_remove(struct image_store *s, const char *name, bool force, image_use_fn *in_use, void *owner,
-	json_t **ret_changes, struct err *e)
+int image_remove(struct image_store *s, const char *name, bool force, image_use_fn *in_use,
+	void *owner, json_t **ret_changes, struct err *e)
 {
 	bool by_id, over = false;
 	int64_t bytes;
@@ -325,11 +332,11 @@ int image_remove(struct image_store *s, const char *name, bool force, image_use_
 	return 0;
 }
 
-int image_prune(struct image_store *s, bool all, image_use_fn *in_use, void *owner, json_t **ret_changes,
-	int64_t *ret_bytes, struct err *e)
+int image_prune(struct image_store *s, bool all, image_use_fn *in_use, void *owner,
+	json_t **ret_changes, int64_t *ret_bytes, struct err *e)
 {
 	scoped(strv) struct strv ids = STRV_INIT;
-	map_each(s->images, struct image, i) {
+	map_each (s->images, struct image, i) {
 		char container[SHORT_ID_LEN + 1];
 		if ((all || i->tags.n == 0) && !(in_use && in_use(owner, i->id, container))) {
 			strv_add(&ids, i->id);

@@ -1,9 +1,10 @@
-/* image/image.h - the images this engine has: references, configurations, layers, and the jobs that bring them.
+/* image/image.h - the images this engine has: references, configurations, layers, and the jobs that
+ * bring them.
  *
- * Owns DATA/layers/<24 hex of the diff id>/ (one unpacked copy of each layer, overlayfs whiteouts) and the tables images, refs,
- * layers. Everything that reads a stranger's bytes happens in wherry-worker; this module only checks digests by
- * grammar, records results and answers questions. A layer is in the table only after its directory is complete,
- * synced and renamed into place.
+ * Owns DATA/layers/<24 hex of the diff id>/ (one unpacked copy of each layer, overlayfs whiteouts)
+ * and the tables images, refs, layers. Everything that reads a stranger's bytes happens in
+ * wherry-worker; this module only checks digests by grammar, records results and answers questions.
+ * A layer is in the table only after its directory is complete, synced and renamed into place.
  */
 #pragma once
 #include <jansson.h>
@@ -23,26 +24,31 @@ struct image_store;
 
 struct image {
 	char id[DIGEST_LEN + 1]; /* digest of the configuration */
-	json_t *config;          /* OCI image-spec config.md: os, architecture, config, rootfs, history, created */
-	struct strv layers;      /* diff ids, lowest first */
-	struct strv tags;        /* as the user sees them: "nginx:1.19", "127.0.0.1:5000/a:b" */
-	struct strv digests;     /* "nginx@sha256:..." (manifest digest) */
-	int64_t size_bytes;      /* sum of its layers, unpacked */
+	json_t *config;      /* OCI image-spec config.md: os, architecture, config, rootfs, history,
+				created */
+	struct strv layers;  /* diff ids, lowest first */
+	struct strv tags;    /* as the user sees them: "nginx:1.19", "127.0.0.1:5000/a:b" */
+	struct strv digests; /* "nginx@sha256:..." (manifest digest) */
+	int64_t size_bytes;  /* sum of its layers, unpacked */
 };
 
 /* Loads the tables, drops half-made layer directories, forgets images whose layers are gone.
- * mirrors: registry-mirrors and insecure-registries of the daemon's configuration, handed to pulls as they are. */
-struct image_store *image_store_new(uv_loop_t *l, struct store *s, struct job_pool *jobs, struct event_bus *bus,
-	const char *data_root, json_t *take_registry_config, struct err *e);
+ * mirrors: registry-mirrors and insecure-registries of the daemon's configuration, handed to pulls
+ * as they are. */
+struct image_store *image_store_new(uv_loop_t *l, struct store *s, struct job_pool *jobs,
+	struct event_bus *bus, const char *data_root, json_t *take_registry_config, struct err *e);
 void image_store_free(struct image_store *s);
 
-/* By id, unique id prefix, name, name:tag, name@digest. ERR_NOT_FOUND "No such image: x:latest", ERR_INVALID for a bad
- * reference or an ambiguous prefix. Borrowed: valid until the image is removed. */
+/* By id, unique id prefix, name, name:tag, name@digest. ERR_NOT_FOUND "No such image: x:latest",
+ * ERR_INVALID for a bad reference or an ambiguous prefix. Borrowed: valid until the image is
+ * removed. */
 struct image *image_find(struct image_store *s, const char *name, struct err *e);
-struct image *image_next(const struct image_store *s, size_t *pos); /* start with 0; NULL at the end */
+struct image *image_next(
+	const struct image_store *s, size_t *pos); /* start with 0; NULL at the end */
 
-/* The image's layers for overlayfs, topmost first, relative to image_layers_dir ("a1b2...:c3d4..."); the caller's string.
- * An image without layers gives the name of an empty directory. */
+/* The image's layers for overlayfs, topmost first, relative to image_layers_dir
+ * ("a1b2...:c3d4..."); the caller's string. An image without layers gives the name of an empty
+ * directory. */
 char *image_lowerdir(const struct image_store *s, const struct strv *layers);
 const char *image_layers_dir(const struct image_store *s); /* absolute; borrowed */
 bool image_has_layer(const struct image_store *s, const char *diff_id, int64_t *ret_bytes);
@@ -52,43 +58,56 @@ int64_t image_shared_bytes(const struct image_store *s, const struct image *i);
 
 int image_tag(struct image_store *s, struct image *i, const char *reference, struct err *e);
 
-/* As DELETE /images/x: removes the tag or, for an id or the last tag, the image and the layers nobody else needs.
- * in_use(owner, id) says whether a container holds it: "running" (never removable), "stopped" (with force) or NULL.
- * *ret_changes: a new array of {"Untagged": ...} and {"Deleted": ...}. ERR_CONFLICT with Docker's words. */
-typedef const char *image_use_fn(void *owner, const char *image_id, char ret_container_short_id[static 13]);
-int image_remove(struct image_store *s, const char *name, bool force, image_use_fn *in_use, void *owner,
-	json_t **ret_changes, struct err *e);
+/* As DELETE /images/x: removes the tag or, for an id or the last tag, the image and the layers
+ * nobody else needs. in_use(owner, id) says whether a container holds it: "running" (never
+ * removable), "stopped" (with force) or NULL. *ret_changes: a new array of {"Untagged": ...} and
+ * {"Deleted": ...}. ERR_CONFLICT with Docker's words. */
+typedef const char *image_use_fn(
+	void *owner, const char *image_id, char ret_container_short_id[static 13]);
+int image_remove(struct image_store *s, const char *name, bool force, image_use_fn *in_use,
+	void *owner, json_t **ret_changes, struct err *e);
 /* Removes images without tags that in_use does not name (all: every unused image). */
-int image_prune(struct image_store *s, bool all, image_use_fn *in_use, void *owner, json_t **ret_changes,
-	int64_t *ret_bytes, struct err *e);
-/* Layers named here survive garbage collection: the layers of existing containers and of the build cache. */
+int image_prune(struct image_store *s, bool all, image_use_fn *in_use, void *owner,
+	json_t **ret_changes, int64_t *ret_bytes, struct err *e);
+/* Layers named here survive garbage collection: the layers of existing containers and of the build
+ * cache. */
 typedef void image_pin_fn(void *owner, void (*pin)(void *arg, const char *diff_id), void *arg);
 void image_set_pins(struct image_store *s, image_pin_fn *fn, void *owner);
-void image_collect(struct image_store *s); /* removes layers that nothing names; deletes in a worker */
+void image_collect(
+	struct image_store *s); /* removes layers that nothing names; deletes in a worker */
 
-/* --- work that takes time. progress: one Docker progress object {"status","id","progressDetail"}, borrowed.
- * done: exactly once, never from inside the start; img is NULL with *e on failure. image_work_cancel ends
- * it early (done follows). A second pull of the same layer waits for the first. --- */
+/* --- work that takes time. progress: one Docker progress object {"status","id","progressDetail"},
+ * borrowed. done: exactly once, never from inside the start; img is NULL with *e on failure.
+ * image_work_cancel ends it early (done follows). A second pull of the same layer waits for the
+ * first. --- */
 struct image_work;
 struct image_work_handlers {
 	void (*progress)(void *owner, json_t *msg);
 	void (*done)(void *owner, struct image *img, const struct err *e);
 };
-/* reference as typed; platform "" or "linux/arm/v7"; auth: {"username","password","serveraddress"} or NULL. */
+/* reference as typed; platform "" or "linux/arm/v7"; auth: {"username","password","serveraddress"}
+ * or NULL. */
 struct image_work *image_pull(struct image_store *s, const char *reference, const char *platform,
 	json_t *take_auth, const struct image_work_handlers *h, void *owner, struct err *e);
-/* POST /images/load and POST /images/create?fromSrc=-: feed the archive with image_work_feed and image_work_feed_end.
- * Progress of load carries {"stream":"Loaded image: x:1\n"}. reference may be "" for import. */
-struct image_work *image_load(struct image_store *s, const struct image_work_handlers *h, void *owner, struct err *e);
+/* POST /images/load and POST /images/create?fromSrc=-: feed the archive with image_work_feed and
+ * image_work_feed_end. Progress of load carries {"stream":"Loaded image: x:1\n"}. reference may be
+ * "" for import. */
+struct image_work *image_load(
+	struct image_store *s, const struct image_work_handlers *h, void *owner, struct err *e);
 struct image_work *image_import(struct image_store *s, const char *reference, const char *message,
-	const struct strv *changes, const struct image_work_handlers *h, void *owner, struct err *e);
+	const struct strv *changes, const struct image_work_handlers *h, void *owner,
+	struct err *e);
 /* Returns false when the caller should wait for drained(owner) before feeding more. */
-bool image_work_feed(struct image_work *w, const char *data, size_t n, void (*drained)(void *owner), void *owner);
+bool image_work_feed(struct image_work *w, const char *data, size_t n, void (*drained)(void *owner),
+	void *owner);
 void image_work_feed_end(struct image_work *w);
 void image_work_cancel(struct image_work *w);
 
 /* --- what a build adds. The worker has prepared DATA/layers/tmp/NAME (complete and synced). --- */
-/* Renames it into place and records it; an existing layer of that diff id wins and the new copy is dropped. */
-int image_add_layer(struct image_store *s, const char *tmp_name, const char *diff_id, int64_t size_bytes, struct err *e);
-/* Records an image; config_text is the exact bytes whose SHA-256 is the id. Returns it (the existing one if known). */
+/* Renames it into place and records it; an existing layer of that diff id wins and the new copy is
+ * dropped. */
+int image_add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
+	int64_t size_bytes, struct err *e);
+/* Records an image; config_text is the exact bytes whose SHA-256 is the id. Returns it (the
+ * existing one if known). */
 struct image *image_add(struct image_store *s, const char *config_text, size_t n, struct err *e);

@@ -1,6 +1,8 @@
 /* Invariants
- * 1. Every image in s->images has all its layers in s->layers, and every layer there has its directory.
- * 2. s->refs holds only images of s->images; tags and digests of an image are exactly its entries there.
+ * 1. Every image in s->images has all its layers in s->layers, and every layer there has its
+ * directory.
+ * 2. s->refs holds only images of s->images; tags and digests of an image are exactly its entries
+ * there.
  * 3. The tables say the same as the maps: memory changes only after the table did.
  */
 #include <dirent.h>
@@ -59,7 +61,7 @@ bool image_has_layer(const struct image_store *s, const char *diff_id, int64_t *
 int64_t image_layers_bytes(const struct image_store *s)
 {
 	int64_t total = 0;
-	map_each(s->layers, struct image_layer, l) {
+	map_each (s->layers, struct image_layer, l) {
 		total += l->bytes;
 	}
 	return total;
@@ -69,7 +71,7 @@ int64_t image_shared_bytes(const struct image_store *s, const struct image *i)
 {
 	scoped(strv) struct strv shared = STRV_INIT;
 	int64_t total = 0;
-	map_each(s->images, struct image, other) {
+	map_each (s->images, struct image, other) {
 		for (size_t k = 0; other != i && k < i->layers.n; k++) {
 			const char *diff_id = i->layers.v[k];
 			int64_t bytes = 0;
@@ -107,7 +109,8 @@ static struct image *new_image(struct image_store *s, const char *text, size_t n
 	for (size_t k = 0; k < i->layers.n; k++) {
 		int64_t bytes;
 		if (!image_has_layer(s, i->layers.v[k], &bytes)) {
-			(void)err_set(e, ERR_INVALID, "the image's layer %.19s is not here", i->layers.v[k]);
+			(void)err_set(e, ERR_INVALID, "the image's layer %.19s is not here",
+				i->layers.v[k]);
 			return NULL;
 		}
 		i->size_bytes += bytes;
@@ -223,7 +226,8 @@ int image_ref_drop(struct image_store *s, const char *canonical, struct err *e)
 	return 0;
 }
 
-void image_event(struct image_store *s, const char *action, const char *id, const struct image *i, const char *name)
+void image_event(struct image_store *s, const char *action, const char *id, const struct image *i,
+	const char *name)
 {
 	json_t *attributes = json_object();
 	json_t *labels = json_object_get(json_object_get(i->config, "config"), "Labels");
@@ -258,7 +262,8 @@ int image_tag(struct image_store *s, struct image *i, const char *reference, str
 
 /* --- layers --- */
 
-static int put_layer(struct image_store *s, const char *dir, const char *diff_id, int64_t bytes, struct err *e)
+static int put_layer(
+	struct image_store *s, const char *dir, const char *diff_id, int64_t bytes, struct err *e)
 {
 	scoped(json) json_t *doc = json_object();
 	json_put(doc, "size", json_integer(bytes));
@@ -285,17 +290,19 @@ static bool valid_tmp_name(const char *name)
 	return parts.n == 1 || parts.n == 2;
 }
 
-int image_add_layer(
-	struct image_store *s, const char *tmp_name, const char *diff_id, int64_t size_bytes, struct err *e)
+int image_add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
+	int64_t size_bytes, struct err *e)
 {
 	char dir[LAYER_DIR_LEN + 1];
 	if (!ref_is_digest(diff_id) || !valid_tmp_name(tmp_name)) {
-		return err_set(e, ERR_INVALID, "a finished layer needs a name and a SHA-256 digest");
+		return err_set(
+			e, ERR_INVALID, "a finished layer needs a name and a SHA-256 digest");
 	}
 	image_layer_dir(diff_id, dir);
 	const struct image_layer *there = map_get(s->layers, dir);
 	if (there && strcmp(there->diff_id, diff_id) != 0) {
-		return err_set(e, ERR_CONFLICT, "the layers %s and %s share a name", diff_id, there->diff_id);
+		return err_set(e, ERR_CONFLICT, "the layers %s and %s share a name", diff_id,
+			there->diff_id);
 	}
 	if (there) {
 		image_discard(s, tmp_name, true);
@@ -303,7 +310,8 @@ int image_add_layer(
 	}
 	scoped(free) char *from = xasprintf("tmp/%s", tmp_name);
 	int r = renameat(s->layers_fd, from, s->layers_fd, dir);
-	if (r < 0 && (errno == ENOTEMPTY || errno == EEXIST)) { /* renamed before a crash, but never recorded */
+	if (r < 0 && (errno == ENOTEMPTY ||
+			     errno == EEXIST)) { /* renamed before a crash, but never recorded */
 		image_discard(s, dir, false);
 		r = renameat(s->layers_fd, from, s->layers_fd, dir);
 	}
@@ -323,7 +331,8 @@ char *image_lowerdir(const struct image_store *s, const struct strv *layers)
 			continue;
 		}
 		image_layer_dir(layers->v[k - 1], dir);
-		/* overlayfs refuses a directory twice, and the upper one hides all that the lower would show */
+		/* overlayfs refuses a directory twice, and the upper one hides all that the lower
+		 * would show */
 		if (!strv_has(&seen, dir)) {
 			strv_add(&seen, dir);
 			buf_printf(&out, "%s%s", out.len ? ":" : "", dir);
@@ -377,7 +386,8 @@ static int load_image(void *owner, const char *id, json_t *doc, struct err *e)
 	struct err why;
 	struct image *i = new_image(l->s, json_str(doc, "config"), json_string_length(text), &why);
 	if (!i || strcmp(i->id, id) != 0) {
-		log_warning("image", "image-lost", "image", id, "error", i ? "its text has changed" : why.msg, NULL);
+		log_warning("image", "image-lost", "image", id, "error",
+			i ? "its text has changed" : why.msg, NULL);
 		strv_add(&l->stale, id);
 		if (i) {
 			free_image(i);
@@ -400,7 +410,8 @@ static int load_ref(void *owner, const char *id, json_t *doc, struct err *e)
 	return 0;
 }
 
-static int load_table(struct image_store *s, enum store_table table, store_row_fn *fn, struct err *e)
+static int load_table(
+	struct image_store *s, enum store_table table, store_row_fn *fn, struct err *e)
 {
 	struct loading l = {.s = s};
 	int r = store_each(s->store, table, fn, &l, e);
@@ -423,7 +434,8 @@ static void discard_unrecorded(struct image_store *s)
 	scoped(strv) struct strv names = STRV_INIT;
 	struct dirent *entry;
 	while ((entry = readdir(dir))) {
-		if (text_is_hex(entry->d_name, LAYER_DIR_LEN) && !map_get(s->layers, entry->d_name)) {
+		if (text_is_hex(entry->d_name, LAYER_DIR_LEN) &&
+			!map_get(s->layers, entry->d_name)) {
 			strv_add(&names, entry->d_name);
 		}
 	}
@@ -434,11 +446,12 @@ static void discard_unrecorded(struct image_store *s)
 
 int image_records_load(struct image_store *s, struct err *e)
 {
-	if (load_table(s, STORE_LAYERS, load_layer, e) < 0 || load_table(s, STORE_IMAGES, load_image, e) < 0 ||
+	if (load_table(s, STORE_LAYERS, load_layer, e) < 0 ||
+		load_table(s, STORE_IMAGES, load_image, e) < 0 ||
 		load_table(s, STORE_REFS, load_ref, e) < 0) {
 		return -1;
 	}
-	map_each(s->images, struct image, i) {
+	map_each (s->images, struct image, i) {
 		rebuild_names(s, i);
 	}
 	image_discard_all_tmp(s);
@@ -448,10 +461,10 @@ int image_records_load(struct image_store *s, struct err *e)
 
 void image_records_free(struct image_store *s)
 {
-	map_each(s->images, struct image, i) {
+	map_each (s->images, struct image, i) {
 		free_image(i);
 	}
-	map_each(s->layers, struct image_layer, l) {
+	map_each (s->layers, struct image_layer, l) {
 		free(l);
 	}
 	map_free(s->images);

@@ -5,7 +5,9 @@
 #include "codec/ref.h"
 #include "image/image.h"
 
-#define LAYER_DIR_LEN 24 /* hex digits of the diff id: short names, so that 125 lower layers fit one page of mount options */
+#define LAYER_DIR_LEN                                                                          \
+	24 /* hex digits of the diff id: short names, so that 125 lower layers fit one page of \
+	      mount options */
 
 struct image_layer {
 	char diff_id[DIGEST_LEN + 1];
@@ -46,14 +48,17 @@ int image_ref_drop(struct image_store *s, const char *canonical, struct err *e);
 int image_forget(struct image_store *s, struct image *i, struct err *e);
 /* All canonical references of an image. */
 void image_refs_of(const struct image_store *s, const struct image *i, struct strv *ret);
-void image_event(struct image_store *s, const char *action, const char *id, const struct image *i, const char *name);
+void image_event(struct image_store *s, const char *action, const char *id, const struct image *i,
+	const char *name);
 
 /* --- collect.c --- */
 /* Moves layers/NAME (or layers/tmp/NAME) out of the way and deletes it in a worker. */
 void image_discard(struct image_store *s, const char *name, bool is_tmp);
 void image_discard_all_tmp(struct image_store *s);
-/* Layers of i that no other image, container or cache entry names, topmost first; *ret_bytes their size. */
-void image_own_layers(struct image_store *s, const struct image *i, struct strv *ret, int64_t *ret_bytes);
+/* Layers of i that no other image, container or cache entry names, topmost first; *ret_bytes their
+ * size. */
+void image_own_layers(
+	struct image_store *s, const struct image *i, struct strv *ret, int64_t *ret_bytes);
 
 /* --- work.c --- */
 bool image_works_running(const struct image_store *s);

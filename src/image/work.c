@@ -74,7 +74,8 @@ static void answer_layer(struct image_work *w, const json_t *msg)
 	const char *diff_id = json_str(msg, "diff_id");
 	const struct image_claim *c = map_get(w->store->claims, diff_id);
 	if (!ref_is_digest(diff_id)) {
-		answer(w, "go"); /* a bug of the worker: image_add_layer will refuse what comes of it */
+		answer(w, "go"); /* a bug of the worker: image_add_layer will refuse what comes of
+				    it */
 	} else if (image_has_layer(w->store, diff_id, NULL)) {
 		answer(w, "have");
 	} else if (!c) {
@@ -88,12 +89,13 @@ static void answer_layer(struct image_work *w, const json_t *msg)
 	}
 }
 
-/* The layer came, or its owner failed: those who wait learn it, and in the second case one of them takes over. */
+/* The layer came, or its owner failed: those who wait learn it, and in the second case one of them
+ * takes over. */
 static void release_claim(struct image_store *s, const char *diff_id)
 {
 	free(map_remove(s->claims, diff_id));
 	bool have = image_has_layer(s, diff_id, NULL);
-	list_each(pos, &s->works) {
+	list_each (pos, &s->works) {
 		struct image_work *w = container_of(pos, struct image_work, node);
 		if (strcmp(w->waiting_for, diff_id) != 0) {
 			continue;
@@ -167,8 +169,8 @@ static void on_message(void *owner, struct job *j, json_t *msg)
 /* --- results --- */
 
 /* Digest references: the manifest's digest names the image for good. */
-static int set_digest_ref(
-	struct image_store *s, const char *canonical, const char *digest, struct image *i, struct err *e)
+static int set_digest_ref(struct image_store *s, const char *canonical, const char *digest,
+	struct image *i, struct err *e)
 {
 	struct ref r;
 	char text[REF_TEXT_MAX];
@@ -205,13 +207,15 @@ static int set_refs(struct image_store *s, const json_t *record, struct image *i
 	return 0;
 }
 
-static void tell_pulled(struct image_work *w, const json_t *record, const struct image *before, struct image *i)
+static void tell_pulled(
+	struct image_work *w, const json_t *record, const struct image *before, struct image *i)
 {
 	char familiar[REF_TEXT_MAX], name[REF_TEXT_MAX];
 	ref_familiar(&w->ref, familiar);
 	progress(w, json_pack("{s s+}", "status", "Digest: ", json_str(record, "digest")));
 	progress(w, json_pack("{s s+}", "status",
-			    before == i ? "Status: Image is up to date for " : "Status: Downloaded newer image for ",
+			    before == i ? "Status: Image is up to date for "
+					: "Status: Downloaded newer image for ",
 			    familiar));
 	image_event(w->store, kinds[w->kind].event, familiar, i, ref_familiar_name(&w->ref, name));
 }
@@ -228,7 +232,8 @@ static void tell_loaded(struct image_work *w, const json_t *record, struct image
 		struct err ignored;
 		char familiar[REF_TEXT_MAX];
 		if (ref_parse(json_string_value(item), &r, &ignored) == 0) {
-			progress(w, json_pack("{s s++}", "stream", "Loaded image: ", ref_familiar(&r, familiar), "\n"));
+			progress(w, json_pack("{s s++}", "stream",
+					    "Loaded image: ", ref_familiar(&r, familiar), "\n"));
 		}
 	}
 	image_event(w->store, kinds[w->kind].event, i->id, i, i->id);
@@ -243,8 +248,10 @@ static struct image *record_image(struct image_work *w, const json_t *record, st
 		*by_digest.tag = '\0';
 	}
 	const struct image *before =
-		w->kind == WORK_PULL ? map_get(w->store->refs, ref_canonical(&by_digest, canonical)) : NULL;
-	struct image *i = image_add(w->store, json_str(record, "config"), json_string_length(config), e);
+		w->kind == WORK_PULL ? map_get(w->store->refs, ref_canonical(&by_digest, canonical))
+				     : NULL;
+	struct image *i =
+		image_add(w->store, json_str(record, "config"), json_string_length(config), e);
 	if (!i || set_refs(w->store, record, i, e) < 0) {
 		return NULL;
 	}
@@ -306,8 +313,8 @@ static int make_tmp(struct image_work *w, json_t *request, struct err *e)
 	return 0;
 }
 
-static struct image_work *start(struct image_store *s, enum work_kind kind, json_t *take_request, const struct ref *ref,
-	const struct image_work_handlers *h, void *owner, struct err *e)
+static struct image_work *start(struct image_store *s, enum work_kind kind, json_t *take_request,
+	const struct ref *ref, const struct image_work_handlers *h, void *owner, struct err *e)
 {
 	static const struct job_handlers handlers = {on_message, NULL, on_done};
 	scoped(json) json_t *request = take_request;
@@ -334,8 +341,8 @@ static struct image_work *start(struct image_store *s, enum work_kind kind, json
 	return w;
 }
 
-struct image_work *image_pull(struct image_store *s, const char *reference, const char *platform, json_t *take_auth,
-	const struct image_work_handlers *h, void *owner, struct err *e)
+struct image_work *image_pull(struct image_store *s, const char *reference, const char *platform,
+	json_t *take_auth, const struct image_work_handlers *h, void *owner, struct err *e)
 {
 	scoped(json) json_t *auth = take_auth;
 	struct ref ref;
@@ -384,7 +391,8 @@ struct image_work *image_import(struct image_store *s, const char *reference, co
 	return start(s, WORK_IMPORT, request, NULL, h, owner, e);
 }
 
-bool image_work_feed(struct image_work *w, const char *data, size_t n, void (*drained)(void *owner), void *owner)
+bool image_work_feed(
+	struct image_work *w, const char *data, size_t n, void (*drained)(void *owner), void *owner)
 {
 	return job_body_write(w->job, data, n, drained, owner);
 }

@@ -1,6 +1,7 @@
 /* Invariants
  * 1. done is called exactly once, by finish(), and never while job_start is on the stack.
- * 2. Every handle that was opened is closed by finish(); the job is freed in the last close callback.
+ * 2. Every handle that was opened is closed by finish(); the job is freed in the last close
+ * callback.
  * 3. After finish() no handler is called.
  */
 #include "job/job.h"
@@ -392,7 +393,8 @@ void job_body_end(struct job *j)
 	if (!body_open(j)) {
 		return;
 	}
-	uv_shutdown_t *req = xnew(uv_shutdown_t); /* after all queued writes; libuv closes the direction */
+	uv_shutdown_t *req =
+		xnew(uv_shutdown_t); /* after all queued writes; libuv closes the direction */
 	if (uv_shutdown(req, (uv_stream_t *)&j->body, on_body_shut) < 0) {
 		free(req);
 	}
@@ -443,7 +445,8 @@ void job_pool_free(struct job_pool *p)
 		}
 		finish(j);
 		if (running) {
-			waitpid(pid, NULL, 0); /* killed: it ends at once; nobody else will reap it now */
+			waitpid(pid, NULL,
+				0); /* killed: it ends at once; nobody else will reap it now */
 		}
 	}
 	free(p->worker_path);

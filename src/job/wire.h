@@ -1,6 +1,8 @@
-/* job/wire.h - how an error crosses the socket between daemon and worker: {"kind": "invalid", "message": "..."}.
+/* job/wire.h - how an error crosses the socket between daemon and worker: {"kind": "invalid",
+ * "message": "..."}.
  *
- * Shared by both ends, so that a sentence written in the worker keeps its HTTP status in the daemon.
+ * Shared by both ends, so that a sentence written in the worker keeps its HTTP status in the
+ * daemon.
  */
 #pragma once
 #include <jansson.h>

@@ -52,7 +52,8 @@ static int match_address(void *owner, const struct rtnl_range *range)
 static int make_bridge(struct network_set *n, const struct network *w)
 {
 	char alias[RTNL_ALIAS_MAX];
-	/* A bridge without an address of its own takes its lowest port's, and changes it under the containers' feet. */
+	/* A bridge without an address of its own takes its lowest port's, and changes it under the
+	 * containers' feet. */
 	uint8_t mac[6] = {0x02, 0x42};
 	if (getrandom(mac + 2, 4, 0) != 4) {
 		return -errno;
@@ -71,10 +72,12 @@ static void set_sysctl(const char *bridge, const char *name, const char *value)
 	}
 }
 
-/* The daemon's bip may have changed; on a bridge that the user made, other addresses are the user's. */
+/* The daemon's bip may have changed; on a bridge that the user made, other addresses are the
+ * user's. */
 static int set_bridge_address(struct network_set *n, const struct network *w, uint32_t index)
 {
-	struct address_search s = {.link = index, .wanted = w->ipam.gateway, .prefix_len = w->ipam.subnet.len};
+	struct address_search s = {
+		.link = index, .wanted = w->ipam.gateway, .prefix_len = w->ipam.subnet.len};
 	int r = rtnl_each_address(&n->rtnl, match_address, &s);
 	if (r == 0 && s.other.prefix_len && w->own_bridge) {
 		r = rtnl_delete_address(&n->rtnl, index, s.other.address, s.other.prefix_len);
@@ -86,10 +89,12 @@ static int set_bridge_address(struct network_set *n, const struct network *w, ui
 	return r < 0 ? r : rtnl_commit(&n->rtnl);
 }
 
-/* Frames between two ports of one bridge pass no rule of ours unless br_netfilter shows them to it. */
+/* Frames between two ports of one bridge pass no rule of ours unless br_netfilter shows them to it.
+ */
 static int show_frames(void)
 {
-	return netns_sysctl("bridge/bridge-nf-call-iptables", "1"); /* moby setupBridgeNetFiltering */
+	return netns_sysctl(
+		"bridge/bridge-nf-call-iptables", "1"); /* moby setupBridgeNetFiltering */
 }
 
 static int finish_bridge(struct network_set *n, struct network *w, const struct rtnl_link *link)
@@ -108,7 +113,8 @@ static int finish_bridge(struct network_set *n, struct network *w, const struct 
 		r = show_frames();
 	}
 	if (r == 0) {
-		/* What is published at 127.0.0.1 leaves by this bridge with a loopback destination before dnat. */
+		/* What is published at 127.0.0.1 leaves by this bridge with a loopback destination
+		 * before dnat. */
 		set_sysctl(w->bridge, "route_localnet", "1");
 	}
 	return r;
@@ -131,27 +137,32 @@ int bridge_ensure(struct network_set *n, struct network *w, struct err *e)
 	}
 	w->own_bridge = strcmp(s.found.alias, bridge_alias(n, alias)) == 0;
 	if (!w->own_bridge && strncmp(s.found.alias, ALIAS_PREFIX, strlen(ALIAS_PREFIX)) == 0) {
-		return err_set(e, ERR_CONFLICT, "bridge %s belongs to another daemon (%s)", w->bridge, s.found.alias);
+		return err_set(e, ERR_CONFLICT, "bridge %s belongs to another daemon (%s)",
+			w->bridge, s.found.alias);
 	}
 	r = finish_bridge(n, w, &s.found);
 	if (r < 0) {
 		err_sys(e, -r, "cannot set up bridge %s%s", w->bridge,
-			w->icc ? "" : " without inter-container communication (does it have br_netfilter?)");
+			w->icc ? ""
+			       : " without inter-container communication (does it have br_netfilter?)");
 		bridge_remove(n, w);
 		return -1;
 	}
 	return 0;
 }
 
-bool bridge_address(struct network_set *n, const char *bridge, struct ipam_range *ret, uint32_t *ret_address)
+bool bridge_address(
+	struct network_set *n, const char *bridge, struct ipam_range *ret, uint32_t *ret_address)
 {
 	struct address_search s = {0};
-	if (rtnl_index(&n->rtnl, bridge, &s.link) < 0 || rtnl_each_address(&n->rtnl, match_address, &s) < 0 ||
-		s.other.prefix_len < 8 || s.other.prefix_len > 30) {
+	if (rtnl_index(&n->rtnl, bridge, &s.link) < 0 ||
+		rtnl_each_address(&n->rtnl, match_address, &s) < 0 || s.other.prefix_len < 8 ||
+		s.other.prefix_len > 30) {
 		return false;
 	}
 	*ret_address = ntohl(s.other.address.s_addr);
-	*ret = (struct ipam_range){*ret_address & ipam_mask(s.other.prefix_len), s.other.prefix_len};
+	*ret = (struct ipam_range){
+		*ret_address & ipam_mask(s.other.prefix_len), s.other.prefix_len};
 	return true;
 }
 
@@ -163,7 +174,8 @@ void bridge_remove(struct network_set *n, struct network *w)
 	int r = rtnl_delete_link(&n->rtnl, w->bridge);
 	r = r < 0 ? r : rtnl_commit(&n->rtnl);
 	if (r < 0 && r != -ENODEV) {
-		log_warning("network", "bridge_stays", "bridge", w->bridge, "error", strerror(-r), NULL);
+		log_warning("network", "bridge_stays", "bridge", w->bridge, "error", strerror(-r),
+			NULL);
 	}
 }
 
@@ -179,7 +191,7 @@ static int collect_bridge(void *owner, const struct rtnl_link *link)
 	if (strcmp(link->kind, "bridge") != 0 || strcmp(link->alias, s->alias) != 0) {
 		return 0;
 	}
-	map_each(s->set->by_id, struct network, w) {
+	map_each (s->set->by_id, struct network, w) {
 		if (w->driver == DRIVER_BRIDGE && strcmp(w->bridge, link->name) == 0) {
 			return 0;
 		}

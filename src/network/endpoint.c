@@ -18,7 +18,7 @@
 
 struct endpoint *endpoint_find(const struct network *w, const char *container_id)
 {
-	list_each(i, &w->endpoints) {
+	list_each (i, &w->endpoints) {
 		struct endpoint *p = container_of(i, struct endpoint, link);
 		if (strcmp(p->container_id, container_id) == 0) {
 			return p;
@@ -29,7 +29,7 @@ struct endpoint *endpoint_find(const struct network *w, const char *container_id
 
 bool network_has_container(const struct network_set *n, const char *container_id)
 {
-	map_each(n->by_id, struct network, w) {
+	map_each (n->by_id, struct network, w) {
 		if (endpoint_find(w, container_id)) {
 			return true;
 		}
@@ -79,17 +79,19 @@ static struct endpoint *endpoint_new(struct network *w, const struct endpoint_co
 
 /* --- address --- */
 
-static int choose_address(const struct network *w, const struct endpoint_config *c, uint32_t *ret, struct err *e)
+static int choose_address(
+	const struct network *w, const struct endpoint_config *c, uint32_t *ret, struct err *e)
 {
 	size_t n = 0;
-	list_each(i, &w->endpoints) {
+	list_each (i, &w->endpoints) {
 		n++;
 	}
 	json_t *aux = json_object_get(
-		json_array_get(json_object_get(json_object_get(w->doc, "IPAM"), "Config"), 0), "AuxiliaryAddresses");
+		json_array_get(json_object_get(json_object_get(w->doc, "IPAM"), "Config"), 0),
+		"AuxiliaryAddresses");
 	scoped(free) uint32_t *used = xnew_array(uint32_t, n + json_object_size(aux) + 1);
 	n = 0;
-	list_each(i, &w->endpoints) {
+	list_each (i, &w->endpoints) {
 		used[n++] = container_of(i, struct endpoint, link)->address;
 	}
 	const char *key;
@@ -102,16 +104,20 @@ static int choose_address(const struct network *w, const struct endpoint_config 
 	if (!c->ipv4 || !*c->ipv4) {
 		return ipam_pick_address(&w->ipam, used, n, ret) == 0
 			       ? 0
-			       : err_set(e, ERR_SYSTEM, "no available IPv4 addresses on this network's address pools: %s (%s)",
+			       : err_set(e, ERR_SYSTEM,
+					 "no available IPv4 addresses on this network's address pools: %s (%s)",
 					 network_name(w), w->id);
 	}
 	if (ipam_parse_address(c->ipv4, ret) < 0) {
 		return err_set(e, ERR_INVALID, "invalid IPv4 address: %s", c->ipv4);
 	}
 	int r = ipam_check_address(&w->ipam, used, n, *ret);
-	return r == 0	     ? 0
-	       : r == -EINVAL ? err_set(e, ERR_INVALID, "no configured subnet or ip-range contain the IP address %s", c->ipv4)
-			      : err_set(e, ERR_DENIED, "Address already in use");
+	return r == 0 ? 0
+	       : r == -EINVAL
+		       ? err_set(e, ERR_INVALID,
+				 "no configured subnet or ip-range contain the IP address %s",
+				 c->ipv4)
+		       : err_set(e, ERR_DENIED, "Address already in use");
 }
 
 /* "02:42:ac:11:00:02", of one interface, not of a group. */
@@ -122,7 +128,8 @@ static int parse_mac(const char *text, uint8_t ret[6])
 	}
 	for (int i = 0; i < 6; i++) {
 		const char *p = text + 3 * i;
-		if (!isxdigit((unsigned char)p[0]) || !isxdigit((unsigned char)p[1]) || (i < 5 && p[2] != ':' && p[2] != '-')) {
+		if (!isxdigit((unsigned char)p[0]) || !isxdigit((unsigned char)p[1]) ||
+			(i < 5 && p[2] != ':' && p[2] != '-')) {
 			return -1;
 		}
 		ret[i] = (uint8_t)strtoul(p, NULL, 16);
@@ -130,19 +137,24 @@ static int parse_mac(const char *text, uint8_t ret[6])
 	return ret[0] & 1 ? -1 : 0;
 }
 
-static int choose_mac(const struct endpoint_config *c, uint32_t address, uint8_t ret[6], struct err *e)
+static int choose_mac(
+	const struct endpoint_config *c, uint32_t address, uint8_t ret[6], struct err *e)
 {
 	if (!c->mac || !*c->mac) {
-		/* moby netutils.GenerateMACFromIP: who comes back with its address answers to the same MAC, too */
-		const uint8_t mac[6] = {0x02, 0x42, (uint8_t)(address >> 24), (uint8_t)(address >> 16),
-			(uint8_t)(address >> 8), (uint8_t)address};
+		/* moby netutils.GenerateMACFromIP: who comes back with its address answers to the
+		 * same MAC, too */
+		const uint8_t mac[6] = {0x02, 0x42, (uint8_t)(address >> 24),
+			(uint8_t)(address >> 16), (uint8_t)(address >> 8), (uint8_t)address};
 		memcpy(ret, mac, 6);
 		return 0;
 	}
-	return parse_mac(c->mac, ret) < 0 ? err_set(e, ERR_INVALID, "invalid MAC address: %s", c->mac) : 0;
+	return parse_mac(c->mac, ret) < 0
+		       ? err_set(e, ERR_INVALID, "invalid MAC address: %s", c->mac)
+		       : 0;
 }
 
-static int fill_info(struct endpoint *p, const struct endpoint_config *c, uint8_t mac[6], struct err *e)
+static int fill_info(
+	struct endpoint *p, const struct endpoint_config *c, uint8_t mac[6], struct err *e)
 {
 	const struct network *w = p->network;
 	char text[IPAM_TEXT_MAX];
@@ -150,10 +162,11 @@ static int fill_info(struct endpoint *p, const struct endpoint_config *c, uint8_
 		return -1;
 	}
 	snprintf(p->info.ipv4, sizeof(p->info.ipv4), "%s", ipam_format(p->address, text));
-	snprintf(p->info.gateway, sizeof(p->info.gateway), "%s", w->internal ? "" : ipam_format(w->ipam.gateway, text));
+	snprintf(p->info.gateway, sizeof(p->info.gateway), "%s",
+		w->internal ? "" : ipam_format(w->ipam.gateway, text));
 	p->info.prefix_len = w->ipam.subnet.len;
-	snprintf(p->info.mac, sizeof(p->info.mac), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-		mac[5]);
+	snprintf(p->info.mac, sizeof(p->info.mac), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
+		mac[2], mac[3], mac[4], mac[5]);
 	return 0;
 }
 
@@ -246,30 +259,34 @@ static void remove_link(struct network_set *n, const struct endpoint *p)
 	}
 }
 
-static int add_link(struct network_set *n, struct endpoint *p, int netns_fd, const uint8_t mac[6], struct err *e)
+static int add_link(struct network_set *n, struct endpoint *p, int netns_fd, const uint8_t mac[6],
+	struct err *e)
 {
 	scoped(rtnl) struct rtnl inside;
 	int r = rtnl_open(&inside, netns_fd);
 	r = r < 0 ? r : free_name(&inside, p->info.ifname);
 	r = r < 0 ? r : add_pair(n, p, netns_fd, mac);
 	if (r < 0) {
-		return err_sys(e, -r, "failed to set up container networking: cannot add an interface to bridge %s",
+		return err_sys(e, -r,
+			"failed to set up container networking: cannot add an interface to bridge %s",
 			p->network->bridge);
 	}
-	netns_run(netns_fd, quiet_ipv6, p->info.ifname); /* a kernel without IPv6 has nothing to quieten */
+	netns_run(netns_fd, quiet_ipv6,
+		p->info.ifname); /* a kernel without IPv6 has nothing to quieten */
 	r = configure_inside(&inside, p);
 	if (r < 0) {
 		remove_link(n, p);
-		return err_sys(e, -r, "failed to set up container networking: cannot configure %s with %s/%d", p->info.ifname,
-			p->info.ipv4, p->info.prefix_len);
+		return err_sys(e, -r,
+			"failed to set up container networking: cannot configure %s with %s/%d",
+			p->info.ifname, p->info.ipv4, p->info.prefix_len);
 	}
 	return 0;
 }
 
 /* --- ports --- */
 
-static int reserve_ports(struct network_set *n, struct endpoint *p, const struct endpoint_config *c, bool restore,
-	struct err *e)
+static int reserve_ports(struct network_set *n, struct endpoint *p, const struct endpoint_config *c,
+	bool restore, struct err *e)
 {
 	if (!c->ports || p->network->internal) {
 		return 0;
@@ -283,8 +300,9 @@ static int reserve_ports(struct network_set *n, struct endpoint *p, const struct
 		.keep = restore,
 	};
 	if (port_list_reserve(&n->cursor, &r, &p->ports, e) < 0) {
-		return err_wrap(e, "driver failed programming external connectivity on endpoint %s (%s)", p->container_name,
-			p->info.endpoint_id);
+		return err_wrap(e,
+			"driver failed programming external connectivity on endpoint %s (%s)",
+			p->container_name, p->info.endpoint_id);
 	}
 	return 0;
 }
@@ -297,9 +315,10 @@ static bool routes_outside(const struct endpoint *p)
 }
 
 /* Any endpoint of the container that could give, or gives, its default route. */
-static struct endpoint *find_gateway(const struct network_set *n, const char *container_id, bool acting)
+static struct endpoint *find_gateway(
+	const struct network_set *n, const char *container_id, bool acting)
 {
-	map_each(n->by_id, struct network, w) {
+	map_each (n->by_id, struct network, w) {
 		struct endpoint *p = endpoint_find(w, container_id);
 		if (p && routes_outside(p) && (p->gateway || !acting)) {
 			return p;
@@ -319,7 +338,8 @@ static int add_route(const struct endpoint *p, int netns_fd)
 	return r < 0 ? r : rtnl_commit(&inside);
 }
 
-/* A container that leaves the network of its default route gets another one's, if it lives and has one. */
+/* A container that leaves the network of its default route gets another one's, if it lives and has
+ * one. */
 static void pass_gateway_on(struct network_set *n, const char *container_id)
 {
 	struct endpoint *p = find_gateway(n, container_id, false);
@@ -345,8 +365,8 @@ static int attach_nothing(struct endpoint *p, int netns_fd, struct err *e)
 	return r < 0 ? err_sys(e, -r, "cannot set up the loopback interface") : 0;
 }
 
-static int attach_bridge(struct network_set *n, struct endpoint *p, int netns_fd, const struct endpoint_config *c,
-	struct err *e)
+static int attach_bridge(struct network_set *n, struct endpoint *p, int netns_fd,
+	const struct endpoint_config *c, struct err *e)
 {
 	uint8_t mac[6];
 	if (fill_info(p, c, mac, e) < 0 || add_link(n, p, netns_fd, mac, e) < 0) {
@@ -365,18 +385,20 @@ static int attach_bridge(struct network_set *n, struct endpoint *p, int netns_fd
 	return 0;
 }
 
-int network_attach(struct network_set *n, struct network *w, int netns_fd, const struct endpoint_config *c,
-	struct endpoint_info *ret, json_t **ret_ports, struct err *e)
+int network_attach(struct network_set *n, struct network *w, int netns_fd,
+	const struct endpoint_config *c, struct endpoint_info *ret, json_t **ret_ports,
+	struct err *e)
 {
 	if (endpoint_find(w, c->container_id)) {
-		return err_set(e, ERR_DENIED, "endpoint with name %s already exists in network %s", c->container_name,
-			network_name(w));
+		return err_set(e, ERR_DENIED, "endpoint with name %s already exists in network %s",
+			c->container_name, network_name(w));
 	}
 	scoped(endpoint_free) struct endpoint *p = endpoint_new(w, c);
 	if (!p->gateway && routes_outside(p) && !find_gateway(n, c->container_id, true)) {
 		p->gateway = true; /* the first network is internal, say */
 	}
-	int r = w->driver == DRIVER_BRIDGE ? attach_bridge(n, p, netns_fd, c, e) : attach_nothing(p, netns_fd, e);
+	int r = w->driver == DRIVER_BRIDGE ? attach_bridge(n, p, netns_fd, c, e)
+					   : attach_nothing(p, netns_fd, e);
 	if (r < 0) {
 		return -1;
 	}
@@ -410,7 +432,8 @@ void network_detach(struct network_set *n, const char *network_id, const char *c
 	}
 	endpoint_free(p);
 	if (!network_has_container(n, container_id)) {
-		resolver_park(n->resolver, container_id); /* its sockets would keep the dead namespace alive */
+		resolver_park(n->resolver,
+			container_id); /* its sockets would keep the dead namespace alive */
 	} else if (gateway) {
 		pass_gateway_on(n, container_id);
 	}
@@ -448,13 +471,17 @@ static int restore_link(struct network_set *n, const struct endpoint *p, struct 
 		r = r < 0 ? r : rtnl_set_hairpin(&n->rtnl, name);
 		r = r < 0 ? r : rtnl_commit(&n->rtnl);
 	}
-	return r < 0 ? err_sys(e, -r, "cannot find interface %s of container %s again", name, p->container_name) : 0;
+	return r < 0 ? err_sys(e, -r, "cannot find interface %s of container %s again", name,
+			       p->container_name)
+		     : 0;
 }
 
-static int restore_bridge(struct network_set *n, struct endpoint *p, const struct endpoint_config *c, struct err *e)
+static int restore_bridge(
+	struct network_set *n, struct endpoint *p, const struct endpoint_config *c, struct err *e)
 {
 	if (ipam_parse_address(p->info.ipv4, &p->address) < 0) {
-		return err_set(e, ERR_SYSTEM, "endpoint %s has no address: '%s'", p->info.endpoint_id, p->info.ipv4);
+		return err_set(e, ERR_SYSTEM, "endpoint %s has no address: '%s'",
+			p->info.endpoint_id, p->info.ipv4);
 	}
 	list_append(&p->network->endpoints, &p->link);
 	if (restore_link(n, p, e) < 0 || reserve_ports(n, p, c, true, e) < 0) {
@@ -476,7 +503,8 @@ int network_restore(struct network_set *n, const struct endpoint_info *info, int
 		return err_set(e, ERR_NOT_FOUND, "network %s not found", info->network_id);
 	}
 	if (endpoint_find(w, c->container_id)) {
-		return err_set(e, ERR_CONFLICT, "container %s is on network %s already", c->container_name, network_name(w));
+		return err_set(e, ERR_CONFLICT, "container %s is on network %s already",
+			c->container_name, network_name(w));
 	}
 	scoped(endpoint_free) struct endpoint *p = endpoint_new(w, c);
 	p->info = *info;
@@ -492,7 +520,7 @@ int network_restore(struct network_set *n, const struct endpoint_info *info, int
 
 void network_container_renamed(struct network_set *n, const char *container_id, const char *name)
 {
-	map_each(n->by_id, struct network, w) {
+	map_each (n->by_id, struct network, w) {
 		struct endpoint *p = endpoint_find(w, container_id);
 		if (p) {
 			free(p->container_name);
@@ -516,7 +544,8 @@ struct veth_sweep {
 static int note_bridge(void *owner, const struct rtnl_link *link)
 {
 	struct veth_sweep *s = owner;
-	if (strcmp(link->kind, "bridge") == 0 && strcmp(link->alias, s->alias) == 0 && s->bridges_n < NETWORKS_MAX) {
+	if (strcmp(link->kind, "bridge") == 0 && strcmp(link->alias, s->alias) == 0 &&
+		s->bridges_n < NETWORKS_MAX) {
 		s->bridges[s->bridges_n++] = link->index;
 	}
 	return 0;
@@ -525,9 +554,10 @@ static int note_bridge(void *owner, const struct rtnl_link *link)
 static bool is_known_veth(const struct network_set *n, const char *name)
 {
 	char known[IF_NAMESIZE];
-	map_each(n->by_id, struct network, w) {
-		list_each(i, &w->endpoints) {
-			endpoint_veth_name(container_of(i, struct endpoint, link)->info.endpoint_id, known);
+	map_each (n->by_id, struct network, w) {
+		list_each (i, &w->endpoints) {
+			endpoint_veth_name(
+				container_of(i, struct endpoint, link)->info.endpoint_id, known);
 			if (strcmp(known, name) == 0) {
 				return true;
 			}

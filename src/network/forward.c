@@ -1,6 +1,8 @@
 /* Invariants
- * 1. Until it is finished, a question has a running timer, and at most one attempt whose owner it is.
- * 2. An attempt that was given up has owner NULL, only waits for its handle to close, and frees itself.
+ * 1. Until it is finished, a question has a running timer, and at most one attempt whose owner it
+ * is.
+ * 2. An attempt that was given up has owner NULL, only waits for its handle to close, and frees
+ * itself.
  */
 #include "network/forward.h"
 
@@ -31,7 +33,7 @@ struct attempt {
 	struct forward *owner;
 	struct buf answer; /* TCP: two bytes of length, then the message */
 	uint8_t length[2];
-	uint8_t *message;  /* the query, for the write that may outlive its owner */
+	uint8_t *message; /* the query, for the write that may outlive its owner */
 	size_t n;
 };
 
@@ -143,7 +145,8 @@ static void alloc_datagram(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 	*ret = uv_buf_init(a->answer.data, READ_BYTES);
 }
 
-static void on_datagram(uv_udp_t *udp, ssize_t n, const uv_buf_t *b, const struct sockaddr *from, unsigned flags)
+static void on_datagram(
+	uv_udp_t *udp, ssize_t n, const uv_buf_t *b, const struct sockaddr *from, unsigned flags)
 {
 	struct attempt *a = udp->data;
 	if (!a->owner || (n == 0 && !from)) {
@@ -216,7 +219,8 @@ static void on_connected(uv_connect_t *connect, int status)
 	if (!a->owner) {
 		return;
 	}
-	const uv_buf_t parts[] = {uv_buf_init((char *)a->length, 2), uv_buf_init((char *)a->message, (unsigned)a->n)};
+	const uv_buf_t parts[] = {
+		uv_buf_init((char *)a->length, 2), uv_buf_init((char *)a->message, (unsigned)a->n)};
 	a->write.data = a;
 	if (status < 0 || uv_read_start(&a->stream, alloc_stream, on_stream) < 0 ||
 		uv_write(&a->write, &a->stream, parts, 2, on_written) < 0) {
@@ -247,7 +251,8 @@ static void try_next(struct forward *f)
 {
 	struct sockaddr_storage server;
 	uint16_t id;
-	parse_server(f->servers.v[f->tries++ % f->servers.n], &server); /* was possible at the start */
+	parse_server(
+		f->servers.v[f->tries++ % f->servers.n], &server); /* was possible at the start */
 	if (getrandom(&id, sizeof(id), 0) == sizeof(id)) {
 		dns_set_id(f->message, id);
 	}
@@ -262,17 +267,19 @@ static void try_next(struct forward *f)
 	a->handle.data = a;
 	const struct sockaddr *s = (const struct sockaddr *)&server;
 	int r = f->tcp ? start_tcp(f, a, s) : start_udp(f, a, s);
-	/* Nothing finishes from inside forward_start: a failure (no route ...) is noticed by the timer at once. */
+	/* Nothing finishes from inside forward_start: a failure (no route ...) is noticed by the
+	 * timer at once. */
 	uv_timer_start(&f->timer, on_timeout, r < 0 ? 0 : ATTEMPT_MS, 0);
 }
 
-struct forward *forward_start(uv_loop_t *l, const struct strv *servers, const uint8_t *message, size_t n, bool tcp,
-	forward_done_fn *done, void *owner)
+struct forward *forward_start(uv_loop_t *l, const struct strv *servers, const uint8_t *message,
+	size_t n, bool tcp, forward_done_fn *done, void *owner)
 {
 	struct forward *f = xnew(struct forward);
 	struct sockaddr_storage ignored;
 	for (size_t i = 0; i < servers->n; i++) {
-		if (strcmp(servers->v[i], EMBEDDED) != 0 && parse_server(servers->v[i], &ignored) == 0) {
+		if (strcmp(servers->v[i], EMBEDDED) != 0 &&
+			parse_server(servers->v[i], &ignored) == 0) {
 			strv_add(&f->servers, servers->v[i]);
 		}
 	}

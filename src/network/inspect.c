@@ -27,7 +27,7 @@ json_t *network_inspect(const struct network *w)
 	json_object_foreach (w->doc, key, value) {
 		if (strcmp(key, "Options") == 0) { /* Docker's order of members; people compare */
 			json_t *containers = json_object();
-			list_each(i, &w->endpoints) {
+			list_each (i, &w->endpoints) {
 				const struct endpoint *p = container_of(i, struct endpoint, link);
 				json_put(containers, p->container_id, show_endpoint(p));
 			}

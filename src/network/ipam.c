@@ -105,16 +105,19 @@ static int read_pool(const json_t *row, struct ipam_pools *p, struct err *e)
 	int64_t size;
 	struct ipam_range space;
 	if (!json_is_object(row)) {
-		return err_set(e, ERR_INVALID, "an entry of default-address-pools must be an object");
+		return err_set(
+			e, ERR_INVALID, "an entry of default-address-pools must be an object");
 	}
 	if (json_get_str(row, "base", &base, e) < 0 || json_get_i64(row, "size", 0, &size, e) < 0) {
 		return err_wrap(e, "default-address-pools");
 	}
 	if (!base || ipam_parse_cidr(base, &space, NULL) < 0) {
-		return err_set(e, ERR_INVALID, "default-address-pools: base '%s' is no IPv4 subnet", base ? base : "");
+		return err_set(e, ERR_INVALID, "default-address-pools: base '%s' is no IPv4 subnet",
+			base ? base : "");
 	}
 	if (size < space.len || size > 30) {
-		return err_set(e, ERR_INVALID, "default-address-pools: size %lld of %s must lie between %d and 30",
+		return err_set(e, ERR_INVALID,
+			"default-address-pools: size %lld of %s must lie between %d and 30",
 			(long long)size, base, space.len);
 	}
 	add_pool(p, space.base, space.len, (int)size);
@@ -128,7 +131,8 @@ int ipam_pools_read(const json_t *doc, struct ipam_pools *ret, struct err *e)
 		add_default_pools(&pools);
 	}
 	if (json_array_size(doc) > POOLS_MAX) {
-		return err_set(e, ERR_INVALID, "default-address-pools has more than %d entries", POOLS_MAX);
+		return err_set(e, ERR_INVALID, "default-address-pools has more than %d entries",
+			POOLS_MAX);
 	}
 	size_t i;
 	json_t *row;
@@ -152,14 +156,16 @@ static bool is_free(struct ipam_range r, const struct ipam_range *used, size_t n
 	return true;
 }
 
-int ipam_pick_subnet(const struct ipam_pools *p, const struct ipam_range *used, size_t n, struct ipam_range *ret)
+int ipam_pick_subnet(
+	const struct ipam_pools *p, const struct ipam_range *used, size_t n, struct ipam_range *ret)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		const struct ipam_pool *pool = &p->v[i];
 		int bits = pool->size - pool->space.len;
 		uint64_t count = UINT64_C(1) << bits;
 		for (uint64_t k = 0; k < count && k < SUBNETS_MAX; k++) {
-			struct ipam_range r = {pool->space.base + (uint32_t)(k << (32 - pool->size)), pool->size};
+			struct ipam_range r = {
+				pool->space.base + (uint32_t)(k << (32 - pool->size)), pool->size};
 			if (is_free(r, used, n)) {
 				*ret = r;
 				return 0;
@@ -192,7 +198,8 @@ int ipam_pick_address(const struct ipam *p, uint32_t *used, size_t n, uint32_t *
 		while (i < n && used[i] < a) {
 			i++;
 		}
-		bool taken = (i < n && used[i] == a) || a == p->gateway || !is_host(p->subnet, (uint32_t)a);
+		bool taken = (i < n && used[i] == a) || a == p->gateway ||
+			     !is_host(p->subnet, (uint32_t)a);
 		if (!taken) {
 			*ret = (uint32_t)a;
 			return 0;

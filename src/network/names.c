@@ -20,11 +20,12 @@ static bool answers_to(const struct endpoint *p, const char *name, size_t n)
 static size_t collect(const struct network *w, const char *name, size_t n, struct dns_answer *ret)
 {
 	size_t found = 0;
-	list_each(i, &w->endpoints) {
+	list_each (i, &w->endpoints) {
 		const struct endpoint *p = container_of(i, struct endpoint, link);
 		if (found < NAMES_ADDRESSES_MAX && answers_to(p, name, n)) {
 			ret[found++] = (struct dns_answer){.type = DNS_TYPE_A,
-				.address = {(uint8_t)(p->address >> 24), (uint8_t)(p->address >> 16), (uint8_t)(p->address >> 8),
+				.address = {(uint8_t)(p->address >> 24),
+					(uint8_t)(p->address >> 16), (uint8_t)(p->address >> 8),
 					(uint8_t)p->address}};
 		}
 	}
@@ -55,7 +56,7 @@ size_t names_lookup(const struct network_set *n, const char *container_id, const
 	struct dns_answer ret[static NAMES_ADDRESSES_MAX])
 {
 	size_t length = strlen(name);
-	map_each(n->by_id, struct network, w) {
+	map_each (n->by_id, struct network, w) {
 		if (length == 0 || !sees(w, container_id)) {
 			continue;
 		}
@@ -76,15 +77,17 @@ size_t names_lookup(const struct network_set *n, const char *container_id, const
 bool names_reverse(const struct network_set *n, const char *container_id, const uint8_t address[4],
 	char text[static DNS_NAME_MAX])
 {
-	uint32_t wanted = (uint32_t)address[0] << 24 | (uint32_t)address[1] << 16 | (uint32_t)address[2] << 8 | address[3];
-	map_each(n->by_id, struct network, w) {
+	uint32_t wanted = (uint32_t)address[0] << 24 | (uint32_t)address[1] << 16 |
+			  (uint32_t)address[2] << 8 | address[3];
+	map_each (n->by_id, struct network, w) {
 		if (!sees(w, container_id)) {
 			continue;
 		}
-		list_each(i, &w->endpoints) {
+		list_each (i, &w->endpoints) {
 			const struct endpoint *p = container_of(i, struct endpoint, link);
 			if (p->address == wanted && *p->container_name) {
-				snprintf(text, DNS_NAME_MAX, "%s.%s", p->container_name, network_name(w));
+				snprintf(text, DNS_NAME_MAX, "%s.%s", p->container_name,
+					network_name(w));
 				return true;
 			}
 		}
@@ -94,7 +97,7 @@ bool names_reverse(const struct network_set *n, const char *container_id, const 
 
 bool names_may_leave(const struct network_set *n, const char *container_id)
 {
-	map_each(n->by_id, struct network, w) {
+	map_each (n->by_id, struct network, w) {
 		if (!w->internal && w->driver == DRIVER_BRIDGE && endpoint_find(w, container_id)) {
 			return true;
 		}

@@ -1,9 +1,10 @@
 /* network/network.h - networks, addresses, published ports and names for containers.
  *
- * Owns the bridges, veth pairs, the nftables table `wherry-<bridge prefix>` of this daemon, the host-port reservations and the DNS
- * sockets inside the containers' network namespaces; owns table networks. Does not own containers: it is handed
- * a namespace fd and remembers endpoints by container id.
- * At start it reconciles: bridges and rules that no network names are removed, missing ones made.
+ * Owns the bridges, veth pairs, the nftables table `wherry-<bridge prefix>` of this daemon, the
+ * host-port reservations and the DNS sockets inside the containers' network namespaces; owns table
+ * networks. Does not own containers: it is handed a namespace fd and remembers endpoints by
+ * container id. At start it reconciles: bridges and rules that no network names are removed,
+ * missing ones made.
  */
 #pragma once
 #include <jansson.h>
@@ -20,10 +21,11 @@ struct network_set; /* all networks of this daemon */
 struct network;
 
 struct network_options {
-	const char *bridge;       /* name of the default bridge: "wherry0"; also the prefix of rules ("none": no default bridge) */
-	const char *bip;          /* address of the default bridge "172.17.0.1/16", or NULL */
-	const json_t *pools;      /* default-address-pools [{"base","size"}], or NULL for Docker's */
-	const struct strv *dns;   /* upstream servers; empty: the host's resolv.conf, followed live */
+	const char *bridge;     /* name of the default bridge: "wherry0"; also the prefix of rules
+				   ("none": no default bridge) */
+	const char *bip;        /* address of the default bridge "172.17.0.1/16", or NULL */
+	const json_t *pools;    /* default-address-pools [{"base","size"}], or NULL for Docker's */
+	const struct strv *dns; /* upstream servers; empty: the host's resolv.conf, followed live */
 };
 
 struct network_set *network_set_new(uv_loop_t *l, struct store *s, struct event_bus *bus,
@@ -38,11 +40,13 @@ struct network *network_find(struct network_set *n, const char *name, struct err
 struct network *network_next(const struct network_set *n, size_t *pos);
 const char *network_id(const struct network *w);
 const char *network_name(const struct network *w);
-/* The network as Docker's GET /networks/x shows it (Name, Id, Created, Scope, Driver, IPAM, Labels, Containers ...); new. */
+/* The network as Docker's GET /networks/x shows it (Name, Id, Created, Scope, Driver, IPAM, Labels,
+ * Containers ...); new. */
 json_t *network_inspect(const struct network *w);
 
-/* body: POST /networks/create, already an object. Drivers bridge, host, none. ERR_CONFLICT "network with name x already exists",
- * ERR_DENIED for predefined names, ERR_INVALID for a subnet that overlaps another network or a host route. */
+/* body: POST /networks/create, already an object. Drivers bridge, host, none. ERR_CONFLICT "network
+ * with name x already exists", ERR_DENIED for predefined names, ERR_INVALID for a subnet that
+ * overlaps another network or a host route. */
 struct network *network_create(struct network_set *n, const json_t *body, struct err *e);
 /* ERR_DENIED "... has active endpoints", also for predefined networks. */
 int network_remove(struct network_set *n, struct network *w, struct err *e);
@@ -50,14 +54,15 @@ int network_remove(struct network_set *n, struct network *w, struct err *e);
 /* --- one container's place on one network --- */
 struct endpoint_config {
 	const char *container_id;
-	const char *container_name;  /* without the slash */
+	const char *container_name; /* without the slash */
 	const char *hostname;
-	const char *ipv4;            /* wanted address or NULL */
-	const char *mac;             /* wanted or NULL */
-	const struct strv *aliases;  /* further DNS names: service names, links */
-	const json_t *ports;         /* HostConfig.PortBindings {"80/tcp":[{"HostIp":"","HostPort":"8080"}]}, or NULL; only for the
-	                                network that publishes (the first) */
-	bool gateway;                /* this network gives the default route */
+	const char *ipv4;           /* wanted address or NULL */
+	const char *mac;            /* wanted or NULL */
+	const struct strv *aliases; /* further DNS names: service names, links */
+	const json_t
+		*ports; /* HostConfig.PortBindings {"80/tcp":[{"HostIp":"","HostPort":"8080"}]}, or
+			   NULL; only for the network that publishes (the first) */
+	bool gateway;   /* this network gives the default route */
 };
 struct endpoint_info {
 	char network_id[65];
@@ -68,29 +73,36 @@ struct endpoint_info {
 	char mac[18];
 	char ifname[16]; /* inside: eth0, eth1 ... */
 };
-/* Makes the veth pair, addresses, routes, names and published ports in the namespace netns_fd (borrowed).
- * On failure nothing is left. ERR_SYSTEM with Docker's words for a taken port: "driver failed programming external
- * connectivity on endpoint NAME (ID): Bind for 0.0.0.0:80 failed: port is already allocated".
- * *ret_ports, if asked for: NetworkSettings.Ports {"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"80"},{"HostIp":"::",...}]}; new. */
-int network_attach(struct network_set *n, struct network *w, int netns_fd, const struct endpoint_config *c,
-	struct endpoint_info *ret, json_t **ret_ports, struct err *e);
-/* Takes an endpoint down; the namespace may be gone already (it is, when the container died). Unknown is fine. */
+/* Makes the veth pair, addresses, routes, names and published ports in the namespace netns_fd
+ * (borrowed). On failure nothing is left. ERR_SYSTEM with Docker's words for a taken port: "driver
+ * failed programming external connectivity on endpoint NAME (ID): Bind for 0.0.0.0:80 failed: port
+ * is already allocated". *ret_ports, if asked for: NetworkSettings.Ports
+ * {"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"80"},{"HostIp":"::",...}]}; new. */
+int network_attach(struct network_set *n, struct network *w, int netns_fd,
+	const struct endpoint_config *c, struct endpoint_info *ret, json_t **ret_ports,
+	struct err *e);
+/* Takes an endpoint down; the namespace may be gone already (it is, when the container died).
+ * Unknown is fine. */
 void network_detach(struct network_set *n, const char *network_id, const char *container_id);
 /* docker rename: DNS and network_inspect know the new name from now on. */
 void network_container_renamed(struct network_set *n, const char *container_id, const char *name);
-/* After a restart of the daemon: the container still runs in netns_fd with this endpoint; restore ports, names, DNS sockets. */
+/* After a restart of the daemon: the container still runs in netns_fd with this endpoint; restore
+ * ports, names, DNS sockets. */
 int network_restore(struct network_set *n, const struct endpoint_info *info, int netns_fd,
 	const struct endpoint_config *c, struct err *e);
 
-/* Starts the resolver at 127.0.0.11 inside a namespace (loopback up, redirect of port 53 to our socket): user networks.
- * Names are looked up among the networks this container is on; others go upstream. Ended by network_dns_stop or when
- * the namespace goes. */
+/* Starts the resolver at 127.0.0.11 inside a namespace (loopback up, redirect of port 53 to our
+ * socket): user networks. Names are looked up among the networks this container is on; others go
+ * upstream. Ended by network_dns_stop or when the namespace goes. */
 int network_dns_start(struct network_set *n, const char *container_id, int netns_fd, struct err *e);
-/* Upstream servers of this container alone (docker run --dns on a user network) instead of the daemon's; after network_dns_start. */
-void network_dns_servers(struct network_set *n, const char *container_id, const struct strv *servers);
+/* Upstream servers of this container alone (docker run --dns on a user network) instead of the
+ * daemon's; after network_dns_start. */
+void network_dns_servers(
+	struct network_set *n, const char *container_id, const struct strv *servers);
 void network_dns_stop(struct network_set *n, const char *container_id);
 /* True when the container's resolv.conf must name 127.0.0.11 (any user-defined network). */
 bool network_uses_dns(const struct network *w);
-/* Upstream servers as resolv.conf text for the default bridge and host network; the caller's string. */
+/* Upstream servers as resolv.conf text for the default bridge and host network; the caller's
+ * string. */
 char *network_resolv_conf(const struct network_set *n, bool embedded, const struct strv *dns,
 	const struct strv *search, const struct strv *options);

@@ -116,19 +116,21 @@ int port_parse_range(const char *text, uint16_t *ret_first, uint16_t *ret_last)
 	return 0;
 }
 
-/* Binds so that nobody else can, but connections that ended here lately (TIME_WAIT) are no obstacle, as they are none for a
- * server. Takes fd: 0, or -errno and fd is closed.
- * SO_REUSEADDR alone would let another socket that has it share the port. Listening for a moment makes the kernel look for such
- * sockets (inet_csk_listen_start), the end of listening keeps the port of a socket that was bound by name, and without the flag
- * it is ours alone. */
+/* Binds so that nobody else can, but connections that ended here lately (TIME_WAIT) are no
+ * obstacle, as they are none for a server. Takes fd: 0, or -errno and fd is closed. SO_REUSEADDR
+ * alone would let another socket that has it share the port. Listening for a moment makes the
+ * kernel look for such sockets (inet_csk_listen_start), the end of listening keeps the port of a
+ * socket that was bound by name, and without the flag it is ours alone. */
 static int bind_alone(int take_fd, uint8_t proto, const struct sockaddr *a, socklen_t n)
 {
 	int one = 1;
 	int zero = 0;
 	bool tcp = proto == IPPROTO_TCP;
-	if ((tcp && setsockopt(take_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0) || bind(take_fd, a, n) < 0 ||
+	if ((tcp && setsockopt(take_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0) ||
+		bind(take_fd, a, n) < 0 ||
 		(tcp && (listen(take_fd, 0) < 0 || shutdown(take_fd, SHUT_RD) < 0 ||
-				setsockopt(take_fd, SOL_SOCKET, SO_REUSEADDR, &zero, sizeof(zero)) < 0))) {
+				setsockopt(take_fd, SOL_SOCKET, SO_REUSEADDR, &zero, sizeof(zero)) <
+					0))) {
 		int r = -errno;
 		close(take_fd);
 		return r;
@@ -164,7 +166,8 @@ static int hold6(const struct port *p)
 	return r < 0 ? r : fd;
 }
 
-/* Holds p->outside at p->host, and at :: when that is all addresses: whoever listens on both would miss half. */
+/* Holds p->outside at p->host, and at :: when that is all addresses: whoever listens on both would
+ * miss half. */
 static int port_hold(struct port *p)
 {
 	int fd = hold4(p);
@@ -221,7 +224,8 @@ static int say_taken(const struct port *p, const char *range, int r, struct err 
 		return err_set(e, ERR_SYSTEM, "all ports are allocated");
 	}
 	if (r == -EADDRINUSE) {
-		return err_set(e, ERR_SYSTEM, "Bind for %s:%u failed: port is already allocated", host, p->outside);
+		return err_set(e, ERR_SYSTEM, "Bind for %s:%u failed: port is already allocated",
+			host, p->outside);
 	}
 	return err_sys(e, -r, "failed to bind host port for %s:%u:%s:%u/%s", host, p->outside,
 		ipam_format(p->address, address), p->inside, port_proto_name(p->proto));
@@ -240,13 +244,14 @@ static int read_host(const char *text, const struct port_request *r, uint32_t *r
 		return 0;
 	}
 	if (ipam_parse_address(text, ret) < 0) {
-		return err_set(e, ERR_INVALID, "cannot publish a port at '%s': it must be an IPv4 address", text);
+		return err_set(e, ERR_INVALID,
+			"cannot publish a port at '%s': it must be an IPv4 address", text);
 	}
 	return 0;
 }
 
-static int reserve_one(struct port_cursor *c, const struct port_request *r, struct port *p, const json_t *binding,
-	struct err *e)
+static int reserve_one(struct port_cursor *c, const struct port_request *r, struct port *p,
+	const json_t *binding, struct err *e)
 {
 	const char *host;
 	const char *range;
@@ -255,7 +260,8 @@ static int reserve_one(struct port_cursor *c, const struct port_request *r, stru
 	if (!json_is_object(binding)) {
 		return err_set(e, ERR_INVALID, "a port binding must be an object");
 	}
-	if (json_get_str(binding, "HostIp", &host, e) < 0 || json_get_str(binding, "HostPort", &range, e) < 0 ||
+	if (json_get_str(binding, "HostIp", &host, e) < 0 ||
+		json_get_str(binding, "HostPort", &range, e) < 0 ||
 		read_host(host, r, &p->host, e) < 0) {
 		return -1;
 	}
@@ -277,8 +283,8 @@ static int reserve_one(struct port_cursor *c, const struct port_request *r, stru
 	return 0;
 }
 
-static int reserve_key(struct port_cursor *c, const struct port_request *r, const char *key, const json_t *bindings,
-	struct port_list *l, struct err *e)
+static int reserve_key(struct port_cursor *c, const struct port_request *r, const char *key,
+	const json_t *bindings, struct port_list *l, struct err *e)
 {
 	struct port p = {.address = r->address};
 	if (port_parse_key(key, &p.proto, &p.inside) < 0) {
@@ -288,7 +294,8 @@ static int reserve_key(struct port_cursor *c, const struct port_request *r, cons
 	json_t *binding;
 	json_array_foreach (bindings, i, binding) {
 		if (l->n >= PORTS_MAX) {
-			return err_set(e, ERR_INVALID, "a container publishes at most %d ports", PORTS_MAX);
+			return err_set(e, ERR_INVALID, "a container publishes at most %d ports",
+				PORTS_MAX);
 		}
 		if (reserve_one(c, r, &p, binding, e) < 0) {
 			return -1;
@@ -298,7 +305,8 @@ static int reserve_key(struct port_cursor *c, const struct port_request *r, cons
 	return 0;
 }
 
-int port_list_reserve(struct port_cursor *c, const struct port_request *r, struct port_list *ret, struct err *e)
+int port_list_reserve(
+	struct port_cursor *c, const struct port_request *r, struct port_list *ret, struct err *e)
 {
 	struct port_list l = {0};
 	const char *key;

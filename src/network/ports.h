@@ -1,7 +1,7 @@
 /* network/ports.h - host ports that containers publish: what was asked for, and holding on to it.
  *
- * A port is held by a bound socket on which nobody listens: the kernel then refuses it to everybody else, while connections
- * reach the container by the nat rules, which come first.
+ * A port is held by a bound socket on which nobody listens: the kernel then refuses it to everybody
+ * else, while connections reach the container by the nat rules, which come first.
  */
 #pragma once
 #include <jansson.h>
@@ -15,12 +15,12 @@
 #define PORTS_MAX 4096 /* of one container */
 
 struct port {
-	uint8_t proto;       /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
-	uint16_t inside;     /* the container's port */
-	uint16_t outside;    /* the host's port */
-	uint32_t host;       /* the host's address, host byte order; 0: all */
-	uint32_t address;    /* the container's, host byte order */
-	int fd;              /* what holds the port; -1: nothing */
+	uint8_t proto;    /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
+	uint16_t inside;  /* the container's port */
+	uint16_t outside; /* the host's port */
+	uint32_t host;    /* the host's address, host byte order; 0: all */
+	uint32_t address; /* the container's, host byte order */
+	int fd;           /* what holds the port; -1: nothing */
 	int fd6;
 };
 struct port_list {
@@ -44,12 +44,15 @@ struct port_request {
 	const json_t *bindings; /* HostConfig.PortBindings */
 	uint32_t address;       /* the container's */
 	uint32_t default_host;  /* for an empty HostIp */
-	/* A host port that this container had before the daemon was restarted, or 0; may be NULL. */
+	/* A host port that this container had before the daemon was restarted, or 0; may be NULL.
+	 */
 	uint16_t (*remembered)(void *owner, const struct port *p);
 	void *owner;
 	bool keep; /* a port that somebody took meanwhile is published all the same, unheld */
 };
-/* Fills and holds *ret. ERR_SYSTEM "Bind for 0.0.0.0:80 failed: port is already allocated", ERR_INVALID; then nothing is held. */
-int port_list_reserve(struct port_cursor *c, const struct port_request *r, struct port_list *ret, struct err *e);
+/* Fills and holds *ret. ERR_SYSTEM "Bind for 0.0.0.0:80 failed: port is already allocated",
+ * ERR_INVALID; then nothing is held. */
+int port_list_reserve(
+	struct port_cursor *c, const struct port_request *r, struct port_list *ret, struct err *e);
 /* NetworkSettings.Ports; new. */
 json_t *port_list_json(const struct port_list *l);

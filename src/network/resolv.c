@@ -30,15 +30,16 @@ static void parse_line(char *line, struct resolv *r)
 	}
 	bool search = strcmp(key, "search") == 0 || strcmp(key, "domain") == 0;
 	struct strv *list = strcmp(key, "nameserver") == 0 ? &r->servers
-			    : strcmp(key, "options") == 0	 ? &r->options
-			    : search			 ? &r->search
-								 : NULL;
+			    : strcmp(key, "options") == 0  ? &r->options
+			    : search                       ? &r->search
+							   : NULL;
 	if (search) {
 		strv_clear(list); /* the last one counts */
 	}
 	const char *word;
 	while (list && (word = strtok_r(NULL, BLANKS, &rest)) && word[0] != '#' && word[0] != ';') {
-		if (list == &r->servers && (r->servers.n >= RESOLV_SERVERS_MAX || strv_has(list, word))) {
+		if (list == &r->servers &&
+			(r->servers.n >= RESOLV_SERVERS_MAX || strv_has(list, word))) {
 			break;
 		}
 		strv_add(list, word);
@@ -98,7 +99,8 @@ void resolv_follow_deinit(struct resolv_follow *f)
 void resolv_read_host(struct resolv *ret)
 {
 	read_file(HOST_FILE, ret);
-	if (ret->servers.n == 1 && strcmp(ret->servers.v[0], RESOLVED_STUB) == 0 && access(RESOLVED_FILE, R_OK) == 0) {
+	if (ret->servers.n == 1 && strcmp(ret->servers.v[0], RESOLVED_STUB) == 0 &&
+		access(RESOLVED_FILE, R_OK) == 0) {
 		resolv_deinit(ret);
 		*ret = (struct resolv){0};
 		read_file(RESOLVED_FILE, ret);
@@ -151,7 +153,8 @@ char *network_resolv_conf(const struct network_set *n, bool embedded, const stru
 	} else if (n->dns.n > 0) {
 		put_servers(&b, &n->dns, true);
 	} else {
-		put_servers(&b, &host.servers, false); /* none left: none, as there is no server we could vouch for */
+		put_servers(&b, &host.servers,
+			false); /* none left: none, as there is no server we could vouch for */
 	}
 	/* docker run --dns-search .: no search domain at all */
 	const struct strv *domains = search && search->n > 0 ? search : &host.search;
@@ -162,7 +165,8 @@ char *network_resolv_conf(const struct network_set *n, bool embedded, const stru
 	scoped(strv) struct strv all = STRV_INIT;
 	strv_copy(&all, chosen);
 	if (embedded && !has_ndots(options ? options : &(struct strv){0})) {
-		/* A container's name has no dots and is to be asked for as it is first: moby sets this too. */
+		/* A container's name has no dots and is to be asked for as it is first: moby sets
+		 * this too. */
 		strv_add(&all, "ndots:0");
 	}
 	put_line(&b, "options", &all);

@@ -35,5 +35,6 @@ struct resolv_follow {
 };
 void resolv_follow_refresh(struct resolv_follow *f);
 void resolv_follow_deinit(struct resolv_follow *f);
-/* What containers without the embedded server get: behind systemd-resolved its upstreams, not its stub. */
+/* What containers without the embedded server get: behind systemd-resolved its upstreams, not its
+ * stub. */
 void resolv_read_host(struct resolv *ret);

@@ -1,8 +1,8 @@
 /* Invariants
- * 1. A client's sockets are open exactly while its container is on a network: an open socket keeps the namespace, and
- *    with it the container's links, alive.
- * 2. Whatever waits in the loop (datagram sockets, questions, connections) either belongs to a client, or has been
- *    detached from it and only waits to be closed.
+ * 1. A client's sockets are open exactly while its container is on a network: an open socket keeps
+ * the namespace, and with it the container's links, alive.
+ * 2. Whatever waits in the loop (datagram sockets, questions, connections) either belongs to a
+ * client, or has been detached from it and only waits to be closed.
  */
 #include "network/resolver.h"
 
@@ -50,12 +50,14 @@ struct question {
 
 /* --- answers --- */
 
-static size_t write_local(const struct dns_query *q, const struct dns_answer *answers, size_t n, uint8_t *out, size_t limit)
+static size_t write_local(const struct dns_query *q, const struct dns_answer *answers, size_t n,
+	uint8_t *out, size_t limit)
 {
 	return dns_write_answer(q, DNS_NOERROR, TTL_S, answers, n, out, limit);
 }
 
-ssize_t client_answer(struct client *c, const uint8_t *message, size_t n, bool tcp, uint8_t *out, size_t limit)
+ssize_t client_answer(
+	struct client *c, const uint8_t *message, size_t n, bool tcp, uint8_t *out, size_t limit)
 {
 	const struct network_set *set = c->resolver->set;
 	struct dns_query q;
@@ -64,7 +66,8 @@ ssize_t client_answer(struct client *c, const uint8_t *message, size_t n, bool t
 		return r;
 	}
 	if (r < 0 || q.opcode != 0) {
-		return (ssize_t)dns_write_answer(&q, r < 0 ? DNS_FORMERR : DNS_NOTIMP, 0, NULL, 0, out, limit);
+		return (ssize_t)dns_write_answer(
+			&q, r < 0 ? DNS_FORMERR : DNS_NOTIMP, 0, NULL, 0, out, limit);
 	}
 	if (!tcp && limit > q.udp_bytes) {
 		limit = q.udp_bytes;
@@ -72,16 +75,19 @@ ssize_t client_answer(struct client *c, const uint8_t *message, size_t n, bool t
 	struct dns_answer answers[NAMES_ADDRESSES_MAX];
 	char text[DNS_NAME_MAX];
 	uint8_t address[4];
-	if (q.class == DNS_CLASS_IN && q.type == DNS_TYPE_PTR && dns_parse_reverse(q.name, address) &&
+	if (q.class == DNS_CLASS_IN && q.type == DNS_TYPE_PTR &&
+		dns_parse_reverse(q.name, address) &&
 		names_reverse(set, c->container_id, address, text)) {
 		answers[0] = (struct dns_answer){.type = DNS_TYPE_PTR, .target = text};
 		return (ssize_t)write_local(&q, answers, 1, out, limit);
 	}
-	size_t found = q.class == DNS_CLASS_IN ? names_lookup(set, c->container_id, q.name, answers) : 0;
+	size_t found =
+		q.class == DNS_CLASS_IN ? names_lookup(set, c->container_id, q.name, answers) : 0;
 	if (found == 0) {
 		return -EAGAIN;
 	}
-	/* A known name without an address of this kind is NOERROR and empty: NXDOMAIN would deny its A records as well. */
+	/* A known name without an address of this kind is NOERROR and empty: NXDOMAIN would deny
+	 * its A records as well. */
 	bool wanted = q.type == DNS_TYPE_A || q.type == DNS_TYPE_ANY;
 	return (ssize_t)write_local(&q, answers, wanted ? found : 0, out, limit);
 }
@@ -89,7 +95,9 @@ ssize_t client_answer(struct client *c, const uint8_t *message, size_t n, bool t
 size_t client_refuse(const uint8_t *message, size_t n, uint8_t *out, size_t limit)
 {
 	struct dns_query q;
-	return dns_parse_query(message, n, &q) == 0 ? dns_write_answer(&q, DNS_SERVFAIL, 0, NULL, 0, out, limit) : 0;
+	return dns_parse_query(message, n, &q) == 0
+		       ? dns_write_answer(&q, DNS_SERVFAIL, 0, NULL, 0, out, limit)
+		       : 0;
 }
 
 static const struct strv *servers_of(struct client *c)
@@ -105,15 +113,16 @@ static const struct strv *servers_of(struct client *c)
 	return &r->host.now.servers;
 }
 
-struct forward *client_forward(
-	struct client *c, const uint8_t *message, size_t n, bool tcp, forward_done_fn *done, void *owner)
+struct forward *client_forward(struct client *c, const uint8_t *message, size_t n, bool tcp,
+	forward_done_fn *done, void *owner)
 {
 	struct resolver *r = c->resolver;
 	if (r->pending_n >= PENDING_MAX || c->pending_n >= CLIENT_PENDING_MAX ||
 		!names_may_leave(r->set, c->container_id)) {
 		return NULL;
 	}
-	struct forward *f = forward_start(r->set->loop, servers_of(c), message, n, tcp, done, owner);
+	struct forward *f =
+		forward_start(r->set->loop, servers_of(c), message, n, tcp, done, owner);
 	if (f) {
 		r->pending_n++;
 		c->pending_n++;
@@ -133,7 +142,8 @@ static void reply(struct client *c, const struct sockaddr_in *to, const uint8_t 
 {
 	const uv_buf_t b = uv_buf_init((char *)answer, (unsigned)n);
 	if (c->udp && n > 0) {
-		uv_udp_try_send(c->udp, &b, 1, (const struct sockaddr *)to); /* lost datagrams are asked for again */
+		uv_udp_try_send(c->udp, &b, 1,
+			(const struct sockaddr *)to); /* lost datagrams are asked for again */
 	}
 }
 
@@ -152,12 +162,14 @@ static void on_upstream(void *owner, const uint8_t *answer, size_t n)
 	if (answer) {
 		reply(c, &q->from, answer, n);
 	} else {
-		reply(c, &q->from, c->resolver->out, client_refuse(q->message, q->n, c->resolver->out, DNS_UDP_BYTES));
+		reply(c, &q->from, c->resolver->out,
+			client_refuse(q->message, q->n, c->resolver->out, DNS_UDP_BYTES));
 	}
 	question_free(q);
 }
 
-static void ask_upstream(struct client *c, const uint8_t *message, size_t n, const struct sockaddr_in *from)
+static void ask_upstream(
+	struct client *c, const uint8_t *message, size_t n, const struct sockaddr_in *from)
 {
 	struct question *q = xnew(struct question);
 	list_init(&q->link);
@@ -166,7 +178,8 @@ static void ask_upstream(struct client *c, const uint8_t *message, size_t n, con
 	q->forward = client_forward(c, message, n, false, on_upstream, q);
 	if (!q->forward) {
 		free(q);
-		reply(c, from, c->resolver->out, client_refuse(message, n, c->resolver->out, DNS_UDP_BYTES));
+		reply(c, from, c->resolver->out,
+			client_refuse(message, n, c->resolver->out, DNS_UDP_BYTES));
 		return;
 	}
 	q->message = xnew_array(uint8_t, n);
@@ -178,19 +191,23 @@ static void ask_upstream(struct client *c, const uint8_t *message, size_t n, con
 static void alloc_query(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 {
 	struct client *c = handle->data;
-	*ret = c ? uv_buf_init((char *)c->resolver->in, sizeof(c->resolver->in)) : uv_buf_init(NULL, 0);
+	*ret = c ? uv_buf_init((char *)c->resolver->in, sizeof(c->resolver->in))
+		 : uv_buf_init(NULL, 0);
 }
 
-static void on_query(uv_udp_t *udp, ssize_t n, const uv_buf_t *b, const struct sockaddr *from, unsigned flags)
+static void on_query(
+	uv_udp_t *udp, ssize_t n, const uv_buf_t *b, const struct sockaddr *from, unsigned flags)
 {
 	struct client *c = udp->data;
 	if (!c || n <= 0 || !from || from->sa_family != AF_INET || flags & UV_UDP_PARTIAL) {
 		return;
 	}
 	struct resolver *r = c->resolver;
-	ssize_t answer = client_answer(c, (const uint8_t *)b->base, (size_t)n, false, r->out, sizeof(r->out));
+	ssize_t answer = client_answer(
+		c, (const uint8_t *)b->base, (size_t)n, false, r->out, sizeof(r->out));
 	if (answer == -EAGAIN) {
-		ask_upstream(c, (const uint8_t *)b->base, (size_t)n, (const struct sockaddr_in *)from);
+		ask_upstream(
+			c, (const uint8_t *)b->base, (size_t)n, (const struct sockaddr_in *)from);
 	} else if (answer > 0) {
 		reply(c, (const struct sockaddr_in *)from, r->out, (size_t)answer);
 	}
@@ -207,7 +224,8 @@ static int bind_in(int netns_fd, int type, uint16_t *ret_port)
 	if (fd < 0) {
 		return fd;
 	}
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || getsockname(fd, (struct sockaddr *)&a, &n) < 0) {
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		getsockname(fd, (struct sockaddr *)&a, &n) < 0) {
 		int r = -errno;
 		close(fd);
 		return r;
@@ -218,10 +236,11 @@ static int bind_in(int netns_fd, int type, uint16_t *ret_port)
 
 static void add_redirect(struct nft_batch *b, uint8_t proto, uint16_t port)
 {
-	const struct nft_op ops[] = {NFT_DESTINATION(0), NFT_IS(0, htonl(LISTEN_ADDRESS)), NFT_META(0, NFT_META_L4PROTO),
-		NFT_COMPARE(0, NFT_CMP_EQ, proto, 1), NFT_DESTINATION_PORT(0),
-		NFT_COMPARE(0, NFT_CMP_EQ, htons(DNS_PORT), 2), NFT_LOAD(0, htonl(LISTEN_ADDRESS), 4),
-		NFT_LOAD(1, htons(port), 2), NFT_DNAT(0, 1), NFT_END};
+	const struct nft_op ops[] = {NFT_DESTINATION(0), NFT_IS(0, htonl(LISTEN_ADDRESS)),
+		NFT_META(0, NFT_META_L4PROTO), NFT_COMPARE(0, NFT_CMP_EQ, proto, 1),
+		NFT_DESTINATION_PORT(0), NFT_COMPARE(0, NFT_CMP_EQ, htons(DNS_PORT), 2),
+		NFT_LOAD(0, htonl(LISTEN_ADDRESS), 4), NFT_LOAD(1, htons(port), 2), NFT_DNAT(0, 1),
+		NFT_END};
 	nft_add_rule(b, TABLE, "output", ops);
 }
 
@@ -263,7 +282,7 @@ static int open_udp(struct client *c, int take_fd)
 
 static void client_close(struct client *c)
 {
-	list_each_safe(i, &c->pending) {
+	list_each_safe (i, &c->pending) {
 		struct question *q = container_of(i, struct question, link);
 		forward_cancel(q->forward);
 		question_free(q);
@@ -331,7 +350,7 @@ void resolver_free(struct resolver *r)
 	if (!r) {
 		return;
 	}
-	map_each(r->clients, struct client, c) {
+	map_each (r->clients, struct client, c) {
 		client_free(c);
 	}
 	map_free(r->clients);
@@ -413,7 +432,8 @@ void network_dns_stop(struct network_set *n, const char *container_id)
 	resolver_stop(n->resolver, container_id);
 }
 
-void network_dns_servers(struct network_set *n, const char *container_id, const struct strv *servers)
+void network_dns_servers(
+	struct network_set *n, const char *container_id, const struct strv *servers)
 {
 	resolver_set_servers(n->resolver, container_id, servers);
 }

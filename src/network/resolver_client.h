@@ -8,8 +8,8 @@
 #include "codec/dns.h"
 #include "network/forward.h"
 
-#define PENDING_MAX 512          /* questions under way upstream, of all containers */
-#define CLIENT_PENDING_MAX 64    /* of one container */
+#define PENDING_MAX 512       /* questions under way upstream, of all containers */
+#define CLIENT_PENDING_MAX 64 /* of one container */
 #define CLIENT_CONNECTIONS_MAX 16
 #define QUERY_BYTES_MAX 4096
 
@@ -19,23 +19,25 @@ struct resolver;
 struct client {
 	struct resolver *resolver;
 	char *container_id;
-	uv_udp_t *udp;        /* NULL while parked, as tcp */
+	uv_udp_t *udp; /* NULL while parked, as tcp */
 	uv_tcp_t *tcp;
-	struct strv servers;  /* of this container alone; empty: the daemon's */
-	struct list pending;  /* struct question */
+	struct strv servers; /* of this container alone; empty: the daemon's */
+	struct list pending; /* struct question */
 	size_t pending_n;
 	struct list connections;
 	size_t connections_n;
 };
 
-/* Answers at once (returns the answer's length in out), or -EAGAIN: it is a question for the servers upstream; or -EINVAL: not to be
- * answered at all. */
-ssize_t client_answer(struct client *c, const uint8_t *message, size_t n, bool tcp, uint8_t *out, size_t limit);
+/* Answers at once (returns the answer's length in out), or -EAGAIN: it is a question for the
+ * servers upstream; or -EINVAL: not to be answered at all. */
+ssize_t client_answer(
+	struct client *c, const uint8_t *message, size_t n, bool tcp, uint8_t *out, size_t limit);
 /* SERVFAIL for a question that nobody answered. */
 size_t client_refuse(const uint8_t *message, size_t n, uint8_t *out, size_t limit);
-/* Asks upstream; NULL when that cannot be. The caller counts: client_pending_done when done ran or after a cancel. */
-struct forward *client_forward(
-	struct client *c, const uint8_t *message, size_t n, bool tcp, forward_done_fn *done, void *owner);
+/* Asks upstream; NULL when that cannot be. The caller counts: client_pending_done when done ran or
+ * after a cancel. */
+struct forward *client_forward(struct client *c, const uint8_t *message, size_t n, bool tcp,
+	forward_done_fn *done, void *owner);
 void client_pending_done(struct client *c);
 
 /* resolver_tcp.c: take_fd is bound; 0 or -errno */

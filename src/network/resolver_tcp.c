@@ -1,6 +1,8 @@
-/* DNS over TCP (RFC 7766): two bytes of length before every message, several questions on one connection, one at a time.
+/* DNS over TCP (RFC 7766): two bytes of length before every message, several questions on one
+ * connection, one at a time.
  *
- * Invariant: a connection that is no longer in its client's list has client NULL and only waits for its handles to close.
+ * Invariant: a connection that is no longer in its client's list has client NULL and only waits for
+ * its handles to close.
  */
 #include <errno.h>
 #include <string.h>
@@ -158,7 +160,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 		return;
 	}
 	/* Who sends questions without waiting for answers gets as far as two of the longest. */
-	if (n < 0 || buf_append_limited(&k->in, data, (size_t)n, 2 * (size_t)(QUERY_BYTES_MAX + 2)) < 0) {
+	if (n < 0 || buf_append_limited(
+			     &k->in, data, (size_t)n, 2 * (size_t)(QUERY_BYTES_MAX + 2)) < 0) {
 		connection_close(k);
 		return;
 	}
@@ -181,7 +184,8 @@ static void on_connection(uv_stream_t *server, int status)
 	list_init(&k->link);
 	list_append(&c->connections, &k->link);
 	c->connections_n++;
-	if (uv_accept(server, (uv_stream_t *)&k->tcp) < 0 || c->connections_n > CLIENT_CONNECTIONS_MAX ||
+	if (uv_accept(server, (uv_stream_t *)&k->tcp) < 0 ||
+		c->connections_n > CLIENT_CONNECTIONS_MAX ||
 		uv_read_start((uv_stream_t *)&k->tcp, alloc_read, on_read) < 0) {
 		connection_close(k);
 		return;
@@ -205,7 +209,7 @@ int client_listen(struct client *c, int take_fd)
 
 void client_close_connections(struct client *c)
 {
-	list_each_safe(i, &c->connections) {
+	list_each_safe (i, &c->connections) {
 		connection_close(container_of(i, struct connection, link));
 	}
 }

@@ -51,7 +51,8 @@ struct watch {
 
 static struct at_key key_of(const struct port *p)
 {
-	struct at_key k = {.host = htonl(p->host), .any = {.proto = {p->proto}, .port = htons(p->outside)}};
+	struct at_key k = {
+		.host = htonl(p->host), .any = {.proto = {p->proto}, .port = htons(p->outside)}};
 	return k;
 }
 
@@ -96,7 +97,8 @@ struct rules *rules_new(const char *prefix, struct err *e)
 		rules_free(r);
 		return NULL;
 	}
-	nft_each_element(r->fd, r->table, "published", inherit_any, r); /* no table, nothing to inherit */
+	nft_each_element(
+		r->fd, r->table, "published", inherit_any, r); /* no table, nothing to inherit */
 	nft_each_element(r->fd, r->table, "published_at", inherit_at, r);
 	return r;
 }
@@ -153,8 +155,8 @@ uint16_t rules_remembered(void *rules, const struct port *p)
 	struct target want = target_of(p);
 	for (size_t i = 0; i < r->old_n; i++) {
 		const struct inherited *o = &r->old[i];
-		if (memcmp(&o->target, &want, sizeof(want)) == 0 && o->key.any.proto[0] == p->proto &&
-			o->key.host == htonl(p->host)) {
+		if (memcmp(&o->target, &want, sizeof(want)) == 0 &&
+			o->key.any.proto[0] == p->proto && o->key.host == htonl(p->host)) {
 			return ntohs(o->key.any.port);
 		}
 	}
@@ -163,10 +165,11 @@ uint16_t rules_remembered(void *rules, const struct port *p)
 
 /* --- elements --- */
 
-typedef void change_fn(struct nft_batch *b, const char *table, const char *set, const struct nft_element *e);
+typedef void change_fn(
+	struct nft_batch *b, const char *table, const char *set, const struct nft_element *e);
 
-static void change_element(const struct rules *r, struct nft_batch *b, const struct at_key *k, const struct target *t,
-	change_fn *change)
+static void change_element(const struct rules *r, struct nft_batch *b, const struct at_key *k,
+	const struct target *t, change_fn *change)
 {
 	bool any = k->host == 0;
 	struct nft_element e = {
@@ -194,7 +197,8 @@ static bool is_to_port(const void *owner, uint8_t proto, struct in_addr address,
 	const struct port_list *l = owner;
 	for (size_t i = 0; proto == IPPROTO_UDP && i < l->n; i++) {
 		const struct port *p = &l->v[i];
-		if (p->proto == proto && p->outside == port && (p->host == 0 || p->host == ntohl(address.s_addr))) {
+		if (p->proto == proto && p->outside == port &&
+			(p->host == 0 || p->host == ntohl(address.s_addr))) {
 			return true;
 		}
 	}
@@ -224,7 +228,8 @@ int rules_publish(struct network_set *n, const struct port_list *l, struct err *
 		disinherit(r, &k);
 		change_element(r, &b, &k, &t, nft_add_element);
 	}
-	/* Somebody may have flushed the ruleset, or an inherited element leads elsewhere: then the whole table anew. */
+	/* Somebody may have flushed the ruleset, or an inherited element leads elsewhere: then the
+	 * whole table anew. */
 	if (nft_commit(r->fd, &b) < 0 && rules_rebuild(n, e) < 0) {
 		return -1;
 	}
@@ -256,8 +261,8 @@ static void add_sets(struct nft_batch *b, const char *table)
 	const uint32_t any = NFT_JOIN(NFT_TYPE_PROTO, NFT_TYPE_PORT);
 	const struct nft_set sets[] = {
 		{"published", any, sizeof(struct any_key), target, sizeof(struct target)},
-		{"published_at", NFT_JOIN(NFT_JOIN(NFT_TYPE_IPV4, NFT_TYPE_PROTO), NFT_TYPE_PORT), sizeof(struct at_key),
-			target, sizeof(struct target)},
+		{"published_at", NFT_JOIN(NFT_JOIN(NFT_TYPE_IPV4, NFT_TYPE_PROTO), NFT_TYPE_PORT),
+			sizeof(struct at_key), target, sizeof(struct target)},
 		{"bridges", NFT_TYPE_IFNAME, IFNAMSIZ, 0, 0},
 		{"internal", NFT_TYPE_IFNAME, IFNAMSIZ, 0, 0},
 		{"together", NFT_JOIN(NFT_TYPE_IFNAME, NFT_TYPE_IFNAME), 2 * IFNAMSIZ, 0, 0},
@@ -269,10 +274,10 @@ static void add_sets(struct nft_batch *b, const char *table)
 
 static void add_raw_chain(struct nft_batch *b, const char *table)
 {
-	/* Our dnat and route_localnet would open what is published at 127.0.0.1 to the whole network, and the
-	 * host's loopback services to containers: CVE-2020-8558. */
-	static const struct nft_op to_loopback[] = {
-		NFT_DESTINATION(0), NFT_MASK(0, 0), NFT_IS(0, 0), NFT_META(1, NFT_META_IIFNAME), NFT_IS_NOT_TEXT(1, "lo"),
+	/* Our dnat and route_localnet would open what is published at 127.0.0.1 to the whole
+	 * network, and the host's loopback services to containers: CVE-2020-8558. */
+	static const struct nft_op to_loopback[] = {NFT_DESTINATION(0), NFT_MASK(0, 0),
+		NFT_IS(0, 0), NFT_META(1, NFT_META_IIFNAME), NFT_IS_NOT_TEXT(1, "lo"),
 		NFT_VERDICT(NF_DROP), NFT_END};
 	struct nft_op ops[sizeof(to_loopback) / sizeof(to_loopback[0])];
 	memcpy(ops, to_loopback, sizeof(ops));
@@ -284,12 +289,12 @@ static void add_raw_chain(struct nft_batch *b, const char *table)
 
 static void add_dnat_chain(struct nft_batch *b, const char *table, const char *chain, uint32_t hook)
 {
-	static const struct nft_op at[] = {NFT_ADDRESS_TYPE(0, NFTA_FIB_F_DADDR), NFT_IS(0, RTN_LOCAL),
-		NFT_DESTINATION(0), NFT_META(1, NFT_META_L4PROTO), NFT_DESTINATION_PORT(2),
-		NFT_MAP(0, "published_at", 8), NFT_DNAT(8, 9), NFT_END};
-	static const struct nft_op any[] = {NFT_ADDRESS_TYPE(0, NFTA_FIB_F_DADDR), NFT_IS(0, RTN_LOCAL),
-		NFT_META(1, NFT_META_L4PROTO), NFT_DESTINATION_PORT(2), NFT_MAP(1, "published", 8), NFT_DNAT(8, 9),
-		NFT_END};
+	static const struct nft_op at[] = {NFT_ADDRESS_TYPE(0, NFTA_FIB_F_DADDR),
+		NFT_IS(0, RTN_LOCAL), NFT_DESTINATION(0), NFT_META(1, NFT_META_L4PROTO),
+		NFT_DESTINATION_PORT(2), NFT_MAP(0, "published_at", 8), NFT_DNAT(8, 9), NFT_END};
+	static const struct nft_op any[] = {NFT_ADDRESS_TYPE(0, NFTA_FIB_F_DADDR),
+		NFT_IS(0, RTN_LOCAL), NFT_META(1, NFT_META_L4PROTO), NFT_DESTINATION_PORT(2),
+		NFT_MAP(1, "published", 8), NFT_DNAT(8, 9), NFT_END};
 	nft_add_chain(b, table, chain, "nat", hook, NF_IP_PRI_NAT_DST);
 	nft_add_rule(b, table, chain, at);
 	nft_add_rule(b, table, chain, any);
@@ -298,19 +303,22 @@ static void add_dnat_chain(struct nft_batch *b, const char *table, const char *c
 static void add_forward_chain(struct nft_batch *b, const char *table)
 {
 	const struct nft_op known[] = {NFT_CT(0, NFT_CT_STATE),
-		NFT_MASK(0, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED)), NFT_IS_NOT(0, 0),
+		NFT_MASK(0, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED)),
+		NFT_IS_NOT(0, 0), NFT_VERDICT(NF_ACCEPT), NFT_END};
+	const struct nft_op together[] = {NFT_META(0, NFT_META_IIFNAME),
+		NFT_META(4, NFT_META_OIFNAME), NFT_IN(0, "together"), NFT_VERDICT(NF_ACCEPT),
+		NFT_END};
+	const struct nft_op into_internal[] = {NFT_META(0, NFT_META_OIFNAME), NFT_IN(0, "internal"),
+		NFT_VERDICT(NF_DROP), NFT_END};
+	const struct nft_op out_of_internal[] = {NFT_META(0, NFT_META_IIFNAME),
+		NFT_IN(0, "internal"), NFT_VERDICT(NF_DROP), NFT_END};
+	const struct nft_op published[] = {NFT_CT(0, NFT_CT_STATUS), NFT_MASK(0, IPS_DST_NAT),
+		NFT_IS_NOT(0, 0), NFT_META(0, NFT_META_OIFNAME), NFT_IN(0, "bridges"),
 		NFT_VERDICT(NF_ACCEPT), NFT_END};
-	const struct nft_op together[] = {NFT_META(0, NFT_META_IIFNAME), NFT_META(4, NFT_META_OIFNAME),
-		NFT_IN(0, "together"), NFT_VERDICT(NF_ACCEPT), NFT_END};
-	const struct nft_op into_internal[] = {
-		NFT_META(0, NFT_META_OIFNAME), NFT_IN(0, "internal"), NFT_VERDICT(NF_DROP), NFT_END};
-	const struct nft_op out_of_internal[] = {
-		NFT_META(0, NFT_META_IIFNAME), NFT_IN(0, "internal"), NFT_VERDICT(NF_DROP), NFT_END};
-	const struct nft_op published[] = {NFT_CT(0, NFT_CT_STATUS), NFT_MASK(0, IPS_DST_NAT), NFT_IS_NOT(0, 0),
-		NFT_META(0, NFT_META_OIFNAME), NFT_IN(0, "bridges"), NFT_VERDICT(NF_ACCEPT), NFT_END};
 	const struct nft_op uninvited[] = {
 		NFT_META(0, NFT_META_OIFNAME), NFT_IN(0, "bridges"), NFT_VERDICT(NF_DROP), NFT_END};
-	const struct nft_op *rules[] = {known, together, into_internal, out_of_internal, published, uninvited};
+	const struct nft_op *rules[] = {
+		known, together, into_internal, out_of_internal, published, uninvited};
 	nft_add_chain(b, table, "forward", "filter", NF_INET_FORWARD, NF_IP_PRI_FILTER);
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
 		nft_add_rule(b, table, "forward", rules[i]);
@@ -320,13 +328,15 @@ static void add_forward_chain(struct nft_batch *b, const char *table)
 static void add_postrouting_chain(struct nft_batch *b, const char *table)
 {
 	/* The host calls 127.0.0.1: the answer must not come back to a container's own loopback. */
-	const struct nft_op from_loopback[] = {NFT_SOURCE(0), NFT_MASK(0, htonl(0xff000000)), NFT_IS(0, htonl(0x7f000000)),
-		NFT_META(0, NFT_META_OIFNAME), NFT_IN(0, "bridges"), NFT_MASQUERADE, NFT_END};
+	const struct nft_op from_loopback[] = {NFT_SOURCE(0), NFT_MASK(0, htonl(0xff000000)),
+		NFT_IS(0, htonl(0x7f000000)), NFT_META(0, NFT_META_OIFNAME), NFT_IN(0, "bridges"),
+		NFT_MASQUERADE, NFT_END};
 	nft_add_chain(b, table, "postrouting", "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC);
 	nft_add_rule(b, table, "postrouting", from_loopback);
 }
 
-static void add_name(struct nft_batch *b, const char *table, const char *set, const char *name, int times)
+static void add_name(
+	struct nft_batch *b, const char *table, const char *set, const char *name, int times)
 {
 	char key[2 * IFNAMSIZ] = {0};
 	for (int i = 0; i < times; i++) {
@@ -340,12 +350,13 @@ static void add_network(struct nft_batch *b, const char *table, const struct net
 {
 	const uint32_t mask = htonl(ipam_mask(w->ipam.subnet.len));
 	const uint32_t subnet = htonl(w->ipam.subnet.base);
-	struct nft_op leaving[] = {NFT_SOURCE(0), NFT_MASK(0, mask), NFT_IS(0, subnet), NFT_META(0, NFT_META_OIFNAME),
-		NFT_IS_NOT_TEXT(0, ""), NFT_MASQUERADE, NFT_END};
-	/* A container calls a published port of this network: without it the answer takes the short way, unchanged. */
-	struct nft_op hairpin[] = {NFT_SOURCE(0), NFT_MASK(0, mask), NFT_IS(0, subnet), NFT_META(0, NFT_META_OIFNAME),
-		NFT_IS_TEXT(0, ""), NFT_CT(0, NFT_CT_STATUS), NFT_MASK(0, IPS_DST_NAT), NFT_IS_NOT(0, 0), NFT_MASQUERADE,
-		NFT_END};
+	struct nft_op leaving[] = {NFT_SOURCE(0), NFT_MASK(0, mask), NFT_IS(0, subnet),
+		NFT_META(0, NFT_META_OIFNAME), NFT_IS_NOT_TEXT(0, ""), NFT_MASQUERADE, NFT_END};
+	/* A container calls a published port of this network: without it the answer takes the short
+	 * way, unchanged. */
+	struct nft_op hairpin[] = {NFT_SOURCE(0), NFT_MASK(0, mask), NFT_IS(0, subnet),
+		NFT_META(0, NFT_META_OIFNAME), NFT_IS_TEXT(0, ""), NFT_CT(0, NFT_CT_STATUS),
+		NFT_MASK(0, IPS_DST_NAT), NFT_IS_NOT(0, 0), NFT_MASQUERADE, NFT_END};
 	memcpy(leaving[4].data.text, w->bridge, sizeof(leaving[4].data.text));
 	memcpy(hairpin[4].data.text, w->bridge, sizeof(hairpin[4].data.text));
 	add_name(b, table, "bridges", w->bridge, 1);
@@ -363,7 +374,7 @@ static void add_network(struct nft_batch *b, const char *table, const struct net
 
 static void add_ports(const struct rules *r, struct nft_batch *b, const struct network *w)
 {
-	list_each(i, &w->endpoints) {
+	list_each (i, &w->endpoints) {
 		const struct endpoint *p = container_of(i, struct endpoint, link);
 		for (size_t k = 0; k < p->ports.n; k++) {
 			struct at_key key = key_of(&p->ports.v[k]);
@@ -376,8 +387,8 @@ static void add_ports(const struct rules *r, struct nft_batch *b, const struct n
 /* Inherited elements whose port an endpoint has now would make the kernel refuse the batch. */
 static void disinherit_known(struct network_set *n)
 {
-	map_each(n->by_id, struct network, w) {
-		list_each(i, &w->endpoints) {
+	map_each (n->by_id, struct network, w) {
+		list_each (i, &w->endpoints) {
 			const struct endpoint *p = container_of(i, struct endpoint, link);
 			for (size_t k = 0; k < p->ports.n; k++) {
 				struct at_key key = key_of(&p->ports.v[k]);
@@ -403,14 +414,15 @@ int rules_rebuild(struct network_set *n, struct err *e)
 	for (size_t i = 0; i < r->old_n; i++) {
 		change_element(r, &b, &r->old[i].key, &r->old[i].target, nft_add_element);
 	}
-	map_each(n->by_id, struct network, w) {
+	map_each (n->by_id, struct network, w) {
 		if (w->driver == DRIVER_BRIDGE) {
 			add_network(&b, r->table, w);
 			add_ports(r, &b, w);
 		}
 	}
 	int failed = nft_commit(r->fd, &b);
-	return failed ? err_sys(e, -failed, "cannot set the packet filter's table %s", r->table) : 0;
+	return failed ? err_sys(e, -failed, "cannot set the packet filter's table %s", r->table)
+		      : 0;
 }
 
 /* --- the watch --- */
@@ -424,11 +436,13 @@ static void on_change(uv_poll_t *poll, int status, int events)
 	const struct watch *w = poll->data;
 	const struct rules *r = w->set->rules;
 	struct err e;
-	if (!nft_watch_read(w->fd) || nft_each_element(r->fd, r->table, "bridges", ignore_element, NULL) != -ENOENT) {
+	if (!nft_watch_read(w->fd) ||
+		nft_each_element(r->fd, r->table, "bridges", ignore_element, NULL) != -ENOENT) {
 		return; /* our own changes, and those of others to others */
 	}
 	int failed = rules_rebuild(w->set, &e);
-	log_warning("network", "rules_were_flushed", "table", r->table, "error", failed ? e.msg : NULL, NULL);
+	log_warning("network", "rules_were_flushed", "table", r->table, "error",
+		failed ? e.msg : NULL, NULL);
 }
 
 int rules_watch(struct network_set *n, struct err *e)

@@ -17,12 +17,14 @@
 struct network_set;
 struct rules;
 
-/* Reads what is published in a table that an earlier daemon left: those elements stay until rules_settle. */
+/* Reads what is published in a table that an earlier daemon left: those elements stay until
+ * rules_settle. */
 struct rules *rules_new(const char *prefix, struct err *e);
-void rules_free(struct rules *r); /* the table stays; the watch closes in the loop's next turn */
+void rules_free(struct rules *r);  /* the table stays; the watch closes in the loop's next turn */
 void rules_purge(struct rules *r); /* the table goes */
 
-/* From now on, when somebody flushes the ruleset (nftables.service does when it is reloaded), our table comes back. */
+/* From now on, when somebody flushes the ruleset (nftables.service does when it is reloaded), our
+ * table comes back. */
 int rules_watch(struct network_set *n, struct err *e);
 /* Replaces the whole table by what the set's networks and endpoints need, in one transaction. */
 int rules_rebuild(struct network_set *n, struct err *e);

@@ -46,7 +46,7 @@ static void network_free(struct network *w)
 	if (!w) {
 		return;
 	}
-	list_each_safe(i, &w->endpoints) {
+	list_each_safe (i, &w->endpoints) {
 		endpoint_free(container_of(i, struct endpoint, link));
 	}
 	json_decref(w->doc);
@@ -68,7 +68,7 @@ static struct network *network_new(struct network_set *n, const char *id, json_t
 
 struct network *network_by_name(struct network_set *n, const char *name)
 {
-	map_each(n->by_id, struct network, w) {
+	map_each (n->by_id, struct network, w) {
 		if (strcmp(network_name(w), name) == 0) {
 			return w;
 		}
@@ -86,7 +86,7 @@ struct network *network_find(struct network_set *n, const char *name, struct err
 		return found;
 	}
 	size_t matches = 0;
-	map_each(n->by_id, struct network, w) {
+	map_each (n->by_id, struct network, w) {
 		if (*name && text_starts(w->id, name)) {
 			found = w;
 			matches++;
@@ -96,7 +96,9 @@ struct network *network_find(struct network_set *n, const char *name, struct err
 		return found;
 	}
 	if (matches > 1) {
-		err_set(e, ERR_INVALID, "network %s is ambiguous (%zu matches found based on ID prefix)", name, matches);
+		err_set(e, ERR_INVALID,
+			"network %s is ambiguous (%zu matches found based on ID prefix)", name,
+			matches);
 	} else {
 		err_set(e, ERR_NOT_FOUND, "network %s not found", name);
 	}
@@ -133,11 +135,11 @@ static int settle_subnet(struct network_set *n, struct network *w, struct err *e
 
 static int check_bridge_name(struct network_set *n, const struct network *w, struct err *e)
 {
-	map_each(n->by_id, struct network, other) {
+	map_each (n->by_id, struct network, other) {
 		if (other->driver == DRIVER_BRIDGE && strcmp(other->bridge, w->bridge) == 0) {
 			return err_set(e, ERR_DENIED,
-				"cannot create network %s (%s): conflicts with network %s (%s): networks have same bridge name", w->id,
-				w->bridge, other->id, other->bridge);
+				"cannot create network %s (%s): conflicts with network %s (%s): networks have same bridge name",
+				w->id, w->bridge, other->id, other->bridge);
 		}
 	}
 	return 0;
@@ -175,8 +177,8 @@ struct network *network_create(struct network_set *n, const json_t *body, struct
 		return NULL;
 	}
 	scoped(network_free) struct network *w = network_new(n, id, doc);
-	if (network_spec_parse(w, e) < 0 || check_bridge_name(n, w, e) < 0 || settle_subnet(n, w, e) < 0 ||
-		bring_up(n, w, e) < 0) {
+	if (network_spec_parse(w, e) < 0 || check_bridge_name(n, w, e) < 0 ||
+		settle_subnet(n, w, e) < 0 || bring_up(n, w, e) < 0) {
 		return NULL;
 	}
 	network_publish_event(w, "create", NULL);
@@ -186,13 +188,14 @@ struct network *network_create(struct network_set *n, const json_t *body, struct
 int network_remove(struct network_set *n, struct network *w, struct err *e)
 {
 	if (w->predefined) {
-		return err_set(e, ERR_DENIED, "%s is a pre-defined network and cannot be removed", network_name(w));
+		return err_set(e, ERR_DENIED, "%s is a pre-defined network and cannot be removed",
+			network_name(w));
 	}
 	if (!list_empty(&w->endpoints)) {
 		const struct endpoint *p = container_of(w->endpoints.next, struct endpoint, link);
 		return err_set(e, ERR_DENIED,
-			"error while removing network: network %s has active endpoints (name:\"%s\" id:\"%.12s\")", network_name(w),
-			p->container_name, p->info.endpoint_id);
+			"error while removing network: network %s has active endpoints (name:\"%s\" id:\"%.12s\")",
+			network_name(w), p->container_name, p->info.endpoint_id);
 	}
 	map_remove(n->by_id, w->id);
 	struct err why;
@@ -219,7 +222,8 @@ static int load_row(void *owner, const char *id, json_t *doc, struct err *e)
 		return 0;
 	}
 	if (is_default) {
-		json_put_str(json_object_get(w->doc, "Options"), "com.docker.network.bridge.name", n->prefix);
+		json_put_str(json_object_get(w->doc, "Options"), "com.docker.network.bridge.name",
+			n->prefix);
 	}
 	if (network_spec_parse(w, e) < 0) {
 		return err_wrap(e, "the stored network %s", id);
@@ -229,7 +233,8 @@ static int load_row(void *owner, const char *id, json_t *doc, struct err *e)
 	return 0;
 }
 
-static struct network *add_predefined(struct network_set *n, const char *name, const char *driver, struct err *e)
+static struct network *add_predefined(
+	struct network_set *n, const char *name, const char *driver, struct err *e)
 {
 	struct network *w = network_by_name(n, name);
 	if (w) {
@@ -251,9 +256,11 @@ static int choose_default_subnet(struct network_set *n, struct network *w, struc
 {
 	struct ipam *p = &w->ipam;
 	if (n->bip) {
-		if (ipam_parse_cidr(n->bip, &p->subnet, &p->gateway) < 0 || p->subnet.len < 8 || p->subnet.len > 30 ||
-			p->gateway == p->subnet.base || p->gateway == ipam_last(p->subnet)) {
-			return err_set(e, ERR_INVALID, "bip '%s' is no IPv4 address with a prefix of /8 to /30", n->bip);
+		if (ipam_parse_cidr(n->bip, &p->subnet, &p->gateway) < 0 || p->subnet.len < 8 ||
+			p->subnet.len > 30 || p->gateway == p->subnet.base ||
+			p->gateway == ipam_last(p->subnet)) {
+			return err_set(e, ERR_INVALID,
+				"bip '%s' is no IPv4 address with a prefix of /8 to /30", n->bip);
 		}
 	} else if (!p->subnet.len && !bridge_address(n, w->bridge, &p->subnet, &p->gateway)) {
 		if (network_pick_subnet(n, w->bridge, &p->subnet, e) < 0) {
@@ -281,10 +288,11 @@ static int make_predefined(struct network_set *n, struct err *e)
 /* A user's network that cannot come up is that network's misfortune, not the daemon's. */
 static void ensure_bridges(struct network_set *n)
 {
-	map_each(n->by_id, struct network, w) {
+	map_each (n->by_id, struct network, w) {
 		struct err e;
 		if (w->driver == DRIVER_BRIDGE && !w->predefined && bridge_ensure(n, w, &e) < 0) {
-			log_warning("network", "not_restored", "id", w->id, "name", network_name(w), "error", e.msg, NULL);
+			log_warning("network", "not_restored", "id", w->id, "name", network_name(w),
+				"error", e.msg, NULL);
 		}
 	}
 }
@@ -321,10 +329,12 @@ static int enable_forwarding(struct err *e)
 {
 	scoped(buf) struct buf now = BUF_INIT;
 	int r = netns_sysctl("ipv4/ip_forward", "1");
-	if (r < 0 && path_read(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", 16, &now) == 0 && buf_str(&now)[0] == '1') {
+	if (r < 0 && path_read(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", 16, &now) == 0 &&
+		buf_str(&now)[0] == '1') {
 		return 0;
 	}
-	return r < 0 ? err_sys(e, -r, "cannot let this host forward packets (net.ipv4.ip_forward)") : 0;
+	return r < 0 ? err_sys(e, -r, "cannot let this host forward packets (net.ipv4.ip_forward)")
+		     : 0;
 }
 
 static int reconcile(struct network_set *n, struct err *e)
@@ -360,8 +370,9 @@ struct network_set *network_set_new(uv_loop_t *l, struct store *s, struct event_
 	if (r < 0) {
 		err_sys(e, -r, "cannot open a routing socket");
 	}
-	if (r < 0 || ipam_pools_read(o->pools, &n->pools, e) < 0 || !(n->rules = rules_new(n->prefix, e)) ||
-		reconcile(n, e) < 0 || rules_watch(n, e) < 0) {
+	if (r < 0 || ipam_pools_read(o->pools, &n->pools, e) < 0 ||
+		!(n->rules = rules_new(n->prefix, e)) || reconcile(n, e) < 0 ||
+		rules_watch(n, e) < 0) {
 		network_set_free(n);
 		return NULL;
 	}
@@ -380,7 +391,7 @@ void network_set_free(struct network_set *n)
 	resolver_free(n->resolver);
 	rules_free(n->rules);
 	rtnl_close(&n->rtnl);
-	map_each(n->by_id, struct network, w) {
+	map_each (n->by_id, struct network, w) {
 		network_free(w);
 	}
 	map_free(n->by_id);
@@ -394,15 +405,15 @@ void network_set_free(struct network_set *n)
 void network_set_purge(struct network_set *n)
 {
 	rules_settle(n->rules);
-	map_each(n->by_id, struct network, w) {
-		list_each_safe(i, &w->endpoints) {
+	map_each (n->by_id, struct network, w) {
+		list_each_safe (i, &w->endpoints) {
 			struct endpoint *p = container_of(i, struct endpoint, link);
 			resolver_stop(n->resolver, p->container_id);
 			endpoint_free(p);
 		}
 	}
 	endpoint_sweep(n); /* now nobody knows any of them */
-	map_each(n->by_id, struct network, v) {
+	map_each (n->by_id, struct network, v) {
 		bridge_remove(n, v);
 		v->own_bridge = false;
 	}

@@ -1,4 +1,5 @@
-/* The document of a network: what POST /networks/create may say, and Docker's NetworkResource made of it. */
+/* The document of a network: what POST /networks/create may say, and Docker's NetworkResource made
+ * of it. */
 #include <ctype.h>
 #include <string.h>
 
@@ -52,8 +53,10 @@ static int read_config_entry(const json_t *row, json_t **ret, struct err *e)
 	if (!json_is_object(row)) {
 		return err_set(e, ERR_INVALID, "an entry of IPAM.Config must be an object");
 	}
-	if (json_get_str(row, "Subnet", &subnet, e) < 0 || json_get_str(row, "IPRange", &range, e) < 0 ||
-		json_get_str(row, "Gateway", &gateway, e) < 0 || json_get_object(row, "AuxiliaryAddresses", &aux, e) < 0 ||
+	if (json_get_str(row, "Subnet", &subnet, e) < 0 ||
+		json_get_str(row, "IPRange", &range, e) < 0 ||
+		json_get_str(row, "Gateway", &gateway, e) < 0 ||
+		json_get_object(row, "AuxiliaryAddresses", &aux, e) < 0 ||
 		check_strings(aux, "AuxiliaryAddresses", e) < 0) {
 		return err_wrap(e, "IPAM.Config");
 	}
@@ -61,10 +64,12 @@ static int read_config_entry(const json_t *row, json_t **ret, struct err *e)
 	range = range ? range : "";
 	gateway = gateway ? gateway : "";
 	if (strchr(subnet, ':') || strchr(gateway, ':')) {
-		return err_set(e, ERR_INVALID, "invalid network config: IPv6 subnets are not supported");
+		return err_set(
+			e, ERR_INVALID, "invalid network config: IPv6 subnets are not supported");
 	}
 	if (!*subnet && (*range || *gateway)) {
-		return err_set(e, ERR_INVALID, "invalid network config: a gateway or range needs a subnet");
+		return err_set(e, ERR_INVALID,
+			"invalid network config: a gateway or range needs a subnet");
 	}
 	json_t *o = json_object();
 	if (*subnet) {
@@ -92,15 +97,19 @@ static int read_ipam(const json_t *body, json_t **ret, struct err *e)
 	if (json_get_object(body, "IPAM", &ipam, e) < 0) {
 		return -1;
 	}
-	if (ipam && (json_get_array(ipam, "Config", &config, e) < 0 || json_get_str(ipam, "Driver", &driver, e) < 0 ||
-			    json_get_object(ipam, "Options", &options, e) < 0 || check_strings(options, "IPAM.Options", e) < 0)) {
+	if (ipam && (json_get_array(ipam, "Config", &config, e) < 0 ||
+			    json_get_str(ipam, "Driver", &driver, e) < 0 ||
+			    json_get_object(ipam, "Options", &options, e) < 0 ||
+			    check_strings(options, "IPAM.Options", e) < 0)) {
 		return err_wrap(e, "IPAM");
 	}
 	if (driver && *driver && strcmp(driver, "default") != 0) {
-		return err_set(e, ERR_NOT_FOUND, "could not find plugin %s in v1 plugin registry: plugin not found", driver);
+		return err_set(e, ERR_NOT_FOUND,
+			"could not find plugin %s in v1 plugin registry: plugin not found", driver);
 	}
 	if (json_array_size(config) > 1) {
-		return err_set(e, ERR_INVALID, "invalid network config: a bridge network has one IPv4 subnet");
+		return err_set(e, ERR_INVALID,
+			"invalid network config: a bridge network has one IPv4 subnet");
 	}
 	scoped(json) json_t *rows = json_array();
 	if (json_array_size(config) == 1) {
@@ -136,7 +145,8 @@ static int read_flags(const json_t *body, struct flags *f, struct err *e)
 		return -1;
 	}
 	if (f->ingress || f->config_only) {
-		return err_set(e, ERR_INVALID, "ingress and configuration-only networks belong to swarm mode, which is not supported");
+		return err_set(e, ERR_INVALID,
+			"ingress and configuration-only networks belong to swarm mode, which is not supported");
 	}
 	if (f->ipv6) {
 		return err_set(e, ERR_INVALID, "IPv6 networks are not supported");
@@ -144,8 +154,8 @@ static int read_flags(const json_t *body, struct flags *f, struct err *e)
 	return 0;
 }
 
-static json_t *make_doc(const char *id, const char *name, const char *driver, const struct flags *f, json_t *take_ipam,
-	json_t *take_options, json_t *take_labels)
+static json_t *make_doc(const char *id, const char *name, const char *driver, const struct flags *f,
+	json_t *take_ipam, json_t *take_options, json_t *take_labels)
 {
 	char now[CLOCK_TEXT_MAX];
 	json_t *o = json_object();
@@ -171,37 +181,46 @@ static json_t *make_doc(const char *id, const char *name, const char *driver, co
 
 static int check_driver(const char *driver, struct err *e)
 {
-	if (strcmp(driver, "host") == 0 || strcmp(driver, "null") == 0 || strcmp(driver, "none") == 0) {
+	if (strcmp(driver, "host") == 0 || strcmp(driver, "null") == 0 ||
+		strcmp(driver, "none") == 0) {
 		/* moby: "only one instance of "host" network is allowed" */
 		return err_set(e, ERR_DENIED, "only one instance of \"%s\" network is allowed",
 			strcmp(driver, "none") == 0 ? "null" : driver);
 	}
 	if (strcmp(driver, "bridge") != 0) {
-		return err_set(e, ERR_NOT_FOUND, "could not find plugin %s in v1 plugin registry: plugin not found", driver);
+		return err_set(e, ERR_NOT_FOUND,
+			"could not find plugin %s in v1 plugin registry: plugin not found", driver);
 	}
 	return 0;
 }
 
-int network_spec_read(struct network_set *n, const json_t *body, const char *id, json_t **ret_doc, struct err *e)
+int network_spec_read(
+	struct network_set *n, const json_t *body, const char *id, json_t **ret_doc, struct err *e)
 {
 	const char *name;
 	const char *driver;
 	json_t *options;
 	json_t *labels;
 	struct flags f;
-	if (json_get_str(body, "Name", &name, e) < 0 || json_get_str(body, "Driver", &driver, e) < 0 ||
-		json_get_object(body, "Options", &options, e) < 0 || json_get_object(body, "Labels", &labels, e) < 0 ||
-		check_strings(options, "Options", e) < 0 || check_strings(labels, "Labels", e) < 0 || read_flags(body, &f, e) < 0) {
+	if (json_get_str(body, "Name", &name, e) < 0 ||
+		json_get_str(body, "Driver", &driver, e) < 0 ||
+		json_get_object(body, "Options", &options, e) < 0 ||
+		json_get_object(body, "Labels", &labels, e) < 0 ||
+		check_strings(options, "Options", e) < 0 ||
+		check_strings(labels, "Labels", e) < 0 || read_flags(body, &f, e) < 0) {
 		return -1;
 	}
 	name = name ? name : "";
 	driver = driver && *driver ? driver : "bridge";
 	if (!is_name(name)) {
-		return err_set(e, ERR_INVALID, "invalid network name \"%s\": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+		return err_set(e, ERR_INVALID,
+			"invalid network name \"%s\": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+			name);
 	}
 	if (strcmp(name, "bridge") == 0 || strcmp(name, "host") == 0 || strcmp(name, "none") == 0 ||
 		strcmp(name, "default") == 0 || strcmp(name, "container") == 0) {
-		return err_set(e, ERR_DENIED, "operation is not permitted on predefined %s network ", name);
+		return err_set(e, ERR_DENIED,
+			"operation is not permitted on predefined %s network ", name);
 	}
 	if (network_by_name(n, name)) {
 		return err_set(e, ERR_CONFLICT, "network with name %s already exists", name);
@@ -210,11 +229,13 @@ int network_spec_read(struct network_set *n, const json_t *body, const char *id,
 	if (check_driver(driver, e) < 0 || read_ipam(body, &ipam, e) < 0) {
 		return -1;
 	}
-	*ret_doc = make_doc(id, name, driver, &f, ipam, copy_or_empty(options), copy_or_empty(labels));
+	*ret_doc =
+		make_doc(id, name, driver, &f, ipam, copy_or_empty(options), copy_or_empty(labels));
 	return 0;
 }
 
-json_t *network_spec_predefined(const struct network_set *n, const char *name, const char *driver, const char *id)
+json_t *network_spec_predefined(
+	const struct network_set *n, const char *name, const char *driver, const char *id)
 {
 	const struct flags f = {0};
 	json_t *ipam = json_object();
@@ -259,13 +280,17 @@ static int parse_range_and_gateway(struct network *w, const json_t *row, struct 
 	const char *gateway = json_str(row, "Gateway");
 	w->ipam.range = w->ipam.subnet;
 	w->ipam.gateway = w->ipam.subnet.base + (w->ipam.subnet.len < 31 ? 1 : 0);
-	if (*range && (ipam_parse_cidr(range, &w->ipam.range, NULL) < 0 || w->ipam.range.len < w->ipam.subnet.len ||
+	if (*range && (ipam_parse_cidr(range, &w->ipam.range, NULL) < 0 ||
+			      w->ipam.range.len < w->ipam.subnet.len ||
 			      !ipam_contains(w->ipam.subnet, w->ipam.range.base))) {
-		return err_set(e, ERR_INVALID, "invalid network config:\ninvalid ip-range %s: parent subnet is %s", range,
+		return err_set(e, ERR_INVALID,
+			"invalid network config:\ninvalid ip-range %s: parent subnet is %s", range,
 			json_str(row, "Subnet"));
 	}
-	if (*gateway && (ipam_parse_address(gateway, &w->ipam.gateway) < 0 || !ipam_contains(w->ipam.subnet, w->ipam.gateway))) {
-		return err_set(e, ERR_INVALID, "invalid network config:\ninvalid gateway %s: parent subnet is %s", gateway,
+	if (*gateway && (ipam_parse_address(gateway, &w->ipam.gateway) < 0 ||
+				!ipam_contains(w->ipam.subnet, w->ipam.gateway))) {
+		return err_set(e, ERR_INVALID,
+			"invalid network config:\ninvalid gateway %s: parent subnet is %s", gateway,
 			json_str(row, "Subnet"));
 	}
 	return 0;
@@ -273,19 +298,23 @@ static int parse_range_and_gateway(struct network *w, const json_t *row, struct 
 
 static int parse_ipam(struct network *w, struct err *e)
 {
-	const json_t *row = json_array_get(json_object_get(json_object_get(w->doc, "IPAM"), "Config"), 0);
+	const json_t *row =
+		json_array_get(json_object_get(json_object_get(w->doc, "IPAM"), "Config"), 0);
 	const char *subnet = json_str(row, "Subnet");
 	uint32_t address;
 	if (!*subnet) {
 		return 0; /* still to be chosen */
 	}
-	if (ipam_parse_cidr(subnet, &w->ipam.subnet, &address) < 0 || w->ipam.subnet.len > 30 || w->ipam.subnet.len < 8) {
-		return err_set(e, ERR_INVALID, "invalid network config:\ninvalid subnet %s: it must be an IPv4 subnet of /8 to /30",
+	if (ipam_parse_cidr(subnet, &w->ipam.subnet, &address) < 0 || w->ipam.subnet.len > 30 ||
+		w->ipam.subnet.len < 8) {
+		return err_set(e, ERR_INVALID,
+			"invalid network config:\ninvalid subnet %s: it must be an IPv4 subnet of /8 to /30",
 			subnet);
 	}
 	if (address != w->ipam.subnet.base) {
 		char text[IPAM_TEXT_MAX];
-		return err_set(e, ERR_INVALID, "invalid network config:\ninvalid subnet %s: it should be %s", subnet,
+		return err_set(e, ERR_INVALID,
+			"invalid network config:\ninvalid subnet %s: it should be %s", subnet,
 			ipam_format_range(w->ipam.subnet, text));
 	}
 	return parse_range_and_gateway(w, row, e);
@@ -297,12 +326,15 @@ static int parse_option(const json_t *options, const char *key, bool dflt, bool 
 	const char *s = json_str(options, key);
 	if (!*s) {
 		*ret = dflt;
-	} else if (strcmp(s, "true") == 0 || strcmp(s, "1") == 0 || strcmp(s, "True") == 0 || strcmp(s, "TRUE") == 0) {
+	} else if (strcmp(s, "true") == 0 || strcmp(s, "1") == 0 || strcmp(s, "True") == 0 ||
+		   strcmp(s, "TRUE") == 0) {
 		*ret = true;
-	} else if (strcmp(s, "false") == 0 || strcmp(s, "0") == 0 || strcmp(s, "False") == 0 || strcmp(s, "FALSE") == 0) {
+	} else if (strcmp(s, "false") == 0 || strcmp(s, "0") == 0 || strcmp(s, "False") == 0 ||
+		   strcmp(s, "FALSE") == 0) {
 		*ret = false;
 	} else {
-		return err_set(e, ERR_INVALID, "invalid value \"%s\" for option %s: must be true or false", s, key);
+		return err_set(e, ERR_INVALID,
+			"invalid value \"%s\" for option %s: must be true or false", s, key);
 	}
 	return 0;
 }
@@ -328,7 +360,8 @@ static int parse_bridge(struct network *w, struct err *e)
 	const char *host = json_str(options, OPTION "host_binding_ipv4");
 	const char *mtu = json_str(options, OPTION_MTU);
 	int value = 0;
-	if (parse_bridge_name(w, options, e) < 0 || parse_option(options, OPTION "enable_icc", true, &w->icc, e) < 0 ||
+	if (parse_bridge_name(w, options, e) < 0 ||
+		parse_option(options, OPTION "enable_icc", true, &w->icc, e) < 0 ||
 		parse_option(options, OPTION "enable_ip_masquerade", true, &w->masquerade, e) < 0) {
 		return -1;
 	}
@@ -349,8 +382,11 @@ int network_spec_parse(struct network *w, struct err *e)
 {
 	const char *driver = json_str(w->doc, "Driver");
 	const char *name = json_str(w->doc, "Name");
-	w->predefined = strcmp(name, "bridge") == 0 || strcmp(name, "host") == 0 || strcmp(name, "none") == 0;
+	w->predefined = strcmp(name, "bridge") == 0 || strcmp(name, "host") == 0 ||
+			strcmp(name, "none") == 0;
 	w->internal = json_bool(w->doc, "Internal");
-	w->driver = strcmp(driver, "bridge") == 0 ? DRIVER_BRIDGE : strcmp(driver, "host") == 0 ? DRIVER_HOST : DRIVER_NULL;
+	w->driver = strcmp(driver, "bridge") == 0 ? DRIVER_BRIDGE
+		    : strcmp(driver, "host") == 0 ? DRIVER_HOST
+						  : DRIVER_NULL;
 	return w->driver == DRIVER_BRIDGE ? parse_bridge(w, e) : 0;
 }

@@ -7,7 +7,8 @@
 
 struct taken {
 	struct ipam_range *v;
-	bool *far; /* reached by a gateway: a part of it may become a network of ours when a user says so */
+	bool *far; /* reached by a gateway: a part of it may become a network of ours when a user
+		      says so */
 	size_t n;
 	uint32_t skip_link;
 	bool routes;
@@ -26,15 +27,19 @@ static int add_host_range(void *owner, const struct rtnl_range *range)
 	struct taken *t = owner;
 	if (range->index != t->skip_link || t->skip_link == 0) {
 		uint32_t address = ntohl(range->address.s_addr);
-		add(t, (struct ipam_range){address & ipam_mask(range->prefix_len), range->prefix_len}, t->routes);
+		add(t,
+			(struct ipam_range){
+				address & ipam_mask(range->prefix_len), range->prefix_len},
+			t->routes);
 	}
 	return 0;
 }
 
 static int collect(struct network_set *n, const char *bridge, struct taken *t)
 {
-	map_each(n->by_id, struct network, w) {
-		if (w->driver == DRIVER_BRIDGE && w->ipam.subnet.len && strcmp(w->bridge, bridge) != 0) {
+	map_each (n->by_id, struct network, w) {
+		if (w->driver == DRIVER_BRIDGE && w->ipam.subnet.len &&
+			strcmp(w->bridge, bridge) != 0) {
 			add(t, w->ipam.subnet, false);
 		}
 	}
@@ -50,7 +55,8 @@ static void taken_deinit(struct taken *t)
 	free(t->far);
 }
 
-int network_pick_subnet(struct network_set *n, const char *bridge, struct ipam_range *ret, struct err *e)
+int network_pick_subnet(
+	struct network_set *n, const char *bridge, struct ipam_range *ret, struct err *e)
 {
 	struct taken t = {0};
 	int r = collect(n, bridge, &t);
@@ -59,22 +65,26 @@ int network_pick_subnet(struct network_set *n, const char *bridge, struct ipam_r
 	}
 	taken_deinit(&t);
 	if (r == -ENOSPC) {
-		return err_set(e, ERR_INVALID, "all predefined address pools have been fully subnetted");
+		return err_set(
+			e, ERR_INVALID, "all predefined address pools have been fully subnetted");
 	}
 	return r < 0 ? err_sys(e, -r, "cannot read this host's routes") : 0;
 }
 
-int network_check_subnet(struct network_set *n, const char *bridge, struct ipam_range subnet, struct err *e)
+int network_check_subnet(
+	struct network_set *n, const char *bridge, struct ipam_range subnet, struct err *e)
 {
 	struct taken t = {0};
 	int r = collect(n, bridge, &t);
 	bool overlaps = false;
 	for (size_t i = 0; i < t.n; i++) {
-		overlaps = overlaps || (ipam_overlap(subnet, t.v[i]) && !(t.far[i] && t.v[i].len < subnet.len));
+		overlaps = overlaps ||
+			   (ipam_overlap(subnet, t.v[i]) && !(t.far[i] && t.v[i].len < subnet.len));
 	}
 	taken_deinit(&t);
 	if (overlaps) {
-		return err_set(e, ERR_INVALID, "invalid pool request: Pool overlaps with other one on this address space");
+		return err_set(e, ERR_INVALID,
+			"invalid pool request: Pool overlaps with other one on this address space");
 	}
 	return r < 0 ? err_sys(e, -r, "cannot read this host's routes") : 0;
 }

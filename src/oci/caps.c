@@ -7,22 +7,23 @@
 #include <sys/prctl.h>
 
 /* Index is the capability's number. */
-static const char *const names[] = {"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID",
-	"SETUID", "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK",
-	"IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT",
-	"SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL",
-	"SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-	"CHECKPOINT_RESTORE"};
+static const char *const names[] = {"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID",
+	"KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE",
+	"NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO",
+	"SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
+	"SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE",
+	"AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM",
+	"BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"};
 #define CAPS (sizeof(names) / sizeof(*names))
 _Static_assert(CAPS == CAP_LAST_CAP + 1, "one name for each capability of the kernel headers");
 
 #define BIT(n) (UINT64_C(1) << (n))
 /* moby oci/caps/defaults.go */
-#define DEFAULT_CAPS                                                                               \
-	(BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) | BIT(CAP_MKNOD) |    \
-		BIT(CAP_NET_RAW) | BIT(CAP_SETGID) | BIT(CAP_SETUID) | BIT(CAP_SETFCAP) |                 \
-		BIT(CAP_SETPCAP) | BIT(CAP_NET_BIND_SERVICE) | BIT(CAP_SYS_CHROOT) | BIT(CAP_KILL) |      \
-		BIT(CAP_AUDIT_WRITE))
+#define DEFAULT_CAPS                                                                    \
+	(BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) |   \
+		BIT(CAP_MKNOD) | BIT(CAP_NET_RAW) | BIT(CAP_SETGID) | BIT(CAP_SETUID) | \
+		BIT(CAP_SETFCAP) | BIT(CAP_SETPCAP) | BIT(CAP_NET_BIND_SERVICE) |       \
+		BIT(CAP_SYS_CHROOT) | BIT(CAP_KILL) | BIT(CAP_AUDIT_WRITE))
 
 static int find(const char *name, uint64_t *ret, struct err *e)
 {
@@ -53,7 +54,8 @@ static int collect(const struct strv *list, uint64_t *ret, struct err *e)
 	return 0;
 }
 
-/* What may be passed on: inside another sandbox the bounding set can be smaller than the kernel's. */
+/* What may be passed on: inside another sandbox the bounding set can be smaller than the kernel's.
+ */
 static uint64_t bounding(void)
 {
 	uint64_t set = 0;
@@ -65,7 +67,8 @@ static uint64_t bounding(void)
 	return set;
 }
 
-int oci_caps_resolve(const struct strv *add, const struct strv *drop, bool privileged, uint64_t *ret, struct err *e)
+int oci_caps_resolve(const struct strv *add, const struct strv *drop, bool privileged,
+	uint64_t *ret, struct err *e)
 {
 	uint64_t added;
 	uint64_t dropped;

@@ -13,7 +13,8 @@
 #define FILE_MAX (1u << 20)
 #define FIELDS_MAX 7
 
-/* The file as the merged image has it: the topmost layer that holds it decides; a whiteout there hides it. */
+/* The file as the merged image has it: the topmost layer that holds it decides; a whiteout there
+ * hides it. */
 static int read_merged(const struct strv *roots, const char *path, struct buf *ret, struct err *e)
 {
 	for (size_t i = 0; i < roots->n; i++) {
@@ -67,14 +68,15 @@ static bool is_number(const char *text, unsigned *ret)
 	return true;
 }
 
-/* What has the form of a number is one, or is refused: "4294967296" must not become the name of an entry that the image
- * made for it (CVE-2026-46680). */
+/* What has the form of a number is one, or is refused: "4294967296" must not become the name of an
+ * entry that the image made for it (CVE-2026-46680). */
 static int check_range(const char *text, struct err *e)
 {
 	const char *digits = text + (*text == '-' || *text == '+');
 	unsigned ignored;
 	if (*digits && digits[strspn(digits, "0123456789")] == '\0' && !is_number(text, &ignored)) {
-		return err_set(e, ERR_INVALID, "invalid id %.64s: uids and gids must be in range 0-4294967294", text);
+		return err_set(e, ERR_INVALID,
+			"invalid id %.64s: uids and gids must be in range 0-4294967294", text);
 	}
 	return 0;
 }
@@ -184,19 +186,21 @@ static int pick_user(const char *passwd_text, const char *name, struct oci_user 
 		return 0;
 	}
 	if (!is_number(name, &uid)) {
-		return err_set(e, ERR_INVALID, "unable to find user %.64s: no matching entries in passwd file", name);
+		return err_set(e, ERR_INVALID,
+			"unable to find user %.64s: no matching entries in passwd file", name);
 	}
 	u->uid = uid;
 	return 0;
 }
 
-int oci_user_find(const struct strv *roots, const char *user, const struct strv *extra_groups, struct oci_user *ret,
-	struct err *e)
+int oci_user_find(const struct strv *roots, const char *user, const struct strv *extra_groups,
+	struct oci_user *ret, struct err *e)
 {
 	struct oci_user u = {.home = "/"};
 	scoped(buf) struct buf passwd = BUF_INIT;
 	scoped(buf) struct buf group = BUF_INIT;
-	if (read_merged(roots, "/etc/passwd", &passwd, e) < 0 || read_merged(roots, "/etc/group", &group, e) < 0) {
+	if (read_merged(roots, "/etc/passwd", &passwd, e) < 0 ||
+		read_merged(roots, "/etc/group", &group, e) < 0) {
 		return -1;
 	}
 	scoped(free) char *name = xstrndup(user, strcspn(user, ":"));
@@ -204,12 +208,14 @@ int oci_user_find(const struct strv *roots, const char *user, const struct strv 
 	if (pick_user(buf_str(&passwd), *name ? name : "0", &u, e) < 0) {
 		return -1;
 	}
-	if (group_name && group_name[1]) { /* an explicit group drops the supplementary ones, as runc does */
+	if (group_name &&
+		group_name[1]) { /* an explicit group drops the supplementary ones, as runc does */
 		if (check_range(group_name + 1, e) < 0) {
 			return -1;
 		}
 		if (!find_group(buf_str(&group), group_name + 1, &u.gid)) {
-			return err_set(e, ERR_INVALID, "unable to find group %.64s: no matching entries in group file",
+			return err_set(e, ERR_INVALID,
+				"unable to find group %.64s: no matching entries in group file",
 				group_name + 1);
 		}
 	} else {
@@ -224,7 +230,8 @@ int oci_user_find(const struct strv *roots, const char *user, const struct strv 
 			return -1;
 		}
 		if (!find_group(buf_str(&group), extra_groups->v[i], &gid)) {
-			return err_set(e, ERR_INVALID, "Unable to find group %.64s", extra_groups->v[i]);
+			return err_set(
+				e, ERR_INVALID, "Unable to find group %.64s", extra_groups->v[i]);
 		}
 		add_group(&u, gid);
 	}

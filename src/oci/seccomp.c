@@ -41,7 +41,7 @@ static bool list_has(const json_t *list, const char *text)
 {
 	size_t i;
 	json_t *item;
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		const char *s = json_string_value(item);
 		if (s && strcmp(s, text) == 0) {
 			return true;
@@ -57,7 +57,9 @@ static bool kernel_at_least(const char *wanted)
 	int have[2] = {0};
 	int want[2] = {0};
 	uname(&u);
-	if (sscanf(u.release, "%d.%d", &have[0], &have[1]) != 2 || sscanf(wanted, "%d.%d", &want[0], &want[1]) != 2) { // NOLINT(cert-err34-c): version digits, not quantities
+	if (sscanf(u.release, "%d.%d", &have[0], &have[1]) != 2 ||
+		sscanf(wanted, "%d.%d", &want[0], &want[1]) !=
+			2) { // NOLINT(cert-err34-c): version digits, not quantities
 		return false;
 	}
 	return have[0] > want[0] || (have[0] == want[0] && have[1] >= want[1]);
@@ -67,7 +69,7 @@ static bool any_cap(const json_t *list, uint64_t caps)
 {
 	size_t i;
 	json_t *item;
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		const char *name = json_string_value(item);
 		if (name && oci_caps_has(caps, name)) {
 			return true;
@@ -80,7 +82,7 @@ static bool all_caps(const json_t *list, uint64_t caps)
 {
 	size_t i;
 	json_t *item;
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		const char *name = json_string_value(item);
 		if (!name || !oci_caps_has(caps, name)) {
 			return false;
@@ -96,12 +98,14 @@ static bool rule_applies(const json_t *rule, const struct arch *arch, uint64_t c
 	const json_t *in_arches = json_object_get(in, "arches");
 	const char *in_kernel = json_str(in, "minKernel");
 	const char *ex_kernel = json_str(ex, "minKernel");
-	if (list_has(json_object_get(ex, "arches"), arch->go) || any_cap(json_object_get(ex, "caps"), caps) ||
+	if (list_has(json_object_get(ex, "arches"), arch->go) ||
+		any_cap(json_object_get(ex, "caps"), caps) ||
 		(*ex_kernel && kernel_at_least(ex_kernel))) {
 		return false;
 	}
 	return (json_array_size(in_arches) == 0 || list_has(in_arches, arch->go)) &&
-	       all_caps(json_object_get(in, "caps"), caps) && (!*in_kernel || kernel_at_least(in_kernel));
+	       all_caps(json_object_get(in, "caps"), caps) &&
+	       (!*in_kernel || kernel_at_least(in_kernel));
 }
 
 /* The OCI rule: names, action, args, errnoRet. */
@@ -128,9 +132,11 @@ static json_t *convert_rule(const json_t *rule)
 
 static int check_rule(const json_t *rule, size_t i, struct err *e)
 {
-	bool named = json_array_size(json_object_get(rule, "names")) > 0 || json_is_string(json_object_get(rule, "name"));
+	bool named = json_array_size(json_object_get(rule, "names")) > 0 ||
+		     json_is_string(json_object_get(rule, "name"));
 	if (!named || !json_is_string(json_object_get(rule, "action"))) {
-		return err_set(e, ERR_INVALID, "seccomp profile: syscalls[%zu] needs names and an action", i);
+		return err_set(e, ERR_INVALID,
+			"seccomp profile: syscalls[%zu] needs names and an action", i);
 	}
 	return 0;
 }
@@ -144,7 +150,7 @@ static json_t *architectures(const json_t *profile, const struct arch *arch)
 	json_t *list = json_array();
 	size_t i;
 	json_t *row;
-	json_array_foreach(json_object_get(profile, "archMap"), i, row) {
+	json_array_foreach (json_object_get(profile, "archMap"), i, row) {
 		if (strcmp(json_str(row, "architecture"), arch->seccomp) == 0) {
 			json_array_append_new(list, json_string(arch->seccomp));
 			json_array_extend(list, json_object_get(row, "subArchitectures"));
@@ -173,7 +179,7 @@ json_t *oci_seccomp_convert(const json_t *profile, uint64_t caps, struct err *e)
 	json_put(out, "syscalls", converted);
 	size_t i;
 	json_t *rule;
-	json_array_foreach(rules, i, rule) {
+	json_array_foreach (rules, i, rule) {
 		if (check_rule(rule, i, e) < 0) {
 			return NULL;
 		}

@@ -13,9 +13,9 @@
 #define SHM_DEFAULT (INT64_C(64) << 20)
 
 /* moby oci/defaults.go */
-static const char *const masked_paths[] = {"/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys",
-	"/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
-	"/sys/firmware", "/sys/devices/virtual/powercap"};
+static const char *const masked_paths[] = {"/proc/asound", "/proc/acpi", "/proc/kcore",
+	"/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+	"/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"};
 static const char *const readonly_paths[] = {
 	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
 
@@ -39,8 +39,8 @@ static json_t *options_json(const char *options)
 
 static json_t *mount_json(const struct oci_mount *m)
 {
-	return json_pack("{ss ss ss so}", "destination", m->target, "type", m->type, "source", m->source, "options",
-		options_json(m->options));
+	return json_pack("{ss ss ss so}", "destination", m->target, "type", m->type, "source",
+		m->source, "options", options_json(m->options));
 }
 
 static bool is_below(const char *target, const char *place)
@@ -49,13 +49,14 @@ static bool is_below(const char *target, const char *place)
 	return strncmp(target, place, n) == 0 && (target[n] == '/' || target[n] == '\0');
 }
 
-/* True when the caller mounts something at a default's place: the default steps back, and with /dev all in it (moby
- * oci_linux.go withMounts). */
+/* True when the caller mounts something at a default's place: the default steps back, and with /dev
+ * all in it (moby oci_linux.go withMounts). */
 static bool is_taken(const struct oci_spec *s, const char *target)
 {
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		const char *own = s->mounts[i].target;
-		if (strcmp(own, target) == 0 || (strcmp(own, "/dev") == 0 && is_below(target, "/dev"))) {
+		if (strcmp(own, target) == 0 ||
+			(strcmp(own, "/dev") == 0 && is_below(target, "/dev"))) {
 			return true;
 		}
 	}
@@ -83,20 +84,23 @@ static json_t *mounts_json(const struct oci_spec *s)
 	snprintf(shm, sizeof(shm), "nosuid,noexec,nodev,mode=1777,size=%lld",
 		(long long)(s->shm_bytes ? s->shm_bytes : SHM_DEFAULT));
 	const char *sys = s->privileged ? "nosuid,noexec,nodev" : "nosuid,noexec,nodev,ro";
-	/* /dev is always a tmpfs: with an image's own /dev, crun would make device nodes wherever a link of the image
-	 * leads (CVE-2026-47766) */
+	/* /dev is always a tmpfs: with an image's own /dev, crun would make device nodes wherever a
+	 * link of the image leads (CVE-2026-47766) */
 	const struct oci_mount defaults[] = {
 		{"proc", "/proc", "proc", "nosuid,noexec,nodev"},
 		{"tmpfs", "/dev", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"},
-		{"devpts", "/dev/pts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"},
+		{"devpts", "/dev/pts", "devpts",
+			"nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"},
 		{"sysfs", "/sys", "sysfs", sys},
-		{"cgroup", "/sys/fs/cgroup", "cgroup", s->privileged ? "nosuid,noexec,nodev" : "nosuid,noexec,nodev,ro"},
+		{"cgroup", "/sys/fs/cgroup", "cgroup",
+			s->privileged ? "nosuid,noexec,nodev" : "nosuid,noexec,nodev,ro"},
 		{"mqueue", "/dev/mqueue", "mqueue", "nosuid,noexec,nodev"},
 		{"shm", "/dev/shm", "tmpfs", shm},
 	};
 	json_t *out = json_array();
-	/* first, so that the defaults cover them: "/x" may be a link of the image to /dev, and its content then the /dev/null
-	 * that the runtime binds over masked paths (the class of CVE-2025-31133) */
+	/* first, so that the defaults cover them: "/x" may be a link of the image to /dev, and its
+	 * content then the /dev/null that the runtime binds over masked paths (the class of
+	 * CVE-2025-31133) */
 	add_mounts(out, s, false);
 	for (size_t i = 0; i < COUNT(defaults); i++) {
 		if (!is_taken(s, defaults[i].target)) {
@@ -136,7 +140,8 @@ static json_t *namespaces_json(const struct oci_spec *s)
 	} else if (s->netns) {
 		add_namespace(list, "network", s->netns);
 	}
-	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) { /* v2: private, as Docker's default there */
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) ==
+		0) { /* v2: private, as Docker's default there */
 		add_namespace(list, "cgroup", NULL);
 	}
 	return list;
@@ -166,10 +171,12 @@ static int parse_rule(const char *text, json_t **ret, struct err *e)
 	char minor[12];
 	char access[8];
 	int used = 0;
-	if (sscanf(text, "%c %11[0-9*]:%11[0-9*] %7[rwm]%n", &type, major, minor, access, &used) != 4 || text[used] ||
-		!strchr("abc", type)) {
+	if (sscanf(text, "%c %11[0-9*]:%11[0-9*] %7[rwm]%n", &type, major, minor, access, &used) !=
+			4 ||
+		text[used] || !strchr("abc", type)) {
 		return err_set(e, ERR_INVALID,
-			"invalid device cgroup rule '%.64s': expected 'TYPE MAJOR:MINOR ACCESS' like 'c 188:* rwm'", text);
+			"invalid device cgroup rule '%.64s': expected 'TYPE MAJOR:MINOR ACCESS' like 'c 188:* rwm'",
+			text);
 	}
 	long long numbers[2] = {-1, -1};
 	const char *parts[2] = {major, minor};
@@ -178,7 +185,8 @@ static int parse_rule(const char *text, json_t **ret, struct err *e)
 		if (strcmp(parts[i], "*") != 0) {
 			numbers[i] = strtoll(parts[i], &end, 10);
 			if (*end || numbers[i] > INT32_MAX) {
-				return err_set(e, ERR_INVALID, "invalid device number in the cgroup rule '%.64s'", text);
+				return err_set(e, ERR_INVALID,
+					"invalid device number in the cgroup rule '%.64s'", text);
 			}
 		}
 	}
@@ -199,21 +207,22 @@ static int device_rules_json(const struct oci_spec *s, json_t **ret, struct err 
 		char type;
 		int major, minor;
 		const char *access;
-	} allowed[] = {{'c', -1, -1, "m"}, {'b', -1, -1, "m"}, {'c', 1, 3, "rwm"}, {'c', 1, 5, "rwm"}, {'c', 1, 7, "rwm"},
-		{'c', 1, 8, "rwm"}, {'c', 1, 9, "rwm"}, {'c', 5, 0, "rwm"}, {'c', 5, 1, "rwm"}, {'c', 5, 2, "rwm"},
-		{'c', 136, -1, "rwm"}};
+	} allowed[] = {{'c', -1, -1, "m"}, {'b', -1, -1, "m"}, {'c', 1, 3, "rwm"},
+		{'c', 1, 5, "rwm"}, {'c', 1, 7, "rwm"}, {'c', 1, 8, "rwm"}, {'c', 1, 9, "rwm"},
+		{'c', 5, 0, "rwm"}, {'c', 5, 1, "rwm"}, {'c', 5, 2, "rwm"}, {'c', 136, -1, "rwm"}};
 	json_array_append_new(list, device_rule(false, 0, -1, -1, "rwm"));
 	for (size_t i = 0; i < COUNT(allowed); i++) {
-		json_array_append_new(
-			list, device_rule(true, allowed[i].type, allowed[i].major, allowed[i].minor, allowed[i].access));
+		json_array_append_new(list, device_rule(true, allowed[i].type, allowed[i].major,
+						    allowed[i].minor, allowed[i].access));
 	}
 	for (size_t i = 0; i < s->n_devices; i++) {
 		const struct oci_device *d = &s->devices[i];
-		json_array_append_new(list, device_rule(true, d->type, (int)d->major, (int)d->minor, d->access));
+		json_array_append_new(
+			list, device_rule(true, d->type, (int)d->major, (int)d->minor, d->access));
 	}
 	size_t i;
 	json_t *text;
-	json_array_foreach(s->device_rules, i, text) {
+	json_array_foreach (s->device_rules, i, text) {
 		json_t *rule;
 		if (!json_is_string(text)) {
 			return err_set(e, ERR_INVALID, "device cgroup rules must be strings");
@@ -233,14 +242,16 @@ static json_t *devices_json(const struct oci_spec *s)
 	for (size_t i = 0; i < s->n_devices; i++) {
 		const struct oci_device *d = &s->devices[i];
 		const char type[2] = {d->type, '\0'};
-		json_array_append_new(list, json_pack("{ss ss si si si si si}", "path", d->path, "type", type, "major",
-						    (int)d->major, "minor", (int)d->minor, "fileMode", (int)d->mode, "uid",
-						    (int)d->uid, "gid", (int)d->gid));
+		json_array_append_new(
+			list, json_pack("{ss ss si si si si si}", "path", d->path, "type", type,
+				      "major", (int)d->major, "minor", (int)d->minor, "fileMode",
+				      (int)d->mode, "uid", (int)d->uid, "gid", (int)d->gid));
 	}
 	return list;
 }
 
-/* As execve leaves them: a user other than root keeps only the bounding set. No inheritable ones (CVE-2022-24769). */
+/* As execve leaves them: a user other than root keeps only the bounding set. No inheritable ones
+ * (CVE-2022-24769). */
 static json_t *capabilities_json(uint64_t caps, uid_t uid)
 {
 	json_t *o = json_object();
@@ -258,8 +269,10 @@ static int process_json(const struct oci_spec *s, json_t **ret, struct err *e)
 	if (oci_caps_resolve(s->cap_add, s->cap_drop, s->privileged, &caps, e) < 0) {
 		return -1;
 	}
-	json_t *user = json_pack("{sI sI si}", "uid", (json_int_t)s->uid, "gid", (json_int_t)s->gid, "umask", 022);
-	/* the primary group too: a file that denies it must not be open to the process by another way (CVE-2022-36109) */
+	json_t *user = json_pack(
+		"{sI sI si}", "uid", (json_int_t)s->uid, "gid", (json_int_t)s->gid, "umask", 022);
+	/* the primary group too: a file that denies it must not be open to the process by another
+	 * way (CVE-2022-36109) */
 	json_t *groups = json_pack("[I]", (json_int_t)s->gid);
 	for (size_t i = 0; i < s->n_groups; i++) {
 		if (s->groups[i] != s->gid) {
@@ -271,7 +284,9 @@ static int process_json(const struct oci_spec *s, json_t **ret, struct err *e)
 	json_t *o = json_object();
 	json_put(o, "terminal", json_boolean(s->tty));
 	if (s->tty && s->tty_width && s->tty_height) {
-		json_put(o, "consoleSize", json_pack("{si si}", "height", (int)s->tty_height, "width", (int)s->tty_width));
+		json_put(o, "consoleSize",
+			json_pack("{si si}", "height", (int)s->tty_height, "width",
+				(int)s->tty_width));
 	}
 	json_put(o, "user", user);
 	json_put(o, "args", json_strv(s->args));
@@ -322,7 +337,8 @@ static int linux_json(const struct oci_spec *s, json_t **ret, struct err *e)
 		json_put(o, "readonlyPaths", texts(readonly_paths, COUNT(readonly_paths)));
 	}
 	if (s->seccomp && !s->privileged) {
-		json_t *seccomp = json_parse(s->seccomp, strlen(s->seccomp), "the seccomp profile", e);
+		json_t *seccomp =
+			json_parse(s->seccomp, strlen(s->seccomp), "the seccomp profile", e);
 		if (!seccomp) {
 			return -1;
 		}
@@ -346,7 +362,8 @@ int oci_spec_text(const struct oci_spec *s, char **ret_text, struct err *e)
 	scoped(json) json_t *doc = json_object();
 	json_put_str(doc, "ociVersion", "1.0.2");
 	json_put(doc, "process", process);
-	json_put(doc, "root", json_pack("{ss sb}", "path", s->rootfs, "readonly", s->rootfs_readonly));
+	json_put(doc, "root",
+		json_pack("{ss sb}", "path", s->rootfs, "readonly", s->rootfs_readonly));
 	if (s->hostname && *s->hostname && !(s->uts_ns && strcmp(s->uts_ns, "host") == 0)) {
 		json_put_str(doc, "hostname", s->hostname);
 	}

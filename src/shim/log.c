@@ -9,7 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 16384 /* dockerd cuts longer lines there: a part has no newline at its end */
+#define LINE_MAX_BYTES 16384 /* dockerd cuts longer lines there: a part has no newline at its end \
+			      */
 #define OUT_BYTES 131072
 #define WORST_LINE (LINE_MAX_BYTES * 6 + 128) /* every byte as \u00xx, and the frame */
 
@@ -76,8 +77,8 @@ static void rotate(struct log *l)
 	l->size = 0;
 }
 
-/* The disk took only a part: what it has of the last line goes, or the next line would be torn with it. end is where the
- * written part of l->out ends. */
+/* The disk took only a part: what it has of the last line goes, or the next line would be torn with
+ * it. end is where the written part of l->out ends. */
 static void cut_torn_line(struct log *l, const char *end)
 {
 	const char *p = end;
@@ -125,7 +126,8 @@ static void put(struct log *l, const char *text, size_t n)
 static void put_escape(struct log *l, unsigned c)
 {
 	static const char hex[] = "0123456789abcdef";
-	char text[6] = {'\\', 'u', hex[c >> 12 & 15], hex[c >> 8 & 15], hex[c >> 4 & 15], hex[c & 15]};
+	char text[6] = {
+		'\\', 'u', hex[c >> 12 & 15], hex[c >> 8 & 15], hex[c >> 4 & 15], hex[c & 15]};
 	put(l, text, sizeof(text));
 }
 
@@ -146,9 +148,14 @@ static size_t utf8_length(const unsigned char *p, size_t n)
 	return overlong || outside ? 0 : len;
 }
 
-/* The bytes that can stand in a JSON string as they are: not ", \\ and, as Docker has it, not <, > and &. */
-static const unsigned char plain[256] = {
-	[' ' ... '!'] = 1, ['#' ... '%'] = 1, ['\'' ... ';'] = 1, ['='] = 1, ['?' ... '['] = 1, [']' ... 0x7f] = 1};
+/* The bytes that can stand in a JSON string as they are: not ", \\ and, as Docker has it, not <, >
+ * and &. */
+static const unsigned char plain[256] = {[' ' ... '!'] = 1,
+	['#' ... '%'] = 1,
+	['\'' ... ';'] = 1,
+	['='] = 1,
+	['?' ... '['] = 1,
+	[']' ... 0x7f] = 1};
 
 /* One byte or character that is not plain. Returns how many bytes it took. */
 static size_t put_special(struct log *l, const unsigned char *p, size_t n)
@@ -200,7 +207,8 @@ static void put_text(struct log *l, const char *text, size_t n)
 
 static void put_line(struct log *l, int stream, const char *text, size_t n)
 {
-	bool full = l->max_bytes > 0 && l->size + (int64_t)l->out_n >= l->max_bytes; /* the next line is the next file's */
+	bool full = l->max_bytes > 0 && l->size + (int64_t)l->out_n >=
+						l->max_bytes; /* the next line is the next file's */
 	if (l->out_n >= OUT_BYTES || full) {
 		log_flush(l);
 	}

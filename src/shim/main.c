@@ -1,7 +1,8 @@
 /* wherry-shim - holds one container (or exec): namespaces, overlay mount, stdio, log, exit record.
  *
- * Started by the daemon with the listening socket DIR/shim.sock as fd 3. Its mount and network namespaces belong to it and its
- * children only: when they end, the kernel takes mounts, namespace and veth away (doc/architecture.md).
+ * Started by the daemon with the listening socket DIR/shim.sock as fd 3. Its mount and network
+ * namespaces belong to it and its children only: when they end, the kernel takes mounts, namespace
+ * and veth away (doc/architecture.md).
  */
 #include "shim/shim.h"
 
@@ -42,21 +43,49 @@ static int64_t real_ns(void)
 
 /* --- arguments --- */
 
-enum { O_ID = 1, O_DIR, O_CRUN, O_CRUN_ROOT, O_CGROUP, O_LAYERS, O_LOWER, O_UPPER, O_WORK, O_LOG, O_LOG_SIZE, O_LOG_FILES,
-	O_EXEC, O_NETNS, O_SHARED, O_TTY, O_STDIN };
+enum {
+	O_ID = 1,
+	O_DIR,
+	O_CRUN,
+	O_CRUN_ROOT,
+	O_CGROUP,
+	O_LAYERS,
+	O_LOWER,
+	O_UPPER,
+	O_WORK,
+	O_LOG,
+	O_LOG_SIZE,
+	O_LOG_FILES,
+	O_EXEC,
+	O_NETNS,
+	O_SHARED,
+	O_TTY,
+	O_STDIN
+};
 
 static int read_options(struct shim_options *o, int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{"id", 1, NULL, O_ID}, {"dir", 1, NULL, O_DIR}, {"crun", 1, NULL, O_CRUN}, {"crun-root", 1, NULL, O_CRUN_ROOT},
-		{"cgroup", 1, NULL, O_CGROUP}, {"layers", 1, NULL, O_LAYERS}, {"lower", 1, NULL, O_LOWER},
-		{"upper", 1, NULL, O_UPPER}, {"work", 1, NULL, O_WORK}, {"log", 1, NULL, O_LOG},
-		{"log-size", 1, NULL, O_LOG_SIZE}, {"log-files", 1, NULL, O_LOG_FILES}, {"exec", 1, NULL, O_EXEC},
-		{"netns", 0, NULL, O_NETNS}, {"shared-mounts", 0, NULL, O_SHARED}, {"tty", 0, NULL, O_TTY},
-		{"stdin", 0, NULL, O_STDIN}, {NULL, 0, NULL, 0}};
-	const char **texts[] = {[O_ID] = &o->id, [O_DIR] = &o->dir, [O_CRUN] = &o->crun, [O_CRUN_ROOT] = &o->crun_root,
-		[O_CGROUP] = &o->cgroup, [O_LAYERS] = &o->layers, [O_LOWER] = &o->lower, [O_UPPER] = &o->upper,
-		[O_WORK] = &o->work, [O_LOG] = &o->log, [O_LOG_SIZE] = NULL, [O_LOG_FILES] = NULL, [O_EXEC] = &o->exec};
+	static const struct option longs[] = {{"id", 1, NULL, O_ID}, {"dir", 1, NULL, O_DIR},
+		{"crun", 1, NULL, O_CRUN}, {"crun-root", 1, NULL, O_CRUN_ROOT},
+		{"cgroup", 1, NULL, O_CGROUP}, {"layers", 1, NULL, O_LAYERS},
+		{"lower", 1, NULL, O_LOWER}, {"upper", 1, NULL, O_UPPER}, {"work", 1, NULL, O_WORK},
+		{"log", 1, NULL, O_LOG}, {"log-size", 1, NULL, O_LOG_SIZE},
+		{"log-files", 1, NULL, O_LOG_FILES}, {"exec", 1, NULL, O_EXEC},
+		{"netns", 0, NULL, O_NETNS}, {"shared-mounts", 0, NULL, O_SHARED},
+		{"tty", 0, NULL, O_TTY}, {"stdin", 0, NULL, O_STDIN}, {NULL, 0, NULL, 0}};
+	const char **texts[] = {[O_ID] = &o->id,
+		[O_DIR] = &o->dir,
+		[O_CRUN] = &o->crun,
+		[O_CRUN_ROOT] = &o->crun_root,
+		[O_CGROUP] = &o->cgroup,
+		[O_LAYERS] = &o->layers,
+		[O_LOWER] = &o->lower,
+		[O_UPPER] = &o->upper,
+		[O_WORK] = &o->work,
+		[O_LOG] = &o->log,
+		[O_LOG_SIZE] = NULL,
+		[O_LOG_FILES] = NULL,
+		[O_EXEC] = &o->exec};
 	*o = (struct shim_options){.log_files = 1};
 	int opt;
 	while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -116,7 +145,8 @@ static int mount_root(const struct shim_options *o)
 {
 	static char options[65536];
 	char root[4096];
-	int n = snprintf(options, sizeof(options), "index=off,redirect_dir=off,metacopy=off,lowerdir=%s,upperdir=%s,workdir=%s",
+	int n = snprintf(options, sizeof(options),
+		"index=off,redirect_dir=off,metacopy=off,lowerdir=%s,upperdir=%s,workdir=%s",
 		o->lower, o->upper, o->work);
 	snprintf(root, sizeof(root), "%s/rootfs", o->dir);
 	if (n >= (int)getpagesize()) { /* mount(2) takes one page */
@@ -136,7 +166,8 @@ static int enter_namespaces(const struct shim_options *o)
 	if (unshare(flags) < 0) {
 		return fail("cannot make the container's namespaces");
 	}
-	/* slave: a disk the host mounts later shows up in binds that asked for it; ours do not reach the host */
+	/* slave: a disk the host mounts later shows up in binds that asked for it; ours do not
+	 * reach the host */
 	if (!o->shared_mounts && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
 		return fail("cannot make the mount namespace private");
 	}
@@ -159,13 +190,15 @@ static int open_pipes(const struct shim_options *o, struct stdio_ends *s)
 	int in[2] = {-1, -1};
 	int out[2];
 	int err[2];
-	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 || (o->open_stdin && pipe2(in, O_CLOEXEC) < 0)) {
+	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 ||
+		(o->open_stdin && pipe2(in, O_CLOEXEC) < 0)) {
 		return fail("cannot make the container's pipes");
 	}
 	if (!o->open_stdin) {
 		in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
-	/* the container's user may reopen /dev/stdout, which needs the pipe to be his: crun chowns it */
+	/* the container's user may reopen /dev/stdout, which needs the pipe to be his: crun chowns
+	 * it */
 	s->ours = (struct relay_stdio){in[1], out[0], err[0]};
 	s->theirs[0] = in[0];
 	s->theirs[1] = out[1];
@@ -183,7 +216,8 @@ static int listen_console(const struct shim_options *o, struct stdio_ends *s)
 	}
 	unlink(a.sun_path);
 	s->console_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (s->console_fd < 0 || bind(s->console_fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(s->console_fd, 1) < 0) {
+	if (s->console_fd < 0 || bind(s->console_fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		listen(s->console_fd, 1) < 0) {
 		return fail("cannot make the console socket");
 	}
 	s->ours = (struct relay_stdio){-1, -1, -1};
@@ -206,8 +240,10 @@ static int receive_console(int listen_fd)
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec data = {name, sizeof(name)};
-	struct msghdr m = {
-		.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+	struct msghdr m = {.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = sizeof(control.space)};
 	int fd = -1;
 	if (recvmsg(conn, &m, MSG_CMSG_CLOEXEC) >= 0) {
 		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
@@ -416,7 +452,8 @@ static int end_failed(struct run *r)
 	return 1;
 }
 
-/* Only now is the container's output read: what crun says when it fails goes down the same pipes. */
+/* Only now is the container's output read: what crun says when it fails goes down the same pipes.
+ */
 static void crun_succeeded(struct run *r)
 {
 	uint8_t payload[12];
@@ -453,8 +490,8 @@ static int end_exited(struct run *r, int status)
 	return 0;
 }
 
-/* crun makes the process of an exec as our own child (CLONE_PARENT): it may end before the pid file says who it is, so ends are
- * kept until crun has ended too. */
+/* crun makes the process of an exec as our own child (CLONE_PARENT): it may end before the pid file
+ * says who it is, so ends are kept until crun has ended too. */
 static void keep_end(struct run *r, pid_t pid, int status)
 {
 	r->ends[r->n_ends++ % ENDS_KEPT] = (struct child_end){pid, status};
@@ -525,7 +562,8 @@ static int run(struct run *r)
 static int prepare_and_run(struct run *r)
 {
 	const struct shim_options *o = r->options;
-	if ((o->log && !r->log && fail("cannot open the container's log") < 0) || (!o->exec && enter_namespaces(o) < 0)) {
+	if ((o->log && !r->log && fail("cannot open the container's log") < 0) ||
+		(!o->exec && enter_namespaces(o) < 0)) {
 		relay_set_state(r->relay, SHIM_FAILED, failure, strlen(failure));
 		relay_wait_control(r->relay, CONTROL_LIMIT_MS);
 		return end_failed(r);

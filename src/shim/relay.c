@@ -1,6 +1,8 @@
 /* Invariants
- * 1. A client whose queue is over QUEUE_HIGH stops the reading of output; the container then waits, memory does not grow.
- * 2. Bytes for the container's stdin wait in one buffer; while it is not empty no client's input is read.
+ * 1. A client whose queue is over QUEUE_HIGH stops the reading of output; the container then waits,
+ * memory does not grow.
+ * 2. Bytes for the container's stdin wait in one buffer; while it is not empty no client's input is
+ * read.
  */
 #include "shim/shim.h"
 
@@ -43,9 +45,9 @@ struct relay {
 	char stdin_data[SHIM_PAYLOAD_MAX];
 	size_t stdin_n;
 	bool stdin_ending; /* close it once stdin_data is written */
-	bool go;       /* the daemon said it */
-	bool released; /* and relay_wait has told */
-	bool abandoned; /* the daemon went before it said GO */
+	bool go;           /* the daemon said it */
+	bool released;     /* and relay_wait has told */
+	bool abandoned;    /* the daemon went before it said GO */
 	char chunk[READ_BYTES];
 };
 
@@ -92,7 +94,8 @@ static void flush_client(struct client *c)
 {
 	size_t sent = 0;
 	while (sent < c->queue_n) {
-		ssize_t n = send(c->fd, c->queue + sent, c->queue_n - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(
+			c->fd, c->queue + sent, c->queue_n - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR) {
 			continue;
 		}
@@ -132,7 +135,8 @@ static void send_frame(struct client *c, uint8_t type, const void *data, size_t 
 {
 	uint8_t head[SHIM_FRAME_HEAD];
 	shim_frame_head(type, (uint32_t)n, head);
-	if (make_room(c, sizeof(head) + n)) { /* otherwise the client loses a whole frame; the container goes on */
+	if (make_room(c, sizeof(head) + n)) { /* otherwise the client loses a whole frame; the
+						 container goes on */
 		memcpy(c->queue + c->queue_n, head, sizeof(head));
 		c->queue_n += sizeof(head);
 		if (n > 0) {
@@ -208,7 +212,8 @@ static void write_stdin(struct relay *r)
 		r->stdin_n -= (size_t)n;
 	}
 	if (r->stdin_n == 0 && r->stdin_ending && r->io.in >= 0) {
-		if (r->tty) { /* a terminal is not closed: the line discipline's end-of-file character */
+		if (r->tty) { /* a terminal is not closed: the line discipline's end-of-file
+				 character */
 			r->stdin_ending = false;
 			return;
 		}
@@ -255,13 +260,15 @@ void relay_drain_output(struct relay *r)
 static void resize(struct relay *r, const uint8_t *p, size_t n)
 {
 	if (n == 4 && r->tty && r->io.out >= 0) {
-		struct winsize w = {.ws_row = (unsigned short)(p[0] << 8 | p[1]), .ws_col = (unsigned short)(p[2] << 8 | p[3])};
+		struct winsize w = {.ws_row = (unsigned short)(p[0] << 8 | p[1]),
+			.ws_col = (unsigned short)(p[2] << 8 | p[3])};
 		ioctl(r->io.out, TIOCSWINSZ, &w);
 	}
 }
 
 /* False when the client must go. */
-static bool handle_frame(struct relay *r, struct client *c, uint8_t type, const uint8_t *p, size_t n)
+static bool handle_frame(
+	struct relay *r, struct client *c, uint8_t type, const uint8_t *p, size_t n)
 {
 	switch (type) {
 	case SHIM_CONTROL:
@@ -298,7 +305,8 @@ static bool handle_frame(struct relay *r, struct client *c, uint8_t type, const 
 	}
 }
 
-/* Handles whole frames; stops at stdin bytes while earlier ones still wait, or before there is a stdin. */
+/* Handles whole frames; stops at stdin bytes while earlier ones still wait, or before there is a
+ * stdin. */
 static bool handle_input(struct relay *r, struct client *c)
 {
 	while (c->in_n >= SHIM_FRAME_HEAD) {
@@ -308,7 +316,8 @@ static bool handle_input(struct relay *r, struct client *c)
 			return false;
 		}
 		bool early = r->state == SHIM_READY || r->stdin_n > 0;
-		if (c->in_n < SHIM_FRAME_HEAD + len || (early && (type == SHIM_STDIN || type == SHIM_STDIN_END))) {
+		if (c->in_n < SHIM_FRAME_HEAD + len ||
+			(early && (type == SHIM_STDIN || type == SHIM_STDIN_END))) {
 			return true;
 		}
 		if (!handle_frame(r, c, type, c->in + SHIM_FRAME_HEAD, len)) {
@@ -387,7 +396,8 @@ static void fill_polls(const struct relay *r, struct polls *p)
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		struct client *c = r->clients[i];
 		if (c) {
-			short events = (short)((can_take_input(r, c) ? POLLIN : 0) | (c->queue_n > 0 ? POLLOUT : 0));
+			short events = (short)((can_take_input(r, c) ? POLLIN : 0) |
+					       (c->queue_n > 0 ? POLLOUT : 0));
 			add_poll(p, c->fd, events, c);
 		}
 	}
@@ -527,7 +537,8 @@ void relay_flush(struct relay *r, int limit_ms)
 		for (nfds_t i = 0; i < p.n; i++) {
 			size_t before = p.clients[i]->queue_n;
 			flush_client(p.clients[i]);
-			if (p.clients[i]->queue_n == before && (p.fds[i].revents & (POLLHUP | POLLERR))) {
+			if (p.clients[i]->queue_n == before &&
+				(p.fds[i].revents & (POLLHUP | POLLERR))) {
 				client_free(r, p.clients[i]);
 			}
 		}

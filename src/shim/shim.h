@@ -3,7 +3,8 @@
  * main.c   arguments, namespaces, overlay mount, crun, the exit record
  * relay.c  the poll loop between the container's stdio, the log and the clients on shim.sock
  * log.c    Docker's json-file format with rotation
- * The wire format is codec/shim_frame.h. No library but libc: the program is static and stays resident.
+ * The wire format is codec/shim_frame.h. No library but libc: the program is static and stays
+ * resident.
  */
 #pragma once
 #include <stdbool.h>
@@ -13,16 +14,16 @@
 
 struct shim_options {
 	const char *id;
-	const char *dir;       /* RUN/containers/ID: bundle, pid, exit, console.sock */
+	const char *dir; /* RUN/containers/ID: bundle, pid, exit, console.sock */
 	const char *crun;
 	const char *crun_root;
-	const char *cgroup;    /* "wherry/ID": where to look for an OOM kill */
-	const char *layers;    /* the relative names of lower start here; NULL for an exec */
+	const char *cgroup; /* "wherry/ID": where to look for an OOM kill */
+	const char *layers; /* the relative names of lower start here; NULL for an exec */
 	const char *lower, *upper, *work;
 	const char *log;       /* NULL: no log */
 	int64_t log_max_bytes; /* 0: no limit */
 	int log_files;
-	const char *exec;      /* process file: run `crun exec`; NULL: run the container */
+	const char *exec; /* process file: run `crun exec`; NULL: run the container */
 	bool new_netns, shared_mounts, tty, open_stdin;
 };
 
@@ -45,12 +46,14 @@ enum relay_event { RELAY_GO, RELAY_CHILD, RELAY_ABANDONED };
 
 struct relay *relay_new(int listen_fd, int signal_fd, struct log *l, bool tty);
 void relay_free(struct relay *r); /* NULL is fine; clients see the end */
-/* Runs until the daemon said GO, a child changed state, or (once drain was asked for) everything is delivered. */
+/* Runs until the daemon said GO, a child changed state, or (once drain was asked for) everything is
+ * delivered. */
 enum relay_event relay_wait(struct relay *r);
 void relay_set_stdio(struct relay *r, struct relay_stdio io);
 /* Tells control connections, now and those that come later. type: a state of codec/shim_frame.h. */
 void relay_set_state(struct relay *r, uint8_t type, const void *payload, size_t n);
-/* Waits until the daemon listens for states, at most limit_ms: a failure before the first wait must reach it. */
+/* Waits until the daemon listens for states, at most limit_ms: a failure before the first wait must
+ * reach it. */
 void relay_wait_control(struct relay *r, int limit_ms);
 /* Reads what is left in the pipes into log and clients. */
 void relay_drain_output(struct relay *r);

@@ -1,7 +1,8 @@
 /* Invariants
  * 1. depth counts open store_begin calls; the SQL transaction is open exactly while depth > 0.
  * 2. Once a nested part has rolled back (failed), the outermost commit rolls back too.
- * 3. The file is locked exclusively from open to close: a second daemon on the same root is refused.
+ * 3. The file is locked exclusively from open to close: a second daemon on the same root is
+ * refused.
  */
 #include "store/store.h"
 
@@ -28,7 +29,8 @@ static const char *const table_names[STORE_MAX] = {
 	[STORE_BUILD_CACHE] = "build_cache",
 };
 
-/* Migration n brings a file of version n to n + 1. Never edit one that was released: add another. */
+/* Migration n brings a file of version n to n + 1. Never edit one that was released: add another.
+ */
 static const char *const migrations[] = {
 	"CREATE TABLE containers  (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);"
 	"CREATE TABLE images      (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);"
@@ -87,8 +89,8 @@ static int migrate(struct store *s, struct err *e)
 	}
 	if (version > SCHEMA_VERSION) {
 		return err_set(e, ERR_SYSTEM,
-			"the state file was written by a newer wherryd (schema %d, this one knows %d)", version,
-			SCHEMA_VERSION);
+			"the state file was written by a newer wherryd (schema %d, this one knows %d)",
+			version, SCHEMA_VERSION);
 	}
 	for (; version < SCHEMA_VERSION; version++) {
 		char set_version[48];
@@ -116,16 +118,19 @@ static int prepare(struct store *s, struct err *e)
 			"excluded.doc WHERE doc <> excluded.doc",
 			table_names[t]);
 		scoped(free) char *del = xasprintf("DELETE FROM %s WHERE id = ?1", table_names[t]);
-		if (sqlite3_prepare_v3(s->db, put, -1, SQLITE_PREPARE_PERSISTENT, &s->put[t], NULL) ||
-			sqlite3_prepare_v3(s->db, del, -1, SQLITE_PREPARE_PERSISTENT, &s->del[t], NULL)) {
+		if (sqlite3_prepare_v3(
+			    s->db, put, -1, SQLITE_PREPARE_PERSISTENT, &s->put[t], NULL) ||
+			sqlite3_prepare_v3(
+				s->db, del, -1, SQLITE_PREPARE_PERSISTENT, &s->del[t], NULL)) {
 			return fail(s, "cannot read the state file", e);
 		}
 	}
 	return 0;
 }
 
-/* Room that the file has already, so that what is there can be removed and ends can be recorded on a full disk: the journal's
- * next turns (a reader ignores the zeros, their checksums are wrong) and some pages of the file itself. */
+/* Room that the file has already, so that what is there can be removed and ends can be recorded on
+ * a full disk: the journal's next turns (a reader ignores the zeros, their checksums are wrong) and
+ * some pages of the file itself. */
 static void reserve_room(struct store *s, const char *path)
 {
 	int on = 1;
@@ -142,14 +147,16 @@ static void reserve_room(struct store *s, const char *path)
 struct store *store_open(const char *path, struct err *e)
 {
 	struct store *s = xnew(struct store);
-	/* A small page cache and no memory map: the file is read once. EXCLUSIVE keeps the WAL index in our memory
-	 * and the file lock until close (invariant 3). */
+	/* A small page cache and no memory map: the file is read once. EXCLUSIVE keeps the WAL
+	 * index in our memory and the file lock until close (invariant 3). */
 	static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; "
 				      "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -256; "
 				      "PRAGMA wal_autocheckpoint = 256; BEGIN IMMEDIATE; COMMIT;";
 	if (sqlite3_open_v2(path, &s->db,
-		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
-		err_set(e, ERR_SYSTEM, "cannot open %s: %s", path, s->db ? sqlite3_errmsg(s->db) : "out of memory");
+		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+		    NULL) != SQLITE_OK) {
+		err_set(e, ERR_SYSTEM, "cannot open %s: %s", path,
+			s->db ? sqlite3_errmsg(s->db) : "out of memory");
 		store_close(s);
 		return NULL;
 	}

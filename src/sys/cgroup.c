@@ -36,7 +36,8 @@ static void hierarchies(struct strv *ret)
 	scoped(closedir) DIR *dir = opendir(ROOT);
 	struct dirent *entry;
 	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] != '.' && entry->d_type == DT_DIR) { /* links are aliases: cpu -> cpu,cpuacct */
+		if (entry->d_name[0] != '.' &&
+			entry->d_type == DT_DIR) { /* links are aliases: cpu -> cpu,cpuacct */
 			strv_addf(ret, ROOT "/%s", entry->d_name);
 		}
 	}
@@ -45,7 +46,8 @@ static void hierarchies(struct strv *ret)
 int cgroup_prepare(void)
 {
 	scoped(buf) struct buf text = BUF_INIT;
-	if (cgroup_is_v2() || path_read(AT_FDCWD, ROOT "/unified/cgroup.controllers", SMALL_FILE, &text) < 0) {
+	if (cgroup_is_v2() ||
+		path_read(AT_FDCWD, ROOT "/unified/cgroup.controllers", SMALL_FILE, &text) < 0) {
 		return 0;
 	}
 	scoped(strv) struct strv left = STRV_INIT;
@@ -55,7 +57,8 @@ int cgroup_prepare(void)
 	for (size_t i = 0; i < left.n; i++) {
 		scoped(free) char *place = xasprintf(ROOT "/%s", left.v[i]);
 		if ((mkdir(place, 0755) < 0 && errno != EEXIST) ||
-			mount("cgroup", place, "cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, left.v[i]) < 0) {
+			mount("cgroup", place, "cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+				left.v[i]) < 0) {
 			result = -errno;
 		}
 	}
@@ -168,8 +171,9 @@ int cgroup_freeze(const char *group, bool freeze)
 
 bool cgroup_oom_killed(const char *group)
 {
-	scoped(free) char *file = cgroup_is_v2() ? xasprintf(ROOT "/%s/memory.events", group)
-						 : xasprintf(ROOT "/memory/%s/memory.oom_control", group);
+	scoped(free) char *file = cgroup_is_v2()
+					  ? xasprintf(ROOT "/%s/memory.events", group)
+					  : xasprintf(ROOT "/memory/%s/memory.oom_control", group);
 	scoped(buf) struct buf text = BUF_INIT;
 	if (path_read(AT_FDCWD, file, SMALL_FILE, &text) < 0) {
 		return false;

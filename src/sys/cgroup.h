@@ -1,19 +1,20 @@
-/* sys/cgroup.h - control groups by path, v2 and v1 (also the hybrid of both). All return -errno on failure.
+/* sys/cgroup.h - control groups by path, v2 and v1 (also the hybrid of both). All return -errno on
+ * failure.
  *
- * A group is named by its path from the top of the hierarchies, "wherry/4f2c...": the same in each of them.
- * Kernel Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/.
+ * A group is named by its path from the top of the hierarchies, "wherry/4f2c...": the same in each
+ * of them. Kernel Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/.
  */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
-/* crun refuses a hybrid hierarchy while a controller is left on v2: mounts the left-over ones as v1, as
- * cgroupfs-mount does. Does nothing on pure v2 or v1. */
+/* crun refuses a hybrid hierarchy while a controller is left on v2: mounts the left-over ones as
+ * v1, as cgroupfs-mount does. Does nothing on pure v2 or v1. */
 int cgroup_prepare(void);
 
 bool cgroup_is_v2(void);
-/* Kills every process in the group and below, until none is left (a few rounds); then removes the group in every
- * hierarchy. An absent group is fine. -EBUSY when a process does not die. */
+/* Kills every process in the group and below, until none is left (a few rounds); then removes the
+ * group in every hierarchy. An absent group is fine. -EBUSY when a process does not die. */
 int cgroup_destroy(const char *group);
 /* SIGKILL to all processes once, without waiting. */
 int cgroup_kill(const char *group);
@@ -21,5 +22,6 @@ int cgroup_kill(const char *group);
 int cgroup_freeze(const char *group, bool freeze);
 /* True when the kernel's OOM killer took a process of the group. */
 bool cgroup_oom_killed(const char *group);
-/* Calls fn with the names of the groups directly below parent, v2 or any v1 hierarchy (names may repeat). */
+/* Calls fn with the names of the groups directly below parent, v2 or any v1 hierarchy (names may
+ * repeat). */
 int cgroup_each_child(const char *parent, void (*fn)(void *owner, const char *name), void *owner);

@@ -21,13 +21,13 @@
 #define REPLY_BYTES 65536
 
 /* libnftnl's constructors fail only for want of memory: as base/mem.h. */
-#define NEED(p)                                                                                    \
-	({                                                                                         \
-		__typeof__(p) needed_ = (p);                                                       \
-		if (!needed_) {                                                                    \
-			abort();                                                                   \
-		}                                                                                  \
-		needed_;                                                                           \
+#define NEED(p)                              \
+	({                                   \
+		__typeof__(p) needed_ = (p); \
+		if (!needed_) {              \
+			abort();             \
+		}                            \
+		needed_;                     \
 	})
 
 struct message {
@@ -39,7 +39,8 @@ static void start(struct nft_batch *b, struct message *m, uint16_t type, uint16_
 {
 	if (b->bytes.len == 0) {
 		nftnl_batch_begin(m->bytes, b->seq++);
-		buf_append(&b->bytes, m->bytes, MNL_ALIGN(((struct nlmsghdr *)m->bytes)->nlmsg_len));
+		buf_append(
+			&b->bytes, m->bytes, MNL_ALIGN(((struct nlmsghdr *)m->bytes)->nlmsg_len));
 	}
 	m->h = nftnl_nlmsg_build_hdr(m->bytes, type, NFPROTO_IPV4, flags, b->seq++);
 }
@@ -55,7 +56,8 @@ int nft_open(int netns_fd)
 	if (fd < 0) {
 		return fd;
 	}
-	/* A transaction is one datagram, however long; without the privilege the usual size has to do. */
+	/* A transaction is one datagram, however long; without the privilege the usual size has to
+	 * do. */
 	int size = NFT_BATCH_LIMIT;
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	int one = 1;
@@ -63,7 +65,8 @@ int nft_open(int netns_fd)
 	return fd;
 }
 
-/* The kernel has dealt with the whole batch when send returns, and answers only refusals: read what is there. */
+/* The kernel has dealt with the whole batch when send returns, and answers only refusals: read what
+ * is there. */
 static int first_refusal(int fd)
 {
 	int first = 0;
@@ -77,7 +80,8 @@ static int first_refusal(int fd)
 			return first || errno == EAGAIN ? first : -errno;
 		}
 		int left = (int)got;
-		for (struct nlmsghdr *h = (void *)reply; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+		for (struct nlmsghdr *h = (void *)reply; mnl_nlmsg_ok(h, left);
+			h = mnl_nlmsg_next(h, &left)) {
 			const struct nlmsgerr *answer = mnl_nlmsg_get_payload(h);
 			if (h->nlmsg_type == NLMSG_ERROR && answer->error && !first) {
 				first = answer->error;
@@ -113,11 +117,13 @@ int nft_commit(int fd, struct nft_batch *b)
 int nft_watch(void)
 {
 	int fd = netns_socket(-1, AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_NETFILTER);
-	/* bind gives it a port id: the kernel sends to all but port 0, to which one without an id belongs. */
+	/* bind gives it a port id: the kernel sends to all but port 0, to which one without an id
+	 * belongs. */
 	const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
 	int group = NFNLGRP_NFTABLES;
 	if (fd >= 0 && (bind(fd, (const struct sockaddr *)&any, sizeof(any)) < 0 ||
-			       setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)) {
+			       setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
+				       sizeof(group)) < 0)) {
 		int r = -errno;
 		close(fd);
 		return r;
@@ -142,8 +148,10 @@ bool nft_watch_read(int watch_fd)
 			return went;
 		}
 		int left = (int)got;
-		for (struct nlmsghdr *h = (void *)message; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
-			went = went || h->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE);
+		for (struct nlmsghdr *h = (void *)message; mnl_nlmsg_ok(h, left);
+			h = mnl_nlmsg_next(h, &left)) {
+			went = went ||
+			       h->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE);
 		}
 	}
 }
@@ -170,13 +178,15 @@ void nft_delete_table(struct nft_batch *b, const char *table)
 	change_table(b, table, NFT_MSG_DELTABLE, 0);
 }
 
-/* What nft(8) writes there for itself: without it, it lists interface names the wrong way round, and restores them so. */
+/* What nft(8) writes there for itself: without it, it lists interface names the wrong way round,
+ * and restores them so. */
 #define BYTEORDER_HOST 1
 static void note_byte_order(struct nftnl_set *set)
 {
 	struct nftnl_udata_buf *u = NEED(nftnl_udata_buf_alloc(64));
 	nftnl_udata_put_u32(u, NFTNL_UDATA_SET_KEYBYTEORDER, BYTEORDER_HOST);
-	nftnl_set_set_data(set, NFTNL_SET_USERDATA, nftnl_udata_buf_data(u), nftnl_udata_buf_len(u));
+	nftnl_set_set_data(
+		set, NFTNL_SET_USERDATA, nftnl_udata_buf_data(u), nftnl_udata_buf_len(u));
 	nftnl_udata_buf_free(u);
 }
 
@@ -204,8 +214,8 @@ void nft_add_set(struct nft_batch *b, const char *table, const struct nft_set *s
 	finish(b, &m);
 }
 
-static void change_element(struct nft_batch *b, const char *table, const char *set, const struct nft_element *e,
-	uint16_t type, uint16_t flags)
+static void change_element(struct nft_batch *b, const char *table, const char *set,
+	const struct nft_element *e, uint16_t type, uint16_t flags)
 {
 	struct message m;
 	start(b, &m, type, flags);
@@ -223,12 +233,14 @@ static void change_element(struct nft_batch *b, const char *table, const char *s
 	finish(b, &m);
 }
 
-void nft_add_element(struct nft_batch *b, const char *table, const char *set, const struct nft_element *e)
+void nft_add_element(
+	struct nft_batch *b, const char *table, const char *set, const struct nft_element *e)
 {
 	change_element(b, table, set, e, NFT_MSG_NEWSETELEM, NLM_F_CREATE);
 }
 
-void nft_delete_element(struct nft_batch *b, const char *table, const char *set, const struct nft_element *e)
+void nft_delete_element(
+	struct nft_batch *b, const char *table, const char *set, const struct nft_element *e)
 {
 	change_element(b, table, set, e, NFT_MSG_DELSETELEM, 0);
 }
@@ -291,8 +303,8 @@ int nft_each_element(int fd, const char *table, const char *set, nft_element_fn 
 	}
 }
 
-void nft_add_chain(struct nft_batch *b, const char *table, const char *chain, const char *type, uint32_t hook,
-	int32_t priority)
+void nft_add_chain(struct nft_batch *b, const char *table, const char *chain, const char *type,
+	uint32_t hook, int32_t priority)
 {
 	struct message m;
 	start(b, &m, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
@@ -405,7 +417,8 @@ static struct nftnl_expr *make_expression(const struct nft_op *op)
 	return NEED(e);
 }
 
-void nft_add_rule(struct nft_batch *b, const char *table, const char *chain, const struct nft_op *ops)
+void nft_add_rule(
+	struct nft_batch *b, const char *table, const char *chain, const struct nft_op *ops)
 {
 	struct message m;
 	start(b, &m, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);

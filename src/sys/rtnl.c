@@ -56,7 +56,8 @@ static int queue(struct rtnl *r, const struct nlmsghdr *h)
 	return 0;
 }
 
-static struct ifinfomsg *start_link(struct rtnl *r, struct nlmsghdr **ret, uint16_t type, uint16_t flags)
+static struct ifinfomsg *start_link(
+	struct rtnl *r, struct nlmsghdr **ret, uint16_t type, uint16_t flags)
 {
 	*ret = start(r, type, flags);
 	return *ret ? mnl_nlmsg_put_extra_header(*ret, sizeof(struct ifinfomsg)) : NULL;
@@ -76,8 +77,10 @@ static int collect(struct rtnl *r, uint32_t last)
 			return -errno;
 		}
 		int left = (int)got;
-		for (struct nlmsghdr *h = (void *)reply; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
-			if (h->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(h) < sizeof(struct nlmsgerr)) {
+		for (struct nlmsghdr *h = (void *)reply; mnl_nlmsg_ok(h, left);
+			h = mnl_nlmsg_next(h, &left)) {
+			if (h->nlmsg_type != NLMSG_ERROR ||
+				mnl_nlmsg_get_payload_len(h) < sizeof(struct nlmsgerr)) {
 				continue;
 			}
 			const struct nlmsgerr *answer = mnl_nlmsg_get_payload(h);
@@ -152,7 +155,8 @@ int rtnl_add_veth(struct rtnl *r, const struct rtnl_veth *v)
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
 	struct nlattr *data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
 	struct nlattr *peer = mnl_attr_nest_start(h, VETH_INFO_PEER);
-	mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg)); /* not up: veth_open refuses an end without its peer */
+	mnl_nlmsg_put_extra_header(h,
+		sizeof(struct ifinfomsg)); /* not up: veth_open refuses an end without its peer */
 	mnl_attr_put_strz(h, IFLA_IFNAME, v->peer_name);
 	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)v->peer_netns_fd);
 	if (v->peer_mac) {
@@ -217,7 +221,8 @@ int rtnl_set_mtu(struct rtnl *r, uint32_t index, uint32_t mtu)
 int rtnl_set_hairpin(struct rtnl *r, const char *name)
 {
 	struct nlmsghdr *h;
-	if (!start_link(r, &h, RTM_NEWLINK, 0)) { /* RTM_SETLINK does not look at the data of a bridge's port */
+	if (!start_link(r, &h, RTM_NEWLINK,
+		    0)) { /* RTM_SETLINK does not look at the data of a bridge's port */
 		return -ENOBUFS;
 	}
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
@@ -252,8 +257,8 @@ int rtnl_set_alias(struct rtnl *r, uint32_t index, const char *alias)
 	return set_text(r, index, IFLA_IFALIAS, alias, strlen(alias));
 }
 
-static int change_address(struct rtnl *r, uint16_t type, uint16_t flags, uint32_t index, struct in_addr address,
-	int prefix_len)
+static int change_address(struct rtnl *r, uint16_t type, uint16_t flags, uint32_t index,
+	struct in_addr address, int prefix_len)
 {
 	struct nlmsghdr *h = start(r, type, flags);
 	if (!h) {
@@ -266,14 +271,16 @@ static int change_address(struct rtnl *r, uint16_t type, uint16_t flags, uint32_
 	mnl_attr_put_u32(h, IFA_LOCAL, address.s_addr);
 	mnl_attr_put_u32(h, IFA_ADDRESS, address.s_addr);
 	if (type == RTM_NEWADDR && prefix_len < 31) {
-		mnl_attr_put_u32(h, IFA_BROADCAST, address.s_addr | htonl(UINT32_MAX >> prefix_len));
+		mnl_attr_put_u32(
+			h, IFA_BROADCAST, address.s_addr | htonl(UINT32_MAX >> prefix_len));
 	}
 	return queue(r, h);
 }
 
 int rtnl_add_address(struct rtnl *r, uint32_t index, struct in_addr address, int prefix_len)
 {
-	return change_address(r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address, prefix_len);
+	return change_address(
+		r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address, prefix_len);
 }
 
 int rtnl_delete_address(struct rtnl *r, uint32_t index, struct in_addr address, int prefix_len)
@@ -281,7 +288,8 @@ int rtnl_delete_address(struct rtnl *r, uint32_t index, struct in_addr address, 
 	return change_address(r, RTM_DELADDR, 0, index, address, prefix_len);
 }
 
-static struct rtmsg *start_route(struct rtnl *r, struct nlmsghdr **ret, uint16_t type, uint16_t flags)
+static struct rtmsg *start_route(
+	struct rtnl *r, struct nlmsghdr **ret, uint16_t type, uint16_t flags)
 {
 	*ret = start(r, type, flags);
 	if (!*ret) {
@@ -325,7 +333,8 @@ struct visit {
 	rtnl_link_fn *link_fn;
 	rtnl_range_fn *range_fn;
 	void *owner;
-	int result; /* the first thing other than 0 that a callback said; the dump is read to its end all the same */
+	int result; /* the first thing other than 0 that a callback said; the dump is read to its
+		       end all the same */
 };
 
 static void read_text(const struct nlattr *a, char *ret, size_t size)
@@ -354,7 +363,8 @@ static int visit_link(const struct nlmsghdr *h, void *owner)
 	if (h->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(h) < sizeof(*info)) {
 		return MNL_CB_OK;
 	}
-	struct rtnl_link link = {.index = (uint32_t)info->ifi_index, .up = info->ifi_flags & IFF_UP};
+	struct rtnl_link link = {
+		.index = (uint32_t)info->ifi_index, .up = info->ifi_flags & IFF_UP};
 	const struct nlattr *a;
 	mnl_attr_for_each(a, h, sizeof(*info))
 	{
@@ -412,7 +422,8 @@ static int visit_address(const struct nlmsghdr *h, void *owner)
 	if (h->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(h) < sizeof(*address)) {
 		return MNL_CB_OK;
 	}
-	struct rtnl_range range = {.prefix_len = address->ifa_prefixlen, .index = address->ifa_index};
+	struct rtnl_range range = {
+		.prefix_len = address->ifa_prefixlen, .index = address->ifa_index};
 	const struct nlattr *a;
 	mnl_attr_for_each(a, h, sizeof(*address))
 	{
@@ -426,10 +437,12 @@ static int visit_address(const struct nlmsghdr *h, void *owner)
 	return MNL_CB_OK;
 }
 
-/* A link that came or went during the dump: libmnl would give up, but the rest of the answer is as good as any. */
+/* A link that came or went during the dump: libmnl would give up, but the rest of the answer is as
+ * good as any. */
 static void overlook_changes(char *reply, int left)
 {
-	for (struct nlmsghdr *h = (void *)reply; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+	for (struct nlmsghdr *h = (void *)reply; mnl_nlmsg_ok(h, left);
+		h = mnl_nlmsg_next(h, &left)) {
 		h->nlmsg_flags &= (uint16_t)~NLM_F_DUMP_INTR;
 	}
 }
@@ -478,7 +491,8 @@ static int keep_index(void *owner, const struct rtnl_link *link)
 int rtnl_index(struct rtnl *r, const char *name, uint32_t *ret)
 {
 	struct nlmsghdr *h;
-	if (!start_link(r, &h, RTM_GETLINK, 0)) { /* with its acknowledgement, which ends the answer */
+	if (!start_link(
+		    r, &h, RTM_GETLINK, 0)) { /* with its acknowledgement, which ends the answer */
 		return -ENOBUFS;
 	}
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);

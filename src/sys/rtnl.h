@@ -1,8 +1,8 @@
 /* sys/rtnl.h - links, addresses and routes by rtnetlink, a batch of changes in one system call.
  *
- * A struct rtnl is a socket in one network namespace and a queue of requests. The queuing calls only write to
- * memory; rtnl_commit sends them, in order, and stops at none: it returns the first failure. IPv4 addresses are in
- * network byte order. All return -errno and never log.
+ * A struct rtnl is a socket in one network namespace and a queue of requests. The queuing calls
+ * only write to memory; rtnl_commit sends them, in order, and stops at none: it returns the first
+ * failure. IPv4 addresses are in network byte order. All return -errno and never log.
  */
 #pragma once
 #include <net/if.h>
@@ -28,14 +28,19 @@ static inline void scoped_rtnl(struct rtnl *r)
 {
 	rtnl_close(r);
 }
-#define RTNL_INIT {.fd = -1}
+#define RTNL_INIT        \
+	{                \
+		.fd = -1 \
+	}
 
 int rtnl_commit(struct rtnl *r);
 
 /* -ENOBUFS from any of these: commit first. */
-/* A bridge that is up; mac and alias may be NULL. The alias is what `ip link` shows and rtnl_each_link returns. */
+/* A bridge that is up; mac and alias may be NULL. The alias is what `ip link` shows and
+ * rtnl_each_link returns. */
 int rtnl_add_bridge(struct rtnl *r, const char *name, const uint8_t mac[6], const char *alias);
-/* A pair: the end here joins bridge master and is up, the other is born in peer_netns_fd and is down. */
+/* A pair: the end here joins bridge master and is up, the other is born in peer_netns_fd and is
+ * down. */
 struct rtnl_veth {
 	const char *name;
 	uint32_t master; /* index of the bridge, or 0 */
@@ -50,12 +55,14 @@ int rtnl_set_up(struct rtnl *r, uint32_t index, bool up);
 int rtnl_set_master(struct rtnl *r, uint32_t index, uint32_t master);
 int rtnl_rename(struct rtnl *r, uint32_t index, const char *name); /* the link must be down */
 int rtnl_set_mtu(struct rtnl *r, uint32_t index, uint32_t mtu);
-/* A frame may leave a bridge by the port it came from: a container that calls its own published port. */
+/* A frame may leave a bridge by the port it came from: a container that calls its own published
+ * port. */
 int rtnl_set_hairpin(struct rtnl *r, const char *name);
 int rtnl_set_alias(struct rtnl *r, uint32_t index, const char *alias);
 int rtnl_add_address(struct rtnl *r, uint32_t index, struct in_addr address, int prefix_len);
 int rtnl_delete_address(struct rtnl *r, uint32_t index, struct in_addr address, int prefix_len);
-int rtnl_add_default_route(struct rtnl *r, uint32_t index, struct in_addr gateway); /* replaces one that is there */
+int rtnl_add_default_route(
+	struct rtnl *r, uint32_t index, struct in_addr gateway); /* replaces one that is there */
 int rtnl_delete_default_route(struct rtnl *r);
 
 /* These ask at once; nothing may be queued. */
@@ -69,7 +76,8 @@ struct rtnl_link {
 	char kind[16]; /* "bridge", "veth", "" */
 	char alias[RTNL_ALIAS_MAX];
 };
-typedef int rtnl_link_fn(void *owner, const struct rtnl_link *link); /* other than 0 is the result in the end */
+typedef int rtnl_link_fn(
+	void *owner, const struct rtnl_link *link); /* other than 0 is the result in the end */
 int rtnl_each_link(struct rtnl *r, rtnl_link_fn *fn, void *owner);
 
 struct rtnl_range {
@@ -78,5 +86,6 @@ struct rtnl_range {
 	uint32_t index; /* of the link */
 };
 typedef int rtnl_range_fn(void *owner, const struct rtnl_range *range);
-int rtnl_each_route(struct rtnl *r, rtnl_range_fn *fn, void *owner);   /* IPv4, main table, without default routes */
+int rtnl_each_route(struct rtnl *r, rtnl_range_fn *fn,
+	void *owner); /* IPv4, main table, without default routes */
 int rtnl_each_address(struct rtnl *r, rtnl_range_fn *fn, void *owner); /* IPv4 */

@@ -1,6 +1,6 @@
 /* Invariants
- * 1. A volume is in the table only while DATA/volumes/NAME/_data exists: the directory is made before the row
- *    and removed after it.
+ * 1. A volume is in the table only while DATA/volumes/NAME/_data exists: the directory is made
+ * before the row and removed after it.
  */
 #include "volume/volume.h"
 
@@ -78,7 +78,8 @@ static int make_directory(struct volume_set *v, const char *name, struct err *e)
 	if (mkdirat(v->root_fd, name, 0701) < 0 && errno != EEXIST) {
 		return err_sys(e, errno, "cannot make the directory of volume %s", name);
 	}
-	scoped(close) int fd = openat(v->root_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	scoped(close) int fd =
+		openat(v->root_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || (mkdirat(fd, "_data", 0755) < 0 && errno != EEXIST)) {
 		return err_sys(e, errno, "cannot make the directory of volume %s", name);
 	}
@@ -95,7 +96,8 @@ static int load_row(void *owner, const char *id, json_t *doc, struct err *e)
 	w->anonymous = json_bool(doc, "anonymous");
 	w->seeded = json_bool(doc, "seeded");
 	map_put(v->by_name, id, w);
-	return make_directory(v, id, e); /* somebody's rm -rf must not keep the daemon from starting */
+	return make_directory(
+		v, id, e); /* somebody's rm -rf must not keep the daemon from starting */
 }
 
 struct volume_set *volume_set_new(
@@ -125,7 +127,7 @@ void volume_set_free(struct volume_set *v)
 	if (!v) {
 		return;
 	}
-	map_each(v->by_name, struct volume, w) {
+	map_each (v->by_name, struct volume, w) {
 		volume_free(w);
 	}
 	map_free(v->by_name);
@@ -181,12 +183,14 @@ json_t *volume_inspect(const struct volume *w)
 {
 	char created[CLOCK_TEXT_MAX];
 	json_t *o = json_object();
-	json_put_str(o, "CreatedAt", clock_format(w->created_ns / NS_PER_SEC * NS_PER_SEC, created));
+	json_put_str(
+		o, "CreatedAt", clock_format(w->created_ns / NS_PER_SEC * NS_PER_SEC, created));
 	json_put_str(o, "Driver", "local");
 	json_put(o, "Labels", json_incref(w->labels));
 	json_put_str(o, "Mountpoint", w->mountpoint);
 	json_put_str(o, "Name", w->name);
-	json_put(o, "Options", json_object_size(w->options) ? json_incref(w->options) : json_null());
+	json_put(
+		o, "Options", json_object_size(w->options) ? json_incref(w->options) : json_null());
 	json_put_str(o, "Scope", "local");
 	return o;
 }
@@ -194,8 +198,10 @@ json_t *volume_inspect(const struct volume *w)
 /* moby volume/names: [a-zA-Z0-9][a-zA-Z0-9_.-] and at least two characters */
 static int check_name(const char *name, struct err *e)
 {
-	static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-	static const char rest[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	static const char first[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	static const char rest[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 	size_t n = strlen(name);
 	if (n == 1) {
 		return err_set(e, ERR_INVALID,
@@ -217,12 +223,12 @@ static int check_driver(const char *name, const char *driver, const json_t *opti
 {
 	if (driver && *driver && strcmp(driver, "local") != 0) {
 		return err_set(e, ERR_NOT_FOUND,
-			"create %s: error looking up volume plugin %s: plugin \"%s\" not found", name, driver,
-			driver);
+			"create %s: error looking up volume plugin %s: plugin \"%s\" not found",
+			name, driver, driver);
 	}
 	const char *key;
 	json_t *value;
-	json_object_foreach((json_t *)options, key, value) {
+	json_object_foreach ((json_t *)options, key, value) {
 		return err_set(e, ERR_INVALID,
 			"create %s: volume option \"%s\" is not supported by this version of wherry; leave the "
 			"driver options out for a directory managed by the engine",

@@ -1,6 +1,7 @@
 /* volume/volume.h - named and anonymous local volumes: directories below DATA/volumes/NAME/_data.
  *
- * Owns those directories and the table volumes. Users are counted by the caller, which says who uses one.
+ * Owns those directories and the table volumes. Users are counted by the caller, which says who
+ * uses one.
  */
 #pragma once
 #include <jansson.h>
@@ -14,21 +15,25 @@ struct event_bus;
 struct volume_set;
 struct volume;
 
-struct volume_set *volume_set_new(struct store *s, struct event_bus *bus, const char *data_root, struct err *e);
+struct volume_set *volume_set_new(
+	struct store *s, struct event_bus *bus, const char *data_root, struct err *e);
 void volume_set_free(struct volume_set *v);
 
-struct volume *volume_find(struct volume_set *v, const char *name, struct err *e); /* ERR_NOT_FOUND "get x: no such volume" */
+struct volume *volume_find(struct volume_set *v, const char *name,
+	struct err *e); /* ERR_NOT_FOUND "get x: no such volume" */
 struct volume *volume_next(const struct volume_set *v, size_t *pos);
 const char *volume_name(const struct volume *w);
 const char *volume_mountpoint(const struct volume *w); /* absolute; borrowed */
 bool volume_anonymous(const struct volume *w);
-/* True until image content has been offered to it: a new volume is seeded once from the image's directory. */
+/* True until image content has been offered to it: a new volume is seeded once from the image's
+ * directory. */
 bool volume_wants_seed(const struct volume *w);
 void volume_set_seeded(struct volume_set *v, struct volume *w);
 json_t *volume_inspect(const struct volume *w); /* as GET /volumes/x; new */
 
-/* name NULL or "": anonymous, a random 64-hex name. An existing volume of that name is returned as it is.
- * ERR_INVALID for a name outside [a-zA-Z0-9][a-zA-Z0-9_.-]+ or a driver other than local. */
-struct volume *volume_create(struct volume_set *v, const char *name, const char *driver, const json_t *labels,
-	const json_t *options, struct err *e);
-int volume_remove(struct volume_set *v, struct volume *w, struct err *e); /* the caller has checked that nobody uses it */
+/* name NULL or "": anonymous, a random 64-hex name. An existing volume of that name is returned as
+ * it is. ERR_INVALID for a name outside [a-zA-Z0-9][a-zA-Z0-9_.-]+ or a driver other than local. */
+struct volume *volume_create(struct volume_set *v, const char *name, const char *driver,
+	const json_t *labels, const json_t *options, struct err *e);
+int volume_remove(struct volume_set *v, struct volume *w,
+	struct err *e); /* the caller has checked that nobody uses it */

@@ -5,7 +5,8 @@
 #include "base/json.h"
 #include "wherry/engine.h"
 
-struct http_client *wait_begin(struct cli *cli, const char *id, const char *condition, struct err *e)
+struct http_client *wait_begin(
+	struct cli *cli, const char *id, const char *condition, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
 	path_add(&path, "/containers/", id, "/wait");
@@ -37,7 +38,8 @@ int wait_end(struct http_client *http, int *ret_code, struct err *e)
 		return err_set(e, ERR_SYSTEM, "Error waiting for container: %s", message);
 	}
 	if (!answer) {
-		return err_set(e, ERR_SYSTEM, "Error waiting for container: the engine closed the connection");
+		return err_set(e, ERR_SYSTEM,
+			"Error waiting for container: the engine closed the connection");
 	}
 	*ret_code = (int)json_i64(answer, "StatusCode", STATUS_ENGINE);
 	return 0;
@@ -66,7 +68,8 @@ int start_status(const struct err *e)
 	return STATUS_ENGINE;
 }
 
-int attach_open(struct stream *s, struct cli *cli, const struct stream_options *o, bool out, bool err, struct err *e)
+int attach_open(struct stream *s, struct cli *cli, const struct stream_options *o, bool out,
+	bool err, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
 	path_add(&path, "/containers/", o->id, "/attach?stream=1");

@@ -16,7 +16,8 @@ char *auth_default_server(struct cli *cli)
 {
 	struct err ignored;
 	scoped(json) json_t *info = NULL;
-	if (engine_json(cli, "GET", "/info", NULL, &info, &ignored) < 0 || !*json_str(info, "IndexServerAddress")) {
+	if (engine_json(cli, "GET", "/info", NULL, &info, &ignored) < 0 ||
+		!*json_str(info, "IndexServerAddress")) {
 		return xstrdup(REF_DEFAULT_DOMAIN);
 	}
 	return xstrdup(json_str(info, "IndexServerAddress"));
@@ -44,7 +45,8 @@ static const char *helper_for(const json_t *config, const char *server)
 	return *own ? own : *all ? all : NULL;
 }
 
-static json_t *auth_new(const char *server, const char *user, const char *password, const char *token)
+static json_t *auth_new(
+	const char *server, const char *user, const char *password, const char *token)
 {
 	json_t *auth = json_object();
 	json_put_str(auth, "username", user);
@@ -67,7 +69,8 @@ static json_t *ask_helper(const char *helper, const char *server)
 		}
 		return NULL;
 	}
-	scoped(json) json_t *doc = json_parse(buf_str(&answer), answer.len, "the credential helper's answer", &e);
+	scoped(json) json_t *doc =
+		json_parse(buf_str(&answer), answer.len, "the credential helper's answer", &e);
 	if (!doc) {
 		fprintf(stderr, "WARNING: %s\n", e.msg);
 		return NULL;
@@ -78,14 +81,16 @@ static json_t *ask_helper(const char *helper, const char *server)
 	return auth_new(server, is_token ? "" : user, secret, is_token ? secret : "");
 }
 
-/* {"auth": base64("user:password"), "identitytoken": ...}; the older members "username" and "password" too. */
+/* {"auth": base64("user:password"), "identitytoken": ...}; the older members "username" and
+ * "password" too. */
 static json_t *decode_entry(const char *server, const json_t *entry)
 {
 	scoped(buf) struct buf pair = BUF_INIT;
 	const char *encoded = json_str(entry, "auth");
 	const char *token = json_str(entry, "identitytoken");
 	if (base64_decode(encoded, strlen(encoded), &pair) < 0) {
-		fprintf(stderr, "WARNING: the credentials of %s in config.json are not base64\n", server);
+		fprintf(stderr, "WARNING: the credentials of %s in config.json are not base64\n",
+			server);
 		return NULL;
 	}
 	char *colon = pair.len ? strchr(pair.data, ':') : NULL;
@@ -94,7 +99,8 @@ static json_t *decode_entry(const char *server, const json_t *entry)
 		return auth_new(server, pair.data, colon + 1, token);
 	}
 	if (*json_str(entry, "username")) {
-		return auth_new(server, json_str(entry, "username"), json_str(entry, "password"), token);
+		return auth_new(
+			server, json_str(entry, "username"), json_str(entry, "password"), token);
 	}
 	return *token ? auth_new(server, "", "", token) : NULL;
 }
@@ -109,7 +115,7 @@ static json_t *find_in_file(const json_t *config, const char *server)
 	if (entry) {
 		return decode_entry(server, entry);
 	}
-	json_object_foreach(auths, key, v) {
+	json_object_foreach (auths, key, v) {
 		scoped(free) char *host = host_of(key);
 		if (strcmp(host, wanted) == 0) {
 			return decode_entry(server, v);
@@ -132,7 +138,8 @@ json_t *auth_find(struct cli *cli, const char *server)
 
 static bool has_credentials(const json_t *config)
 {
-	return json_object_size(json_object_get(config, "auths")) > 0 || *json_str(config, "credsStore") ||
+	return json_object_size(json_object_get(config, "auths")) > 0 ||
+	       *json_str(config, "credsStore") ||
 	       json_object_size(json_object_get(config, "credHelpers")) > 0;
 }
 
@@ -142,7 +149,8 @@ static void put_header(const char *name, const json_t *doc, struct buf *ret)
 	buf_printf(ret, "%s: ", name);
 	size_t from = ret->len;
 	base64_encode(text, strlen(text), ret);
-	for (size_t i = from; i < ret->len; i++) { /* the URL alphabet, as the docker CLI sends it */
+	for (size_t i = from; i < ret->len;
+		i++) { /* the URL alphabet, as the docker CLI sends it */
 		char c = ret->data[i];
 		ret->data[i] = c == '+' ? '-' : c == '/' ? '_' : c;
 	}
@@ -172,10 +180,11 @@ static void add_helper_servers(const char *helper, json_t *all)
 	if (auth_helper_run(helper, "list", "", &answer, &e) < 0) {
 		return; /* helpers need not know list */
 	}
-	scoped(json) json_t *list = json_parse(buf_str(&answer), answer.len, "the credential helper's list", &e);
+	scoped(json) json_t *list =
+		json_parse(buf_str(&answer), answer.len, "the credential helper's list", &e);
 	const char *server;
 	json_t *user;
-	json_object_foreach(list, server, user) {
+	json_object_foreach (list, server, user) {
 		json_put(all, server, ask_helper(helper, server));
 	}
 }
@@ -189,11 +198,11 @@ void auth_header_for_build(struct cli *cli, struct buf *ret)
 	if (*json_str(config, "credsStore")) {
 		add_helper_servers(json_str(config, "credsStore"), all);
 	} else {
-		json_object_foreach(json_object_get(config, "auths"), server, v) {
+		json_object_foreach (json_object_get(config, "auths"), server, v) {
 			json_put(all, server, decode_entry(server, v));
 		}
 	}
-	json_object_foreach(json_object_get(config, "credHelpers"), server, v) {
+	json_object_foreach (json_object_get(config, "credHelpers"), server, v) {
 		json_put(all, server, find_with(config, server));
 	}
 	if (json_object_size(all) > 0) {
@@ -205,8 +214,10 @@ static int store_in_helper(const char *helper, const json_t *auth, struct err *e
 {
 	scoped(buf) struct buf answer = BUF_INIT;
 	const char *token = json_str(auth, "identitytoken");
-	scoped(json) json_t *doc = json_pack("{ss ss ss}", "ServerURL", json_str(auth, "serveraddress"), "Username",
-		*token ? "<token>" : json_str(auth, "username"), "Secret", *token ? token : json_str(auth, "password"));
+	scoped(json) json_t *doc =
+		json_pack("{ss ss ss}", "ServerURL", json_str(auth, "serveraddress"), "Username",
+			*token ? "<token>" : json_str(auth, "username"), "Secret",
+			*token ? token : json_str(auth, "password"));
 	scoped(free) char *text = json_text(doc);
 	return auth_helper_run(helper, "store", text, &answer, e);
 }
@@ -225,12 +236,15 @@ int auth_store(struct cli *cli, const json_t *auth, char **ret_helper, struct er
 		auths = json_object();
 		json_put(config, "auths", auths);
 	}
-	json_put(auths, server, entry); /* with a helper it stays empty and only says that the server is known */
+	json_put(auths, server,
+		entry); /* with a helper it stays empty and only says that the server is known */
 	*ret_helper = xstrdup(helper);
 	if (helper) {
-		return store_in_helper(helper, auth, e) < 0 ? -1 : config_file_write(cli, config, e);
+		return store_in_helper(helper, auth, e) < 0 ? -1
+							    : config_file_write(cli, config, e);
 	}
-	scoped(free) char *pair = xasprintf("%s:%s", json_str(auth, "username"), json_str(auth, "password"));
+	scoped(free) char *pair =
+		xasprintf("%s:%s", json_str(auth, "username"), json_str(auth, "password"));
 	scoped(buf) struct buf encoded = BUF_INIT;
 	base64_encode(pair, strlen(pair), &encoded);
 	json_put_str(entry, "auth", buf_str(&encoded));
@@ -248,7 +262,8 @@ int auth_erase(struct cli *cli, const char *server, struct err *e)
 	}
 	const char *helper = helper_for(config, server);
 	scoped(buf) struct buf answer = BUF_INIT;
-	if (helper && auth_helper_run(helper, "erase", server, &answer, e) < 0 && e->kind != ERR_NOT_FOUND) {
+	if (helper && auth_helper_run(helper, "erase", server, &answer, e) < 0 &&
+		e->kind != ERR_NOT_FOUND) {
 		return -1;
 	}
 	json_t *auths = json_object_get(config, "auths");

@@ -13,7 +13,8 @@
 
 extern char **environ;
 
-/* One socketpair is the helper's stdin and stdout: nothing is ever written to it after the half-close. */
+/* One socketpair is the helper's stdin and stdout: nothing is ever written to it after the
+ * half-close. */
 static int spawn(char *program, char *verb, pid_t *ret_pid, int *ret_fd)
 {
 	int pair[2];
@@ -52,7 +53,8 @@ static int talk(int fd, const char *input, struct buf *ret)
 	return 0;
 }
 
-int auth_helper_run(const char *name, const char *verb, const char *input, struct buf *ret, struct err *e)
+int auth_helper_run(
+	const char *name, const char *verb, const char *input, struct buf *ret, struct err *e)
 {
 	scoped(free) char *program = xasprintf("docker-credential-%s", name);
 	scoped(free) char *word = xstrdup(verb);
@@ -71,8 +73,8 @@ int auth_helper_run(const char *name, const char *verb, const char *input, struc
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		bool unknown = strstr(buf_str(ret), "credentials not found");
-		return err_set(e, unknown ? ERR_NOT_FOUND : ERR_SYSTEM, "error getting credentials - %s %s: %.200s", program,
-			verb, buf_str(ret));
+		return err_set(e, unknown ? ERR_NOT_FOUND : ERR_SYSTEM,
+			"error getting credentials - %s %s: %.200s", program, verb, buf_str(ret));
 	}
 	return 0;
 }

@@ -36,7 +36,7 @@ struct input {
 	struct context *context; /* or NULL: stdin as it is */
 	struct buf early;        /* of stdin, read to find out what it is */
 	size_t early_sent;
-	char *dockerfile;        /* its name inside the context */
+	char *dockerfile; /* its name inside the context */
 	int64_t shown_ms;
 	bool show;
 };
@@ -50,7 +50,8 @@ static void input_deinit(struct input *in)
 
 /* --- which Dockerfile, which .dockerignore --- */
 
-/* The ignore rules of a context. The Dockerfile and .dockerignore themselves are always sent: the builder needs them. */
+/* The ignore rules of a context. The Dockerfile and .dockerignore themselves are always sent: the
+ * builder needs them. */
 static int load_ignore(const char *dir, const char *dockerfile, struct ignore **ret, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
@@ -112,7 +113,8 @@ static int read_stdin(struct buf *ret, size_t limit, struct err *e)
 {
 	char data[4096];
 	while (ret->len < limit) {
-		ssize_t n = read(STDIN_FILENO, data, limit - ret->len < sizeof(data) ? limit - ret->len : sizeof(data));
+		ssize_t n = read(STDIN_FILENO, data,
+			limit - ret->len < sizeof(data) ? limit - ret->len : sizeof(data));
 		if (n < 0 && errno == EINTR) {
 			continue;
 		}
@@ -138,7 +140,10 @@ static int add_foreign(struct input *in, const char *dir, const char *file, stru
 		r = read_stdin(&text, FILE_MAX, e);
 	} else {
 		int got = path_read(AT_FDCWD, file, FILE_MAX, &text);
-		r = got < 0 ? err_sys(e, -got, "unable to prepare context: unable to open Dockerfile %s", file) : 0;
+		r = got < 0 ? err_sys(e, -got,
+				      "unable to prepare context: unable to open Dockerfile %s",
+				      file)
+			    : 0;
 	}
 	if (r < 0) {
 		return -1;
@@ -160,20 +165,27 @@ static int open_directory(struct input *in, const char *dir, const char *file, s
 	struct stat st;
 	struct ignore *ignore;
 	if (stat(dir, &st) < 0) {
-		return err_set(e, ERR_INVALID, "unable to prepare context: path \"%s\" not found", dir);
+		return err_set(
+			e, ERR_INVALID, "unable to prepare context: path \"%s\" not found", dir);
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		return err_set(e, ERR_INVALID, "unable to prepare context: context must be a directory: %s", dir);
+		return err_set(e, ERR_INVALID,
+			"unable to prepare context: context must be a directory: %s", dir);
 	}
 	if (file && strcmp(file, "-") == 0) {
 		return add_foreign(in, dir, file, e);
 	}
-	/* -f is relative to the working directory; "-f sub/Dockerfile ctx" of older habits is found in the context too */
+	/* -f is relative to the working directory; "-f sub/Dockerfile ctx" of older habits is found
+	 * in the context too */
 	scoped(free) char *dflt = path_join(dir, "Dockerfile");
 	scoped(free) char *below = path_join(dir, file ? file : "Dockerfile");
-	const char *chosen = !file ? dflt : access(file, F_OK) < 0 && access(below, F_OK) == 0 ? below : file;
+	const char *chosen = !file                                                ? dflt
+			     : access(file, F_OK) < 0 && access(below, F_OK) == 0 ? below
+										  : file;
 	if (access(chosen, R_OK) < 0) {
-		return err_sys(e, errno, "unable to prepare context: unable to evaluate symlinks in Dockerfile path: %s", chosen);
+		return err_sys(e, errno,
+			"unable to prepare context: unable to evaluate symlinks in Dockerfile path: %s",
+			chosen);
 	}
 	in->dockerfile = inside(dir, chosen);
 	if (!in->dockerfile) {
@@ -191,7 +203,11 @@ static bool is_archive(const struct buf *b)
 	static const struct {
 		size_t at, n;
 		const char *bytes;
-	} magics[] = {{257, 5, "ustar"}, {0, 2, "\x1f\x8b"}, {0, 3, "BZh"}, {0, 6, "\xfd" "7zXZ"}, {0, 4, "\x28\xb5\x2f\xfd"}};
+	} magics[] = {{257, 5, "ustar"}, {0, 2, "\x1f\x8b"}, {0, 3, "BZh"},
+		{0, 6,
+			"\xfd"
+			"7zXZ"},
+		{0, 4, "\x28\xb5\x2f\xfd"}};
 	for (size_t i = 0; i < sizeof(magics) / sizeof(*magics); i++) {
 		if (b->len >= magics[i].at + magics[i].n &&
 			memcmp(b->data + magics[i].at, magics[i].bytes, magics[i].n) == 0) {
@@ -201,7 +217,8 @@ static bool is_archive(const struct buf *b)
 	return false;
 }
 
-/* "-": an archive is the context; anything else is a Dockerfile, and the context is empty but for it. */
+/* "-": an archive is the context; anything else is a Dockerfile, and the context is empty but for
+ * it. */
 static int open_stdin(struct input *in, const char *file, struct err *e)
 {
 	if (read_stdin(&in->early, 512, e) < 0) {
@@ -212,7 +229,8 @@ static int open_stdin(struct input *in, const char *file, struct err *e)
 		return 0;
 	}
 	if (file) {
-		return err_set(e, ERR_INVALID, "invalid argument: can't use -f with a Dockerfile from stdin");
+		return err_set(e, ERR_INVALID,
+			"invalid argument: can't use -f with a Dockerfile from stdin");
 	}
 	char template[] = "/tmp/wherry-build-XXXXXX";
 	if (read_stdin(&in->early, FILE_MAX, e) < 0) {
@@ -233,14 +251,17 @@ static int open_stdin(struct input *in, const char *file, struct err *e)
 
 static int open_input(struct input *in, const char *operand, const char *file, struct err *e)
 {
-	static const char *const remote[] = {"http://", "https://", "git://", "git@", "github.com/"};
+	static const char *const remote[] = {
+		"http://", "https://", "git://", "git@", "github.com/"};
 	for (size_t i = 0; i < sizeof(remote) / sizeof(*remote); i++) {
 		if (text_starts(operand, remote[i]) && access(operand, F_OK) < 0) {
-			return err_set(e, ERR_INVALID, "building from a URL is not supported: fetch %s and build the directory",
+			return err_set(e, ERR_INVALID,
+				"building from a URL is not supported: fetch %s and build the directory",
 				operand);
 		}
 	}
-	return strcmp(operand, "-") == 0 ? open_stdin(in, file, e) : open_directory(in, operand, file, e);
+	return strcmp(operand, "-") == 0 ? open_stdin(in, file, e)
+					 : open_directory(in, operand, file, e);
 }
 
 /* --- sending --- */
@@ -249,13 +270,14 @@ static void show_sent(struct input *in, bool done)
 {
 	char size[HUMAN_MAX];
 	int64_t now = clock_mono_ms();
-	if (!in->show || !in->context || (!done && (!isatty(STDOUT_FILENO) || now - in->shown_ms < SHOW_EVERY_MS))) {
+	if (!in->show || !in->context ||
+		(!done && (!isatty(STDOUT_FILENO) || now - in->shown_ms < SHOW_EVERY_MS))) {
 		return;
 	}
 	in->shown_ms = now;
 	human_size((double)context_sent_bytes(in->context), 4, size);
-	printf("%sSending build context to Wherry daemon  %s%s", isatty(STDOUT_FILENO) ? "\r\x1b[2K" : "", size,
-		done ? "\n" : "");
+	printf("%sSending build context to Wherry daemon  %s%s",
+		isatty(STDOUT_FILENO) ? "\r\x1b[2K" : "", size, done ? "\n" : "");
 	fflush(stdout);
 }
 
@@ -279,7 +301,8 @@ static long input_read(void *owner, char *data, size_t n)
 }
 
 /* {"A": "b", "C": null}: an argument without a value takes ours, or none. */
-static int put_pairs(struct buf *path, const char *key, const struct strv *list, bool from_env, struct err *e)
+static int put_pairs(
+	struct buf *path, const char *key, const struct strv *list, bool from_env, struct err *e)
 {
 	scoped(json) json_t *doc = json_object();
 	for (size_t i = 0; i < list->n; i++) {
@@ -328,8 +351,9 @@ static int make_path(const struct build *o, const struct input *in, struct buf *
 		scoped(free) char *text = json_text(list);
 		path_query(path, "cachefrom", text);
 	}
-	return put_pairs(path, "buildargs", &o->build_args, true, e) < 0 ? -1
-									  : put_pairs(path, "labels", &o->labels, false, e);
+	return put_pairs(path, "buildargs", &o->build_args, true, e) < 0
+		       ? -1
+		       : put_pairs(path, "labels", &o->labels, false, e);
 }
 
 static void take_id(void *owner, const json_t *aux)
@@ -343,7 +367,8 @@ static void take_id(void *owner, const json_t *aux)
 
 static int write_iidfile(const struct build *o, const char *id, struct err *e)
 {
-	int r = o->iidfile && id ? path_write(AT_FDCWD, o->iidfile, id, strlen(id), 0644, false) : 0;
+	int r = o->iidfile && id ? path_write(AT_FDCWD, o->iidfile, id, strlen(id), 0644, false)
+				 : 0;
 	return r < 0 ? err_sys(e, -r, "cannot write %s", o->iidfile) : 0;
 }
 
@@ -365,7 +390,8 @@ static int show_answer(struct cli *cli, const struct build *o, int *ret_status, 
 	return r < 0 ? -1 : write_iidfile(o, id, e);
 }
 
-static int send_build(struct cli *cli, const struct build *o, struct input *in, int *ret_status, struct err *e)
+static int send_build(
+	struct cli *cli, const struct build *o, struct input *in, int *ret_status, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
 	scoped(buf) struct buf headers = BUF_INIT;
@@ -376,8 +402,10 @@ static int send_build(struct cli *cli, const struct build *o, struct input *in, 
 	buf_puts(&headers, "Content-Type: application/x-tar\r\n");
 	auth_header_for_build(cli, &headers);
 	const struct http_source source = {input_read, in};
-	const struct http_call call = {
-		.method = "POST", .path = buf_str(&path), .headers = buf_str(&headers), .source = &source};
+	const struct http_call call = {.method = "POST",
+		.path = buf_str(&path),
+		.headers = buf_str(&headers),
+		.source = &source};
 	if (engine_send(cli->http, &call, NULL, e) < 0) {
 		if (in->context && context_error(in->context)) {
 			*e = *context_error(in->context);
@@ -404,32 +432,45 @@ int command_build(struct cli *cli, int argc, char **argv)
 {
 	struct build o = {.rm = true};
 	const struct flag flags[] = {
-		{"add-host", 0, FLAG_LIST, &o.add_hosts, NULL, "Add a custom host-to-IP mapping (\"host:ip\")"},
+		{"add-host", 0, FLAG_LIST, &o.add_hosts, NULL,
+			"Add a custom host-to-IP mapping (\"host:ip\")"},
 		{"build-arg", 0, FLAG_LIST, &o.build_args, NULL, "Set build-time variables"},
-		{"cache-from", 0, FLAG_LIST, &o.cache_from, "strings", "Images to consider as cache sources"},
+		{"cache-from", 0, FLAG_LIST, &o.cache_from, "strings",
+			"Images to consider as cache sources"},
 		{"compress", 0, FLAG_BOOL, &o.compress, NULL, NULL},
-		{"file", 'f', FLAG_STRING, &o.file, NULL, "Name of the Dockerfile (Default is \"PATH/Dockerfile\")"},
-		{"force-rm", 0, FLAG_BOOL, &o.force_rm, NULL, "Always remove intermediate containers"},
+		{"file", 'f', FLAG_STRING, &o.file, NULL,
+			"Name of the Dockerfile (Default is \"PATH/Dockerfile\")"},
+		{"force-rm", 0, FLAG_BOOL, &o.force_rm, NULL,
+			"Always remove intermediate containers"},
 		{"iidfile", 0, FLAG_STRING, &o.iidfile, NULL, "Write the image ID to the file"},
 		{"label", 0, FLAG_LIST, &o.labels, NULL, "Set metadata for an image"},
 		{"memory", 'm', FLAG_SIZE, &o.memory, NULL, "Memory limit"},
-		{"network", 0, FLAG_STRING, &o.network, NULL, "Set the networking mode for the RUN instructions during build"},
-		{"no-cache", 0, FLAG_BOOL, &o.no_cache, NULL, "Do not use cache when building the image"},
-		{"platform", 0, FLAG_STRING, &o.platform, NULL, "Set platform if server is multi-platform capable"},
-		{"pull", 0, FLAG_BOOL, &o.pull, NULL, "Always attempt to pull a newer version of the image"},
-		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Suppress the build output and print image ID on success"},
-		{"rm", 0, FLAG_BOOL, &o.rm, NULL, "Remove intermediate containers after a successful build (default true)"},
+		{"network", 0, FLAG_STRING, &o.network, NULL,
+			"Set the networking mode for the RUN instructions during build"},
+		{"no-cache", 0, FLAG_BOOL, &o.no_cache, NULL,
+			"Do not use cache when building the image"},
+		{"platform", 0, FLAG_STRING, &o.platform, NULL,
+			"Set platform if server is multi-platform capable"},
+		{"pull", 0, FLAG_BOOL, &o.pull, NULL,
+			"Always attempt to pull a newer version of the image"},
+		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL,
+			"Suppress the build output and print image ID on success"},
+		{"rm", 0, FLAG_BOOL, &o.rm, NULL,
+			"Remove intermediate containers after a successful build (default true)"},
 		{"shm-size", 0, FLAG_SIZE, &o.shm_size, NULL, "Size of \"/dev/shm\""},
-		{"tag", 't', FLAG_LIST, &o.tags, NULL, "Name and optionally a tag in the \"name:tag\" format"},
+		{"tag", 't', FLAG_LIST, &o.tags, NULL,
+			"Name and optionally a tag in the \"name:tag\" format"},
 		{"target", 0, FLAG_STRING, &o.target, NULL, "Set the target build stage to build."},
 		{0},
 	};
-	const struct syntax s = {"build", "[OPTIONS] PATH | -", "Build an image from a Dockerfile", 1, 1, false};
+	const struct syntax s = {
+		"build", "[OPTIONS] PATH | -", "Build an image from a Dockerfile", 1, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
 		status = build_with(cli, &o, argv[1]);
 	}
-	struct strv *const lists[] = {&o.tags, &o.build_args, &o.labels, &o.add_hosts, &o.cache_from, NULL};
+	struct strv *const lists[] = {
+		&o.tags, &o.build_args, &o.labels, &o.add_hosts, &o.cache_from, NULL};
 	for (size_t i = 0; lists[i]; i++) {
 		strv_deinit(lists[i]);
 	}

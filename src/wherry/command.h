@@ -1,7 +1,8 @@
 /* wherry/command.h - what every command of the `wherry` program gets, and the list of all commands.
  *
- * A command is one function: it reads its own flags (wherry/flags.h), talks to the engine through cli->http, prints, and
- * returns the exit status of the program. The table that names them is in main.c; help texts and aliases come from it.
+ * A command is one function: it reads its own flags (wherry/flags.h), talks to the engine through
+ * cli->http, prints, and returns the exit status of the program. The table that names them is in
+ * main.c; help texts and aliases come from it.
  */
 #pragma once
 #include <stdbool.h>
@@ -10,19 +11,22 @@
 #include "http/client.h"
 
 struct cli {
-	struct http_client *http; /* one kept connection to the engine; connects at the first request */
-	const char *host;         /* "unix:///run/wherry/wherry.sock": to open further connections */
-	const char *config_dir;   /* DOCKER_CONFIG or ~/.docker: registry logins */
+	struct http_client
+		*http;    /* one kept connection to the engine; connects at the first request */
+	const char *host; /* "unix:///run/wherry/wherry.sock": to open further connections */
+	const char *config_dir; /* DOCKER_CONFIG or ~/.docker: registry logins */
 	bool debug;
 };
 
-/* argv[0] is the command as the user spelt it in the table ("run", "network ls"); returns the exit status. */
+/* argv[0] is the command as the user spelt it in the table ("run", "network ls"); returns the exit
+ * status. */
 typedef int command_fn(struct cli *cli, int argc, char **argv);
 
 /* Prints the sentence on stderr. Returns 1, the exit status of a failed command. */
 int cli_fail(const struct err *e);
 
-/* wherry/compose_plugin.c: under the name docker-compose the words mean `compose`. True when all was said. */
+/* wherry/compose_plugin.c: under the name docker-compose the words mean `compose`. True when all
+ * was said. */
 bool compose_plugin(int *argc, char ***argv);
 
 command_fn command_attach;

@@ -80,9 +80,16 @@ int compose_load(struct compose *c, char *const *names, int n, struct err *e)
 	for (int i = 0; i < n; i++) {
 		strv_add(&c->services, names[i]);
 	}
-	const struct load_options o = {.files = &c->files, .env_files = &c->env_files, .profiles = &c->profiles,
-		.services = &c->services, .project_name = c->project_name, .project_directory = c->project_directory,
-		.cwd = cwd, .environment = environ, .read = read_file, .owner = &input,
+	const struct load_options o = {.files = &c->files,
+		.env_files = &c->env_files,
+		.profiles = &c->profiles,
+		.services = &c->services,
+		.project_name = c->project_name,
+		.project_directory = c->project_directory,
+		.cwd = cwd,
+		.environment = environ,
+		.read = read_file,
+		.owner = &input,
 		.keep_variables = c->keep_variables};
 	c->project = project_load(&o, e);
 	for (size_t i = 0; c->project && i < c->project->warnings.n; i++) {
@@ -91,7 +98,8 @@ int compose_load(struct compose *c, char *const *names, int n, struct err *e)
 	return c->project ? 0 : -1;
 }
 
-int compose_load_or_name(struct compose *c, char *const *names, int n, const char **ret_name, struct err *e)
+int compose_load_or_name(
+	struct compose *c, char *const *names, int n, const char **ret_name, struct err *e)
 {
 	const char *variable = getenv("COMPOSE_PROJECT_NAME");
 	const char *given = c->project_name ? c->project_name : variable;
@@ -144,7 +152,9 @@ static int dispatch(struct compose *c, int argc, char **argv)
 	}
 	const struct subcommand *sub = find(argv[1]);
 	if (!sub) {
-		fprintf(stderr, "unknown compose command: \"%s\"\n\nRun 'wherry compose --help' for more information\n", argv[1]);
+		fprintf(stderr,
+			"unknown compose command: \"%s\"\n\nRun 'wherry compose --help' for more information\n",
+			argv[1]);
 		return 1;
 	}
 	int status = sub->run(c, argc - 1, argv + 1);
@@ -159,16 +169,22 @@ int command_compose(struct cli *cli, int argc, char **argv)
 	const struct flag flags[] = {
 		{"file", 'f', FLAG_LIST, &c.files, "stringArray", "Compose configuration files"},
 		{"project-name", 'p', FLAG_STRING, &c.project_name, NULL, "Project name"},
-		{"project-directory", 0, FLAG_STRING, &c.project_directory, NULL, "Specify an alternate working directory"},
-		{"env-file", 0, FLAG_LIST, &c.env_files, "stringArray", "Specify an alternate environment file"},
-		{"profile", 0, FLAG_LIST, &c.profiles, "stringArray", "Specify a profile to enable"},
-		{"ansi", 0, FLAG_STRING, &c.ansi, NULL, "Control when to print ANSI control characters"},
-		{"progress", 0, FLAG_STRING, &c.progress_mode, NULL, "Set type of progress output (auto, tty, plain, quiet)"},
+		{"project-directory", 0, FLAG_STRING, &c.project_directory, NULL,
+			"Specify an alternate working directory"},
+		{"env-file", 0, FLAG_LIST, &c.env_files, "stringArray",
+			"Specify an alternate environment file"},
+		{"profile", 0, FLAG_LIST, &c.profiles, "stringArray",
+			"Specify a profile to enable"},
+		{"ansi", 0, FLAG_STRING, &c.ansi, NULL,
+			"Control when to print ANSI control characters"},
+		{"progress", 0, FLAG_STRING, &c.progress_mode, NULL,
+			"Set type of progress output (auto, tty, plain, quiet)"},
 		{"compatibility", 0, FLAG_BOOL, &compatibility, NULL, NULL},
 		{"parallel", 0, FLAG_INT, &parallel, NULL, NULL},
 		{0},
 	};
-	const struct syntax s = {"compose", "[OPTIONS] COMMAND", "Define and run applications of several containers", 0, -1, true};
+	const struct syntax s = {"compose", "[OPTIONS] COMMAND",
+		"Define and run applications of several containers", 0, -1, true};
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
 		print_help();
 		return 0;

@@ -1,7 +1,9 @@
-/* wherry/compose.h - what the files compose*.c share: the project at hand, the engine's state, progress, steps.
+/* wherry/compose.h - what the files compose*.c share: the project at hand, the engine's state,
+ * progress, steps.
  *
- * `wherry compose` loads the files (compose/load.h), lists the state, plans (compose/plan.h) and carries the plan out through the
- * API. A subcommand is one function, named in the table of compose.c.
+ * `wherry compose` loads the files (compose/load.h), lists the state, plans (compose/plan.h) and
+ * carries the plan out through the API. A subcommand is one function, named in the table of
+ * compose.c.
  */
 #pragma once
 #include <jansson.h>
@@ -20,19 +22,21 @@ struct compose {
 	struct cli *cli;
 	struct strv files, env_files, profiles;
 	const char *project_name, *project_directory, *ansi, *progress_mode;
-	bool keep_variables;            /* config --no-interpolate */
-	struct strv services;           /* named on the command line: enables them whatever their profiles */
-	struct project *project;        /* NULL until compose_load */
+	bool keep_variables;  /* config --no-interpolate */
+	struct strv services; /* named on the command line: enables them whatever their profiles */
+	struct project *project; /* NULL until compose_load */
 	struct compose_progress *progress;
-	int64_t wait_until_ms;          /* clock_mono_ms of --wait-timeout; 0: waits for ever */
+	int64_t wait_until_ms; /* clock_mono_ms of --wait-timeout; 0: waits for ever */
 };
 
 typedef int compose_fn(struct compose *c, int argc, char **argv);
 
 /* Loads the files and prints their warnings. names/n: services named on the command line. */
 int compose_load(struct compose *c, char *const *names, int n, struct err *e);
-/* The project's name, from the files or, when there are none, from -p alone; project stays NULL then. */
-int compose_load_or_name(struct compose *c, char *const *names, int n, const char **ret_name, struct err *e);
+/* The project's name, from the files or, when there are none, from -p alone; project stays NULL
+ * then. */
+int compose_load_or_name(
+	struct compose *c, char *const *names, int n, const char **ret_name, struct err *e);
 
 /* ---- compose_state.c ---- */
 struct compose_state {
@@ -42,7 +46,8 @@ struct compose_state {
 	char **image_ids;
 	size_t n_images;
 };
-int compose_state_fetch(struct compose *c, const char *project, struct compose_state *ret, struct err *e);
+int compose_state_fetch(
+	struct compose *c, const char *project, struct compose_state *ret, struct err *e);
 /* Asks what the image of each service means now; s.images has those that exist. */
 int compose_state_images(struct compose *c, struct compose_state *s, struct err *e);
 void compose_state_deinit(struct compose_state *s);
@@ -51,7 +56,8 @@ static inline void scoped_compose_state(struct compose_state *s)
 	compose_state_deinit(s);
 }
 /* The running or stopped container of a service with that number (0: the lowest); NULL. */
-const struct state_container *compose_container(const struct compose_state *s, const char *service, int number);
+const struct state_container *compose_container(
+	const struct compose_state *s, const char *service, int number);
 bool compose_is_running(const struct state_container *c);
 /* The engine's own object of a container in the list; NULL. */
 const json_t *compose_listed(const struct compose_state *s, const char *id);
@@ -60,11 +66,14 @@ bool compose_is_named(const struct compose *c, const char *service);
 int compose_check_names(const struct compose *c, struct err *e); /* "no such service: x" */
 
 /* ---- compose_progress.c ---- */
-struct compose_progress *compose_progress_new(const char *mode, const char *ansi, const char *title);
+struct compose_progress *compose_progress_new(
+	const char *mode, const char *ansi, const char *title);
 void compose_progress_free(struct compose_progress *p); /* leaves the final lines on the screen */
 /* kind: "Container", "Network", ...; verb: "Creating", "Created", ... */
-void compose_progress_say(struct compose_progress *p, const char *kind, const char *name, const char *verb);
-/* Others are about to print: what is on the screen stays there, and the next line begins a new list. */
+void compose_progress_say(
+	struct compose_progress *p, const char *kind, const char *name, const char *verb);
+/* Others are about to print: what is on the screen stays there, and the next line begins a new
+ * list. */
 void compose_progress_leave(struct compose_progress *p);
 void compose_warn(const char *text); /* a line that docker compose would log as a warning */
 
@@ -74,10 +83,11 @@ struct compose_image_options {
 	const char *pull; /* "always", "missing", "never"; NULL: pull_policy */
 };
 /* Pulls or builds what the selected services need. */
-int compose_images_ensure(
-	struct compose *c, const bool *selected, const struct compose_image_options *o, struct err *e);
+int compose_images_ensure(struct compose *c, const bool *selected,
+	const struct compose_image_options *o, struct err *e);
 int compose_pull_service(struct compose *c, const struct service *s, bool quiet, struct err *e);
-/* 1 when the engine has the image, and then *ret_id (the caller's, may be NULL) is set; 0 when not; -1. */
+/* 1 when the engine has the image, and then *ret_id (the caller's, may be NULL) is set; 0 when not;
+ * -1. */
 int compose_image_find(struct compose *c, const char *image, char **ret_id, struct err *e);
 
 /* ---- compose_build.c ---- */
@@ -85,36 +95,40 @@ struct compose_build_options {
 	bool no_cache, pull, quiet;
 	const struct strv *args;
 };
-int compose_build_service(
-	struct compose *c, const struct service *s, const struct compose_build_options *o, struct err *e);
+int compose_build_service(struct compose *c, const struct service *s,
+	const struct compose_build_options *o, struct err *e);
 
 /* ---- compose_carry.c ---- */
 struct compose_carry {
 	struct compose *c;
 	const struct compose_state *state;
-	int timeout_s;          /* -1: each container's own */
-	bool renew_volumes;     /* anonymous volumes are not carried over to the new container */
-	bool remove_volumes;    /* anonymous volumes go with their containers */
-	struct strv fresh;      /* "service=id" of containers that were made now */
+	int timeout_s;       /* -1: each container's own */
+	bool renew_volumes;  /* anonymous volumes are not carried over to the new container */
+	bool remove_volumes; /* anonymous volumes go with their containers */
+	struct strv fresh;   /* "service=id" of containers that were made now */
 	/* called after each start; may be NULL */
 	void (*on_start)(void *owner, const char *id, const char *name, const struct service *s);
 	void *owner;
 };
 int compose_carry_out(struct compose_carry *carry, const struct plan *plan, struct err *e);
-int compose_stop_container(struct compose *c, const char *id, const char *name, int timeout_s, struct err *e);
+int compose_stop_container(
+	struct compose *c, const char *id, const char *name, int timeout_s, struct err *e);
 /* All at once, each on a connection of its own, because each may take its whole grace period. */
 struct compose_target {
 	const char *id, *name;
 };
-int compose_stop_containers(
-	struct compose *c, const struct compose_target *targets, size_t n, int timeout_s, struct err *e);
-/* Calls compose_stop_containers for each level of what runs, dependents first. wanted may be NULL: all. */
-typedef bool compose_wanted_fn(const void *owner, const struct state_container *container);
-int compose_stop_levels(struct compose *c, const struct compose_state *s, compose_wanted_fn *wanted, const void *owner,
+int compose_stop_containers(struct compose *c, const struct compose_target *targets, size_t n,
 	int timeout_s, struct err *e);
-int compose_remove_container(struct compose *c, const char *id, const char *name, bool volumes, bool force, struct err *e);
+/* Calls compose_stop_containers for each level of what runs, dependents first. wanted may be NULL:
+ * all. */
+typedef bool compose_wanted_fn(const void *owner, const struct state_container *container);
+int compose_stop_levels(struct compose *c, const struct compose_state *s, compose_wanted_fn *wanted,
+	const void *owner, int timeout_s, struct err *e);
+int compose_remove_container(struct compose *c, const char *id, const char *name, bool volumes,
+	bool force, struct err *e);
 /* Blocks until every container of the service is as the condition says. */
-int compose_wait_condition(struct compose *c, const struct service *s, enum condition condition, struct err *e);
+int compose_wait_condition(
+	struct compose *c, const struct service *s, enum condition condition, struct err *e);
 
 /* ---- compose_files.c: configs and secrets that are not files of this machine ---- */
 int compose_put_files(struct compose *c, const struct service *s, const char *id, struct err *e);
@@ -125,14 +139,19 @@ struct compose_output_options {
 	bool follow, timestamps, no_prefix, no_color;
 	const char *tail, *since, *until; /* NULL */
 };
-struct compose_output *compose_output_new(struct compose *c, const struct compose_output_options *o);
+struct compose_output *compose_output_new(
+	struct compose *c, const struct compose_output_options *o);
 /* Space for the names is made before the first line is printed. */
 void compose_output_reserve(struct compose_output *o, const char *name);
-/* Begins to copy the log of a container on a thread of its own. since: NULL, or only what comes after. */
-int compose_output_add(struct compose_output *o, const char *id, const char *name, const char *since, struct err *e);
-void compose_output_say(struct compose_output *o, const char *text); /* a line of ours between those of the containers */
-void compose_output_end(struct compose_output *o, const char *id); /* waits a little for the rest of one log */
-void compose_output_drain(struct compose_output *o);               /* until every log ended */
+/* Begins to copy the log of a container on a thread of its own. since: NULL, or only what comes
+ * after. */
+int compose_output_add(struct compose_output *o, const char *id, const char *name,
+	const char *since, struct err *e);
+void compose_output_say(struct compose_output *o,
+	const char *text); /* a line of ours between those of the containers */
+void compose_output_end(
+	struct compose_output *o, const char *id);   /* waits a little for the rest of one log */
+void compose_output_drain(struct compose_output *o); /* until every log ended */
 /* pthread_create with the signals that end us blocked: they are for the main thread. */
 int compose_thread(void *(*run)(void *), void *owner, pthread_t *ret, struct err *e);
 void compose_output_free(struct compose_output *o); /* ends what still runs */
@@ -146,15 +165,18 @@ struct compose_attached_options {
 	const char *exit_code_from; /* service; NULL */
 	int timeout_s;              /* -1: each container's own */
 };
-/* Begins to listen, before anything is started. selected[i] is for project->services[i]. NULL with *e. */
-struct compose_attached *compose_attached_new(
-	struct compose *c, const struct compose_attached_options *o, const bool *selected, struct err *e);
+/* Begins to listen, before anything is started. selected[i] is for project->services[i]. NULL with
+ * *e. */
+struct compose_attached *compose_attached_new(struct compose *c,
+	const struct compose_attached_options *o, const bool *selected, struct err *e);
 void compose_attached_free(struct compose_attached *a); /* NULL is fine */
 /* Tells which containers the plan will start or keep, before it is carried out. */
 void compose_attached_expect(struct compose_attached *a, const struct plan *plan);
 /* For compose_carry.on_start, with the attached as owner. */
-void compose_attached_started(void *owner, const char *id, const char *name, const struct service *s);
-/* Shows the output until the containers have ended; the first interrupt stops them, the second kills. The exit status. */
+void compose_attached_started(
+	void *owner, const char *id, const char *name, const struct service *s);
+/* Shows the output until the containers have ended; the first interrupt stops them, the second
+ * kills. The exit status. */
 int compose_attached_run(struct compose_attached *a);
 
 /* ---- subcommands ---- */

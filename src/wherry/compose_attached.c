@@ -1,5 +1,6 @@
-/* `up` without -d. The main thread waits for signals and for what a thread reads from the engine's events; the containers'
- * output is copied by compose_output.c. A graceful stop runs on a thread too, so that a second interrupt is heard. */
+/* `up` without -d. The main thread waits for signals and for what a thread reads from the engine's
+ * events; the containers' output is copied by compose_output.c. A graceful stop runs on a thread
+ * too, so that a second interrupt is heard. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -61,7 +62,8 @@ static int pass_on(void *owner, const json_t *event, struct err *e)
 	snprintf(h.id, sizeof(h.id), "%s", json_str(actor, "ID"));
 	snprintf(h.name, sizeof(h.name), "%s", json_str(attributes, "name"));
 	snprintf(h.service, sizeof(h.service), "%s", json_str(attributes, LABEL "service"));
-	snprintf(h.time, sizeof(h.time), "%lld.%09lld", (long long)(ns / 1000000000), (long long)(ns % 1000000000));
+	snprintf(h.time, sizeof(h.time), "%lld.%09lld", (long long)(ns / 1000000000),
+		(long long)(ns % 1000000000));
 	h.exit_code = (int)strtol(json_str(attributes, "exitCode"), NULL, 10);
 	return path_write_all(a->pipe_fds[1], &h, sizeof(h)) < 0 ? 1 : 0;
 }
@@ -101,11 +103,13 @@ static int open_events(struct compose_attached *a, struct err *e)
 	return 0;
 }
 
-struct compose_attached *compose_attached_new(
-	struct compose *c, const struct compose_attached_options *o, const bool *selected, struct err *e)
+struct compose_attached *compose_attached_new(struct compose *c,
+	const struct compose_attached_options *o, const bool *selected, struct err *e)
 {
-	const struct compose_output_options output = {
-		.follow = true, .timestamps = o->timestamps, .no_prefix = o->no_prefix, .no_color = o->no_color};
+	const struct compose_output_options output = {.follow = true,
+		.timestamps = o->timestamps,
+		.no_prefix = o->no_prefix,
+		.no_color = o->no_color};
 	struct compose_attached *a = xnew(struct compose_attached);
 	a->c = c;
 	a->o = *o;
@@ -157,7 +161,8 @@ static void announce(struct compose_attached *a)
 	free(TAKE(a->announcement));
 }
 
-static void show(struct compose_attached *a, const char *id, const char *name, const char *service, const char *since)
+static void show(struct compose_attached *a, const char *id, const char *name, const char *service,
+	const char *since)
 {
 	struct err e;
 	if (is_shown(a, service) && compose_output_add(a->output, id, name, since, &e) < 0) {
@@ -170,10 +175,12 @@ void compose_attached_expect(struct compose_attached *a, const struct plan *plan
 	scoped(buf) struct buf text = BUF_INIT;
 	char now[32];
 	int64_t ns = clock_real_ns();
-	snprintf(now, sizeof(now), "%lld.%09lld", (long long)(ns / NS_PER_SEC), (long long)(ns % NS_PER_SEC));
+	snprintf(now, sizeof(now), "%lld.%09lld", (long long)(ns / NS_PER_SEC),
+		(long long)(ns % NS_PER_SEC));
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct step *step = &plan->steps[i];
-		if ((step->kind == STEP_START || step->kind == STEP_KEEP) && is_shown(a, step->service->name)) {
+		if ((step->kind == STEP_START || step->kind == STEP_KEEP) &&
+			is_shown(a, step->service->name)) {
 			scoped(free) char *name = compose_short_name(a->c, step->name);
 			buf_printf(&text, "%s %s", text.len ? "," : "Attaching to", name);
 			compose_output_reserve(a->output, step->name);
@@ -189,7 +196,8 @@ void compose_attached_expect(struct compose_attached *a, const struct plan *plan
 }
 
 /* Only what this start prints: an older container has a log of its earlier runs. */
-void compose_attached_started(void *owner, const char *id, const char *name, const struct service *s)
+void compose_attached_started(
+	void *owner, const char *id, const char *name, const struct service *s)
 {
 	struct compose_attached *a = owner;
 	struct err e;
@@ -229,8 +237,10 @@ static void kill_all(struct compose_attached *a, struct compose *c, const struct
 	struct err e;
 	for (size_t i = 0; i < s->s.n_containers; i++) {
 		const struct state_container *container = &s->s.containers[i];
-		if (!container->one_off && is_ours(a, container->service) && compose_is_running(container) &&
-			engine_on(c->cli, "POST", "/containers/", container->id, "/kill", NULL, &e) == 0) {
+		if (!container->one_off && is_ours(a, container->service) &&
+			compose_is_running(container) &&
+			engine_on(c->cli, "POST", "/containers/", container->id, "/kill", NULL,
+				&e) == 0) {
 			compose_progress_say(c->progress, "Container", container->name, "Killed");
 		}
 	}
@@ -292,7 +302,8 @@ static void interrupt(struct compose_attached *a)
 	a->status = a->has_status ? a->status : INTERRUPTED;
 	a->has_status = true;
 	if (a->interrupts == 1) {
-		compose_output_say(a->output, "Gracefully stopping... (press Ctrl+C again to force)");
+		compose_output_say(
+			a->output, "Gracefully stopping... (press Ctrl+C again to force)");
 		begin_stop(a);
 	} else if (a->interrupts == 2 && compose_thread(run_kill, a, &killer, &e) == 0) {
 		pthread_detach(killer);
@@ -352,7 +363,8 @@ static int read_one(struct compose_attached *a, struct err *e)
 /* Until nothing of ours runs and nothing is left to tell. */
 static int follow(struct compose_attached *a, struct err *e)
 {
-	struct pollfd fds[] = {{.fd = a->pipe_fds[0], .events = POLLIN}, {.fd = a->signal_fd, .events = POLLIN}};
+	struct pollfd fds[] = {
+		{.fd = a->pipe_fds[0], .events = POLLIN}, {.fd = a->signal_fd, .events = POLLIN}};
 	for (;;) {
 		size_t running;
 		if (count_running(a, &running, e) < 0) {
@@ -366,7 +378,8 @@ static int follow(struct compose_attached *a, struct err *e)
 			return err_sys(e, errno, "cannot wait for events");
 		}
 		struct signalfd_siginfo info;
-		if (fds[1].revents && read(a->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (fds[1].revents &&
+			read(a->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 			interrupt(a);
 		}
 		if (fds[0].revents && read_one(a, e) < 0) {

@@ -1,4 +1,5 @@
-/* Builds go through `wherry build`, so that both treat context, .dockerignore and Dockerfile alike. */
+/* Builds go through `wherry build`, so that both treat context, .dockerignore and Dockerfile alike.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@ static void add_pairs(struct strv *argv, const char *flag, const struct pairs *p
 {
 	for (size_t i = 0; i < pairs->n; i++) {
 		if (pairs->v[i].value) {
-			scoped(free) char *text = xasprintf("%s=%s", pairs->v[i].name, pairs->v[i].value);
+			scoped(free) char *text =
+				xasprintf("%s=%s", pairs->v[i].name, pairs->v[i].value);
 			add_option(argv, flag, text);
 		}
 	}
@@ -34,11 +36,13 @@ static void add_words(struct strv *argv, const char *flag, const struct words *w
 	}
 }
 
-/* A file of our own with the inline Dockerfile; its name is the caller's to remove and free. NULL with *e. */
+/* A file of our own with the inline Dockerfile; its name is the caller's to remove and free. NULL
+ * with *e. */
 static char *write_inline(const char *text, struct err *e)
 {
 	const char *dir = getenv("TMPDIR");
-	scoped(free) char *path = xasprintf("%s/wherry-dockerfile-XXXXXX", dir && *dir ? dir : "/tmp");
+	scoped(free) char *path =
+		xasprintf("%s/wherry-dockerfile-XXXXXX", dir && *dir ? dir : "/tmp");
 	scoped(close) int fd = mkstemp(path);
 	if (fd < 0) {
 		err_sys(e, errno, "cannot write the inline Dockerfile to %s", path);
@@ -53,14 +57,18 @@ static char *write_inline(const char *text, struct err *e)
 	return TAKE(path);
 }
 
-static void add_service_options(struct strv *argv, const struct service *s, const struct compose_build_options *o)
+static void add_service_options(
+	struct strv *argv, const struct service *s, const struct compose_build_options *o)
 {
 	const struct build *b = s->build;
 	add_option(argv, "-t", s->image);
 	add_words(argv, "-t", &b->tags);
 	add_option(argv, "--target", b->target);
 	add_option(argv, "--network", b->network);
-	add_option(argv, "--platform", s->platform ? s->platform : b->platforms.n > 0 ? b->platforms.v[0] : NULL);
+	add_option(argv, "--platform",
+		s->platform          ? s->platform
+		: b->platforms.n > 0 ? b->platforms.v[0]
+				     : NULL);
 	add_pairs(argv, "--build-arg", &b->args);
 	for (size_t i = 0; o->args && i < o->args->n; i++) {
 		add_option(argv, "--build-arg", o->args->v[i]);
@@ -82,8 +90,8 @@ static void add_service_options(struct strv *argv, const struct service *s, cons
 	}
 }
 
-static int run_build(struct compose *c, const struct service *s, const struct compose_build_options *o,
-	const char *dockerfile)
+static int run_build(struct compose *c, const struct service *s,
+	const struct compose_build_options *o, const char *dockerfile)
 {
 	scoped(strv) struct strv argv = STRV_INIT;
 	scoped(free) char *joined = NULL;
@@ -94,14 +102,15 @@ static int run_build(struct compose *c, const struct service *s, const struct co
 	}
 	add_option(&argv, "-f", joined ? joined : dockerfile);
 	strv_add(&argv, s->build->context);
-	/* the command takes words out of the list that it is given: the list keeps its own pointers for freeing */
+	/* the command takes words out of the list that it is given: the list keeps its own pointers
+	 * for freeing */
 	scoped(free) char **words = xnew_array(char *, argv.n + 1);
 	memcpy(words, argv.v, argv.n * sizeof(*words));
 	return command_build(c->cli, (int)argv.n, words);
 }
 
-int compose_build_service(
-	struct compose *c, const struct service *s, const struct compose_build_options *o, struct err *e)
+int compose_build_service(struct compose *c, const struct service *s,
+	const struct compose_build_options *o, struct err *e)
 {
 	scoped(free) char *inline_path = NULL;
 	if (s->build->dockerfile_inline) {
@@ -127,13 +136,17 @@ int compose_build(struct compose *c, int argc, char **argv)
 	bool with_dependencies = false;
 	const struct flag flags[] = {
 		{"build-arg", 0, FLAG_LIST, &args, NULL, "Set build-time variables for services"},
-		{"no-cache", 0, FLAG_BOOL, &o.no_cache, NULL, "Do not use cache when building the image"},
-		{"pull", 0, FLAG_BOOL, &o.pull, NULL, "Always attempt to pull a newer version of the image"},
+		{"no-cache", 0, FLAG_BOOL, &o.no_cache, NULL,
+			"Do not use cache when building the image"},
+		{"pull", 0, FLAG_BOOL, &o.pull, NULL,
+			"Always attempt to pull a newer version of the image"},
 		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Don't print anything to STDOUT"},
-		{"with-dependencies", 0, FLAG_BOOL, &with_dependencies, NULL, "Also build dependencies (transitively)"},
+		{"with-dependencies", 0, FLAG_BOOL, &with_dependencies, NULL,
+			"Also build dependencies (transitively)"},
 		{0},
 	};
-	const struct syntax s = {"compose build", "[OPTIONS] [SERVICE...]", "Build or rebuild services", 0, -1, false};
+	const struct syntax s = {"compose build", "[OPTIONS] [SERVICE...]",
+		"Build or rebuild services", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		strv_deinit(&args);
@@ -154,7 +167,8 @@ int compose_build(struct compose *c, int argc, char **argv)
 	c->progress = compose_progress_new("plain", c->ansi, "Building");
 	for (size_t i = 0; selected && status == 0 && i < c->project->n_services; i++) {
 		const struct service *service = &c->project->services[i];
-		if (selected[i] && service->build && compose_build_service(c, service, &o, &e) < 0) {
+		if (selected[i] && service->build &&
+			compose_build_service(c, service, &o, &e) < 0) {
 			status = cli_fail(&e);
 		}
 	}

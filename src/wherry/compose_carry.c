@@ -17,12 +17,14 @@ static void say(struct compose *c, const char *name, const char *verb)
 	compose_progress_say(c->progress, "Container", name, verb);
 }
 
-int compose_remove_container(struct compose *c, const char *id, const char *name, bool volumes, bool force, struct err *e)
+int compose_remove_container(struct compose *c, const char *id, const char *name, bool volumes,
+	bool force, struct err *e)
 {
 	char suffix[32];
 	snprintf(suffix, sizeof(suffix), "?v=%d&force=%d", volumes, force);
 	say(c, name, "Removing");
-	if (engine_on(c->cli, "DELETE", "/containers/", id, suffix, NULL, e) < 0 && e->kind != ERR_NOT_FOUND) {
+	if (engine_on(c->cli, "DELETE", "/containers/", id, suffix, NULL, e) < 0 &&
+		e->kind != ERR_NOT_FOUND) {
 		say(c, name, "Error");
 		return -1;
 	}
@@ -58,14 +60,16 @@ static int create_volume(struct compose *c, const struct volume *v, struct err *
 }
 
 /* What is in use by others stays, as docker compose does. */
-static int remove_resource(struct compose *c, const char *kind, const char *path, const char *name, struct err *e)
+static int remove_resource(
+	struct compose *c, const char *kind, const char *path, const char *name, struct err *e)
 {
 	compose_progress_say(c->progress, kind, name, "Removing");
 	if (engine_on(c->cli, "DELETE", path, name, "", NULL, e) == 0 || e->kind == ERR_NOT_FOUND) {
 		compose_progress_say(c->progress, kind, name, "Removed");
 		return 0;
 	}
-	if (e->kind == ERR_CONFLICT || e->kind == ERR_DENIED || strstr(e->msg, "in use") || strstr(e->msg, "active endpoints")) {
+	if (e->kind == ERR_CONFLICT || e->kind == ERR_DENIED || strstr(e->msg, "in use") ||
+		strstr(e->msg, "active endpoints")) {
 		compose_progress_say(c->progress, kind, name, "Resource is still in use");
 		return 0;
 	}
@@ -86,14 +90,16 @@ static const char *container_of(void *owner, const char *service)
 	return c ? c->id : NULL;
 }
 
-/* Gives the request's mount at that target the old volume, or adds one. What the file names there itself stays. */
+/* Gives the request's mount at that target the old volume, or adds one. What the file names there
+ * itself stays. */
 static void carry_volume(json_t *host, const char *target, const char *name)
 {
 	size_t i;
 	json_t *mount;
 	json_array_foreach (json_object_get(host, "Mounts"), i, mount) {
 		if (strcmp(json_str(mount, "Target"), target) == 0) {
-			if (strcmp(json_str(mount, "Type"), "volume") == 0 && !*json_str(mount, "Source")) {
+			if (strcmp(json_str(mount, "Type"), "volume") == 0 &&
+				!*json_str(mount, "Source")) {
 				json_put_str(mount, "Source", name);
 			}
 			return;
@@ -111,10 +117,12 @@ static void carry_volumes(const json_t *old, const struct service *s, json_t *bo
 	json_array_foreach (json_object_get(old, "Mounts"), i, mount) {
 		const char *target = json_str(mount, "Destination");
 		const char *name = json_str(mount, "Name");
-		bool anonymous = strcmp(json_str(mount, "Type"), "volume") == 0 && text_is_hex(name, ID_LEN);
+		bool anonymous =
+			strcmp(json_str(mount, "Type"), "volume") == 0 && text_is_hex(name, ID_LEN);
 		bool taken = false;
 		for (size_t k = 0; k < s->n_mounts; k++) {
-			taken = taken || (s->mounts[k].source && strcmp(s->mounts[k].target, target) == 0);
+			taken = taken ||
+				(s->mounts[k].source && strcmp(s->mounts[k].target, target) == 0);
 		}
 		if (anonymous && !taken) {
 			carry_volume(json_object_get(body, "HostConfig"), target, name);
@@ -122,8 +130,8 @@ static void carry_volumes(const json_t *old, const struct service *s, json_t *bo
 	}
 }
 
-static int post_container(struct compose_carry *carry, const struct step *step, const char *name, const char *replaces,
-	const json_t *old, char **ret_id, struct err *e)
+static int post_container(struct compose_carry *carry, const struct step *step, const char *name,
+	const char *replaces, const json_t *old, char **ret_id, struct err *e)
 {
 	const struct service *s = step->service;
 	char hash[EMIT_HASH_MAX];
@@ -134,8 +142,13 @@ static int post_container(struct compose_carry *carry, const struct step *step, 
 		return -1;
 	}
 	emit_service_hash(carry->c->project, s, hash);
-	const struct request_container r = {.service = s, .number = step->number, .image_id = image_id, .hash = hash,
-		.replaces = replaces, .container_of = container_of, .owner = carry};
+	const struct request_container r = {.service = s,
+		.number = step->number,
+		.image_id = image_id,
+		.hash = hash,
+		.replaces = replaces,
+		.container_of = container_of,
+		.owner = carry};
 	scoped(json) json_t *body = request_container(carry->c->project, &r, e);
 	if (!body) {
 		return -1;
@@ -189,7 +202,8 @@ static int recreate(struct compose_carry *carry, const struct step *step, struct
 	scoped(free) char *id = NULL;
 	scoped(free) char *temporary = xasprintf("%.12s_%s", old->id, step->name);
 	say(c, step->name, "Recreate");
-	if (!carry->renew_volumes && engine_on(c->cli, "GET", "/containers/", old->id, "/json", &inspected, e) < 0) {
+	if (!carry->renew_volumes &&
+		engine_on(c->cli, "GET", "/containers/", old->id, "/json", &inspected, e) < 0) {
 		return -1;
 	}
 	char suffix[32] = "/stop";
@@ -213,7 +227,8 @@ static int start(struct compose_carry *carry, const struct step *step, struct er
 	scoped(json) json_t *inspected = NULL;
 	const char *id = step->existing ? step->existing->id : NULL;
 	if (!id) {
-		if (engine_on(c->cli, "GET", "/containers/", step->name, "/json", &inspected, e) < 0) {
+		if (engine_on(c->cli, "GET", "/containers/", step->name, "/json", &inspected, e) <
+			0) {
 			return -1;
 		}
 		id = json_str(inspected, "Id");
@@ -235,8 +250,8 @@ static int start(struct compose_carry *carry, const struct step *step, struct er
 enum progress_of { STILL, REACHED };
 
 /* One container against the condition. -1 when it can never be reached. */
-static int judge(const json_t *o, const char *name, const char *service, enum condition condition, enum progress_of *ret,
-	struct err *e)
+static int judge(const json_t *o, const char *name, const char *service, enum condition condition,
+	enum progress_of *ret, struct err *e)
 {
 	const json_t *state = json_object_get(o, "State");
 	const char *status = json_str(state, "Status");
@@ -246,33 +261,40 @@ static int judge(const json_t *o, const char *name, const char *service, enum co
 	*ret = STILL;
 	if (condition == CONDITION_COMPLETED) {
 		if (ended && code != 0) {
-			return err_set(e, ERR_CONFLICT, "service \"%s\" didn't complete successfully: exit %d", service, code);
+			return err_set(e, ERR_CONFLICT,
+				"service \"%s\" didn't complete successfully: exit %d", service,
+				code);
 		}
 		*ret = ended ? REACHED : STILL;
 		return 0;
 	}
 	if (ended) {
-		return err_set(e, ERR_CONFLICT, "dependency failed to start: container %s exited (%d)", name, code);
+		return err_set(e, ERR_CONFLICT,
+			"dependency failed to start: container %s exited (%d)", name, code);
 	}
 	if (condition == CONDITION_STARTED) {
 		*ret = strcmp(status, "running") == 0 ? REACHED : STILL;
 		return 0;
 	}
 	if (strcmp(health, "unhealthy") == 0) {
-		return err_set(e, ERR_CONFLICT, "dependency failed to start: container %s is unhealthy", name);
+		return err_set(e, ERR_CONFLICT,
+			"dependency failed to start: container %s is unhealthy", name);
 	}
 	if (!*health || strcmp(health, "none") == 0) {
-		return err_set(e, ERR_CONFLICT, "dependency failed to start: container %s has no healthcheck configured", name);
+		return err_set(e, ERR_CONFLICT,
+			"dependency failed to start: container %s has no healthcheck configured",
+			name);
 	}
 	*ret = strcmp(health, "healthy") == 0 ? REACHED : STILL;
 	return 0;
 }
 
-static int wait_container(struct compose *c, const struct state_container *container, const char *service,
-	enum condition condition, struct err *e)
+static int wait_container(struct compose *c, const struct state_container *container,
+	const char *service, enum condition condition, struct err *e)
 {
-	static const char *const verbs[] = {
-		[CONDITION_STARTED] = "Running", [CONDITION_HEALTHY] = "Healthy", [CONDITION_COMPLETED] = "Exited"};
+	static const char *const verbs[] = {[CONDITION_STARTED] = "Running",
+		[CONDITION_HEALTHY] = "Healthy",
+		[CONDITION_COMPLETED] = "Exited"};
 	enum progress_of reached = STILL;
 	bool said = false;
 	for (;;) {
@@ -287,7 +309,8 @@ static int wait_container(struct compose *c, const struct state_container *conta
 			return 0;
 		}
 		if (c->wait_until_ms > 0 && clock_mono_ms() >= c->wait_until_ms) {
-			return err_set(e, ERR_BUSY, "timed out: container %s is not ready", container->name);
+			return err_set(e, ERR_BUSY, "timed out: container %s is not ready",
+				container->name);
 		}
 		if (!said) {
 			say(c, container->name, "Waiting");
@@ -297,7 +320,8 @@ static int wait_container(struct compose *c, const struct state_container *conta
 	}
 }
 
-int compose_wait_condition(struct compose *c, const struct service *s, enum condition condition, struct err *e)
+int compose_wait_condition(
+	struct compose *c, const struct service *s, enum condition condition, struct err *e)
 {
 	scoped(compose_state) struct compose_state state = {0};
 	if (compose_state_fetch(c, c->project->name, &state, e) < 0) {
@@ -321,7 +345,8 @@ static int wait_for(struct compose_carry *carry, const struct step *step, struct
 	if (step->required) {
 		return -1;
 	}
-	scoped(free) char *text = xasprintf("optional dependency \"%s\" failed to start: %s", step->name, e->msg);
+	scoped(free) char *text =
+		xasprintf("optional dependency \"%s\" failed to start: %s", step->name, e->msg);
 	compose_warn(text);
 	return 0;
 }
@@ -352,20 +377,24 @@ static int carry_step(struct compose_carry *carry, const struct step *step, stru
 	case STEP_START:
 		return start(carry, step, e);
 	case STEP_STOP:
-		return compose_stop_container(c, step->existing->id, step->name, carry->timeout_s, e);
+		return compose_stop_container(
+			c, step->existing->id, step->name, carry->timeout_s, e);
 	case STEP_REMOVE:
-		return compose_remove_container(c, step->existing->id, step->name, carry->remove_volumes, true, e);
+		return compose_remove_container(
+			c, step->existing->id, step->name, carry->remove_volumes, true, e);
 	}
 	return 0;
 }
 
 /* The stops that follow one another from here, together. *ret_n: how many steps that was. */
-static int stop_run(struct compose_carry *carry, const struct step *steps, size_t n, size_t *ret_n, struct err *e)
+static int stop_run(struct compose_carry *carry, const struct step *steps, size_t n, size_t *ret_n,
+	struct err *e)
 {
 	scoped(free) struct compose_target *targets = xnew_array(struct compose_target, n + 1);
 	*ret_n = 0;
 	while (*ret_n < n && steps[*ret_n].kind == STEP_STOP) {
-		targets[*ret_n] = (struct compose_target){steps[*ret_n].existing->id, steps[*ret_n].name};
+		targets[*ret_n] =
+			(struct compose_target){steps[*ret_n].existing->id, steps[*ret_n].name};
 		++*ret_n;
 	}
 	return compose_stop_containers(carry->c, targets, *ret_n, carry->timeout_s, e);
@@ -378,8 +407,9 @@ int compose_carry_out(struct compose_carry *carry, const struct plan *plan, stru
 	}
 	for (size_t i = 0, n = 1; i < plan->n; i += n) {
 		n = 1;
-		int r = plan->steps[i].kind == STEP_STOP ? stop_run(carry, &plan->steps[i], plan->n - i, &n, e)
-							 : carry_step(carry, &plan->steps[i], e);
+		int r = plan->steps[i].kind == STEP_STOP
+				? stop_run(carry, &plan->steps[i], plan->n - i, &n, e)
+				: carry_step(carry, &plan->steps[i], e);
 		if (r < 0) {
 			return -1;
 		}

@@ -35,7 +35,8 @@ static bool print_part(const struct project *p, const struct config *o)
 			printf("%s\n", p->services[i].name);
 		} else if (o->images) {
 			printf("%s\n", p->services[i].image);
-		} else if (o->hash && (strcmp(o->hash, "*") == 0 || strcmp(o->hash, p->services[i].name) == 0)) {
+		} else if (o->hash && (strcmp(o->hash, "*") == 0 ||
+					      strcmp(o->hash, p->services[i].name) == 0)) {
 			printf("%s %s\n", p->services[i].name, hash);
 		}
 	}
@@ -48,10 +49,12 @@ static bool print_part(const struct project *p, const struct config *o)
 	if (o->profiles) {
 		print_profiles(p);
 	}
-	return o->services || o->images || o->hash || o->volumes || o->networks || o->profiles || o->quiet;
+	return o->services || o->images || o->hash || o->volumes || o->networks || o->profiles ||
+	       o->quiet;
 }
 
-/* docker compose prints what a service leaves to its image, and an endpoint without settings, as null. */
+/* docker compose prints what a service leaves to its image, and an endpoint without settings, as
+ * null. */
 static void show_nulls(const struct project *p)
 {
 	static const char *const keys[] = {"command", "entrypoint"};
@@ -59,7 +62,8 @@ static void show_nulls(const struct project *p)
 		struct node *service = p->services[i].node;
 		for (size_t k = 0; k < 2; k++) {
 			if (!node_get(service, keys[k])) {
-				node_put(p->tree, service, keys[k], node_new(p->tree, NODE_NULL, NULL));
+				node_put(p->tree, service, keys[k],
+					node_new(p->tree, NODE_NULL, NULL));
 			}
 		}
 		node_each(network, node_get(service, "networks"))
@@ -83,7 +87,8 @@ static int print_config(struct compose *c, const struct config *o, struct err *e
 	} else if (!o->format || strcmp(o->format, "yaml") == 0) {
 		emit_yaml(c->project->root, c->keep_variables, &text);
 	} else {
-		return err_set(e, ERR_INVALID, "unsupported format \"%s\": yaml or json is expected", o->format);
+		return err_set(e, ERR_INVALID,
+			"unsupported format \"%s\": yaml or json is expected", o->format);
 	}
 	if (o->output) {
 		int r = path_write(AT_FDCWD, o->output, text.data, text.len, 0644, false);
@@ -98,15 +103,22 @@ int compose_config(struct compose *c, int argc, char **argv)
 	struct config o = {0};
 	bool ignored = false;
 	const struct flag flags[] = {
-		{"format", 0, FLAG_STRING, &o.format, NULL, "Format the output. Values: [yaml | json]"},
-		{"hash", 0, FLAG_STRING, &o.hash, NULL, "Print the service config hash, one per line"},
+		{"format", 0, FLAG_STRING, &o.format, NULL,
+			"Format the output. Values: [yaml | json]"},
+		{"hash", 0, FLAG_STRING, &o.hash, NULL,
+			"Print the service config hash, one per line"},
 		{"images", 0, FLAG_BOOL, &o.images, NULL, "Print the image names, one per line"},
-		{"networks", 0, FLAG_BOOL, &o.networks, NULL, "Print the network names, one per line"},
-		{"no-interpolate", 0, FLAG_BOOL, &c->keep_variables, NULL, "Don't interpolate environment variables"},
+		{"networks", 0, FLAG_BOOL, &o.networks, NULL,
+			"Print the network names, one per line"},
+		{"no-interpolate", 0, FLAG_BOOL, &c->keep_variables, NULL,
+			"Don't interpolate environment variables"},
 		{"output", 'o', FLAG_STRING, &o.output, NULL, "Save to file (default to stdout)"},
-		{"profiles", 0, FLAG_BOOL, &o.profiles, NULL, "Print the profile names, one per line"},
-		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Only validate the configuration, don't print anything"},
-		{"services", 0, FLAG_BOOL, &o.services, NULL, "Print the service names, one per line"},
+		{"profiles", 0, FLAG_BOOL, &o.profiles, NULL,
+			"Print the profile names, one per line"},
+		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL,
+			"Only validate the configuration, don't print anything"},
+		{"services", 0, FLAG_BOOL, &o.services, NULL,
+			"Print the service names, one per line"},
 		{"volumes", 0, FLAG_BOOL, &o.volumes, NULL, "Print the volume names, one per line"},
 		{"resolve-image-digests", 0, FLAG_BOOL, &ignored, NULL, NULL},
 		{0},

@@ -16,10 +16,12 @@ static void remove_image(struct compose *c, const char *image)
 {
 	struct err e;
 	compose_progress_say(c->progress, "Image", image, "Removing");
-	if (engine_on(c->cli, "DELETE", "/images/", image, "", NULL, &e) == 0 || e.kind == ERR_NOT_FOUND) {
+	if (engine_on(c->cli, "DELETE", "/images/", image, "", NULL, &e) == 0 ||
+		e.kind == ERR_NOT_FOUND) {
 		compose_progress_say(c->progress, "Image", image, "Removed");
 	} else {
-		compose_progress_say(c->progress, "Image", image, e.kind == ERR_CONFLICT ? "Resource is still in use" : "Error");
+		compose_progress_say(c->progress, "Image", image,
+			e.kind == ERR_CONFLICT ? "Resource is still in use" : "Error");
 	}
 }
 
@@ -43,8 +45,10 @@ static int run_down(struct compose *c, const struct down *d, const char *name, s
 	}
 	plan_down(c->project, name, &state.s, &d->plan, &plan);
 	c->progress = compose_progress_new(c->progress_mode, c->ansi, "Running");
-	struct compose_carry carry = {
-		.c = c, .state = &state, .timeout_s = (int)d->timeout, .remove_volumes = d->plan.volumes};
+	struct compose_carry carry = {.c = c,
+		.state = &state,
+		.timeout_s = (int)d->timeout,
+		.remove_volumes = d->plan.volumes};
 	int r = compose_carry_out(&carry, &plan, e);
 	strv_deinit(&carry.fresh);
 	if (r == 0 && d->rmi && c->project) {
@@ -59,13 +63,16 @@ int compose_down(struct compose *c, int argc, char **argv)
 	const struct flag flags[] = {
 		{"volumes", 'v', FLAG_BOOL, &d.plan.volumes, NULL,
 			"Remove named volumes declared in the \"volumes\" section of the Compose file and anonymous volumes"},
-		{"rmi", 0, FLAG_STRING, &d.rmi, NULL, "Remove images used by services (\"local\"|\"all\")"},
+		{"rmi", 0, FLAG_STRING, &d.rmi, NULL,
+			"Remove images used by services (\"local\"|\"all\")"},
 		{"remove-orphans", 0, FLAG_BOOL, &d.plan.remove_orphans, NULL,
 			"Remove containers for services not defined in the Compose file"},
-		{"timeout", 't', FLAG_INT, &d.timeout, NULL, "Specify a shutdown timeout in seconds"},
+		{"timeout", 't', FLAG_INT, &d.timeout, NULL,
+			"Specify a shutdown timeout in seconds"},
 		{0},
 	};
-	const struct syntax s = {"compose down", "[OPTIONS] [SERVICES]", "Stop and remove containers, networks", 0, -1, false};
+	const struct syntax s = {"compose down", "[OPTIONS] [SERVICES]",
+		"Stop and remove containers, networks", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -73,12 +80,13 @@ int compose_down(struct compose *c, int argc, char **argv)
 	struct err e;
 	const char *name;
 	if (d.rmi && strcmp(d.rmi, "all") != 0 && strcmp(d.rmi, "local") != 0) {
-		err_set(&e, ERR_INVALID, "invalid value for --rmi: \"%s\": local or all is expected", d.rmi);
+		err_set(&e, ERR_INVALID,
+			"invalid value for --rmi: \"%s\": local or all is expected", d.rmi);
 		return cli_fail(&e);
 	}
 	d.plan.services = &c->services;
-	if (compose_load_or_name(c, argv + 1, argc - 1, &name, &e) < 0 || compose_check_names(c, &e) < 0 ||
-		run_down(c, &d, name, &e) < 0) {
+	if (compose_load_or_name(c, argv + 1, argc - 1, &name, &e) < 0 ||
+		compose_check_names(c, &e) < 0 || run_down(c, &d, name, &e) < 0) {
 		return cli_fail(&e);
 	}
 	return 0;

@@ -1,4 +1,5 @@
-/* Subcommands that do one thing to the containers of the named services: stop, start, restart, kill, pause, unpause, rm. */
+/* Subcommands that do one thing to the containers of the named services: stop, start, restart,
+ * kill, pause, unpause, rm. */
 #include <stdio.h>
 #include <string.h>
 
@@ -43,8 +44,10 @@ static int act_on_all(const struct each *x, size_t *ret_n, struct err *e)
 	scoped(free) size_t *order = xnew_array(size_t, n + 1);
 	plan_stop_order(&s.s, order, NULL);
 	for (size_t i = 0; i < n; i++) {
-		const struct state_container *c = &s.s.containers[order[x->dependents_first ? i : n - 1 - i]];
-		if (c->one_off || !compose_is_named(x->c, c->service) || (!x->stopped_too && !compose_is_running(c))) {
+		const struct state_container *c =
+			&s.s.containers[order[x->dependents_first ? i : n - 1 - i]];
+		if (c->one_off || !compose_is_named(x->c, c->service) ||
+			(!x->stopped_too && !compose_is_running(c))) {
 			continue;
 		}
 		++*ret_n;
@@ -67,8 +70,8 @@ static int run_each(struct each *x, int argc, char **argv)
 }
 
 /* POST /containers/ID/VERB with a word before and one after. */
-static int post(const struct each *x, const struct state_container *c, const char *suffix, const char *before,
-	const char *after, struct err *e)
+static int post(const struct each *x, const struct state_container *c, const char *suffix,
+	const char *before, const char *after, struct err *e)
 {
 	compose_progress_say(x->c->progress, "Container", c->name, before);
 	if (engine_on(x->c->cli, "POST", "/containers/", c->id, suffix, NULL, e) < 0) {
@@ -83,10 +86,12 @@ int compose_stop(struct compose *c, int argc, char **argv)
 {
 	struct each x = {.c = c, .timeout = -1, .act = act_stop, .dependents_first = true};
 	const struct flag flags[] = {
-		{"timeout", 't', FLAG_INT, &x.timeout, NULL, "Specify a shutdown timeout in seconds"},
+		{"timeout", 't', FLAG_INT, &x.timeout, NULL,
+			"Specify a shutdown timeout in seconds"},
 		{0},
 	};
-	const struct syntax s = {"compose stop", "[OPTIONS] [SERVICE...]", "Stop services", 0, -1, false};
+	const struct syntax s = {
+		"compose stop", "[OPTIONS] [SERVICE...]", "Stop services", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	return status >= 0 ? status : run_each(&x, argc, argv);
 }
@@ -130,11 +135,13 @@ int compose_restart(struct compose *c, int argc, char **argv)
 {
 	struct each x = {.c = c, .timeout = -1, .act = act_restart, .stopped_too = true};
 	const struct flag flags[] = {
-		{"timeout", 't', FLAG_INT, &x.timeout, NULL, "Specify a shutdown timeout in seconds"},
+		{"timeout", 't', FLAG_INT, &x.timeout, NULL,
+			"Specify a shutdown timeout in seconds"},
 		{"no-deps", 0, FLAG_BOOL, &x.no_deps, NULL, "Don't restart dependent services"},
 		{0},
 	};
-	const struct syntax s = {"compose restart", "[OPTIONS] [SERVICE...]", "Restart service containers", 0, -1, false};
+	const struct syntax s = {"compose restart", "[OPTIONS] [SERVICE...]",
+		"Restart service containers", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	return status >= 0 ? status : run_each(&x, argc, argv);
 }
@@ -152,7 +159,8 @@ int compose_kill(struct compose *c, int argc, char **argv)
 		{"signal", 's', FLAG_STRING, &x.signal, NULL, "SIGNAL to send to the container"},
 		{0},
 	};
-	const struct syntax s = {"compose kill", "[OPTIONS] [SERVICE...]", "Force stop service containers", 0, -1, false};
+	const struct syntax s = {"compose kill", "[OPTIONS] [SERVICE...]",
+		"Force stop service containers", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	return status >= 0 ? status : run_each(&x, argc, argv);
 }
@@ -173,14 +181,16 @@ int compose_pause(struct compose *c, int argc, char **argv)
 
 static int act_unpause(const struct each *x, const struct state_container *c, struct err *e)
 {
-	return strcmp(c->status, "paused") == 0 ? post(x, c, "/unpause", "Unpausing", "Unpaused", e) : 0;
+	return strcmp(c->status, "paused") == 0 ? post(x, c, "/unpause", "Unpausing", "Unpaused", e)
+						: 0;
 }
 
 int compose_unpause(struct compose *c, int argc, char **argv)
 {
 	struct each x = {.c = c, .act = act_unpause};
 	const struct flag flags[] = {{0}};
-	const struct syntax s = {"compose unpause", "[SERVICE...]", "Unpause services", 0, -1, false};
+	const struct syntax s = {
+		"compose unpause", "[SERVICE...]", "Unpause services", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	return status >= 0 ? status : run_each(&x, argc, argv);
 }
@@ -197,7 +207,9 @@ static int act_count(const struct each *x, const struct state_container *c, stru
 
 static int act_rm(const struct each *x, const struct state_container *c, struct err *e)
 {
-	return compose_is_running(c) ? 0 : compose_remove_container(x->c, c->id, c->name, x->volumes, false, e);
+	return compose_is_running(c)
+		       ? 0
+		       : compose_remove_container(x->c, c->id, c->name, x->volumes, false, e);
 }
 
 static bool confirm(void)
@@ -213,11 +225,14 @@ int compose_rm(struct compose *c, int argc, char **argv)
 	bool stop = false;
 	const struct flag flags[] = {
 		{"force", 'f', FLAG_BOOL, &x.force, NULL, "Don't ask to confirm removal"},
-		{"stop", 's', FLAG_BOOL, &stop, NULL, "Stop the containers, if required, before removing"},
-		{"volumes", 'v', FLAG_BOOL, &x.volumes, NULL, "Remove any anonymous volumes attached to containers"},
+		{"stop", 's', FLAG_BOOL, &stop, NULL,
+			"Stop the containers, if required, before removing"},
+		{"volumes", 'v', FLAG_BOOL, &x.volumes, NULL,
+			"Remove any anonymous volumes attached to containers"},
 		{0},
 	};
-	const struct syntax s = {"compose rm", "[OPTIONS] [SERVICE...]", "Removes stopped service containers", 0, -1, false};
+	const struct syntax s = {"compose rm", "[OPTIONS] [SERVICE...]",
+		"Removes stopped service containers", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -233,7 +248,8 @@ int compose_rm(struct compose *c, int argc, char **argv)
 	stopping.stopped_too = false;
 	struct each asking = x;
 	asking.act = act_count;
-	if ((stop && act_on_all(&stopping, &n, &e) < 0) || (!x.force && act_on_all(&asking, &n, &e) < 0)) {
+	if ((stop && act_on_all(&stopping, &n, &e) < 0) ||
+		(!x.force && act_on_all(&asking, &n, &e) < 0)) {
 		return cli_fail(&e);
 	}
 	if (!x.force && !confirm()) {

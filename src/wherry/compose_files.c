@@ -1,5 +1,6 @@
-/* Configs and secrets given by `content:` or `environment:` are put into the created container as a tar archive
- * (Docker API PutContainerArchive), because there is no file of this machine to mount. */
+/* Configs and secrets given by `content:` or `environment:` are put into the created container as a
+ * tar archive (Docker API PutContainerArchive), because there is no file of this machine to mount.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ static void put_octal(unsigned char *field, size_t width, uint64_t value)
 }
 
 /* POSIX.1-1988 ustar header; names of at most 255 bytes, split at a slash when longer than 100. */
-static int add_header(struct buf *tar, const char *path, const struct file_use *f, size_t size, struct err *e)
+static int add_header(
+	struct buf *tar, const char *path, const struct file_use *f, size_t size, struct err *e)
 {
 	unsigned char h[BLOCK] = {0};
 	size_t n = strlen(path);
@@ -80,7 +82,8 @@ static long read_buf(void *owner, char *data, size_t n)
 	return (long)n;
 }
 
-static int add_all(struct buf *tar, const struct service *s, const struct file_use *uses, size_t n, struct err *e)
+static int add_all(struct buf *tar, const struct service *s, const struct file_use *uses, size_t n,
+	struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (uses[i].path || !uses[i].content) {
@@ -102,7 +105,8 @@ int compose_put_files(struct compose *c, const struct service *s, const char *id
 {
 	static const char end[2 * BLOCK];
 	scoped(buf) struct buf tar = BUF_INIT;
-	if (add_all(&tar, s, s->configs, s->n_configs, e) < 0 || add_all(&tar, s, s->secrets, s->n_secrets, e) < 0) {
+	if (add_all(&tar, s, s->configs, s->n_configs, e) < 0 ||
+		add_all(&tar, s, s->secrets, s->n_secrets, e) < 0) {
 		return -1;
 	}
 	if (tar.len == 0) {
@@ -113,10 +117,13 @@ int compose_put_files(struct compose *c, const struct service *s, const char *id
 	path_add(&path, "/containers/", id, "/archive?path=%2F");
 	struct cursor cursor = {&tar, 0};
 	const struct http_source source = {read_buf, &cursor};
-	const struct http_call call = {.method = "PUT", .path = buf_str(&path), .headers = "Content-Type: application/x-tar\r\n",
+	const struct http_call call = {.method = "PUT",
+		.path = buf_str(&path),
+		.headers = "Content-Type: application/x-tar\r\n",
 		.source = &source};
 	if (engine_send(c->cli->http, &call, NULL, e) < 0) {
-		return err_wrap(e, "cannot put the configs and secrets of %s into its container", s->name);
+		return err_wrap(
+			e, "cannot put the configs and secrets of %s into its container", s->name);
 	}
 	http_client_skip(c->cli->http);
 	return 0;

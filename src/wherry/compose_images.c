@@ -43,16 +43,20 @@ static bool is_first_use(const struct project *p, size_t index, const bool *sele
 	return true;
 }
 
-static int ensure(struct compose *c, const struct service *s, const struct compose_image_options *o, struct err *e)
+static int ensure(struct compose *c, const struct service *s, const struct compose_image_options *o,
+	struct err *e)
 {
-	const char *policy = o->pull && strcmp(o->pull, "policy") != 0 ? o->pull : s->pull_policy ? s->pull_policy : "missing";
-	bool always = strcmp(policy, "always") == 0 || text_starts(policy, "every_") || strcmp(policy, "daily") == 0 ||
-		strcmp(policy, "weekly") == 0;
+	const char *policy = o->pull && strcmp(o->pull, "policy") != 0 ? o->pull
+			     : s->pull_policy                          ? s->pull_policy
+								       : "missing";
+	bool always = strcmp(policy, "always") == 0 || text_starts(policy, "every_") ||
+		      strcmp(policy, "daily") == 0 || strcmp(policy, "weekly") == 0;
 	int found = compose_image_find(c, s->image, NULL, e);
 	if (found < 0) {
 		return -1;
 	}
-	const struct compose_build_options build = {.pull = o->pull && strcmp(o->pull, "always") == 0};
+	const struct compose_build_options build = {
+		.pull = o->pull && strcmp(o->pull, "always") == 0};
 	if (s->build && !o->no_build && (o->build || strcmp(policy, "build") == 0)) {
 		return compose_build_service(c, s, &build, e);
 	}
@@ -69,10 +73,12 @@ static int ensure(struct compose *c, const struct service *s, const struct compo
 	return compose_pull_service(c, s, o->quiet_pull, e);
 }
 
-int compose_images_ensure(struct compose *c, const bool *selected, const struct compose_image_options *o, struct err *e)
+int compose_images_ensure(struct compose *c, const bool *selected,
+	const struct compose_image_options *o, struct err *e)
 {
 	for (size_t i = 0; i < c->project->n_services; i++) {
-		if (selected[i] && is_first_use(c->project, i, selected) && ensure(c, &c->project->services[i], o, e) < 0) {
+		if (selected[i] && is_first_use(c->project, i, selected) &&
+			ensure(c, &c->project->services[i], o, e) < 0) {
 			return -1;
 		}
 	}

@@ -11,7 +11,8 @@
 #include "wherry/human.h"
 #include "wherry/table.h"
 
-static int add_image_row(struct compose *c, const struct state_container *container, json_t *rows, struct err *e)
+static int add_image_row(
+	struct compose *c, const struct state_container *container, json_t *rows, struct err *e)
 {
 	scoped(json) json_t *image = NULL;
 	if (engine_on(c->cli, "GET", "/images/", container->image_id, "/json", &image, e) < 0) {
@@ -22,7 +23,8 @@ static int add_image_row(struct compose *c, const struct state_container *contai
 	char id[13];
 	char size[HUMAN_MAX];
 	json_t *row = json_object();
-	scoped(free) char *repository = colon ? xstrndup(name, (size_t)(colon - name)) : xstrdup("<none>");
+	scoped(free) char *repository =
+		colon ? xstrndup(name, (size_t)(colon - name)) : xstrdup("<none>");
 	json_put_str(row, "ContainerName", container->name);
 	json_put_str(row, "Repository", repository);
 	json_put_str(row, "Tag", colon ? colon + 1 : "<none>");
@@ -38,13 +40,16 @@ int compose_images(struct compose *c, int argc, char **argv)
 	bool quiet = false;
 	const char *format = NULL;
 	const struct flag flags[] = {
-		{"format", 0, FLAG_STRING, &format, NULL, "Format the output. Values: [table | json]"},
+		{"format", 0, FLAG_STRING, &format, NULL,
+			"Format the output. Values: [table | json]"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display IDs"},
 		{0},
 	};
-	const struct syntax s = {"compose images", "[OPTIONS] [SERVICE...]", "List images used by the created containers", 0, -1, false};
-	static const struct column columns[] = {{"ContainerName", "CONTAINER"}, {"Repository", "REPOSITORY"}, {"Tag", "TAG"},
-		{"ID", "IMAGE ID"}, {"Size", "SIZE"}, {"Platform", "PLATFORM"}, {0}};
+	const struct syntax s = {"compose images", "[OPTIONS] [SERVICE...]",
+		"List images used by the created containers", 0, -1, false};
+	static const struct column columns[] = {{"ContainerName", "CONTAINER"},
+		{"Repository", "REPOSITORY"}, {"Tag", "TAG"}, {"ID", "IMAGE ID"}, {"Size", "SIZE"},
+		{"Platform", "PLATFORM"}, {0}};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -53,14 +58,19 @@ int compose_images(struct compose *c, int argc, char **argv)
 	const char *project;
 	scoped(compose_state) struct compose_state state = {0};
 	scoped(json) json_t *rows = json_array();
-	const struct table t = {.columns = columns, .dflt = "{{.ContainerName}}\t{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.Size}}",
-		.quiet_field = "ID", .format = format, .quiet = quiet};
-	if (table_check(&t, &e) < 0 || compose_load_or_name(c, argv + 1, argc - 1, &project, &e) < 0 ||
+	const struct table t = {.columns = columns,
+		.dflt = "{{.ContainerName}}\t{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.Size}}",
+		.quiet_field = "ID",
+		.format = format,
+		.quiet = quiet};
+	if (table_check(&t, &e) < 0 ||
+		compose_load_or_name(c, argv + 1, argc - 1, &project, &e) < 0 ||
 		compose_state_fetch(c, project, &state, &e) < 0) {
 		return cli_fail(&e);
 	}
 	for (size_t i = 0; i < state.s.n_containers; i++) {
-		if (compose_is_named(c, state.s.containers[i].service) && add_image_row(c, &state.s.containers[i], rows, &e) < 0) {
+		if (compose_is_named(c, state.s.containers[i].service) &&
+			add_image_row(c, &state.s.containers[i], rows, &e) < 0) {
 			return cli_fail(&e);
 		}
 	}
@@ -78,7 +88,8 @@ struct seen_project {
 /* "running(3)", "exited(1), running(2)". */
 static void print_states(const struct seen_project *p, struct buf *ret)
 {
-	static const char *const order[] = {"created", "dead", "exited", "paused", "restarting", "running"};
+	static const char *const order[] = {
+		"created", "dead", "exited", "paused", "restarting", "running"};
 	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
 		size_t n = 0;
 		for (size_t k = 0; k < p->states.n; k++) {
@@ -99,7 +110,8 @@ static void collect_project(struct seen_project *projects, size_t *n, const json
 		i++;
 	}
 	if (i == *n) {
-		projects[(*n)++] = (struct seen_project){.name = name, .files = json_str(labels, LABEL "project.config_files")};
+		projects[(*n)++] = (struct seen_project){
+			.name = name, .files = json_str(labels, LABEL "project.config_files")};
 	}
 	strv_add(&projects[i].states, json_str(o, "State"));
 	projects[i].running += strcmp(json_str(o, "State"), "running") == 0;
@@ -107,13 +119,15 @@ static void collect_project(struct seen_project *projects, size_t *n, const json
 
 static int compare_projects(const void *a, const void *b)
 {
-	return strcmp(((const struct seen_project *)a)->name, ((const struct seen_project *)b)->name);
+	return strcmp(
+		((const struct seen_project *)a)->name, ((const struct seen_project *)b)->name);
 }
 
 static json_t *project_rows(const json_t *containers, bool all)
 {
 	json_t *rows = json_array();
-	struct seen_project *projects = xnew_array(struct seen_project, json_array_size(containers) + 1);
+	struct seen_project *projects =
+		xnew_array(struct seen_project, json_array_size(containers) + 1);
 	size_t n = 0;
 	size_t i;
 	json_t *o;
@@ -125,8 +139,9 @@ static json_t *project_rows(const json_t *containers, bool all)
 		scoped(buf) struct buf states = BUF_INIT;
 		print_states(&projects[i], &states);
 		if (all || projects[i].running > 0) {
-			json_array_append_new(rows, json_pack("{s:s,s:s,s:s}", "Name", projects[i].name, "Status", buf_str(&states),
-							    "ConfigFiles", projects[i].files));
+			json_array_append_new(
+				rows, json_pack("{s:s,s:s,s:s}", "Name", projects[i].name, "Status",
+					      buf_str(&states), "ConfigFiles", projects[i].files));
 		}
 		strv_deinit(&projects[i].states);
 	}
@@ -141,13 +156,18 @@ int compose_ls(struct compose *c, int argc, char **argv)
 	const char *format = NULL;
 	const struct flag flags[] = {
 		{"all", 'a', FLAG_BOOL, &all, NULL, "Show all stopped Compose projects"},
-		{"format", 0, FLAG_STRING, &format, NULL, "Format the output. Values: [table | json]"},
+		{"format", 0, FLAG_STRING, &format, NULL,
+			"Format the output. Values: [table | json]"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display project names"},
 		{0},
 	};
-	const struct syntax s = {"compose ls", "[OPTIONS]", "List running compose projects", 0, 0, false};
-	static const struct column columns[] = {{"Name", "NAME"}, {"Status", "STATUS"}, {"ConfigFiles", "CONFIG FILES"}, {0}};
-	const struct table t = {.columns = columns, .dflt = "{{.Name}}\t{{.Status}}\t{{.ConfigFiles}}", .quiet_field = "Name",
+	const struct syntax s = {
+		"compose ls", "[OPTIONS]", "List running compose projects", 0, 0, false};
+	static const struct column columns[] = {
+		{"Name", "NAME"}, {"Status", "STATUS"}, {"ConfigFiles", "CONFIG FILES"}, {0}};
+	const struct table t = {.columns = columns,
+		.dflt = "{{.Name}}\t{{.Status}}\t{{.ConfigFiles}}",
+		.quiet_field = "Name",
 		.quiet = quiet};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {

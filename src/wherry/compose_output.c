@@ -1,7 +1,7 @@
 /* The output of several containers, line by line, each with its name in front.
  *
- * Each log is read on a thread and a connection of its own, because the client blocks; a mutex keeps lines whole. Nothing else
- * is shared between the threads but the list, which only grows. */
+ * Each log is read on a thread and a connection of its own, because the client blocks; a mutex
+ * keeps lines whole. Nothing else is shared between the threads but the list, which only grows. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,7 +41,8 @@ struct compose_output {
 };
 
 /* docker compose's order: cyan, yellow, green, magenta, blue, then the bright ones. */
-static const char *const colors[] = {"36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1"};
+static const char *const colors[] = {
+	"36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1"};
 
 struct compose_output *compose_output_new(struct compose *c, const struct compose_output_options *o)
 {
@@ -57,7 +58,9 @@ struct compose_output *compose_output_new(struct compose *c, const struct compos
 
 char *compose_short_name(const struct compose *c, const char *container)
 {
-	scoped(free) char *prefix = xasprintf("%s-", c->project ? c->project->name : c->project_name ? c->project_name : "");
+	scoped(free) char *prefix = xasprintf("%s-", c->project        ? c->project->name
+						     : c->project_name ? c->project_name
+								       : "");
 	bool own = strlen(prefix) > 1 && text_starts(container, prefix);
 	return xstrdup(own ? container + strlen(prefix) : container);
 }
@@ -128,7 +131,8 @@ static void *copy_log(void *owner)
 	char data[16384];
 	long n;
 	while ((n = http_client_read(s->http, data, sizeof(data), &e)) > 0) {
-		int r = s->tty ? take_lines(s, 1, data, (size_t)n, &e) : demux_feed(&d, data, (size_t)n, take_lines, s, &e);
+		int r = s->tty ? take_lines(s, 1, data, (size_t)n, &e)
+			       : demux_feed(&d, data, (size_t)n, take_lines, s, &e);
 		if (r < 0) {
 			break;
 		}
@@ -141,8 +145,10 @@ static void *copy_log(void *owner)
 	return NULL;
 }
 
-/* Asks for the log; the head of the answer is read here, so that nothing of the container is missed afterwards. */
-static int open_log(struct compose_output *o, struct source *s, const char *id, const char *since, struct err *e)
+/* Asks for the log; the head of the answer is read here, so that nothing of the container is missed
+ * afterwards. */
+static int open_log(struct compose_output *o, struct source *s, const char *id, const char *since,
+	struct err *e)
 {
 	scoped(json) json_t *container = NULL;
 	scoped(buf) struct buf path = BUF_INIT;
@@ -187,7 +193,8 @@ int compose_thread(void *(*run)(void *), void *owner, pthread_t *ret, struct err
 	return r == 0 ? 0 : err_sys(e, r, "cannot start a thread");
 }
 
-int compose_output_add(struct compose_output *o, const char *id, const char *name, const char *since, struct err *e)
+int compose_output_add(struct compose_output *o, const char *id, const char *name,
+	const char *since, struct err *e)
 {
 	struct source *s = xnew(struct source);
 	s->output = o;
@@ -208,7 +215,8 @@ int compose_output_add(struct compose_output *o, const char *id, const char *nam
 	return 0;
 }
 
-/* The log of a container that ended comes to its end by itself; one that does not is left to the drain. */
+/* The log of a container that ended comes to its end by itself; one that does not is left to the
+ * drain. */
 void compose_output_end(struct compose_output *o, const char *id)
 {
 	for (struct source **p = &o->sources; *p; p = &(*p)->next) {
@@ -237,7 +245,8 @@ void compose_output_drain(struct compose_output *o)
 	}
 }
 
-/* Threads that still read stay behind: the process is about to end, and a blocking read cannot be interrupted portably. */
+/* Threads that still read stay behind: the process is about to end, and a blocking read cannot be
+ * interrupted portably. */
 void compose_output_free(struct compose_output *o)
 {
 	if (o && !o->sources) {

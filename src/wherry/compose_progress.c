@@ -1,4 +1,5 @@
-/* " Container x-1  Creating": one line each in a pipe; on a terminal each object keeps its line. On stderr, as docker compose. */
+/* " Container x-1  Creating": one line each in a pipe; on a terminal each object keeps its line. On
+ * stderr, as docker compose. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,8 @@ struct compose_progress *compose_progress_new(const char *mode, const char *ansi
 	pthread_mutex_init(&p->lock, NULL);
 	p->title = title;
 	p->quiet = strcmp(mode, "quiet") == 0;
-	p->redraw = strcmp(mode, "tty") == 0 || (strcmp(mode, "auto") == 0 && tty && !(term && strcmp(term, "dumb") == 0));
+	p->redraw = strcmp(mode, "tty") == 0 ||
+		    (strcmp(mode, "auto") == 0 && tty && !(term && strcmp(term, "dumb") == 0));
 	p->color = p->redraw && !(ansi && strcmp(ansi, "never") == 0) && !getenv("NO_COLOR");
 	return p;
 }
@@ -75,18 +77,23 @@ static size_t rows(void)
 	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2 ? size.ws_row : 24;
 }
 
-static void draw_item(const struct compose_progress *p, const struct item *item, int width, int cols, struct buf *ret)
+static void draw_item(const struct compose_progress *p, const struct item *item, int width,
+	int cols, struct buf *ret)
 {
 	bool going = item->ended_ms == 0;
 	int64_t ms = (going ? clock_mono_ms() : item->ended_ms) - item->begun_ms;
 	const char *sign = item->failed ? "✘" : going ? "⠿" : "✔";
-	const char *color = !p->color ? "" : item->failed ? "\033[31m" : going ? "\033[33m" : "\033[32m";
+	const char *color = !p->color      ? ""
+			    : item->failed ? "\033[31m"
+			    : going        ? "\033[33m"
+					   : "\033[32m";
 	char time[24];
 	snprintf(time, sizeof(time), "%.1fs", (double)ms / 1000);
 	int used = 3 + width + 1 + (int)strlen(item->verb);
 	int gap = cols - used - (int)strlen(time) - 1;
-	buf_printf(ret, " %s%s%s %-*s %s%s%s%*s%s\n", color, sign, p->color ? "\033[0m" : "", width, item->label, color,
-		item->verb, p->color ? "\033[0m" : "", gap > 1 ? gap : 1, "", time);
+	buf_printf(ret, " %s%s%s %-*s %s%s%s%*s%s\n", color, sign, p->color ? "\033[0m" : "", width,
+		item->label, color, item->verb, p->color ? "\033[0m" : "", gap > 1 ? gap : 1, "",
+		time);
 }
 
 static void draw(struct compose_progress *p)
@@ -122,7 +129,8 @@ static void redraw(struct compose_progress *p, const char *kind, const char *nam
 	draw(p);
 }
 
-void compose_progress_say(struct compose_progress *p, const char *kind, const char *name, const char *verb)
+void compose_progress_say(
+	struct compose_progress *p, const char *kind, const char *name, const char *verb)
 {
 	if (!p || p->quiet) {
 		return;

@@ -21,10 +21,10 @@ struct ps {
 /* "(healthy)" in the status is all that the list says about health. */
 static const char *health_word(const char *status)
 {
-	return strstr(status, "(healthy)")      ? "healthy"
-		: strstr(status, "(unhealthy)") ? "unhealthy"
-		: strstr(status, "(health: starting)") ? "starting"
-						       : "";
+	return strstr(status, "(healthy)")            ? "healthy"
+	       : strstr(status, "(unhealthy)")        ? "unhealthy"
+	       : strstr(status, "(health: starting)") ? "starting"
+						      : "";
 }
 
 static json_t *publishers(const json_t *o)
@@ -33,9 +33,11 @@ static json_t *publishers(const json_t *o)
 	size_t i;
 	json_t *port;
 	json_array_foreach (json_object_get(o, "Ports"), i, port) {
-		json_array_append_new(list, json_pack("{s:s,s:I,s:I,s:s}", "URL", json_str(port, "IP"), "TargetPort",
-						    (json_int_t)json_i64(port, "PrivatePort", 0), "PublishedPort",
-						    (json_int_t)json_i64(port, "PublicPort", 0), "Protocol", json_str(port, "Type")));
+		json_array_append_new(
+			list, json_pack("{s:s,s:I,s:I,s:s}", "URL", json_str(port, "IP"),
+				      "TargetPort", (json_int_t)json_i64(port, "PrivatePort", 0),
+				      "PublishedPort", (json_int_t)json_i64(port, "PublicPort", 0),
+				      "Protocol", json_str(port, "Type")));
 	}
 	return list;
 }
@@ -46,12 +48,14 @@ static json_t *labels_text(const json_t *labels)
 	const char *key;
 	json_t *value;
 	json_object_foreach ((json_t *)labels, key, value) {
-		buf_printf(&text, "%s%s=%s", text.len ? "," : "", key, json_string_value(value) ? json_string_value(value) : "");
+		buf_printf(&text, "%s%s=%s", text.len ? "," : "", key,
+			json_string_value(value) ? json_string_value(value) : "");
 	}
 	return json_string(buf_str(&text));
 }
 
-static json_t *ps_row(const struct compose *c, const struct state_container *container, const json_t *o, const char *project)
+static json_t *ps_row(const struct compose *c, const struct state_container *container,
+	const json_t *o, const char *project)
 {
 	scoped(buf) struct buf created = BUF_INIT;
 	scoped(buf) struct buf ports = BUF_INIT;
@@ -75,7 +79,8 @@ static json_t *ps_row(const struct compose *c, const struct state_container *con
 	json_put_str(row, "State", container->status);
 	json_put_str(row, "Health", health_word(status));
 	json_put_str(row, "Ports", buf_str(&ports));
-	json_put(row, "ExitCode", json_integer(open ? strtol(open + strlen("Exited ("), NULL, 10) : 0));
+	json_put(row, "ExitCode",
+		json_integer(open ? strtol(open + strlen("Exited ("), NULL, 10) : 0));
 	json_put(row, "Publishers", publishers(o));
 	json_put(row, "Labels", labels_text(json_object_get(o, "Labels")));
 	json_put(row, "_labels", json_deep_copy(json_object_get(o, "Labels")));
@@ -96,13 +101,16 @@ static void print_json_rows(json_t *rows)
 
 static int print_ps(const struct ps *o, json_t *rows, struct err *e)
 {
-	static const struct column columns[] = {{"Name", "NAME"}, {"Image", "IMAGE"}, {"Command", "COMMAND"},
-		{"Service", "SERVICE"}, {"RunningFor", "CREATED"}, {"Status", "STATUS"}, {"Ports", "PORTS"}, {"ID", "CONTAINER ID"},
-		{"Names", "NAMES"}, {"Project", "PROJECT"}, {"State", "STATE"}, {"Health", "HEALTH"}, {"ExitCode", "EXIT CODE"},
-		{"Labels", "LABELS"}, {0}};
+	static const struct column columns[] = {{"Name", "NAME"}, {"Image", "IMAGE"},
+		{"Command", "COMMAND"}, {"Service", "SERVICE"}, {"RunningFor", "CREATED"},
+		{"Status", "STATUS"}, {"Ports", "PORTS"}, {"ID", "CONTAINER ID"},
+		{"Names", "NAMES"}, {"Project", "PROJECT"}, {"State", "STATE"},
+		{"Health", "HEALTH"}, {"ExitCode", "EXIT CODE"}, {"Labels", "LABELS"}, {0}};
 	const struct table t = {.columns = columns,
 		.dflt = "{{.Name}}\t{{.Image}}\t{{.Command}}\t{{.Service}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}",
-		.quiet_field = "ID", .format = o->format, .quiet = o->quiet};
+		.quiet_field = "ID",
+		.format = o->format,
+		.quiet = o->quiet};
 	if (o->format && strcmp(o->format, "json") == 0 && !o->quiet) {
 		print_json_rows(rows);
 		return 0;
@@ -136,7 +144,8 @@ static int run_ps(struct compose *c, const struct ps *o, const char *project, st
 		const json_t *listing = compose_listed(&s, container->id);
 		bool wanted = o->statuses.n > 0 ? strv_has(&o->statuses, container->status)
 						: o->all || compose_is_running(container);
-		if (wanted && compose_is_named(c, container->service) && (!container->one_off || o->all) && listing) {
+		if (wanted && compose_is_named(c, container->service) &&
+			(!container->one_off || o->all) && listing) {
 			json_array_append_new(rows, ps_row(c, container, listing, project));
 		}
 	}
@@ -153,16 +162,20 @@ int compose_ps(struct compose *c, int argc, char **argv)
 	struct strv filters = STRV_INIT;
 	const struct flag flags[] = {
 		{"all", 'a', FLAG_BOOL, &o.all, NULL, "Show all stopped containers"},
-		{"format", 0, FLAG_STRING, &o.format, NULL, "Format output (\"table\", \"json\" or a Go template)"},
+		{"format", 0, FLAG_STRING, &o.format, NULL,
+			"Format output (\"table\", \"json\" or a Go template)"},
 		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Only display IDs"},
 		{"services", 0, FLAG_BOOL, &o.services, NULL, "Display services"},
 		{"status", 0, FLAG_LIST, &o.statuses, NULL, "Filter services by status"},
-		{"filter", 0, FLAG_LIST, &filters, NULL, "Filter services by a property (supported filters: status)"},
-		{"orphans", 0, FLAG_BOOL, &o.orphans, NULL, "Include orphaned services (not declared by project)"},
+		{"filter", 0, FLAG_LIST, &filters, NULL,
+			"Filter services by a property (supported filters: status)"},
+		{"orphans", 0, FLAG_BOOL, &o.orphans, NULL,
+			"Include orphaned services (not declared by project)"},
 		{"no-trunc", 0, FLAG_BOOL, &o.no_trunc, NULL, "Don't truncate output"},
 		{0},
 	};
-	const struct syntax s = {"compose ps", "[OPTIONS] [SERVICE...]", "List containers", 0, -1, false};
+	const struct syntax s = {
+		"compose ps", "[OPTIONS] [SERVICE...]", "List containers", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	struct err e;
 	const char *project;
@@ -172,7 +185,8 @@ int compose_ps(struct compose *c, int argc, char **argv)
 				strv_add(&o.statuses, filters.v[i] + 7);
 			}
 		}
-		bool failed = compose_load_or_name(c, argv + 1, argc - 1, &project, &e) < 0 || run_ps(c, &o, project, &e) < 0;
+		bool failed = compose_load_or_name(c, argv + 1, argc - 1, &project, &e) < 0 ||
+			      run_ps(c, &o, project, &e) < 0;
 		status = failed ? cli_fail(&e) : 0;
 	}
 	strv_deinit(&filters);
@@ -182,8 +196,8 @@ int compose_ps(struct compose *c, int argc, char **argv)
 
 /* ---- port ---- */
 
-static int print_port(struct compose *c, const char *project, const char *service, int number, int port, const char *protocol,
-	struct err *e)
+static int print_port(struct compose *c, const char *project, const char *service, int number,
+	int port, const char *protocol, struct err *e)
 {
 	scoped(compose_state) struct compose_state s = {0};
 	if (compose_state_fetch(c, project, &s, e) < 0) {
@@ -196,14 +210,17 @@ static int print_port(struct compose *c, const char *project, const char *servic
 	size_t i;
 	json_t *o;
 	json_array_foreach (json_object_get(compose_listed(&s, container->id), "Ports"), i, o) {
-		if (json_i64(o, "PrivatePort", 0) == port && strcmp(json_str(o, "Type"), protocol) == 0 &&
+		if (json_i64(o, "PrivatePort", 0) == port &&
+			strcmp(json_str(o, "Type"), protocol) == 0 &&
 			json_i64(o, "PublicPort", 0) > 0) {
 			const char *ip = json_str(o, "IP");
-			printf(strchr(ip, ':') ? "[%s]:%lld\n" : "%s:%lld\n", ip, (long long)json_i64(o, "PublicPort", 0));
+			printf(strchr(ip, ':') ? "[%s]:%lld\n" : "%s:%lld\n", ip,
+				(long long)json_i64(o, "PublicPort", 0));
 			return 0;
 		}
 	}
-	return err_set(e, ERR_NOT_FOUND, "no port %d/%s for container %s", port, protocol, container->name);
+	return err_set(e, ERR_NOT_FOUND, "no port %d/%s for container %s", port, protocol,
+		container->name);
 }
 
 int compose_port(struct compose *c, int argc, char **argv)
@@ -211,11 +228,13 @@ int compose_port(struct compose *c, int argc, char **argv)
 	int64_t number = 0;
 	const char *protocol = "tcp";
 	const struct flag flags[] = {
-		{"index", 0, FLAG_INT, &number, NULL, "Index of the container if service has multiple replicas"},
+		{"index", 0, FLAG_INT, &number, NULL,
+			"Index of the container if service has multiple replicas"},
 		{"protocol", 0, FLAG_STRING, &protocol, NULL, "tcp or udp"},
 		{0},
 	};
-	const struct syntax s = {"compose port", "[OPTIONS] SERVICE PRIVATE_PORT", "Print the public port for a port binding", 2, 2, false};
+	const struct syntax s = {"compose port", "[OPTIONS] SERVICE PRIVATE_PORT",
+		"Print the public port for a port binding", 2, 2, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -228,7 +247,7 @@ int compose_port(struct compose *c, int argc, char **argv)
 		return cli_fail(&e);
 	}
 	bool failed = compose_load_or_name(c, argv + 1, 1, &project, &e) < 0 ||
-		print_port(c, project, argv[1], (int)number, port, protocol, &e) < 0;
+		      print_port(c, project, argv[1], (int)number, port, protocol, &e) < 0;
 	return failed ? cli_fail(&e) : 0;
 }
 
@@ -264,7 +283,8 @@ static int print_top(struct compose *c, const struct state_container *container,
 int compose_top(struct compose *c, int argc, char **argv)
 {
 	const struct flag flags[] = {{0}};
-	const struct syntax s = {"compose top", "[SERVICE...]", "Display the running processes", 0, -1, false};
+	const struct syntax s = {
+		"compose top", "[SERVICE...]", "Display the running processes", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -272,12 +292,14 @@ int compose_top(struct compose *c, int argc, char **argv)
 	struct err e;
 	const char *project;
 	scoped(compose_state) struct compose_state state = {0};
-	if (compose_load_or_name(c, argv + 1, argc - 1, &project, &e) < 0 || compose_state_fetch(c, project, &state, &e) < 0) {
+	if (compose_load_or_name(c, argv + 1, argc - 1, &project, &e) < 0 ||
+		compose_state_fetch(c, project, &state, &e) < 0) {
 		return cli_fail(&e);
 	}
 	for (size_t i = 0; i < state.s.n_containers; i++) {
 		const struct state_container *container = &state.s.containers[i];
-		if (compose_is_named(c, container->service) && compose_is_running(container) && print_top(c, container, &e) < 0) {
+		if (compose_is_named(c, container->service) && compose_is_running(container) &&
+			print_top(c, container, &e) < 0) {
 			return cli_fail(&e);
 		}
 	}

@@ -71,14 +71,18 @@ int compose_exec(struct compose *c, int argc, char **argv)
 {
 	struct exec o = {.interactive = true};
 	const struct flag flags[] = {
-		{"detach", 'd', FLAG_BOOL, &o.detach, NULL, "Detached mode: Run command in the background"},
+		{"detach", 'd', FLAG_BOOL, &o.detach, NULL,
+			"Detached mode: Run command in the background"},
 		{"env", 'e', FLAG_LIST, &o.env, NULL, "Set environment variables"},
-		{"index", 0, FLAG_INT, &o.index, NULL, "Index of the container if service has multiple replicas"},
+		{"index", 0, FLAG_INT, &o.index, NULL,
+			"Index of the container if service has multiple replicas"},
 		{"interactive", 'i', FLAG_BOOL, &o.interactive, NULL, NULL},
 		{"no-TTY", 'T', FLAG_BOOL, &o.no_tty, NULL, "Disable pseudo-TTY allocation"},
-		{"privileged", 0, FLAG_BOOL, &o.privileged, NULL, "Give extended privileges to the process"},
+		{"privileged", 0, FLAG_BOOL, &o.privileged, NULL,
+			"Give extended privileges to the process"},
 		{"user", 'u', FLAG_STRING, &o.user, NULL, "Run the command as this user"},
-		{"workdir", 'w', FLAG_STRING, &o.workdir, NULL, "Path to workdir directory for this command"},
+		{"workdir", 'w', FLAG_STRING, &o.workdir, NULL,
+			"Path to workdir directory for this command"},
 		{0},
 	};
 	const struct syntax s = {"compose exec", "[OPTIONS] SERVICE COMMAND [ARGS...]",
@@ -88,7 +92,9 @@ int compose_exec(struct compose *c, int argc, char **argv)
 	const char *project;
 	if (status < 0) {
 		argv[argc] = NULL;
-		status = compose_load_or_name(c, argv + 1, 1, &project, &e) < 0 ? cli_fail(&e) : run_exec(c, &o, project, argv + 1);
+		status = compose_load_or_name(c, argv + 1, 1, &project, &e) < 0
+				 ? cli_fail(&e)
+				 : run_exec(c, &o, project, argv + 1);
 	}
 	strv_deinit(&o.env);
 	return status;
@@ -97,7 +103,8 @@ int compose_exec(struct compose *c, int argc, char **argv)
 /* ---- run ---- */
 
 struct run {
-	bool detach, rm, no_tty, no_deps, service_ports, build, interactive, quiet_pull, remove_orphans;
+	bool detach, rm, no_tty, no_deps, service_ports, build, interactive, quiet_pull,
+		remove_orphans;
 	const char *entrypoint, *user, *workdir, *name, *pull;
 	struct strv env, labels, volumes, publish;
 };
@@ -114,7 +121,8 @@ static const char *container_of(void *owner, const char *service)
 }
 
 /* Brings the dependencies up as `up -d` would. */
-static int start_dependencies(struct compose *c, const struct service *s, struct lookup *l, struct err *e)
+static int start_dependencies(
+	struct compose *c, const struct service *s, struct lookup *l, struct err *e)
 {
 	scoped(free) bool *selected = xnew_array(bool, c->project->n_services + 1);
 	scoped(strv) struct strv names = STRV_INIT;
@@ -127,8 +135,10 @@ static int start_dependencies(struct compose *c, const struct service *s, struct
 	}
 	const struct compose_image_options images = {.quiet_pull = false};
 	const struct plan_up options = {.services = &names, .no_recreate = true};
-	if (plan_select(c->project, &names, false, selected, e) < 0 || compose_images_ensure(c, selected, &images, e) < 0 ||
-		compose_state_images(c, &l->state, e) < 0 || plan_up(c->project, &l->state.s, &options, &plan, e) < 0) {
+	if (plan_select(c->project, &names, false, selected, e) < 0 ||
+		compose_images_ensure(c, selected, &images, e) < 0 ||
+		compose_state_images(c, &l->state, e) < 0 ||
+		plan_up(c->project, &l->state.s, &options, &plan, e) < 0) {
 		return -1;
 	}
 	struct compose_carry carry = {.c = c, .state = &l->state, .timeout_s = -1};
@@ -145,21 +155,28 @@ static int start_dependencies(struct compose *c, const struct service *s, struct
 }
 
 /* The networks must be there even when no dependency made them. */
-static int ensure_networks(struct compose *c, const struct service *s, struct lookup *l, struct err *e)
+static int ensure_networks(
+	struct compose *c, const struct service *s, struct lookup *l, struct err *e)
 {
 	scoped(strv) struct strv names = STRV_INIT;
 	scoped(plan) struct plan plan = {0};
 	strv_add(&names, s->name);
 	const struct plan_scale none = {s->name, 0};
-	const struct plan_up options = {
-		.services = &names, .no_deps = true, .no_recreate = true, .no_start = true, .scales = &none, .n_scales = 1};
+	const struct plan_up options = {.services = &names,
+		.no_deps = true,
+		.no_recreate = true,
+		.no_start = true,
+		.scales = &none,
+		.n_scales = 1};
 	if (plan_up(c->project, &l->state.s, &options, &plan, e) < 0) {
 		return -1;
 	}
-	/* of that plan only what it creates beside containers: those of the service stay as they are */
+	/* of that plan only what it creates beside containers: those of the service stay as they
+	 * are */
 	size_t kept = 0;
 	for (size_t i = 0; i < plan.n; i++) {
-		if (plan.steps[i].kind == STEP_NETWORK_CREATE || plan.steps[i].kind == STEP_VOLUME_CREATE) {
+		if (plan.steps[i].kind == STEP_NETWORK_CREATE ||
+			plan.steps[i].kind == STEP_VOLUME_CREATE) {
 			plan.steps[kept++] = plan.steps[i];
 		}
 	}
@@ -180,15 +197,16 @@ static void add_env(json_t *body, const struct strv *env)
 	}
 	for (i = 0; i < env->n; i++) {
 		const char *own = strchr(env->v[i], '=') ? NULL : getenv(env->v[i]);
-		scoped(free) char *text = own ? xasprintf("%s=%s", env->v[i], own) : xstrdup(env->v[i]);
+		scoped(free) char *text =
+			own ? xasprintf("%s=%s", env->v[i], own) : xstrdup(env->v[i]);
 		strv_env_set(&all, text);
 	}
 	json_put(body, "Env", json_strv(&all));
 }
 
 /* The service's own request, changed by the command line. */
-static json_t *run_body(struct compose *c, const struct service *s, const struct run *o, char **words, const char *slug,
-	struct lookup *l, struct err *e)
+static json_t *run_body(struct compose *c, const struct service *s, const struct run *o,
+	char **words, const char *slug, struct lookup *l, struct err *e)
 {
 	char hash[EMIT_HASH_MAX];
 	scoped(free) char *image_id = NULL;
@@ -196,8 +214,12 @@ static json_t *run_body(struct compose *c, const struct service *s, const struct
 		return NULL;
 	}
 	emit_service_hash(c->project, s, hash);
-	const struct request_container r = {.service = s, .image_id = image_id, .hash = hash, .one_off = slug,
-		.container_of = container_of, .owner = l};
+	const struct request_container r = {.service = s,
+		.image_id = image_id,
+		.hash = hash,
+		.one_off = slug,
+		.container_of = container_of,
+		.owner = l};
 	json_t *body = request_container(c->project, &r, e);
 	if (!body) {
 		return NULL;
@@ -242,8 +264,11 @@ static int run_attached(struct compose *c, const struct run *o, const char *id, 
 	struct stream stream;
 	bool detached = false;
 	int code = 0;
-	const struct stream_options so = {
-		.kind = "containers", .id = id, .with_stdin = o->interactive, .tty = tty, .sig_proxy = true};
+	const struct stream_options so = {.kind = "containers",
+		.id = id,
+		.with_stdin = o->interactive,
+		.tty = tty,
+		.sig_proxy = true};
 	struct http_client *waiting = wait_begin(c->cli, id, "next-exit", &e);
 	if (!waiting) {
 		return cli_fail(&e);
@@ -267,14 +292,16 @@ static int run_attached(struct compose *c, const struct run *o, const char *id, 
 	return code;
 }
 
-static int create_run(struct compose *c, const struct service *s, const struct run *o, char **words, struct lookup *l,
-	char **ret_id, struct err *e)
+static int create_run(struct compose *c, const struct service *s, const struct run *o, char **words,
+	struct lookup *l, char **ret_id, struct err *e)
 {
 	char slug[ID_LEN + 1];
 	scoped(json) json_t *answer = NULL;
 	scoped(buf) struct buf path = BUF_INIT;
 	id_new(slug);
-	scoped(free) char *name = o->name ? xstrdup(o->name) : xasprintf("%s-%s-run-%.12s", c->project->name, s->name, slug);
+	scoped(free) char *name =
+		o->name ? xstrdup(o->name)
+			: xasprintf("%s-%s-run-%.12s", c->project->name, s->name, slug);
 	scoped(json) json_t *body = run_body(c, s, o, words, slug, l, e);
 	buf_puts(&path, "/containers/create");
 	path_query(&path, "name", name);
@@ -293,7 +320,8 @@ static int run_one(struct compose *c, const struct run *o, char **words)
 	scoped(free) char *id = NULL;
 	scoped(free) bool *selected = xnew_array(bool, c->project->n_services + 1);
 	const struct service *s = project_service(c->project, words[0]);
-	const struct compose_image_options images = {.build = o->build, .quiet_pull = o->quiet_pull, .pull = o->pull};
+	const struct compose_image_options images = {
+		.build = o->build, .quiet_pull = o->quiet_pull, .pull = o->pull};
 	if (!s) {
 		err_set(&e, ERR_INVALID, "no such service: %s", words[0]);
 		return cli_fail(&e);
@@ -327,29 +355,38 @@ int compose_run(struct compose *c, int argc, char **argv)
 	struct run o = {.interactive = true};
 	const struct flag flags[] = {
 		{"build", 0, FLAG_BOOL, &o.build, NULL, "Build image before starting container"},
-		{"detach", 'd', FLAG_BOOL, &o.detach, NULL, "Run container in background and print container ID"},
-		{"entrypoint", 0, FLAG_STRING, &o.entrypoint, NULL, "Override the entrypoint of the image"},
+		{"detach", 'd', FLAG_BOOL, &o.detach, NULL,
+			"Run container in background and print container ID"},
+		{"entrypoint", 0, FLAG_STRING, &o.entrypoint, NULL,
+			"Override the entrypoint of the image"},
 		{"env", 'e', FLAG_LIST, &o.env, NULL, "Set environment variables"},
-		{"interactive", 'i', FLAG_BOOL, &o.interactive, NULL, "Keep STDIN open even if not attached"},
+		{"interactive", 'i', FLAG_BOOL, &o.interactive, NULL,
+			"Keep STDIN open even if not attached"},
 		{"name", 0, FLAG_STRING, &o.name, NULL, "Assign a name to the container"},
 		{"no-TTY", 'T', FLAG_BOOL, &o.no_tty, NULL, "Disable pseudo-TTY allocation"},
 		{"no-deps", 0, FLAG_BOOL, &o.no_deps, NULL, "Don't start linked services"},
-		{"pull", 0, FLAG_STRING, &o.pull, NULL, "Pull image before running (\"always\"|\"missing\"|\"never\")"},
-		{"quiet-pull", 0, FLAG_BOOL, &o.quiet_pull, NULL, "Pull without printing progress information"},
-		{"rm", 0, FLAG_BOOL, &o.rm, NULL, "Automatically remove the container when it exits"},
+		{"pull", 0, FLAG_STRING, &o.pull, NULL,
+			"Pull image before running (\"always\"|\"missing\"|\"never\")"},
+		{"quiet-pull", 0, FLAG_BOOL, &o.quiet_pull, NULL,
+			"Pull without printing progress information"},
+		{"rm", 0, FLAG_BOOL, &o.rm, NULL,
+			"Automatically remove the container when it exits"},
 		{"service-ports", 'P', FLAG_BOOL, &o.service_ports, NULL,
 			"Run command with all service's ports enabled and mapped to the host"},
 		{"user", 'u', FLAG_STRING, &o.user, NULL, "Run as specified username or uid"},
 		{"volume", 'v', FLAG_LIST, &o.volumes, NULL, "Bind mount a volume"},
-		{"workdir", 'w', FLAG_STRING, &o.workdir, NULL, "Working directory inside the container"},
+		{"workdir", 'w', FLAG_STRING, &o.workdir, NULL,
+			"Working directory inside the container"},
 		{0},
 	};
-	const struct syntax s = {"compose run", "[OPTIONS] SERVICE [COMMAND] [ARGS...]", "Run a one-off command on a service", 1, -1, true};
+	const struct syntax s = {"compose run", "[OPTIONS] SERVICE [COMMAND] [ARGS...]",
+		"Run a one-off command on a service", 1, -1, true};
 	int status = flags_parse(&s, flags, &argc, argv);
 	struct err e;
 	if (status < 0) {
 		argv[argc] = NULL;
-		status = compose_load(c, argv + 1, 1, &e) < 0 ? cli_fail(&e) : run_one(c, &o, argv + 1);
+		status = compose_load(c, argv + 1, 1, &e) < 0 ? cli_fail(&e)
+							      : run_one(c, &o, argv + 1);
 	}
 	strv_deinit(&o.env);
 	strv_deinit(&o.labels);
@@ -367,13 +404,18 @@ int compose_pull(struct compose *c, int argc, char **argv)
 	bool ignore_buildable = false;
 	bool include_deps = false;
 	const struct flag flags[] = {
-		{"ignore-buildable", 0, FLAG_BOOL, &ignore_buildable, NULL, "Ignore images that can be built"},
-		{"ignore-pull-failures", 0, FLAG_BOOL, &ignore_failures, NULL, "Pull what it can and ignores images with pull failures"},
-		{"include-deps", 0, FLAG_BOOL, &include_deps, NULL, "Also pull services declared as dependencies"},
-		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Pull without printing progress information"},
+		{"ignore-buildable", 0, FLAG_BOOL, &ignore_buildable, NULL,
+			"Ignore images that can be built"},
+		{"ignore-pull-failures", 0, FLAG_BOOL, &ignore_failures, NULL,
+			"Pull what it can and ignores images with pull failures"},
+		{"include-deps", 0, FLAG_BOOL, &include_deps, NULL,
+			"Also pull services declared as dependencies"},
+		{"quiet", 'q', FLAG_BOOL, &quiet, NULL,
+			"Pull without printing progress information"},
 		{0},
 	};
-	const struct syntax s = {"compose pull", "[OPTIONS] [SERVICE...]", "Pull service images", 0, -1, false};
+	const struct syntax s = {
+		"compose pull", "[OPTIONS] [SERVICE...]", "Pull service images", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -390,7 +432,8 @@ int compose_pull(struct compose *c, int argc, char **argv)
 	for (size_t i = 0; i < c->project->n_services; i++) {
 		const struct service *service = &c->project->services[i];
 		/* an image that is only built has no name in any registry */
-		bool only_built = service->build && (ignore_buildable || !node_text(service->node, "image"));
+		bool only_built =
+			service->build && (ignore_buildable || !node_text(service->node, "image"));
 		if (!selected[i] || only_built) {
 			continue;
 		}

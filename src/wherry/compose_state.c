@@ -18,7 +18,9 @@ static int list(struct cli *cli, const char *path, const char *project, json_t *
 	scoped(buf) struct buf full = BUF_INIT;
 	strv_addf(&filters, "label=" LABEL "project=%s", project);
 	buf_puts(&full, path);
-	return path_filters(&full, &filters, e) < 0 ? -1 : engine_json(cli, "GET", buf_str(&full), NULL, ret, e);
+	return path_filters(&full, &filters, e) < 0
+		       ? -1
+		       : engine_json(cli, "GET", buf_str(&full), NULL, ret, e);
 }
 
 static void read_container(const json_t *o, struct state_container *c)
@@ -27,7 +29,9 @@ static void read_container(const json_t *o, struct state_container *c)
 	const char *name = json_string_value(json_array_get(json_object_get(o, "Names"), 0));
 	*c = (struct state_container){
 		.id = json_str(o, "Id"),
-		.name = name && *name == '/' ? name + 1 : name ? name : "",
+		.name = name && *name == '/' ? name + 1
+			: name               ? name
+					     : "",
 		.service = label(labels, "service"),
 		.number = (int)strtol(label(labels, "container-number"), NULL, 10),
 		.one_off = strcmp(label(labels, "oneoff"), "True") == 0,
@@ -64,19 +68,21 @@ static void read_all(struct compose_state *s)
 	s->s.networks = xnew_array(struct state_network, json_array_size(s->networks) + 1);
 	json_array_foreach (s->networks, i, o) {
 		const json_t *labels = json_object_get(o, "Labels");
-		s->s.networks[s->s.n_networks++] = (struct state_network){json_str(o, "Id"), json_str(o, "Name"),
-			label(labels, "project"), label(labels, "network"), label(labels, "config-hash")};
+		s->s.networks[s->s.n_networks++] = (struct state_network){json_str(o, "Id"),
+			json_str(o, "Name"), label(labels, "project"), label(labels, "network"),
+			label(labels, "config-hash")};
 	}
 	const json_t *volumes = json_object_get(s->volumes, "Volumes");
 	s->s.volumes = xnew_array(struct state_volume, json_array_size(volumes) + 1);
 	json_array_foreach (volumes, i, o) {
 		const json_t *labels = json_object_get(o, "Labels");
-		s->s.volumes[s->s.n_volumes++] =
-			(struct state_volume){json_str(o, "Name"), label(labels, "project"), label(labels, "volume")};
+		s->s.volumes[s->s.n_volumes++] = (struct state_volume){
+			json_str(o, "Name"), label(labels, "project"), label(labels, "volume")};
 	}
 }
 
-int compose_state_fetch(struct compose *c, const char *project, struct compose_state *ret, struct err *e)
+int compose_state_fetch(
+	struct compose *c, const char *project, struct compose_state *ret, struct err *e)
 {
 	scoped(compose_state) struct compose_state s = {0};
 	if (list(c->cli, "/containers/json?all=1", project, &s.containers, e) < 0 ||
@@ -130,11 +136,13 @@ void compose_state_deinit(struct compose_state *s)
 	*s = (struct compose_state){0};
 }
 
-const struct state_container *compose_container(const struct compose_state *s, const char *service, int number)
+const struct state_container *compose_container(
+	const struct compose_state *s, const char *service, int number)
 {
 	for (size_t i = 0; i < s->s.n_containers; i++) {
 		const struct state_container *c = &s->s.containers[i];
-		if (!c->one_off && strcmp(c->service, service) == 0 && (number == 0 || c->number == number)) {
+		if (!c->one_off && strcmp(c->service, service) == 0 &&
+			(number == 0 || c->number == number)) {
 			return c;
 		}
 	}
@@ -143,7 +151,8 @@ const struct state_container *compose_container(const struct compose_state *s, c
 
 bool compose_is_running(const struct state_container *c)
 {
-	return strcmp(c->status, "running") == 0 || strcmp(c->status, "restarting") == 0 || strcmp(c->status, "paused") == 0;
+	return strcmp(c->status, "running") == 0 || strcmp(c->status, "restarting") == 0 ||
+	       strcmp(c->status, "paused") == 0;
 }
 
 const json_t *compose_listed(const struct compose_state *s, const char *id)

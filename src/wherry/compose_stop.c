@@ -5,14 +5,16 @@
 #include "wherry/compose.h"
 #include "wherry/engine.h"
 
-int compose_stop_container(struct compose *c, const char *id, const char *name, int timeout_s, struct err *e)
+int compose_stop_container(
+	struct compose *c, const char *id, const char *name, int timeout_s, struct err *e)
 {
 	char suffix[32] = "/stop";
 	if (timeout_s >= 0) {
 		snprintf(suffix, sizeof(suffix), "/stop?t=%d", timeout_s);
 	}
 	compose_progress_say(c->progress, "Container", name, "Stopping");
-	if (engine_on(c->cli, "POST", "/containers/", id, suffix, NULL, e) < 0 && e->kind != ERR_NOT_FOUND) {
+	if (engine_on(c->cli, "POST", "/containers/", id, suffix, NULL, e) < 0 &&
+		e->kind != ERR_NOT_FOUND) {
 		compose_progress_say(c->progress, "Container", name, "Error");
 		return -1;
 	}
@@ -34,15 +36,15 @@ static void *run_stop(void *owner)
 {
 	struct stopping *s = owner;
 	s->cli.http = engine_connect(&s->cli, &s->e);
-	s->result = s->cli.http
-		? compose_stop_container(&s->c, s->target->id, s->target->name, s->timeout_s, &s->e)
-		: -1;
+	s->result = s->cli.http ? compose_stop_container(&s->c, s->target->id, s->target->name,
+					  s->timeout_s, &s->e)
+				: -1;
 	http_client_free(s->cli.http);
 	return NULL;
 }
 
-int compose_stop_containers(
-	struct compose *c, const struct compose_target *targets, size_t n, int timeout_s, struct err *e)
+int compose_stop_containers(struct compose *c, const struct compose_target *targets, size_t n,
+	int timeout_s, struct err *e)
 {
 	if (n == 1) {
 		return compose_stop_container(c, targets[0].id, targets[0].name, timeout_s, e);
@@ -50,7 +52,8 @@ int compose_stop_containers(
 	scoped(free) struct stopping *all = xnew_array(struct stopping, n + 1);
 	int result = 0;
 	for (size_t i = 0; i < n; i++) {
-		all[i] = (struct stopping){.c = *c, .cli = *c->cli, .target = &targets[i], .timeout_s = timeout_s};
+		all[i] = (struct stopping){
+			.c = *c, .cli = *c->cli, .target = &targets[i], .timeout_s = timeout_s};
 		all[i].c.cli = &all[i].cli;
 		all[i].started = compose_thread(run_stop, &all[i], &all[i].thread, &all[i].e) == 0;
 		all[i].result = all[i].started ? 0 : -1;
@@ -67,8 +70,8 @@ int compose_stop_containers(
 	return result;
 }
 
-int compose_stop_levels(struct compose *c, const struct compose_state *s, compose_wanted_fn *wanted, const void *owner,
-	int timeout_s, struct err *e)
+int compose_stop_levels(struct compose *c, const struct compose_state *s, compose_wanted_fn *wanted,
+	const void *owner, int timeout_s, struct err *e)
 {
 	size_t n = s->s.n_containers;
 	scoped(free) size_t *order = xnew_array(size_t, n + 1);
@@ -78,11 +81,14 @@ int compose_stop_levels(struct compose *c, const struct compose_state *s, compos
 	plan_stop_order(&s->s, order, levels);
 	for (size_t i = 0; i < n; i++) {
 		const struct state_container *container = &s->s.containers[order[i]];
-		if (!container->one_off && compose_is_running(container) && (!wanted || wanted(owner, container))) {
-			targets[waiting++] = (struct compose_target){container->id, container->name};
+		if (!container->one_off && compose_is_running(container) &&
+			(!wanted || wanted(owner, container))) {
+			targets[waiting++] =
+				(struct compose_target){container->id, container->name};
 		}
 		bool last = i + 1 == n || levels[i + 1] != levels[i];
-		if (last && waiting > 0 && compose_stop_containers(c, targets, waiting, timeout_s, e) < 0) {
+		if (last && waiting > 0 &&
+			compose_stop_containers(c, targets, waiting, timeout_s, e) < 0) {
 			return -1;
 		}
 		waiting = last ? 0 : waiting;

@@ -8,7 +8,8 @@
 #include "wherry/flags.h"
 
 struct up {
-	bool detach, build, no_build, quiet_pull, no_log_prefix, no_color, timestamps, wait, renew_volumes;
+	bool detach, build, no_build, quiet_pull, no_log_prefix, no_color, timestamps, wait,
+		renew_volumes;
 	const char *pull;
 	int64_t timeout, wait_timeout;
 	struct plan_up plan;
@@ -34,10 +35,12 @@ static int read_scales(struct up *u, struct err *e)
 		const char *equal = strchr(u->scales.v[i], '=');
 		int count;
 		if (!equal || parse_int(equal + 1, 0, 10000, &count) < 0) {
-			return err_set(e, ERR_INVALID, "invalid --scale option \"%s\": SERVICE=NUM is expected", u->scales.v[i]);
+			return err_set(e, ERR_INVALID,
+				"invalid --scale option \"%s\": SERVICE=NUM is expected",
+				u->scales.v[i]);
 		}
-		u->wanted[u->plan.n_scales++] =
-			(struct plan_scale){xstrndup(u->scales.v[i], (size_t)(equal - u->scales.v[i])), count};
+		u->wanted[u->plan.n_scales++] = (struct plan_scale){
+			xstrndup(u->scales.v[i], (size_t)(equal - u->scales.v[i])), count};
 	}
 	return 0;
 }
@@ -48,26 +51,35 @@ static int check(const struct up *u, struct err *e)
 		return err_set(e, ERR_INVALID, "--build and --no-build are incompatible");
 	}
 	if (u->plan.force_recreate && u->plan.no_recreate) {
-		return err_set(e, ERR_INVALID, "--force-recreate and --no-recreate are incompatible");
+		return err_set(
+			e, ERR_INVALID, "--force-recreate and --no-recreate are incompatible");
 	}
-	bool aborts = u->attached.abort_on_exit || u->attached.abort_on_failure || u->attached.exit_code_from;
+	bool aborts = u->attached.abort_on_exit || u->attached.abort_on_failure ||
+		      u->attached.exit_code_from;
 	if (aborts && (u->detach || u->wait)) {
-		return err_set(e, ERR_INVALID, "--abort-on-container-exit and --exit-code-from cannot be combined with --detach or --wait");
+		return err_set(e, ERR_INVALID,
+			"--abort-on-container-exit and --exit-code-from cannot be combined with --detach or --wait");
 	}
 	return 0;
 }
 
-/* After everything was started: until every selected container runs, is healthy, or, where others wait for it, completed. */
+/* After everything was started: until every selected container runs, is healthy, or, where others
+ * wait for it, completed. */
 static int wait_all(struct compose *c, const bool *selected, struct err *e)
 {
 	const struct project *p = c->project;
 	for (size_t i = 0; i < p->n_services; i++) {
-		enum condition condition = p->services[i].health && !p->services[i].health->disable ? CONDITION_HEALTHY : CONDITION_STARTED;
+		enum condition condition = p->services[i].health && !p->services[i].health->disable
+						   ? CONDITION_HEALTHY
+						   : CONDITION_STARTED;
 		for (size_t k = 0; k < p->n_services; k++) {
 			for (size_t d = 0; d < p->services[k].n_dependencies; d++) {
-				const struct dependency *dependency = &p->services[k].dependencies[d];
+				const struct dependency *dependency =
+					&p->services[k].dependencies[d];
 				bool names = strcmp(dependency->service, p->services[i].name) == 0;
-				condition = names && dependency->condition == CONDITION_COMPLETED ? CONDITION_COMPLETED : condition;
+				condition = names && dependency->condition == CONDITION_COMPLETED
+						    ? CONDITION_COMPLETED
+						    : condition;
 			}
 		}
 		if (selected[i] && compose_wait_condition(c, &p->services[i], condition, e) < 0) {
@@ -78,27 +90,35 @@ static int wait_all(struct compose *c, const bool *selected, struct err *e)
 }
 
 /* Everything but starting and showing. */
-static int prepare(struct compose *c, struct up *u, const bool *selected, struct compose_state *state, struct plan *plan,
-	struct err *e)
+static int prepare(struct compose *c, struct up *u, const bool *selected,
+	struct compose_state *state, struct plan *plan, struct err *e)
 {
-	const struct compose_image_options images = {
-		.build = u->build, .no_build = u->no_build, .quiet_pull = u->quiet_pull, .pull = u->pull};
+	const struct compose_image_options images = {.build = u->build,
+		.no_build = u->no_build,
+		.quiet_pull = u->quiet_pull,
+		.pull = u->pull};
 	if (compose_images_ensure(c, selected, &images, e) < 0 ||
-		compose_state_fetch(c, c->project->name, state, e) < 0 || compose_state_images(c, state, e) < 0) {
+		compose_state_fetch(c, c->project->name, state, e) < 0 ||
+		compose_state_images(c, state, e) < 0) {
 		return -1;
 	}
 	return plan_up(c->project, &state->s, &u->plan, plan, e);
 }
 
-static int carry(struct compose *c, struct up *u, const bool *selected, struct compose_attached *attached, struct err *e)
+static int carry(struct compose *c, struct up *u, const bool *selected,
+	struct compose_attached *attached, struct err *e)
 {
 	scoped(compose_state) struct compose_state state = {0};
 	scoped(plan) struct plan plan = {0};
 	if (prepare(c, u, selected, &state, &plan, e) < 0) {
 		return -1;
 	}
-	struct compose_carry carry = {.c = c, .state = &state, .timeout_s = (int)u->timeout, .renew_volumes = u->renew_volumes,
-		.on_start = attached ? compose_attached_started : NULL, .owner = attached};
+	struct compose_carry carry = {.c = c,
+		.state = &state,
+		.timeout_s = (int)u->timeout,
+		.renew_volumes = u->renew_volumes,
+		.on_start = attached ? compose_attached_started : NULL,
+		.owner = attached};
 	if (attached) {
 		compose_attached_expect(attached, &plan);
 	}
@@ -131,7 +151,8 @@ static int run_up(struct compose *c, struct up *u)
 			return cli_fail(&e);
 		}
 	}
-	c->progress = compose_progress_new(detached ? c->progress_mode : "plain", c->ansi, "Running");
+	c->progress =
+		compose_progress_new(detached ? c->progress_mode : "plain", c->ansi, "Running");
 	int status = carry(c, u, selected, attached, &e) < 0 ? cli_fail(&e) : 0;
 	if (status == 0 && attached) {
 		status = compose_attached_run(attached);
@@ -153,11 +174,15 @@ int compose_up(struct compose *c, int argc, char **argv)
 	struct up u = {.timeout = -1};
 	bool ignored = false;
 	const struct flag flags[] = {
-		{"detach", 'd', FLAG_BOOL, &u.detach, NULL, "Detached mode: Run containers in the background"},
+		{"detach", 'd', FLAG_BOOL, &u.detach, NULL,
+			"Detached mode: Run containers in the background"},
 		{"build", 0, FLAG_BOOL, &u.build, NULL, "Build images before starting containers"},
-		{"no-build", 0, FLAG_BOOL, &u.no_build, NULL, "Don't build an image, even if it's policy"},
-		{"pull", 0, FLAG_STRING, &u.pull, NULL, "Pull image before running (\"always\"|\"missing\"|\"never\")"},
-		{"quiet-pull", 0, FLAG_BOOL, &u.quiet_pull, NULL, "Pull without printing progress information"},
+		{"no-build", 0, FLAG_BOOL, &u.no_build, NULL,
+			"Don't build an image, even if it's policy"},
+		{"pull", 0, FLAG_STRING, &u.pull, NULL,
+			"Pull image before running (\"always\"|\"missing\"|\"never\")"},
+		{"quiet-pull", 0, FLAG_BOOL, &u.quiet_pull, NULL,
+			"Pull without printing progress information"},
 		{"force-recreate", 0, FLAG_BOOL, &u.plan.force_recreate, NULL,
 			"Recreate containers even if their configuration and image haven't changed"},
 		{"no-recreate", 0, FLAG_BOOL, &u.plan.no_recreate, NULL,
@@ -169,24 +194,30 @@ int compose_up(struct compose *c, int argc, char **argv)
 		{"remove-orphans", 0, FLAG_BOOL, &u.plan.remove_orphans, NULL,
 			"Remove containers for services not defined in the Compose file"},
 		{"no-deps", 0, FLAG_BOOL, &u.plan.no_deps, NULL, "Don't start linked services"},
-		{"no-start", 0, FLAG_BOOL, &u.plan.no_start, NULL, "Don't start the services after creating them"},
+		{"no-start", 0, FLAG_BOOL, &u.plan.no_start, NULL,
+			"Don't start the services after creating them"},
 		{"scale", 0, FLAG_LIST, &u.scales, "SERVICE=NUM", "Scale SERVICE to NUM instances"},
-		{"wait", 0, FLAG_BOOL, &u.wait, NULL, "Wait for services to be running|healthy. Implies detached mode"},
-		{"wait-timeout", 0, FLAG_INT, &u.wait_timeout, NULL, "Maximum duration in seconds to wait for the project"},
-		{"timeout", 't', FLAG_INT, &u.timeout, NULL, "Timeout in seconds for container shutdown"},
+		{"wait", 0, FLAG_BOOL, &u.wait, NULL,
+			"Wait for services to be running|healthy. Implies detached mode"},
+		{"wait-timeout", 0, FLAG_INT, &u.wait_timeout, NULL,
+			"Maximum duration in seconds to wait for the project"},
+		{"timeout", 't', FLAG_INT, &u.timeout, NULL,
+			"Timeout in seconds for container shutdown"},
 		{"abort-on-container-exit", 0, FLAG_BOOL, &u.attached.abort_on_exit, NULL,
 			"Stops all containers if any container was stopped"},
 		{"abort-on-container-failure", 0, FLAG_BOOL, &u.attached.abort_on_failure, NULL,
 			"Stops all containers if any container exited with failure"},
 		{"exit-code-from", 0, FLAG_STRING, &u.attached.exit_code_from, NULL,
 			"Return the exit code of the selected service container"},
-		{"no-log-prefix", 0, FLAG_BOOL, &u.attached.no_prefix, NULL, "Don't print prefix in logs"},
+		{"no-log-prefix", 0, FLAG_BOOL, &u.attached.no_prefix, NULL,
+			"Don't print prefix in logs"},
 		{"no-color", 0, FLAG_BOOL, &u.attached.no_color, NULL, "Produce monochrome output"},
 		{"timestamps", 0, FLAG_BOOL, &u.attached.timestamps, NULL, "Show timestamps"},
 		{"yes", 'y', FLAG_BOOL, &ignored, NULL, NULL},
 		{0},
 	};
-	const struct syntax s = {"compose up", "[OPTIONS] [SERVICE...]", "Create and start containers", 0, -1, false};
+	const struct syntax s = {"compose up", "[OPTIONS] [SERVICE...]",
+		"Create and start containers", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		up_deinit(&u);
@@ -203,9 +234,12 @@ int compose_create(struct compose *c, int argc, char **argv)
 	struct up u = {.timeout = -1, .plan.no_start = true};
 	const struct flag flags[] = {
 		{"build", 0, FLAG_BOOL, &u.build, NULL, "Build images before starting containers"},
-		{"no-build", 0, FLAG_BOOL, &u.no_build, NULL, "Don't build an image, even if it's policy"},
-		{"pull", 0, FLAG_STRING, &u.pull, NULL, "Pull image before running (\"always\"|\"missing\"|\"never\")"},
-		{"quiet-pull", 0, FLAG_BOOL, &u.quiet_pull, NULL, "Pull without printing progress information"},
+		{"no-build", 0, FLAG_BOOL, &u.no_build, NULL,
+			"Don't build an image, even if it's policy"},
+		{"pull", 0, FLAG_STRING, &u.pull, NULL,
+			"Pull image before running (\"always\"|\"missing\"|\"never\")"},
+		{"quiet-pull", 0, FLAG_BOOL, &u.quiet_pull, NULL,
+			"Pull without printing progress information"},
 		{"force-recreate", 0, FLAG_BOOL, &u.plan.force_recreate, NULL,
 			"Recreate containers even if their configuration and image haven't changed"},
 		{"no-recreate", 0, FLAG_BOOL, &u.plan.no_recreate, NULL,
@@ -215,7 +249,8 @@ int compose_create(struct compose *c, int argc, char **argv)
 		{"scale", 0, FLAG_LIST, &u.scales, "SERVICE=NUM", "Scale SERVICE to NUM instances"},
 		{0},
 	};
-	const struct syntax s = {"compose create", "[OPTIONS] [SERVICE...]", "Creates containers for a service", 0, -1, false};
+	const struct syntax s = {"compose create", "[OPTIONS] [SERVICE...]",
+		"Creates containers for a service", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		up_deinit(&u);

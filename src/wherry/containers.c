@@ -1,4 +1,5 @@
-/* One request for each named container: stop, kill, restart, pause, unpause, wait, rm, rename, port. */
+/* One request for each named container: stop, kill, restart, pause, unpause, wait, rm, rename,
+ * port. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,13 +45,15 @@ static char *stop_query(int64_t timeout_s, const char *signal)
 	return buf_take_str(&path);
 }
 
-static int stop_or_restart(struct cli *cli, int argc, char **argv, const char *verb, const char *summary)
+static int stop_or_restart(
+	struct cli *cli, int argc, char **argv, const char *verb, const char *summary)
 {
 	int64_t timeout_s = UNSET;
 	const char *signal = NULL;
 	const struct flag flags[] = {
 		{"signal", 's', FLAG_STRING, &signal, NULL, "Signal to send to the container"},
-		{"timeout", 't', FLAG_INT, &timeout_s, NULL, "Seconds to wait before killing the container"},
+		{"timeout", 't', FLAG_INT, &timeout_s, NULL,
+			"Seconds to wait before killing the container"},
 		{"time", 0, FLAG_INT, &timeout_s, NULL, NULL},
 		{0},
 	};
@@ -77,8 +80,10 @@ int command_kill(struct cli *cli, int argc, char **argv)
 {
 	const char *signal = NULL;
 	const struct flag flags[] = {
-		{"signal", 's', FLAG_STRING, &signal, NULL, "Signal to send to the container"}, {0}};
-	const struct syntax s = {"kill", OPTIONS_ONE_OR_MORE, "Kill one or more running containers", 1, -1, false};
+		{"signal", 's', FLAG_STRING, &signal, NULL, "Signal to send to the container"},
+		{0}};
+	const struct syntax s = {
+		"kill", OPTIONS_ONE_OR_MORE, "Kill one or more running containers", 1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -97,12 +102,14 @@ static int pause_each(struct cli *cli, int argc, char **argv, const char *verb, 
 
 int command_pause(struct cli *cli, int argc, char **argv)
 {
-	return pause_each(cli, argc, argv, "pause", "Pause all processes within one or more containers");
+	return pause_each(
+		cli, argc, argv, "pause", "Pause all processes within one or more containers");
 }
 
 int command_unpause(struct cli *cli, int argc, char **argv)
 {
-	return pause_each(cli, argc, argv, "unpause", "Unpause all processes within one or more containers");
+	return pause_each(
+		cli, argc, argv, "unpause", "Unpause all processes within one or more containers");
 }
 
 static int wait_one(struct cli *cli, const char *name, struct err *e)
@@ -124,7 +131,8 @@ int command_wait(struct cli *cli, int argc, char **argv)
 {
 	const struct flag flags[] = {{0}};
 	const struct syntax s = {"wait", ONE_OR_MORE,
-		"Block until one or more containers stop, then print their exit codes", 1, -1, false};
+		"Block until one or more containers stop, then print their exit codes", 1, -1,
+		false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -159,13 +167,15 @@ int command_rm(struct cli *cli, int argc, char **argv)
 {
 	struct removal r = {0};
 	const struct flag flags[] = {
-		{"force", 'f', FLAG_BOOL, &r.force, NULL, "Force the removal of a running container (uses SIGKILL)"},
+		{"force", 'f', FLAG_BOOL, &r.force, NULL,
+			"Force the removal of a running container (uses SIGKILL)"},
 		{"link", 'l', FLAG_BOOL, &r.link, NULL, "Remove the specified link"},
 		{"volumes", 'v', FLAG_BOOL, &r.volumes, NULL,
 			"Remove anonymous volumes associated with the container"},
 		{0},
 	};
-	const struct syntax s = {"rm", OPTIONS_ONE_OR_MORE, "Remove one or more containers", 1, -1, false};
+	const struct syntax s = {
+		"rm", OPTIONS_ONE_OR_MORE, "Remove one or more containers", 1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -209,15 +219,16 @@ static void print_bindings(const char *inner, const json_t *bindings)
 		const json_t *b = json_array_get(bindings, i);
 		const char *ip = json_str(b, "HostIp");
 		bool v6 = strchr(ip, ':');
-		printf("%s%s%s%s%s:%s\n", inner, *inner ? " -> " : "", v6 ? "[" : "", ip, v6 ? "]" : "",
-			json_str(b, "HostPort"));
+		printf("%s%s%s%s%s:%s\n", inner, *inner ? " -> " : "", v6 ? "[" : "", ip,
+			v6 ? "]" : "", json_str(b, "HostPort"));
 	}
 }
 
 /* "80" is "80/tcp". */
 static int print_one_port(const json_t *ports, const char *name, const char *wanted)
 {
-	scoped(free) char *key = strchr(wanted, '/') ? xstrdup(wanted) : xasprintf("%s/tcp", wanted);
+	scoped(free) char *key =
+		strchr(wanted, '/') ? xstrdup(wanted) : xasprintf("%s/tcp", wanted);
 	const json_t *bindings = json_object_get(ports, key);
 	if (json_array_size(bindings) == 0) {
 		fprintf(stderr, "Error: No public port '%s' published for %s\n", wanted, name);
@@ -241,7 +252,7 @@ static void print_all_ports(json_t *ports)
 	size_t n = 0;
 	const char *key;
 	json_t *bindings;
-	json_object_foreach(ports, key, bindings) {
+	json_object_foreach (ports, key, bindings) {
 		keys[n++] = key;
 	}
 	qsort(keys, n, sizeof(*keys), by_port);

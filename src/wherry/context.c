@@ -29,10 +29,10 @@ struct level {
 struct context {
 	struct archive *archive;
 	struct ignore *ignore;
-	struct buf out;        /* made, not yet read */
-	struct level *levels;  /* the innermost last */
+	struct buf out;       /* made, not yet read */
+	struct level *levels; /* the innermost last */
 	size_t depth;
-	int file;              /* being copied, or -1 */
+	int file; /* being copied, or -1 */
 	int64_t file_left;
 	bool failed, closed;
 	struct err error;
@@ -56,14 +56,16 @@ static int enter(struct context *c, int parent_fd, const char *name, char *take_
 {
 	scoped(free) char *path = take_path;
 	if (c->depth == DEPTH_MAX) {
-		return err_set(&c->error, ERR_INVALID, "%s: directories are nested more than %d deep", path, DEPTH_MAX);
+		return err_set(&c->error, ERR_INVALID,
+			"%s: directories are nested more than %d deep", path, DEPTH_MAX);
 	}
 	scoped(close) int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int list_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	scoped(closedir) DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
 	if (!dir) {
 		scoped_close(&list_fd);
-		return err_sys(&c->error, errno, "checking context: cannot read the directory '%s'", *path ? path : name);
+		return err_sys(&c->error, errno, "checking context: cannot read the directory '%s'",
+			*path ? path : name);
 	}
 	struct level l = {.fd = -1};
 	for (struct dirent *d; (d = readdir(dir));) {
@@ -136,7 +138,8 @@ void context_add(struct context *c, const char *name, const char *data, size_t n
 	archive_entry_free(entry);
 }
 
-/* File capabilities are part of what a program can do; nothing else of the client's attributes is. */
+/* File capabilities are part of what a program can do; nothing else of the client's attributes is.
+ */
 static void copy_capability(struct archive_entry *entry, int dir_fd, const char *name)
 {
 	char value[256];
@@ -147,7 +150,8 @@ static void copy_capability(struct archive_entry *entry, int dir_fd, const char 
 	}
 }
 
-static int put_link(struct context *c, struct archive_entry *entry, int dir_fd, const char *name, const char *path)
+static int put_link(struct context *c, struct archive_entry *entry, int dir_fd, const char *name,
+	const char *path)
 {
 	char target[4096];
 	ssize_t n = readlinkat(dir_fd, name, target, sizeof(target) - 1);
@@ -159,7 +163,8 @@ static int put_link(struct context *c, struct archive_entry *entry, int dir_fd, 
 	return 0;
 }
 
-static int put_header(struct context *c, int dir_fd, const char *name, const char *path, const struct stat *st)
+static int put_header(
+	struct context *c, int dir_fd, const char *name, const char *path, const struct stat *st)
 {
 	struct archive_entry *entry = archive_entry_new();
 	bool is_dir = S_ISDIR(st->st_mode);
@@ -212,7 +217,8 @@ static int add_name(struct context *c, const struct level *l, const char *name)
 	return is_dir ? enter(c, l->fd, name, TAKE(path)) : 0;
 }
 
-/* A piece of the open file. One that shrank is filled with zeros: the header has promised its size. */
+/* A piece of the open file. One that shrank is filled with zeros: the header has promised its size.
+ */
 static int copy_piece(struct context *c)
 {
 	char data[PIECE];

@@ -1,6 +1,7 @@
 /* wherry/context.h - the build context: a directory as a tar stream, made while it is sent.
  *
- * Owners become root and entries are sorted, so that the same files give the same stream; what .dockerignore names stays out.
+ * Owners become root and entries are sorted, so that the same files give the same stream; what
+ * .dockerignore names stays out.
  */
 #pragma once
 #include <stdbool.h>

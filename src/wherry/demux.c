@@ -7,11 +7,13 @@ static int read_head(struct demux *d, struct err *e)
 	if (d->head[0] > TYPE_MAX) {
 		return err_set(e, ERR_SYSTEM, "unrecognized stream: %d", d->head[0]);
 	}
-	d->left = (uint32_t)d->head[4] << 24 | (uint32_t)d->head[5] << 16 | (uint32_t)d->head[6] << 8 | d->head[7];
+	d->left = (uint32_t)d->head[4] << 24 | (uint32_t)d->head[5] << 16 |
+		  (uint32_t)d->head[6] << 8 | d->head[7];
 	return 0;
 }
 
-int demux_feed(struct demux *d, const char *data, size_t n, demux_fn *fn, void *owner, struct err *e)
+int demux_feed(
+	struct demux *d, const char *data, size_t n, demux_fn *fn, void *owner, struct err *e)
 {
 	while (n > 0) {
 		if (d->left == 0) {
@@ -26,7 +28,8 @@ int demux_feed(struct demux *d, const char *data, size_t n, demux_fn *fn, void *
 			continue;
 		}
 		size_t part = n < d->left ? n : d->left;
-		int type = d->head[0] ? d->head[0] : 1; /* 0 is stdin, which dockerd writes to stdout */
+		int type = d->head[0] ? d->head[0]
+				      : 1; /* 0 is stdin, which dockerd writes to stdout */
 		if (fn(owner, type, data, part, e) < 0) {
 			return -1;
 		}

@@ -1,6 +1,7 @@
 /* wherry/demux.h - takes apart the multiplexed output of containers without a terminal.
  *
- * Docker API ContainerAttach, "Stream format": 8 bytes {type, 0, 0, 0, length as 32-bit big endian}, then the payload. Pure.
+ * Docker API ContainerAttach, "Stream format": 8 bytes {type, 0, 0, 0, length as 32-bit big
+ * endian}, then the payload. Pure.
  */
 #pragma once
 #include <stddef.h>
@@ -19,5 +20,7 @@ struct demux {
 /* type: 1 stdout, 2 stderr, 3 an error of the engine. */
 typedef int demux_fn(void *owner, int type, const char *data, size_t n, struct err *e);
 
-/* Any pieces; fn is called for each part of a payload, and its -1 ends the call. ERR_SYSTEM for an unknown type. */
-int demux_feed(struct demux *d, const char *data, size_t n, demux_fn *fn, void *owner, struct err *e);
+/* Any pieces; fn is called for each part of a payload, and its -1 ends the call. ERR_SYSTEM for an
+ * unknown type. */
+int demux_feed(
+	struct demux *d, const char *data, size_t n, demux_fn *fn, void *owner, struct err *e);

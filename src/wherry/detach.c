@@ -34,7 +34,9 @@ int detach_parse(const char *text, struct detach *ret, struct err *e)
 	strv_split(&keys, text, ',');
 	for (size_t i = 0; i < keys.n; i++) {
 		if (d.n == DETACH_KEYS_MAX || key_code(keys.v[i], &d.keys[d.n]) < 0) {
-			return err_set(e, ERR_INVALID, "invalid detach keys (%s): Unknown character: '%s'", text, keys.v[i]);
+			return err_set(e, ERR_INVALID,
+				"invalid detach keys (%s): Unknown character: '%s'", text,
+				keys.v[i]);
 		}
 		d.n++;
 	}

@@ -15,7 +15,9 @@ struct detach {
 	size_t matched; /* held back until it is clear what they are */
 };
 
-/* Comma separated single characters or ctrl-a to ctrl-z, ctrl-@, ctrl-[, ctrl-\, ctrl-], ctrl-^, ctrl-_. */
+/* Comma separated single characters or ctrl-a to ctrl-z, ctrl-@, ctrl-[, ctrl-\, ctrl-], ctrl-^,
+ * ctrl-_. */
 int detach_parse(const char *text, struct detach *ret, struct err *e);
-/* Passes typed bytes on to ret, without those that may be the sequence. True when the sequence is complete. */
+/* Passes typed bytes on to ret, without those that may be the sequence. True when the sequence is
+ * complete. */
 bool detach_feed(struct detach *d, const char *data, size_t n, struct buf *ret);

@@ -39,7 +39,8 @@ static struct usage images_usage(const json_t *df)
 		const json_t *image = json_array_get(list, i);
 		if (json_i64(image, "Containers", 0) > 0) {
 			u.active++;
-			used += json_i64(image, "Size", 0) - not_negative(json_i64(image, "SharedSize", 0));
+			used += json_i64(image, "Size", 0) -
+				not_negative(json_i64(image, "SharedSize", 0));
 		}
 	}
 	u.reclaimable_bytes = not_negative(u.bytes - used);
@@ -53,7 +54,8 @@ static struct usage containers_usage(const json_t *df)
 	for (size_t i = 0; i < u.total; i++) {
 		const json_t *c = json_array_get(list, i);
 		const char *state = json_str(c, "State");
-		bool active = strcmp(state, "running") == 0 || strcmp(state, "paused") == 0 || strcmp(state, "restarting") == 0;
+		bool active = strcmp(state, "running") == 0 || strcmp(state, "paused") == 0 ||
+			      strcmp(state, "restarting") == 0;
 		int64_t bytes = not_negative(json_i64(c, "SizeRw", 0));
 		u.active += active;
 		u.bytes += bytes;
@@ -86,7 +88,8 @@ static struct usage cache_usage(const json_t *df)
 		bool active = json_bool(c, "InUse");
 		u.active += active;
 		u.bytes += json_i64(c, "Size", 0);
-		u.reclaimable_bytes += active || json_bool(c, "Shared") ? 0 : json_i64(c, "Size", 0);
+		u.reclaimable_bytes +=
+			active || json_bool(c, "Shared") ? 0 : json_i64(c, "Size", 0);
 	}
 	return u;
 }
@@ -99,11 +102,14 @@ static void add_usage(json_t *rows, const char *type, const struct usage *u, boo
 	human_size((double)u->reclaimable_bytes, 4, free_size);
 	scoped(free) char *total = xasprintf("%zu", u->total);
 	scoped(free) char *active = xasprintf("%zu", u->active);
-	scoped(free) char *reclaimable = with_percent && u->bytes > 0
-		? xasprintf("%s (%lld%%)", free_size, (long long)(u->reclaimable_bytes * 100 / u->bytes))
-		: xstrdup(free_size);
-	json_array_append_new(rows, json_pack("{ss ss ss ss ss}", "Type", type, "TotalCount", total, "Active", active, "Size",
-		size, "Reclaimable", reclaimable));
+	scoped(free) char *reclaimable =
+		with_percent && u->bytes > 0
+			? xasprintf("%s (%lld%%)", free_size,
+				  (long long)(u->reclaimable_bytes * 100 / u->bytes))
+			: xstrdup(free_size);
+	json_array_append_new(
+		rows, json_pack("{ss ss ss ss ss}", "Type", type, "TotalCount", total, "Active",
+			      active, "Size", size, "Reclaimable", reclaimable));
 }
 
 static int print_summary(const json_t *df, const char *format, struct err *e)
@@ -135,12 +141,15 @@ static void print_images(const json_t *df, int64_t now)
 	scoped(buf) struct buf text = BUF_INIT;
 	scoped(buf) struct buf aligned = BUF_INIT;
 	const json_t *list = json_object_get(df, "Images");
-	buf_puts(&text, "REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE\tSHARED SIZE\tUNIQUE SIZE\tCONTAINERS\n");
+	buf_puts(&text,
+		"REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE\tSHARED SIZE\tUNIQUE SIZE\tCONTAINERS\n");
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *image = json_array_get(list, i);
-		const char *name = json_string_value(json_array_get(json_object_get(image, "RepoTags"), 0));
+		const char *name =
+			json_string_value(json_array_get(json_object_get(image, "RepoTags"), 0));
 		const char *colon = name ? strrchr(name, ':') : NULL;
-		scoped(free) char *repo = colon ? xstrndup(name, (size_t)(colon - name)) : xstrdup("");
+		scoped(free) char *repo =
+			colon ? xstrndup(name, (size_t)(colon - name)) : xstrdup("");
 		char id[13];
 		char size[HUMAN_MAX];
 		char shared[HUMAN_MAX];
@@ -154,7 +163,8 @@ static void print_images(const json_t *df, int64_t now)
 		human_ago(json_i64(image, "Created", 0), now, &text);
 		buf_printf(&text, "\t%s\t%s\t%s\t%lld\n", human_size((double)bytes, 3, size),
 			shared_bytes < 0 ? "N/A" : human_size((double)shared_bytes, 3, shared),
-			shared_bytes < 0 ? "N/A" : human_size((double)(bytes - shared_bytes), 3, own),
+			shared_bytes < 0 ? "N/A"
+					 : human_size((double)(bytes - shared_bytes), 3, own),
 			(long long)not_negative(json_i64(image, "Containers", 0)));
 	}
 	table_align(buf_str(&text), 10, &aligned);
@@ -166,22 +176,28 @@ static void print_containers(const json_t *df, int64_t now)
 	scoped(buf) struct buf text = BUF_INIT;
 	scoped(buf) struct buf aligned = BUF_INIT;
 	const json_t *list = json_object_get(df, "Containers");
-	buf_puts(&text, "CONTAINER ID\tIMAGE\tCOMMAND\tLOCAL VOLUMES\tSIZE\tCREATED\tSTATUS\tNAMES\n");
+	buf_puts(&text,
+		"CONTAINER ID\tIMAGE\tCOMMAND\tLOCAL VOLUMES\tSIZE\tCREATED\tSTATUS\tNAMES\n");
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *c = json_array_get(list, i);
-		const char *name = json_string_value(json_array_get(json_object_get(c, "Names"), 0));
+		const char *name =
+			json_string_value(json_array_get(json_object_get(c, "Names"), 0));
 		const json_t *mounts = json_object_get(c, "Mounts");
 		int volumes = 0;
 		char id[13];
 		char size[HUMAN_MAX];
 		for (size_t k = 0; k < json_array_size(mounts); k++) {
-			volumes += strcmp(json_str(json_array_get(mounts, k), "Type"), "volume") == 0;
+			volumes +=
+				strcmp(json_str(json_array_get(mounts, k), "Type"), "volume") == 0;
 		}
-		buf_printf(&text, "%s\t%s\t\"", human_short_id(json_str(c, "Id"), id), json_str(c, "Image"));
+		buf_printf(&text, "%s\t%s\t\"", human_short_id(json_str(c, "Id"), id),
+			json_str(c, "Image"));
 		human_ellipsis(json_str(c, "Command"), 20, &text);
-		buf_printf(&text, "\"\t%d\t%s\t", volumes, human_size((double)not_negative(json_i64(c, "SizeRw", 0)), 3, size));
+		buf_printf(&text, "\"\t%d\t%s\t", volumes,
+			human_size((double)not_negative(json_i64(c, "SizeRw", 0)), 3, size));
 		human_ago(json_i64(c, "Created", 0), now, &text);
-		buf_printf(&text, "\t%s\t%s\n", json_str(c, "Status"), name && *name == '/' ? name + 1 : "");
+		buf_printf(&text, "\t%s\t%s\n", json_str(c, "Status"),
+			name && *name == '/' ? name + 1 : "");
 	}
 	table_align(buf_str(&text), 10, &aligned);
 	printf("\nContainers space usage:\n\n%s", buf_str(&aligned));
@@ -197,7 +213,8 @@ static void print_volumes(const json_t *df)
 		const json_t *v = json_array_get(list, i);
 		const json_t *data = json_object_get(v, "UsageData");
 		char size[HUMAN_MAX];
-		buf_printf(&text, "%s\t%lld\t%s\n", json_str(v, "Name"), (long long)json_i64(data, "RefCount", 0),
+		buf_printf(&text, "%s\t%lld\t%s\n", json_str(v, "Name"),
+			(long long)json_i64(data, "RefCount", 0),
 			human_size((double)not_negative(json_i64(data, "Size", 0)), 3, size));
 	}
 	table_align(buf_str(&text), 10, &aligned);
@@ -220,8 +237,10 @@ int command_system_df(struct cli *cli, int argc, char **argv)
 	const char *format = NULL;
 	bool verbose = false;
 	const struct flag flags[] = {
-		{"format", 0, FLAG_STRING, &format, NULL, "Format output: table, json, or a template like '{{.Size}}'"},
-		{"verbose", 'v', FLAG_BOOL, &verbose, NULL, "Show detailed information on space usage"},
+		{"format", 0, FLAG_STRING, &format, NULL,
+			"Format output: table, json, or a template like '{{.Size}}'"},
+		{"verbose", 'v', FLAG_BOOL, &verbose, NULL,
+			"Show detailed information on space usage"},
 		{0},
 	};
 	const struct syntax s = {"system df", "[OPTIONS]", "Show disk usage", 0, 0, false};

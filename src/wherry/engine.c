@@ -41,7 +41,8 @@ int path_filters(struct buf *path, const struct strv *filters, struct err *e)
 	for (size_t i = 0; i < filters->n; i++) {
 		char *equal = strchr(filters->v[i], '=');
 		if (!equal) {
-			return err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"-f, --filter\" flag: bad format of filter (expected name=value)",
+			return err_set(e, ERR_INVALID,
+				"invalid argument \"%s\" for \"-f, --filter\" flag: bad format of filter (expected name=value)",
 				filters->v[i]);
 		}
 		scoped(strv) struct strv key = STRV_INIT;
@@ -65,7 +66,8 @@ static int refused(struct http_client *http, const struct http_response *r, stru
 	return err_wrap(e, "Error response from daemon");
 }
 
-int engine_send(struct http_client *http, const struct http_call *call, int *ret_status, struct err *e)
+int engine_send(
+	struct http_client *http, const struct http_call *call, int *ret_status, struct err *e)
 {
 	struct http_response r;
 	if (http_client_send(http, call, &r, e) < 0) {
@@ -87,7 +89,8 @@ static int keep_document(void *owner, const json_t *doc, struct err *e)
 	return 0;
 }
 
-int engine_json(struct cli *cli, const char *method, const char *path, const json_t *body, json_t **ret, struct err *e)
+int engine_json(struct cli *cli, const char *method, const char *path, const json_t *body,
+	json_t **ret, struct err *e)
 {
 	const struct http_call call = {.method = method, .path = path, .body_json = body};
 	if (engine_send(cli->http, &call, NULL, e) < 0) {
@@ -101,8 +104,8 @@ int engine_json(struct cli *cli, const char *method, const char *path, const jso
 	return engine_documents(cli->http, keep_document, ret, e);
 }
 
-int engine_on(struct cli *cli, const char *method, const char *prefix, const char *name, const char *suffix,
-	json_t **ret, struct err *e)
+int engine_on(struct cli *cli, const char *method, const char *prefix, const char *name,
+	const char *suffix, json_t **ret, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
 	path_add(&path, prefix, name, suffix);
@@ -130,7 +133,8 @@ static size_t document_length(const char *text, size_t n)
 	return 0;
 }
 
-static int give_documents(struct buf *text, bool at_end, engine_doc_fn *fn, void *owner, struct err *e)
+static int give_documents(
+	struct buf *text, bool at_end, engine_doc_fn *fn, void *owner, struct err *e)
 {
 	for (;;) {
 		size_t blanks = strspn(buf_str(text), " \r\n\t");
@@ -158,12 +162,14 @@ int engine_documents(struct http_client *http, engine_doc_fn *fn, void *owner, s
 	long n;
 	while ((n = http_client_read(http, data, sizeof(data), e)) > 0) {
 		if (buf_append_limited(&text, data, (size_t)n, DOCUMENT_MAX) < 0) {
-			return err_set(e, ERR_SYSTEM, "the engine sent a document of more than %u bytes", DOCUMENT_MAX);
+			return err_set(e, ERR_SYSTEM,
+				"the engine sent a document of more than %u bytes", DOCUMENT_MAX);
 		}
-		/* an end can only be where a bracket or a line closes: a large document is not scanned again for each piece */
+		/* an end can only be where a bracket or a line closes: a large document is not
+		 * scanned again for each piece */
 		int r = memchr(data, '}', (size_t)n) || memchr(data, ']', (size_t)n)
-			? give_documents(&text, false, fn, owner, e)
-			: 0;
+				? give_documents(&text, false, fn, owner, e)
+				: 0;
 		if (r != 0) {
 			return r;
 		}

@@ -44,7 +44,7 @@ static void print_attributes(json_t *attributes)
 	size_t n = 0;
 	const char *key;
 	json_t *v;
-	json_object_foreach(attributes, key, v) {
+	json_object_foreach (attributes, key, v) {
 		keys[n++] = key;
 	}
 	qsort(keys, n, sizeof(*keys), by_key);
@@ -60,7 +60,8 @@ static void print_plain(const json_t *event)
 	const json_t *actor = json_object_get(event, "Actor");
 	int64_t ns = json_i64(event, "timeNano", 0);
 	print_time(ns ? ns : json_i64(event, "time", 0) * NS_PER_SEC);
-	printf(" %s %s %s", json_str(event, "Type"), json_str(event, "Action"), json_str(actor, "ID"));
+	printf(" %s %s %s", json_str(event, "Type"), json_str(event, "Action"),
+		json_str(actor, "ID"));
 	print_attributes(json_object_get(actor, "Attributes"));
 	printf("\n");
 }
@@ -72,7 +73,8 @@ static int print_event(void *owner, const json_t *event, struct err *e)
 		print_plain(event);
 	} else {
 		scoped(buf) struct buf text = BUF_INIT;
-		if (format_print(strcmp(format, "json") == 0 ? "{{json .}}" : format, event, &text, e) < 0) {
+		if (format_print(strcmp(format, "json") == 0 ? "{{json .}}" : format, event, &text,
+			    e) < 0) {
 			return -1;
 		}
 		printf("%s\n", buf_str(&text));
@@ -87,7 +89,8 @@ static int listen_to(struct cli *cli, struct events *o, struct err *e)
 	char since[TIMES_TEXT_MAX];
 	char until[TIMES_TEXT_MAX];
 	bool templated = o->format && *o->format && strcmp(o->format, "json") != 0;
-	if ((templated && format_check(o->format, e) < 0) || times_parse("since", o->since, since, e) < 0 ||
+	if ((templated && format_check(o->format, e) < 0) ||
+		times_parse("since", o->since, since, e) < 0 ||
 		times_parse("until", o->until, until, e) < 0) {
 		return -1;
 	}
@@ -99,21 +102,25 @@ static int listen_to(struct cli *cli, struct events *o, struct err *e)
 	}
 	const struct http_call call = {.method = "GET", .path = buf_str(&path)};
 	return engine_send(cli->http, &call, NULL, e) < 0
-		? -1
-		: engine_documents(cli->http, print_event, (void *)o->format, e);
+		       ? -1
+		       : engine_documents(cli->http, print_event, (void *)o->format, e);
 }
 
 int command_events(struct cli *cli, int argc, char **argv)
 {
 	struct events o = {0};
 	const struct flag flags[] = {
-		{"filter", 'f', FLAG_FILTER, &o.filters, NULL, "Filter output based on conditions provided"},
-		{"format", 0, FLAG_STRING, &o.format, NULL, "Format output: json, or a template like '{{.Action}}'"},
-		{"since", 0, FLAG_STRING, &o.since, NULL, "Show all events created since timestamp"},
+		{"filter", 'f', FLAG_FILTER, &o.filters, NULL,
+			"Filter output based on conditions provided"},
+		{"format", 0, FLAG_STRING, &o.format, NULL,
+			"Format output: json, or a template like '{{.Action}}'"},
+		{"since", 0, FLAG_STRING, &o.since, NULL,
+			"Show all events created since timestamp"},
 		{"until", 0, FLAG_STRING, &o.until, NULL, "Stream events until this timestamp"},
 		{0},
 	};
-	const struct syntax s = {"events", "[OPTIONS]", "Get real time events from the server", 0, 0, false};
+	const struct syntax s = {
+		"events", "[OPTIONS]", "Get real time events from the server", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
 		struct err e;

@@ -43,7 +43,8 @@ static void put_console_size(const struct exec_options *o, json_t *body)
 	}
 }
 
-static int create(struct cli *cli, const struct exec_options *o, char **words, char **ret_id, struct err *e)
+static int create(
+	struct cli *cli, const struct exec_options *o, char **words, char **ret_id, struct err *e)
 {
 	scoped(json) json_t *body = json_object();
 	scoped(json) json_t *answer = NULL;
@@ -63,14 +64,16 @@ static int create(struct cli *cli, const struct exec_options *o, char **words, c
 	json_put(body, "AttachStderr", json_boolean(!o->detach));
 	put_console_size(o, body);
 	path_add(&path, "/containers/", words[0], "/exec");
-	if (put_env(o, body, e) < 0 || engine_json(cli, "POST", buf_str(&path), body, &answer, e) < 0) {
+	if (put_env(o, body, e) < 0 ||
+		engine_json(cli, "POST", buf_str(&path), body, &answer, e) < 0) {
 		return -1;
 	}
 	*ret_id = xstrdup(json_str(answer, "Id"));
 	return 0;
 }
 
-static int start_detached(struct cli *cli, const struct exec_options *o, const char *id, struct err *e)
+static int start_detached(
+	struct cli *cli, const struct exec_options *o, const char *id, struct err *e)
 {
 	scoped(json) json_t *body = json_pack("{sb sb}", "Detach", 1, "Tty", o->tty);
 	scoped(buf) struct buf path = BUF_INIT;
@@ -94,8 +97,11 @@ static int run_attached(struct cli *cli, const struct exec_options *o, const cha
 	scoped(json) json_t *body = json_pack("{sb sb}", "Detach", 0, "Tty", o->tty);
 	scoped(json) json_t *info = NULL;
 	scoped(buf) struct buf path = BUF_INIT;
-	const struct stream_options so = {
-		.kind = "exec", .id = id, .with_stdin = o->interactive, .tty = o->tty, .detach_keys = o->detach_keys};
+	const struct stream_options so = {.kind = "exec",
+		.id = id,
+		.with_stdin = o->interactive,
+		.tty = o->tty,
+		.detach_keys = o->detach_keys};
 	put_console_size(o, body);
 	path_add(&path, "/exec/", id, "/start");
 	int r = stream_open(&s, cli, &so, buf_str(&path), body, &e);
@@ -137,19 +143,26 @@ int command_exec(struct cli *cli, int argc, char **argv)
 {
 	struct exec_options o = {0};
 	const struct flag flags[] = {
-		{"detach", 'd', FLAG_BOOL, &o.detach, NULL, "Detached mode: run command in the background"},
-		{"detach-keys", 0, FLAG_STRING, &o.detach_keys, NULL, "Override the key sequence for detaching a container"},
+		{"detach", 'd', FLAG_BOOL, &o.detach, NULL,
+			"Detached mode: run command in the background"},
+		{"detach-keys", 0, FLAG_STRING, &o.detach_keys, NULL,
+			"Override the key sequence for detaching a container"},
 		{"env", 'e', FLAG_LIST, &o.env, NULL, "Set environment variables"},
-		{"env-file", 0, FLAG_LIST, &o.env_files, NULL, "Read in a file of environment variables"},
-		{"interactive", 'i', FLAG_BOOL, &o.interactive, NULL, "Keep STDIN open even if not attached"},
-		{"privileged", 0, FLAG_BOOL, &o.privileged, NULL, "Give extended privileges to the command"},
+		{"env-file", 0, FLAG_LIST, &o.env_files, NULL,
+			"Read in a file of environment variables"},
+		{"interactive", 'i', FLAG_BOOL, &o.interactive, NULL,
+			"Keep STDIN open even if not attached"},
+		{"privileged", 0, FLAG_BOOL, &o.privileged, NULL,
+			"Give extended privileges to the command"},
 		{"tty", 't', FLAG_BOOL, &o.tty, NULL, "Allocate a pseudo-TTY"},
-		{"user", 'u', FLAG_STRING, &o.user, NULL, "Username or UID (format: \"<name|uid>[:<group|gid>]\")"},
-		{"workdir", 'w', FLAG_STRING, &o.workdir, NULL, "Working directory inside the container"},
+		{"user", 'u', FLAG_STRING, &o.user, NULL,
+			"Username or UID (format: \"<name|uid>[:<group|gid>]\")"},
+		{"workdir", 'w', FLAG_STRING, &o.workdir, NULL,
+			"Working directory inside the container"},
 		{0},
 	};
-	const struct syntax s = {"exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Execute a command in a running container", 2,
-		-1, true};
+	const struct syntax s = {"exec", "[OPTIONS] CONTAINER COMMAND [ARG...]",
+		"Execute a command in a running container", 2, -1, true};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
 		argv[argc] = NULL;

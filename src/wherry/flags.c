@@ -52,14 +52,16 @@ static void print_help(const struct syntax *s, const struct flag *flags)
 
 static int refuse(const struct syntax *s, const char *text)
 {
-	fprintf(stderr, "%s\n\nUsage:  wherry %s %s\n\nRun 'wherry %s --help' for more information\n", text, s->command,
-		s->operands, s->command);
+	fprintf(stderr,
+		"%s\n\nUsage:  wherry %s %s\n\nRun 'wherry %s --help' for more information\n", text,
+		s->command, s->operands, s->command);
 	return USAGE_STATUS;
 }
 
 int flags_refuse(const struct syntax *s, const struct err *e)
 {
-	fprintf(stderr, "wherry: %s\n\nRun 'wherry %s --help' for more information\n", e->msg, s->command);
+	fprintf(stderr, "wherry: %s\n\nRun 'wherry %s --help' for more information\n", e->msg,
+		s->command);
 	return USAGE_STATUS;
 }
 
@@ -118,7 +120,8 @@ static int store(const struct flag *f, const char *value)
 	case FLAG_FILTER:
 		return strchr(value, '=') ? (strv_add(f->to, value), 0) : -EINVAL;
 	case FLAG_SIZE:
-		return strcmp(value, "-1") == 0 ? (*(int64_t *)f->to = -1, 0) : parse_size(value, f->to);
+		return strcmp(value, "-1") == 0 ? (*(int64_t *)f->to = -1, 0)
+						: parse_size(value, f->to);
 	case FLAG_DURATION:
 		return parse_duration(value, f->to);
 	case FLAG_DECIMAL:
@@ -133,17 +136,21 @@ static int set(const struct syntax *s, const struct flag *f, const char *value)
 		return -1;
 	}
 	scoped(free) char *letter = f->letter ? xasprintf("-%c, ", f->letter) : xstrdup("");
-	scoped(free) char *text = f->kind == FLAG_FILTER
-		? xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: bad format of filter (expected name=value)", value,
-			  letter, f->name)
+	scoped(free) char *text =
+		f->kind == FLAG_FILTER
+			? xasprintf(
+				  "invalid argument \"%s\" for \"%s--%s\" flag: bad format of filter (expected name=value)",
+				  value, letter, f->name)
 		: f->kind == FLAG_DECIMAL
-		? xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: failed to parse %s as a rational number", value, letter,
-			  f->name, value)
+			? xasprintf(
+				  "invalid argument \"%s\" for \"%s--%s\" flag: failed to parse %s as a rational number",
+				  value, letter, f->name, value)
 		: f->kind == FLAG_INT
-		? xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: strconv.ParseInt: parsing \"%s\": invalid syntax",
-			  value, letter, f->name, value)
-		: xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: expected a %s", value, letter, f->name,
-			  *type_word(f) ? type_word(f) : "bool");
+			? xasprintf(
+				  "invalid argument \"%s\" for \"%s--%s\" flag: strconv.ParseInt: parsing \"%s\": invalid syntax",
+				  value, letter, f->name, value)
+			: xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: expected a %s",
+				  value, letter, f->name, *type_word(f) ? type_word(f) : "bool");
 	return refuse(s, text);
 }
 
@@ -167,9 +174,10 @@ static const struct flag *find_letter(const struct flag *flags, char letter)
 	return NULL;
 }
 
-/* One argument that begins with "--". next is the following argument; *ret_used_next tells that it was the value. */
-static int read_long(
-	const struct syntax *s, const struct flag *flags, const char *arg, const char *next, bool *ret_used_next)
+/* One argument that begins with "--". next is the following argument; *ret_used_next tells that it
+ * was the value. */
+static int read_long(const struct syntax *s, const struct flag *flags, const char *arg,
+	const char *next, bool *ret_used_next)
 {
 	size_t n = strcspn(arg + 2, "=");
 	const struct flag *f = find_name(flags, arg + 2, n);
@@ -196,8 +204,8 @@ static int read_long(
 }
 
 /* One argument of letters: "-it", "-p80:80", "-e" "A=B", "-t=false". */
-static int read_letters(
-	const struct syntax *s, const struct flag *flags, const char *arg, const char *next, bool *ret_used_next)
+static int read_letters(const struct syntax *s, const struct flag *flags, const char *arg,
+	const char *next, bool *ret_used_next)
 {
 	for (const char *p = arg + 1; *p; p++) {
 		const struct flag *f = find_letter(flags, *p);
@@ -206,11 +214,13 @@ static int read_letters(
 			return 0;
 		}
 		if (!f) {
-			scoped(free) char *text = xasprintf("unknown shorthand flag: '%c' in %s", *p, arg);
+			scoped(free) char *text =
+				xasprintf("unknown shorthand flag: '%c' in %s", *p, arg);
 			return refuse(s, text);
 		}
 		if (f->kind != FLAG_BOOL && !p[1] && !next) {
-			scoped(free) char *text = xasprintf("flag needs an argument: '%c' in %s", *p, arg);
+			scoped(free) char *text =
+				xasprintf("flag needs an argument: '%c' in %s", *p, arg);
 			return refuse(s, text);
 		}
 		if (f->kind != FLAG_BOOL && !p[1]) {
@@ -240,15 +250,19 @@ static int check_count(const struct syntax *s, int n)
 	} else if (s->min == s->max) {
 		snprintf(expected, sizeof(expected), "requires %d argument%s", s->min, plural);
 	} else if (s->max < 0) {
-		snprintf(expected, sizeof(expected), "requires at least %d argument%s", s->min, plural);
+		snprintf(expected, sizeof(expected), "requires at least %d argument%s", s->min,
+			plural);
 	} else if (s->min > 0) {
-		snprintf(expected, sizeof(expected), "requires at least %d and at most %d arguments", s->min, s->max);
+		snprintf(expected, sizeof(expected),
+			"requires at least %d and at most %d arguments", s->min, s->max);
 	} else {
-		snprintf(expected, sizeof(expected), "requires at most %d argument%s", s->max, s->max == 1 ? "" : "s");
+		snprintf(expected, sizeof(expected), "requires at most %d argument%s", s->max,
+			s->max == 1 ? "" : "s");
 	}
 	fprintf(stderr,
 		"wherry: 'wherry %s' %s\n\nUsage:  wherry %s %s\n\n%s 'wherry %s --help' for more information\n",
-		s->command, expected, s->command, s->operands, s->max < 0 ? "See" : "Run", s->command); /* docker has both */
+		s->command, expected, s->command, s->operands, s->max < 0 ? "See" : "Run",
+		s->command); /* docker has both */
 	return 1;
 }
 

@@ -1,7 +1,8 @@
 /* wherry/flags.h - the flags of one command, from a table, with Docker's conventions (spf13/pflag).
  *
  *   -it  -e A=B  -eA=B  --env A=B  --env=A=B  -p8080:80  --rm  --rm=false  --
- * The same table prints the help. Wrong flags are answered as the docker CLI answers them, status 125.
+ * The same table prints the help. Wrong flags are answered as the docker CLI answers them, status
+ * 125.
  */
 #pragma once
 #include <stdbool.h>
@@ -39,9 +40,9 @@ struct syntax {
 };
 
 /* Reads the flags and leaves argv[0] and the operands in argv, *argc of them.
- * Returns -1 to go on; otherwise the exit status, after the help or the reason was printed. flags ends with {0}. */
+ * Returns -1 to go on; otherwise the exit status, after the help or the reason was printed. flags
+ * ends with {0}. */
 int flags_parse(const struct syntax *s, const struct flag *flags, int *argc, char **argv);
-
 
 /* "docker: MESSAGE" with the pointer to the help: a value that makes no sense. Returns 125. */
 int flags_refuse(const struct syntax *s, const struct err *e);

@@ -27,7 +27,8 @@ static void put_text(struct run *r, const char *text, size_t n, bool trim_end, b
 		n--;
 	}
 	for (size_t i = 0; live && i < n; i++) {
-		bool escape = text[i] == '\\' && i + 1 < n && (text[i + 1] == 't' || text[i + 1] == 'n');
+		bool escape =
+			text[i] == '\\' && i + 1 < n && (text[i + 1] == 't' || text[i + 1] == 'n');
 		if (escape) {
 			buf_putc(r->out, text[++i] == 't' ? '\t' : '\n');
 		} else {
@@ -95,8 +96,8 @@ static void set_var(struct format_scope *s, const char *name, const json_t *valu
 }
 
 /* Runs the block at body for one element; *p ends after it. */
-static int run_element(struct run *r, const char *body, const char **p, const json_t *key, const json_t *value,
-	char names[2][32], int n_names, enum stop *stop, struct err *e)
+static int run_element(struct run *r, const char *body, const char **p, const json_t *key,
+	const json_t *value, char names[2][32], int n_names, enum stop *stop, struct err *e)
 {
 	struct format_scope saved = r->scope;
 	r->scope.dot = value;
@@ -127,20 +128,21 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Go ranges over maps in the order of their keys. */
-static int run_map(struct run *r, const char *body, const char **p, json_t *map, char names[2][32], int n_names,
-	enum stop *stop, struct err *e)
+static int run_map(struct run *r, const char *body, const char **p, json_t *map, char names[2][32],
+	int n_names, enum stop *stop, struct err *e)
 {
 	scoped(free) const char **keys = xnew_array(const char *, json_object_size(map));
 	size_t n = 0;
 	const char *key;
 	json_t *value;
-	json_object_foreach(map, key, value) {
+	json_object_foreach (map, key, value) {
 		keys[n++] = key;
 	}
 	qsort(keys, n, sizeof(*keys), by_key);
 	for (size_t i = 0; i < n; i++) {
 		scoped(json) json_t *name = json_string(keys[i]);
-		if (run_element(r, body, p, name, json_object_get(map, keys[i]), names, n_names, stop, e) < 0) {
+		if (run_element(r, body, p, name, json_object_get(map, keys[i]), names, n_names,
+			    stop, e) < 0) {
 			return -1;
 		}
 	}
@@ -165,7 +167,8 @@ static int run_range(struct run *r, const char **p, bool live, struct err *e)
 	} else if (any && json_is_array(list)) {
 		for (size_t i = 0; i < json_array_size(list); i++) {
 			scoped(json) json_t *index = json_integer((json_int_t)i);
-			if (run_element(r, body, p, index, json_array_get(list, i), names, n_names, &stop, e) < 0) {
+			if (run_element(r, body, p, index, json_array_get(list, i), names, n_names,
+				    &stop, e) < 0) {
 				return -1;
 			}
 		}
@@ -223,8 +226,10 @@ static int run_value(struct run *r, const char **p, bool live, struct err *e)
 	return 0;
 }
 
-/* One action after its "{{". *ret_stop is set when it ends the block; "else" leaves *p before what follows the word. */
-static int run_action(struct run *r, const char **p, bool live, bool *ret_stops, enum stop *ret_stop, struct err *e)
+/* One action after its "{{". *ret_stop is set when it ends the block; "else" leaves *p before what
+ * follows the word. */
+static int run_action(struct run *r, const char **p, bool live, bool *ret_stops,
+	enum stop *ret_stop, struct err *e)
 {
 	bool dry = r->scope.dry;
 	int result;
@@ -295,7 +300,8 @@ static int run(const char *text, const struct format_scope *scope, struct buf *o
 		return err_wrap(e, "template parsing error");
 	}
 	if (stop != STOP_TEXT_END) {
-		return err_set(e, ERR_INVALID, "template parsing error: unexpected {{%s}}", stop == STOP_END ? "end" : "else");
+		return err_set(e, ERR_INVALID, "template parsing error: unexpected {{%s}}",
+			stop == STOP_END ? "end" : "else");
 	}
 	return 0;
 }
@@ -313,5 +319,6 @@ int format_print(const char *text, const json_t *doc, struct buf *ret, struct er
 
 int format_print_titles(const char *text, const json_t *titles, struct buf *ret, struct err *e)
 {
-	return run(text, &(struct format_scope){.root = titles, .dot = titles, .lenient = true}, ret, e);
+	return run(text, &(struct format_scope){.root = titles, .dot = titles, .lenient = true},
+		ret, e);
 }

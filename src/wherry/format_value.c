@@ -11,7 +11,8 @@
 #define ARGS_MAX 8
 #define BLANKS " \t\r\n"
 
-static int eval_pipe(const struct format_scope *s, const char **p, int depth, json_t **ret, struct err *e);
+static int eval_pipe(
+	const struct format_scope *s, const char **p, int depth, json_t **ret, struct err *e);
 
 bool format_truth(const json_t *v)
 {
@@ -41,7 +42,7 @@ static void put_map(const json_t *v, struct buf *ret)
 	size_t n = 0;
 	const char *key;
 	json_t *item;
-	json_object_foreach((json_t *)v, key, item) {
+	json_object_foreach ((json_t *)v, key, item) {
 		keys[n++] = key;
 	}
 	qsort(keys, n, sizeof(*keys), by_key);
@@ -87,7 +88,7 @@ static const json_t *member(const json_t *o, const char *name)
 	if (v) {
 		return v;
 	}
-	json_object_foreach((json_t *)o, key, item) {
+	json_object_foreach ((json_t *)o, key, item) {
 		if (strcasecmp(key, name) == 0) {
 			return item;
 		}
@@ -96,7 +97,8 @@ static const json_t *member(const json_t *o, const char *name)
 }
 
 /* ".A.B" below value; *p stands at the first dot. value is borrowed, so is *ret. */
-static int follow(const struct format_scope *s, const char **p, const json_t *value, const json_t **ret, struct err *e)
+static int follow(const struct format_scope *s, const char **p, const json_t *value,
+	const json_t **ret, struct err *e)
 {
 	while (**p == '.') {
 		size_t n = 0;
@@ -105,7 +107,8 @@ static int follow(const struct format_scope *s, const char **p, const json_t *va
 		}
 		if (n == 0) {
 			if ((*p)[1] && !strchr(BLANKS "})|", (*p)[1])) {
-				return err_set(e, ERR_INVALID, "unexpected \"%.16s\" in an action", *p);
+				return err_set(
+					e, ERR_INVALID, "unexpected \"%.16s\" in an action", *p);
 			}
 			++*p; /* "." alone */
 			break;
@@ -118,8 +121,10 @@ static int follow(const struct format_scope *s, const char **p, const json_t *va
 		const json_t *next = member(value, name);
 		if (!next && !s->lenient && value && !json_is_null(value)) {
 			return json_is_object(value)
-				? err_set(e, ERR_INVALID, "map has no entry for key \"%s\"", name)
-				: err_set(e, ERR_INVALID, "can't evaluate field %s: it is no object", name);
+				       ? err_set(e, ERR_INVALID, "map has no entry for key \"%s\"",
+						 name)
+				       : err_set(e, ERR_INVALID,
+						 "can't evaluate field %s: it is no object", name);
 		}
 		value = next;
 	}
@@ -128,7 +133,8 @@ static int follow(const struct format_scope *s, const char **p, const json_t *va
 }
 
 /* "$", "$v", "$.A" */
-static int eval_variable(const struct format_scope *s, const char **p, const json_t **ret, struct err *e)
+static int eval_variable(
+	const struct format_scope *s, const char **p, const json_t **ret, struct err *e)
 {
 	size_t n = 0;
 	while (isalnum((unsigned char)(*p)[1 + n]) || (*p)[1 + n] == '_') {
@@ -187,7 +193,9 @@ static int fn_index(json_t **args, int n, json_t **ret, struct err *e)
 		if (json_is_array(v) && json_is_integer(args[i])) {
 			json_int_t at = json_integer_value(args[i]);
 			if (at < 0 || (size_t)at >= json_array_size(v)) {
-				return err_set(e, ERR_INVALID, "error calling index: index out of range: %lld", (long long)at);
+				return err_set(e, ERR_INVALID,
+					"error calling index: index out of range: %lld",
+					(long long)at);
 			}
 			v = json_array_get(v, (size_t)at);
 		} else if (json_is_string(args[i])) {
@@ -197,7 +205,8 @@ static int fn_index(json_t **args, int n, json_t **ret, struct err *e)
 				return 0;
 			}
 		} else {
-			return err_set(e, ERR_INVALID, "error calling index: cannot index with such a value");
+			return err_set(e, ERR_INVALID,
+				"error calling index: cannot index with such a value");
 		}
 	}
 	*ret = json_incref(v);
@@ -206,9 +215,9 @@ static int fn_index(json_t **args, int n, json_t **ret, struct err *e)
 
 static int fn_len(json_t **args, int n, json_t **ret, struct err *e)
 {
-	size_t len = json_is_string(args[0]) ? json_string_length(args[0])
-		   : json_is_array(args[0])  ? json_array_size(args[0])
-					     : json_object_size(args[0]);
+	size_t len = json_is_string(args[0])  ? json_string_length(args[0])
+		     : json_is_array(args[0]) ? json_array_size(args[0])
+					      : json_object_size(args[0]);
 	*ret = json_integer((json_int_t)len);
 	return 0;
 }
@@ -435,7 +444,8 @@ static bool at_end(const char *p)
 }
 
 /* One operand: .A, $v, "text", 12, true, nil, (pipe). */
-static int eval_operand(const struct format_scope *s, const char **p, int depth, json_t **ret, struct err *e)
+static int eval_operand(
+	const struct format_scope *s, const char **p, int depth, json_t **ret, struct err *e)
 {
 	const json_t *found = NULL;
 	if (**p == '.') {
@@ -476,7 +486,8 @@ static int eval_operand(const struct format_scope *s, const char **p, int depth,
 		return 0;
 	} else {
 		size_t n = strcspn(*p, BLANKS "|)}");
-		return err_set(e, ERR_INVALID, "function \"%.*s\" not defined", (int)(n < 32 ? n : 32), *p);
+		return err_set(e, ERR_INVALID, "function \"%.*s\" not defined",
+			(int)(n < 32 ? n : 32), *p);
 	}
 	*ret = found ? json_incref((json_t *)found) : json_null();
 	return 0;
@@ -489,11 +500,12 @@ static json_t *call_label(const json_t *row, const char *key)
 	return v ? json_incref((json_t *)v) : json_string("");
 }
 
-static int call_function(
-	const struct format_scope *s, const struct function *f, json_t **args, int n, json_t **ret, struct err *e)
+static int call_function(const struct format_scope *s, const struct function *f, json_t **args,
+	int n, json_t **ret, struct err *e)
 {
 	if (n < f->min || n > f->max) {
-		return err_set(e, ERR_INVALID, "wrong number of args for %s: want %d got %d", f->name, f->min, n);
+		return err_set(e, ERR_INVALID, "wrong number of args for %s: want %d got %d",
+			f->name, f->min, n);
 	}
 	if (s->dry) {
 		*ret = json_null();
@@ -502,9 +514,10 @@ static int call_function(
 	return f->call(args, n, ret, e);
 }
 
-/* A call with its arguments or a single operand. piped: the result of the command before the '|', or NULL. */
-static int eval_command(
-	const struct format_scope *s, const char **p, int depth, json_t *piped, json_t **ret, struct err *e)
+/* A call with its arguments or a single operand. piped: the result of the command before the '|',
+ * or NULL. */
+static int eval_command(const struct format_scope *s, const char **p, int depth, json_t *piped,
+	json_t **ret, struct err *e)
 {
 	size_t n_name = 0;
 	while (isalpha((unsigned char)(*p)[n_name])) {
@@ -518,11 +531,15 @@ static int eval_command(
 	if (!f && !is_label) {
 		r = eval_operand(s, p, depth, ret, e);
 		*p += strspn(*p, BLANKS);
-		return r == 0 && !at_end(*p) ? (json_decref(TAKE(*ret)), err_set(e, ERR_INVALID,
-			"unexpected \"%.16s\" in an action", *p)) : r;
+		return r == 0 && !at_end(*p)
+			       ? (json_decref(TAKE(*ret)),
+					 err_set(e, ERR_INVALID,
+						 "unexpected \"%.16s\" in an action", *p))
+			       : r;
 	}
 	*p += f ? n_name : strlen(".Label");
-	for (*p += strspn(*p, BLANKS); r == 0 && !at_end(*p) && n < ARGS_MAX - 1; *p += strspn(*p, BLANKS)) {
+	for (*p += strspn(*p, BLANKS); r == 0 && !at_end(*p) && n < ARGS_MAX - 1;
+		*p += strspn(*p, BLANKS)) {
 		r = eval_operand(s, p, depth, &args[n], e);
 		n += r == 0;
 	}
@@ -530,7 +547,8 @@ static int eval_command(
 		args[n++] = json_incref(piped);
 	}
 	if (r == 0 && is_label) {
-		*ret = call_label(s->dot, n && json_is_string(args[0]) ? json_string_value(args[0]) : "");
+		*ret = call_label(
+			s->dot, n && json_is_string(args[0]) ? json_string_value(args[0]) : "");
 	} else if (r == 0) {
 		r = call_function(s, f, args, n, ret, e);
 	}
@@ -540,7 +558,8 @@ static int eval_command(
 	return r;
 }
 
-static int eval_pipe(const struct format_scope *s, const char **p, int depth, json_t **ret, struct err *e)
+static int eval_pipe(
+	const struct format_scope *s, const char **p, int depth, json_t **ret, struct err *e)
 {
 	scoped(json) json_t *value = NULL;
 	if (depth > 16) {

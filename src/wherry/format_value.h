@@ -1,4 +1,5 @@
-/* wherry/format_value.h - expressions inside {{ }}: fields, variables, literals, function calls, pipes. */
+/* wherry/format_value.h - expressions inside {{ }}: fields, variables, literals, function calls,
+ * pipes. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -13,7 +14,8 @@ struct format_scope {
 	const json_t *dot;
 	struct {
 		char name[32];
-		const json_t *value; /* borrowed from the document or held by the block that set it */
+		const json_t
+			*value; /* borrowed from the document or held by the block that set it */
 	} vars[FORMAT_VARS_MAX];
 	int n_vars;
 	bool dry;     /* parse only: values are null and nothing is missing */

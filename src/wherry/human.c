@@ -17,7 +17,8 @@ const char *human_size(double bytes, int precision, char text[static HUMAN_MAX])
 		bytes /= 1000;
 		i++;
 	}
-	/* %g writes 1000 in three digits as 1e+03, as Go's %.3g does: docker prints "1e+03MB" too */
+	/* %g writes 1000 in three digits as 1e+03, as Go's %.3g does: docker prints "1e+03MB" too
+	 */
 	snprintf(text, HUMAN_MAX, "%.*g%s", precision, bytes, units[i]);
 	return text;
 }
@@ -95,12 +96,13 @@ static void print_range(struct buf *ret, const struct port *first, const struct 
 	buf_printf(ret, "/%s", first->proto);
 }
 
-/* docker/cli formatter.DisplayablePorts: sequences are joined per address and protocol, but a published one only
- * when inner and outer numbers go up together from the same start. */
+/* docker/cli formatter.DisplayablePorts: sequences are joined per address and protocol, but a
+ * published one only when inner and outer numbers go up together from the same start. */
 static bool continues(const struct port *p, const struct port *q)
 {
-	return strcmp(p->ip, q->ip) == 0 && strcmp(p->proto, q->proto) == 0 && q->inner == p->inner + 1 &&
-		(!*p->ip || (q->outer == p->outer + 1 && p->inner == p->outer));
+	return strcmp(p->ip, q->ip) == 0 && strcmp(p->proto, q->proto) == 0 &&
+	       q->inner == p->inner + 1 &&
+	       (!*p->ip || (q->outer == p->outer + 1 && p->inner == p->outer));
 }
 
 void human_ports(const json_t *ports, struct buf *ret)

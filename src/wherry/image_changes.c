@@ -29,7 +29,8 @@ int command_rmi(struct cli *cli, int argc, char **argv)
 		{"no-prune", 0, FLAG_BOOL, &no_prune, NULL, "Do not delete untagged parents"},
 		{0},
 	};
-	const struct syntax s = {"rmi", "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", 1, -1, false};
+	const struct syntax s = {
+		"rmi", "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", 1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -64,7 +65,8 @@ int command_tag(struct cli *cli, int argc, char **argv)
 	struct ref ref;
 	char name[REF_TEXT_MAX];
 	if (ref_parse(argv[2], &ref, &e) < 0) {
-		err_wrap(&e, "Error parsing reference: \"%s\" is not a valid repository/tag", argv[2]);
+		err_wrap(&e, "Error parsing reference: \"%s\" is not a valid repository/tag",
+			argv[2]);
 		return cli_fail(&e);
 	}
 	if (*ref.digest) {

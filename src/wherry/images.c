@@ -51,19 +51,21 @@ static void put_created(json_t *row, int64_t created, int64_t now)
 	buf_deinit(&ago);
 }
 
-static void add_row(json_t *rows, const json_t *image, const char *repo, const char *tag, const char *digest,
-	const struct images *o, int64_t now)
+static void add_row(json_t *rows, const json_t *image, const char *repo, const char *tag,
+	const char *digest, const struct images *o, int64_t now)
 {
 	json_t *row = json_object();
 	char id[13];
 	char all[HUMAN_MAX];
-	scoped(free) char *containers = json_i64(image, "Containers", -1) < 0
-		? xstrdup("N/A")
-		: xasprintf("%lld", (long long)json_i64(image, "Containers", 0));
+	scoped(free) char *containers =
+		json_i64(image, "Containers", -1) < 0
+			? xstrdup("N/A")
+			: xasprintf("%lld", (long long)json_i64(image, "Containers", 0));
 	json_put_str(row, "Repository", repo);
 	json_put_str(row, "Tag", tag);
 	json_put_str(row, "Digest", digest);
-	json_put_str(row, "ID", o->no_trunc ? json_str(image, "Id") : human_short_id(json_str(image, "Id"), id));
+	json_put_str(row, "ID",
+		o->no_trunc ? json_str(image, "Id") : human_short_id(json_str(image, "Id"), id));
 	json_put_str(row, "Containers", containers);
 	put_created(row, json_i64(image, "Created", 0), now);
 	put_size(row, "Size", json_i64(image, "Size", 0));
@@ -94,14 +96,16 @@ static bool has_tag_of(const json_t *image, const char *repo)
 	size_t n = strlen(repo);
 	for (size_t i = 0; i < json_array_size(tags); i++) {
 		const char *text = json_string_value(json_array_get(tags, i));
-		if (text && strncmp(text, repo, n) == 0 && text[n] == ':' && !strchr(text + n, '/')) {
+		if (text && strncmp(text, repo, n) == 0 && text[n] == ':' &&
+			!strchr(text + n, '/')) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* One row for each tag, and one for a digest whose repository has no tag; <none> for an image without names. */
+/* One row for each tag, and one for a digest whose repository has no tag; <none> for an image
+ * without names. */
 static void add_image(json_t *rows, const json_t *image, const struct images *o, int64_t now)
 {
 	const json_t *tags = json_object_get(image, "RepoTags");
@@ -130,7 +134,8 @@ static void add_image(json_t *rows, const json_t *image, const struct images *o,
 }
 
 /* reference: the operand, a filter like any other. */
-static int list(struct cli *cli, struct images *o, const char *reference, const struct table *t, struct err *e)
+static int list(struct cli *cli, struct images *o, const char *reference, const struct table *t,
+	struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
 	scoped(json) json_t *found = NULL;
@@ -155,21 +160,25 @@ int command_images(struct cli *cli, int argc, char **argv)
 {
 	struct images o = {0};
 	const struct flag flags[] = {
-		{"all", 'a', FLAG_BOOL, &o.all, NULL, "Show all images (default hides intermediate images)"},
+		{"all", 'a', FLAG_BOOL, &o.all, NULL,
+			"Show all images (default hides intermediate images)"},
 		{"digests", 0, FLAG_BOOL, &o.digests, NULL, "Show digests"},
-		{"filter", 'f', FLAG_FILTER, &o.filters, NULL, "Filter output based on conditions provided"},
-		{"format", 0, FLAG_STRING, &o.format, NULL, "Format output: table, json, or a template like '{{.ID}}'"},
+		{"filter", 'f', FLAG_FILTER, &o.filters, NULL,
+			"Filter output based on conditions provided"},
+		{"format", 0, FLAG_STRING, &o.format, NULL,
+			"Format output: table, json, or a template like '{{.ID}}'"},
 		{"no-trunc", 0, FLAG_BOOL, &o.no_trunc, NULL, "Don't truncate output"},
 		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Only show image IDs"},
 		{0},
 	};
-	const struct syntax s = {"images", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1, false};
+	const struct syntax s = {
+		"images", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
 		const struct table t = {.columns = columns,
 			.dflt = o.digests
-				? "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
-				: "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+					? "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
+					: "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
 			.quiet_field = "ID",
 			.format = o.format,
 			.quiet = o.quiet};
@@ -210,7 +219,8 @@ static json_t *history_row(const json_t *step, const struct history *o, int64_t 
 		*p = ' ';
 	}
 	human_ellipsis(flat, o->no_trunc ? SIZE_MAX : 45, &by);
-	json_put_str(row, "ID", o->no_trunc ? json_str(step, "Id") : human_short_id(json_str(step, "Id"), id));
+	json_put_str(row, "ID",
+		o->no_trunc ? json_str(step, "Id") : human_short_id(json_str(step, "Id"), id));
 	json_put_str(row, "CreatedBy", buf_str(&by));
 	json_put_str(row, "Comment", json_str(step, "Comment"));
 	put_created(row, seconds, now);
@@ -230,13 +240,16 @@ int command_history(struct cli *cli, int argc, char **argv)
 {
 	struct history o = {.human = true};
 	const struct flag flags[] = {
-		{"format", 0, FLAG_STRING, &o.format, NULL, "Format output: table, json, or a template like '{{.ID}}'"},
-		{"human", 'H', FLAG_BOOL, &o.human, NULL, "Print sizes and dates in human readable format (default true)"},
+		{"format", 0, FLAG_STRING, &o.format, NULL,
+			"Format output: table, json, or a template like '{{.ID}}'"},
+		{"human", 'H', FLAG_BOOL, &o.human, NULL,
+			"Print sizes and dates in human readable format (default true)"},
 		{"no-trunc", 0, FLAG_BOOL, &o.no_trunc, NULL, "Don't truncate output"},
 		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Only show image IDs"},
 		{0},
 	};
-	const struct syntax s = {"history", "[OPTIONS] IMAGE", "Show the history of an image", 1, 1, false};
+	const struct syntax s = {
+		"history", "[OPTIONS] IMAGE", "Show the history of an image", 1, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -250,7 +263,8 @@ int command_history(struct cli *cli, int argc, char **argv)
 	struct err e;
 	scoped(json) json_t *steps = NULL;
 	scoped(json) json_t *rows = json_array();
-	if (table_check(&t, &e) < 0 || engine_on(cli, "GET", "/images/", argv[1], "/history", &steps, &e) < 0) {
+	if (table_check(&t, &e) < 0 ||
+		engine_on(cli, "GET", "/images/", argv[1], "/history", &steps, &e) < 0) {
 		return cli_fail(&e);
 	}
 	int64_t now = clock_real_ns() / NS_PER_SEC;

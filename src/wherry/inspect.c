@@ -9,7 +9,8 @@
 #include "wherry/format.h"
 
 /* A new document, or NULL with *e; ERR_NOT_FOUND when no kind has the name. */
-static json_t *find(struct cli *cli, const struct inspect_kind *kinds, const char *name, struct err *e)
+static json_t *find(
+	struct cli *cli, const struct inspect_kind *kinds, const char *name, struct err *e)
 {
 	bool several = kinds[0].word && kinds[1].word;
 	for (const struct inspect_kind *k = kinds; k->word; k++) {
@@ -50,7 +51,8 @@ static int print_found(const json_t *found, const char *format, struct err *e)
 	return 0;
 }
 
-int inspect_each(struct cli *cli, const struct inspect_kind *kinds, const char *format, int argc, char **argv)
+int inspect_each(struct cli *cli, const struct inspect_kind *kinds, const char *format, int argc,
+	char **argv)
 {
 	struct err e;
 	int status = 0;
@@ -77,7 +79,8 @@ int inspect_each(struct cli *cli, const struct inspect_kind *kinds, const char *
 }
 
 static const struct inspect_kind container_kinds[] = {{"container", "/containers/", "/json"}, {0}};
-static const struct inspect_kind sized_kinds[] = {{"container", "/containers/", "/json?size=1"}, {0}};
+static const struct inspect_kind sized_kinds[] = {
+	{"container", "/containers/", "/json?size=1"}, {0}};
 static const struct inspect_kind image_kinds[] = {{"image", "/images/", "/json"}, {0}};
 
 static const struct inspect_kind all_kinds[] = {
@@ -88,12 +91,14 @@ static const struct inspect_kind all_kinds[] = {
 	{0},
 };
 
-int inspect_command(struct cli *cli, const struct inspect_kind *kinds, const struct syntax *s, int argc, char **argv)
+int inspect_command(struct cli *cli, const struct inspect_kind *kinds, const struct syntax *s,
+	int argc, char **argv)
 {
 	const char *format = NULL;
 	bool verbose = false;
 	const struct flag flags[] = {
-		{"format", 'f', FLAG_STRING, &format, NULL, "Format output: json, or a template like '{{.Name}}'"},
+		{"format", 'f', FLAG_STRING, &format, NULL,
+			"Format output: json, or a template like '{{.Name}}'"},
 		{"verbose", 'v', FLAG_BOOL, &verbose, NULL, NULL},
 		{0},
 	};
@@ -113,14 +118,17 @@ int command_container_inspect(struct cli *cli, int argc, char **argv)
 	const char *format = NULL;
 	bool size = false;
 	const struct flag flags[] = {
-		{"format", 'f', FLAG_STRING, &format, NULL, "Format output: json, or a template like '{{.State.Status}}'"},
+		{"format", 'f', FLAG_STRING, &format, NULL,
+			"Format output: json, or a template like '{{.State.Status}}'"},
 		{"size", 's', FLAG_BOOL, &size, NULL, "Display total file sizes"},
 		{0},
 	};
 	const struct syntax s = {"container inspect", "[OPTIONS] CONTAINER [CONTAINER...]",
 		"Display detailed information on one or more containers", 1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
-	return status >= 0 ? status : inspect_each(cli, size ? sized_kinds : container_kinds, format, argc, argv);
+	return status >= 0 ? status
+			   : inspect_each(
+				     cli, size ? sized_kinds : container_kinds, format, argc, argv);
 }
 
 int command_inspect(struct cli *cli, int argc, char **argv)
@@ -129,13 +137,15 @@ int command_inspect(struct cli *cli, int argc, char **argv)
 	const char *type = NULL;
 	bool size = false;
 	const struct flag flags[] = {
-		{"format", 'f', FLAG_STRING, &format, NULL, "Format output: json, or a template like '{{.State.Status}}'"},
-		{"size", 's', FLAG_BOOL, &size, NULL, "Display total file sizes if the type is container"},
+		{"format", 'f', FLAG_STRING, &format, NULL,
+			"Format output: json, or a template like '{{.State.Status}}'"},
+		{"size", 's', FLAG_BOOL, &size, NULL,
+			"Display total file sizes if the type is container"},
 		{"type", 0, FLAG_STRING, &type, NULL, "Only inspect objects of the given type"},
 		{0},
 	};
-	const struct syntax s = {"inspect", "[OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on objects", 1, -1,
-		false};
+	const struct syntax s = {"inspect", "[OPTIONS] NAME|ID [NAME|ID...]",
+		"Return low-level information on objects", 1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -150,7 +160,8 @@ int command_inspect(struct cli *cli, int argc, char **argv)
 	if (n == 0) {
 		struct err e;
 		err_set(&e, ERR_INVALID,
-			"unknown type: \"%s\": must be one of \"container\", \"image\", \"network\", \"volume\"", type);
+			"unknown type: \"%s\": must be one of \"container\", \"image\", \"network\", \"volume\"",
+			type);
 		return cli_fail(&e);
 	}
 	return inspect_each(cli, kinds, format, argc, argv);

@@ -12,7 +12,10 @@ struct inspect_kind {
 	const char *prefix, *suffix;
 };
 
-/* Prints what each name of argv[1..] is; kinds ends with {0} and is tried in order. Returns the exit status. */
-int inspect_each(struct cli *cli, const struct inspect_kind *kinds, const char *format, int argc, char **argv);
+/* Prints what each name of argv[1..] is; kinds ends with {0} and is tried in order. Returns the
+ * exit status. */
+int inspect_each(struct cli *cli, const struct inspect_kind *kinds, const char *format, int argc,
+	char **argv);
 /* A command that only inspects one kind of objects: reads the flags too. */
-int inspect_command(struct cli *cli, const struct inspect_kind *kinds, const struct syntax *s, int argc, char **argv);
+int inspect_command(struct cli *cli, const struct inspect_kind *kinds, const struct syntax *s,
+	int argc, char **argv);

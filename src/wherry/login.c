@@ -73,7 +73,8 @@ static int complete(const struct login *l, char **user, char **password, struct 
 		return 0;
 	}
 	if (!isatty(STDIN_FILENO)) {
-		return err_set(e, ERR_INVALID, "Error: Cannot perform an interactive login from a non TTY device");
+		return err_set(e, ERR_INVALID,
+			"Error: Cannot perform an interactive login from a non TTY device");
 	}
 	*user = *user ? *user : ask("Username", false);
 	*password = *password ? *password : ask("Password", true);
@@ -83,11 +84,12 @@ static int complete(const struct login *l, char **user, char **password, struct 
 	return *password && **password ? 0 : err_set(e, ERR_INVALID, "Error: Password Required");
 }
 
-static int log_in(struct cli *cli, const char *server, const char *user, const char *password, struct err *e)
+static int log_in(
+	struct cli *cli, const char *server, const char *user, const char *password, struct err *e)
 {
 	scoped(json) json_t *answer = NULL;
-	scoped(json) json_t *auth =
-		json_pack("{ss ss ss}", "username", user, "password", password, "serveraddress", server);
+	scoped(json) json_t *auth = json_pack(
+		"{ss ss ss}", "username", user, "password", password, "serveraddress", server);
 	if (!auth) {
 		return err_set(e, ERR_INVALID, "username and password must be UTF-8");
 	}
@@ -110,20 +112,24 @@ static int log_in(struct cli *cli, const char *server, const char *user, const c
 			"https://docs.docker.com/go/credential-store/\n\n",
 			cli->config_dir);
 	}
-	printf("%s\n", *json_str(answer, "Status") ? json_str(answer, "Status") : "Login Succeeded");
+	printf("%s\n",
+		*json_str(answer, "Status") ? json_str(answer, "Status") : "Login Succeeded");
 	return 0;
 }
 
 static int check(const struct login *l, struct err *e)
 {
 	if (l->password && l->password_stdin) {
-		return err_set(e, ERR_INVALID, "conflicting options: cannot specify both --password and --password-stdin");
+		return err_set(e, ERR_INVALID,
+			"conflicting options: cannot specify both --password and --password-stdin");
 	}
 	if (l->password_stdin && !l->user) {
-		return err_set(e, ERR_INVALID, "the --password-stdin option requires --username to be set");
+		return err_set(e, ERR_INVALID,
+			"the --password-stdin option requires --username to be set");
 	}
 	if (l->password) {
-		fprintf(stderr, "WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n");
+		fprintf(stderr,
+			"WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n");
 	}
 	return 0;
 }
@@ -132,14 +138,16 @@ int command_login(struct cli *cli, int argc, char **argv)
 {
 	struct login l = {0};
 	const struct flag flags[] = {
-		{"password", 'p', FLAG_STRING, &l.password, NULL, "Password or Personal Access Token (PAT)"},
+		{"password", 'p', FLAG_STRING, &l.password, NULL,
+			"Password or Personal Access Token (PAT)"},
 		{"password-stdin", 0, FLAG_BOOL, &l.password_stdin, NULL,
 			"Take the Password or Personal Access Token (PAT) from stdin"},
 		{"username", 'u', FLAG_STRING, &l.user, NULL, "Username"},
 		{0},
 	};
 	const struct syntax s = {"login", "[OPTIONS] [SERVER]",
-		"Authenticate to a registry.\nDefaults to Docker Hub if no server is specified.", 0, 1, false};
+		"Authenticate to a registry.\nDefaults to Docker Hub if no server is specified.", 0,
+		1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -159,7 +167,8 @@ int command_logout(struct cli *cli, int argc, char **argv)
 {
 	const struct flag flags[] = {{0}};
 	const struct syntax s = {"logout", "[SERVER]",
-		"Log out from a registry.\nIf no server is specified, the default is defined by the daemon.", 0, 1, false};
+		"Log out from a registry.\nIf no server is specified, the default is defined by the daemon.",
+		0, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;

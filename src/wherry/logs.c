@@ -18,7 +18,8 @@ struct logs {
 static int write_out(void *owner, int type, const char *data, size_t n, struct err *e)
 {
 	if (type == 3) {
-		return err_set(e, ERR_SYSTEM, "error from daemon in stream: %.*s", (int)(n < 400 ? n : 400), data);
+		return err_set(e, ERR_SYSTEM, "error from daemon in stream: %.*s",
+			(int)(n < 400 ? n : 400), data);
 	}
 	int r = path_write_all(type == 2 ? STDERR_FILENO : STDOUT_FILENO, data, n);
 	return r < 0 ? err_sys(e, -r, "cannot write the output") : 0;
@@ -30,7 +31,8 @@ static int copy(struct http_client *http, bool tty, struct err *e)
 	char data[16384];
 	long n;
 	while ((n = http_client_read(http, data, sizeof(data), e)) > 0) {
-		int r = tty ? write_out(NULL, 1, data, (size_t)n, e) : demux_feed(&d, data, (size_t)n, write_out, NULL, e);
+		int r = tty ? write_out(NULL, 1, data, (size_t)n, e)
+			    : demux_feed(&d, data, (size_t)n, write_out, NULL, e);
 		if (r < 0) {
 			return -1;
 		}
@@ -38,14 +40,16 @@ static int copy(struct http_client *http, bool tty, struct err *e)
 	return n < 0 ? -1 : 0;
 }
 
-/* Whether the log is multiplexed: the answer's Content-Type says it only since API 1.42, the container always. */
+/* Whether the log is multiplexed: the answer's Content-Type says it only since API 1.42, the
+ * container always. */
 static int show(struct cli *cli, const struct logs *o, const char *name, struct err *e)
 {
 	scoped(json) json_t *container = NULL;
 	scoped(buf) struct buf path = BUF_INIT;
 	char since[TIMES_TEXT_MAX];
 	char until[TIMES_TEXT_MAX];
-	if (times_parse("since", o->since, since, e) < 0 || times_parse("until", o->until, until, e) < 0 ||
+	if (times_parse("since", o->since, since, e) < 0 ||
+		times_parse("until", o->until, until, e) < 0 ||
 		engine_on(cli, "GET", "/containers/", name, "/json", &container, e) < 0) {
 		return -1;
 	}
@@ -71,13 +75,15 @@ int command_logs(struct cli *cli, int argc, char **argv)
 		{"follow", 'f', FLAG_BOOL, &o.follow, NULL, "Follow log output"},
 		{"since", 0, FLAG_STRING, &o.since, NULL,
 			"Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\")"},
-		{"tail", 'n', FLAG_STRING, &o.tail, NULL, "Number of lines to show from the end of the logs (default \"all\")"},
+		{"tail", 'n', FLAG_STRING, &o.tail, NULL,
+			"Number of lines to show from the end of the logs (default \"all\")"},
 		{"timestamps", 't', FLAG_BOOL, &o.timestamps, NULL, "Show timestamps"},
 		{"until", 0, FLAG_STRING, &o.until, NULL,
 			"Show logs before a timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\")"},
 		{0},
 	};
-	const struct syntax s = {"logs", "[OPTIONS] CONTAINER", "Fetch the logs of a container", 1, 1, false};
+	const struct syntax s = {
+		"logs", "[OPTIONS] CONTAINER", "Fetch the logs of a container", 1, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;

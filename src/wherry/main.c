@@ -21,7 +21,8 @@ static const char *const group_titles[] = {
 	[VOLUMES] = "Volumes",
 	[SYSTEM] = "System",
 };
-_Static_assert(sizeof(group_titles) / sizeof(*group_titles) == GROUP_MAX, "every group has a title");
+_Static_assert(
+	sizeof(group_titles) / sizeof(*group_titles) == GROUP_MAX, "every group has a title");
 
 static const struct command {
 	const char *name;
@@ -30,8 +31,10 @@ static const struct command {
 	command_fn *run;
 	const char *summary;
 } commands[] = {
-	{"run", "container run", COMMON, command_run, "Create and run a new container from an image"},
-	{"exec", "container exec", COMMON, command_exec, "Execute a command in a running container"},
+	{"run", "container run", COMMON, command_run,
+		"Create and run a new container from an image"},
+	{"exec", "container exec", COMMON, command_exec,
+		"Execute a command in a running container"},
 	{"ps", "container ls|container list|container ps", COMMON, command_ps, "List containers"},
 	{"build", "image build", COMMON, command_build, "Build an image from a Dockerfile"},
 	{"pull", "image pull", COMMON, command_pull, "Download an image from a registry"},
@@ -39,19 +42,25 @@ static const struct command {
 	{"logs", "container logs", COMMON, command_logs, "Fetch the logs of a container"},
 	{"login", NULL, COMMON, command_login, "Authenticate to a registry"},
 	{"logout", NULL, COMMON, command_logout, "Log out from a registry"},
-	{"compose", NULL, COMMON, command_compose, "Define and run applications of several containers"},
+	{"compose", NULL, COMMON, command_compose,
+		"Define and run applications of several containers"},
 
 	{"attach", "container attach", CONTAINERS, command_attach,
 		"Attach local standard input, output, and error streams to a running container"},
 	{"create", "container create", CONTAINERS, command_create, "Create a new container"},
 	{"inspect", NULL, CONTAINERS, command_inspect, "Return low-level information on objects"},
 	{"kill", "container kill", CONTAINERS, command_kill, "Kill one or more running containers"},
-	{"pause", "container pause", CONTAINERS, command_pause, "Pause all processes within one or more containers"},
-	{"port", "container port", CONTAINERS, command_port, "List port mappings for the container"},
+	{"pause", "container pause", CONTAINERS, command_pause,
+		"Pause all processes within one or more containers"},
+	{"port", "container port", CONTAINERS, command_port,
+		"List port mappings for the container"},
 	{"rename", "container rename", CONTAINERS, command_rename, "Rename a container"},
-	{"restart", "container restart", CONTAINERS, command_restart, "Restart one or more containers"},
-	{"rm", "container rm|container remove", CONTAINERS, command_rm, "Remove one or more containers"},
-	{"start", "container start", CONTAINERS, command_start, "Start one or more stopped containers"},
+	{"restart", "container restart", CONTAINERS, command_restart,
+		"Restart one or more containers"},
+	{"rm", "container rm|container remove", CONTAINERS, command_rm,
+		"Remove one or more containers"},
+	{"start", "container start", CONTAINERS, command_start,
+		"Start one or more stopped containers"},
 	{"stop", "container stop", CONTAINERS, command_stop, "Stop one or more running containers"},
 	{"unpause", "container unpause", CONTAINERS, command_unpause,
 		"Unpause all processes within one or more containers"},
@@ -59,25 +68,31 @@ static const struct command {
 		"Block until one or more containers stop, then print their exit codes"},
 	{"container inspect", NULL, CONTAINERS, command_container_inspect,
 		"Display detailed information on one or more containers"},
-	{"container prune", NULL, CONTAINERS, command_container_prune, "Remove all stopped containers"},
+	{"container prune", NULL, CONTAINERS, command_container_prune,
+		"Remove all stopped containers"},
 
 	{"history", "image history", IMAGES, command_history, "Show the history of an image"},
-	{"import", "image import", IMAGES, command_import, "Import the contents from a tarball to create an image"},
+	{"import", "image import", IMAGES, command_import,
+		"Import the contents from a tarball to create an image"},
 	{"load", "image load", IMAGES, command_load, "Load an image from a tar archive or STDIN"},
 	{"rmi", "image rm|image remove", IMAGES, command_rmi, "Remove one or more images"},
-	{"tag", "image tag", IMAGES, command_tag, "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"},
+	{"tag", "image tag", IMAGES, command_tag,
+		"Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"},
 	{"image inspect", NULL, IMAGES, command_image_inspect,
 		"Display detailed information on one or more images"},
 	{"image prune", NULL, IMAGES, command_image_prune, "Remove unused images"},
 
-	{"network connect", NULL, NETWORKS, command_network_connect, "Connect a container to a network"},
+	{"network connect", NULL, NETWORKS, command_network_connect,
+		"Connect a container to a network"},
 	{"network create", NULL, NETWORKS, command_network_create, "Create a network"},
-	{"network disconnect", NULL, NETWORKS, command_network_disconnect, "Disconnect a container from a network"},
+	{"network disconnect", NULL, NETWORKS, command_network_disconnect,
+		"Disconnect a container from a network"},
 	{"network inspect", NULL, NETWORKS, command_network_inspect,
 		"Display detailed information on one or more networks"},
 	{"network ls", "network list", NETWORKS, command_network_ls, "List networks"},
 	{"network prune", NULL, NETWORKS, command_network_prune, "Remove all unused networks"},
-	{"network rm", "network remove", NETWORKS, command_network_rm, "Remove one or more networks"},
+	{"network rm", "network remove", NETWORKS, command_network_rm,
+		"Remove one or more networks"},
 
 	{"volume create", NULL, VOLUMES, command_volume_create, "Create a volume"},
 	{"volume inspect", NULL, VOLUMES, command_volume_inspect,
@@ -114,7 +129,8 @@ static bool alias_matches(const char *aliases, const char *name)
 static const struct command *find(const char *name)
 {
 	for (size_t i = 0; i < N_COMMANDS; i++) {
-		if (strcmp(commands[i].name, name) == 0 || alias_matches(commands[i].aliases, name)) {
+		if (strcmp(commands[i].name, name) == 0 ||
+			alias_matches(commands[i].aliases, name)) {
 			return &commands[i];
 		}
 	}
@@ -159,7 +175,8 @@ static void print_help(void)
 	       "\nRun 'wherry COMMAND --help' for more information on a command.\n");
 }
 
-/* "network ls" of a parent, or the last word of the alias that begins with it ("container ls" of ps). */
+/* "network ls" of a parent, or the last word of the alias that begins with it ("container ls" of
+ * ps). */
 static const char *subcommand(const struct command *c, const char *prefix)
 {
 	if (text_starts(c->name, prefix)) {
@@ -231,7 +248,8 @@ struct globals {
 	bool help;
 };
 
-/* The value of "-H x", "-Hx", "--host x", "--host=x"; NULL when arg is another flag. Moves *i over a separate value. */
+/* The value of "-H x", "-Hx", "--host x", "--host=x"; NULL when arg is another flag. Moves *i over
+ * a separate value. */
 static const char *value_of(char **argv, int argc, int *i, const char *letter, const char *name)
 {
 	const char *arg = argv[*i];
@@ -279,7 +297,8 @@ static int read_globals(int argc, char **argv, struct globals *g)
 	return i;
 }
 
-/* Joins "network" and "ls" to one word in *name and moves argv on when they are a two-word command. */
+/* Joins "network" and "ls" to one word in *name and moves argv on when they are a two-word command.
+ */
 static const struct command *resolve(int *argc, char ***argv, char **name)
 {
 	*name = xstrdup((*argv)[0]);

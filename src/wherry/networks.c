@@ -44,11 +44,13 @@ static json_t *row_of(const json_t *n, bool no_trunc)
 	json_t *row = json_object();
 	char id[13];
 	char created[TIMES_TEXT_MAX];
-	json_put_str(row, "ID", no_trunc ? json_str(n, "Id") : human_short_id(json_str(n, "Id"), id));
+	json_put_str(
+		row, "ID", no_trunc ? json_str(n, "Id") : human_short_id(json_str(n, "Id"), id));
 	json_put_str(row, "Name", json_str(n, "Name"));
 	json_put_str(row, "Driver", json_str(n, "Driver"));
 	json_put_str(row, "Scope", json_str(n, "Scope"));
-	json_put_str(row, "IPv4", json_is_false(json_object_get(n, "EnableIPv4")) ? "false" : "true");
+	json_put_str(
+		row, "IPv4", json_is_false(json_object_get(n, "EnableIPv4")) ? "false" : "true");
 	json_put_str(row, "IPv6", json_bool(n, "EnableIPv6") ? "true" : "false");
 	json_put_str(row, "Internal", json_bool(n, "Internal") ? "true" : "false");
 	json_put_str(row, "CreatedAt", times_from_api(json_str(n, "Created"), created));
@@ -63,8 +65,10 @@ int command_network_ls(struct cli *cli, int argc, char **argv)
 	const char *format = NULL;
 	struct strv filters = STRV_INIT;
 	const struct flag flags[] = {
-		{"filter", 'f', FLAG_FILTER, &filters, NULL, "Provide filter values (e.g. \"driver=bridge\")"},
-		{"format", 0, FLAG_STRING, &format, NULL, "Format output: table, json, or a template like '{{.Name}}'"},
+		{"filter", 'f', FLAG_FILTER, &filters, NULL,
+			"Provide filter values (e.g. \"driver=bridge\")"},
+		{"format", 0, FLAG_STRING, &format, NULL,
+			"Format output: table, json, or a template like '{{.Name}}'"},
 		{"no-trunc", 0, FLAG_BOOL, &no_trunc, NULL, "Do not truncate the output"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display network IDs"},
 		{0},
@@ -72,7 +76,8 @@ int command_network_ls(struct cli *cli, int argc, char **argv)
 	const struct syntax s = {"network ls", "[OPTIONS]", "List networks", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
-		const struct table t = {columns, "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}", "ID", format, quiet};
+		const struct table t = {columns, "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
+			"ID", format, quiet};
 		struct err e;
 		scoped(buf) struct buf path = BUF_INIT;
 		scoped(json) json_t *found = NULL;
@@ -127,7 +132,7 @@ static json_t *pool_of(json_t *pools, const char *address)
 {
 	size_t i;
 	json_t *p;
-	json_array_foreach(pools, i, p) {
+	json_array_foreach (pools, i, p) {
 		if (!*json_str(p, "Subnet") || lies_in(address, json_str(p, "Subnet"))) {
 			return p;
 		}
@@ -135,15 +140,18 @@ static json_t *pool_of(json_t *pools, const char *address)
 	return NULL;
 }
 
-static int put_in_pools(json_t *pools, const struct strv *list, const char *key, const char *what, struct err *e)
+static int put_in_pools(
+	json_t *pools, const struct strv *list, const char *key, const char *what, struct err *e)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		json_t *pool = pool_of(pools, list->v[i]);
 		if (!pool) {
-			return err_set(e, ERR_INVALID, "no matching subnet for %s %s", what, list->v[i]);
+			return err_set(
+				e, ERR_INVALID, "no matching subnet for %s %s", what, list->v[i]);
 		}
 		if (json_object_get(pool, key)) {
-			return err_set(e, ERR_INVALID, "cannot configure multiple %ss (%s, %s) on the same subnet", what,
+			return err_set(e, ERR_INVALID,
+				"cannot configure multiple %ss (%s, %s) on the same subnet", what,
 				list->v[i], json_str(pool, key));
 		}
 		json_put_str(pool, key, list->v[i]);
@@ -157,12 +165,14 @@ static int put_aux(json_t *pools, const struct strv *aux, struct err *e)
 		const char *equal = strchr(aux->v[i], '=');
 		json_t *pool = equal ? pool_of(pools, equal + 1) : NULL;
 		if (!pool) {
-			return err_set(e, ERR_INVALID, "no matching subnet for aux-address %s", aux->v[i]);
+			return err_set(
+				e, ERR_INVALID, "no matching subnet for aux-address %s", aux->v[i]);
 		}
 		if (!json_object_get(pool, "AuxiliaryAddresses")) {
 			json_put(pool, "AuxiliaryAddresses", json_object());
 		}
-		if (spec_option(aux->v[i], "aux-address", json_object_get(pool, "AuxiliaryAddresses"), e) < 0) {
+		if (spec_option(aux->v[i], "aux-address",
+			    json_object_get(pool, "AuxiliaryAddresses"), e) < 0) {
 			return -1;
 		}
 	}
@@ -181,11 +191,12 @@ static int put_pools(const struct network_create *o, json_t *ipam, struct err *e
 	}
 	return put_in_pools(pools, &o->ranges, "IPRange", "ip-range", e) < 0 ||
 			       put_in_pools(pools, &o->gateways, "Gateway", "gateway", e) < 0
-		? -1
-		: put_aux(pools, &o->aux, e);
+		       ? -1
+		       : put_aux(pools, &o->aux, e);
 }
 
-static int put_all(const struct strv *list, const char *what, json_t *doc, const char *key, struct err *e)
+static int put_all(
+	const struct strv *list, const char *what, json_t *doc, const char *key, struct err *e)
 {
 	json_t *o = json_object();
 	json_put(doc, key, o);
@@ -213,8 +224,10 @@ static int create(struct cli *cli, const struct network_create *o, const char *n
 	json_put(body, "ConfigOnly", json_boolean(o->config_only));
 	json_put(body, "IPAM", ipam);
 	json_put_str(ipam, "Driver", o->ipam_driver);
-	if (put_pools(o, ipam, e) < 0 || put_all(&o->ipam_options, "ipam-opt", ipam, "Options", e) < 0 ||
-		put_all(&o->options, "opt", body, "Options", e) < 0 || put_all(&o->labels, NULL, body, "Labels", e) < 0 ||
+	if (put_pools(o, ipam, e) < 0 ||
+		put_all(&o->ipam_options, "ipam-opt", ipam, "Options", e) < 0 ||
+		put_all(&o->options, "opt", body, "Options", e) < 0 ||
+		put_all(&o->labels, NULL, body, "Labels", e) < 0 ||
 		engine_json(cli, "POST", "/networks/create", body, &answer, e) < 0) {
 		return -1;
 	}
@@ -229,31 +242,41 @@ int command_network_create(struct cli *cli, int argc, char **argv)
 {
 	struct network_create o = {.driver = "bridge", .ipam_driver = "default"};
 	const struct flag flags[] = {
-		{"attachable", 0, FLAG_BOOL, &o.attachable, NULL, "Enable manual container attachment"},
-		{"aux-address", 0, FLAG_LIST, &o.aux, "map", "Auxiliary IPv4 or IPv6 addresses used by Network driver"},
+		{"attachable", 0, FLAG_BOOL, &o.attachable, NULL,
+			"Enable manual container attachment"},
+		{"aux-address", 0, FLAG_LIST, &o.aux, "map",
+			"Auxiliary IPv4 or IPv6 addresses used by Network driver"},
 		{"config-only", 0, FLAG_BOOL, &o.config_only, NULL, NULL},
-		{"driver", 'd', FLAG_STRING, &o.driver, NULL, "Driver to manage the Network (default \"bridge\")"},
-		{"gateway", 0, FLAG_LIST, &o.gateways, "strings", "IPv4 or IPv6 Gateway for the master subnet"},
+		{"driver", 'd', FLAG_STRING, &o.driver, NULL,
+			"Driver to manage the Network (default \"bridge\")"},
+		{"gateway", 0, FLAG_LIST, &o.gateways, "strings",
+			"IPv4 or IPv6 Gateway for the master subnet"},
 		{"ingress", 0, FLAG_BOOL, &o.ingress, NULL, NULL},
-		{"internal", 0, FLAG_BOOL, &o.internal, NULL, "Restrict external access to the network"},
-		{"ip-range", 0, FLAG_LIST, &o.ranges, "strings", "Allocate container ip from a sub-range"},
-		{"ipam-driver", 0, FLAG_STRING, &o.ipam_driver, NULL, "IP Address Management Driver (default \"default\")"},
-		{"ipam-opt", 0, FLAG_LIST, &o.ipam_options, "map", "Set IPAM driver specific options"},
+		{"internal", 0, FLAG_BOOL, &o.internal, NULL,
+			"Restrict external access to the network"},
+		{"ip-range", 0, FLAG_LIST, &o.ranges, "strings",
+			"Allocate container ip from a sub-range"},
+		{"ipam-driver", 0, FLAG_STRING, &o.ipam_driver, NULL,
+			"IP Address Management Driver (default \"default\")"},
+		{"ipam-opt", 0, FLAG_LIST, &o.ipam_options, "map",
+			"Set IPAM driver specific options"},
 		{"ipv6", 0, FLAG_BOOL, &o.ipv6, NULL, "Enable or disable IPv6 address assignment"},
 		{"label", 0, FLAG_LIST, &o.labels, NULL, "Set metadata on a network"},
 		{"opt", 'o', FLAG_LIST, &o.options, "map", "Set driver specific options"},
 		{"scope", 0, FLAG_STRING, &o.scope, NULL, "Control the network's scope"},
-		{"subnet", 0, FLAG_LIST, &o.subnets, "strings", "Subnet in CIDR format that represents a network segment"},
+		{"subnet", 0, FLAG_LIST, &o.subnets, "strings",
+			"Subnet in CIDR format that represents a network segment"},
 		{0},
 	};
-	const struct syntax s = {"network create", "[OPTIONS] NETWORK", "Create a network", 1, 1, false};
+	const struct syntax s = {
+		"network create", "[OPTIONS] NETWORK", "Create a network", 1, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
 		struct err e;
 		status = create(cli, &o, argv[1], &e) < 0 ? cli_fail(&e) : 0;
 	}
-	struct strv *const lists[] = {
-		&o.subnets, &o.gateways, &o.ranges, &o.aux, &o.labels, &o.options, &o.ipam_options, NULL};
+	struct strv *const lists[] = {&o.subnets, &o.gateways, &o.ranges, &o.aux, &o.labels,
+		&o.options, &o.ipam_options, NULL};
 	for (size_t i = 0; lists[i]; i++) {
 		strv_deinit(lists[i]);
 	}
@@ -265,9 +288,11 @@ int command_network_create(struct cli *cli, int argc, char **argv)
 int command_network_rm(struct cli *cli, int argc, char **argv)
 {
 	bool force = false;
-	const struct flag flags[] = {
-		{"force", 'f', FLAG_BOOL, &force, NULL, "Do not error if the network does not exist"}, {0}};
-	const struct syntax s = {"network rm", "NETWORK [NETWORK...]", "Remove one or more networks", 1, -1, false};
+	const struct flag flags[] = {{"force", 'f', FLAG_BOOL, &force, NULL,
+					     "Do not error if the network does not exist"},
+		{0}};
+	const struct syntax s = {
+		"network rm", "NETWORK [NETWORK...]", "Remove one or more networks", 1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -292,7 +317,8 @@ struct connect {
 static int connect_with(struct cli *cli, const struct connect *o, char **argv, struct err *e)
 {
 	json_t *endpoint = json_object();
-	scoped(json) json_t *body = json_pack("{ss so}", "Container", argv[2], "EndpointConfig", endpoint);
+	scoped(json) json_t *body =
+		json_pack("{ss so}", "Container", argv[2], "EndpointConfig", endpoint);
 	json_t *ipam = json_object();
 	json_put(endpoint, "IPAMConfig", ipam);
 	if (o->ip) {
@@ -315,15 +341,17 @@ int command_network_connect(struct cli *cli, int argc, char **argv)
 {
 	struct connect o = {0};
 	const struct flag flags[] = {
-		{"alias", 0, FLAG_LIST, &o.aliases, "strings", "Add network-scoped alias for the container"},
-		{"driver-opt", 0, FLAG_LIST, &o.options, "strings", "driver options for the network"},
+		{"alias", 0, FLAG_LIST, &o.aliases, "strings",
+			"Add network-scoped alias for the container"},
+		{"driver-opt", 0, FLAG_LIST, &o.options, "strings",
+			"driver options for the network"},
 		{"ip", 0, FLAG_STRING, &o.ip, NULL, "IPv4 address (e.g., \"172.30.100.104\")"},
 		{"ip6", 0, FLAG_STRING, &o.ip6, NULL, "IPv6 address (e.g., \"2001:db8::33\")"},
 		{"link", 0, FLAG_LIST, &o.links, NULL, "Add link to another container"},
 		{0},
 	};
-	const struct syntax s = {"network connect", "[OPTIONS] NETWORK CONTAINER", "Connect a container to a network", 2, 2,
-		false};
+	const struct syntax s = {"network connect", "[OPTIONS] NETWORK CONTAINER",
+		"Connect a container to a network", 2, 2, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
 		struct err e;
@@ -338,8 +366,9 @@ int command_network_connect(struct cli *cli, int argc, char **argv)
 int command_network_disconnect(struct cli *cli, int argc, char **argv)
 {
 	bool force = false;
-	const struct flag flags[] = {
-		{"force", 'f', FLAG_BOOL, &force, NULL, "Force the container to disconnect from a network"}, {0}};
+	const struct flag flags[] = {{"force", 'f', FLAG_BOOL, &force, NULL,
+					     "Force the container to disconnect from a network"},
+		{0}};
 	const struct syntax s = {"network disconnect", "[OPTIONS] NETWORK CONTAINER",
 		"Disconnect a container from a network", 2, 2, false};
 	int status = flags_parse(&s, flags, &argc, argv);

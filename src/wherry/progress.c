@@ -23,7 +23,8 @@ struct screen {
 	int code;
 };
 
-const char *progress_bar(int64_t current, int64_t total, int width, char text[static PROGRESS_BAR_MAX])
+const char *progress_bar(
+	int64_t current, int64_t total, int width, char text[static PROGRESS_BAR_MAX])
 {
 	static const char equals[] = "==================================================";
 	char now[HUMAN_MAX];
@@ -42,7 +43,8 @@ const char *progress_bar(int64_t current, int64_t total, int width, char text[st
 	filled = filled > BAR_LEN ? BAR_LEN : filled < 0 ? 0 : filled;
 	int n = 0;
 	if (width > BAR_MIN_WIDTH) {
-		n = snprintf(text, PROGRESS_BAR_MAX, "[%.*s>%*s] ", filled, equals, BAR_LEN - filled, "");
+		n = snprintf(text, PROGRESS_BAR_MAX, "[%.*s>%*s] ", filled, equals,
+			BAR_LEN - filled, "");
 	}
 	if (current > total) {
 		snprintf(text + n, PROGRESS_BAR_MAX - (size_t)n, "%8s", now);
@@ -120,7 +122,8 @@ static int take_message(void *owner, const json_t *msg, struct err *e)
 {
 	struct screen *s = owner;
 	const json_t *detail = json_object_get(msg, "errorDetail");
-	const char *error = *json_str(detail, "message") ? json_str(detail, "message") : json_str(msg, "error");
+	const char *error =
+		*json_str(detail, "message") ? json_str(detail, "message") : json_str(msg, "error");
 	if (*error) {
 		s->code = (int)json_i64(detail, "code", 0);
 		return err_set(e, ERR_SYSTEM, "%s", error);
@@ -136,12 +139,15 @@ static int take_message(void *owner, const json_t *msg, struct err *e)
 	return 0;
 }
 
-int progress_show(struct http_client *http, FILE *out, progress_aux_fn *aux, void *owner, int *ret_code, struct err *e)
+int progress_show(struct http_client *http, FILE *out, progress_aux_fn *aux, void *owner,
+	int *ret_code, struct err *e)
 {
 	struct winsize size = {0};
 	struct screen s = {.out = out, .aux = aux, .owner = owner};
 	s.terminal = out && isatty(fileno(out));
-	s.width = s.terminal && ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 200;
+	s.width = s.terminal && ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col
+			  ? size.ws_col
+			  : 200;
 	int r = engine_documents(http, take_message, &s, e);
 	strv_deinit(&s.ids);
 	if (ret_code) {

@@ -14,11 +14,14 @@ struct prune {
 };
 
 /* POST /KIND/prune; the deleted ones go to report. */
-static int prune_kind(struct cli *cli, const char *kind, const struct strv *filters, json_t **ret, struct err *e)
+static int prune_kind(
+	struct cli *cli, const char *kind, const struct strv *filters, json_t **ret, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
 	buf_printf(&path, "/%s/prune", kind);
-	return path_filters(&path, filters, e) < 0 ? -1 : engine_json(cli, "POST", buf_str(&path), NULL, ret, e);
+	return path_filters(&path, filters, e) < 0
+		       ? -1
+		       : engine_json(cli, "POST", buf_str(&path), NULL, ret, e);
 }
 
 static void print_list(const char *title, const json_t *list)
@@ -46,7 +49,8 @@ static void print_total(int64_t bytes)
 	printf("Total reclaimed space: %s\n", human_size((double)bytes, 4, text));
 }
 
-static int prune_containers(struct cli *cli, const struct strv *filters, int64_t *bytes, struct err *e)
+static int prune_containers(
+	struct cli *cli, const struct strv *filters, int64_t *bytes, struct err *e)
 {
 	scoped(json) json_t *answer = NULL;
 	if (prune_kind(cli, "containers", filters, &answer, e) < 0) {
@@ -68,7 +72,8 @@ static int prune_networks(struct cli *cli, const struct strv *filters, struct er
 }
 
 /* Without all only those without a name that a person gave. */
-static int prune_volumes(struct cli *cli, const struct strv *filters, bool all, int64_t *bytes, struct err *e)
+static int prune_volumes(
+	struct cli *cli, const struct strv *filters, bool all, int64_t *bytes, struct err *e)
 {
 	scoped(strv) struct strv list = STRV_INIT;
 	scoped(json) json_t *answer = NULL;
@@ -84,7 +89,8 @@ static int prune_volumes(struct cli *cli, const struct strv *filters, bool all, 
 	return 0;
 }
 
-static int prune_images(struct cli *cli, const struct strv *filters, bool all, int64_t *bytes, struct err *e)
+static int prune_images(
+	struct cli *cli, const struct strv *filters, bool all, int64_t *bytes, struct err *e)
 {
 	scoped(strv) struct strv list = STRV_INIT;
 	scoped(json) json_t *answer = NULL;
@@ -99,10 +105,12 @@ static int prune_images(struct cli *cli, const struct strv *filters, bool all, i
 }
 
 /* The flags that all prunes share; a NULL help leaves one out. */
-static int parse(const struct syntax *s, struct prune *o, const char *all_help, int *argc, char **argv)
+static int parse(
+	const struct syntax *s, struct prune *o, const char *all_help, int *argc, char **argv)
 {
 	struct flag flags[4] = {
-		{"filter", 0, FLAG_FILTER, &o->filters, NULL, "Provide filter values (e.g. \"label=<label>\")"},
+		{"filter", 0, FLAG_FILTER, &o->filters, NULL,
+			"Provide filter values (e.g. \"label=<label>\")"},
 		{"force", 'f', FLAG_BOOL, &o->force, NULL, "Do not prompt for confirmation"},
 	};
 	if (all_help) {
@@ -114,7 +122,8 @@ static int parse(const struct syntax *s, struct prune *o, const char *all_help, 
 int command_container_prune(struct cli *cli, int argc, char **argv)
 {
 	struct prune o = {0};
-	const struct syntax s = {"container prune", "[OPTIONS]", "Remove all stopped containers", 0, 0, false};
+	const struct syntax s = {
+		"container prune", "[OPTIONS]", "Remove all stopped containers", 0, 0, false};
 	int status = parse(&s, &o, NULL, &argc, argv);
 	if (status < 0 && !o.force && !engine_confirm("This will remove all stopped containers.")) {
 		status = 0; /* "no" is no failure */
@@ -122,7 +131,9 @@ int command_container_prune(struct cli *cli, int argc, char **argv)
 	if (status < 0) {
 		struct err e;
 		int64_t bytes = 0;
-		status = prune_containers(cli, &o.filters, &bytes, &e) < 0 ? cli_fail(&e) : (print_total(bytes), 0);
+		status = prune_containers(cli, &o.filters, &bytes, &e) < 0
+				 ? cli_fail(&e)
+				 : (print_total(bytes), 0);
 	}
 	strv_deinit(&o.filters);
 	return status;
@@ -133,15 +144,18 @@ int command_image_prune(struct cli *cli, int argc, char **argv)
 	struct prune o = {0};
 	const struct syntax s = {"image prune", "[OPTIONS]", "Remove unused images", 0, 0, false};
 	int status = parse(&s, &o, "Remove all unused images, not just dangling ones", &argc, argv);
-	const char *warning = o.all ? "This will remove all images without at least one container associated to them."
-				    : "This will remove all dangling images.";
+	const char *warning =
+		o.all ? "This will remove all images without at least one container associated to them."
+		      : "This will remove all dangling images.";
 	if (status < 0 && !o.force && !engine_confirm(warning)) {
 		status = 0; /* "no" is no failure */
 	}
 	if (status < 0) {
 		struct err e;
 		int64_t bytes = 0;
-		status = prune_images(cli, &o.filters, o.all, &bytes, &e) < 0 ? cli_fail(&e) : (print_total(bytes), 0);
+		status = prune_images(cli, &o.filters, o.all, &bytes, &e) < 0
+				 ? cli_fail(&e)
+				 : (print_total(bytes), 0);
 	}
 	strv_deinit(&o.filters);
 	return status;
@@ -150,10 +164,12 @@ int command_image_prune(struct cli *cli, int argc, char **argv)
 int command_network_prune(struct cli *cli, int argc, char **argv)
 {
 	struct prune o = {0};
-	const struct syntax s = {"network prune", "[OPTIONS]", "Remove all unused networks", 0, 0, false};
+	const struct syntax s = {
+		"network prune", "[OPTIONS]", "Remove all unused networks", 0, 0, false};
 	int status = parse(&s, &o, NULL, &argc, argv);
 	if (status < 0 && !o.force &&
-		!engine_confirm("This will remove all custom networks not used by at least one container.")) {
+		!engine_confirm(
+			"This will remove all custom networks not used by at least one container.")) {
 		status = 0; /* "no" is no failure */
 	}
 	if (status < 0) {
@@ -167,17 +183,22 @@ int command_network_prune(struct cli *cli, int argc, char **argv)
 int command_volume_prune(struct cli *cli, int argc, char **argv)
 {
 	struct prune o = {0};
-	const struct syntax s = {"volume prune", "[OPTIONS]", "Remove unused local volumes", 0, 0, false};
-	int status = parse(&s, &o, "Remove all unused volumes, not just anonymous ones", &argc, argv);
-	const char *warning = o.all ? "This will remove all local volumes not used by at least one container."
-				    : "This will remove anonymous local volumes not used by at least one container.";
+	const struct syntax s = {
+		"volume prune", "[OPTIONS]", "Remove unused local volumes", 0, 0, false};
+	int status =
+		parse(&s, &o, "Remove all unused volumes, not just anonymous ones", &argc, argv);
+	const char *warning =
+		o.all ? "This will remove all local volumes not used by at least one container."
+		      : "This will remove anonymous local volumes not used by at least one container.";
 	if (status < 0 && !o.force && !engine_confirm(warning)) {
 		status = 0; /* "no" is no failure */
 	}
 	if (status < 0) {
 		struct err e;
 		int64_t bytes = 0;
-		status = prune_volumes(cli, &o.filters, o.all, &bytes, &e) < 0 ? cli_fail(&e) : (print_total(bytes), 0);
+		status = prune_volumes(cli, &o.filters, o.all, &bytes, &e) < 0
+				 ? cli_fail(&e)
+				 : (print_total(bytes), 0);
 	}
 	strv_deinit(&o.filters);
 	return status;
@@ -194,7 +215,8 @@ static bool confirm_system(const struct prune *o)
 		"  - %s\n"
 		"  - unused build cache\n",
 		o->volumes ? "  - all anonymous volumes not used by at least one container\n" : "",
-		o->all ? "all images without at least one container associated to them" : "all dangling images");
+		o->all ? "all images without at least one container associated to them"
+		       : "all dangling images");
 	if (o->filters.n > 0) {
 		buf_puts(&text, "\n  Items to be pruned will be filtered with:\n");
 	}
@@ -208,7 +230,8 @@ static bool confirm_system(const struct prune *o)
 static int prune_build_cache(struct cli *cli, bool all, int64_t *bytes, struct err *e)
 {
 	scoped(json) json_t *answer = NULL;
-	if (engine_json(cli, "POST", all ? "/build/prune?all=1" : "/build/prune", NULL, &answer, e) < 0) {
+	if (engine_json(cli, "POST", all ? "/build/prune?all=1" : "/build/prune", NULL, &answer,
+		    e) < 0) {
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	}
 	*bytes += json_i64(answer, "SpaceReclaimed", 0);
@@ -218,9 +241,11 @@ static int prune_build_cache(struct cli *cli, bool all, int64_t *bytes, struct e
 static int prune_system(struct cli *cli, const struct prune *o, struct err *e)
 {
 	int64_t bytes = 0;
-	if (prune_containers(cli, &o->filters, &bytes, e) < 0 || prune_networks(cli, &o->filters, e) < 0 ||
+	if (prune_containers(cli, &o->filters, &bytes, e) < 0 ||
+		prune_networks(cli, &o->filters, e) < 0 ||
 		(o->volumes && prune_volumes(cli, &o->filters, false, &bytes, e) < 0) ||
-		prune_images(cli, &o->filters, o->all, &bytes, e) < 0 || prune_build_cache(cli, o->all, &bytes, e) < 0) {
+		prune_images(cli, &o->filters, o->all, &bytes, e) < 0 ||
+		prune_build_cache(cli, o->all, &bytes, e) < 0) {
 		return -1;
 	}
 	print_total(bytes);
@@ -231,8 +256,10 @@ int command_system_prune(struct cli *cli, int argc, char **argv)
 {
 	struct prune o = {0};
 	const struct flag flags[] = {
-		{"all", 'a', FLAG_BOOL, &o.all, NULL, "Remove all unused images not just dangling ones"},
-		{"filter", 0, FLAG_FILTER, &o.filters, NULL, "Provide filter values (e.g. \"label=<key>=<value>\")"},
+		{"all", 'a', FLAG_BOOL, &o.all, NULL,
+			"Remove all unused images not just dangling ones"},
+		{"filter", 0, FLAG_FILTER, &o.filters, NULL,
+			"Provide filter values (e.g. \"label=<key>=<value>\")"},
 		{"force", 'f', FLAG_BOOL, &o.force, NULL, "Do not prompt for confirmation"},
 		{"volumes", 0, FLAG_BOOL, &o.volumes, NULL, "Prune anonymous volumes"},
 		{0},

@@ -68,7 +68,9 @@ static json_t *image_of(const json_t *c, bool no_trunc)
 	char shown[13];
 	human_short_id(id, short_id);
 	human_short_id(image, shown);
-	return json_string(!no_trunc && strcmp(short_id, shown) == 0 && text_starts(id, image) ? shown : image);
+	return json_string(!no_trunc && strcmp(short_id, shown) == 0 && text_starts(id, image)
+				   ? shown
+				   : image);
 }
 
 /* In quotes as Go's strconv.Quote, cut to 20 characters first. */
@@ -80,7 +82,11 @@ static json_t *command_of(const json_t *c, bool no_trunc)
 	buf_putc(&text, '"');
 	for (const char *p = buf_str(&cut); *p; p++) {
 		if (strchr("\n\t\r\"\\", *p)) {
-			buf_printf(&text, "\\%c", *p == '\n' ? 'n' : *p == '\t' ? 't' : *p == '\r' ? 'r' : *p);
+			buf_printf(&text, "\\%c",
+				*p == '\n'   ? 'n'
+				: *p == '\t' ? 't'
+				: *p == '\r' ? 'r'
+					     : *p);
 		} else if ((unsigned char)*p < ' ' || *p == 127) {
 			buf_printf(&text, "\\x%02x", (unsigned char)*p);
 		} else {
@@ -101,7 +107,8 @@ static json_t *mounts_of(const json_t *c, bool no_trunc, int *ret_volumes)
 	*ret_volumes = 0;
 	for (size_t i = 0; i < json_array_size(mounts); i++) {
 		const json_t *m = json_array_get(mounts, i);
-		const char *name = *json_str(m, "Name") ? json_str(m, "Name") : json_str(m, "Source");
+		const char *name =
+			*json_str(m, "Name") ? json_str(m, "Name") : json_str(m, "Source");
 		*ret_volumes += strcmp(json_str(m, "Driver"), "local") == 0;
 		buf_puts(&text, text.len ? "," : "");
 		human_ellipsis(name, no_trunc ? SIZE_MAX : 15, &text);
@@ -116,7 +123,8 @@ static json_t *networks_of(const json_t *c)
 	struct buf text = BUF_INIT;
 	const char *key;
 	json_t *v;
-	json_object_foreach(json_object_get(json_object_get(c, "NetworkSettings"), "Networks"), key, v) {
+	json_object_foreach (
+		json_object_get(json_object_get(c, "NetworkSettings"), "Networks"), key, v) {
 		buf_printf(&text, "%s%s", text.len ? "," : "", key);
 	}
 	json_t *ret = json_string(buf_str(&text));
@@ -154,7 +162,8 @@ static json_t *row_of(const json_t *c, const struct ps *o, int64_t now)
 	json_t *mounts = mounts_of(c, o->no_trunc, &volumes);
 	scoped(free) char *n_volumes = xasprintf("%d", volumes);
 	human_ports(json_object_get(c, "Ports"), &ports);
-	json_put_str(row, "ID", o->no_trunc ? json_str(c, "Id") : human_short_id(json_str(c, "Id"), id));
+	json_put_str(
+		row, "ID", o->no_trunc ? json_str(c, "Id") : human_short_id(json_str(c, "Id"), id));
 	json_put(row, "Names", names_of(c, o->no_trunc));
 	json_put(row, "Image", image_of(c, o->no_trunc));
 	json_put(row, "Command", command_of(c, o->no_trunc));
@@ -201,11 +210,16 @@ int command_ps(struct cli *cli, int argc, char **argv)
 {
 	struct ps o = {.last = -1};
 	const struct flag flags[] = {
-		{"all", 'a', FLAG_BOOL, &o.all, NULL, "Show all containers (default shows just running)"},
-		{"filter", 'f', FLAG_FILTER, &o.filters, NULL, "Filter output based on conditions provided"},
-		{"format", 0, FLAG_STRING, &o.format, NULL, "Format output: table, json, or a template like '{{.ID}}'"},
-		{"last", 'n', FLAG_INT, &o.last, NULL, "Show n last created containers (includes all states)"},
-		{"latest", 'l', FLAG_BOOL, &o.latest, NULL, "Show the latest created container (includes all states)"},
+		{"all", 'a', FLAG_BOOL, &o.all, NULL,
+			"Show all containers (default shows just running)"},
+		{"filter", 'f', FLAG_FILTER, &o.filters, NULL,
+			"Filter output based on conditions provided"},
+		{"format", 0, FLAG_STRING, &o.format, NULL,
+			"Format output: table, json, or a template like '{{.ID}}'"},
+		{"last", 'n', FLAG_INT, &o.last, NULL,
+			"Show n last created containers (includes all states)"},
+		{"latest", 'l', FLAG_BOOL, &o.latest, NULL,
+			"Show the latest created container (includes all states)"},
 		{"no-trunc", 0, FLAG_BOOL, &o.no_trunc, NULL, "Don't truncate output"},
 		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Only display container IDs"},
 		{"size", 's', FLAG_BOOL, &o.size, NULL, "Display total file sizes"},
@@ -215,14 +229,14 @@ int command_ps(struct cli *cli, int argc, char **argv)
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
 		if (o.quiet && o.format) {
-			fprintf(stderr, "WARNING: Ignoring custom format, because both --format and --quiet are set.\n");
+			fprintf(stderr,
+				"WARNING: Ignoring custom format, because both --format and --quiet are set.\n");
 			o.format = NULL;
 		}
 		o.last = o.latest && o.last < 0 ? 1 : o.last;
 		const struct table t = {.columns = columns,
-			.dflt = o.size
-				? "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
-				: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
+			.dflt = o.size ? "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
+				       : "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
 			.quiet_field = "ID",
 			.format = o.format,
 			.quiet = o.quiet};

@@ -18,7 +18,7 @@ void rows_put_labels(json_t *row, json_t *labels)
 	scoped(buf) struct buf text = BUF_INIT;
 	const char *key;
 	json_t *v;
-	json_object_foreach(labels, key, v) {
+	json_object_foreach (labels, key, v) {
 		strv_addf(&list, "%s=%s", key, json_is_string(v) ? json_string_value(v) : "");
 	}
 	if (list.n > 0) {

@@ -23,14 +23,17 @@ static int check_pull(const struct run_options *o, struct err *e)
 			return 0;
 		}
 	}
-	return err_set(e, ERR_INVALID, "invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", o->pull);
+	return err_set(e, ERR_INVALID,
+		"invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"",
+		o->pull);
 }
 
 static int check_cidfile(const struct run_options *o, struct err *e)
 {
 	if (o->cidfile && access(o->cidfile, F_OK) == 0) {
 		return err_set(e, ERR_CONFLICT,
-			"container ID file found, make sure the other container isn't running or delete %s", o->cidfile);
+			"container ID file found, make sure the other container isn't running or delete %s",
+			o->cidfile);
 	}
 	return 0;
 }
@@ -38,10 +41,12 @@ static int check_cidfile(const struct run_options *o, struct err *e)
 static int write_cidfile(const struct run_options *o, const char *id, struct err *e)
 {
 	int r = o->cidfile ? path_write(AT_FDCWD, o->cidfile, id, strlen(id), 0644, false) : 0;
-	return r < 0 ? err_sys(e, -r, "failed to write the container ID to the file %s", o->cidfile) : 0;
+	return r < 0 ? err_sys(e, -r, "failed to write the container ID to the file %s", o->cidfile)
+		     : 0;
 }
 
-static int post_create(struct cli *cli, const struct run_options *o, const json_t *body, json_t **ret, struct err *e)
+static int post_create(struct cli *cli, const struct run_options *o, const json_t *body,
+	json_t **ret, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
 	buf_puts(&path, "/containers/create");
@@ -69,7 +74,8 @@ static int pull_for(struct cli *cli, const struct run_options *o, const char *im
 }
 
 /* Creates, bringing the image when it is missing. *ret_id is the caller's. */
-static int create(struct cli *cli, const struct run_options *o, const json_t *body, char **ret_id, struct err *e)
+static int create(struct cli *cli, const struct run_options *o, const json_t *body, char **ret_id,
+	struct err *e)
 {
 	const char *image = json_str(body, "Image");
 	scoped(json) json_t *answer = NULL;
@@ -96,12 +102,14 @@ static int create(struct cli *cli, const struct run_options *o, const json_t *bo
 	return write_cidfile(o, *ret_id, e);
 }
 
-/* The size that the terminal has from its first moment on; engines before API 1.42 wait for the resize call. */
+/* The size that the terminal has from its first moment on; engines before API 1.42 wait for the
+ * resize call. */
 static void put_console_size(const struct run_options *o, json_t *body)
 {
 	struct winsize size;
 	if (o->tty && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
-		json_put(json_object_get(body, "HostConfig"), "ConsoleSize", json_pack("[ii]", size.ws_row, size.ws_col));
+		json_put(json_object_get(body, "HostConfig"), "ConsoleSize",
+			json_pack("[ii]", size.ws_row, size.ws_col));
 	}
 }
 
@@ -111,8 +119,8 @@ struct foreground {
 };
 
 /* Attaches and waits before the start; returns with the container running. */
-static int start_foreground(struct cli *cli, const struct run_options *o, const json_t *body, const char *id,
-	struct foreground *f, struct err *e)
+static int start_foreground(struct cli *cli, const struct run_options *o, const json_t *body,
+	const char *id, struct foreground *f, struct err *e)
 {
 	const struct stream_options so = {.kind = "containers",
 		.id = id,
@@ -120,7 +128,8 @@ static int start_foreground(struct cli *cli, const struct run_options *o, const 
 		.tty = o->tty,
 		.sig_proxy = o->sig_proxy,
 		.detach_keys = o->detach_keys};
-	if (attach_open(&f->stream, cli, &so, json_bool(body, "AttachStdout"), json_bool(body, "AttachStderr"), e) < 0) {
+	if (attach_open(&f->stream, cli, &so, json_bool(body, "AttachStdout"),
+		    json_bool(body, "AttachStderr"), e) < 0) {
 		return -1;
 	}
 	f->wait = wait_begin(cli, id, o->rm ? "removed" : "next-exit", e);
@@ -133,11 +142,13 @@ static int start_foreground(struct cli *cli, const struct run_options *o, const 
 
 static int refuse_run(const char *command, const struct err *e, int status)
 {
-	fprintf(stderr, "wherry: %s\n\nRun 'wherry %s --help' for more information\n", e->msg, command);
+	fprintf(stderr, "wherry: %s\n\nRun 'wherry %s --help' for more information\n", e->msg,
+		command);
 	return status;
 }
 
-static int run_foreground(struct cli *cli, const struct run_options *o, const json_t *body, const char *id)
+static int run_foreground(
+	struct cli *cli, const struct run_options *o, const json_t *body, const char *id)
 {
 	struct err e;
 	struct foreground f = {.stream = {.fd = -1, .signal_fd = -1}};
@@ -151,7 +162,9 @@ static int run_foreground(struct cli *cli, const struct run_options *o, const js
 		status = cli_fail(&e);
 	} else {
 		stream_close(&f.stream);
-		status = detached ? 0 : wait_end(f.wait, &status, &e) < 0 ? (cli_fail(&e), STATUS_ENGINE) : status;
+		status = detached                            ? 0
+			 : wait_end(f.wait, &status, &e) < 0 ? (cli_fail(&e), STATUS_ENGINE)
+							     : status;
 	}
 	http_client_free(f.wait);
 	return status;
@@ -215,13 +228,14 @@ static int parse_and(struct cli *cli, int argc, char **argv, const struct syntax
 
 int command_run(struct cli *cli, int argc, char **argv)
 {
-	const struct syntax s = {"run", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image",
-		1, -1, true};
+	const struct syntax s = {"run", "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+		"Create and run a new container from an image", 1, -1, true};
 	return parse_and(cli, argc, argv, &s, true, run_with);
 }
 
 int command_create(struct cli *cli, int argc, char **argv)
 {
-	const struct syntax s = {"create", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container", 1, -1, true};
+	const struct syntax s = {"create", "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+		"Create a new container", 1, -1, true};
 	return parse_and(cli, argc, argv, &s, false, create_with);
 }

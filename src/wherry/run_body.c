@@ -10,10 +10,11 @@
 /* Duration 0 and count 0 mean that the image's value stays. */
 static int put_health(const struct run_options *o, json_t *body, struct err *e)
 {
-	bool any = o->health_cmd || o->health_interval || o->health_timeout || o->health_start_period ||
-		   o->health_start_interval || o->health_retries;
+	bool any = o->health_cmd || o->health_interval || o->health_timeout ||
+		   o->health_start_period || o->health_start_interval || o->health_retries;
 	if (o->no_healthcheck && any) {
-		return err_set(e, ERR_INVALID, "--no-healthcheck conflicts with --health-* options");
+		return err_set(
+			e, ERR_INVALID, "--no-healthcheck conflicts with --health-* options");
 	}
 	if (o->no_healthcheck) {
 		json_put(body, "Healthcheck", json_pack("{s[s]}", "Test", "NONE"));
@@ -77,7 +78,7 @@ static int put_attach(const struct run_options *o, json_t *body, struct err *e)
 	bool err = false;
 	for (size_t i = 0; i < o->attach.n; i++) {
 		const char *name = o->attach.v[i];
-		bool *which = strcasecmp(name, "stdin") == 0 ? &in
+		bool *which = strcasecmp(name, "stdin") == 0    ? &in
 			      : strcasecmp(name, "stdout") == 0 ? &out
 			      : strcasecmp(name, "stderr") == 0 ? &err
 								: NULL;
@@ -85,11 +86,13 @@ static int put_attach(const struct run_options *o, json_t *body, struct err *e)
 			*which = true;
 		} else {
 			return err_set(e, ERR_INVALID,
-				"invalid argument \"%s\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR", name);
+				"invalid argument \"%s\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR",
+				name);
 		}
 	}
 	if (o->detach && o->attach.n > 0) {
-		return err_set(e, ERR_INVALID, "conflicting options: cannot specify both --attach and --detach");
+		return err_set(e, ERR_INVALID,
+			"conflicting options: cannot specify both --attach and --detach");
 	}
 	if (o->attach.n == 0 && !o->detach) {
 		out = err = true;
@@ -132,8 +135,9 @@ int run_body_config(const struct run_options *o, char **words, json_t *body, str
 	if (o->stop_timeout != RUN_UNSET) {
 		json_put(body, "StopTimeout", json_integer(o->stop_timeout));
 	}
-	return put_attach(o, body, e) < 0 || put_env(o, body, e) < 0 || put_labels(o, body, e) < 0 ? -1
-																   : put_health(o, body, e);
+	return put_attach(o, body, e) < 0 || put_env(o, body, e) < 0 || put_labels(o, body, e) < 0
+		       ? -1
+		       : put_health(o, body, e);
 }
 
 /* Ports and volumes have a part in Config and one in HostConfig. */
@@ -175,7 +179,8 @@ static int put_volumes(const struct run_options *o, json_t *body, json_t *host, 
 	for (size_t i = 0; i < o->mounts.n; i++) {
 		json_t *mount = spec_mount(o->mounts.v[i], e);
 		if (!mount) {
-			return err_wrap(e, "invalid argument \"%s\" for \"--mount\" flag", o->mounts.v[i]);
+			return err_wrap(
+				e, "invalid argument \"%s\" for \"--mount\" flag", o->mounts.v[i]);
 		}
 		json_array_append_new(mounts, mount);
 	}

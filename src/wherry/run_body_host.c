@@ -32,7 +32,8 @@ static void put_list(json_t *host, const char *key, const struct strv *list)
 	}
 }
 
-static int put_options(json_t *host, const char *key, const char *what, const struct strv *list, struct err *e)
+static int put_options(
+	json_t *host, const char *key, const char *what, const struct strv *list, struct err *e)
 {
 	json_t *options = json_object();
 	json_put(host, key, options);
@@ -45,8 +46,8 @@ static int put_options(json_t *host, const char *key, const char *what, const st
 }
 
 /* A list whose elements are parsed one by one. */
-static int put_parsed(json_t *host, const char *key, const struct strv *list, json_t *(*parse)(const char *, struct err *),
-	struct err *e)
+static int put_parsed(json_t *host, const char *key, const struct strv *list,
+	json_t *(*parse)(const char *, struct err *), struct err *e)
 {
 	json_t *array = json_array();
 	json_put(host, key, array);
@@ -94,7 +95,8 @@ static void put_namespaces(const struct run_options *o, json_t *host)
 	put_text(host, "Isolation", o->isolation);
 }
 
-/* "seccomp=FILE" carries the profile itself; the engine cannot read the client's files. The caller's, or NULL. */
+/* "seccomp=FILE" carries the profile itself; the engine cannot read the client's files. The
+ * caller's, or NULL. */
 static char *load_profile(const char *path, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
@@ -123,7 +125,8 @@ static int put_security(const struct run_options *o, json_t *host, struct err *e
 			json_put(host, "ReadonlyPaths", json_array());
 			continue;
 		}
-		bool is_file = text_starts(text, "seccomp") && value == text + 7 && strcmp(value + 1, "unconfined") != 0 &&
+		bool is_file = text_starts(text, "seccomp") && value == text + 7 &&
+			       strcmp(value + 1, "unconfined") != 0 &&
 			       strcmp(value + 1, "builtin") != 0;
 		scoped(free) char *loaded = is_file ? load_profile(value + 1, e) : NULL;
 		if (is_file && !loaded) {
@@ -157,7 +160,8 @@ static int put_restart(const struct run_options *o, json_t *host, struct err *e)
 	json_put(host, "RestartPolicy", policy);
 	const char *name = json_str(policy, "Name");
 	if (o->rm && *name && strcmp(name, "no") != 0) {
-		return err_set(e, ERR_INVALID, "conflicting options: cannot specify both --restart and --rm");
+		return err_set(e, ERR_INVALID,
+			"conflicting options: cannot specify both --restart and --rm");
 	}
 	return 0;
 }
@@ -200,7 +204,8 @@ int run_body_host(const struct run_options *o, json_t *host, struct err *e)
 		put_options(host, "Annotations", "annotation", &o->annotations, e) < 0) {
 		return -1;
 	}
-	if (put_security(o, host, e) < 0 || put_extra_hosts(o, host, e) < 0 || put_restart(o, host, e) < 0) {
+	if (put_security(o, host, e) < 0 || put_extra_hosts(o, host, e) < 0 ||
+		put_restart(o, host, e) < 0) {
 		return -1;
 	}
 	return put_log(o, host, e);
@@ -243,7 +248,8 @@ static void put_first_endpoint(const struct run_options *o, const char *name, js
 		json_put(endpoint, "Aliases", json_array());
 	}
 	for (size_t i = 0; i < o->network_aliases.n; i++) {
-		json_array_append_new(json_object_get(endpoint, "Aliases"), json_string(o->network_aliases.v[i]));
+		json_array_append_new(
+			json_object_get(endpoint, "Aliases"), json_string(o->network_aliases.v[i]));
 	}
 }
 
@@ -256,7 +262,8 @@ int run_body_networks(const struct run_options *o, json_t *body, json_t *host, s
 	for (size_t i = 0; i < n; i++) {
 		scoped(free) char *name = NULL;
 		json_t *endpoint;
-		if (spec_network(o->networks.n ? o->networks.v[i] : "default", &name, &endpoint, e) < 0) {
+		if (spec_network(o->networks.n ? o->networks.v[i] : "default", &name, &endpoint,
+			    e) < 0) {
 			return -1;
 		}
 		if (i == 0) {
@@ -265,7 +272,8 @@ int run_body_networks(const struct run_options *o, json_t *body, json_t *host, s
 		}
 		if (json_object_get(endpoints, name)) {
 			json_decref(endpoint);
-			return err_set(e, ERR_INVALID, "network \"%s\" is specified multiple times", name);
+			return err_set(
+				e, ERR_INVALID, "network \"%s\" is specified multiple times", name);
 		}
 		bool plain_mode = !is_user_defined(name) && json_object_size(endpoint) == 0;
 		if (plain_mode) {

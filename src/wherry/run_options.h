@@ -18,20 +18,21 @@ struct run_options {
 
 	/* Config */
 	bool interactive, tty, no_healthcheck;
-	const char *hostname, *domainname, *user, *workdir, *entrypoint, *stop_signal, *mac_address, *health_cmd;
+	const char *hostname, *domainname, *user, *workdir, *entrypoint, *stop_signal, *mac_address,
+		*health_cmd;
 	int64_t stop_timeout, health_retries, health_interval, health_timeout, health_start_period,
 		health_start_interval;
 	struct strv env, env_files, labels, label_files, expose;
 
 	/* HostConfig */
 	bool privileged, publish_all, read_only, init, oom_kill_disable;
-	const char *restart, *log_driver, *pid, *ipc, *uts, *userns, *cgroupns, *cgroup_parent, *runtime, *volume_driver,
-		*cpuset_cpus, *cpuset_mems, *isolation;
-	int64_t memory, memory_swap, memory_reservation, memory_swappiness, shm_size, cpus, cpu_shares, cpu_period,
-		cpu_quota, pids_limit, oom_score_adj, blkio_weight;
-	struct strv publish, volumes, mounts, tmpfs, devices, device_rules, cap_add, cap_drop, ulimits, add_hosts, dns,
-		dns_search, dns_options, log_opts, security_opts, sysctls, volumes_from, group_add, links, storage_opts,
-		annotations;
+	const char *restart, *log_driver, *pid, *ipc, *uts, *userns, *cgroupns, *cgroup_parent,
+		*runtime, *volume_driver, *cpuset_cpus, *cpuset_mems, *isolation;
+	int64_t memory, memory_swap, memory_reservation, memory_swappiness, shm_size, cpus,
+		cpu_shares, cpu_period, cpu_quota, pids_limit, oom_score_adj, blkio_weight;
+	struct strv publish, volumes, mounts, tmpfs, devices, device_rules, cap_add, cap_drop,
+		ulimits, add_hosts, dns, dns_search, dns_options, log_opts, security_opts, sysctls,
+		volumes_from, group_add, links, storage_opts, annotations;
 
 	/* NetworkingConfig */
 	const char *ip, *ip6;
@@ -45,7 +46,8 @@ void run_options_deinit(struct run_options *o);
 /* The table of flags that fills o; with_run adds -d and --sig-proxy. */
 void run_flags(struct run_options *o, bool with_run, struct flag ret[static RUN_FLAGS_MAX]);
 
-/* The body of POST /containers/create. words: image, then command; NULL-terminated. NULL with *e. */
+/* The body of POST /containers/create. words: image, then command; NULL-terminated. NULL with *e.
+ */
 json_t *run_body(const struct run_options *o, char **words, struct err *e);
 /* The three parts, by file. */
 int run_body_config(const struct run_options *o, char **words, json_t *body, struct err *e);

@@ -10,7 +10,8 @@
 #include "base/text.h"
 #include "wherry/specs.h"
 
-/* "./x" and ".." are the client's business: the engine has another working directory. The caller's. */
+/* "./x" and ".." are the client's business: the engine has another working directory. The caller's.
+ */
 static char *absolute(const char *path)
 {
 	if (*path != '.') {
@@ -24,7 +25,8 @@ int spec_volume(const char *text, json_t *volumes, json_t *binds, struct err *e)
 {
 	const char *colon = strchr(text, ':');
 	if (!*text || colon == text) {
-		return err_set(e, ERR_INVALID, "invalid spec: %s: empty section between colons", text);
+		return err_set(
+			e, ERR_INVALID, "invalid spec: %s: empty section between colons", text);
 	}
 	if (!colon) {
 		json_put(volumes, text, json_object());
@@ -34,7 +36,8 @@ int spec_volume(const char *text, json_t *volumes, json_t *binds, struct err *e)
 	scoped(free) char *host = absolute(source);
 	scoped(free) char *bind = xasprintf("%s%s", host, colon);
 	if (!colon[1] || strstr(colon, "::")) {
-		return err_set(e, ERR_INVALID, "invalid spec: %s: empty section between colons", text);
+		return err_set(
+			e, ERR_INVALID, "invalid spec: %s: empty section between colons", text);
 	}
 	json_array_append_new(binds, json_string(bind));
 	return 0;
@@ -62,7 +65,8 @@ static json_t *section(json_t *mount, const char *name)
 
 static int parse_flag_value(const char *key, const char *value, bool *ret, struct err *e)
 {
-	static const char *const words[2][5] = {{"false", "0", "f", "False", "FALSE"}, {"true", "1", "t", "True", "TRUE"}};
+	static const char *const words[2][5] = {
+		{"false", "0", "f", "False", "FALSE"}, {"true", "1", "t", "True", "TRUE"}};
 	*ret = !value;
 	for (size_t i = 0; value && i < 10; i++) {
 		if (strcmp(value, words[i % 2][i / 2]) == 0) {
@@ -121,7 +125,8 @@ static int set_volume(json_t *mount, const char *key, const char *value, struct 
 		return 0;
 	}
 	if (strcmp(key, "volume-opt") == 0) {
-		return spec_option(value, "volume-opt", section(section(options, "DriverConfig"), "Options"), e);
+		return spec_option(value, "volume-opt",
+			section(section(options, "DriverConfig"), "Options"), e);
 	}
 	if (strcmp(key, "volume-label") == 0) {
 		return spec_label(value, section(options, "Labels"), e);
@@ -172,13 +177,15 @@ static int set_field(json_t *mount, char *field, struct err *e)
 		return r;
 	}
 	if (!value) {
-		return err_set(e, ERR_INVALID, "invalid field '%s' must be a key=value pair", field);
+		return err_set(
+			e, ERR_INVALID, "invalid field '%s' must be a key=value pair", field);
 	}
 	if (strcmp(field, "type") == 0) {
 		json_put_str(mount, "Type", value);
 	} else if (strcmp(field, "source") == 0 || strcmp(field, "src") == 0) {
 		json_put_str(mount, "Source", value);
-	} else if (strcmp(field, "target") == 0 || strcmp(field, "dst") == 0 || strcmp(field, "destination") == 0) {
+	} else if (strcmp(field, "target") == 0 || strcmp(field, "dst") == 0 ||
+		   strcmp(field, "destination") == 0) {
 		json_put_str(mount, "Target", value);
 	} else if (strcmp(field, "consistency") == 0) {
 		json_put_str(mount, "Consistency", value);
@@ -205,7 +212,9 @@ static int check_mount(const json_t *mount, struct err *e)
 	}
 	for (size_t i = 0; i < 3; i++) {
 		if (json_object_get(mount, sections[i][0]) && strcmp(type, sections[i][1]) != 0) {
-			return err_set(e, ERR_INVALID, "cannot mix '%s-*' options with mount type '%s'", sections[i][1], type);
+			return err_set(e, ERR_INVALID,
+				"cannot mix '%s-*' options with mount type '%s'", sections[i][1],
+				type);
 		}
 	}
 	return 0;

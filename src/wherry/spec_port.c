@@ -39,7 +39,8 @@ static char *take_protocol(char *text)
 
 static int check_protocol(const char *proto, struct err *e)
 {
-	bool known = strcmp(proto, "tcp") == 0 || strcmp(proto, "udp") == 0 || strcmp(proto, "sctp") == 0;
+	bool known = strcmp(proto, "tcp") == 0 || strcmp(proto, "udp") == 0 ||
+		     strcmp(proto, "sctp") == 0;
 	return known ? 0 : err_set(e, ERR_INVALID, "invalid proto: %s", proto);
 }
 
@@ -61,8 +62,10 @@ int spec_expose(const char *text, json_t *exposed, struct err *e)
 	return 0;
 }
 
-/* The three parts of "IP:HOST:PORT", from the right because an IPv6 address has colons (in brackets). */
-static int split_parts(char *text, const char **ip, const char **host, const char **inner, struct err *e)
+/* The three parts of "IP:HOST:PORT", from the right because an IPv6 address has colons (in
+ * brackets). */
+static int split_parts(
+	char *text, const char **ip, const char **host, const char **inner, struct err *e)
 {
 	char *last = strrchr(text, ':');
 	*ip = *host = "";
@@ -74,7 +77,9 @@ static int split_parts(char *text, const char **ip, const char **host, const cha
 	char *colon = strrchr(text, ':');
 	bool bracketed = text[0] == '[';
 	if (bracketed && text[strlen(text) - 1] == ']') {
-		return err_set(e, ERR_INVALID, "invalid port: \"%s:%s\": a host port must follow the address", text, *inner);
+		return err_set(e, ERR_INVALID,
+			"invalid port: \"%s:%s\": a host port must follow the address", text,
+			*inner);
 	}
 	*host = colon ? colon + 1 : text;
 	if (!colon) {
@@ -116,7 +121,8 @@ static void add_publication(const struct publication *p, json_t *exposed, json_t
 		scoped(free) char *key = xasprintf("%d/%s", p->inner.first + i, p->proto);
 		bool pick = p->inner.first == p->inner.last && p->outer.first != p->outer.last;
 		if (p->has_outer && pick) {
-			snprintf(host_port, sizeof(host_port), "%d-%d", p->outer.first, p->outer.last);
+			snprintf(host_port, sizeof(host_port), "%d-%d", p->outer.first,
+				p->outer.last);
 		} else if (p->has_outer) {
 			snprintf(host_port, sizeof(host_port), "%d", p->outer.first + i);
 		}
@@ -147,7 +153,9 @@ static int parse_short(const char *text, json_t *exposed, json_t *bindings, stru
 	}
 	if (p.has_outer && p.inner.first != p.inner.last &&
 		p.inner.last - p.inner.first != p.outer.last - p.outer.first) {
-		return err_set(e, ERR_INVALID, "invalid ranges specified for container and host Ports: %s and %s", inner, host);
+		return err_set(e, ERR_INVALID,
+			"invalid ranges specified for container and host Ports: %s and %s", inner,
+			host);
 	}
 	p.proto = proto;
 	if (check_protocol(proto, e) < 0) {
@@ -170,7 +178,8 @@ static int parse_long(const char *text, json_t *exposed, json_t *bindings, struc
 	for (size_t i = 0; i < fields.n; i++) {
 		char *value = strchr(fields.v[i], '=');
 		if (!value) {
-			return err_set(e, ERR_INVALID, "invalid publish opts format (should be name=value but got '%s')",
+			return err_set(e, ERR_INVALID,
+				"invalid publish opts format (should be name=value but got '%s')",
 				fields.v[i]);
 		}
 		*value++ = '\0';
@@ -181,14 +190,17 @@ static int parse_long(const char *text, json_t *exposed, json_t *bindings, struc
 		} else if (strcmp(fields.v[i], "protocol") == 0) {
 			protocol = value;
 		} else if (strcmp(fields.v[i], "mode") != 0) {
-			return err_set(e, ERR_INVALID, "invalid publish opts: unknown key %s", fields.v[i]);
+			return err_set(e, ERR_INVALID, "invalid publish opts: unknown key %s",
+				fields.v[i]);
 		}
 	}
-	scoped(free) char *plain = xasprintf("%s%s%s/%s", published, *published ? ":" : "", target, protocol);
+	scoped(free) char *plain =
+		xasprintf("%s%s%s/%s", published, *published ? ":" : "", target, protocol);
 	return parse_short(plain, exposed, bindings, e);
 }
 
 int spec_port(const char *text, json_t *exposed, json_t *bindings, struct err *e)
 {
-	return strchr(text, '=') ? parse_long(text, exposed, bindings, e) : parse_short(text, exposed, bindings, e);
+	return strchr(text, '=') ? parse_long(text, exposed, bindings, e)
+				 : parse_short(text, exposed, bindings, e);
 }

@@ -25,7 +25,9 @@ int spec_csv(const char *text, struct strv *ret, struct err *e)
 			}
 			if (*p != '"' || (p[1] && p[1] != ',')) {
 				buf_deinit(&field);
-				return err_set(e, ERR_INVALID, "parse error in '%s': extraneous or missing \" in quoted-field", text);
+				return err_set(e, ERR_INVALID,
+					"parse error in '%s': extraneous or missing \" in quoted-field",
+					text);
 			}
 			p++;
 		} else {
@@ -61,13 +63,15 @@ json_t *spec_device(const char *text, struct err *e)
 	} else if (parts.n >= 2 && *parts.v[1]) {
 		inner = parts.v[1];
 	}
-	return json_pack("{ss ss ss}", "PathOnHost", parts.v[0], "PathInContainer", inner, "CgroupPermissions", permissions);
+	return json_pack("{ss ss ss}", "PathOnHost", parts.v[0], "PathInContainer", inner,
+		"CgroupPermissions", permissions);
 }
 
 json_t *spec_ulimit(const char *text, struct err *e)
 {
-	static const char *const names[] = {"core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice",
-		"nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"};
+	static const char *const names[] = {"core", "cpu", "data", "fsize", "locks", "memlock",
+		"msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending",
+		"stack"};
 	const char *equal = strchr(text, '=');
 	scoped(free) char *name = equal ? xstrndup(text, (size_t)(equal - text)) : NULL;
 	bool known = false;
@@ -75,7 +79,9 @@ json_t *spec_ulimit(const char *text, struct err *e)
 		known = known || strcmp(names[i], name) == 0;
 	}
 	if (!equal || !known) {
-		err_set(e, ERR_INVALID, equal ? "invalid ulimit type: %s" : "invalid ulimit argument: %s", equal ? name : text);
+		err_set(e, ERR_INVALID,
+			equal ? "invalid ulimit type: %s" : "invalid ulimit argument: %s",
+			equal ? name : text);
 		return NULL;
 	}
 	scoped(free) char *soft_text = xstrndup(equal + 1, strcspn(equal + 1, ":"));
@@ -88,11 +94,13 @@ json_t *spec_ulimit(const char *text, struct err *e)
 		return NULL;
 	}
 	if (hard >= 0 && (soft > hard || soft == -1)) {
-		err_set(e, ERR_INVALID, "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
+		err_set(e, ERR_INVALID,
+			"ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
 			(long long)soft, (long long)hard);
 		return NULL;
 	}
-	return json_pack("{ss sI sI}", "Name", name, "Hard", (json_int_t)hard, "Soft", (json_int_t)soft);
+	return json_pack(
+		"{ss sI sI}", "Name", name, "Hard", (json_int_t)hard, "Soft", (json_int_t)soft);
 }
 
 json_t *spec_restart(const char *text, struct err *e)
@@ -101,11 +109,13 @@ json_t *spec_restart(const char *text, struct err *e)
 	scoped(free) char *name = xstrndup(text, colon ? (size_t)(colon - text) : strlen(text));
 	int count = 0;
 	if (colon && !*name) {
-		err_set(e, ERR_INVALID, "invalid restart policy format: no policy provided before colon");
+		err_set(e, ERR_INVALID,
+			"invalid restart policy format: no policy provided before colon");
 		return NULL;
 	}
 	if (colon && parse_int(colon + 1, INT32_MIN, INT32_MAX, &count) < 0) {
-		err_set(e, ERR_INVALID, "invalid restart policy format: maximum retry count must be an integer");
+		err_set(e, ERR_INVALID,
+			"invalid restart policy format: maximum retry count must be an integer");
 		return NULL;
 	}
 	return json_pack("{ss si}", "Name", name, "MaximumRetryCount", count);
@@ -122,7 +132,8 @@ static json_t *child(json_t *o, const char *key, json_t *take_new)
 	return take_new;
 }
 
-static int set_network_field(const char *key, const char *value, char **name, json_t *endpoint, struct err *e)
+static int set_network_field(
+	const char *key, const char *value, char **name, json_t *endpoint, struct err *e)
 {
 	if (strcmp(key, "name") == 0) {
 		free(*name);
@@ -136,7 +147,8 @@ static int set_network_field(const char *key, const char *value, char **name, js
 	} else if (strcmp(key, "mac-address") == 0) {
 		json_put_str(endpoint, "MacAddress", value);
 	} else if (strcmp(key, "driver-opt") == 0) {
-		return spec_option(value, "driver-opt", child(endpoint, "DriverOpts", json_object()), e);
+		return spec_option(
+			value, "driver-opt", child(endpoint, "DriverOpts", json_object()), e);
 	} else {
 		return err_set(e, ERR_INVALID, "invalid field key %s", key);
 	}
@@ -209,10 +221,13 @@ static int env_line(const char *line, const char *path, struct strv *env, struct
 {
 	size_t n = strcspn(line, "=");
 	if (n == 0) {
-		return err_set(e, ERR_INVALID, "invalid env file (%s): no variable name on line '%s'", path, line);
+		return err_set(e, ERR_INVALID,
+			"invalid env file (%s): no variable name on line '%s'", path, line);
 	}
 	if (strcspn(line, " \t") < n) {
-		return err_set(e, ERR_INVALID, "invalid env file (%s): variable '%.*s' contains whitespaces", path, (int)n, line);
+		return err_set(e, ERR_INVALID,
+			"invalid env file (%s): variable '%.*s' contains whitespaces", path, (int)n,
+			line);
 	}
 	if (line[n] == '=') {
 		strv_add(env, line);

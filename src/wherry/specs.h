@@ -1,6 +1,8 @@
-/* wherry/specs.h - the small languages of run's flags, each to the JSON that the engine's API wants. Pure, but for files named.
+/* wherry/specs.h - the small languages of run's flags, each to the JSON that the engine's API
+ * wants. Pure, but for files named.
  *
- * Grammars and sentences of docker/cli (opts, cli/command/container/opts.go) and docker/go-connections/nat.
+ * Grammars and sentences of docker/cli (opts, cli/command/container/opts.go) and
+ * docker/go-connections/nat.
  */
 #pragma once
 #include <jansson.h>
@@ -8,12 +10,14 @@
 #include "base/err.h"
 #include "base/strv.h"
 
-/* "[IP:][HOST[-HOST]:]PORT[-PORT][/PROTO]": adds to both objects "80/tcp": {} and "80/tcp": [{HostIp, HostPort}]. */
+/* "[IP:][HOST[-HOST]:]PORT[-PORT][/PROTO]": adds to both objects "80/tcp": {} and "80/tcp":
+ * [{HostIp, HostPort}]. */
 int spec_port(const char *text, json_t *exposed, json_t *bindings, struct err *e);
 /* --expose "80", "80-90/udp". */
 int spec_expose(const char *text, json_t *exposed, struct err *e);
 
-/* -v: "/data" goes to volumes, "a:/b[:ro]" to binds; a relative host path that begins with '.' becomes absolute. */
+/* -v: "/data" goes to volumes, "a:/b[:ro]" to binds; a relative host path that begins with '.'
+ * becomes absolute. */
 int spec_volume(const char *text, json_t *volumes, json_t *binds, struct err *e);
 /* --mount type=bind,src=/a,dst=/b,readonly: a new object. NULL with *e. */
 json_t *spec_mount(const char *text, struct err *e);
@@ -27,7 +31,8 @@ json_t *spec_ulimit(const char *text, struct err *e);
 json_t *spec_restart(const char *text, struct err *e);
 /* --network "name" or "name=x,alias=y,ip=...": the name, and the endpoint's settings. */
 int spec_network(const char *text, char **ret_name, json_t **ret_endpoint, struct err *e);
-/* --add-host "name:ip" or "name=ip"; brackets around IPv6 go. The text for ExtraHosts, or NULL with *e. */
+/* --add-host "name:ip" or "name=ip"; brackets around IPv6 go. The text for ExtraHosts, or NULL with
+ * *e. */
 char *spec_add_host(const char *text, struct err *e);
 
 /* -e: "A=B", or "A" to pass our own value on. */

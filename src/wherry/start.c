@@ -35,8 +35,8 @@ static int relay_and_wait(struct stream *s, struct http_client *wait, bool escap
 	return wait_end(wait, &code, &e) < 0 ? cli_fail(&e) : code;
 }
 
-static int open_all(struct cli *cli, const struct attach_options *o, const json_t *container, struct stream *s,
-	struct http_client **wait, struct err *e)
+static int open_all(struct cli *cli, const struct attach_options *o, const json_t *container,
+	struct stream *s, struct http_client **wait, struct err *e)
 {
 	const json_t *config = json_object_get(container, "Config");
 	bool auto_remove = json_bool(json_object_get(container, "HostConfig"), "AutoRemove");
@@ -48,11 +48,13 @@ static int open_all(struct cli *cli, const struct attach_options *o, const json_
 		.sig_proxy = o->sig_proxy && !tty,
 		.detach_keys = o->detach_keys};
 	const char *condition = auto_remove ? "removed" : o->start ? "next-exit" : "not-running";
-	if (stream_check_tty(so.with_stdin, tty, e) < 0 || attach_open(s, cli, &so, true, true, e) < 0) {
+	if (stream_check_tty(so.with_stdin, tty, e) < 0 ||
+		attach_open(s, cli, &so, true, true, e) < 0) {
 		return -1;
 	}
 	*wait = wait_begin(cli, so.id, condition, e);
-	if (!*wait || (o->start && engine_on(cli, "POST", "/containers/", so.id, "/start", NULL, e) < 0)) {
+	if (!*wait || (o->start && engine_on(cli, "POST", "/containers/", so.id, "/start", NULL,
+					   e) < 0)) {
 		return -1;
 	}
 	stream_resize(s);
@@ -95,13 +97,15 @@ int command_start(struct cli *cli, int argc, char **argv)
 	struct attach_options o = {.sig_proxy = true, .start = true};
 	bool attach = false;
 	const struct flag flags[] = {
-		{"attach", 'a', FLAG_BOOL, &attach, NULL, "Attach STDOUT/STDERR and forward signals"},
-		{"detach-keys", 0, FLAG_STRING, &o.detach_keys, NULL, "Override the key sequence for detaching a container"},
+		{"attach", 'a', FLAG_BOOL, &attach, NULL,
+			"Attach STDOUT/STDERR and forward signals"},
+		{"detach-keys", 0, FLAG_STRING, &o.detach_keys, NULL,
+			"Override the key sequence for detaching a container"},
 		{"interactive", 'i', FLAG_BOOL, &o.interactive, NULL, "Attach container's STDIN"},
 		{0},
 	};
-	const struct syntax s = {"start", "[OPTIONS] CONTAINER [CONTAINER...]", "Start one or more stopped containers", 1, -1,
-		false};
+	const struct syntax s = {"start", "[OPTIONS] CONTAINER [CONTAINER...]",
+		"Start one or more stopped containers", 1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -125,13 +129,16 @@ static int check_attachable(const json_t *container, struct err *e)
 {
 	const json_t *state = json_object_get(container, "State");
 	if (!json_bool(state, "Running")) {
-		return err_set(e, ERR_CONFLICT, "You cannot attach to a stopped container, start it first");
+		return err_set(e, ERR_CONFLICT,
+			"You cannot attach to a stopped container, start it first");
 	}
 	if (json_bool(state, "Paused")) {
-		return err_set(e, ERR_CONFLICT, "You cannot attach to a paused container, unpause it first");
+		return err_set(e, ERR_CONFLICT,
+			"You cannot attach to a paused container, unpause it first");
 	}
 	if (json_bool(state, "Restarting")) {
-		return err_set(e, ERR_CONFLICT, "You cannot attach to a restarting container, wait until it is running");
+		return err_set(e, ERR_CONFLICT,
+			"You cannot attach to a restarting container, wait until it is running");
 	}
 	return 0;
 }
@@ -141,13 +148,16 @@ int command_attach(struct cli *cli, int argc, char **argv)
 	struct attach_options o = {.sig_proxy = true};
 	bool no_stdin = false;
 	const struct flag flags[] = {
-		{"detach-keys", 0, FLAG_STRING, &o.detach_keys, NULL, "Override the key sequence for detaching a container"},
+		{"detach-keys", 0, FLAG_STRING, &o.detach_keys, NULL,
+			"Override the key sequence for detaching a container"},
 		{"no-stdin", 0, FLAG_BOOL, &no_stdin, NULL, "Do not attach STDIN"},
-		{"sig-proxy", 0, FLAG_BOOL, &o.sig_proxy, NULL, "Proxy all received signals to the process (default true)"},
+		{"sig-proxy", 0, FLAG_BOOL, &o.sig_proxy, NULL,
+			"Proxy all received signals to the process (default true)"},
 		{0},
 	};
 	const struct syntax s = {"attach", "[OPTIONS] CONTAINER",
-		"Attach local standard input, output, and error streams to a running container", 1, 1, false};
+		"Attach local standard input, output, and error streams to a running container", 1,
+		1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;

@@ -37,12 +37,14 @@ static int choose_detach_keys(struct stream *s, struct err *e)
 	const char *keys = s->o.detach_keys;
 	if (!keys || !*keys) {
 		config = config_file_read_or_empty(s->cli);
-		keys = *json_str(config, "detachKeys") ? json_str(config, "detachKeys") : DETACH_KEYS_DEFAULT;
+		keys = *json_str(config, "detachKeys") ? json_str(config, "detachKeys")
+						       : DETACH_KEYS_DEFAULT;
 	}
 	return detach_parse(keys, &s->detach, e);
 }
 
-/* From here on the signals wait for stream_relay: one that comes before the container runs must not end us. */
+/* From here on the signals wait for stream_relay: one that comes before the container runs must not
+ * end us. */
 static int catch_signals(struct stream *s, struct err *e)
 {
 	sigset_t wanted;
@@ -65,17 +67,21 @@ static int catch_signals(struct stream *s, struct err *e)
 int stream_open(struct stream *s, struct cli *cli, const struct stream_options *o, const char *path,
 	const json_t *body, struct err *e)
 {
-	*s = (struct stream){.cli = cli, .o = *o, .fd = -1, .signal_fd = -1, .stdin_open = o->with_stdin};
+	*s = (struct stream){
+		.cli = cli, .o = *o, .fd = -1, .signal_fd = -1, .stdin_open = o->with_stdin};
 	if (choose_detach_keys(s, e) < 0 || catch_signals(s, e) < 0) {
 		return -1;
 	}
 	scoped(http_client_free) struct http_client *http = engine_connect(cli, e);
-	const struct http_call call = {.method = "POST", .path = path, .body_json = body, .upgrade = true};
+	const struct http_call call = {
+		.method = "POST", .path = path, .body_json = body, .upgrade = true};
 	if (!http || engine_send(http, &call, NULL, e) < 0) {
 		return -1;
 	}
 	s->fd = http_client_take_socket(http, &s->early);
-	return s->fd < 0 ? err_set(e, ERR_SYSTEM, "the engine closed the connection instead of attaching") : 0;
+	return s->fd < 0 ? err_set(e, ERR_SYSTEM,
+				   "the engine closed the connection instead of attaching")
+			 : 0;
 }
 
 void stream_resize(struct stream *s)
@@ -83,12 +89,14 @@ void stream_resize(struct stream *s)
 	struct winsize size;
 	struct err ignored;
 	s->resize_again_ms = 0;
-	if (!s->o.tty || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || (size.ws_row == 0 && size.ws_col == 0)) {
+	if (!s->o.tty || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 ||
+		(size.ws_row == 0 && size.ws_col == 0)) {
 		return;
 	}
 	scoped(buf) struct buf path = BUF_INIT;
 	buf_printf(&path, "/%s/%s/resize?h=%u&w=%u", s->o.kind, s->o.id, size.ws_row, size.ws_col);
-	if (engine_json(s->cli, "POST", buf_str(&path), NULL, NULL, &ignored) < 0 && s->resize_tries < RESIZE_TRIES) {
+	if (engine_json(s->cli, "POST", buf_str(&path), NULL, NULL, &ignored) < 0 &&
+		s->resize_tries < RESIZE_TRIES) {
 		s->resize_again_ms = ++s->resize_tries * RESIZE_PAUSE_MS;
 	}
 }
@@ -115,14 +123,16 @@ static void take_signals(struct stream *s)
 		}
 		scoped(buf) struct buf path = BUF_INIT;
 		buf_printf(&path, "/%s/%s/kill?signal=%u", s->o.kind, s->o.id, info.ssi_signo);
-		engine_json(s->cli, "POST", buf_str(&path), NULL, NULL, &ignored); /* it may have ended by itself */
+		engine_json(s->cli, "POST", buf_str(&path), NULL, NULL,
+			&ignored); /* it may have ended by itself */
 	}
 }
 
 static int write_output(void *owner, int type, const char *data, size_t n, struct err *e)
 {
 	if (type == 3) {
-		return err_set(e, ERR_SYSTEM, "error from daemon in stream: %.*s", (int)(n < 400 ? n : 400), data);
+		return err_set(e, ERR_SYSTEM, "error from daemon in stream: %.*s",
+			(int)(n < 400 ? n : 400), data);
 	}
 	int r = path_write_all(type == 2 ? STDERR_FILENO : STDOUT_FILENO, data, n);
 	return r < 0 ? err_sys(e, -r, "cannot write the output") : 0;
@@ -130,7 +140,8 @@ static int write_output(void *owner, int type, const char *data, size_t n, struc
 
 static int take_output(struct stream *s, const char *data, size_t n, struct err *e)
 {
-	return s->o.tty ? write_output(NULL, 1, data, n, e) : demux_feed(&s->demux, data, n, write_output, NULL, e);
+	return s->o.tty ? write_output(NULL, 1, data, n, e)
+			: demux_feed(&s->demux, data, n, write_output, NULL, e);
 }
 
 /* 1: there will be more; 0: the output has ended. */
@@ -151,11 +162,13 @@ static int read_engine(struct stream *s, struct err *e)
 static void write_engine(struct stream *s)
 {
 	while (s->to_engine.len > 0) {
-		ssize_t n = send(s->fd, s->to_engine.data, s->to_engine.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(
+			s->fd, s->to_engine.data, s->to_engine.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR) {
 			continue;
 		}
-		if (n < 0 && errno != EAGAIN) { /* the container does not read any more: its output may still come */
+		if (n < 0 && errno != EAGAIN) { /* the container does not read any more: its output
+						   may still come */
 			s->stdin_open = false;
 			buf_clear(&s->to_engine);
 		}
@@ -202,7 +215,8 @@ int stream_relay(struct stream *s, bool *ret_detached, struct err *e)
 	for (;;) {
 		bool wants_stdin = s->stdin_open && s->to_engine.len < TO_ENGINE_MAX;
 		struct pollfd fds[FD_MAX] = {
-			[FD_ENGINE] = {s->fd, (short)(POLLIN | (s->to_engine.len ? POLLOUT : 0)), 0},
+			[FD_ENGINE] = {s->fd, (short)(POLLIN | (s->to_engine.len ? POLLOUT : 0)),
+				0},
 			[FD_SIGNALS] = {s->signal_fd, POLLIN, 0},
 			[FD_STDIN] = {wants_stdin ? STDIN_FILENO : -1, POLLIN, 0},
 		};

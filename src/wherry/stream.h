@@ -1,7 +1,8 @@
 /* wherry/stream.h - this terminal and the streams of a container or an exec, tied together.
  *
- * stream_open attaches on a connection of its own, before the container is started, so that nothing is lost; stream_relay
- * passes bytes until the container's output ends or the user detaches. Between the two, signals wait in a signalfd.
+ * stream_open attaches on a connection of its own, before the container is started, so that nothing
+ * is lost; stream_relay passes bytes until the container's output ends or the user detaches.
+ * Between the two, signals wait in a signalfd.
  */
 #pragma once
 #include <jansson.h>
@@ -19,15 +20,15 @@ struct stream_options {
 	const char *kind; /* "containers" or "exec": where resize goes */
 	const char *id;
 	bool with_stdin;
-	bool tty;         /* of the container: bytes are not multiplexed, ours becomes raw */
-	bool sig_proxy;   /* signals are sent to the container */
+	bool tty;                /* of the container: bytes are not multiplexed, ours becomes raw */
+	bool sig_proxy;          /* signals are sent to the container */
 	const char *detach_keys; /* NULL: those of config.json, or the default */
 };
 
 struct stream {
 	struct cli *cli;
 	struct stream_options o;
-	int fd;        /* the hijacked connection */
+	int fd; /* the hijacked connection */
 	int signal_fd;
 	struct buf early;
 	struct buf to_engine;
@@ -50,5 +51,6 @@ int stream_open(struct stream *s, struct cli *cli, const struct stream_options *
 void stream_resize(struct stream *s);
 /* *ret_detached: the user typed the detach keys. */
 int stream_relay(struct stream *s, bool *ret_detached, struct err *e);
-/* Gives the terminal and the signals back as they were. After stream_open, also when it failed; twice is fine. */
+/* Gives the terminal and the signals back as they were. After stream_open, also when it failed;
+ * twice is fine. */
 void stream_close(struct stream *s);

@@ -10,7 +10,8 @@
 #include "wherry/format.h"
 
 #define COLUMN_GAP 3
-#define DOCKER_MIN_WIDTH 10 /* docker/cli formatter: tabwriter.NewWriter(c.Output, 10, 1, 3, ' ', 0) */
+#define DOCKER_MIN_WIDTH \
+	10 /* docker/cli formatter: tabwriter.NewWriter(c.Output, 10, 1, 3, ' ', 0) */
 
 static size_t count_chars(const char *s, size_t n)
 {
@@ -21,8 +22,8 @@ static size_t count_chars(const char *s, size_t n)
 	return chars;
 }
 
-/* The width of column k in the run of lines around line i that have a cell there: text/tabwriter aligns only
- * consecutive lines, and the last cell of a line belongs to no column. */
+/* The width of column k in the run of lines around line i that have a cell there: text/tabwriter
+ * aligns only consecutive lines, and the last cell of a line belongs to no column. */
 static size_t column_width(const struct strv *lines, size_t i, size_t k, size_t min_width)
 {
 	size_t width = min_width;
@@ -64,7 +65,8 @@ void table_align(const char *text, size_t min_width, struct buf *ret)
 		strv_addn(&lines, p, n);
 		p += n + (p[n] == '\n');
 	}
-	/* the widths of the line before hold while the number of cells stays the same: a long list is not measured per row */
+	/* the widths of the line before hold while the number of cells stays the same: a long list
+	 * is not measured per row */
 	size_t widths[32];
 	size_t n_known = 0;
 	size_t known_for = SIZE_MAX;
@@ -127,7 +129,8 @@ static json_t *titles_of(const struct table *t)
 	return titles;
 }
 
-/* {{json .}} of a row must neither show our own members nor depend on the order they were put in: Go sorts maps. */
+/* {{json .}} of a row must neither show our own members nor depend on the order they were put in:
+ * Go sorts maps. */
 static json_t *public_row(const json_t *row)
 {
 	json_t *copy = json_copy((json_t *)row);

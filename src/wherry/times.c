@@ -17,7 +17,8 @@ static const char *print(int64_t ns, char ret[static TIMES_TEXT_MAX])
 /* "2013-01-02T13:23:37", "2013-01-02T13:23", "2013-01-02": in the zone of this machine. */
 static int parse_local(const char *text, int64_t *ret_ns)
 {
-	static const char *const layouts[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d"};
+	static const char *const layouts[] = {
+		"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d"};
 	for (size_t i = 0; i < sizeof(layouts) / sizeof(*layouts); i++) {
 		struct tm tm = {.tm_isdst = -1};
 		const char *end = strptime(text, layouts[i], &tm);
@@ -50,7 +51,8 @@ int times_parse(const char *name, const char *text, char ret[static TIMES_TEXT_M
 		print(ns, ret);
 		return 0;
 	}
-	return err_set(e, ERR_INVALID, "invalid value for \"%s\": failed to parse value as time or duration: \"%s\"", name,
+	return err_set(e, ERR_INVALID,
+		"invalid value for \"%s\": failed to parse value as time or duration: \"%s\"", name,
 		text);
 }
 

@@ -14,7 +14,8 @@
 #include "wherry/progress.h"
 #include "wherry/pull.h"
 
-static int post_pull(struct cli *cli, const struct ref *ref, const char *platform, FILE *out, struct err *e)
+static int post_pull(
+	struct cli *cli, const struct ref *ref, const char *platform, FILE *out, struct err *e)
 {
 	char name[REF_TEXT_MAX];
 	scoped(buf) struct buf path = BUF_INIT;
@@ -24,9 +25,12 @@ static int post_pull(struct cli *cli, const struct ref *ref, const char *platfor
 	path_query(&path, "tag", *ref->digest ? ref->digest : ref->tag);
 	path_query(&path, "platform", platform && *platform ? platform : NULL);
 	auth_header_for_image(cli, name, &headers);
-	const struct http_call call = {
-		.method = "POST", .path = buf_str(&path), .headers = headers.len ? buf_str(&headers) : NULL};
-	return engine_send(cli->http, &call, NULL, e) < 0 ? -1 : progress_show(cli->http, out, NULL, NULL, NULL, e);
+	const struct http_call call = {.method = "POST",
+		.path = buf_str(&path),
+		.headers = headers.len ? buf_str(&headers) : NULL};
+	return engine_send(cli->http, &call, NULL, e) < 0
+		       ? -1
+		       : progress_show(cli->http, out, NULL, NULL, NULL, e);
 }
 
 int pull_image(struct cli *cli, const char *image, const char *platform, FILE *out, struct err *e)
@@ -44,11 +48,13 @@ int command_pull(struct cli *cli, int argc, char **argv)
 	bool quiet = false;
 	const char *platform = NULL;
 	const struct flag flags[] = {
-		{"platform", 0, FLAG_STRING, &platform, NULL, "Set platform if server is multi-platform capable"},
+		{"platform", 0, FLAG_STRING, &platform, NULL,
+			"Set platform if server is multi-platform capable"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Suppress verbose output"},
 		{0},
 	};
-	const struct syntax s = {"pull", "[OPTIONS] NAME[:TAG|@DIGEST]", "Download an image from a registry", 1, 1, false};
+	const struct syntax s = {"pull", "[OPTIONS] NAME[:TAG|@DIGEST]",
+		"Download an image from a registry", 1, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -85,16 +91,21 @@ static long read_fd(void *owner, char *data, size_t n)
 static int open_input(const char *path, struct err *e)
 {
 	bool is_stdin = !path || !*path || strcmp(path, "-") == 0;
-	int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
+	int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+			  : open(path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? err_sys(e, errno, "open %s", is_stdin ? "stdin" : path) : fd;
 }
 
 static int send_archive(struct cli *cli, const char *path, int *fd, FILE *out, struct err *e)
 {
 	const struct http_source source = {read_fd, fd};
-	const struct http_call call = {
-		.method = "POST", .path = path, .headers = "Content-Type: application/x-tar\r\n", .source = &source};
-	return engine_send(cli->http, &call, NULL, e) < 0 ? -1 : progress_show(cli->http, out, NULL, NULL, NULL, e);
+	const struct http_call call = {.method = "POST",
+		.path = path,
+		.headers = "Content-Type: application/x-tar\r\n",
+		.source = &source};
+	return engine_send(cli->http, &call, NULL, e) < 0
+		       ? -1
+		       : progress_show(cli->http, out, NULL, NULL, NULL, e);
 }
 
 int command_load(struct cli *cli, int argc, char **argv)
@@ -103,12 +114,15 @@ int command_load(struct cli *cli, int argc, char **argv)
 	const char *input = NULL;
 	const char *platform = NULL;
 	const struct flag flags[] = {
-		{"input", 'i', FLAG_STRING, &input, NULL, "Read from tar archive file, instead of STDIN"},
-		{"platform", 0, FLAG_STRING, &platform, NULL, "Load only the given platform variant"},
+		{"input", 'i', FLAG_STRING, &input, NULL,
+			"Read from tar archive file, instead of STDIN"},
+		{"platform", 0, FLAG_STRING, &platform, NULL,
+			"Load only the given platform variant"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Suppress the load output"},
 		{0},
 	};
-	const struct syntax s = {"load", "[OPTIONS]", "Load an image from a tar archive or STDIN", 0, 0, false};
+	const struct syntax s = {
+		"load", "[OPTIONS]", "Load an image from a tar archive or STDIN", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -131,7 +145,8 @@ struct import {
 	const char *message, *platform;
 };
 
-static int import_from(struct cli *cli, const struct import *o, const char *source, const char *reference, struct err *e)
+static int import_from(struct cli *cli, const struct import *o, const char *source,
+	const char *reference, struct err *e)
 {
 	scoped(close) int fd = -1;
 	scoped(buf) struct buf path = BUF_INIT;
@@ -151,7 +166,9 @@ static int import_from(struct cli *cli, const struct import *o, const char *sour
 		path_query(&path, "changes", o->changes.v[i]);
 	}
 	if (strncmp(source, "http://", 7) == 0 || strncmp(source, "https://", 8) == 0) {
-		return err_set(e, ERR_INVALID, "importing from a URL is not supported: download %s and import the file", source);
+		return err_set(e, ERR_INVALID,
+			"importing from a URL is not supported: download %s and import the file",
+			source);
 	}
 	fd = open_input(source, e);
 	return fd < 0 ? -1 : send_archive(cli, buf_str(&path), &fd, stdout, e);
@@ -161,9 +178,12 @@ int command_import(struct cli *cli, int argc, char **argv)
 {
 	struct import o = {0};
 	const struct flag flags[] = {
-		{"change", 'c', FLAG_LIST, &o.changes, NULL, "Apply Dockerfile instruction to the created image"},
-		{"message", 'm', FLAG_STRING, &o.message, NULL, "Set commit message for imported image"},
-		{"platform", 0, FLAG_STRING, &o.platform, NULL, "Set platform if server is multi-platform capable"},
+		{"change", 'c', FLAG_LIST, &o.changes, NULL,
+			"Apply Dockerfile instruction to the created image"},
+		{"message", 'm', FLAG_STRING, &o.message, NULL,
+			"Set commit message for imported image"},
+		{"platform", 0, FLAG_STRING, &o.platform, NULL,
+			"Set platform if server is multi-platform capable"},
 		{0},
 	};
 	const struct syntax s = {"import", "[OPTIONS] file|- [REPOSITORY[:TAG]]",
@@ -171,7 +191,9 @@ int command_import(struct cli *cli, int argc, char **argv)
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
 		struct err e;
-		status = import_from(cli, &o, argv[1], argc > 2 ? argv[2] : NULL, &e) < 0 ? cli_fail(&e) : 0;
+		status = import_from(cli, &o, argv[1], argc > 2 ? argv[2] : NULL, &e) < 0
+				 ? cli_fail(&e)
+				 : 0;
 	}
 	strv_deinit(&o.changes);
 	return status;

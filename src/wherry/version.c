@@ -22,8 +22,8 @@ static int print_formatted(const char *format, const json_t *doc, struct err *e)
 
 static const char *go_arch(const char *machine)
 {
-	static const char *const names[][2] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"armv7l", "arm"},
-		{"armv6l", "arm"}, {"i686", "386"}};
+	static const char *const names[][2] = {{"x86_64", "amd64"}, {"aarch64", "arm64"},
+		{"armv7l", "arm"}, {"armv6l", "arm"}, {"i686", "386"}};
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (strcmp(machine, names[i][0]) == 0) {
 			return names[i][1];
@@ -36,7 +36,8 @@ static json_t *client_version(void)
 {
 	struct utsname u;
 	uname(&u);
-	return json_pack("{ss ss ss}", "Version", WHERRY_VERSION, "Os", "linux", "Arch", go_arch(u.machine));
+	return json_pack(
+		"{ss ss ss}", "Version", WHERRY_VERSION, "Os", "linux", "Arch", go_arch(u.machine));
 }
 
 static void print_line(const char *indent, const char *label, const char *value)
@@ -49,14 +50,14 @@ static void print_line(const char *indent, const char *label, const char *value)
 /* A component's Details; the engine's own are printed in Docker's order. */
 static void print_component(const json_t *c)
 {
-	static const char *const shown[][2] = {{"GoVersion", "Go version:"}, {"GitCommit", "Git commit:"},
-		{"BuildTime", "Built:"}};
+	static const char *const shown[][2] = {{"GoVersion", "Go version:"},
+		{"GitCommit", "Git commit:"}, {"BuildTime", "Built:"}};
 	const json_t *d = json_object_get(c, "Details");
 	printf(" %s:\n", json_str(c, "Name"));
 	print_line("  ", "Version:", json_str(c, "Version"));
 	if (*json_str(d, "ApiVersion")) {
-		printf("  %-18s%s (minimum version %s)\n", "API version:", json_str(d, "ApiVersion"),
-			json_str(d, "MinAPIVersion"));
+		printf("  %-18s%s (minimum version %s)\n",
+			"API version:", json_str(d, "ApiVersion"), json_str(d, "MinAPIVersion"));
 	}
 	for (size_t i = 0; i < sizeof(shown) / sizeof(*shown); i++) {
 		print_line("  ", shown[i][1], json_str(d, shown[i][0]));
@@ -87,10 +88,12 @@ int command_version(struct cli *cli, int argc, char **argv)
 {
 	const char *format = NULL;
 	const struct flag flags[] = {
-		{"format", 'f', FLAG_STRING, &format, NULL, "Format output: json, or a template like '{{.Server.Version}}'"},
+		{"format", 'f', FLAG_STRING, &format, NULL,
+			"Format output: json, or a template like '{{.Server.Version}}'"},
 		{0},
 	};
-	const struct syntax s = {"version", "[OPTIONS]", "Show the Wherry version information", 0, 0, false};
+	const struct syntax s = {
+		"version", "[OPTIONS]", "Show the Wherry version information", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
@@ -101,7 +104,8 @@ int command_version(struct cli *cli, int argc, char **argv)
 	int r = engine_json(cli, "GET", "/version", NULL, &server, &e);
 	if (format && *format) {
 		struct err f;
-		scoped(json) json_t *doc = json_pack("{sO sO?}", "Client", client, "Server", server);
+		scoped(json) json_t *doc =
+			json_pack("{sO sO?}", "Client", client, "Server", server);
 		if (print_formatted(format, doc, &f) < 0) {
 			return cli_fail(&f);
 		}
@@ -143,7 +147,8 @@ static void put_counts(const json_t *info)
 	const json_t *status = json_object_get(info, "DriverStatus");
 	for (size_t i = 0; i < json_array_size(status); i++) {
 		const json_t *pair = json_array_get(status, i);
-		printf("  %s: %s\n", json_string_value(json_array_get(pair, 0)), json_string_value(json_array_get(pair, 1)));
+		printf("  %s: %s\n", json_string_value(json_array_get(pair, 0)),
+			json_string_value(json_array_get(pair, 1)));
 	}
 }
 
@@ -152,7 +157,7 @@ static void put_plugins(const json_t *info)
 	const char *kind;
 	json_t *names;
 	printf(" Plugins:\n");
-	json_object_foreach(json_object_get(info, "Plugins"), kind, names) {
+	json_object_foreach (json_object_get(info, "Plugins"), kind, names) {
 		if (json_array_size(names) == 0) {
 			continue;
 		}
@@ -169,7 +174,7 @@ static void put_runtimes(const json_t *info)
 	const char *name;
 	json_t *v;
 	printf(" Runtimes:");
-	json_object_foreach(json_object_get(info, "Runtimes"), name, v) {
+	json_object_foreach (json_object_get(info, "Runtimes"), name, v) {
 		printf(" %s", name);
 	}
 	printf("\n");
@@ -177,7 +182,8 @@ static void put_runtimes(const json_t *info)
 	put_text("Init Binary", info, "InitBinary");
 	const json_t *security = json_object_get(info, "SecurityOptions");
 	printf(" Security Options:\n");
-	for (size_t i = 0; i < json_array_size(security); i++) { /* "name=seccomp,profile=builtin" */
+	for (size_t i = 0; i < json_array_size(security);
+		i++) { /* "name=seccomp,profile=builtin" */
 		scoped(strv) struct strv parts = STRV_INIT;
 		strv_split(&parts, json_string_value(json_array_get(security, i)), ',');
 		for (size_t k = 0; k < parts.n; k++) {
@@ -186,8 +192,8 @@ static void put_runtimes(const json_t *info)
 			if (is_name) {
 				printf("  %s\n", value + 1);
 			} else if (value) {
-				printf("   %c%.*s: %s\n", parts.v[k][0] - 32, (int)(value - parts.v[k] - 1), parts.v[k] + 1,
-					value + 1);
+				printf("   %c%.*s: %s\n", parts.v[k][0] - 32,
+					(int)(value - parts.v[k] - 1), parts.v[k] + 1, value + 1);
 			}
 		}
 	}
@@ -213,7 +219,7 @@ static void put_registries(const json_t *info)
 	const char *name;
 	json_t *v;
 	printf(" Insecure Registries:\n");
-	json_object_foreach(json_object_get(config, "IndexConfigs"), name, v) {
+	json_object_foreach (json_object_get(config, "IndexConfigs"), name, v) {
 		if (json_is_false(json_object_get(v, "Secure"))) {
 			printf("  %s\n", name);
 		}
@@ -263,10 +269,12 @@ int command_info(struct cli *cli, int argc, char **argv)
 {
 	const char *format = NULL;
 	const struct flag flags[] = {
-		{"format", 'f', FLAG_STRING, &format, NULL, "Format output: json, or a template like '{{.ServerVersion}}'"},
+		{"format", 'f', FLAG_STRING, &format, NULL,
+			"Format output: json, or a template like '{{.ServerVersion}}'"},
 		{0},
 	};
-	const struct syntax s = {"info", "[OPTIONS]", "Display system-wide information", 0, 0, false};
+	const struct syntax s = {
+		"info", "[OPTIONS]", "Display system-wide information", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;

@@ -56,8 +56,10 @@ int command_volume_ls(struct cli *cli, int argc, char **argv)
 	const char *format = NULL;
 	struct strv filters = STRV_INIT;
 	const struct flag flags[] = {
-		{"filter", 'f', FLAG_FILTER, &filters, NULL, "Provide filter values (e.g. \"dangling=true\")"},
-		{"format", 0, FLAG_STRING, &format, NULL, "Format output: table, json, or a template like '{{.Name}}'"},
+		{"filter", 'f', FLAG_FILTER, &filters, NULL,
+			"Provide filter values (e.g. \"dangling=true\")"},
+		{"format", 0, FLAG_STRING, &format, NULL,
+			"Format output: table, json, or a template like '{{.Name}}'"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display volume names"},
 		{0},
 	};
@@ -95,8 +97,8 @@ static int create(struct cli *cli, const struct volume_create *o, const char *na
 	json_t *labels = json_object();
 	json_t *options = json_object();
 	scoped(json) json_t *answer = NULL;
-	scoped(json) json_t *body =
-		json_pack("{ss so so}", "Driver", o->driver, "DriverOpts", options, "Labels", labels);
+	scoped(json) json_t *body = json_pack(
+		"{ss so so}", "Driver", o->driver, "DriverOpts", options, "Labels", labels);
 	if (name) {
 		json_put_str(body, "Name", name);
 	}
@@ -121,13 +123,15 @@ int command_volume_create(struct cli *cli, int argc, char **argv)
 {
 	struct volume_create o = {.driver = "local"};
 	const struct flag flags[] = {
-		{"driver", 'd', FLAG_STRING, &o.driver, NULL, "Specify volume driver name (default \"local\")"},
+		{"driver", 'd', FLAG_STRING, &o.driver, NULL,
+			"Specify volume driver name (default \"local\")"},
 		{"label", 0, FLAG_LIST, &o.labels, NULL, "Set metadata for a volume"},
 		{"name", 0, FLAG_STRING, &o.name, NULL, NULL},
 		{"opt", 'o', FLAG_LIST, &o.options, "map", "Set driver specific options"},
 		{0},
 	};
-	const struct syntax s = {"volume create", "[OPTIONS] [VOLUME]", "Create a volume", 0, 1, false};
+	const struct syntax s = {
+		"volume create", "[OPTIONS] [VOLUME]", "Create a volume", 0, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
 		struct err e;
@@ -140,15 +144,19 @@ int command_volume_create(struct cli *cli, int argc, char **argv)
 
 static int remove_one(struct cli *cli, const char *name, void *owner, struct err *e)
 {
-	return engine_on(cli, "DELETE", "/volumes/", name, *(bool *)owner ? "?force=1" : "", NULL, e);
+	return engine_on(
+		cli, "DELETE", "/volumes/", name, *(bool *)owner ? "?force=1" : "", NULL, e);
 }
 
 int command_volume_rm(struct cli *cli, int argc, char **argv)
 {
 	bool force = false;
-	const struct flag flags[] = {{"force", 'f', FLAG_BOOL, &force, NULL, "Force the removal of one or more volumes"}, {0}};
+	const struct flag flags[] = {
+		{"force", 'f', FLAG_BOOL, &force, NULL, "Force the removal of one or more volumes"},
+		{0}};
 	const struct syntax s = {"volume rm", "[OPTIONS] VOLUME [VOLUME...]",
-		"Remove one or more volumes. You cannot remove a volume that is in use by a container.", 1, -1, false};
+		"Remove one or more volumes. You cannot remove a volume that is in use by a container.",
+		1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	return status >= 0 ? status : engine_each(cli, argc, argv, remove_one, &force);
 }

@@ -17,8 +17,9 @@
 
 enum kind { K_STRING, K_BOOL, K_LIST, K_MAP, K_JSON, K_IGNORED };
 
-/* key in the file; flag without dashes (NULL: file only) and its letter; what --help says (NULL: not shown).
- * K_IGNORED settings are dockerd's whose effect wherry has always or never: accepted so that a daemon.json can be kept. */
+/* key in the file; flag without dashes (NULL: file only) and its letter; what --help says (NULL:
+ * not shown). K_IGNORED settings are dockerd's whose effect wherry has always or never: accepted so
+ * that a daemon.json can be kept. */
 static const struct setting {
 	const char *key;
 	const char *flag;
@@ -27,22 +28,35 @@ static const struct setting {
 	const char *argument;
 	const char *help;
 } settings[] = {
-	{"hosts", "host", 'H', K_LIST, "ADDRESS", "Socket to listen on, unix://PATH; may be repeated"},
-	{"data-root", "data-root", 0, K_STRING, "DIR", "Images, containers, volumes, state (default /var/lib/wherry)"},
+	{"hosts", "host", 'H', K_LIST, "ADDRESS",
+		"Socket to listen on, unix://PATH; may be repeated"},
+	{"data-root", "data-root", 0, K_STRING, "DIR",
+		"Images, containers, volumes, state (default /var/lib/wherry)"},
 	{"exec-root", "exec-root", 0, K_STRING, "DIR", "Runtime state (default /run/wherry)"},
-	{"pidfile", "pidfile", 'p', K_STRING, "FILE", "Process id file (default EXEC-ROOT/wherryd.pid)"},
-	{"group", "group", 'G', K_STRING, "GROUP", "Group that may use the sockets (default docker, if it exists)"},
-	{"bridge", "bridge", 'b', K_STRING, "NAME", "Default bridge (default wherry0); \"none\" for no default network"},
+	{"pidfile", "pidfile", 'p', K_STRING, "FILE",
+		"Process id file (default EXEC-ROOT/wherryd.pid)"},
+	{"group", "group", 'G', K_STRING, "GROUP",
+		"Group that may use the sockets (default docker, if it exists)"},
+	{"bridge", "bridge", 'b', K_STRING, "NAME",
+		"Default bridge (default wherry0); \"none\" for no default network"},
 	{"bip", "bip", 0, K_STRING, "CIDR", "Address of the default bridge, as 172.17.0.1/16"},
-	{"dns", "dns", 0, K_LIST, "ADDRESS", "Upstream name server; may be repeated (default: the host's)"},
-	{"registry-mirrors", "registry-mirror", 0, K_LIST, "URL", "Mirror asked before Docker Hub; may be repeated"},
-	{"insecure-registries", "insecure-registry", 0, K_LIST, "HOST", "Registry that may be used without TLS; may be repeated"},
-	{"log-driver", "log-driver", 0, K_STRING, "NAME", "Default of containers' logs: json-file or none"},
-	{"log-opts", "log-opt", 0, K_MAP, "KEY=VALUE", "Options of the default log driver: max-size, max-file"},
-	{"seccomp-profile", "seccomp-profile", 0, K_STRING, "FILE", "Default seccomp profile, or \"unconfined\""},
-	{"cgroup-parent", "cgroup-parent", 0, K_STRING, "NAME", "Control group of the containers (default /wherry)"},
+	{"dns", "dns", 0, K_LIST, "ADDRESS",
+		"Upstream name server; may be repeated (default: the host's)"},
+	{"registry-mirrors", "registry-mirror", 0, K_LIST, "URL",
+		"Mirror asked before Docker Hub; may be repeated"},
+	{"insecure-registries", "insecure-registry", 0, K_LIST, "HOST",
+		"Registry that may be used without TLS; may be repeated"},
+	{"log-driver", "log-driver", 0, K_STRING, "NAME",
+		"Default of containers' logs: json-file or none"},
+	{"log-opts", "log-opt", 0, K_MAP, "KEY=VALUE",
+		"Options of the default log driver: max-size, max-file"},
+	{"seccomp-profile", "seccomp-profile", 0, K_STRING, "FILE",
+		"Default seccomp profile, or \"unconfined\""},
+	{"cgroup-parent", "cgroup-parent", 0, K_STRING, "NAME",
+		"Control group of the containers (default /wherry)"},
 	{"default-address-pools", NULL, 0, K_JSON, NULL, NULL},
-	{"log-level", "log-level", 'l', K_STRING, "LEVEL", "error, warn, info or debug (default info)"},
+	{"log-level", "log-level", 'l', K_STRING, "LEVEL",
+		"error, warn, info or debug (default info)"},
 	{"debug", "debug", 'D', K_BOOL, NULL, "Log everything"},
 	{"live-restore", "live-restore", 0, K_IGNORED, NULL, NULL},
 	{"userland-proxy", "userland-proxy", 0, K_IGNORED, NULL, NULL},
@@ -82,10 +96,12 @@ void config_print_help(void)
 		if (s->letter) {
 			snprintf(letter, sizeof(letter), "-%c, ", s->letter);
 		}
-		snprintf(left, sizeof(left), "%s--%s %s", letter, s->flag, s->argument ? s->argument : "");
+		snprintf(left, sizeof(left), "%s--%s %s", letter, s->flag,
+			s->argument ? s->argument : "");
 		printf("  %-32s %s\n", left, s->help);
 	}
-	puts("      --config-file FILE           Settings as JSON under dockerd's names (default " DEFAULT_FILE ")\n"
+	puts("      --config-file FILE           Settings as JSON under dockerd's names (default " DEFAULT_FILE
+	     ")\n"
 	     "      --validate                   Check the configuration and exit\n"
 	     "      --purge-network              Remove this daemon's bridges and firewall rules and exit\n"
 	     "  -v, --version                    Print the version and exit\n"
@@ -109,7 +125,8 @@ static int set_flag(json_t *flags, const struct setting *s, const char *value, s
 	case K_MAP: {
 		const char *equals = strchr(value, '=');
 		if (!equals) {
-			return err_set(e, ERR_INVALID, "--%s %s: expected KEY=VALUE", s->flag, value);
+			return err_set(
+				e, ERR_INVALID, "--%s %s: expected KEY=VALUE", s->flag, value);
 		}
 		if (!known) {
 			json_put(flags, s->key, known = json_object());
@@ -133,8 +150,9 @@ struct options {
 static void build_options(struct options *o)
 {
 	static const struct option own[] = {{"config-file", required_argument, NULL, OPT_CONFIG},
-		{"validate", no_argument, NULL, OPT_VALIDATE}, {"purge-network", no_argument, NULL, OPT_PURGE}, {"help", no_argument, NULL, OPT_HELP},
-		{"version", no_argument, NULL, OPT_VERSION}};
+		{"validate", no_argument, NULL, OPT_VALIDATE},
+		{"purge-network", no_argument, NULL, OPT_PURGE},
+		{"help", no_argument, NULL, OPT_HELP}, {"version", no_argument, NULL, OPT_VERSION}};
 	size_t n = 0;
 	char *letter = o->letters;
 	*letter++ = ':';
@@ -174,7 +192,8 @@ static const struct setting *setting_of_option(int opt)
 	return NULL;
 }
 
-static int read_flags(struct config *c, int argc, char **argv, json_t *flags, const char **ret_file, struct err *e)
+static int read_flags(struct config *c, int argc, char **argv, json_t *flags, const char **ret_file,
+	struct err *e)
 {
 	struct options o;
 	build_options(&o);
@@ -184,10 +203,12 @@ static int read_flags(struct config *c, int argc, char **argv, json_t *flags, co
 	while ((opt = getopt_long(argc, argv, o.letters, o.longs, NULL)) != -1) {
 		const struct setting *s = setting_of_option(opt);
 		if (opt == '?') {
-			return err_set(e, ERR_INVALID, "unknown flag: %s; see wherryd --help", argv[optind - 1]);
+			return err_set(e, ERR_INVALID, "unknown flag: %s; see wherryd --help",
+				argv[optind - 1]);
 		}
 		if (opt == ':') {
-			return err_set(e, ERR_INVALID, "flag needs an argument: %s", argv[optind - 1]);
+			return err_set(
+				e, ERR_INVALID, "flag needs an argument: %s", argv[optind - 1]);
 		}
 		if (opt == OPT_CONFIG) {
 			*ret_file = optarg;
@@ -204,28 +225,34 @@ static int read_flags(struct config *c, int argc, char **argv, json_t *flags, co
 		}
 	}
 	if (optind < argc) {
-		return err_set(e, ERR_INVALID, "unexpected argument: %s; see wherryd --help", argv[optind]);
+		return err_set(e, ERR_INVALID, "unexpected argument: %s; see wherryd --help",
+			argv[optind]);
 	}
 	return 0;
 }
 
 static int check_type(const struct setting *s, const json_t *v, struct err *e)
 {
-	static const char *const wanted[] = {[K_STRING] = "a string", [K_BOOL] = "true or false",
-		[K_LIST] = "a list of strings", [K_MAP] = "an object of strings", [K_JSON] = "a list"};
+	static const char *const wanted[] = {[K_STRING] = "a string",
+		[K_BOOL] = "true or false",
+		[K_LIST] = "a list of strings",
+		[K_MAP] = "an object of strings",
+		[K_JSON] = "a list"};
 	bool ok = s->kind == K_IGNORED || (s->kind == K_STRING && json_is_string(v)) ||
-		  (s->kind == K_BOOL && json_is_boolean(v)) || (s->kind == K_LIST && json_is_array(v)) ||
-		  (s->kind == K_MAP && json_is_object(v)) || (s->kind == K_JSON && json_is_array(v));
+		  (s->kind == K_BOOL && json_is_boolean(v)) ||
+		  (s->kind == K_LIST && json_is_array(v)) ||
+		  (s->kind == K_MAP && json_is_object(v)) ||
+		  (s->kind == K_JSON && json_is_array(v));
 	size_t i;
 	json_t *item;
 	if (s->kind == K_LIST) {
-		json_array_foreach(v, i, item) {
+		json_array_foreach (v, i, item) {
 			ok = ok && json_is_string(item);
 		}
 	}
 	const char *key;
 	if (s->kind == K_MAP) {
-		json_object_foreach((json_t *)v, key, item) {
+		json_object_foreach ((json_t *)v, key, item) {
 			ok = ok && json_is_string(item);
 		}
 	}
@@ -252,13 +279,15 @@ static int read_file(const char *path, bool named, json_t *merged, struct err *e
 	}
 	const char *key;
 	json_t *v;
-	json_object_foreach(doc, key, v) {
+	json_object_foreach (doc, key, v) {
 		const struct setting *s = setting_by_key(key);
 		if (!s) {
-			return err_set(e, ERR_INVALID, "%s: unknown setting \"%s\"; see wherryd(8)", path, key);
+			return err_set(e, ERR_INVALID, "%s: unknown setting \"%s\"; see wherryd(8)",
+				path, key);
 		}
 		if (json_object_get(merged, key)) {
-			return err_set(e, ERR_CONFLICT, "%s: \"%s\" is also given as a flag; give it in one place", path,
+			return err_set(e, ERR_CONFLICT,
+				"%s: \"%s\" is also given as a flag; give it in one place", path,
 				key);
 		}
 		if (check_type(s, v, e) < 0) {
@@ -285,8 +314,10 @@ static json_t *list_or_empty(const json_t *merged, const char *key)
 static int read_log_defaults(struct config *c, struct err *e)
 {
 	const char *driver = json_str(c->merged, "log-driver");
-	if (*driver && strcmp(driver, "json-file") != 0 && strcmp(driver, "none") != 0 && strcmp(driver, "local") != 0) {
-		return err_set(e, ERR_INVALID, "log-driver \"%s\" is not supported: use json-file or none", driver);
+	if (*driver && strcmp(driver, "json-file") != 0 && strcmp(driver, "none") != 0 &&
+		strcmp(driver, "local") != 0) {
+		return err_set(e, ERR_INVALID,
+			"log-driver \"%s\" is not supported: use json-file or none", driver);
 	}
 	json_t *options = json_object();
 	if (strcmp(driver, "none") != 0) {
@@ -294,8 +325,8 @@ static int read_log_defaults(struct config *c, struct err *e)
 		json_put_str(options, "max-file", "3");
 		json_object_update(options, json_object_get(c->merged, "log-opts"));
 	}
-	c->log_defaults = json_pack("{ss so}", "Type", strcmp(driver, "none") == 0 ? "none" : "json-file", "Config",
-		options);
+	c->log_defaults = json_pack("{ss so}", "Type",
+		strcmp(driver, "none") == 0 ? "none" : "json-file", "Config", options);
 	return 0;
 }
 
@@ -309,7 +340,8 @@ static int apply(struct config *c, struct err *e)
 	}
 	for (size_t i = 0; i < c->hosts.n; i++) {
 		if (!text_starts(c->hosts.v[i], "unix:///")) {
-			return err_set(e, ERR_INVALID, "cannot listen on %s: expected unix:///PATH", c->hosts.v[i]);
+			return err_set(e, ERR_INVALID, "cannot listen on %s: expected unix:///PATH",
+				c->hosts.v[i]);
 		}
 	}
 	json_get_strv(m, "dns", &c->dns, &ignored);
@@ -319,7 +351,9 @@ static int apply(struct config *c, struct err *e)
 		return err_set(e, ERR_INVALID, "data-root and exec-root must be absolute paths");
 	}
 	if (data_root[strcspn(data_root, ":,\\\"")]) { /* it stands in overlayfs' mount options */
-		return err_set(e, ERR_INVALID, "data-root %s: a path with : , \\ or \" cannot hold overlay mounts", data_root);
+		return err_set(e, ERR_INVALID,
+			"data-root %s: a path with : , \\ or \" cannot hold overlay mounts",
+			data_root);
 	}
 	c->data_root = path_clean(data_root);
 	c->exec_root = path_clean(exec_root);
@@ -357,8 +391,8 @@ int config_read(struct config *c, int argc, char **argv, struct err *e)
 
 void config_deinit(struct config *c)
 {
-	char *texts[] = {c->data_root, c->exec_root, c->pidfile, c->group, c->bridge, c->bip, c->seccomp_profile,
-		c->cgroup_parent, c->log_level};
+	char *texts[] = {c->data_root, c->exec_root, c->pidfile, c->group, c->bridge, c->bip,
+		c->seccomp_profile, c->cgroup_parent, c->log_level};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		free(texts[i]);
 	}

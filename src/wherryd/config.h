@@ -1,7 +1,8 @@
-/* wherryd/config.h - what the daemon was told: flags and the configuration file, under dockerd's names.
+/* wherryd/config.h - what the daemon was told: flags and the configuration file, under dockerd's
+ * names.
  *
- * One table holds every setting: its key in the file, its flag, its type. A setting given in both places is an
- * error, as in dockerd, and so is a key that is not in the table.
+ * One table holds every setting: its key in the file, its flag, its type. A setting given in both
+ * places is an error, as in dockerd, and so is a key that is not in the table.
  */
 #pragma once
 #include <jansson.h>
@@ -23,11 +24,12 @@ struct config {
 	char *log_level;
 	bool debug;
 	struct strv dns;
-	json_t *pools;           /* default-address-pools, or NULL */
-	json_t *log_defaults;    /* {"Type", "Config"} */
-	json_t *registry;        /* {"registry-mirrors": [], "insecure-registries": []} */
-	json_t *merged;          /* every setting by its key, for /info */
-	bool validate, purge_network, help, version; /* --validate, --purge-network, --help, --version: the caller acts and exits */
+	json_t *pools;        /* default-address-pools, or NULL */
+	json_t *log_defaults; /* {"Type", "Config"} */
+	json_t *registry;     /* {"registry-mirrors": [], "insecure-registries": []} */
+	json_t *merged;       /* every setting by its key, for /info */
+	bool validate, purge_network, help, version; /* --validate, --purge-network, --help,
+							--version: the caller acts and exits */
 };
 
 /* Reads flags and the file they name (default /etc/wherry/daemon.json, which may be absent). */

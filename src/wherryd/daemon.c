@@ -49,7 +49,8 @@ struct daemon {
 	struct http_server *http;
 };
 
-/* A helper program: beside wherryd, where it is installed, or in the build tree. The caller's string, or NULL. */
+/* A helper program: beside wherryd, where it is installed, or in the build tree. The caller's
+ * string, or NULL. */
 static char *find_program(const char *name, const char *folder)
 {
 	char self[PATH_MAX];
@@ -59,7 +60,8 @@ static char *find_program(const char *name, const char *folder)
 	}
 	self[n] = '\0';
 	*strrchr(self, '/') = '\0';
-	char *places[] = {xasprintf("%s/%s", self, name), xasprintf("%s/../%s/%s", self, folder, name),
+	char *places[] = {xasprintf("%s/%s", self, name),
+		xasprintf("%s/../%s/%s", self, folder, name),
 		xasprintf("%s/%s", WHERRY_LIBEXECDIR, name)};
 	char *found = NULL;
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
@@ -73,7 +75,8 @@ static char *find_program(const char *name, const char *folder)
 
 static char *find_in_path(const char *name)
 {
-	static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+	static const char *const folders[] = {
+		"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
 		scoped(free) char *path = xasprintf("%s/%s", folders[i], name);
 		if (access(path, X_OK) == 0) {
@@ -89,7 +92,8 @@ static int find_programs(struct daemon *d, struct err *e)
 	d->worker_path = find_program("wherry-worker", "worker");
 	d->crun_path = find_in_path("crun");
 	if (!d->shim_path || !d->worker_path) {
-		return err_set(e, ERR_NOT_FOUND, "wherry-shim and wherry-worker are neither beside wherryd nor in %s",
+		return err_set(e, ERR_NOT_FOUND,
+			"wherry-shim and wherry-worker are neither beside wherryd nor in %s",
 			WHERRY_LIBEXECDIR);
 	}
 	if (!d->crun_path) {
@@ -98,7 +102,8 @@ static int find_programs(struct daemon *d, struct err *e)
 	return 0;
 }
 
-/* The named profile must be there; the distribution's default may be missing, which is worth a warning. */
+/* The named profile must be there; the distribution's default may be missing, which is worth a
+ * warning. */
 static int find_seccomp(struct daemon *d, struct err *e)
 {
 	const char *wanted = d->config->seccomp_profile;
@@ -160,7 +165,8 @@ static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
 	}
 	d->bus = event_bus_new();
 	d->jobs = job_pool_new(l, d->worker_path);
-	d->images = image_store_new(l, d->store, d->jobs, d->bus, c->data_root, json_incref(c->registry), e);
+	d->images = image_store_new(
+		l, d->store, d->jobs, d->bus, c->data_root, json_incref(c->registry), e);
 	if (!d->images) {
 		return -1;
 	}
@@ -169,19 +175,22 @@ static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
 	return d->volumes ? 0 : -1;
 }
 
-/* Bridges and rules are named after the default bridge: a second daemon with that name would take the first one's for stale. An
- * abstract socket is the lock: it belongs to the network namespace, as the bridge does, and goes with the process. */
+/* Bridges and rules are named after the default bridge: a second daemon with that name would take
+ * the first one's for stale. An abstract socket is the lock: it belongs to the network namespace,
+ * as the bridge does, and goes with the process. */
 static int claim_bridge(struct daemon *d, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int n = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "wherry-bridge-%s", d->config->bridge);
+	int n = snprintf(
+		a.sun_path + 1, sizeof(a.sun_path) - 1, "wherry-bridge-%s", d->config->bridge);
 	d->bridge_lock_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 	if (d->bridge_lock_fd < 0 || bind(d->bridge_lock_fd, (struct sockaddr *)&a, len) < 0) {
-		return errno == EADDRINUSE ? err_set(e, ERR_CONFLICT,
-						     "another wherryd uses the bridge %s: choose another with --bridge",
-						     d->config->bridge)
-					   : err_sys(e, errno, "cannot claim the bridge %s", d->config->bridge);
+		return errno == EADDRINUSE
+			       ? err_set(e, ERR_CONFLICT,
+					 "another wherryd uses the bridge %s: choose another with --bridge",
+					 d->config->bridge)
+			       : err_sys(e, errno, "cannot claim the bridge %s", d->config->bridge);
 	}
 	return 0;
 }
@@ -192,7 +201,8 @@ static int make_networks(struct daemon *d, uv_loop_t *l, struct err *e)
 	if (claim_bridge(d, e) < 0) {
 		return -1;
 	}
-	const struct network_options o = {.bridge = c->bridge, .bip = c->bip, .pools = c->pools, .dns = &c->dns};
+	const struct network_options o = {
+		.bridge = c->bridge, .bip = c->bip, .pools = c->pools, .dns = &c->dns};
 	d->networks = network_set_new(l, d->store, d->bus, &o, e);
 	return d->networks ? 0 : -1;
 }
@@ -243,7 +253,8 @@ static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 	return 0;
 }
 
-/* Who besides root may talk to us: the named group must exist, Docker's usual one is taken if it does. */
+/* Who besides root may talk to us: the named group must exist, Docker's usual one is taken if it
+ * does. */
 static int socket_group(const struct config *c, gid_t *ret, struct err *e)
 {
 	const struct group *g = getgrnam(*c->group ? c->group : "docker");
@@ -316,7 +327,9 @@ int daemon_purge_network(uv_loop_t *l, const struct config *c, struct err *e)
 	struct daemon *d = xnew(struct daemon);
 	d->config = c;
 	d->bridge_lock_fd = -1;
-	int r = make_directories(c, e) < 0 || make_stores(d, l, e) < 0 || make_networks(d, l, e) < 0 ? -1 : 0;
+	int r = make_directories(c, e) < 0 || make_stores(d, l, e) < 0 || make_networks(d, l, e) < 0
+			? -1
+			: 0;
 	if (r == 0) {
 		network_set_purge(d->networks);
 	}

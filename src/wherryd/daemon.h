@@ -1,4 +1,5 @@
-/* wherryd/daemon.h - every object of the daemon, made in dependency order and handed what it needs. */
+/* wherryd/daemon.h - every object of the daemon, made in dependency order and handed what it needs.
+ */
 #pragma once
 
 #include "base/err.h"
@@ -7,9 +8,11 @@ typedef struct uv_loop_s uv_loop_t;
 struct config;
 struct daemon;
 
-/* Opens state, reconciles with what is there, listens. c and l are borrowed and outlive the daemon. NULL with *e. */
+/* Opens state, reconciles with what is there, listens. c and l are borrowed and outlive the daemon.
+ * NULL with *e. */
 struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e);
-/* Ends the API and jobs; containers, networks and their names' rules stay for the next daemon. NULL is fine. */
+/* Ends the API and jobs; containers, networks and their names' rules stay for the next daemon. NULL
+ * is fine. */
 void daemon_free(struct daemon *d);
 /* Removes the bridges and rules of a daemon that does not run: `wherryd --purge-network`. */
 int daemon_purge_network(uv_loop_t *l, const struct config *c, struct err *e);

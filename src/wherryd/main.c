@@ -1,4 +1,5 @@
-/* wherryd - the daemon: reads its configuration, builds the objects, runs the loop until a signal. */
+/* wherryd - the daemon: reads its configuration, builds the objects, runs the loop until a signal.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -47,7 +48,8 @@ static void raise_fd_limit(void)
 	}
 }
 
-/* Holds the pid file locked for the life of the process: a stale file is reused, a second daemon refused. */
+/* Holds the pid file locked for the life of the process: a stale file is reused, a second daemon
+ * refused. */
 static int take_pidfile(const char *path, int *ret_fd, struct err *e)
 {
 	scoped(free) char *folder = xstrdup(path);
@@ -77,14 +79,16 @@ static int set_level(const struct config *c, struct err *e)
 	static const struct {
 		const char *name;
 		enum log_level level;
-	} levels[] = {{"error", LOG_ERROR}, {"fatal", LOG_ERROR}, {"warn", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+	} levels[] = {{"error", LOG_ERROR}, {"fatal", LOG_ERROR}, {"warn", LOG_WARNING},
+		{"info", LOG_INFO}, {"debug", LOG_DEBUG}};
 	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
 		if (strcmp(levels[i].name, c->log_level) == 0) {
 			log_set_level(c->debug ? LOG_DEBUG : levels[i].level);
 			return 0;
 		}
 	}
-	return err_set(e, ERR_INVALID, "log-level \"%s\": expected error, warn, info or debug", c->log_level);
+	return err_set(e, ERR_INVALID, "log-level \"%s\": expected error, warn, info or debug",
+		c->log_level);
 }
 
 static void stop_loop(uv_signal_t *s, int signum)

@@ -47,7 +47,8 @@ static int archive_failed(struct archive_reader *r, struct err *e)
 	if (reason && strstr(reason, "runcated")) {
 		return err_set(e, ERR_INVALID, "invalid tar archive: unexpected EOF");
 	}
-	return err_set(e, ERR_INVALID, "invalid tar archive: %.200s", reason ? reason : "it is damaged");
+	return err_set(
+		e, ERR_INVALID, "invalid tar archive: %.200s", reason ? reason : "it is damaged");
 }
 
 static ssize_t file_read(struct stream *s, void *data, size_t n, struct err *e)
@@ -94,12 +95,14 @@ static char *clean_target(const char *name, const char *link, bool is_hard)
 	const char *slash = is_hard ? NULL : strrchr(name, '/');
 	int n = slash && *link != '/' ? (int)(slash - name) : 0;
 	scoped(free) char *joined = xasprintf("%.*s/%s", n, name, link);
-	/* path_clean takes "/.." for "/"; without the slash it stays visible that the link leads out */
+	/* path_clean takes "/.." for "/"; without the slash it stays visible that the link leads
+	 * out */
 	char *target = unpack_clean_name(joined + strspn(joined, "/"), &ignored);
 	return target ? target : xstrdup("");
 }
 
-static int describe(struct archive_reader *r, struct archive_entry *entry, struct archive_file *ret, struct err *e)
+static int describe(struct archive_reader *r, struct archive_entry *entry, struct archive_file *ret,
+	struct err *e)
 {
 	const char *raw = archive_entry_pathname(entry);
 	if (!raw) {
@@ -113,7 +116,8 @@ static int describe(struct archive_reader *r, struct archive_entry *entry, struc
 		return -1;
 	}
 	const char *hard = archive_entry_hardlink(entry);
-	const char *soft = archive_entry_filetype(entry) == AE_IFLNK ? archive_entry_symlink(entry) : NULL;
+	const char *soft =
+		archive_entry_filetype(entry) == AE_IFLNK ? archive_entry_symlink(entry) : NULL;
 	*ret = (struct archive_file){.kind = ARCHIVE_OTHER, .name = r->name, .target = ""};
 	if (hard || soft) {
 		r->target = clean_target(r->name, hard ? hard : soft, hard != NULL);
@@ -142,12 +146,14 @@ int archive_reader_next(struct archive_reader *r, struct archive_file *ret, stru
 		return archive_failed(r, e);
 	}
 	if (++r->files > ARCHIVE_FILES_MAX) {
-		return err_set(e, ERR_INVALID, "invalid archive: more than %d entries", ARCHIVE_FILES_MAX);
+		return err_set(
+			e, ERR_INVALID, "invalid archive: more than %d entries", ARCHIVE_FILES_MAX);
 	}
 	return describe(r, entry, ret, e);
 }
 
-/* POSIX.1-2017 pax "ustar Interchange Format": the sum of the header's bytes with the checksum read as blanks. */
+/* POSIX.1-2017 pax "ustar Interchange Format": the sum of the header's bytes with the checksum read
+ * as blanks. */
 bool archive_is_tar(const void *data, size_t n)
 {
 	const unsigned char *block = data;

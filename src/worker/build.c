@@ -29,7 +29,12 @@
 /* How many bytes at p are one valid UTF-8 character (RFC 3629); 0 for none. */
 static size_t utf8_length(const unsigned char *p, size_t n)
 {
-	size_t want = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+	size_t want = p[0] < 0x80   ? 1
+		      : p[0] < 0xc2 ? 0
+		      : p[0] < 0xe0 ? 2
+		      : p[0] < 0xf0 ? 3
+		      : p[0] < 0xf5 ? 4
+				    : 0;
 	if (want == 0 || want > n) {
 		return 0;
 	}
@@ -100,7 +105,8 @@ static int read_pairs(const json_t *options, const char *key, struct strv *ret, 
 			continue; /* `--build-arg X` without X in the client's environment */
 		}
 		if (!json_is_string(value)) {
-			return err_set(e, ERR_INVALID, "%s: the value of %.80s must be a string", key, name);
+			return err_set(e, ERR_INVALID, "%s: the value of %.80s must be a string",
+				key, name);
 		}
 		strv_addf(ret, "%s=%s", name, json_string_value(value));
 	}
@@ -138,7 +144,9 @@ static int begin(struct build *b, struct err *e)
 		return -1;
 	}
 	b->target_platform = *asked ? platform_name(&wanted) : xstrdup("");
-	return read_pairs(b->options, "buildargs", &b->build_args, e) < 0 || open_dirs(b, e) < 0 ? -1 : 0;
+	return read_pairs(b->options, "buildargs", &b->build_args, e) < 0 || open_dirs(b, e) < 0
+		       ? -1
+		       : 0;
 }
 
 /* --- the Dockerfile --- */
@@ -173,7 +181,8 @@ static int read_dockerfile(struct build *b, struct err *e)
 	}
 	if (r < 0 && e->kind == ERR_NOT_FOUND) {
 		return err_set(e, ERR_INVALID, "Cannot locate specified Dockerfile: %.200s",
-			*json_str(b->options, "dockerfile") ? json_str(b->options, "dockerfile") : "Dockerfile");
+			*json_str(b->options, "dockerfile") ? json_str(b->options, "dockerfile")
+							    : "Dockerfile");
 	}
 	if (r < 0 || dockerfile_parse(buf_str(&text), text.len, name, &b->d, e) < 0) {
 		return -1;
@@ -254,10 +263,12 @@ static int add_labels(struct build *b, struct build_stage *s, struct err *e)
 static void warn_unused_args(struct build *b)
 {
 	/* moby builder/dockerfile/buildargs.go: known without a declaration */
-	static const char *const predefined[] = {"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"};
+	static const char *const predefined[] = {
+		"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"};
 	struct buf names = BUF_INIT;
 	for (size_t k = 0; k < b->build_args.n; k++) {
-		scoped(free) char *name = xstrndup(b->build_args.v[k], strcspn(b->build_args.v[k], "="));
+		scoped(free) char *name =
+			xstrndup(b->build_args.v[k], strcspn(b->build_args.v[k], "="));
 		bool known = strv_has(&b->used_args, name);
 		for (size_t i = 0; i < sizeof(predefined) / sizeof(*predefined); i++) {
 			known = known || strcasecmp(name, predefined[i]) == 0;
@@ -266,7 +277,8 @@ static void warn_unused_args(struct build *b)
 			size_t n = strlen(name);
 			for (size_t w = 0; w < b->d.v[i].words.n; w++) { /* before the first FROM */
 				const char *word = b->d.v[i].words.v[w];
-				known = known || (strncmp(word, name, n) == 0 && (word[n] == '=' || !word[n]));
+				known = known || (strncmp(word, name, n) == 0 &&
+							 (word[n] == '=' || !word[n]));
 			}
 		}
 		if (!known) {
@@ -274,14 +286,16 @@ static void warn_unused_args(struct build *b)
 		}
 	}
 	if (names.len) {
-		build_say(b, "[Warning] One or more build-args [%s] were not consumed\n", buf_str(&names));
+		build_say(b, "[Warning] One or more build-args [%s] were not consumed\n",
+			buf_str(&names));
 	}
 	buf_deinit(&names);
 }
 
 /* --- the image --- */
 
-/* What the image is, whenever it was made: a build that changes nothing gives the same image again. */
+/* What the image is, whenever it was made: a build that changes nothing gives the same image again.
+ */
 static void timeless_key(const json_t *image, char key[static 65])
 {
 	scoped(json) json_t *copy = json_deep_copy(image);
@@ -303,7 +317,8 @@ static json_t *finish_config(struct build_stage *s)
 	json_t *image = s->c.image;
 	json_put_str(image, "created", clock_format(clock_real_ns(), now));
 	json_object_del(image, "container");
-	json_object_del(image, "container_config"); /* of a base that Docker's classic builder made */
+	json_object_del(
+		image, "container_config"); /* of a base that Docker's classic builder made */
 	json_object_del(image, "id");
 	json_object_del(image, "parent");
 	json_t *rootfs = json_object();
@@ -390,7 +405,8 @@ static void build_deinit(struct build *b)
 
 json_t *worker_build(struct rpc *r, const json_t *request, struct err *e)
 {
-	struct build b = {.rpc = r, .request = request, .tmp_fd = -1, .context_fd = -1, .netns_fd = -1};
+	struct build b = {
+		.rpc = r, .request = request, .tmp_fd = -1, .context_fd = -1, .netns_fd = -1};
 	json_t *result = build_all(&b, e);
 	build_deinit(&b);
 	return result;

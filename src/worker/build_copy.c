@@ -1,8 +1,8 @@
 /* COPY and ADD.
  *
- * Sources are resolved below the context (or a stage's or image's root), destinations below the merged root of the
- * step: no link on either side leads outside. What a source is called, contains and becomes is the cache key, so
- * that a copy that changes nothing is not made.
+ * Sources are resolved below the context (or a stage's or image's root), destinations below the
+ * merged root of the step: no link on either side leads outside. What a source is called, contains
+ * and becomes is the cache key, so that a copy that changes nothing is not made.
  */
 #include "worker/build_copy.h"
 
@@ -28,7 +28,8 @@ static mode_t new_mode(void *owner, mode_t mode)
 	return chmod_apply(&c->chmod, mode);
 }
 
-/* "1234" alone is its own group; everything else as USER, in the files of the image that is being made. */
+/* "1234" alone is its own group; everything else as USER, in the files of the image that is being
+ * made. */
 static int resolve_chown(struct copy_step *c, struct build_layer *l, struct err *e)
 {
 	int number;
@@ -83,7 +84,8 @@ static void content_key(const struct copy_step *c, char key[static 65])
 }
 
 /* Of --from: when nothing below changed, the sources need not be read at all. */
-static int chain_key(const struct copy_step *c, const char *from_chain, char key[static 65], struct err *e)
+static int chain_key(
+	const struct copy_step *c, const char *from_chain, char key[static 65], struct err *e)
 {
 	const struct build_step *t = c->t;
 	begin_key(c, key);
@@ -125,8 +127,8 @@ static struct copy_options copy_options(struct copy_step *c)
 }
 
 /* A file of ours (heredoc, download) in the tmp directory, copied like any other. */
-static int copy_own(struct copy_step *c, struct build_layer *l, const char *file, const char *dir, const char *name,
-	struct err *e)
+static int copy_own(struct copy_step *c, struct build_layer *l, const char *file, const char *dir,
+	const char *name, struct err *e)
 {
 	struct copy_options o = copy_options(c);
 	o.set_owner = true;
@@ -137,8 +139,8 @@ static int copy_own(struct copy_step *c, struct build_layer *l, const char *file
 	return r;
 }
 
-static int copy_text(struct copy_step *c, struct build_layer *l, const struct copy_source *s, const char *dir,
-	const char *name, struct err *e)
+static int copy_text(struct copy_step *c, struct build_layer *l, const struct copy_source *s,
+	const char *dir, const char *name, struct err *e)
 {
 	int r = path_write(l->b->tmp_fd, HEREDOC_NAME, s->path, strlen(s->path), 0644, false);
 	if (r < 0) {
@@ -149,8 +151,8 @@ static int copy_text(struct copy_step *c, struct build_layer *l, const struct co
 	return r;
 }
 
-static int unpack_archive(struct copy_step *c, struct build_layer *l, const struct copy_source *s, const char *dir,
-	struct err *e)
+static int unpack_archive(struct copy_step *c, struct build_layer *l, const struct copy_source *s,
+	const char *dir, struct err *e)
 {
 	scoped(close) int fd = path_open_in(c->root_fd, s->path, O_RDONLY | O_NOFOLLOW, 0);
 	if (fd < 0) {
@@ -162,12 +164,13 @@ static int unpack_archive(struct copy_step *c, struct build_layer *l, const stru
 }
 
 /* The directory and the name that a file gets. */
-static int file_target(struct copy_step *c, struct build_layer *l, const struct copy_source *s, char **ret_dir,
-	char **ret_name, struct err *e)
+static int file_target(struct copy_step *c, struct build_layer *l, const struct copy_source *s,
+	char **ret_dir, char **ret_name, struct err *e)
 {
 	bool into_dir = c->dest_dir || is_dir(l, c->dest);
 	if (into_dir && !*s->name) {
-		return err_set(e, ERR_INVALID, "cannot determine a file name from %.200s: give the destination one",
+		return err_set(e, ERR_INVALID,
+			"cannot determine a file name from %.200s: give the destination one",
 			s->path);
 	}
 	if (into_dir) {
@@ -181,12 +184,13 @@ static int file_target(struct copy_step *c, struct build_layer *l, const struct 
 	return 0;
 }
 
-static int copy_one_file(struct copy_step *c, struct build_layer *l, struct copy *copy, const struct copy_source *s,
-	struct err *e)
+static int copy_one_file(struct copy_step *c, struct build_layer *l, struct copy *copy,
+	const struct copy_source *s, struct err *e)
 {
 	scoped(free) char *dir = NULL;
 	scoped(free) char *name = NULL;
-	if (file_target(c, l, s, &dir, &name, e) < 0 || build_layer_mkdirs(l, dir, c->uid, c->gid, e) < 0) {
+	if (file_target(c, l, s, &dir, &name, e) < 0 ||
+		build_layer_mkdirs(l, dir, c->uid, c->gid, e) < 0) {
 		return -1;
 	}
 	switch (s->kind) {
@@ -199,8 +203,8 @@ static int copy_one_file(struct copy_step *c, struct build_layer *l, struct copy
 	}
 }
 
-static int copy_source(struct copy_step *c, struct build_layer *l, struct copy *copy, const struct copy_source *s,
-	struct err *e)
+static int copy_source(struct copy_step *c, struct build_layer *l, struct copy *copy,
+	const struct copy_source *s, struct err *e)
 {
 	if (s->kind != SOURCE_DIR && s->kind != SOURCE_ARCHIVE) {
 		return copy_one_file(c, l, copy, s, e);
@@ -209,7 +213,8 @@ static int copy_source(struct copy_step *c, struct build_layer *l, struct copy *
 	if (build_layer_mkdirs(l, dir, c->uid, c->gid, e) < 0) {
 		return -1;
 	}
-	return s->kind == SOURCE_DIR ? copy_dir_content(copy, s->path, dir, false, e) : unpack_archive(c, l, s, dir, e);
+	return s->kind == SOURCE_DIR ? copy_dir_content(copy, s->path, dir, false, e)
+				     : unpack_archive(c, l, s, dir, e);
 }
 
 static int check_several(const struct copy_step *c, const struct build_layer *l, struct err *e)
@@ -240,7 +245,8 @@ static int copy_all(struct copy_step *c, struct build_layer *l, struct err *e)
 static int make_layer(struct copy_step *c, const struct strv *keys, struct err *e)
 {
 	scoped(build_layer) struct build_layer l = {0};
-	if (build_layer_begin(c->t, &l, e) < 0 || copy_all(c, &l, e) < 0 || build_layer_end(c->t, &l, keys, e) < 0) {
+	if (build_layer_begin(c->t, &l, e) < 0 || copy_all(c, &l, e) < 0 ||
+		build_layer_end(c->t, &l, keys, e) < 0) {
 		return build_fail(c->t, e);
 	}
 	return 0;
@@ -268,8 +274,8 @@ static int use_cache(struct build *b, int cached)
 	return cached > 0 ? 0 : -1;
 }
 
-/* Reads the sources, then copies what the cache does not have. quick_key: "" or one that the result is known under,
- * too. */
+/* Reads the sources, then copies what the cache does not have. quick_key: "" or one that the result
+ * is known under, too. */
 static int copy_from(struct copy_step *c, int root_fd, const char *quick_key, struct err *e)
 {
 	char key[65];
@@ -314,10 +320,12 @@ int build_step_copy(const struct build_step *t, struct err *e)
 {
 	scoped(copy_step) struct copy_step c = {.t = t, .root_fd = -1};
 	scoped(free) char *from = NULL;
-	if (copy_read_flags(&c, e) < 0 || copy_read_dest(&c, e) < 0 || copy_read_flag(t, "from", &from, e) < 0) {
+	if (copy_read_flags(&c, e) < 0 || copy_read_dest(&c, e) < 0 ||
+		copy_read_flag(t, "from", &from, e) < 0) {
 		return -1;
 	}
-	int r = from && *from ? copy_from_layers(&c, from, e) : copy_from(&c, t->b->context_fd, "", e);
+	int r = from && *from ? copy_from_layers(&c, from, e)
+			      : copy_from(&c, t->b->context_fd, "", e);
 	if (r < 0) {
 		return -1;
 	}

@@ -1,5 +1,5 @@
-/* worker/build_copy.h - COPY and ADD: what is written, before anything is copied (build_copy_read.c), and the
- * copying (build_copy.c). */
+/* worker/build_copy.h - COPY and ADD: what is written, before anything is copied
+ * (build_copy_read.c), and the copying (build_copy.c). */
 #pragma once
 #include <sys/types.h>
 
@@ -12,7 +12,7 @@ struct copy_source {
 	char *name;    /* in a destination directory; of a URL may be "" */
 	char *parents; /* --parents: directories to make below the destination, or NULL */
 	char digest[72];
-	int64_t mtime; /* of a URL, or -1 */
+	int64_t mtime;  /* of a URL, or -1 */
 	char *download; /* file below tmp_dir, or NULL */
 };
 

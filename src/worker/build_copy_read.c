@@ -66,7 +66,8 @@ static int read_excludes(struct copy_step *c, struct err *e)
 		}
 		scoped(free) char *clean = path_clean(text);
 		if (!ignore_pattern_valid(clean)) {
-			(void)err_set(e, ERR_INVALID, "--exclude: '%.80s' is not a valid pattern", text);
+			(void)err_set(
+				e, ERR_INVALID, "--exclude: '%.80s' is not a valid pattern", text);
 			return build_fail(t, e);
 		}
 		strv_add(&c->exclude, *clean == '/' ? clean + 1 : clean);
@@ -76,13 +77,14 @@ static int read_excludes(struct copy_step *c, struct err *e)
 
 int copy_read_flags(struct copy_step *c, struct err *e)
 {
-	static const char *const copy[] = {"from", "chown", "chmod", "link", "parents", "exclude", NULL};
-	static const char *const add[] = {"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude", NULL};
+	static const char *const copy[] = {
+		"from", "chown", "chmod", "link", "parents", "exclude", NULL};
+	static const char *const add[] = {
+		"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude", NULL};
 	const struct build_step *t = c->t;
 	if (df_check_flags(t->d, t->i, t->i->kind == DF_COPY ? copy : add, e) < 0 ||
 		copy_read_flag(t, "chown", &c->chown_text, e) < 0 ||
-		copy_read_flag(t, "chmod", &c->chmod_text, e) < 0 ||
-		read_excludes(c, e) < 0) {
+		copy_read_flag(t, "chmod", &c->chmod_text, e) < 0 || read_excludes(c, e) < 0) {
 		return -1;
 	}
 	c->has_chown = c->chown_text && *c->chown_text;
@@ -108,7 +110,8 @@ static struct copy_source *add_source(struct copy_step *c, struct err *e)
 	return &c->v[c->n++];
 }
 
-/* The path of an open file below the source root, with every link on its way resolved by the kernel. */
+/* The path of an open file below the source root, with every link on its way resolved by the
+ * kernel. */
 static char *real_path(const struct copy_step *c, int fd)
 {
 	char link[64], path[4097];
@@ -157,7 +160,8 @@ static int add_path(struct copy_step *c, const char *path, const char *written, 
 		bool from = df_flag(t->i, "from") != NULL;
 		return err_set(e, ERR_INVALID, "%s failed: %s: stat %.200s: file does not exist",
 			df_keyword(t->i->kind),
-			from ? "file not found in the source" : "file not found in build context or excluded by .dockerignore",
+			from ? "file not found in the source"
+			     : "file not found in build context or excluded by .dockerignore",
 			written);
 	}
 	scoped(free) char *clean = path_clean(path);
@@ -171,16 +175,19 @@ static int add_path(struct copy_step *c, const char *path, const char *written, 
 	s->kind = S_ISDIR(st.st_mode) ? SOURCE_DIR : SOURCE_FILE;
 	s->path = real_path(c, fd);
 	s->name = xstrdup(base_name(clean));
-	s->parents = c->parents ? kept_parents(c->wildcard ? path : written, s->kind == SOURCE_DIR) : NULL;
+	s->parents = c->parents ? kept_parents(c->wildcard ? path : written, s->kind == SOURCE_DIR)
+				: NULL;
 	if (!s->path) {
 		return err_set(e, ERR_SYSTEM, "cannot resolve %.200s", written);
 	}
 	if (t->i->kind == DF_ADD && S_ISREG(st.st_mode)) {
-		scoped(close) int file = path_open_in(c->root_fd, s->path, O_RDONLY | O_NOFOLLOW, 0);
+		scoped(close) int file =
+			path_open_in(c->root_fd, s->path, O_RDONLY | O_NOFOLLOW, 0);
 		s->kind = file >= 0 && context_is_archive(file) ? SOURCE_ARCHIVE : SOURCE_FILE;
 	}
 	bool with_owners = df_flag(t->i, "from") && !c->has_chown;
-	return context_digest(c->root_fd, s->path, with_owners, copy_skip_excluded, c, s->digest, e);
+	return context_digest(
+		c->root_fd, s->path, with_owners, copy_skip_excluded, c, s->digest, e);
 }
 
 static bool has_wildcard(const char *text)
@@ -194,7 +201,8 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Names in the directory that match one component of a pattern; sorted. */
-static void match_names(const struct copy_step *c, const char *dir, const char *pattern, struct strv *ret)
+static void match_names(
+	const struct copy_step *c, const char *dir, const char *pattern, struct strv *ret)
 {
 	int fd = path_open_in(c->root_fd, dir, O_RDONLY | O_DIRECTORY, 0);
 	scoped(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -211,7 +219,8 @@ static void match_names(const struct copy_step *c, const char *dir, const char *
 }
 
 /* dir: what is matched so far; rest: components that follow. */
-static int expand_wildcard(struct copy_step *c, const char *dir, const struct strv *parts, size_t at, struct err *e)
+static int expand_wildcard(
+	struct copy_step *c, const char *dir, const struct strv *parts, size_t at, struct err *e)
 {
 	if (at == parts->n) {
 		scoped(close) int fd = path_open_in(c->root_fd, dir, O_PATH, 0);
@@ -225,7 +234,8 @@ static int expand_wildcard(struct copy_step *c, const char *dir, const struct st
 	}
 	for (size_t k = 0; k < names.n; k++) {
 		bool top = strcmp(dir, ".") == 0;
-		scoped(free) char *path = top ? xstrdup(names.v[k]) : xasprintf("%s/%s", dir, names.v[k]);
+		scoped(free) char *path =
+			top ? xstrdup(names.v[k]) : xasprintf("%s/%s", dir, names.v[k]);
 		if (expand_wildcard(c, path, parts, at + 1, e) < 0) {
 			return -1;
 		}
@@ -247,8 +257,8 @@ static int add_wildcard(struct copy_step *c, const char *written, struct err *e)
 		return -1;
 	}
 	if (c->n == before) {
-		build_say(c->t->b, "[Warning] %.80s:%d: nothing matches '%.200s'\n", c->t->d->name, c->t->i->line,
-			written);
+		build_say(c->t->b, "[Warning] %.80s:%d: nothing matches '%.200s'\n", c->t->d->name,
+			c->t->i->line, written);
 	}
 	return 0;
 }
@@ -286,8 +296,9 @@ static bool is_url(const char *text)
 static bool is_git(const char *text)
 {
 	size_t n = strcspn(text, "#?");
-	return text_starts(text, "git@") || text_starts(text, "git://") || text_starts(text, "ssh://") ||
-		(is_url(text) && n > 4 && strncmp(text + n - 4, ".git", 4) == 0);
+	return text_starts(text, "git@") || text_starts(text, "git://") ||
+	       text_starts(text, "ssh://") ||
+	       (is_url(text) && n > 4 && strncmp(text + n - 4, ".git", 4) == 0);
 }
 
 static char *url_file_name(const char *url)
@@ -297,7 +308,8 @@ static char *url_file_name(const char *url)
 	scoped(free) char *clean = xstrndup(path ? path : "", n);
 	scoped(buf) struct buf name = BUF_INIT;
 	const char *last = base_name(clean);
-	if (percent_decode(last, strlen(last), false, &name) < 0 || !path_is_component(buf_str(&name))) {
+	if (percent_decode(last, strlen(last), false, &name) < 0 ||
+		!path_is_component(buf_str(&name))) {
 		return xstrdup("");
 	}
 	return buf_take_str(&name);
@@ -307,7 +319,8 @@ static int check_download(const struct copy_step *c, const struct copy_source *s
 {
 	const char *wanted = df_flag(c->t->i, "checksum");
 	if (wanted && *wanted && strcmp(wanted, s->digest) != 0) {
-		return err_set(e, ERR_INVALID, "digest mismatch for %.150s: it is %s", s->path, s->digest);
+		return err_set(
+			e, ERR_INVALID, "digest mismatch for %.150s: it is %s", s->path, s->digest);
 	}
 	return 0;
 }
@@ -346,7 +359,8 @@ static int add_written(struct copy_step *c, const char *written, struct err *e)
 {
 	const struct build_step *t = c->t;
 	if (t->i->kind == DF_ADD && is_git(written)) {
-		return err_set(e, ERR_INVALID, "ADD of a git repository is not supported; clone it with RUN git clone");
+		return err_set(e, ERR_INVALID,
+			"ADD of a git repository is not supported; clone it with RUN git clone");
 	}
 	if (t->i->kind == DF_ADD && is_url(written)) {
 		return add_url(c, written, e);
@@ -371,7 +385,8 @@ int copy_read_sources(struct copy_step *c, struct err *e)
 {
 	const struct build_step *t = c->t;
 	for (size_t k = 0; k + 1 < t->i->words.n; k++) {
-		const struct df_heredoc *h = t->i->json ? NULL : find_heredoc(t->i, t->i->words.v[k]);
+		const struct df_heredoc *h =
+			t->i->json ? NULL : find_heredoc(t->i, t->i->words.v[k]);
 		if (h) {
 			if (add_heredoc(c, h, e) < 0) {
 				return build_fail(t, e);
@@ -383,7 +398,8 @@ int copy_read_sources(struct copy_step *c, struct err *e)
 			return -1;
 		}
 		if (!*written) {
-			(void)err_set(e, ERR_INVALID, "%s: a source is empty", df_keyword(t->i->kind));
+			(void)err_set(
+				e, ERR_INVALID, "%s: a source is empty", df_keyword(t->i->kind));
 			return build_fail(t, e);
 		}
 		if (add_written(c, written, e) < 0) {
@@ -397,7 +413,8 @@ int copy_read_dest(struct copy_step *c, struct err *e)
 {
 	const struct build_step *t = c->t;
 	if (t->i->words.n < 2) {
-		(void)err_set(e, ERR_INVALID, "%s requires at least two arguments: a source and the destination",
+		(void)err_set(e, ERR_INVALID,
+			"%s requires at least two arguments: a source and the destination",
 			df_keyword(t->i->kind));
 		return build_fail(t, e);
 	}
@@ -406,11 +423,12 @@ int copy_read_dest(struct copy_step *c, struct err *e)
 		return -1;
 	}
 	if (!*text) {
-		(void)err_set(e, ERR_INVALID, "%s: the destination is empty", df_keyword(t->i->kind));
+		(void)err_set(
+			e, ERR_INVALID, "%s: the destination is empty", df_keyword(t->i->kind));
 		return build_fail(t, e);
 	}
 	c->dest_dir = text_ends(text, "/") || text_ends(text, "/.") || strcmp(text, ".") == 0 ||
-		strcmp(text, "..") == 0 || c->parents;
+		      strcmp(text, "..") == 0 || c->parents;
 	c->dest = path_join(build_config_workdir(&t->s->c), text);
 	return 0;
 }

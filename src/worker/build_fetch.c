@@ -26,7 +26,8 @@ static size_t on_data(char *data, size_t size, size_t n, void *owner)
 	struct download *d = owner;
 	struct statvfs fs;
 	n *= size;
-	bool full = fstatvfs(d->fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < CONTEXT_RESERVE_BYTES;
+	bool full = fstatvfs(d->fd, &fs) == 0 &&
+		    (uint64_t)fs.f_bavail * fs.f_frsize < CONTEXT_RESERVE_BYTES;
 	d->failed = full ? -ENOSPC : path_write_all(d->fd, data, n);
 	if (d->failed < 0) {
 		return 0;
@@ -65,7 +66,8 @@ static int set_options(CURL *curl, const char *url, struct download *d, char *re
 	return r == CURLE_OK ? 0 : -1;
 }
 
-static int perform(CURL *curl, const char *url, struct download *d, int64_t *ret_mtime, struct err *e)
+static int perform(
+	CURL *curl, const char *url, struct download *d, int64_t *ret_mtime, struct err *e)
 {
 	char reason[CURL_ERROR_SIZE] = "";
 	if (set_options(curl, url, d, reason) < 0) {
@@ -73,7 +75,8 @@ static int perform(CURL *curl, const char *url, struct download *d, int64_t *ret
 	}
 	CURLcode r = curl_easy_perform(curl);
 	if (d->failed == -ENOSPC) {
-		return err_set(e, ERR_SYSTEM, "cannot download %.200s: no space left on device", url);
+		return err_set(
+			e, ERR_SYSTEM, "cannot download %.200s: no space left on device", url);
 	}
 	if (d->failed < 0) {
 		return err_sys(e, -d->failed, "cannot write the download of %.200s", url);

@@ -16,7 +16,8 @@
 #include "worker/rpc.h"
 #include "worker/unpack.h"
 
-/* For overlayfs: topmost first, each once (an upper one hides all that the same one below would show). */
+/* For overlayfs: topmost first, each once (an upper one hides all that the same one below would
+ * show). */
 static void lower_of(const struct strv *dirs, struct strv *ret)
 {
 	for (size_t k = dirs->n; k > 0; k--) {
@@ -48,8 +49,10 @@ static int make_dir(struct build *b, const char *name, mode_t mode, struct err *
 	return 0;
 }
 
-/* The upper directory is the root that the step sees: it has the mode and owner of the one below. */
-static int copy_root_attributes(struct build *b, const char *lower, const char *upper, struct err *e)
+/* The upper directory is the root that the step sees: it has the mode and owner of the one below.
+ */
+static int copy_root_attributes(
+	struct build *b, const char *lower, const char *upper, struct err *e)
 {
 	struct stat st;
 	scoped(close) int layers = open(b->layers_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -66,7 +69,8 @@ int build_layer_begin(const struct build_step *t, struct build_layer *ret, struc
 	struct build *b = t->b;
 	*ret = (struct build_layer){.b = b, .root_fd = -1};
 	if (t->s->layers.n >= BUILD_LAYERS_MAX) {
-		return err_set(e, ERR_INVALID, "the image would have more than %d layers", BUILD_LAYERS_MAX);
+		return err_set(e, ERR_INVALID, "the image would have more than %d layers",
+			BUILD_LAYERS_MAX);
 	}
 	char name[16];
 	snprintf(name, sizeof(name), "%d", b->n_layers);
@@ -74,7 +78,8 @@ int build_layer_begin(const struct build_step *t, struct build_layer *ret, struc
 	scoped(strv) struct strv lower = STRV_INIT;
 	lower_of(&t->s->dirs, &lower);
 	path_remove_tree(b->tmp_fd, "work"); /* of the step before */
-	if (make_dir(b, name, 0755, e) < 0 || make_dir(b, "work", 0700, e) < 0 || make_dir(b, "root", 0755, e) < 0 ||
+	if (make_dir(b, name, 0755, e) < 0 || make_dir(b, "work", 0700, e) < 0 ||
+		make_dir(b, "root", 0755, e) < 0 ||
 		copy_root_attributes(b, lower.v[0], name, e) < 0) {
 		return -1;
 	}
@@ -157,8 +162,8 @@ static void stage_add_layer(struct build_stage *s, const char *diff_id, const ch
 	strv_add(&s->dirs, dir);
 }
 
-/* As unpack.c for layers from elsewhere: the runtime mounts a tmpfs on /dev and makes nodes in it, which must not
- * happen in a directory that a link of the image chose. */
+/* As unpack.c for layers from elsewhere: the runtime mounts a tmpfs on /dev and makes nodes in it,
+ * which must not happen in a directory that a link of the image chose. */
 static int check_dev(int upper_fd, struct err *e)
 {
 	struct stat st;
@@ -184,7 +189,9 @@ static int put_keys(struct build *b, const struct strv *keys, const char *diff_i
 {
 	for (size_t k = 0; keys && k < keys->n; k++) {
 		scoped(json) json_t *answer = rpc_ask(b->rpc,
-			json_pack("{ss ss ss}", "ask", "cache-put", "key", keys->v[k], "diff_id", diff_id), e);
+			json_pack("{ss ss ss}", "ask", "cache-put", "key", keys->v[k], "diff_id",
+				diff_id),
+			e);
 		if (!answer) {
 			return -1;
 		}
@@ -192,7 +199,8 @@ static int put_keys(struct build *b, const struct strv *keys, const char *diff_i
 	return 0;
 }
 
-int build_layer_end(const struct build_step *t, struct build_layer *l, const struct strv *keys, struct err *e)
+int build_layer_end(
+	const struct build_step *t, struct build_layer *l, const struct strv *keys, struct err *e)
 {
 	struct diff_result made = {0};
 	if (unmount(l, e) < 0 || hash_layer(l, &made, e) < 0) {
@@ -200,8 +208,8 @@ int build_layer_end(const struct build_step *t, struct build_layer *l, const str
 	}
 	scoped(free) char *tmp = xasprintf("%s/%d", t->b->tmp_name, l->n);
 	scoped(json) json_t *answer = rpc_ask(t->b->rpc,
-		json_pack("{ss ss ss sI}", "ask", "add-layer", "diff_id", made.diff_id, "tmp", tmp, "size",
-			(json_int_t)made.bytes),
+		json_pack("{ss ss ss sI}", "ask", "add-layer", "diff_id", made.diff_id, "tmp", tmp,
+			"size", (json_int_t)made.bytes),
 		e);
 	if (!answer || put_keys(t->b, keys, made.diff_id, e) < 0) {
 		return -1;
@@ -216,7 +224,8 @@ int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 	if (t->b->no_cache) {
 		return 0;
 	}
-	scoped(json) json_t *answer = rpc_ask(t->b->rpc, json_pack("{ss ss}", "ask", "cache", "key", key), e);
+	scoped(json) json_t *answer =
+		rpc_ask(t->b->rpc, json_pack("{ss ss}", "ask", "cache", "key", key), e);
 	if (!answer) {
 		return -1;
 	}
@@ -225,7 +234,8 @@ int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 		return 0;
 	}
 	if (t->s->layers.n >= BUILD_LAYERS_MAX) {
-		return err_set(e, ERR_INVALID, "the image would have more than %d layers", BUILD_LAYERS_MAX);
+		return err_set(e, ERR_INVALID, "the image would have more than %d layers",
+			BUILD_LAYERS_MAX);
 	}
 	stage_add_layer(t->s, diff_id, json_str(answer, "dir"));
 	return 1;
@@ -238,7 +248,8 @@ int build_source_open(struct build *b, const struct strv *dirs, struct err *e)
 	scoped(strv) struct strv lower = STRV_INIT;
 	lower_of(dirs, &lower);
 	scoped(free) char *at = xasprintf("%s/src", b->tmp_dir);
-	if (make_dir(b, "src", 0755, e) < 0 || overlay_mount(b->layers_dir, &lower, NULL, NULL, at, e) < 0) {
+	if (make_dir(b, "src", 0755, e) < 0 ||
+		overlay_mount(b->layers_dir, &lower, NULL, NULL, at, e) < 0) {
 		return -1;
 	}
 	int fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

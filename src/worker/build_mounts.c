@@ -33,7 +33,8 @@ struct mount_flag {
 
 static void scoped_mount_flag(struct mount_flag *f)
 {
-	char *all[] = {f->type, f->target, f->source, f->from, f->id, f->sharing, f->size, f->mode, f->uid, f->gid};
+	char *all[] = {f->type, f->target, f->source, f->from, f->id, f->sharing, f->size, f->mode,
+		f->uid, f->gid};
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		free(all[i]);
 	}
@@ -82,8 +83,9 @@ static bool is_set(const char *text, const char *const *names)
 
 static int check_keys(const char *text, struct err *e)
 {
-	static const char *const known[] = {"type", "target", "dst", "destination", "source", "src", "from", "id",
-		"sharing", "size", "mode", "uid", "gid", "readonly", "ro", "readwrite", "rw", "required", "env", NULL};
+	static const char *const known[] = {"type", "target", "dst", "destination", "source", "src",
+		"from", "id", "sharing", "size", "mode", "uid", "gid", "readonly", "ro",
+		"readwrite", "rw", "required", "env", NULL};
 	scoped(strv) struct strv parts = STRV_INIT;
 	strv_split(&parts, text, ',');
 	for (size_t k = 0; k < parts.n; k++) {
@@ -93,8 +95,8 @@ static int check_keys(const char *text, struct err *e)
 			found = strlen(known[i]) == n && strncasecmp(parts.v[k], known[i], n) == 0;
 		}
 		if (!found) {
-			return err_set(e, ERR_INVALID, "--mount: unexpected key '%.*s'", n > 40 ? 40 : (int)n,
-				parts.v[k]);
+			return err_set(e, ERR_INVALID, "--mount: unexpected key '%.*s'",
+				n > 40 ? 40 : (int)n, parts.v[k]);
 		}
 	}
 	return 0;
@@ -104,9 +106,11 @@ static int check_flag(const struct mount_flag *f, struct err *e)
 {
 	if (strcmp(f->type, "secret") == 0 || strcmp(f->type, "ssh") == 0) {
 		return err_set(e, ERR_INVALID,
-			"--mount=type=%s is not supported: the classic build call has no way to send secrets", f->type);
+			"--mount=type=%s is not supported: the classic build call has no way to send secrets",
+			f->type);
 	}
-	if (strcmp(f->type, "bind") != 0 && strcmp(f->type, "cache") != 0 && strcmp(f->type, "tmpfs") != 0) {
+	if (strcmp(f->type, "bind") != 0 && strcmp(f->type, "cache") != 0 &&
+		strcmp(f->type, "tmpfs") != 0) {
 		return err_set(e, ERR_INVALID, "--mount: unsupported mount type '%.40s'", f->type);
 	}
 	if (!f->target || !*f->target || strcmp(f->target, "/") == 0) {
@@ -118,7 +122,8 @@ static int check_flag(const struct mount_flag *f, struct err *e)
 	return 0;
 }
 
-static int parse_flag(const struct build_step *t, const char *raw, struct mount_flag *ret, struct err *e)
+static int parse_flag(
+	const struct build_step *t, const char *raw, struct mount_flag *ret, struct err *e)
 {
 	scoped(free) char *text = NULL;
 	if (build_expand(t, raw, &text, e) < 0) {
@@ -126,7 +131,8 @@ static int parse_flag(const struct build_step *t, const char *raw, struct mount_
 	}
 	ret->type = plan_mount_option(text, "type");
 	ret->type = ret->type ? ret->type : xstrdup("bind");
-	scoped(free) char *target = first_option(text, (const char *const[]){"target", "dst", "destination", NULL});
+	scoped(free) char *target =
+		first_option(text, (const char *const[]){"target", "dst", "destination", NULL});
 	ret->target = target ? path_join(build_config_workdir(&t->s->c), target) : NULL;
 	ret->source = first_option(text, (const char *const[]){"source", "src", NULL});
 	ret->from = plan_mount_option(text, "from");
@@ -148,7 +154,8 @@ static const char *mount_flag_text(const char *flag)
 
 /* --- keys --- */
 
-static int mix_bind(const struct build_step *t, const struct mount_flag *f, char key[static 65], struct err *e)
+static int mix_bind(
+	const struct build_step *t, const struct mount_flag *f, char key[static 65], struct err *e)
 {
 	char digest[72];
 	if (f->from && *f->from) {
@@ -193,8 +200,8 @@ static const char *keep(struct build_mounts *m, char *take_text)
 	return take_text;
 }
 
-int build_mounts_add(struct build_mounts *m, const char *source, const char *target, const char *type,
-	const char *options, bool is_file, struct err *e)
+int build_mounts_add(struct build_mounts *m, const char *source, const char *target,
+	const char *type, const char *options, bool is_file, struct err *e)
 {
 	if (m->n == BUILD_MOUNTS_MAX) {
 		return err_set(e, ERR_INVALID, "more than %d mounts", BUILD_MOUNTS_MAX);
@@ -276,7 +283,8 @@ static int open_bind(struct build_mounts *m, const struct mount_flag *f, struct 
 	scoped(close) int fd = path_open_in(root, source, O_PATH, 0);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		return err_set(e, ERR_INVALID, "--mount: %.200s does not exist in its source", source);
+		return err_set(
+			e, ERR_INVALID, "--mount: %.200s does not exist in its source", source);
 	}
 	char link[64], path[4097];
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
@@ -292,8 +300,8 @@ static int open_bind(struct build_mounts *m, const struct mount_flag *f, struct 
 	if (f->readwrite && make_writable(m, &real, e) < 0) {
 		return -1;
 	}
-	return build_mounts_add(m, real, f->target, "bind", f->readwrite ? "rbind,rprivate" : "rbind,rprivate,ro",
-		!S_ISDIR(st.st_mode), e);
+	return build_mounts_add(m, real, f->target, "bind",
+		f->readwrite ? "rbind,rprivate" : "rbind,rprivate,ro", !S_ISDIR(st.st_mode), e);
 }
 
 static int parse_number(const char *text, int base, int dflt, int *ret, struct err *e)
@@ -316,7 +324,8 @@ static int parse_number(const char *text, int base, int dflt, int *ret, struct e
 static int open_cache_dir(const char *dir, const struct mount_flag *f, struct err *e)
 {
 	int mode, uid, gid;
-	if (parse_number(f->mode, 8, 0755, &mode, e) < 0 || parse_number(f->uid, 10, 0, &uid, e) < 0 ||
+	if (parse_number(f->mode, 8, 0755, &mode, e) < 0 ||
+		parse_number(f->uid, 10, 0, &uid, e) < 0 ||
 		parse_number(f->gid, 10, 0, &gid, e) < 0) {
 		return -1;
 	}
@@ -328,7 +337,8 @@ static int open_cache_dir(const char *dir, const struct mount_flag *f, struct er
 	if (fd < 0) {
 		return err_sys(e, errno, "cannot open the cache %s", dir);
 	}
-	if (made && (fchown(fd, (uid_t)uid, (gid_t)gid) < 0 || fchmod(fd, (mode_t)mode & 07777) < 0)) {
+	if (made &&
+		(fchown(fd, (uid_t)uid, (gid_t)gid) < 0 || fchmod(fd, (mode_t)mode & 07777) < 0)) {
 		(void)err_sys(e, errno, "cannot make the cache %s", dir);
 		close(fd);
 		return -1;
@@ -337,7 +347,8 @@ static int open_cache_dir(const char *dir, const struct mount_flag *f, struct er
 }
 
 /* sharing=private: the first of the cache's directories that nobody uses. */
-static int open_private_cache(const char *base, const struct mount_flag *f, char **ret_dir, struct err *e)
+static int open_private_cache(
+	const char *base, const struct mount_flag *f, char **ret_dir, struct err *e)
 {
 	for (int n = 0; n < PRIVATE_CACHES_MAX; n++) {
 		scoped(free) char *dir = n ? xasprintf("%s.%d", base, n) : xstrdup(base);
@@ -357,11 +368,13 @@ static int open_cache(struct build_mounts *m, const struct mount_flag *f, struct
 	const char *sharing = f->sharing && *f->sharing ? f->sharing : "shared";
 	bool locked = strcmp(sharing, "locked") == 0, private = strcmp(sharing, "private") == 0;
 	if (!locked && !private && strcmp(sharing, "shared") != 0) {
-		return err_set(e, ERR_INVALID, "--mount: unsupported sharing value '%.40s'", sharing);
+		return err_set(
+			e, ERR_INVALID, "--mount: unsupported sharing value '%.40s'", sharing);
 	}
 	memset(key, '0', 64);
 	build_mix(key, f->id && *f->id ? f->id : f->target);
-	scoped(free) char *base = xasprintf("%s/%.32s", json_str(m->t->b->request, "cache_dir"), key);
+	scoped(free) char *base =
+		xasprintf("%s/%.32s", json_str(m->t->b->request, "cache_dir"), key);
 	scoped(free) char *dir = NULL;
 	scoped(close) int fd = -1;
 	if (private) {
@@ -373,7 +386,8 @@ static int open_cache(struct build_mounts *m, const struct mount_flag *f, struct
 	if (fd < 0) {
 		return -1;
 	}
-	/* shared: users of the same cache exclude the private ones and the locked ones, not each other */
+	/* shared: users of the same cache exclude the private ones and the locked ones, not each
+	 * other */
 	if (!private && flock(fd, locked ? LOCK_EX : LOCK_SH) < 0) {
 		return err_sys(e, errno, "cannot lock the cache");
 	}
@@ -393,7 +407,8 @@ static int open_tmpfs(struct build_mounts *m, const struct mount_flag *f, struct
 		if (parse_size(f->size, &bytes) < 0 || bytes <= 0) {
 			return err_set(e, ERR_INVALID, "--mount: '%.40s' is not a size", f->size);
 		}
-		snprintf(options, sizeof(options), "nosuid,nodev,mode=1777,size=%lld", (long long)bytes);
+		snprintf(options, sizeof(options), "nosuid,nodev,mode=1777,size=%lld",
+			(long long)bytes);
 	}
 	return build_mounts_add(m, "tmpfs", f->target, "tmpfs", options, false, e);
 }
@@ -409,7 +424,7 @@ int build_mounts_open(struct build_mounts *m, struct err *e)
 		if (parse_flag(m->t, text, &f, e) < 0) {
 			return -1;
 		}
-		int r = strcmp(f.type, "bind") == 0 ? open_bind(m, &f, e)
+		int r = strcmp(f.type, "bind") == 0    ? open_bind(m, &f, e)
 			: strcmp(f.type, "cache") == 0 ? open_cache(m, &f, e)
 						       : open_tmpfs(m, &f, e);
 		if (r < 0) {
@@ -428,14 +443,16 @@ static char *parent_of(const char *path)
 }
 
 /* Makes one missing entry, whose parent exists, and notes it. */
-static int make_stub(struct build_mounts *m, struct build_layer *l, const char *path, bool is_file, struct err *e)
+static int make_stub(struct build_mounts *m, struct build_layer *l, const char *path, bool is_file,
+	struct err *e)
 {
 	scoped(free) char *parent = parent_of(path);
 	const char *name = strrchr(path, '/') + 1;
 	scoped(close) int dir = path_open_in(l->root_fd, parent, O_RDONLY | O_DIRECTORY, 0);
 	struct stat st;
 	if (dir < 0 || fstat(dir, &st) < 0) {
-		return err_sys(e, dir < 0 ? -dir : errno, "cannot make the mount point %.200s", path);
+		return err_sys(
+			e, dir < 0 ? -dir : errno, "cannot make the mount point %.200s", path);
 	}
 	int r = is_file ? mknodat(dir, name, S_IFREG | 0644, 0) : mkdirat(dir, name, 0755);
 	if (r < 0 && errno == EEXIST) {
@@ -445,11 +462,13 @@ static int make_stub(struct build_mounts *m, struct build_layer *l, const char *
 		return err_sys(e, errno, "cannot make the mount point %.200s", path);
 	}
 	m->stubs = xrealloc(m->stubs, m->n_stubs + 1, sizeof(*m->stubs));
-	m->stubs[m->n_stubs++] = (struct build_stub){xstrdup(path), is_file, {st.st_atim, st.st_mtim}};
+	m->stubs[m->n_stubs++] =
+		(struct build_stub){xstrdup(path), is_file, {st.st_atim, st.st_mtim}};
 	return 0;
 }
 
-static int make_point(struct build_mounts *m, struct build_layer *l, const char *target, bool is_file, struct err *e)
+static int make_point(struct build_mounts *m, struct build_layer *l, const char *target,
+	bool is_file, struct err *e)
 {
 	scoped(free) char *part = path_join("/", target);
 	for (char *p = part + 1;; p++) {
@@ -476,7 +495,8 @@ int build_mounts_make_points(struct build_mounts *m, struct build_layer *l, stru
 		}
 	}
 	for (size_t k = 0; k < m->n; k++) {
-		if (!text_starts(m->v[k].target, "/dev/") && make_point(m, l, m->v[k].target, m->is_file[k], e) < 0) {
+		if (!text_starts(m->v[k].target, "/dev/") &&
+			make_point(m, l, m->v[k].target, m->is_file[k], e) < 0) {
 			return -1;
 		}
 	}

@@ -29,8 +29,9 @@ static inline void scoped_build_mounts(struct build_mounts *m)
 int build_mounts_key(const struct build_step *t, char key[static 65], struct err *e);
 /* Prepares the sources of all --mount flags. */
 int build_mounts_open(struct build_mounts *m, struct err *e);
-int build_mounts_add(struct build_mounts *m, const char *source, const char *target, const char *type,
-	const char *options, bool is_file, struct err *e);
-/* Makes the mount points in the root, and remembers which; drop takes those away that nobody has filled. */
+int build_mounts_add(struct build_mounts *m, const char *source, const char *target,
+	const char *type, const char *options, bool is_file, struct err *e);
+/* Makes the mount points in the root, and remembers which; drop takes those away that nobody has
+ * filled. */
 int build_mounts_make_points(struct build_mounts *m, struct build_layer *l, struct err *e);
 void build_mounts_drop_points(struct build_mounts *m, struct build_layer *l);

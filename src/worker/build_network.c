@@ -33,11 +33,12 @@ static int new_netns(struct err *e)
 	return fd;
 }
 
-/* The network of all RUNs of this build: made once, taken down by the daemon. fd -1: the host's own. */
+/* The network of all RUNs of this build: made once, taken down by the daemon. fd -1: the host's
+ * own. */
 static int ask_network(struct build *b, int fd, const char *mode, struct err *e)
 {
-	scoped(json) json_t *answer =
-		rpc_ask(b->rpc, json_pack("{ss si ss}", "ask", "network", "fd", fd, "mode", mode), e);
+	scoped(json) json_t *answer = rpc_ask(
+		b->rpc, json_pack("{ss si ss}", "ask", "network", "fd", fd, "mode", mode), e);
 	if (!answer) {
 		return -1;
 	}
@@ -72,15 +73,17 @@ int build_network_open(struct build *b, const char *mode, int *ret_fd, bool *ret
 char *build_hosts_text(const struct build *b)
 {
 	struct buf text = BUF_INIT;
-	buf_puts(&text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
-			"ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+	buf_puts(&text,
+		"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
+		"ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
 	size_t i;
 	json_t *item;
 	json_array_foreach (json_object_get(b->options, "extrahosts"), i, item) {
 		const char *entry = json_string_value(item);
 		const char *colon = entry ? strchr(entry, ':') : NULL;
 		if (colon) { /* NAME:ADDRESS, the address may hold colons */
-			const char *address = strcmp(colon + 1, "host-gateway") == 0 ? b->gateway : colon + 1;
+			const char *address =
+				strcmp(colon + 1, "host-gateway") == 0 ? b->gateway : colon + 1;
 			buf_printf(&text, "%s\t%.*s\n", address, (int)(colon - entry), entry);
 		}
 	}

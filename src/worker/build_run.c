@@ -22,7 +22,9 @@
 #include "worker/build_mounts.h"
 #include "worker/rpc.h"
 
-#define OUTPUT_MAX (2u << 20) /* of one step, as BuildKit; a client that reads slowly must not fill the daemon */
+#define OUTPUT_MAX                                                                           \
+	(2u << 20) /* of one step, as BuildKit; a client that reads slowly must not fill the \
+		      daemon */
 #define CRUN_LOG_MAX 65536
 #define SCRIPT_NAME "script"
 
@@ -33,7 +35,7 @@ struct run_step {
 	struct strv argv, env;
 	struct oci_user user;
 	const char *network; /* "default", "none", "host", or a network's name */
-	char *script;        /* a here-document with #!: it is a file to run; its content, or NULL */
+	char *script; /* a here-document with #!: it is a file to run; its content, or NULL */
 	char id[ID_LEN + 1];
 };
 
@@ -48,7 +50,8 @@ static void scoped_run_step(struct run_step *r)
 
 /* --- what is run --- */
 
-/* The whole command is one here-document: its text is the script. Otherwise the shell reads them as they stand. */
+/* The whole command is one here-document: its text is the script. Otherwise the shell reads them as
+ * they stand. */
 static void read_command(struct run_step *r)
 {
 	const struct df_instruction *i = r->t->i;
@@ -78,7 +81,8 @@ static void read_command(struct run_step *r)
 
 static bool is_proxy(const char *assignment)
 {
-	static const char *const names[] = {"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"};
+	static const char *const names[] = {
+		"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"};
 	size_t n = strcspn(assignment, "=");
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (strlen(names[i]) == n && strncasecmp(assignment, names[i], n) == 0) {
@@ -97,7 +101,8 @@ static int read_network(struct run_step *r, struct err *e)
 		return 0;
 	}
 	if (strcmp(flag, "none") != 0 && strcmp(flag, "host") != 0) {
-		return err_set(e, ERR_INVALID, "--network must be default, none or host, not '%.60s'", flag);
+		return err_set(e, ERR_INVALID,
+			"--network must be default, none or host, not '%.60s'", flag);
 	}
 	r->network = flag;
 	return 0;
@@ -166,8 +171,8 @@ static void make_env(struct run_step *r)
 /* --- what is mounted --- */
 
 /* A file of ours that the step may write to, and that is no part of its root. */
-static int mount_file(struct run_step *r, const char *name, const char *text, mode_t mode, const char *target,
-	struct err *e)
+static int mount_file(struct run_step *r, const char *name, const char *text, mode_t mode,
+	const char *target, struct err *e)
 {
 	struct build *b = r->t->b;
 	int failed = path_write(b->tmp_fd, name, text, strlen(text), mode, false);
@@ -220,10 +225,12 @@ static int write_bundle(struct run_step *r, int netns_fd, struct err *e)
 	struct build *b = r->t->b;
 	scoped(free) char *seccomp = NULL;
 	scoped(free) char *text = NULL;
-	scoped(free) char *netns = netns_fd < 0 ? NULL : xasprintf("/proc/%d/fd/%d", getpid(), netns_fd);
-	scoped(json) json_t *sysctls = netns ? json_pack("{ss ss}", "net.ipv4.ip_unprivileged_port_start", "0",
-						       "net.ipv4.ping_group_range", "0 2147483647")
-					     : NULL;
+	scoped(free) char *netns =
+		netns_fd < 0 ? NULL : xasprintf("/proc/%d/fd/%d", getpid(), netns_fd);
+	scoped(json) json_t *sysctls =
+		netns ? json_pack("{ss ss}", "net.ipv4.ip_unprivileged_port_start", "0",
+				"net.ipv4.ping_group_range", "0 2147483647")
+		      : NULL;
 	if (seccomp_text(b, &seccomp, e) < 0) {
 		return -1;
 	}
@@ -266,8 +273,8 @@ static void exec_crun(const struct run_step *r, int out)
 	snprintf(root, sizeof(root), "--root=%s/crun", b->tmp_dir);
 	snprintf(log, sizeof(log), "--log=%s/crun.log", b->tmp_dir);
 	snprintf(bundle, sizeof(bundle), "--bundle=%s/bundle", b->tmp_dir);
-	const char *argv[] = {json_str(b->request, "crun"), root, log, "--cgroup-manager=cgroupfs", "run", bundle,
-		"--no-new-keyring", r->id, NULL};
+	const char *argv[] = {json_str(b->request, "crun"), root, log, "--cgroup-manager=cgroupfs",
+		"run", bundle, "--no-new-keyring", r->id, NULL};
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* the step's own processes go with its cgroup */
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	dup2(null_fd, 0);
@@ -380,7 +387,8 @@ static int refuse_code(const struct run_step *r, int code, struct err *e)
 		buf_puts(&command, "...");
 	}
 	rpc_send(r->t->b->rpc, json_pack("{si}", "exit_code", code));
-	(void)err_set(e, ERR_INVALID, "The command '%s' returned a non-zero code: %d", buf_str(&command), code);
+	(void)err_set(e, ERR_INVALID, "The command '%s' returned a non-zero code: %d",
+		buf_str(&command), code);
 	buf_deinit(&command);
 	return -1;
 }
@@ -398,7 +406,8 @@ static int prepare_root(struct run_step *r, struct err *e)
 	}
 	make_env(r);
 	/* a base image may name a directory that it does not hold */
-	return build_layer_mkdirs(&r->layer, build_config_workdir(&t->s->c), r->user.uid, r->user.gid, e);
+	return build_layer_mkdirs(
+		&r->layer, build_config_workdir(&t->s->c), r->user.uid, r->user.gid, e);
 }
 
 static int execute(struct run_step *r, struct err *e)

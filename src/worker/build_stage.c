@@ -26,8 +26,8 @@ void build_stage_deinit(struct build_stage *s)
 int build_fail(const struct build_step *t, struct err *e)
 {
 	const struct err why = *e;
-	err_set_(e, why.kind == ERR_NOT_FOUND ? ERR_INVALID : why.kind, "%.100s:%d: %s", t->d->name, t->i->line,
-		why.msg);
+	err_set_(e, why.kind == ERR_NOT_FOUND ? ERR_INVALID : why.kind, "%.100s:%d: %s", t->d->name,
+		t->i->line, why.msg);
 	e->sys = why.sys;
 	return -1;
 }
@@ -44,9 +44,11 @@ int build_expand(const struct build_step *t, const char *text, char **ret, struc
 
 /* --- images --- */
 
-int build_ask_image(struct build *b, const char *name, const char *platform, json_t **ret, struct err *e)
+int build_ask_image(
+	struct build *b, const char *name, const char *platform, json_t **ret, struct err *e)
 {
-	json_t *question = json_pack("{ss ss ss}", "ask", "image", "name", name, "platform", platform);
+	json_t *question =
+		json_pack("{ss ss ss}", "ask", "image", "name", name, "platform", platform);
 	if (!question) {
 		return err_set(e, ERR_INVALID, "invalid reference format");
 	}
@@ -55,18 +57,23 @@ int build_ask_image(struct build *b, const char *name, const char *platform, jso
 	return *ret ? 0 : -1;
 }
 
-static int take_image_layers(const json_t *image, struct strv *layers, struct strv *dirs, struct err *e)
+static int take_image_layers(
+	const json_t *image, struct strv *layers, struct strv *dirs, struct err *e)
 {
-	return json_get_strv(image, "layers", layers, e) < 0 || json_get_strv(image, "dirs", dirs, e) < 0 ? -1 : 0;
+	return json_get_strv(image, "layers", layers, e) < 0 ||
+			       json_get_strv(image, "dirs", dirs, e) < 0
+		       ? -1
+		       : 0;
 }
 
-int build_source_dirs(const struct build_step *t, const char *from, struct strv *ret_dirs, char ret_chain[static 65],
-	struct err *e)
+int build_source_dirs(const struct build_step *t, const char *from, struct strv *ret_dirs,
+	char ret_chain[static 65], struct err *e)
 {
 	struct build *b = t->b;
 	int ref = plan_stage_ref(&b->plan, t->stage, t->i->line, from, e);
 	if (t->d != &b->d && (ref < 0 || !b->stages[ref].c.image)) {
-		ref = PLAN_IMAGE; /* a trigger was written without this file in mind; it finds stages that are made */
+		ref = PLAN_IMAGE; /* a trigger was written without this file in mind; it finds
+				     stages that are made */
 	}
 	if (ref >= 0) {
 		strv_copy(ret_dirs, &b->stages[ref].dirs);
@@ -107,12 +114,13 @@ static void begin_scratch(struct build *b, struct build_stage *s)
 {
 	char os[32], arch[32], variant[32];
 	const char *platform = *b->target_platform ? b->target_platform : b->platform;
-	build_config_from_image(&s->c, NULL, platform_part(platform, 0, os), platform_part(platform, 1, arch),
-		platform_part(platform, 2, variant), NULL);
+	build_config_from_image(&s->c, NULL, platform_part(platform, 0, os),
+		platform_part(platform, 1, arch), platform_part(platform, 2, variant), NULL);
 	memset(s->state, '0', 64);
 }
 
-static int begin_image(const struct build_step *t, const struct stage *plan, struct strv *triggers, struct err *e)
+static int begin_image(
+	const struct build_step *t, const struct stage *plan, struct strv *triggers, struct err *e)
 {
 	struct build *b = t->b;
 	scoped(json) json_t *image = NULL;
@@ -123,11 +131,13 @@ static int begin_image(const struct build_step *t, const struct stage *plan, str
 	}
 	build_config_from_image(&t->s->c, json_object_get(image, "config"), "", "", "", triggers);
 	const char *id = json_str(image, "id");
-	snprintf(t->s->state, sizeof(t->s->state), "%.64s", text_starts(id, "sha256:") ? id + 7 : id);
+	snprintf(t->s->state, sizeof(t->s->state), "%.64s",
+		text_starts(id, "sha256:") ? id + 7 : id);
 	return 0;
 }
 
-static void begin_stage(struct build_stage *s, const struct build_stage *base, struct strv *triggers)
+static void begin_stage(
+	struct build_stage *s, const struct build_stage *base, struct strv *triggers)
 {
 	build_config_from_stage(&s->c, &base->c, triggers);
 	strv_copy(&s->layers, &base->layers);
@@ -155,13 +165,15 @@ static int run_triggers(const struct build_step *from, const struct strv *trigge
 		return 0;
 	}
 	if (triggers->n > TRIGGERS_MAX) {
-		(void)err_set(e, ERR_INVALID, "the image has more than %d ONBUILD triggers", TRIGGERS_MAX);
+		(void)err_set(e, ERR_INVALID, "the image has more than %d ONBUILD triggers",
+			TRIGGERS_MAX);
 		return build_fail(from, e);
 	}
 	build_say(b, "# Executing %zu build trigger%s\n", triggers->n, triggers->n > 1 ? "s" : "");
 	for (size_t k = 0; k < triggers->n; k++) {
 		scoped(dockerfile) struct dockerfile d = {0};
-		if (dockerfile_parse_trigger(triggers->v[k], b->plan.v[from->stage].base, &d, e) < 0) {
+		if (dockerfile_parse_trigger(triggers->v[k], b->plan.v[from->stage].base, &d, e) <
+			0) {
 			return -1;
 		}
 		const struct build_step t = {b, from->s, from->stage, &d, &d.v[0]};
@@ -258,7 +270,8 @@ static int workdir_layer(const struct build_step *t, bool *ret_empty, struct err
 		close(TAKE_FD(there)); /* or the root could not be unmounted */
 		return 0;
 	}
-	if (owner_of(&l, user, &owner, e) < 0 || build_layer_mkdirs(&l, path, owner.uid, owner.gid, e) < 0) {
+	if (owner_of(&l, user, &owner, e) < 0 ||
+		build_layer_mkdirs(&l, path, owner.uid, owner.gid, e) < 0) {
 		return -1;
 	}
 	scoped(strv) struct strv keys = STRV_INIT;

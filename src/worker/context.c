@@ -1,6 +1,6 @@
 /* Invariants
- * 1. A name is only ever resolved below root_fd (RESOLVE_IN_ROOT); its last component is never followed, except
- *    where a directory entry meets a link to a directory.
+ * 1. A name is only ever resolved below root_fd (RESOLVE_IN_ROOT); its last component is never
+ * followed, except where a directory entry meets a link to a directory.
  * 2. No attribute of overlayfs is taken from an archive.
  */
 #include "worker/context.h"
@@ -42,7 +42,8 @@ struct extract {
 	bool stream_failed;
 	int64_t entries;
 	int64_t unchecked_bytes;
-	struct buf dirs; /* paths, NUL, struct timespec: times are set last, because children change them */
+	struct buf dirs; /* paths, NUL, struct timespec: times are set last, because children change
+			    them */
 };
 
 static int entry_error(struct err *e, int errnum, const char *name)
@@ -59,7 +60,8 @@ static int archive_failed(const struct extract *x, struct archive *a, struct err
 		return -1; /* *e is the stream's */
 	}
 	const char *reason = archive_error_string(a);
-	return err_set(e, ERR_INVALID, "invalid tar archive: %s", reason ? reason : "it is damaged");
+	return err_set(
+		e, ERR_INVALID, "invalid tar archive: %s", reason ? reason : "it is damaged");
 }
 
 static int check_space(struct extract *x, size_t n, struct err *e)
@@ -70,7 +72,8 @@ static int check_space(struct extract *x, size_t n, struct err *e)
 	}
 	x->unchecked_bytes = 0;
 	struct statvfs fs;
-	if (fstatvfs(x->root_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < CONTEXT_RESERVE_BYTES) {
+	if (fstatvfs(x->root_fd, &fs) == 0 &&
+		(uint64_t)fs.f_bavail * fs.f_frsize < CONTEXT_RESERVE_BYTES) {
 		return err_set(e, ERR_SYSTEM, "cannot unpack: no space left on device");
 	}
 	return 0;
@@ -114,9 +117,11 @@ static void set_capability(int fd, struct archive_entry *entry)
 }
 
 /* Owner, then mode (chown clears setuid), then capabilities (chown clears them, too). */
-static int set_attributes(const struct extract *x, int fd, struct archive_entry *entry, struct err *e)
+static int set_attributes(
+	const struct extract *x, int fd, struct archive_entry *entry, struct err *e)
 {
-	if (fchown(fd, entry_uid(x, entry), entry_gid(x, entry)) < 0 || fchmod(fd, entry_mode(entry)) < 0) {
+	if (fchown(fd, entry_uid(x, entry), entry_gid(x, entry)) < 0 ||
+		fchmod(fd, entry_mode(entry)) < 0) {
 		return entry_error(e, errno, archive_entry_pathname(entry));
 	}
 	if (!x->o->context) {
@@ -125,7 +130,8 @@ static int set_attributes(const struct extract *x, int fd, struct archive_entry 
 	return 0;
 }
 
-static int write_data(struct extract *x, struct archive *a, struct archive_entry *entry, int fd, struct err *e)
+static int write_data(
+	struct extract *x, struct archive *a, struct archive_entry *entry, int fd, struct err *e)
 {
 	int64_t end = 0;
 	for (;;) {
@@ -154,10 +160,11 @@ static int write_data(struct extract *x, struct archive *a, struct archive_entry
 	return 0;
 }
 
-static int make_file(
-	struct extract *x, struct archive *a, struct archive_entry *entry, int dir, const char *name, struct err *e)
+static int make_file(struct extract *x, struct archive *a, struct archive_entry *entry, int dir,
+	const char *name, struct err *e)
 {
-	scoped(close) int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	scoped(close) int fd =
+		openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		return entry_error(e, errno, name);
 	}
@@ -171,8 +178,8 @@ static int make_file(
 }
 
 /* path: below root_fd. A link to a directory that stands there is kept (lib -> usr/lib). */
-static int make_dir(struct extract *x, struct archive_entry *entry, int dir, const char *name, const char *path,
-	struct err *e)
+static int make_dir(struct extract *x, struct archive_entry *entry, int dir, const char *name,
+	const char *path, struct err *e)
 {
 	if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST) {
 		return entry_error(e, errno, path);
@@ -200,33 +207,39 @@ static int make_dir(struct extract *x, struct archive_entry *entry, int dir, con
 	return set_attributes(x, fd, entry, e);
 }
 
-static int make_symlink(struct extract *x, struct archive_entry *entry, int dir, const char *name, struct err *e)
+static int make_symlink(
+	struct extract *x, struct archive_entry *entry, int dir, const char *name, struct err *e)
 {
 	const char *to = archive_entry_symlink(entry);
 	struct timespec times[2];
 	entry_times(entry, times);
 	if (!to || !*to) {
-		return err_set(e, ERR_INVALID, "invalid archive: the link '%s' points nowhere", name);
+		return err_set(
+			e, ERR_INVALID, "invalid archive: the link '%s' points nowhere", name);
 	}
-	if (symlinkat(to, dir, name) < 0 ||
-		fchownat(dir, name, entry_uid(x, entry), entry_gid(x, entry), AT_SYMLINK_NOFOLLOW) < 0) {
+	if (symlinkat(to, dir, name) < 0 || fchownat(dir, name, entry_uid(x, entry),
+						    entry_gid(x, entry), AT_SYMLINK_NOFOLLOW) < 0) {
 		return entry_error(e, errno, name);
 	}
 	utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW);
 	return 0;
 }
 
-static int make_node(struct extract *x, struct archive_entry *entry, int dir, const char *name, struct err *e)
+static int make_node(
+	struct extract *x, struct archive_entry *entry, int dir, const char *name, struct err *e)
 {
 	mode_t type = archive_entry_filetype(entry);
-	dev_t device = type == S_IFIFO ? 0 : makedev(archive_entry_rdevmajor(entry), archive_entry_rdevminor(entry));
+	dev_t device = type == S_IFIFO ? 0
+				       : makedev(archive_entry_rdevmajor(entry),
+						 archive_entry_rdevminor(entry));
 	if (type != S_IFIFO && (x->o->context || device == 0)) {
 		return 0; /* a client has no business with device nodes; 0:0 would be a whiteout */
 	}
 	struct timespec times[2];
 	entry_times(entry, times);
 	if (mknodat(dir, name, type | 0600, device) < 0 ||
-		fchownat(dir, name, entry_uid(x, entry), entry_gid(x, entry), AT_SYMLINK_NOFOLLOW) < 0 ||
+		fchownat(dir, name, entry_uid(x, entry), entry_gid(x, entry), AT_SYMLINK_NOFOLLOW) <
+			0 ||
 		fchmodat(dir, name, entry_mode(entry), 0) < 0) {
 		return entry_error(e, errno, name);
 	}
@@ -239,7 +252,8 @@ static char *path_below(const struct extract *x, const char *clean)
 	return strcmp(x->base, ".") == 0 ? xstrdup(clean) : xasprintf("%s/%s", x->base, clean);
 }
 
-static int make_hardlink(struct extract *x, const char *to, int dir, const char *name, struct err *e)
+static int make_hardlink(
+	struct extract *x, const char *to, int dir, const char *name, struct err *e)
 {
 	scoped(free) char *clean = unpack_clean_name(to, e);
 	if (!clean) {
@@ -249,7 +263,8 @@ static int make_hardlink(struct extract *x, const char *to, int dir, const char 
 	scoped(close) int fd = path_open_in(x->root_fd, path, O_PATH | O_NOFOLLOW, 0);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0 || S_ISDIR(st.st_mode)) {
-		return err_set(e, ERR_INVALID, "invalid archive: the hard link '%s' has no target '%s'", name, to);
+		return err_set(e, ERR_INVALID,
+			"invalid archive: the hard link '%s' has no target '%s'", name, to);
 	}
 	if (linkat(fd, "", dir, name, AT_EMPTY_PATH) < 0) {
 		return entry_error(e, errno, name);
@@ -257,7 +272,8 @@ static int make_hardlink(struct extract *x, const char *to, int dir, const char 
 	return 0;
 }
 
-/* Anything but a directory replaces what is there; a directory with content does not go for a file. */
+/* Anything but a directory replaces what is there; a directory with content does not go for a file.
+ */
 static int clear_way(int dir, const char *name, struct err *e)
 {
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT) {
@@ -268,8 +284,8 @@ static int clear_way(int dir, const char *name, struct err *e)
 	return 0;
 }
 
-static int make_by_type(struct extract *x, struct archive *a, struct archive_entry *entry, int dir, const char *name,
-	const char *path, struct err *e)
+static int make_by_type(struct extract *x, struct archive *a, struct archive_entry *entry, int dir,
+	const char *name, const char *path, struct err *e)
 {
 	const char *link = archive_entry_hardlink(entry);
 	mode_t type = link ? 0 : archive_entry_filetype(entry);
@@ -298,7 +314,8 @@ static int make_by_type(struct extract *x, struct archive *a, struct archive_ent
 	}
 }
 
-static int make_entry(struct extract *x, struct archive *a, struct archive_entry *entry, struct err *e)
+static int make_entry(
+	struct extract *x, struct archive *a, struct archive_entry *entry, struct err *e)
 {
 	const char *raw = archive_entry_pathname(entry);
 	if (!raw) {
@@ -318,7 +335,8 @@ static int make_entry(struct extract *x, struct archive *a, struct archive_entry
 	if (slash) {
 		*slash = '\0';
 	}
-	scoped(close) int at = path_mkdir_in(x->root_fd, slash ? (*parent ? parent : "/") : ".", 0755);
+	scoped(close) int at =
+		path_mkdir_in(x->root_fd, slash ? (*parent ? parent : "/") : ".", 0755);
 	if (at < 0) {
 		return entry_error(e, -at, path);
 	}
@@ -335,7 +353,8 @@ static void set_dir_times(const struct extract *x)
 		p += strlen(path) + 1;
 		memcpy(times, p, sizeof(times));
 		p += sizeof(times);
-		scoped(close) int fd = path_open_in(x->root_fd, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
+		scoped(close) int fd =
+			path_open_in(x->root_fd, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0);
 		if (fd >= 0) {
 			futimens(fd, times);
 		}
@@ -384,7 +403,8 @@ static int extract_entries(struct extract *x, struct archive *a, struct err *e)
 			return archive_failed(x, a, e);
 		}
 		if (++x->entries > CONTEXT_ENTRIES_MAX) {
-			return err_set(e, ERR_INVALID, "invalid archive: more than %d entries", CONTEXT_ENTRIES_MAX);
+			return err_set(e, ERR_INVALID, "invalid archive: more than %d entries",
+				CONTEXT_ENTRIES_MAX);
 		}
 		if (make_entry(x, a, entry, e) < 0) {
 			return -1;
@@ -392,18 +412,24 @@ static int extract_entries(struct extract *x, struct archive *a, struct err *e)
 	}
 }
 
-int context_extract(int root_fd, const char *base, struct stream *packed, const struct extract_options *o,
-	struct err *e)
+int context_extract(int root_fd, const char *base, struct stream *packed,
+	const struct extract_options *o, struct err *e)
 {
 	scoped(free_archive) struct archive *a = new_reader();
 	scoped(free) char *chunk = xnew_array(char, STREAM_CHUNK);
 	scoped(stream_free) struct stream *tar = stream_decompress_new(packed);
-	struct extract x = {.root_fd = root_fd, .base = base, .tar = tar, .o = o, .chunk = chunk, .stream_error = e};
+	struct extract x = {.root_fd = root_fd,
+		.base = base,
+		.tar = tar,
+		.o = o,
+		.chunk = chunk,
+		.stream_error = e};
 	if (!a) {
 		return err_sys(e, ENOMEM, "cannot read an archive");
 	}
-	int r = archive_read_open(a, &x, NULL, read_tar, NULL) != ARCHIVE_OK ? archive_failed(&x, a, e)
-									      : extract_entries(&x, a, e);
+	int r = archive_read_open(a, &x, NULL, read_tar, NULL) != ARCHIVE_OK
+			? archive_failed(&x, a, e)
+			: extract_entries(&x, a, e);
 	if (r == 0) {
 		r = stream_drain(tar, e);
 	}

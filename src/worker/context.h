@@ -1,7 +1,7 @@
 /* worker/context.h - the build context and the archives in it: a stranger's tar as plain files.
  *
- * Unlike unpack.h nothing is a whiteout here. Every name and every link on the way is resolved below a root fd, so
- * that no entry and no earlier link reaches outside.
+ * Unlike unpack.h nothing is a whiteout here. Every name and every link on the way is resolved
+ * below a root fd, so that no entry and no earlier link reaches outside.
  */
 #pragma once
 #include <stdbool.h>
@@ -25,11 +25,12 @@ struct extract_options {
 	gid_t gid;
 };
 
-/* tar, which may be compressed by gzip, bzip2, xz or zstd, below the existing directory base of root_fd. */
-int context_extract(int root_fd, const char *base, struct stream *packed, const struct extract_options *o,
-	struct err *e);
-/* Whether the file begins like an archive that ADD unpacks (and is not one without any entry); its position is 0
- * again. */
+/* tar, which may be compressed by gzip, bzip2, xz or zstd, below the existing directory base of
+ * root_fd. */
+int context_extract(int root_fd, const char *base, struct stream *packed,
+	const struct extract_options *o, struct err *e);
+/* Whether the file begins like an archive that ADD unpacks (and is not one without any entry); its
+ * position is 0 again. */
 bool context_is_archive(int fd);
 
 /* A file of the context. ERR_NOT_FOUND when it is absent or no regular file. */
@@ -37,7 +38,9 @@ int context_read(int context_fd, const char *path, size_t limit, struct buf *ret
 /* Removes what the patterns ignore. */
 int context_prune(int context_fd, const struct ignore *g, struct err *e);
 
-/* What COPY of path means for the cache: a digest over names, types, modes, contents and link targets (not times;
- * owners too where with_owners) of the file or tree. skip as in copy.h. ret holds 64 hex digits. */
-int context_digest(int root_fd, const char *path, bool with_owners, bool (*skip)(void *owner, const char *path),
-	void *owner, char ret[static 65], struct err *e);
+/* What COPY of path means for the cache: a digest over names, types, modes, contents and link
+ * targets (not times; owners too where with_owners) of the file or tree. skip as in copy.h. ret
+ * holds 64 hex digits. */
+int context_digest(int root_fd, const char *path, bool with_owners,
+	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
+	struct err *e);

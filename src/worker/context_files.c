@@ -27,7 +27,8 @@ int context_read(int context_fd, const char *path, size_t limit, struct buf *ret
 	ssize_t n;
 	while ((n = read(fd, chunk, sizeof(chunk))) > 0) {
 		if (buf_append_limited(ret, chunk, (size_t)n, limit) < 0) {
-			return err_set(e, ERR_INVALID, "%.200s is larger than %zu KiB", path, limit >> 10);
+			return err_set(
+				e, ERR_INVALID, "%.200s is larger than %zu KiB", path, limit >> 10);
 		}
 	}
 	return n < 0 ? err_sys(e, errno, "cannot read %.200s", path) : 0;
@@ -42,7 +43,8 @@ static char *join(const char *dir, const char *name)
 
 static int prune_dir(int fd, const char *path, const struct ignore *g, int depth, struct err *e);
 
-static int prune_entry(int dir, const char *name, const char *path, const struct ignore *g, int depth, struct err *e)
+static int prune_entry(int dir, const char *name, const char *path, const struct ignore *g,
+	int depth, struct err *e)
 {
 	struct stat st;
 	bool ignored = ignore_match(g, path);
@@ -50,7 +52,8 @@ static int prune_entry(int dir, const char *name, const char *path, const struct
 		return err_sys(e, errno, "cannot read %.200s", path);
 	}
 	if (S_ISDIR(st.st_mode) && (!ignored || ignore_may_hold_kept(g, path))) {
-		scoped(close) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		scoped(close) int fd =
+			openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0) {
 			return err_sys(e, errno, "cannot read %.200s", path);
 		}
@@ -60,7 +63,8 @@ static int prune_entry(int dir, const char *name, const char *path, const struct
 		}
 		futimens(fd, times);
 		if (ignored) {
-			unlinkat(dir, name, AT_REMOVEDIR); /* stays when something in it was taken back */
+			unlinkat(dir, name,
+				AT_REMOVEDIR); /* stays when something in it was taken back */
 		}
 		return 0;
 	}
@@ -115,9 +119,11 @@ static int hash_file(struct hasher *h, int dir, const char *name, const char *pa
 	return n < 0 ? err_sys(e, errno, "cannot read %.200s", path) : 0;
 }
 
-static int hash_entry(struct hasher *h, int dir, const char *name, const char *path, int depth, struct err *e);
+static int hash_entry(
+	struct hasher *h, int dir, const char *name, const char *path, int depth, struct err *e);
 
-static int hash_dir(struct hasher *h, int dir, const char *name, const char *path, int depth, struct err *e)
+static int hash_dir(
+	struct hasher *h, int dir, const char *name, const char *path, int depth, struct err *e)
 {
 	scoped(strv) struct strv names = STRV_INIT;
 	scoped(close) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -137,8 +143,10 @@ static int hash_dir(struct hasher *h, int dir, const char *name, const char *pat
 	return 0;
 }
 
-/* Every text goes in with its NUL, every file behind its length: no two trees give the same bytes. */
-static int hash_entry(struct hasher *h, int dir, const char *name, const char *path, int depth, struct err *e)
+/* Every text goes in with its NUL, every file behind its length: no two trees give the same bytes.
+ */
+static int hash_entry(
+	struct hasher *h, int dir, const char *name, const char *path, int depth, struct err *e)
 {
 	struct stat st;
 	char head[160];
@@ -147,8 +155,9 @@ static int hash_entry(struct hasher *h, int dir, const char *name, const char *p
 		return err_sys(e, errno, "cannot read %.200s", path);
 	}
 	mode_t mode = S_ISLNK(st.st_mode) ? S_IFLNK : st.st_mode;
-	int n = snprintf(head, sizeof(head), "%o %u:%u %jx %jd", mode, h->with_owners ? st.st_uid : 0,
-		h->with_owners ? st.st_gid : 0, (uintmax_t)(S_ISCHR(mode) || S_ISBLK(mode) ? st.st_rdev : 0),
+	int n = snprintf(head, sizeof(head), "%o %u:%u %jx %jd", mode,
+		h->with_owners ? st.st_uid : 0, h->with_owners ? st.st_gid : 0,
+		(uintmax_t)(S_ISCHR(mode) || S_ISBLK(mode) ? st.st_rdev : 0),
 		(intmax_t)(S_ISREG(mode) ? st.st_size : 0));
 	EVP_DigestUpdate(h->md, path, strlen(path) + 1);
 	EVP_DigestUpdate(h->md, head, (size_t)n + 1);
@@ -162,8 +171,9 @@ static int hash_entry(struct hasher *h, int dir, const char *name, const char *p
 	return S_ISDIR(mode) ? hash_dir(h, dir, name, path, depth, e) : 0;
 }
 
-int context_digest(int root_fd, const char *path, bool with_owners, bool (*skip)(void *owner, const char *path),
-	void *owner, char ret[static 65], struct err *e)
+int context_digest(int root_fd, const char *path, bool with_owners,
+	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
+	struct err *e)
 {
 	scoped(free) char *clean = path_clean(path);
 	scoped(free) char *parent = xstrdup(clean);

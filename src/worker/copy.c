@@ -1,6 +1,7 @@
 /* Invariants
  * 1. Nothing is opened by a name of more than one component, except below a root (path_open_in).
- * 2. A directory is entered through a link only where the destination has one (lib -> usr/lib), resolved below to_root.
+ * 2. A directory is entered through a link only where the destination has one (lib -> usr/lib),
+ * resolved below to_root.
  */
 #include "worker/copy.h"
 
@@ -26,7 +27,8 @@ struct copy {
 	int from_root;
 	int to_root;
 	struct copy_options o;
-	struct map *links; /* "dev:ino" to the path below to_root, owned: files with more than one name */
+	struct map *links; /* "dev:ino" to the path below to_root, owned: files with more than one
+			      name */
 	char *chunk;
 	int64_t unchecked_bytes;
 };
@@ -89,7 +91,8 @@ static bool xattr_wanted(const struct copy *c, const char *name)
 	if (strcmp(name, "security.capability") == 0) {
 		return true;
 	}
-	return c->o.user_xattrs && (text_starts(name, "user.") || text_starts(name, "system.posix_acl_"));
+	return c->o.user_xattrs &&
+	       (text_starts(name, "user.") || text_starts(name, "system.posix_acl_"));
 }
 
 /* What the other filesystem cannot hold is left out: the file is whole without it. */
@@ -99,7 +102,8 @@ static void copy_xattrs(const struct copy *c, int from_fd, int to_fd)
 	ssize_t n = flistxattr(from_fd, names, XATTR_NAMES_MAX);
 	for (const char *p = names; n > 0 && p < names + n; p += strlen(p) + 1) {
 		char value[4096];
-		ssize_t size = xattr_wanted(c, p) ? fgetxattr(from_fd, p, value, sizeof(value)) : -1;
+		ssize_t size =
+			xattr_wanted(c, p) ? fgetxattr(from_fd, p, value, sizeof(value)) : -1;
 		if (size >= 0) {
 			fsetxattr(to_fd, p, value, (size_t)size, 0);
 		}
@@ -121,11 +125,13 @@ static gid_t wanted_gid(const struct copy *c, const struct stat *st)
 	return c->o.set_owner ? c->o.gid : st->st_gid;
 }
 
-/* Owner, then mode (chown clears setuid), then attributes (chown clears capabilities), then times. */
+/* Owner, then mode (chown clears setuid), then attributes (chown clears capabilities), then times.
+ */
 static int set_attributes(const struct copy *c, int from_fd, int to_fd, const struct stat *st)
 {
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};
-	if (fchown(to_fd, wanted_uid(c, st), wanted_gid(c, st)) < 0 || fchmod(to_fd, wanted_mode(c, st->st_mode)) < 0) {
+	if (fchown(to_fd, wanted_uid(c, st), wanted_gid(c, st)) < 0 ||
+		fchmod(to_fd, wanted_mode(c, st->st_mode)) < 0) {
 		return -1;
 	}
 	copy_xattrs(c, from_fd, to_fd);
@@ -135,7 +141,8 @@ static int set_attributes(const struct copy *c, int from_fd, int to_fd, const st
 
 /* --- files --- */
 
-static int copy_range(struct copy *c, int from_fd, int to_fd, off_t at, off_t end, const char *path, struct err *e)
+static int copy_range(struct copy *c, int from_fd, int to_fd, off_t at, off_t end, const char *path,
+	struct err *e)
 {
 	while (at < end) {
 		size_t want = end - at < CHUNK_BYTES ? (size_t)(end - at) : CHUNK_BYTES;
@@ -165,7 +172,8 @@ static int copy_range(struct copy *c, int from_fd, int to_fd, off_t at, off_t en
 }
 
 /* Holes stay holes. */
-static int copy_data(struct copy *c, int from_fd, int to_fd, off_t size, const char *path, struct err *e)
+static int copy_data(
+	struct copy *c, int from_fd, int to_fd, off_t size, const char *path, struct err *e)
 {
 	off_t at = 0;
 	while (at < size) {
@@ -195,15 +203,17 @@ static int clear_way(int to_fd, const char *name, const char *path, struct err *
 		return errno == ENOENT ? 0 : copy_error(e, errno, path);
 	}
 	if (S_ISDIR(st.st_mode)) {
-		return err_set(e, ERR_INVALID, "cannot copy %s: a directory of that name is in the way", path);
+		return err_set(e, ERR_INVALID,
+			"cannot copy %s: a directory of that name is in the way", path);
 	}
 	return unlinkat(to_fd, name, 0) < 0 ? copy_error(e, errno, path) : 0;
 }
 
-static int copy_regular(struct copy *c, int from_fd, int to_fd, const char *name, const struct stat *st,
-	const char *path, struct err *e)
+static int copy_regular(struct copy *c, int from_fd, int to_fd, const char *name,
+	const struct stat *st, const char *path, struct err *e)
 {
-	scoped(close) int fd = openat(to_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	scoped(close) int fd =
+		openat(to_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		return copy_error(e, errno, path);
 	}
@@ -214,7 +224,8 @@ static int copy_regular(struct copy *c, int from_fd, int to_fd, const char *name
 }
 
 /* A name of a file that this copy has made already becomes a link to it. *ret_done says so. */
-static int try_link(struct copy *c, const struct level *l, const char *name, const struct stat *st, bool *ret_done)
+static int try_link(struct copy *c, const struct level *l, const char *name, const struct stat *st,
+	bool *ret_done)
 {
 	char key[64];
 	*ret_done = false;
@@ -232,8 +243,8 @@ static int try_link(struct copy *c, const struct level *l, const char *name, con
 	return 0;
 }
 
-static int copy_symlink(struct copy *c, const struct level *l, const char *name, const char *to_name,
-	const struct stat *st, const char *path, struct err *e)
+static int copy_symlink(struct copy *c, const struct level *l, const char *name,
+	const char *to_name, const struct stat *st, const char *path, struct err *e)
 {
 	char to[4097];
 	ssize_t n = readlinkat(l->from_fd, name, to, sizeof(to) - 1);
@@ -243,19 +254,21 @@ static int copy_symlink(struct copy *c, const struct level *l, const char *name,
 	to[n] = '\0';
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};
 	if (symlinkat(to, l->to_fd, to_name) < 0 ||
-		fchownat(l->to_fd, to_name, wanted_uid(c, st), wanted_gid(c, st), AT_SYMLINK_NOFOLLOW) < 0) {
+		fchownat(l->to_fd, to_name, wanted_uid(c, st), wanted_gid(c, st),
+			AT_SYMLINK_NOFOLLOW) < 0) {
 		return copy_error(e, errno, path);
 	}
 	utimensat(l->to_fd, to_name, times, AT_SYMLINK_NOFOLLOW);
 	return 0;
 }
 
-static int copy_node(struct copy *c, const struct level *l, const char *to_name, const struct stat *st,
-	const char *path, struct err *e)
+static int copy_node(struct copy *c, const struct level *l, const char *to_name,
+	const struct stat *st, const char *path, struct err *e)
 {
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};
 	if (mknodat(l->to_fd, to_name, (st->st_mode & S_IFMT) | 0600, st->st_rdev) < 0 ||
-		fchownat(l->to_fd, to_name, wanted_uid(c, st), wanted_gid(c, st), AT_SYMLINK_NOFOLLOW) < 0 ||
+		fchownat(l->to_fd, to_name, wanted_uid(c, st), wanted_gid(c, st),
+			AT_SYMLINK_NOFOLLOW) < 0 ||
 		fchmodat(l->to_fd, to_name, wanted_mode(c, st->st_mode), 0) < 0) {
 		return copy_error(e, errno, path);
 	}
@@ -263,7 +276,8 @@ static int copy_node(struct copy *c, const struct level *l, const char *to_name,
 	return 0;
 }
 
-/* Anything but a directory: l->from_fd/name to l->to_fd/to_name, whose place is free afterwards or taken by it. */
+/* Anything but a directory: l->from_fd/name to l->to_fd/to_name, whose place is free afterwards or
+ * taken by it. */
 static int copy_leaf(struct copy *c, const struct level *l, const char *name, const char *to_name,
 	const struct stat *st, const char *path, struct err *e)
 {
@@ -284,7 +298,8 @@ static int copy_leaf(struct copy *c, const struct level *l, const char *name, co
 	if (!S_ISREG(st->st_mode)) {
 		return copy_node(c, l, to_name, st, path, e);
 	}
-	scoped(close) int fd = openat(l->from_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	scoped(close) int fd =
+		openat(l->from_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
 		return copy_error(e, errno, path);
 	}
@@ -295,8 +310,10 @@ static int copy_leaf(struct copy *c, const struct level *l, const char *name, co
 
 static int copy_level(struct copy *c, const struct level *l, struct err *e);
 
-/* The destination's directory of that name, made when missing; a link to a directory is entered (invariant 2). */
-static int enter_target(struct copy *c, const struct level *l, const char *name, const char *to_path)
+/* The destination's directory of that name, made when missing; a link to a directory is entered
+ * (invariant 2). */
+static int enter_target(
+	struct copy *c, const struct level *l, const char *name, const char *to_path)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	if (mkdirat(l->to_fd, name, 0700) < 0 && errno != EEXIST) {
@@ -313,8 +330,8 @@ static int enter_target(struct copy *c, const struct level *l, const char *name,
 	if (fd >= 0) {
 		return fd;
 	}
-	/* a file, or a link to nowhere: the directory replaces it, as `cp -r` does not but Docker's classic builder
-	 * does */
+	/* a file, or a link to nowhere: the directory replaces it, as `cp -r` does not but Docker's
+	 * classic builder does */
 	if (unlinkat(l->to_fd, name, 0) < 0 || mkdirat(l->to_fd, name, 0700) < 0) {
 		return -errno;
 	}
@@ -322,15 +339,17 @@ static int enter_target(struct copy *c, const struct level *l, const char *name,
 	return fd < 0 ? -errno : fd;
 }
 
-static int copy_subdir(struct copy *c, const struct level *l, const char *name, const struct stat *st,
-	const char *path, struct err *e)
+static int copy_subdir(struct copy *c, const struct level *l, const char *name,
+	const struct stat *st, const char *path, struct err *e)
 {
 	if (l->depth >= COPY_DEPTH_MAX) {
-		return err_set(e, ERR_INVALID, "cannot copy %s: more than %d directories in each other", path,
+		return err_set(e, ERR_INVALID,
+			"cannot copy %s: more than %d directories in each other", path,
 			COPY_DEPTH_MAX);
 	}
 	scoped(free) char *to_path = xasprintf("%s/%s", l->to_path, name);
-	scoped(close) int from = openat(l->from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	scoped(close) int from =
+		openat(l->from_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (from < 0) {
 		return copy_error(e, errno, path);
 	}
@@ -355,12 +374,14 @@ static int copy_entry(struct copy *c, const struct level *l, const char *name, s
 	if (c->o.skip && c->o.skip(c->o.owner, path)) {
 		return 0;
 	}
-	return S_ISDIR(st.st_mode) ? copy_subdir(c, l, name, &st, path, e) : copy_leaf(c, l, name, name, &st, path, e);
+	return S_ISDIR(st.st_mode) ? copy_subdir(c, l, name, &st, path, e)
+				   : copy_leaf(c, l, name, name, &st, path, e);
 }
 
 static int copy_level(struct copy *c, const struct level *l, struct err *e)
 {
-	int own = openat(l->from_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* its own position */
+	int own =
+		openat(l->from_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* its own position */
 	scoped(closedir) DIR *dir = own < 0 ? NULL : fdopendir(own);
 	if (!dir) {
 		return copy_error(e, errno, l->path);
@@ -380,7 +401,8 @@ static int copy_level(struct copy *c, const struct level *l, struct err *e)
 	}
 }
 
-int copy_dir_content(struct copy *c, const char *from, const char *to, bool with_self, struct err *e)
+int copy_dir_content(
+	struct copy *c, const char *from, const char *to, bool with_self, struct err *e)
 {
 	scoped(close) int from_fd = path_open_in(c->from_root, from, O_RDONLY | O_DIRECTORY, 0);
 	if (from_fd < 0) {
@@ -398,11 +420,14 @@ int copy_dir_content(struct copy *c, const char *from, const char *to, bool with
 	if (copy_level(c, &top, e) < 0) {
 		return -1;
 	}
-	return with_self && set_attributes(c, from_fd, to_fd, &st) < 0 ? copy_error(e, errno, to) : 0;
+	return with_self && set_attributes(c, from_fd, to_fd, &st) < 0 ? copy_error(e, errno, to)
+								       : 0;
 }
 
-/* Where a link at to_dir/name leads, if that is something: the directory there and the name in it. */
-static int follow_target(struct copy *c, const char *to_dir, const char *name, int dir_fd, int *ret_fd, char **ret_name)
+/* Where a link at to_dir/name leads, if that is something: the directory there and the name in it.
+ */
+static int follow_target(struct copy *c, const char *to_dir, const char *name, int dir_fd,
+	int *ret_fd, char **ret_name)
 {
 	char link[4097];
 	ssize_t n = readlinkat(dir_fd, name, link, sizeof(link) - 1);
@@ -410,7 +435,8 @@ static int follow_target(struct copy *c, const char *to_dir, const char *name, i
 		return -1;
 	}
 	link[n] = '\0';
-	/* lexical up to the last component, which path_open_in resolves with every link on its way */
+	/* lexical up to the last component, which path_open_in resolves with every link on its way
+	 */
 	scoped(free) char *path = link[0] == '/' ? xstrdup(link) : xasprintf("%s/%s", to_dir, link);
 	char *slash = strrchr(path, '/');
 	const char *last = slash + 1;
@@ -438,7 +464,8 @@ int copy_file(struct copy *c, const char *from, const char *to_dir, const char *
 	char *slash = strrchr(clean, '/');
 	const char *from_name = slash ? slash + 1 : clean;
 	scoped(free) char *parent = slash ? xstrndup(clean, (size_t)(slash - clean)) : xstrdup(".");
-	scoped(close) int from_fd = path_open_in(c->from_root, *parent ? parent : "/", O_RDONLY | O_DIRECTORY, 0);
+	scoped(close) int from_fd =
+		path_open_in(c->from_root, *parent ? parent : "/", O_RDONLY | O_DIRECTORY, 0);
 	if (from_fd < 0) {
 		return copy_error(e, -from_fd, from);
 	}
@@ -458,7 +485,8 @@ int copy_file(struct copy *c, const char *from, const char *to_dir, const char *
 	follow_target(c, to_dir, name, to_fd, &through, &through_name);
 	const struct level l = {from_fd, through >= 0 ? through : to_fd, to_dir, "", 0};
 	if (through >= 0) {
-		st.st_nlink = 1; /* to_dir/name is not where it lands: nothing may be linked to it later */
+		st.st_nlink = 1; /* to_dir/name is not where it lands: nothing may be linked to it
+				    later */
 	}
 	return copy_leaf(c, &l, from_name, through_name ? through_name : name, &st, from, e);
 }

@@ -1,7 +1,7 @@
 /* worker/copy.h - copies files and trees between directories that hold a stranger's files.
  *
- * Both sides are named by a root fd and a path that is resolved inside it (base/path.h), so that no link on either
- * side leads outside. Used for COPY and ADD, and for the first content of a volume.
+ * Both sides are named by a root fd and a path that is resolved inside it (base/path.h), so that no
+ * link on either side leads outside. Used for COPY and ADD, and for the first content of a volume.
  */
 #pragma once
 #include <stdbool.h>
@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 
-#define COPY_DEPTH_MAX 256           /* directories in each other; each costs two open files */
+#define COPY_DEPTH_MAX 256             /* directories in each other; each costs two open files */
 #define COPY_RESERVE_BYTES (16u << 20) /* free space that is left to the rest of the system */
 
 struct copy_options {
@@ -19,7 +19,8 @@ struct copy_options {
 	gid_t gid;
 	/* The mode an entry gets, from the one it has; NULL keeps it. Links are never asked for. */
 	mode_t (*mode)(void *owner, mode_t mode);
-	/* Whether the entry (path below the copied directory) stays away with everything below it; may be NULL. */
+	/* Whether the entry (path below the copied directory) stays away with everything below it;
+	 * may be NULL. */
 	bool (*skip)(void *owner, const char *path);
 	void *owner;
 	bool user_xattrs; /* user.* and access lists too; security.capability is always kept */
@@ -35,8 +36,12 @@ static inline void scoped_copy_free(struct copy **c)
 	copy_free(*c);
 }
 
-/* What is in directory `from` goes into directory `to`, which exists. Existing directories are merged into; their
- * mode and owner become those of the source, except for `to` itself. with_self: `to` gets them as well. */
-int copy_dir_content(struct copy *c, const char *from, const char *to, bool with_self, struct err *e);
-/* One entry that is not a directory becomes to_dir/name. A link to a file that stands there is written through. */
-int copy_file(struct copy *c, const char *from, const char *to_dir, const char *name, struct err *e);
+/* What is in directory `from` goes into directory `to`, which exists. Existing directories are
+ * merged into; their mode and owner become those of the source, except for `to` itself. with_self:
+ * `to` gets them as well. */
+int copy_dir_content(
+	struct copy *c, const char *from, const char *to, bool with_self, struct err *e);
+/* One entry that is not a directory becomes to_dir/name. A link to a file that stands there is
+ * written through. */
+int copy_file(
+	struct copy *c, const char *from, const char *to_dir, const char *name, struct err *e);

@@ -87,18 +87,22 @@ static struct archive_entry *new_entry(const char *path, const struct stat *st)
 	return entry;
 }
 
-static int write_header(struct packer *p, struct archive_entry *entry, const char *path, struct err *e)
+static int write_header(
+	struct packer *p, struct archive_entry *entry, const char *path, struct err *e)
 {
 	if (++p->result.entries > DIFF_ENTRIES_MAX) {
-		return err_set(e, ERR_INVALID, "the step changed more than %d files", DIFF_ENTRIES_MAX);
+		return err_set(
+			e, ERR_INVALID, "the step changed more than %d files", DIFF_ENTRIES_MAX);
 	}
 	return archive_write_header(p->a, entry) < ARCHIVE_WARN ? pack_error(p, e, path) : 0;
 }
 
 /* "x" is gone: an empty file ".wh.x"; opaque: ".wh..wh..opq" in the directory. */
-static int write_marker(struct packer *p, const char *dir, const char *name, const struct stat *like, struct err *e)
+static int write_marker(
+	struct packer *p, const char *dir, const char *name, const struct stat *like, struct err *e)
 {
-	scoped(free) char *path = *dir ? xasprintf("%s/.wh.%s", dir, name) : xasprintf(".wh.%s", name);
+	scoped(free) char *path =
+		*dir ? xasprintf("%s/.wh.%s", dir, name) : xasprintf(".wh.%s", name);
 	struct stat st = *like;
 	st.st_mode = S_IFREG;
 	st.st_uid = 0;
@@ -108,7 +112,8 @@ static int write_marker(struct packer *p, const char *dir, const char *name, con
 	return write_header(p, entry, path, e);
 }
 
-static int write_content(struct packer *p, int fd, const struct stat *st, const char *path, struct err *e)
+static int write_content(
+	struct packer *p, int fd, const struct stat *st, const char *path, struct err *e)
 {
 	off_t left = st->st_size;
 	while (left > 0) {
@@ -143,8 +148,8 @@ static const char *first_name(struct packer *p, const struct stat *st, const cha
 	return first;
 }
 
-static int pack_regular(struct packer *p, int dir, const char *name, const char *path, const struct stat *st,
-	struct err *e)
+static int pack_regular(struct packer *p, int dir, const char *name, const char *path,
+	const struct stat *st, struct err *e)
 {
 	scoped(free_entry) struct archive_entry *entry = new_entry(path, st);
 	const char *first = first_name(p, st, path);
@@ -161,8 +166,8 @@ static int pack_regular(struct packer *p, int dir, const char *name, const char 
 	return write_header(p, entry, path, e) < 0 ? -1 : write_content(p, fd, st, path, e);
 }
 
-static int pack_special(struct packer *p, int dir, const char *name, const char *path, const struct stat *st,
-	struct err *e)
+static int pack_special(struct packer *p, int dir, const char *name, const char *path,
+	const struct stat *st, struct err *e)
 {
 	char link[4097];
 	scoped(free_entry) struct archive_entry *entry = new_entry(path, st);
@@ -186,8 +191,8 @@ static int pack_special(struct packer *p, int dir, const char *name, const char 
 
 static int pack_dir(struct packer *p, int fd, const char *path, int depth, struct err *e);
 
-static int pack_subdir(
-	struct packer *p, int dir, const char *name, const char *path, const struct stat *st, int depth, struct err *e)
+static int pack_subdir(struct packer *p, int dir, const char *name, const char *path,
+	const struct stat *st, int depth, struct err *e)
 {
 	scoped(close) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
@@ -200,13 +205,15 @@ static int pack_subdir(
 		return -1;
 	}
 	char opaque = 0;
-	if (fgetxattr(fd, OPAQUE, &opaque, 1) == 1 && opaque == 'y' && write_marker(p, path, ".wh..opq", st, e) < 0) {
+	if (fgetxattr(fd, OPAQUE, &opaque, 1) == 1 && opaque == 'y' &&
+		write_marker(p, path, ".wh..opq", st, e) < 0) {
 		return -1;
 	}
 	return pack_dir(p, fd, path, depth + 1, e);
 }
 
-static int pack_entry(struct packer *p, int dir, const char *dir_path, const char *name, int depth, struct err *e)
+static int pack_entry(
+	struct packer *p, int dir, const char *dir_path, const char *name, int depth, struct err *e)
 {
 	struct stat st;
 	scoped(free) char *path = *dir_path ? xasprintf("%s/%s", dir_path, name) : xstrdup(name);
@@ -252,11 +259,16 @@ static int open_archive(struct packer *p)
 		       : -1;
 }
 
-int diff_pack(int upper_fd, diff_write_fn *write, void *owner, struct diff_result *ret, struct err *e)
+int diff_pack(
+	int upper_fd, diff_write_fn *write, void *owner, struct diff_result *ret, struct err *e)
 {
-	struct packer p = {.links = map_new(), .chunk = xnew_array(char, CHUNK_BYTES), .write = write, .owner = owner,
+	struct packer p = {.links = map_new(),
+		.chunk = xnew_array(char, CHUNK_BYTES),
+		.write = write,
+		.owner = owner,
 		.write_error = e};
-	int r = open_archive(&p) < 0 ? err_sys(e, ENOMEM, "cannot make an archive") : pack_dir(&p, upper_fd, "", 0, e);
+	int r = open_archive(&p) < 0 ? err_sys(e, ENOMEM, "cannot make an archive")
+				     : pack_dir(&p, upper_fd, "", 0, e);
 	if (r == 0 && archive_write_close(p.a) != ARCHIVE_OK) {
 		r = pack_error(&p, e, "the layer");
 	}
@@ -274,7 +286,9 @@ int diff_pack(int upper_fd, diff_write_fn *write, void *owner, struct diff_resul
 
 static int update(void *owner, const void *data, size_t n, struct err *e)
 {
-	return EVP_DigestUpdate(owner, data, n) == 1 ? 0 : err_set(e, ERR_SYSTEM, "cannot hash the layer");
+	return EVP_DigestUpdate(owner, data, n) == 1
+		       ? 0
+		       : err_set(e, ERR_SYSTEM, "cannot hash the layer");
 }
 
 int diff_hash(int upper_fd, struct diff_result *ret, struct err *e)

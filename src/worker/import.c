@@ -1,8 +1,8 @@
 /* Job "import": a root file system as an image of one layer.
  *
  * fd 0    a tar of it, plain or compressed
- * request {"references": [canonical], "message": "", "changes": [Dockerfile instructions], "tmp": {}}
- * result  as of "load"
+ * request {"references": [canonical], "message": "", "changes": [Dockerfile instructions], "tmp":
+ * {}} result  as of "load"
  */
 #include <string.h>
 #include <unistd.h>
@@ -22,8 +22,8 @@
 /* As a commit in Docker takes them (moby daemon/builder/dockerfile validCommitCommands). */
 static bool may_change(enum df_kind kind)
 {
-	static const enum df_kind allowed[] = {DF_CMD, DF_ENTRYPOINT, DF_HEALTHCHECK, DF_ENV, DF_EXPOSE, DF_LABEL, DF_ONBUILD,
-		DF_STOPSIGNAL, DF_USER, DF_VOLUME, DF_WORKDIR};
+	static const enum df_kind allowed[] = {DF_CMD, DF_ENTRYPOINT, DF_HEALTHCHECK, DF_ENV,
+		DF_EXPOSE, DF_LABEL, DF_ONBUILD, DF_STOPSIGNAL, DF_USER, DF_VOLUME, DF_WORKDIR};
 	for (size_t i = 0; i < sizeof(allowed) / sizeof(*allowed); i++) {
 		if (allowed[i] == kind) {
 			return true;
@@ -42,7 +42,8 @@ static int apply_change(struct build_config *c, const char *text, struct err *e)
 		return -1;
 	}
 	if (!may_change(d.v[0].kind)) {
-		return err_set(e, ERR_INVALID, "%s is not a valid change command", df_keyword(d.v[0].kind));
+		return err_set(e, ERR_INVALID, "%s is not a valid change command",
+			df_keyword(d.v[0].kind));
 	}
 	int r = build_config_apply(c, &d, &d.v[0], &args, e);
 	strv_deinit(&used);
@@ -57,7 +58,8 @@ static int change_failed(const char *text, struct err *e)
 	if (!text_starts(why.msg, place)) {
 		return -1;
 	}
-	return err_set(e, ERR_INVALID, "invalid change \"%.200s\": %.280s", text, why.msg + strlen(place));
+	return err_set(
+		e, ERR_INVALID, "invalid change \"%.200s\": %.280s", text, why.msg + strlen(place));
 }
 
 static json_t *new_document(const char *message)
@@ -117,8 +119,9 @@ json_t *worker_import(struct rpc *r, const json_t *request, struct err *e)
 	if (!doc || import_layer(r, request, &layer, e) < 0) {
 		return NULL;
 	}
-	json_array_append_new(json_object_get(json_object_get(doc, "rootfs"), "diff_ids"), json_string(layer.diff_id));
+	json_array_append_new(json_object_get(json_object_get(doc, "rootfs"), "diff_ids"),
+		json_string(layer.diff_id));
 	scoped(free) char *text = json_text(doc);
-	return json_pack("{s[{ss sO ss}]}", "images", "config", text, "references", json_object_get(request, "references"),
-		"digest", "");
+	return json_pack("{s[{ss sO ss}]}", "images", "config", text, "references",
+		json_object_get(request, "references"), "digest", "");
 }

@@ -1,7 +1,8 @@
 /* worker/jobs.h - the jobs that main.c's table names: one function each, in a file of its own.
  *
- * A job gets the request of job.h (borrowed) and returns its result (a new reference), or NULL with *e set. It runs alone in
- * its process: what it leaves open or mounted in its own namespaces ends with it, what it leaves on disk does not.
+ * A job gets the request of job.h (borrowed) and returns its result (a new reference), or NULL with
+ * *e set. It runs alone in its process: what it leaves open or mounted in its own namespaces ends
+ * with it, what it leaves on disk does not.
  */
 #pragma once
 #include <jansson.h>

@@ -34,8 +34,8 @@ static int make_root(const json_t *request, int n, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "cannot make a directory for the layer") : fd;
 }
 
-int layer_unpack(
-	const json_t *request, int n, struct stream *packed, bool verified, struct layer *ret, struct err *e)
+int layer_unpack(const json_t *request, int n, struct stream *packed, bool verified,
+	struct layer *ret, struct err *e)
 {
 	scoped(close) int root = make_root(request, n, e);
 	if (root < 0) {
@@ -49,7 +49,8 @@ int layer_unpack(
 		return -1;
 	}
 	struct layer l = {.bytes = made.bytes};
-	snprintf(l.tmp_name, sizeof(l.tmp_name), "%.63s/%d", json_str(json_object_get(request, "tmp"), "name"), n);
+	snprintf(l.tmp_name, sizeof(l.tmp_name), "%.63s/%d",
+		json_str(json_object_get(request, "tmp"), "name"), n);
 	stream_digest_text(hashed, l.diff_id);
 	*ret = l;
 	return 0;
@@ -75,8 +76,8 @@ int layers_sync(const json_t *request, struct err *e)
 int layer_record(struct rpc *r, const struct layer *l, struct err *e)
 {
 	scoped(json) json_t *answer = rpc_ask(r,
-		json_pack("{ss ss ss sI}", "ask", "add-layer", "diff_id", l->diff_id, "tmp", l->tmp_name, "size",
-			(json_int_t)l->bytes),
+		json_pack("{ss ss ss sI}", "ask", "add-layer", "diff_id", l->diff_id, "tmp",
+			l->tmp_name, "size", (json_int_t)l->bytes),
 		e);
 	return answer ? 0 : -1;
 }
@@ -97,20 +98,24 @@ int config_diff_ids(const char *text, size_t n, struct strv *ret, struct err *e)
 		return err_wrap(e, "invalid image configuration");
 	}
 	if (os && *os && strcmp(os, "linux") != 0) {
-		return err_set(e, ERR_INVALID, "image operating system \"%.32s\" cannot be used on this platform", os);
+		return err_set(e, ERR_INVALID,
+			"image operating system \"%.32s\" cannot be used on this platform", os);
 	}
 	if (!rootfs) {
 		return err_set(e, ERR_INVALID, "invalid image configuration: it has no rootfs");
 	}
 	if (json_array_size(ids) > LAYERS_MAX) {
-		return err_set(e, ERR_INVALID, "the image has %zu layers; at most %d can be mounted",
-			json_array_size(ids), LAYERS_MAX);
+		return err_set(e, ERR_INVALID,
+			"the image has %zu layers; at most %d can be mounted", json_array_size(ids),
+			LAYERS_MAX);
 	}
 	size_t i;
 	json_t *id;
 	json_array_foreach (ids, i, id) {
 		if (!ref_is_digest(json_string_value(id))) {
-			return err_set(e, ERR_INVALID, "invalid image configuration: diff id %zu is not a SHA-256 digest", i);
+			return err_set(e, ERR_INVALID,
+				"invalid image configuration: diff id %zu is not a SHA-256 digest",
+				i);
 		}
 		strv_add(ret, json_string_value(id));
 	}

@@ -1,7 +1,9 @@
-/* worker/layers.h - layers on their way from a stream into DATA/layers/tmp/JOB/N, and then to the daemon.
+/* worker/layers.h - layers on their way from a stream into DATA/layers/tmp/JOB/N, and then to the
+ * daemon.
  *
- * The daemon gives each job one directory (request member "tmp": {"dir": absolute, "name": "JOB"}) and removes it when
- * the job is done, however it ends. A finished layer is synced here; the daemon renames and records it when asked
+ * The daemon gives each job one directory (request member "tmp": {"dir": absolute, "name": "JOB"})
+ * and removes it when the job is done, however it ends. A finished layer is synced here; the daemon
+ * renames and records it when asked
  * ("add-layer").
  */
 #pragma once
@@ -14,8 +16,10 @@
 
 struct rpc;
 
-#define CONFIG_TEXT_MAX (3u << 20) /* quoted in a line of JSON it is at most twice that (job.h JOB_LINE_MAX) */
-#define LAYERS_MAX 125 /* as Docker's; overlayfs takes 500, but the mount options must fit a page */
+#define CONFIG_TEXT_MAX \
+	(3u << 20)     /* quoted in a line of JSON it is at most twice that (job.h JOB_LINE_MAX) */
+#define LAYERS_MAX 125 /* as Docker's; overlayfs takes 500, but the mount options must fit a page \
+			*/
 
 struct layer {
 	char tmp_name[80]; /* "JOB/N" below DATA/layers/tmp */
@@ -23,10 +27,10 @@ struct layer {
 	int64_t bytes;
 };
 
-/* Unpacks into the job's directory number n; packed may be compressed; verified as in unpack.h. The tree is not yet
- * synced. */
-int layer_unpack(
-	const json_t *request, int n, struct stream *packed, bool verified, struct layer *ret, struct err *e);
+/* Unpacks into the job's directory number n; packed may be compressed; verified as in unpack.h. The
+ * tree is not yet synced. */
+int layer_unpack(const json_t *request, int n, struct stream *packed, bool verified,
+	struct layer *ret, struct err *e);
 /* Removes a layer that is not wanted after all. */
 void layer_drop(const json_t *request, int n);
 /* Makes all layers that were unpacked durable. */

@@ -42,11 +42,12 @@ char *layers_progress_text(int64_t current, int64_t total)
 	char bar[BAR_WIDTH + 1];
 	memset(bar, '=', BAR_WIDTH);
 	bar[BAR_WIDTH] = '\0';
-	return xasprintf("[%.*s>%*s] %8s%s%s", done, bar, BAR_WIDTH - done, "", now, current > total ? "" : "/",
-		current > total ? "" : all);
+	return xasprintf("[%.*s>%*s] %8s%s%s", done, bar, BAR_WIDTH - done, "", now,
+		current > total ? "" : "/", current > total ? "" : all);
 }
 
-static void send_step(struct layers_progress *p, const char *id, const char *status, json_t *take_detail, const char *text)
+static void send_step(struct layers_progress *p, const char *id, const char *status,
+	json_t *take_detail, const char *text)
 {
 	json_t *msg = json_object();
 	json_put_str(msg, "status", status);
@@ -63,7 +64,8 @@ void layers_say(struct layers_progress *p, const char *id, const char *status)
 	send_step(p, id, status, json_object(), "");
 }
 
-void layers_say_bytes(struct layers_progress *p, const char *id, const char *status, int64_t current, int64_t total)
+void layers_say_bytes(struct layers_progress *p, const char *id, const char *status,
+	int64_t current, int64_t total)
 {
 	scoped(free) char *text = layers_progress_text(current, total);
 	json_t *detail = json_pack("{sI}", "current", (json_int_t)current);
@@ -116,8 +118,8 @@ static void meter_free(struct stream *s)
 	free(container_of(s, struct meter, base));
 }
 
-struct stream *layers_meter_new(
-	struct stream *inner, struct layers_progress *p, const char *id, const char *status, int64_t total)
+struct stream *layers_meter_new(struct stream *inner, struct layers_progress *p, const char *id,
+	const char *status, int64_t total)
 {
 	struct meter *m = xnew(struct meter);
 	m->base = (struct stream){meter_read, meter_free};

@@ -1,9 +1,9 @@
 /* Job "load": the images of an archive, as `docker save`, skopeo and buildx write them.
  *
- * fd 0    a tar, plain or compressed, with manifest.json (Docker) or index.json (OCI image-spec image-layout.md)
- * request {"tmp": {}} (layers.h)
- * asks    {"ask": "layer", ...} (pull.c) about layers whose file is named after their diff id, "add-layer" (layers.h)
- * result  {"images": [{"config": exact text, "references": [canonical], "digest": ""}]}
+ * fd 0    a tar, plain or compressed, with manifest.json (Docker) or index.json (OCI image-spec
+ * image-layout.md) request {"tmp": {}} (layers.h) asks    {"ask": "layer", ...} (pull.c) about
+ * layers whose file is named after their diff id, "add-layer" (layers.h) result  {"images":
+ * [{"config": exact text, "references": [canonical], "digest": ""}]}
  */
 #include <unistd.h>
 
@@ -13,7 +13,11 @@
 
 json_t *worker_load(struct rpc *r, const json_t *request, struct err *e)
 {
-	struct load l = {.rpc = r, .request = request, .progress = {.rpc = r}, .files = map_new(), .digests = map_new(),
+	struct load l = {.rpc = r,
+		.request = request,
+		.progress = {.rpc = r},
+		.files = map_new(),
+		.digests = map_new(),
 		.images = json_array()};
 	json_t *result = NULL;
 	if (load_read(&l, e) == 0 && load_images(&l, e) == 0) {

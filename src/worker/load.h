@@ -1,8 +1,8 @@
 /* worker/load.h - what the files of job "load" share; nobody else includes it.
  *
- * An archive comes once, in whatever order, and names its parts at its end. So each file is judged by its first bytes
- * as it comes: a layer is unpacked at once, a small JSON document that can matter is kept, all else is skipped. What
- * nobody names in the end goes with the job's directory.
+ * An archive comes once, in whatever order, and names its parts at its end. So each file is judged
+ * by its first bytes as it comes: a layer is unpacked at once, a small JSON document that can
+ * matter is kept, all else is skipped. What nobody names in the end goes with the job's directory.
  */
 #pragma once
 #include <jansson.h>
@@ -14,10 +14,11 @@
 #include "worker/layers.h"
 #include "worker/layers_progress.h"
 
-#define LOAD_TEXT_MAX (4u << 20)        /* one document */
-#define LOAD_TEXTS_MAX (32u << 20)      /* all that are kept at the same time */
-#define LOAD_CONFIGS_MAX (3u << 20)     /* of all images together: the result is one line (job.h JOB_LINE_MAX) */
-#define LOAD_FILES_MAX 20000            /* that are remembered */
+#define LOAD_TEXT_MAX (4u << 20)   /* one document */
+#define LOAD_TEXTS_MAX (32u << 20) /* all that are kept at the same time */
+#define LOAD_CONFIGS_MAX \
+	(3u << 20) /* of all images together: the result is one line (job.h JOB_LINE_MAX) */
+#define LOAD_FILES_MAX 20000 /* that are remembered */
 
 enum load_kind {
 	LOAD_TEXT,
@@ -51,10 +52,12 @@ struct load {
 
 /* load_files.c: reads the archive to its end. */
 int load_read(struct load *l, struct err *e);
-/* A file by its name, through links; NULL when the archive does not hold it, or nothing that could matter. */
+/* A file by its name, through links; NULL when the archive does not hold it, or nothing that could
+ * matter. */
 struct load_file *load_find(const struct load *l, const char *name);
 struct load_file *load_find_digest(const struct load *l, const char *digest);
 void load_files_free(struct load *l);
 
-/* load_index.c: the images that manifest.json or index.json names, into l->images; their layers become the daemon's. */
+/* load_index.c: the images that manifest.json or index.json names, into l->images; their layers
+ * become the daemon's. */
 int load_images(struct load *l, struct err *e);

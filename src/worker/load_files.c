@@ -26,7 +26,7 @@ static void free_file(struct load *l, struct load_file *f)
 
 void load_files_free(struct load *l)
 {
-	map_each(l->files, struct load_file, f) {
+	map_each (l->files, struct load_file, f) {
 		free_file(l, f);
 	}
 	map_free(l->files);
@@ -34,10 +34,12 @@ void load_files_free(struct load *l)
 }
 
 /* A name that comes again means the later file, as in any tar. */
-static struct load_file *add_file(struct load *l, const char *name, enum load_kind kind, struct err *e)
+static struct load_file *add_file(
+	struct load *l, const char *name, enum load_kind kind, struct err *e)
 {
 	if (map_count(l->files) >= LOAD_FILES_MAX) {
-		(void)err_set(e, ERR_INVALID, "invalid archive: more than %d documents and layers", LOAD_FILES_MAX);
+		(void)err_set(e, ERR_INVALID, "invalid archive: more than %d documents and layers",
+			LOAD_FILES_MAX);
 		return NULL;
 	}
 	struct load_file *f = xnew(struct load_file);
@@ -69,7 +71,8 @@ static void set_digest(struct load *l, struct load_file *f, struct stream *hashe
 
 /* --- documents --- */
 
-/* Manifests, indexes and configurations have one of these members; SBOMs and provenance, which can be long, do not. */
+/* Manifests, indexes and configurations have one of these members; SBOMs and provenance, which can
+ * be long, do not. */
 static bool may_matter(const char *name, const struct buf *text)
 {
 	static const char *const members[] = {"\"rootfs\"", "\"layers\"", "\"manifests\""};
@@ -101,7 +104,8 @@ static int read_text(struct load *l, const char *name, struct stream *hashed, st
 		return 0;
 	}
 	if (l->text_bytes + text.len > LOAD_TEXTS_MAX) {
-		return err_set(e, ERR_INVALID, "invalid archive: its documents are larger than %u bytes", LOAD_TEXTS_MAX);
+		return err_set(e, ERR_INVALID,
+			"invalid archive: its documents are larger than %u bytes", LOAD_TEXTS_MAX);
 	}
 	struct load_file *f = add_file(l, name, LOAD_TEXT, e);
 	if (!f) {
@@ -116,7 +120,8 @@ static int read_text(struct load *l, const char *name, struct stream *hashed, st
 
 /* --- layers --- */
 
-/* The diff id that a file is named after, in today's `docker save` ("blobs/sha256/HEX", plain) and skopeo's ("HEX.tar"). */
+/* The diff id that a file is named after, in today's `docker save` ("blobs/sha256/HEX", plain) and
+ * skopeo's ("HEX.tar"). */
 static bool named_diff_id(const char *name, char ret[static STREAM_DIGEST_LEN + 1])
 {
 	const char *slash = strrchr(name, '/');
@@ -132,8 +137,8 @@ static bool named_diff_id(const char *name, char ret[static STREAM_DIGEST_LEN + 
 /* 1: the engine has this layer, 0: it does not, -1 with *e. */
 static int is_known(struct load *l, const char *diff_id, struct err *e)
 {
-	scoped(json) json_t *answer =
-		rpc_ask(l->rpc, json_pack("{ss ss sb}", "ask", "layer", "diff_id", diff_id, "wait", false), e);
+	scoped(json) json_t *answer = rpc_ask(l->rpc,
+		json_pack("{ss ss sb}", "ask", "layer", "diff_id", diff_id, "wait", false), e);
 	return answer ? strcmp(json_str(answer, "state"), "have") == 0 : -1;
 }
 
@@ -152,8 +157,8 @@ static void choose_id(const char *name, char ret[static ID_SHORT_LEN + 1])
 }
 
 /* A file that is not the layer it looks like must not spoil an archive that never names it. */
-static int keep_reason(
-	struct load *l, const char *name, struct stream *hashed, const struct err *why, struct err *e)
+static int keep_reason(struct load *l, const char *name, struct stream *hashed,
+	const struct err *why, struct err *e)
 {
 	struct err ignored; /* of a cut archive: the next header tells */
 	struct load_file *f = add_file(l, name, LOAD_BROKEN, e);
@@ -167,7 +172,8 @@ static int keep_reason(
 	return 0;
 }
 
-static int read_layer(struct load *l, const struct archive_file *file, struct stream *hashed, struct err *e)
+static int read_layer(
+	struct load *l, const struct archive_file *file, struct stream *hashed, struct err *e)
 {
 	char id[ID_SHORT_LEN + 1];
 	struct err why;
@@ -237,7 +243,8 @@ static int read_file(struct load *l, const struct archive_file *file, struct err
 	while (blank < (size_t)n && strchr(" \t\r\n", text[blank])) {
 		blank++;
 	}
-	if (blank < (size_t)n && (text[blank] == '{' || text[blank] == '[') && file->size <= LOAD_TEXT_MAX) {
+	if (blank < (size_t)n && (text[blank] == '{' || text[blank] == '[') &&
+		file->size <= LOAD_TEXT_MAX) {
 		return read_text(l, file->name, hashed, e);
 	}
 	return 0;
@@ -247,7 +254,8 @@ static int read_link(struct load *l, const struct archive_file *file, struct err
 {
 	struct load_file *f = *file->target ? add_file(l, file->name, LOAD_LINK, e) : NULL;
 	if (!f) {
-		return *file->target ? -1 : 0; /* whoever names a link that leads out will miss it */
+		return *file->target ? -1
+				     : 0; /* whoever names a link that leads out will miss it */
 	}
 	buf_puts(&f->text, file->target);
 	return 0;
@@ -270,7 +278,8 @@ int load_read(struct load *l, struct err *e)
 			return -1;
 		}
 	}
-	return r < 0 ? -1 : stream_drain(in, e); /* the daemon has written all: nothing of it may be left in a pipe */
+	return r < 0 ? -1 : stream_drain(in, e); /* the daemon has written all: nothing of it may be
+						    left in a pipe */
 }
 
 struct load_file *load_find(const struct load *l, const char *name)

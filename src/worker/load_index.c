@@ -14,28 +14,34 @@
 
 /* --- one image --- */
 
-static struct load_file *find_text(const struct load *l, const char *name, const char *digest, struct err *e)
+static struct load_file *find_text(
+	const struct load *l, const char *name, const char *digest, struct err *e)
 {
 	struct load_file *f = name ? load_find(l, name) : load_find_digest(l, digest);
 	if (!f || f->kind != LOAD_TEXT) {
-		(void)err_set(e, ERR_INVALID, "invalid archive: it names %.200s, but does not hold it",
+		(void)err_set(e, ERR_INVALID,
+			"invalid archive: it names %.200s, but does not hold it",
 			name ? name : digest);
 		return NULL;
 	}
 	return f;
 }
 
-/* The layer number i, whose diff id the configuration knows. Docker's words (moby daemon/internal/image/tarexport). */
-static int check_layer(const struct load_file *f, size_t i, const char *name, const char *diff_id, struct err *e)
+/* The layer number i, whose diff id the configuration knows. Docker's words (moby
+ * daemon/internal/image/tarexport). */
+static int check_layer(
+	const struct load_file *f, size_t i, const char *name, const char *diff_id, struct err *e)
 {
 	if (f && f->kind == LOAD_BROKEN) {
 		return err_set(e, ERR_INVALID, "layer %.80s: %s", name, buf_str(&f->text));
 	}
 	if (!f || f->kind == LOAD_TEXT) {
-		return err_set(e, ERR_INVALID, "invalid archive: it names layer %.200s, but does not hold it", name);
+		return err_set(e, ERR_INVALID,
+			"invalid archive: it names layer %.200s, but does not hold it", name);
 	}
 	if (strcmp(f->layer.diff_id, diff_id) != 0) {
-		return err_set(e, ERR_INVALID, "invalid diffID for layer %zu: expected \"%s\", got \"%s\"", i, diff_id,
+		return err_set(e, ERR_INVALID,
+			"invalid diffID for layer %zu: expected \"%s\", got \"%s\"", i, diff_id,
 			f->layer.diff_id);
 	}
 	return 0;
@@ -46,7 +52,8 @@ static int hand_over(struct load *l, struct load_file *f, struct err *e)
 	if (f->kind == LOAD_HAVE || f->recorded) {
 		return 0;
 	}
-	if (!l->synced && layers_sync(l->request, e) < 0) { /* once: everything was unpacked before */
+	if (!l->synced &&
+		layers_sync(l->request, e) < 0) { /* once: everything was unpacked before */
 		return -1;
 	}
 	l->synced = true;
@@ -57,9 +64,11 @@ static int hand_over(struct load *l, struct load_file *f, struct err *e)
 	return 0;
 }
 
-/* find is load_find or load_find_digest; names has one of its keys for each layer. Takes references. */
+/* find is load_find or load_find_digest; names has one of its keys for each layer. Takes
+ * references. */
 static int add_image(struct load *l, const struct load_file *config, const struct strv *names,
-	struct load_file *(*find)(const struct load *, const char *), json_t *take_references, struct err *e)
+	struct load_file *(*find)(const struct load *, const char *), json_t *take_references,
+	struct err *e)
 {
 	scoped(json) json_t *references = take_references;
 	scoped(strv) struct strv diff_ids = STRV_INIT;
@@ -67,12 +76,14 @@ static int add_image(struct load *l, const struct load_file *config, const struc
 		return -1;
 	}
 	if (diff_ids.n != names->n) {
-		return err_set(e, ERR_INVALID, "invalid manifest, layers length mismatch: expected %zu, got %zu", names->n,
+		return err_set(e, ERR_INVALID,
+			"invalid manifest, layers length mismatch: expected %zu, got %zu", names->n,
 			diff_ids.n);
 	}
 	for (size_t i = 0; i < names->n; i++) {
 		struct load_file *f = find(l, names->v[i]);
-		if (check_layer(f, i, names->v[i], diff_ids.v[i], e) < 0 || hand_over(l, f, e) < 0) {
+		if (check_layer(f, i, names->v[i], diff_ids.v[i], e) < 0 ||
+			hand_over(l, f, e) < 0) {
 			return -1;
 		}
 	}
@@ -83,10 +94,11 @@ static int add_image(struct load *l, const struct load_file *config, const struc
 	l->config_bytes += config->text.len;
 	if (l->config_bytes > LOAD_CONFIGS_MAX || json_array_size(l->images) >= IMAGES_MAX) {
 		json_decref(text);
-		return err_set(e, ERR_INVALID, "the archive holds too many images to be loaded at once");
+		return err_set(
+			e, ERR_INVALID, "the archive holds too many images to be loaded at once");
 	}
-	json_array_append_new(
-		l->images, json_pack("{so so ss}", "config", text, "references", TAKE(references), "digest", ""));
+	json_array_append_new(l->images, json_pack("{so so ss}", "config", text, "references",
+						 TAKE(references), "digest", ""));
 	return 0;
 }
 
@@ -112,9 +124,11 @@ static int add_docker_image(struct load *l, const json_t *item, struct err *e)
 	scoped(strv) struct strv tags = STRV_INIT;
 	scoped(strv) struct strv layers = STRV_INIT;
 	scoped(strv) struct strv cleaned = STRV_INIT;
-	if (!json_is_object(item) || json_get_str(item, "Config", &config_name, e) < 0 || !config_name ||
-		json_get_strv(item, "RepoTags", &tags, e) < 0 || json_get_strv(item, "Layers", &layers, e) < 0) {
-		return err_set(e, ERR_INVALID, "invalid archive: manifest.json is not one of `docker save`");
+	if (!json_is_object(item) || json_get_str(item, "Config", &config_name, e) < 0 ||
+		!config_name || json_get_strv(item, "RepoTags", &tags, e) < 0 ||
+		json_get_strv(item, "Layers", &layers, e) < 0) {
+		return err_set(e, ERR_INVALID,
+			"invalid archive: manifest.json is not one of `docker save`");
 	}
 	for (size_t i = 0; i < layers.n; i++) {
 		char *name = unpack_clean_name(layers.v[i], e);
@@ -158,8 +172,8 @@ static int add_docker_images(struct load *l, const struct load_file *f, struct e
 
 /* --- index.json --- */
 
-/* What the entry of index.json says about its name; a lone tag, which OCI image-spec annotations.md allows, names
- * nothing here. */
+/* What the entry of index.json says about its name; a lone tag, which OCI image-spec annotations.md
+ * allows, names nothing here. */
 static json_t *entry_references(const json_t *entry)
 {
 	const json_t *annotations = json_object_get(entry, "annotations");
@@ -176,7 +190,8 @@ static json_t *entry_references(const json_t *entry)
 	return references;
 }
 
-static int add_manifest(struct load *l, const struct manifest *m, json_t *take_references, struct err *e)
+static int add_manifest(
+	struct load *l, const struct manifest *m, json_t *take_references, struct err *e)
 {
 	scoped(json) json_t *references = take_references;
 	scoped(strv) struct strv digests = STRV_INIT;
@@ -221,7 +236,8 @@ static bool fits_host(const json_t *entry)
 	const json_t *p = json_object_get(entry, "platform");
 	struct platform host;
 	platform_host(&host);
-	return !p || platform_match(&host, json_str(p, "os"), json_str(p, "architecture"), json_str(p, "variant")) > 0;
+	return !p || platform_match(&host, json_str(p, "os"), json_str(p, "architecture"),
+			     json_str(p, "variant")) > 0;
 }
 
 /* The entries of index.json are images of their own, unless each is for another platform. */
@@ -239,14 +255,16 @@ static int add_oci_images(struct load *l, const struct load_file *f, struct err 
 	json_array_foreach (m.entries, i, entry) {
 		const char *digest = json_str(entry, "digest");
 		if (!ref_is_digest(digest)) {
-			return err_set(e, ERR_INVALID, "invalid archive: an entry of index.json has no SHA-256 digest");
+			return err_set(e, ERR_INVALID,
+				"invalid archive: an entry of index.json has no SHA-256 digest");
 		}
 		if (fits_host(entry) && add_digest(l, digest, entry_references(entry), e) < 0) {
 			return -1;
 		}
 	}
 	if (json_array_size(l->images) == 0 && json_array_size(m.entries) > 0) {
-		return err_set(e, ERR_NOT_FOUND, "the archive holds no image for this machine's platform");
+		return err_set(
+			e, ERR_NOT_FOUND, "the archive holds no image for this machine's platform");
 	}
 	return 0;
 }
@@ -261,5 +279,6 @@ int load_images(struct load *l, struct err *e)
 	if (index && index->kind == LOAD_TEXT) {
 		return add_oci_images(l, index, e);
 	}
-	return err_set(e, ERR_INVALID, "invalid archive: it holds neither manifest.json nor index.json");
+	return err_set(
+		e, ERR_INVALID, "invalid archive: it holds neither manifest.json nor index.json");
 }

@@ -41,7 +41,8 @@ int main(int argc, char **argv)
 {
 	worker_job_fn *run = argc == 2 ? find_job(argv[1]) : NULL;
 	if (!run) {
-		fprintf(stderr, "wherry-worker does one job for wherryd; it is not meant to be run by hand\n");
+		fprintf(stderr,
+			"wherry-worker does one job for wherryd; it is not meant to be run by hand\n");
 		return 2;
 	}
 	/* A daemon that died before this line has closed the socket, which rpc notices. */
@@ -52,7 +53,7 @@ int main(int argc, char **argv)
 	}
 	umask(022);
 	setlocale(LC_CTYPE, "C.UTF-8"); /* libarchive converts the names in pax headers */
-	mallopt(M_ARENA_MAX, 2);         /* a heap for each thread would cost more than the work */
+	mallopt(M_ARENA_MAX, 2);        /* a heap for each thread would cost more than the work */
 	struct rpc *r = rpc_new(RPC_FD);
 	struct err e = {0};
 	json_t *request = rpc_request(r, &e);

@@ -17,11 +17,13 @@ static int read_descriptor(const json_t *o, const char *what, struct descriptor 
 	if (!json_is_object(o)) {
 		return err_set(e, ERR_INVALID, "invalid manifest: %s must be an object", what);
 	}
-	if (json_get_str(o, "digest", &digest, e) < 0 || json_get_i64(o, "size", -1, &size, e) < 0) {
+	if (json_get_str(o, "digest", &digest, e) < 0 ||
+		json_get_i64(o, "size", -1, &size, e) < 0) {
 		return err_wrap(e, "invalid manifest: %s", what);
 	}
 	if (!ref_is_digest(digest)) {
-		return err_set(e, ERR_INVALID, "invalid manifest: the digest of %s is not a SHA-256 digest", what);
+		return err_set(e, ERR_INVALID,
+			"invalid manifest: the digest of %s is not a SHA-256 digest", what);
 	}
 	if (size < 0) {
 		return err_set(e, ERR_INVALID, "invalid manifest: the size of %s is missing", what);
@@ -50,16 +52,20 @@ static int check_type(const json_t *doc, const char *type, bool *ret_is_index, s
 	bool index_shape = json_object_get(doc, "manifests") != NULL;
 	bool manifest_shape = json_object_get(doc, "layers") || json_object_get(doc, "config");
 	if (json_i64(doc, "schemaVersion", 2) == 1) {
-		return err_set(e, ERR_INVALID, "the image is in the manifest format of 2015 (schema 1), which registries "
-					       "and engines have dropped; push it again with a newer tool");
+		return err_set(e, ERR_INVALID,
+			"the image is in the manifest format of 2015 (schema 1), which registries "
+			"and engines have dropped; push it again with a newer tool");
 	}
 	if (index_shape == manifest_shape) {
-		return err_set(e, ERR_INVALID, "invalid manifest: it must be either an image manifest or an index");
+		return err_set(e, ERR_INVALID,
+			"invalid manifest: it must be either an image manifest or an index");
 	}
 	const char *claims[] = {type, inner};
 	for (size_t i = 0; i < 2; i++) {
-		if ((is_index_type(claims[i]) && !index_shape) || (is_manifest_type(claims[i]) && !manifest_shape)) {
-			return err_set(e, ERR_INVALID, "invalid manifest: it is not the %.100s that it claims to be",
+		if ((is_index_type(claims[i]) && !index_shape) ||
+			(is_manifest_type(claims[i]) && !manifest_shape)) {
+			return err_set(e, ERR_INVALID,
+				"invalid manifest: it is not the %.100s that it claims to be",
 				claims[i]);
 		}
 	}
@@ -73,7 +79,8 @@ static int check_type(const json_t *doc, const char *type, bool *ret_is_index, s
 static int read_layers(const json_t *layers, struct manifest *m, struct err *e)
 {
 	if (json_array_size(layers) > LAYERS_MAX) {
-		return err_set(e, ERR_INVALID, "the image has %zu layers; at most %d can be mounted",
+		return err_set(e, ERR_INVALID,
+			"the image has %zu layers; at most %d can be mounted",
 			json_array_size(layers), LAYERS_MAX);
 	}
 	size_t i;
@@ -87,7 +94,8 @@ static int read_layers(const json_t *layers, struct manifest *m, struct err *e)
 	return 0;
 }
 
-int manifest_parse(const char *text, size_t n, const char *type, struct manifest *ret, struct err *e)
+int manifest_parse(
+	const char *text, size_t n, const char *type, struct manifest *ret, struct err *e)
 {
 	scoped(json) json_t *doc = json_parse(text, n, "the manifest", e);
 	if (!doc) {
@@ -104,7 +112,8 @@ int manifest_parse(const char *text, size_t n, const char *type, struct manifest
 	}
 	if (m.is_index) {
 		m.entries = json_incref(list);
-	} else if (read_descriptor(json_object_get(doc, "config"), "the configuration", &m.config, e) < 0 ||
+	} else if (read_descriptor(
+			   json_object_get(doc, "config"), "the configuration", &m.config, e) < 0 ||
 		   read_layers(list, &m, e) < 0) {
 		return -1;
 	}
@@ -113,7 +122,8 @@ int manifest_parse(const char *text, size_t n, const char *type, struct manifest
 	return 0;
 }
 
-int manifest_select(const struct manifest *m, const struct platform *want, struct descriptor *ret, struct err *e)
+int manifest_select(const struct manifest *m, const struct platform *want, struct descriptor *ret,
+	struct err *e)
 {
 	const json_t *best = NULL;
 	int best_score = 0;
@@ -131,8 +141,9 @@ int manifest_select(const struct manifest *m, const struct platform *want, struc
 		}
 	}
 	if (!best) {
-		return err_set(e, ERR_NOT_FOUND, "no matching manifest for %s/%s%s%s in the manifest list entries",
-			want->os, want->arch, *want->variant ? "/" : "", want->variant);
+		return err_set(e, ERR_NOT_FOUND,
+			"no matching manifest for %s/%s%s%s in the manifest list entries", want->os,
+			want->arch, *want->variant ? "/" : "", want->variant);
 	}
 	return read_descriptor(best, "an entry of the index", ret, e);
 }

@@ -1,7 +1,7 @@
 /* worker/manifest.h - image manifests and indexes, as far as a pull and a load need them.
  *
- * OCI image-spec manifest.md and image-index.md; Docker schema 2 and manifest lists, which have the same members. A document that could
- * be read as both is refused (CVE-2021-41190).
+ * OCI image-spec manifest.md and image-index.md; Docker schema 2 and manifest lists, which have the
+ * same members. A document that could be read as both is refused (CVE-2021-41190).
  */
 #pragma once
 #include <jansson.h>
@@ -33,6 +33,9 @@ static inline void scoped_manifest(struct manifest *m)
 }
 
 /* type: the Content-Type, or "" when unknown. ERR_INVALID names what is wrong. */
-int manifest_parse(const char *text, size_t n, const char *type, struct manifest *ret, struct err *e);
-/* The entry of an index that fits best. ERR_NOT_FOUND "no matching manifest for linux/amd64 in the manifest list entries". */
-int manifest_select(const struct manifest *m, const struct platform *want, struct descriptor *ret, struct err *e);
+int manifest_parse(
+	const char *text, size_t n, const char *type, struct manifest *ret, struct err *e);
+/* The entry of an index that fits best. ERR_NOT_FOUND "no matching manifest for linux/amd64 in the
+ * manifest list entries". */
+int manifest_select(const struct manifest *m, const struct platform *want, struct descriptor *ret,
+	struct err *e);

@@ -7,7 +7,8 @@
 #include "base/scoped.h"
 #include "base/strv.h"
 
-/* What this program was compiled for counts, not the kernel: 32-bit userlands run on 64-bit kernels (Raspberry Pi OS). */
+/* What this program was compiled for counts, not the kernel: 32-bit userlands run on 64-bit kernels
+ * (Raspberry Pi OS). */
 #if defined(__x86_64__)
 #define HOST_ARCH "amd64"
 #elif defined(__aarch64__)
@@ -56,7 +57,8 @@ int platform_parse(const char *text, struct platform *ret, struct err *e)
 	scoped(strv) struct strv parts = STRV_INIT;
 	strv_split(&parts, text, '/');
 	if (parts.n > 3 || parts.n < 1 || strlen(text) > 64) {
-		return err_set(e, ERR_INVALID, "invalid platform \"%.64s\": it must be os/architecture/variant", text);
+		return err_set(e, ERR_INVALID,
+			"invalid platform \"%.64s\": it must be os/architecture/variant", text);
 	}
 	if (parts.n == 1) { /* one word is an operating system or an architecture */
 		if (strcmp(parts.v[0], "linux") != 0) {
@@ -83,10 +85,13 @@ static int variant_number(const char *variant, int dflt)
 	if (!*variant) {
 		return dflt;
 	}
-	return variant[0] == 'v' && variant[1] >= '1' && variant[1] <= '9' && !variant[2] ? variant[1] - '0' : 0;
+	return variant[0] == 'v' && variant[1] >= '1' && variant[1] <= '9' && !variant[2]
+		       ? variant[1] - '0'
+		       : 0;
 }
 
-int platform_match(const struct platform *want, const char *os, const char *arch, const char *variant)
+int platform_match(
+	const struct platform *want, const char *os, const char *arch, const char *variant)
 {
 	if (strcmp(want->os, os) != 0 || strcmp(want->arch, arch) != 0) {
 		return 0;

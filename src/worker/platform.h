@@ -1,4 +1,5 @@
-/* worker/platform.h - which of an image's platforms this machine runs best. Pure but for platform_host. */
+/* worker/platform.h - which of an image's platforms this machine runs best. Pure but for
+ * platform_host. */
 #pragma once
 #include "base/err.h"
 
@@ -11,5 +12,7 @@ struct platform {
 void platform_host(struct platform *ret);
 /* "linux/arm/v7", "linux/arm64", "arm64", or "" for the host's. ERR_INVALID otherwise. */
 int platform_parse(const char *text, struct platform *ret, struct err *e);
-/* 0: cannot run; the higher, the better. An empty variant of have is the architecture's oldest common one. */
-int platform_match(const struct platform *want, const char *os, const char *arch, const char *variant);
+/* 0: cannot run; the higher, the better. An empty variant of have is the architecture's oldest
+ * common one. */
+int platform_match(
+	const struct platform *want, const char *os, const char *arch, const char *variant);

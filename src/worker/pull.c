@@ -1,13 +1,14 @@
 /* Job "pull": an image from a registry, its layers unpacked while they stream.
  *
- * request {"reference": canonical, "platform": "", "auth": {} or null, "registry": configuration of the daemon,
- *         "tmp": {}}
- * asks    {"ask": "layer", "diff_id", "wait": bool} -> {"state": "have" | "go" | "busy"}; go claims it for this job
+ * request {"reference": canonical, "platform": "", "auth": {} or null, "registry": configuration of
+ * the daemon, "tmp": {}} asks    {"ask": "layer", "diff_id", "wait": bool} -> {"state": "have" |
+ * "go" | "busy"}; go claims it for this job
  *         {"ask": "add-layer", ...} (layers.h)
- * result  {"images": [{"config": exact text, "references": [canonical], "digest": of the manifest or index}]}
+ * result  {"images": [{"config": exact text, "references": [canonical], "digest": of the manifest
+ * or index}]}
  *
- * Two jobs that want the same layers must not wait for each other in a circle: a busy layer is put off until this job
- * holds no claim of its own, and only then waited for.
+ * Two jobs that want the same layers must not wait for each other in a circle: a busy layer is put
+ * off until this job holds no claim of its own, and only then waited for.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -68,7 +69,8 @@ static int verify(struct stream *packed, const struct descriptor *want, struct e
 	char digest[STREAM_DIGEST_LEN + 1];
 	stream_digest_text(packed, digest);
 	if (stream_digest_bytes(packed) != want->size || strcmp(digest, want->digest) != 0) {
-		return err_set(e, ERR_INVALID, "filesystem layer verification failed for digest %s", want->digest);
+		return err_set(e, ERR_INVALID, "filesystem layer verification failed for digest %s",
+			want->digest);
 	}
 	return 0;
 }
@@ -79,12 +81,14 @@ static int fetch_layer(struct pull *p, size_t i, struct err *e)
 	const struct descriptor *want = &p->manifest.layers[i];
 	char id[ID_SHORT_LEN + 1];
 	short_id(p, i, id);
-	scoped(stream_free) struct stream *blob = registry_blob(p->registry, want->digest, want->size);
+	scoped(stream_free) struct stream *blob =
+		registry_blob(p->registry, want->digest, want->size);
 	scoped(stream_free) struct stream *metered =
 		layers_meter_new(blob, &p->progress, id, "Downloading", want->size);
 	scoped(stream_free) struct stream *packed = stream_digest_new(metered);
 	struct layer made;
-	if (layer_unpack(p->request, p->n_dirs++, packed, true, &made, e) < 0 || stream_drain(packed, e) < 0) {
+	if (layer_unpack(p->request, p->n_dirs++, packed, true, &made, e) < 0 ||
+		stream_drain(packed, e) < 0) {
 		return -1;
 	}
 	say(p, i, "Verifying Checksum");
@@ -93,7 +97,8 @@ static int fetch_layer(struct pull *p, size_t i, struct err *e)
 	}
 	say(p, i, "Download complete");
 	if (strcmp(made.diff_id, p->diff_ids.v[i]) != 0) {
-		return err_set(e, ERR_INVALID, "layer %.19s unpacks to %.19s, but the image configuration says %.19s",
+		return err_set(e, ERR_INVALID,
+			"layer %.19s unpacks to %.19s, but the image configuration says %.19s",
 			want->digest, made.diff_id, p->diff_ids.v[i]);
 	}
 	layers_say_bytes(&p->progress, id, "Extracting", want->size, want->size);
@@ -117,19 +122,22 @@ static bool is_repeated(const struct pull *p, size_t i)
 static int ask_layer(struct pull *p, size_t i, bool wait, enum step *ret, struct err *e)
 {
 	scoped(json) json_t *answer = rpc_ask(p->rpc,
-		json_pack("{ss ss sb}", "ask", "layer", "diff_id", p->diff_ids.v[i], "wait", wait), e);
+		json_pack("{ss ss sb}", "ask", "layer", "diff_id", p->diff_ids.v[i], "wait", wait),
+		e);
 	if (!answer) {
 		return -1;
 	}
 	const char *state = json_str(answer, "state");
-	*ret = strcmp(state, "have") == 0 ? STEP_DONE : strcmp(state, "busy") == 0 ? STEP_WAIT : STEP_FETCH;
+	*ret = strcmp(state, "have") == 0   ? STEP_DONE
+	       : strcmp(state, "busy") == 0 ? STEP_WAIT
+					    : STEP_FETCH;
 	return 0;
 }
 
 /* --- all layers --- */
 
-/* Every layer is claimed before any is fetched: the list that a user watches starts in its final order, and two pulls
- * that begin together do not fetch the same layer twice. */
+/* Every layer is claimed before any is fetched: the list that a user watches starts in its final
+ * order, and two pulls that begin together do not fetch the same layer twice. */
 static int claim_layers(struct pull *p, struct err *e)
 {
 	size_t n_fetch = 0;
@@ -231,7 +239,8 @@ static int pull_layers(struct pull *p, struct err *e)
 
 /* --- manifest and configuration --- */
 
-static int read_manifest(struct pull *p, char ret_digest[static STREAM_DIGEST_LEN + 1], struct err *e)
+static int read_manifest(
+	struct pull *p, char ret_digest[static STREAM_DIGEST_LEN + 1], struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
 	char type[REGISTRY_TYPE_MAX];
@@ -240,7 +249,8 @@ static int read_manifest(struct pull *p, char ret_digest[static STREAM_DIGEST_LE
 	}
 	sha256_digest(buf_str(&text), text.len, ret_digest);
 	if (*p->ref.digest && strcmp(ret_digest, p->ref.digest) != 0) {
-		return err_set(e, ERR_INVALID, "manifest verification failed for digest %s", p->ref.digest);
+		return err_set(e, ERR_INVALID, "manifest verification failed for digest %s",
+			p->ref.digest);
 	}
 	if (manifest_parse(buf_str(&text), text.len, type, &p->manifest, e) < 0) {
 		return -1;
@@ -258,7 +268,8 @@ static int read_manifest(struct pull *p, char ret_digest[static STREAM_DIGEST_LE
 	char digest[STREAM_DIGEST_LEN + 1];
 	sha256_digest(buf_str(&text), text.len, digest);
 	if (strcmp(digest, chosen.digest) != 0 || (int64_t)text.len != chosen.size) {
-		return err_set(e, ERR_INVALID, "manifest verification failed for digest %s", chosen.digest);
+		return err_set(e, ERR_INVALID, "manifest verification failed for digest %s",
+			chosen.digest);
 	}
 	manifest_deinit(&p->manifest);
 	if (manifest_parse(buf_str(&text), text.len, type, &p->manifest, e) < 0) {
@@ -270,18 +281,22 @@ static int read_manifest(struct pull *p, char ret_digest[static STREAM_DIGEST_LE
 	return 0;
 }
 
-static int read_blob(struct pull *p, const struct descriptor *want, size_t limit, struct buf *ret, struct err *e)
+static int read_blob(
+	struct pull *p, const struct descriptor *want, size_t limit, struct buf *ret, struct err *e)
 {
 	if (want->size > (int64_t)limit) {
-		return err_set(e, ERR_INVALID, "the image configuration is larger than %zu bytes", limit);
+		return err_set(
+			e, ERR_INVALID, "the image configuration is larger than %zu bytes", limit);
 	}
-	scoped(stream_free) struct stream *blob = registry_blob(p->registry, want->digest, want->size);
+	scoped(stream_free) struct stream *blob =
+		registry_blob(p->registry, want->digest, want->size);
 	scoped(stream_free) struct stream *hashed = stream_digest_new(blob);
 	scoped(free) char *chunk = xnew_array(char, STREAM_CHUNK);
 	ssize_t n;
 	while ((n = stream_read(hashed, chunk, STREAM_CHUNK, e)) > 0) {
 		if (buf_append_limited(ret, chunk, (size_t)n, limit) < 0) {
-			return err_set(e, ERR_INVALID, "the image configuration is larger than %zu bytes", limit);
+			return err_set(e, ERR_INVALID,
+				"the image configuration is larger than %zu bytes", limit);
 		}
 	}
 	char digest[STREAM_DIGEST_LEN + 1];
@@ -290,7 +305,8 @@ static int read_blob(struct pull *p, const struct descriptor *want, size_t limit
 		return -1;
 	}
 	if (strcmp(digest, want->digest) != 0) {
-		return err_set(e, ERR_INVALID, "image config verification failed for digest %s", want->digest);
+		return err_set(e, ERR_INVALID, "image config verification failed for digest %s",
+			want->digest);
 	}
 	return 0;
 }
@@ -317,8 +333,9 @@ static void warn_of_platform(struct pull *p, const char *config, size_t n)
 	char familiar[REF_TEXT_MAX];
 	scoped(free) char *has = platform_text(os, arch, variant);
 	scoped(free) char *wanted = platform_text(want.os, want.arch, want.variant);
-	scoped(free) char *text = xasprintf("WARNING: image with reference %s was found but its platform (%s) does not match "
-					    "the specified platform (%s)",
+	scoped(free) char *text = xasprintf(
+		"WARNING: image with reference %s was found but its platform (%s) does not match "
+		"the specified platform (%s)",
 		ref_familiar(&p->ref, familiar), has, wanted);
 	rpc_send(p->rpc, json_pack("{ss}", "status", text));
 }
@@ -337,7 +354,8 @@ static json_t *pull_image(struct pull *p, struct err *e)
 		return NULL;
 	}
 	if (p->diff_ids.n != p->manifest.n_layers) {
-		(void)err_set(e, ERR_INVALID, "invalid image: %zu layers in the manifest, %zu in the configuration",
+		(void)err_set(e, ERR_INVALID,
+			"invalid image: %zu layers in the manifest, %zu in the configuration",
 			p->manifest.n_layers, p->diff_ids.n);
 		return NULL;
 	}
@@ -365,13 +383,15 @@ static void forget_image(struct pull *p)
 	atomic_store(&p->progress.stop, false);
 }
 
-/* A mirror that has the manifest but not the layers, or wrong ones, must not stand between us and the registry. */
+/* A mirror that has the manifest but not the layers, or wrong ones, must not stand between us and
+ * the registry. */
 static json_t *pull_from_any(struct pull *p, struct err *e)
 {
 	json_t *result = pull_image(p, e);
 	struct err first = *e;
 	bool again = false;
-	while (!result && e->sys == 0 && registry_next(p->registry)) { /* sys: this machine failed */
+	while (!result && e->sys == 0 &&
+		registry_next(p->registry)) { /* sys: this machine failed */
 		again = true;
 		forget_image(p);
 		result = pull_image(p, e);
@@ -391,7 +411,8 @@ json_t *worker_pull(struct rpc *r, const json_t *request, struct err *e)
 	}
 	ref_default_tag(&p.ref);
 	pthread_mutex_init(&p.lock, NULL);
-	p.registry = registry_new(json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));
+	p.registry = registry_new(
+		json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));
 	json_t *result = pull_from_any(&p, e);
 	manifest_deinit(&p.manifest);
 	strv_deinit(&p.diff_ids);

@@ -109,11 +109,13 @@ void registry_free(struct registry *r)
 
 /* --- manifests --- */
 
-/* "MANIFEST_UNKNOWN" and "manifest unknown" as Docker prints them: "manifest unknown: manifest unknown". */
+/* "MANIFEST_UNKNOWN" and "manifest unknown" as Docker prints them: "manifest unknown: manifest
+ * unknown". */
 static void registry_words(const struct reply *reply, char *ret, size_t room, char code[static 64])
 {
 	struct err ignored;
-	scoped(json) json_t *doc = json_parse(buf_str(reply->body), reply->body->len, "the error", &ignored);
+	scoped(json) json_t *doc =
+		json_parse(buf_str(reply->body), reply->body->len, "the error", &ignored);
 	json_t *first = json_array_get(json_object_get(doc, "errors"), 0);
 	snprintf(code, 64, "%.63s", json_str(first, "code"));
 	if (!*code) {
@@ -135,8 +137,8 @@ static int refused(const struct registry *r, const struct reply *reply, struct e
 	ref_familiar_name(&r->ref, name);
 	if (reply->status == 401 || reply->status == 403 || strcmp(code, "DENIED") == 0) {
 		return err_set(e, ERR_NOT_FOUND,
-			"pull access denied for %s, repository does not exist or may require 'docker login': %s", name,
-			*code ? words : "denied: requested access to the resource is denied");
+			"pull access denied for %s, repository does not exist or may require 'docker login': %s",
+			name, *code ? words : "denied: requested access to the resource is denied");
 	}
 	if (strcmp(code, "NAME_UNKNOWN") == 0) {
 		return err_set(e, ERR_NOT_FOUND, "repository %s not found: %s", name, words);
@@ -145,13 +147,15 @@ static int refused(const struct registry *r, const struct reply *reply, struct e
 		return err_set(e, ERR_NOT_FOUND, "manifest for %s not found: %s", familiar,
 			*code ? words : "manifest unknown: manifest unknown");
 	}
-	return err_set(e, ERR_SYSTEM, "cannot pull %s from %s: %s", familiar, registry_base(r), words);
+	return err_set(
+		e, ERR_SYSTEM, "cannot pull %s from %s: %s", familiar, registry_base(r), words);
 }
 
-static int get_manifest(
-	struct registry *r, const char *what, struct buf *ret, char ret_type[static REGISTRY_TYPE_MAX], struct err *e)
+static int get_manifest(struct registry *r, const char *what, struct buf *ret,
+	char ret_type[static REGISTRY_TYPE_MAX], struct err *e)
 {
-	scoped(free) char *url = xasprintf("%s/v2/%s/manifests/%s", registry_base(r), r->ref.path, what);
+	scoped(free) char *url =
+		xasprintf("%s/v2/%s/manifests/%s", registry_base(r), r->ref.path, what);
 	for (int tries = 0;; tries++) {
 		scoped(free) char *authorization = registry_authorization(r);
 		struct reply reply = {.body = ret, .limit = REGISTRY_MANIFEST_MAX};
@@ -184,9 +188,10 @@ bool registry_next(struct registry *r)
 	return more;
 }
 
-/* Every mirror is asked, whatever the ones before it said; the registry itself in its second way only when it could
- * not be reached in the first. */
-int registry_resolve(struct registry *r, struct buf *ret, char ret_type[static REGISTRY_TYPE_MAX], struct err *e)
+/* Every mirror is asked, whatever the ones before it said; the registry itself in its second way
+ * only when it could not be reached in the first. */
+int registry_resolve(
+	struct registry *r, struct buf *ret, char ret_type[static REGISTRY_TYPE_MAX], struct err *e)
 {
 	const char *what = *r->ref.digest ? r->ref.digest : r->ref.tag;
 	struct err missing = {0};
@@ -204,9 +209,11 @@ int registry_resolve(struct registry *r, struct buf *ret, char ret_type[static R
 		}
 	}
 	r->endpoint = r->endpoints.n - 1;
-	if (e->kind != ERR_NOT_FOUND && *missing.msg) { /* a mirror answered, the registry cannot be reached */
+	if (e->kind != ERR_NOT_FOUND &&
+		*missing.msg) { /* a mirror answered, the registry cannot be reached */
 		struct err unreachable = *e;
-		return err_set(e, ERR_NOT_FOUND, "%.250s (and %.200s)", missing.msg, unreachable.msg);
+		return err_set(
+			e, ERR_NOT_FOUND, "%.250s (and %.200s)", missing.msg, unreachable.msg);
 	}
 	return -1;
 }

@@ -1,8 +1,8 @@
 /* worker/registry.h - one repository of an OCI distribution registry, over libcurl.
  *
- * Finds the endpoint (mirrors first for docker.io), logs in when asked (bearer token or basic), and reads manifests and blobs.
- * Nothing that comes back is verified here: the caller hashes it.
- * OCI distribution-spec 1.1 "Pull"; distribution "token authentication".
+ * Finds the endpoint (mirrors first for docker.io), logs in when asked (bearer token or basic), and
+ * reads manifests and blobs. Nothing that comes back is verified here: the caller hashes it. OCI
+ * distribution-spec 1.1 "Pull"; distribution "token authentication".
  */
 #pragma once
 #include <jansson.h>
@@ -19,22 +19,26 @@ struct stream;
 #define REGISTRY_MANIFEST_MAX (4u << 20)
 #define REGISTRY_TYPE_MAX 160
 
-/* config: {"registry-mirrors": [], "insecure-registries": [name or network]} or NULL; auth: {"username", "password"} or NULL. */
+/* config: {"registry-mirrors": [], "insecure-registries": [name or network]} or NULL; auth:
+ * {"username", "password"} or NULL. */
 struct registry *registry_new(const json_t *config, const struct ref *ref, const json_t *auth);
 void registry_free(struct registry *r);
 
-/* Gives the mirror up that answered: registry_resolve begins with the one after it. False when it was no mirror. */
+/* Gives the mirror up that answered: registry_resolve begins with the one after it. False when it
+ * was no mirror. */
 bool registry_next(struct registry *r);
 
-/* The manifest that ref names, from the first endpoint that has it; later requests go to the same one.
- * ERR_NOT_FOUND with Docker's words: "manifest for x:y not found: manifest unknown: manifest unknown",
- * "pull access denied for x, repository does not exist or may require 'docker login': ...". */
-int registry_resolve(struct registry *r, struct buf *ret, char ret_type[static REGISTRY_TYPE_MAX], struct err *e);
+/* The manifest that ref names, from the first endpoint that has it; later requests go to the same
+ * one. ERR_NOT_FOUND with Docker's words: "manifest for x:y not found: manifest unknown: manifest
+ * unknown", "pull access denied for x, repository does not exist or may require 'docker login':
+ * ...". */
+int registry_resolve(struct registry *r, struct buf *ret, char ret_type[static REGISTRY_TYPE_MAX],
+	struct err *e);
 
 /* A manifest by digest, after registry_resolve. */
 int registry_manifest(struct registry *r, const char *digest, struct buf *ret,
 	char ret_type[static REGISTRY_TYPE_MAX], struct err *e);
 
-/* The bytes of a blob; a broken connection is resumed a few times. Any thread, one stream a thread. Exactly
- * size bytes come, or an error. */
+/* The bytes of a blob; a broken connection is resumed a few times. Any thread, one stream a thread.
+ * Exactly size bytes come, or an error. */
 struct stream *registry_blob(struct registry *r, const char *digest, int64_t size);

@@ -1,4 +1,5 @@
-/* One blob as a stream: libcurl's multi interface, driven by whoever reads, so that nothing is fetched that nobody has room for. */
+/* One blob as a stream: libcurl's multi interface, driven by whoever reads, so that nothing is
+ * fetched that nobody has room for. */
 #include <string.h>
 #include <time.h>
 
@@ -98,7 +99,8 @@ static void sleep_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
-/* The connection has ended and all its bytes were read. 1: connected again, 0: the blob is complete, -1 with *e. */
+/* The connection has ended and all its bytes were read. 1: connected again, 0: the blob is
+ * complete, -1 with *e. */
 static int next_connection(struct blob *b, struct err *e)
 {
 	long status = b->reply.status;
@@ -116,13 +118,15 @@ static int next_connection(struct blob *b, struct err *e)
 	if (b->code == CURLE_OK && status != 200 && status != 206) {
 		return err_set(e, status == 404 ? ERR_NOT_FOUND : ERR_SYSTEM,
 			"cannot fetch layer %.19s: %s", b->digest,
-			status == 404 ? "blob unknown: blob unknown to registry" : "unexpected HTTP status");
+			status == 404 ? "blob unknown: blob unknown to registry"
+				      : "unexpected HTTP status");
 	}
 	if (b->received >= b->size) {
 		return 0;
 	}
 	if (b->code == CURLE_OK) { /* the server believes that this is all */
-		return err_set(e, ERR_INVALID, "unexpected EOF: %.19s has %lld bytes, the manifest says %lld", b->digest,
+		return err_set(e, ERR_INVALID,
+			"unexpected EOF: %.19s has %lld bytes, the manifest says %lld", b->digest,
 			(long long)b->received, (long long)b->size);
 	}
 	if (++b->tries > RESUME_TRIES) {
@@ -175,7 +179,8 @@ static ssize_t blob_read(struct stream *s, void *data, size_t n, struct err *e)
 		}
 	}
 	if (b->received > b->size) {
-		return err_set(e, ERR_INVALID, "%.19s is larger than the %lld bytes that the manifest says", b->digest,
+		return err_set(e, ERR_INVALID,
+			"%.19s is larger than the %lld bytes that the manifest says", b->digest,
 			(long long)b->size);
 	}
 	size_t kept = b->end - b->begin;

@@ -18,7 +18,8 @@
 /* Exactly these: "127.0.0.1.example.com" is somebody else, and would be spoken to in the clear. */
 bool registry_is_loopback(const char *host)
 {
-	scoped(free) char *name = xstrndup(host, *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/"));
+	scoped(free) char *name =
+		xstrndup(host, *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/"));
 	struct in_addr ip;
 	return strcmp(name, "localhost") == 0 || strcmp(name, "[::1]") == 0 ||
 	       (inet_pton(AF_INET, name, &ip) == 1 && ntohl(ip.s_addr) >> 24 == 127);
@@ -58,12 +59,15 @@ static void take_header(char *ret, size_t room, const char *line, size_t n, cons
 static size_t on_header(char *line, size_t size, size_t n, void *owner)
 {
 	struct reply *reply = owner;
-	if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* the next response of a chain of redirects */
+	if (n >= 5 &&
+		memcmp(line, "HTTP/", 5) == 0) { /* the next response of a chain of redirects */
 		*reply->type = *reply->challenge = '\0';
 	}
 	take_header(reply->type, sizeof(reply->type), line, n, "Content-Type:");
-	if (!text_starts(reply->challenge, "Bearer ")) { /* of several challenges, the token is preferred */
-		take_header(reply->challenge, sizeof(reply->challenge), line, n, "WWW-Authenticate:");
+	if (!text_starts(reply->challenge,
+		    "Bearer ")) { /* of several challenges, the token is preferred */
+		take_header(
+			reply->challenge, sizeof(reply->challenge), line, n, "WWW-Authenticate:");
 	}
 	return n;
 }
@@ -78,7 +82,8 @@ static size_t on_small_body(char *data, size_t size, size_t n, void *owner)
 	return n;
 }
 
-/* A certificate authority of one registry, where Docker looks for it (docs.docker.com "Use TLS certificates"). */
+/* A certificate authority of one registry, where Docker looks for it (docs.docker.com "Use TLS
+ * certificates"). */
 static void trust(CURL *c, const struct registry *r)
 {
 	scoped(free) char *ca = xasprintf("/etc/docker/certs.d/%s/ca.crt", r->ref.domain);
@@ -90,8 +95,8 @@ static void trust(CURL *c, const struct registry *r)
 	}
 }
 
-CURL *registry_handle(
-	const struct registry *r, const char *url, struct reply *reply, const struct curl_slist *headers)
+CURL *registry_handle(const struct registry *r, const char *url, struct reply *reply,
+	const struct curl_slist *headers)
 {
 	CURL *c = curl_easy_init();
 	if (!c) {
@@ -108,7 +113,8 @@ CURL *registry_handle(
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, STALL_TIMEOUT_S);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "wherry/" WHERRY_VERSION);
-	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers); /* curl drops Authorization when the host changes */
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER,
+		headers); /* curl drops Authorization when the host changes */
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, reply);
 	trust(c, r);
@@ -131,18 +137,18 @@ int registry_transport_error(CURL *c, CURLcode code, const char *base, struct er
 		char reason[128];
 		snprintf(reason, sizeof(reason), "%s", strerror((int)os_error));
 		*reason = (char)tolower((unsigned char)*reason);
-		return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": dial tcp %.*s%s: connect: %s", base, (int)host_len, host,
-			port, reason);
+		return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": dial tcp %.*s%s: connect: %s", base,
+			(int)host_len, host, port, reason);
 	}
 	if (code == CURLE_COULDNT_RESOLVE_HOST) {
-		return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": dial tcp: lookup %.*s: no such host", base,
-			(int)strcspn(host, ":/"), host);
+		return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": dial tcp: lookup %.*s: no such host",
+			base, (int)strcspn(host, ":/"), host);
 	}
 	return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": %s", base, curl_easy_strerror(code));
 }
 
-int registry_get(const struct registry *r, const char *url, const char *accept, const char *authorization,
-	const char *user, struct reply *reply, struct err *e)
+int registry_get(const struct registry *r, const char *url, const char *accept,
+	const char *authorization, const char *user, struct reply *reply, struct err *e)
 {
 	struct curl_slist *headers = accept ? curl_slist_append(NULL, accept) : NULL;
 	if (authorization) {
@@ -161,7 +167,8 @@ int registry_get(const struct registry *r, const char *url, const char *accept, 
 	CURLcode code = curl_easy_perform(c);
 	int result = 0;
 	if (reply->too_big) {
-		result = err_set(e, ERR_INVALID, "the answer of %s is larger than %zu bytes", registry_base(r), reply->limit);
+		result = err_set(e, ERR_INVALID, "the answer of %s is larger than %zu bytes",
+			registry_base(r), reply->limit);
 	} else if (code != CURLE_OK) {
 		result = registry_transport_error(c, code, registry_base(r), e);
 	}
@@ -191,16 +198,19 @@ static int fetch_token(struct registry *r, const struct challenge *c, char **ret
 {
 	scoped(buf) struct buf url = BUF_INIT;
 	scoped(buf) struct buf body = BUF_INIT;
-	bool realm_ok = text_starts(c->realm, "https://") ||
-			(text_starts(c->realm, "http://") && text_starts(registry_base(r), "http://"));
+	bool realm_ok =
+		text_starts(c->realm, "https://") ||
+		(text_starts(c->realm, "http://") && text_starts(registry_base(r), "http://"));
 	if (!realm_ok) { /* a password must not leave in the clear because a registry says so */
-		return err_set(e, ERR_SYSTEM, "the registry %s asks to log in at an insecure place", registry_base(r));
+		return err_set(e, ERR_SYSTEM, "the registry %s asks to log in at an insecure place",
+			registry_base(r));
 	}
 	buf_puts(&url, c->realm);
 	add_query(&url, "service", c->service);
 	add_query(&url, "scope", c->scope);
 	struct reply reply = {.body = &body, .limit = TOKEN_MAX};
-	if (registry_get(r, buf_str(&url), NULL, NULL, registry_is_origin(r) ? r->user : NULL, &reply, e) < 0) {
+	if (registry_get(r, buf_str(&url), NULL, NULL, registry_is_origin(r) ? r->user : NULL,
+		    &reply, e) < 0) {
 		return -1;
 	}
 	if (reply.status != 200) {
@@ -210,7 +220,8 @@ static int fetch_token(struct registry *r, const struct challenge *c, char **ret
 	const char *token = json_str(doc, "token");
 	token = *token ? token : json_str(doc, "access_token");
 	if (!*token || strpbrk(token, "\r\n")) {
-		return err_set(e, ERR_SYSTEM, "the token server of %s sent no token", registry_base(r));
+		return err_set(
+			e, ERR_SYSTEM, "the token server of %s sent no token", registry_base(r));
 	}
 	*ret = xasprintf("Authorization: Bearer %s", token);
 	return 0;

@@ -20,7 +20,8 @@ json_t *worker_remove_tree(struct rpc *r, const json_t *request, struct err *e)
 	json_array_foreach (json_object_get(request, "names"), i, name) {
 		const char *text = json_string_value(name);
 		if (!text || !path_is_component(text)) {
-			(void)err_set(e, ERR_INVALID, "a tree to remove must be one name below %s", dir);
+			(void)err_set(
+				e, ERR_INVALID, "a tree to remove must be one name below %s", dir);
 			return NULL;
 		}
 		int failed = path_remove_tree(fd, text);

@@ -46,8 +46,9 @@ static void read_line(struct rpc *r, struct buf *ret)
 {
 	size_t searched = 0;
 	for (;;) {
-		char *newline = r->in.len > searched ? memchr(r->in.data + searched, '\n', r->in.len - searched)
-						     : NULL;
+		char *newline = r->in.len > searched
+					? memchr(r->in.data + searched, '\n', r->in.len - searched)
+					: NULL;
 		if (newline) {
 			size_t n = (size_t)(newline - r->in.data);
 			buf_append(ret, r->in.data, n);

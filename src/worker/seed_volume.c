@@ -1,6 +1,7 @@
 /* seed-volume: a new volume begins as a copy of what the image has at its mount point.
  *
- * {"layers_dir", "lower": [names below it, topmost first], "path": "/data", "target": "/abs/volume/_data"} gives
+ * {"layers_dir", "lower": [names below it, topmost first], "path": "/data", "target":
+ * "/abs/volume/_data"} gives
  * {"copied": bool}.
  */
 #include <errno.h>
@@ -67,7 +68,8 @@ json_t *worker_seed_volume(struct rpc *r, const json_t *request, struct err *e)
 	if (!has_directory(root, path)) {
 		return answer(false);
 	}
-	scoped(copy_free) struct copy *c = copy_new(root, target, &(struct copy_options){.user_xattrs = true});
+	scoped(copy_free) struct copy *c =
+		copy_new(root, target, &(struct copy_options){.user_xattrs = true});
 	if (copy_dir_content(c, path, ".", true, e) < 0) {
 		(void)err_wrap(e, "cannot fill the volume");
 		return NULL;

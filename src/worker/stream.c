@@ -192,7 +192,8 @@ struct unzip_stream {
 	enum format format;
 	z_stream z;
 	ZSTD_DCtx *zstd;
-	struct archive *other; /* xz and bzip2, which only people's own archives use: libarchive may look after them */
+	struct archive *other; /* xz and bzip2, which only people's own archives use: libarchive may
+				  look after them */
 	bool inner_failed;     /* below other; inner_error says how */
 	struct err inner_error;
 	unsigned char *in;
@@ -210,7 +211,9 @@ static enum format find_format(const unsigned char *magic, size_t n)
 	} known[] = {
 		{GZIP, 2, "\x1f\x8b"},
 		{ZSTD, 4, "\x28\xb5\x2f\xfd"},
-		{OTHER, 6, "\xfd" "7zXZ\0"},
+		{OTHER, 6,
+			"\xfd"
+			"7zXZ\0"},
 		{OTHER, 3, "BZh"},
 	};
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
@@ -245,7 +248,8 @@ static int other_failed(struct unzip_stream *u, struct err *e)
 		return -1;
 	}
 	const char *reason = archive_error_string(u->other);
-	return err_set(e, ERR_INVALID, "invalid compressed data: %.200s", reason ? reason : "it is damaged");
+	return err_set(e, ERR_INVALID, "invalid compressed data: %.200s",
+		reason ? reason : "it is damaged");
 }
 
 static int begin_other(struct unzip_stream *u, struct err *e)
@@ -280,7 +284,9 @@ static int unzip_begin(struct unzip_stream *u, struct err *e)
 		return begin_other(u, e);
 	}
 	if (u->format == GZIP) {
-		return inflateInit2(&u->z, 16 + MAX_WBITS) == Z_OK ? 0 : err_sys(e, ENOMEM, "cannot unpack gzip");
+		return inflateInit2(&u->z, 16 + MAX_WBITS) == Z_OK
+			       ? 0
+			       : err_sys(e, ENOMEM, "cannot unpack gzip");
 	}
 	u->zstd = ZSTD_createDCtx();
 	if (!u->zstd) {
@@ -306,7 +312,8 @@ static int unzip_fill(struct unzip_stream *u, struct err *e)
 }
 
 /* One step; *ret_out bytes were written to data, perhaps none yet. */
-static int inflate_step(struct unzip_stream *u, void *data, size_t n, size_t *ret_out, struct err *e)
+static int inflate_step(
+	struct unzip_stream *u, void *data, size_t n, size_t *ret_out, struct err *e)
 {
 	if (u->member_over && inflateReset(&u->z) != Z_OK) {
 		return err_set(e, ERR_INVALID, "invalid gzip data");
@@ -323,7 +330,8 @@ static int inflate_step(struct unzip_stream *u, void *data, size_t n, size_t *re
 	if (r == Z_OK || r == Z_STREAM_END || r == Z_BUF_ERROR) {
 		return 0;
 	}
-	return err_set(e, ERR_INVALID, "invalid gzip data: %s", u->z.msg ? u->z.msg : "it is damaged");
+	return err_set(
+		e, ERR_INVALID, "invalid gzip data: %s", u->z.msg ? u->z.msg : "it is damaged");
 }
 
 static int zstd_step(struct unzip_stream *u, void *data, size_t n, size_t *ret_out, struct err *e)
@@ -361,7 +369,8 @@ static ssize_t unzip_read(struct stream *s, void *data, size_t n, struct err *e)
 			return 0;
 		}
 		size_t out = 0;
-		int r = u->format == GZIP ? inflate_step(u, data, n, &out, e) : zstd_step(u, data, n, &out, e);
+		int r = u->format == GZIP ? inflate_step(u, data, n, &out, e)
+					  : zstd_step(u, data, n, &out, e);
 		if (r < 0) {
 			return -1;
 		}
@@ -369,7 +378,8 @@ static ssize_t unzip_read(struct stream *s, void *data, size_t n, struct err *e)
 			return (ssize_t)out;
 		}
 		if (u->in_over && !u->member_over) {
-			return err_set(e, ERR_INVALID, "unexpected EOF: the compressed data is cut short");
+			return err_set(
+				e, ERR_INVALID, "unexpected EOF: the compressed data is cut short");
 		}
 	}
 }

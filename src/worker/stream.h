@@ -1,7 +1,9 @@
-/* worker/stream.h - bytes that are pulled, through hashes and decompressors, without ever being kept.
+/* worker/stream.h - bytes that are pulled, through hashes and decompressors, without ever being
+ * kept.
  *
- * A chain (registry blob -> digest -> decompress -> digest -> tar reader) is built from the source outwards. The
- * outermost reader sets the pace: nothing is read from the network that nobody has room for.
+ * A chain (registry blob -> digest -> decompress -> digest -> tar reader) is built from the source
+ * outwards. The outermost reader sets the pace: nothing is read from the network that nobody has
+ * room for.
  */
 #pragma once
 #include <stdbool.h>
@@ -32,13 +34,15 @@ struct stream *stream_from_fd(int fd); /* borrowed */
 
 /* Hashes and counts what passes. inner is borrowed. */
 struct stream *stream_digest_new(struct stream *inner);
-void stream_digest_text(struct stream *s, char ret[static STREAM_DIGEST_LEN + 1]); /* of what passed so far */
+void stream_digest_text(
+	struct stream *s, char ret[static STREAM_DIGEST_LEN + 1]); /* of what passed so far */
 int64_t stream_digest_bytes(const struct stream *s);
 
-/* gzip (of any number of members), zstd, xz, bzip2 or plain, told by the first bytes. inner is borrowed.
- * A zstd window beyond 32 MiB is refused: it is memory that a stranger chooses. */
+/* gzip (of any number of members), zstd, xz, bzip2 or plain, told by the first bytes. inner is
+ * borrowed. A zstd window beyond 32 MiB is refused: it is memory that a stranger chooses. */
 struct stream *stream_decompress_new(struct stream *inner);
 bool stream_is_compressed(const void *begin, size_t n); /* 6 bytes are enough */
 /* The first bytes without consuming them, at most n; fewer only at the end. */
 ssize_t stream_peek(struct stream *peekable, const void **ret, size_t n, struct err *e);
-struct stream *stream_peek_new(struct stream *inner); /* a stage that can stream_peek up to 512 bytes */
+struct stream *stream_peek_new(
+	struct stream *inner); /* a stage that can stream_peek up to 512 bytes */

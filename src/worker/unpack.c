@@ -1,8 +1,10 @@
 /* Invariants
- * 1. A name is only ever resolved below root_fd (RESOLVE_IN_ROOT); its last component is never followed.
- * 2. An extended attribute of overlayfs is only ever written by us: a layer that brings its own could redirect to
- *    other directories of the host.
- * 3. parent_fd is the directory named parent_name; it is forgotten whenever something was removed or linked.
+ * 1. A name is only ever resolved below root_fd (RESOLVE_IN_ROOT); its last component is never
+ * followed.
+ * 2. An extended attribute of overlayfs is only ever written by us: a layer that brings its own
+ * could redirect to other directories of the host.
+ * 3. parent_fd is the directory named parent_name; it is forgotten whenever something was removed
+ * or linked.
  */
 #include "worker/unpack.h"
 
@@ -40,7 +42,8 @@ struct unpack {
 	bool stream_failed;
 	bool pad;          /* the last block may be short */
 	int64_t tar_bytes; /* read so far */
-	struct buf dirs; /* names, NUL, struct timespec: times are set last, because children change them */
+	struct buf dirs; /* names, NUL, struct timespec: times are set last, because children change
+			    them */
 	char *parent_name;
 	int parent_fd;
 	int64_t unchecked_bytes;
@@ -60,7 +63,8 @@ char *unpack_clean_name(const char *name, struct err *e)
 		p++;
 	}
 	if (strcmp(p, "..") == 0 || text_starts(p, "../")) {
-		(void)err_set(e, ERR_INVALID, "invalid archive: the entry '%s' is outside of its root", name);
+		(void)err_set(e, ERR_INVALID,
+			"invalid archive: the entry '%s' is outside of its root", name);
 		return NULL;
 	}
 	return xstrdup(*p ? p : ".");
@@ -86,9 +90,9 @@ static void forget_parent(struct unpack *u)
 	u->parent_name = NULL;
 }
 
-/* Opens (and makes) the directory that holds path; ret->name is inside path. A directory that no entry names is
- * root's with mode 0755, as in Docker: what it is in a layer below cannot be known, because this layer may stand on
- * several. */
+/* Opens (and makes) the directory that holds path; ret->name is inside path. A directory that no
+ * entry names is root's with mode 0755, as in Docker: what it is in a layer below cannot be known,
+ * because this layer may stand on several. */
 static int open_parent(struct unpack *u, char *path, struct target *ret, struct err *e)
 {
 	char *slash = strrchr(path, '/');
@@ -131,8 +135,8 @@ static int make_opaque(const struct target *t, struct err *e)
 }
 
 /* Clears the way for an entry. A directory stays for a directory. */
-static int make_room(
-	struct unpack *u, const struct target *t, bool want_dir, bool *ret_is_dir, bool *ret_was_whiteout, struct err *e)
+static int make_room(struct unpack *u, const struct target *t, bool want_dir, bool *ret_is_dir,
+	bool *ret_was_whiteout, struct err *e)
 {
 	struct stat st;
 	*ret_is_dir = *ret_was_whiteout = false;
@@ -150,11 +154,13 @@ static int make_room(
 
 static bool xattr_allowed(const char *name)
 {
-	return (text_starts(name, "user.") && !text_starts(name, "user.overlay.")) || /* invariant 2 */
+	return (text_starts(name, "user.") &&
+		       !text_starts(name, "user.overlay.")) || /* invariant 2 */
 	       strcmp(name, "security.capability") == 0;
 }
 
-/* Attributes of a regular file or directory, after chown: the kernel drops capabilities on a change of owner. */
+/* Attributes of a regular file or directory, after chown: the kernel drops capabilities on a change
+ * of owner. */
 static int set_xattrs(int fd, struct archive_entry *entry, struct err *e)
 {
 	const char *name;
@@ -166,7 +172,8 @@ static int set_xattrs(int fd, struct archive_entry *entry, struct err *e)
 			continue;
 		}
 		if (errno == ENOTSUP && text_starts(name, "user.")) {
-			continue; /* a filesystem without them: the file is whole without its notes */
+			continue; /* a filesystem without them: the file is whole without its notes
+				   */
 		}
 		(void)err_sys(e, errno, "cannot set %s of %s", name, archive_entry_pathname(entry));
 		return -1;
@@ -201,7 +208,8 @@ static int set_owner_and_mode(int fd, struct archive_entry *entry, struct err *e
 	return set_xattrs(fd, entry, e);
 }
 
-/* A bomb must not fill the disk to the last byte, which would take the daemon's own state with it. */
+/* A bomb must not fill the disk to the last byte, which would take the daemon's own state with it.
+ */
 static int check_space(struct unpack *u, size_t n, struct err *e)
 {
 	u->unchecked_bytes += (int64_t)n;
@@ -210,7 +218,8 @@ static int check_space(struct unpack *u, size_t n, struct err *e)
 	}
 	u->unchecked_bytes = 0;
 	struct statvfs fs;
-	if (fstatvfs(u->root_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < UNPACK_RESERVE_BYTES) {
+	if (fstatvfs(u->root_fd, &fs) == 0 &&
+		(uint64_t)fs.f_bavail * fs.f_frsize < UNPACK_RESERVE_BYTES) {
 		return entry_error(e, ENOSPC, "the layer");
 	}
 	return 0;
@@ -225,11 +234,13 @@ static int archive_failed(struct unpack *u, struct archive *a, struct err *e)
 	if (reason && strstr(reason, "runcated")) {
 		return err_set(e, ERR_INVALID, "invalid tar archive: unexpected EOF");
 	}
-	return err_set(e, ERR_INVALID, "invalid tar archive: %.200s", reason ? reason : "it is damaged");
+	return err_set(
+		e, ERR_INVALID, "invalid tar archive: %.200s", reason ? reason : "it is damaged");
 }
 
 /* Copies the data blocks; what lies between them stays a hole. */
-static int write_data(struct unpack *u, struct archive *a, struct archive_entry *entry, int fd, struct err *e)
+static int write_data(
+	struct unpack *u, struct archive *a, struct archive_entry *entry, int fd, struct err *e)
 {
 	const char *name = archive_entry_pathname(entry);
 	int64_t end = 0;
@@ -261,11 +272,11 @@ static int write_data(struct unpack *u, struct archive *a, struct archive_entry 
 	return 0;
 }
 
-static int make_file(
-	struct unpack *u, struct archive *a, struct archive_entry *entry, const struct target *t, struct err *e)
+static int make_file(struct unpack *u, struct archive *a, struct archive_entry *entry,
+	const struct target *t, struct err *e)
 {
-	scoped(close) int fd =
-		openat(t->dir_fd, t->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	scoped(close) int fd = openat(
+		t->dir_fd, t->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		return entry_error(e, errno, archive_entry_pathname(entry));
 	}
@@ -278,7 +289,8 @@ static int make_file(
 	return 0;
 }
 
-static int remember_dir(struct unpack *u, const char *path, struct archive_entry *entry, struct err *e)
+static int remember_dir(
+	struct unpack *u, const char *path, struct archive_entry *entry, struct err *e)
 {
 	struct timespec times[2];
 	entry_times(entry, times);
@@ -290,8 +302,8 @@ static int remember_dir(struct unpack *u, const char *path, struct archive_entry
 }
 
 /* path: as cleaned, for the times. */
-static int make_dir(struct unpack *u, struct archive_entry *entry, const struct target *t, const char *path,
-	bool exists, bool over_whiteout, struct err *e)
+static int make_dir(struct unpack *u, struct archive_entry *entry, const struct target *t,
+	const char *path, bool exists, bool over_whiteout, struct err *e)
 {
 	if (!exists && mkdirat(t->dir_fd, t->name, 0700) < 0) {
 		return entry_error(e, errno, path);
@@ -309,17 +321,19 @@ static int make_dir(struct unpack *u, struct archive_entry *entry, const struct 
 	return remember_dir(u, path, entry, e);
 }
 
-static int make_symlink(struct unpack *u, struct archive_entry *entry, const struct target *t, struct err *e)
+static int make_symlink(
+	struct unpack *u, struct archive_entry *entry, const struct target *t, struct err *e)
 {
 	const char *to = archive_entry_symlink(entry);
 	if (!to || !*to) {
-		return err_set(e, ERR_INVALID, "invalid archive: the link '%s' points nowhere", t->name);
+		return err_set(
+			e, ERR_INVALID, "invalid archive: the link '%s' points nowhere", t->name);
 	}
 	struct timespec times[2];
 	entry_times(entry, times);
 	if (symlinkat(to, t->dir_fd, t->name) < 0 ||
-		fchownat(t->dir_fd, t->name, (uid_t)archive_entry_uid(entry), (gid_t)archive_entry_gid(entry),
-			AT_SYMLINK_NOFOLLOW) < 0) {
+		fchownat(t->dir_fd, t->name, (uid_t)archive_entry_uid(entry),
+			(gid_t)archive_entry_gid(entry), AT_SYMLINK_NOFOLLOW) < 0) {
 		return entry_error(e, errno, archive_entry_pathname(entry));
 	}
 	utimensat(t->dir_fd, t->name, times, AT_SYMLINK_NOFOLLOW);
@@ -330,12 +344,13 @@ static int make_node(struct archive_entry *entry, const struct target *t, struct
 {
 	mode_t type = archive_entry_filetype(entry);
 	dev_t device = type == S_IFIFO ? 0
-				       : makedev(archive_entry_rdevmajor(entry), archive_entry_rdevminor(entry));
+				       : makedev(archive_entry_rdevmajor(entry),
+						 archive_entry_rdevminor(entry));
 	struct timespec times[2];
 	entry_times(entry, times);
 	if (mknodat(t->dir_fd, t->name, type | 0600, device) < 0 ||
-		fchownat(t->dir_fd, t->name, (uid_t)archive_entry_uid(entry), (gid_t)archive_entry_gid(entry),
-			AT_SYMLINK_NOFOLLOW) < 0 ||
+		fchownat(t->dir_fd, t->name, (uid_t)archive_entry_uid(entry),
+			(gid_t)archive_entry_gid(entry), AT_SYMLINK_NOFOLLOW) < 0 ||
 		fchmodat(t->dir_fd, t->name, entry_mode(entry), 0) < 0) {
 		return entry_error(e, errno, archive_entry_pathname(entry));
 	}
@@ -343,7 +358,8 @@ static int make_node(struct archive_entry *entry, const struct target *t, struct
 	return 0;
 }
 
-/* The target is an earlier entry; links on the way to it are resolved inside the root (invariant 1). */
+/* The target is an earlier entry; links on the way to it are resolved inside the root (invariant
+ * 1). */
 static int make_hardlink(struct unpack *u, const char *to, const struct target *t, struct err *e)
 {
 	scoped(free) char *path = unpack_clean_name(to, e);
@@ -352,11 +368,13 @@ static int make_hardlink(struct unpack *u, const char *to, const struct target *
 	}
 	scoped(close) int fd = path_open_in(u->root_fd, path, O_PATH | O_NOFOLLOW, 0);
 	if (fd < 0) {
-		return err_sys(e, -fd, "invalid archive: the hard link '%s' has no target '%s'", t->name, to);
+		return err_sys(e, -fd, "invalid archive: the hard link '%s' has no target '%s'",
+			t->name, to);
 	}
 	struct stat st;
 	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode) || is_whiteout(&st)) {
-		return err_set(e, ERR_INVALID, "invalid archive: '%s' is a hard link to '%s', which is not a file",
+		return err_set(e, ERR_INVALID,
+			"invalid archive: '%s' is a hard link to '%s', which is not a file",
 			t->name, to);
 	}
 	if (linkat(fd, "", t->dir_fd, t->name, AT_EMPTY_PATH) < 0) {
@@ -371,7 +389,8 @@ static int make_whiteout(const struct target *t, struct err *e)
 	const struct target hidden = {t->dir_fd, t->name + strlen(".wh.")};
 	struct stat st;
 	if (!path_is_component(hidden.name)) {
-		return err_set(e, ERR_INVALID, "invalid archive: the whiteout '%s' names nothing", t->name);
+		return err_set(e, ERR_INVALID, "invalid archive: the whiteout '%s' names nothing",
+			t->name);
 	}
 	if (fstatat(hidden.dir_fd, hidden.name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		return S_ISDIR(st.st_mode) ? make_opaque(&hidden, e) : 0;
@@ -397,8 +416,8 @@ static int make_root(struct unpack *u, struct archive_entry *entry, struct err *
 	return make_dir(u, entry, &self, ".", true, false, e);
 }
 
-static int make_by_type(struct unpack *u, struct archive *a, struct archive_entry *entry, const char *path,
-	const struct target *t, struct err *e)
+static int make_by_type(struct unpack *u, struct archive *a, struct archive_entry *entry,
+	const char *path, const struct target *t, struct err *e)
 {
 	const char *link = archive_entry_hardlink(entry);
 	mode_t type = link ? 0 : archive_entry_filetype(entry);
@@ -428,7 +447,8 @@ static int make_by_type(struct unpack *u, struct archive *a, struct archive_entr
 	}
 }
 
-static int make_entry(struct unpack *u, struct archive *a, struct archive_entry *entry, struct err *e)
+static int make_entry(
+	struct unpack *u, struct archive *a, struct archive_entry *entry, struct err *e)
 {
 	const char *name = archive_entry_pathname(entry);
 	if (!name) {
@@ -444,7 +464,8 @@ static int make_entry(struct unpack *u, struct archive *a, struct archive_entry 
 	scoped(free) char *copy = xstrdup(path);
 	struct target t;
 	if (open_parent(u, copy, &t, e) < 0) {
-		/* umoci deletes what was below a directory that the same layer makes a file: the file hides it all */
+		/* umoci deletes what was below a directory that the same layer makes a file: the
+		 * file hides it all */
 		const char *slash = strrchr(path, '/');
 		return e->sys == ENOTDIR && slash && text_starts(slash, "/.wh.") ? 0 : -1;
 	}
@@ -474,20 +495,21 @@ static void set_dir_times(struct unpack *u)
 		p += strlen(path) + 1;
 		memcpy(times, p, sizeof(times));
 		p += sizeof(times);
-		scoped(close) int fd =
-			path_open_in(u->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK, 0);
+		scoped(close) int fd = path_open_in(
+			u->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK, 0);
 		if (fd >= 0) { /* a later entry may have replaced it */
 			futimens(fd, times);
 		}
 	}
 }
 
-/* The runtime mounts a tmpfs on /dev before anything runs; through a link it would mount on, and make nodes in, a
- * directory that the image chose (CVE-2026-47766). */
+/* The runtime mounts a tmpfs on /dev before anything runs; through a link it would mount on, and
+ * make nodes in, a directory that the image chose (CVE-2026-47766). */
 static int check_dev(int root_fd, struct err *e)
 {
 	struct stat st;
-	if (fstatat(root_fd, "dev", &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode) || is_whiteout(&st)) {
+	if (fstatat(root_fd, "dev", &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode) ||
+		is_whiteout(&st)) {
 		return 0;
 	}
 	return err_set(e, ERR_INVALID, "invalid image: /dev of a layer is not a directory");
@@ -519,12 +541,14 @@ static int unpack_entries(struct unpack *u, struct archive *a, struct err *e)
 		if (r == ARCHIVE_EOF) {
 			return 0;
 		}
-		/* ARCHIVE_WARN: some detail was not understood; a name that could not be read is caught below */
+		/* ARCHIVE_WARN: some detail was not understood; a name that could not be read is
+		 * caught below */
 		if (r != ARCHIVE_OK && r != ARCHIVE_WARN) {
 			return archive_failed(u, a, e);
 		}
 		if (++u->result.entries > UNPACK_ENTRIES_MAX) {
-			return err_set(e, ERR_INVALID, "invalid archive: more than %d entries", UNPACK_ENTRIES_MAX);
+			return err_set(e, ERR_INVALID, "invalid archive: more than %d entries",
+				UNPACK_ENTRIES_MAX);
 		}
 		if (make_entry(u, a, entry, e) < 0) {
 			return -1;
@@ -532,11 +556,16 @@ static int unpack_entries(struct unpack *u, struct archive *a, struct err *e)
 	}
 }
 
-int unpack_layer(int root_fd, struct stream *tar, bool verified, struct unpack_result *ret, struct err *e)
+int unpack_layer(
+	int root_fd, struct stream *tar, bool verified, struct unpack_result *ret, struct err *e)
 {
 	scoped(free_archive) struct archive *a = archive_read_new();
 	scoped(free) char *chunk = xnew_array(char, STREAM_CHUNK);
-	struct unpack u = {.root_fd = root_fd, .tar = tar, .chunk = chunk, .stream_error = e, .pad = verified,
+	struct unpack u = {.root_fd = root_fd,
+		.tar = tar,
+		.chunk = chunk,
+		.stream_error = e,
+		.pad = verified,
 		.parent_fd = -1};
 	if (!a || archive_read_support_format_tar(a) != ARCHIVE_OK ||
 		archive_read_support_format_empty(a) != ARCHIVE_OK) {

@@ -1,7 +1,8 @@
 /* worker/unpack.h - a stranger's layer tar into a directory, as overlayfs wants it.
  *
- * libarchive parses; every file is made here, under the root fd by openat2, so that no name, link or earlier entry
- * can reach outside. Whiteouts become overlayfs' own (OCI image-spec layer.md "Whiteouts"; kernel filesystems/overlayfs.rst).
+ * libarchive parses; every file is made here, under the root fd by openat2, so that no name, link
+ * or earlier entry can reach outside. Whiteouts become overlayfs' own (OCI image-spec layer.md
+ * "Whiteouts"; kernel filesystems/overlayfs.rst).
  */
 #pragma once
 #include <stdbool.h>
@@ -20,14 +21,17 @@ struct unpack_result {
 	int64_t entries;
 };
 
-/* Unpacks a plain tar into the empty directory root_fd; what follows the tar's end is read and dropped.
- * verified: the caller checks a digest over the whole, so a last block without its padding (umoci 0.4) is accepted.
- * "no space left on device" for a full disk; the caller removes what was made. */
-int unpack_layer(int root_fd, struct stream *tar, bool verified, struct unpack_result *ret, struct err *e);
+/* Unpacks a plain tar into the empty directory root_fd; what follows the tar's end is read and
+ * dropped. verified: the caller checks a digest over the whole, so a last block without its padding
+ * (umoci 0.4) is accepted. "no space left on device" for a full disk; the caller removes what was
+ * made. */
+int unpack_layer(
+	int root_fd, struct stream *tar, bool verified, struct unpack_result *ret, struct err *e);
 
 /* Makes the tree durable. */
 int unpack_sync(int root_fd, struct err *e);
 
-/* The path below the root that an entry's name means: "./a//b/" and "/a/b" give "a/b", the root itself gives ".".
- * NULL with *e for a name that climbs out ("a/../../b") or holds a component that cannot be. */
+/* The path below the root that an entry's name means: "./a//b/" and "/a/b" give "a/b", the root
+ * itself gives ".". NULL with *e for a name that climbs out ("a/../../b") or holds a component that
+ * cannot be. */
 char *unpack_clean_name(const char *name, struct err *e);

@@ -34,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		put_quoted(&b, "service", first.service);
 		assert(challenge_parse(buf_str(&b), &again));
 		assert(first.bearer == again.bearer && strcmp(first.realm, again.realm) == 0);
-		assert(strcmp(first.scope, again.scope) == 0 && strcmp(first.service, again.service) == 0);
+		assert(strcmp(first.scope, again.scope) == 0 &&
+			strcmp(first.service, again.service) == 0);
 	}
 	free(text);
 	return 0;

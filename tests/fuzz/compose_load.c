@@ -1,5 +1,5 @@
-/* A compose file of a stranger's: the loader never crashes, a refusal says where, and what is accepted is printed as
- * a file that loads again to the same thing. */
+/* A compose file of a stranger's: the loader never crashes, a refusal says where, and what is
+ * accepted is printed as a file that loads again to the same thing. */
 #include <assert.h>
 #include <errno.h>
 #include <stdint.h>
@@ -36,8 +36,14 @@ static struct project *load(const char *data, size_t n, struct err *e)
 	struct strv all = STRV_INIT;
 	strv_add(&all, "*");
 	struct text text = {data, n};
-	const struct load_options o = {.files = &none, .env_files = &none, .profiles = &all, .services = &none, .cwd = "/p",
-		.environment = environment, .read = read_input, .owner = &text};
+	const struct load_options o = {.files = &none,
+		.env_files = &none,
+		.profiles = &all,
+		.services = &none,
+		.cwd = "/p",
+		.environment = environment,
+		.read = read_input,
+		.owner = &text};
 	struct project *p = project_load(&o, e);
 	strv_deinit(&all);
 	return p;
@@ -64,8 +70,11 @@ static void make_requests(const struct project *p)
 {
 	for (size_t i = 0; i < p->n_services; i++) {
 		struct err e;
-		const struct request_container r = {
-			.service = &p->services[i], .number = 1, .image_id = "", .hash = "", .container_of = container_of};
+		const struct request_container r = {.service = &p->services[i],
+			.number = 1,
+			.image_id = "",
+			.hash = "",
+			.container_of = container_of};
 		json_decref(request_container(p, &r, &e));
 	}
 }

@@ -1,4 +1,5 @@
-/* Variables, dotenv files and commands: never a crash; text without a `$` stays as it is, and doubling each `$` hides it. */
+/* Variables, dotenv files and commands: never a crash; text without a `$` stays as it is, and
+ * doubling each `$` hides it. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,9 @@
-/* A build context or an archive that ADD unpacks: nothing outside of its directory changes, a copy of it has the same digest, and
- * its layer has the same name each time.
+/* A build context or an archive that ADD unpacks: nothing outside of its directory changes, a copy
+ * of it has the same digest, and its layer has the same name each time.
  *
- * Each input gets TOP/jail/root and TOP/jail/copy; TOP/jail/canary and the list of TOP/jail must stay as they are. Run a long
- * campaign in a mount namespace of its own with everything but TOP read-only: an escape would be real. */
+ * Each input gets TOP/jail/root and TOP/jail/copy; TOP/jail/canary and the list of TOP/jail must
+ * stay as they are. Run a long campaign in a mount namespace of its own with everything but TOP
+ * read-only: an escape would be real. */
 #include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -67,8 +68,10 @@ static void check_jail(void)
 {
 	scoped(buf) struct buf canary = BUF_INIT;
 	struct stat st;
-	assert(path_read(jail, "canary", 100, &canary) == 0 && strcmp(buf_str(&canary), "alive") == 0);
-	assert(fstatat(jail, "canary", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink == 1 && st.st_mode == (S_IFREG | 0400));
+	assert(path_read(jail, "canary", 100, &canary) == 0 &&
+		strcmp(buf_str(&canary), "alive") == 0);
+	assert(fstatat(jail, "canary", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink == 1 &&
+		st.st_mode == (S_IFREG | 0400));
 	int fd = openat(jail, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	scoped(closedir) DIR *dir = fdopendir(fd);
 	int entries = 0;
@@ -94,10 +97,12 @@ static void check_copy(int root, int to)
 	if (context_digest(root, ".", false, NULL, NULL, before, &e) < 0) {
 		return; /* too deep */
 	}
-	scoped(copy_free) struct copy *c = copy_new(root, to, &(struct copy_options){.set_owner = true});
+	scoped(copy_free) struct copy *c =
+		copy_new(root, to, &(struct copy_options){.set_owner = true});
 	assert(copy_dir_content(c, ".", ".", true, &e) == 0);
 	assert(context_digest(to, ".", true, NULL, NULL, after, &e) == 0);
-	assert(strcmp(before, after) == 0); /* all of it belongs to root: owners count for nothing */
+	assert(strcmp(before, after) ==
+		0); /* all of it belongs to root: owners count for nothing */
 	assert(diff_hash(to, &first, &e) == 0 && diff_hash(to, &second, &e) == 0);
 	assert(strcmp(first.diff_id, second.diff_id) == 0 && first.entries == second.entries);
 }

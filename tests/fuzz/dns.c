@@ -1,4 +1,5 @@
-/* Whatever is asked is answered within the limit, to the question that was asked, and never mistaken for another's. */
+/* Whatever is asked is answered within the limit, to the question that was asked, and never
+ * mistaken for another's. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@ static void check_answer(const uint8_t *query, size_t n, const struct dns_query 
 	struct dns_answer records[40];
 	uint8_t out[4096];
 	for (size_t i = 0; i < 40; i++) {
-		records[i] = (struct dns_answer){.type = i & 1 ? DNS_TYPE_A : DNS_TYPE_PTR, .address = {10, 0, 0, (uint8_t)i},
+		records[i] = (struct dns_answer){.type = i & 1 ? DNS_TYPE_A : DNS_TYPE_PTR,
+			.address = {10, 0, 0, (uint8_t)i},
 			.target = "some.container.on.a.network"};
 	}
 	for (size_t limit = DNS_UDP_BYTES; limit <= sizeof(out); limit *= 2) {
@@ -34,13 +36,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(size >= DNS_HEADER_BYTES || r < 0);
 	if (r == 0) {
 		assert(strlen(q.name) < DNS_NAME_MAX && q.udp_bytes >= DNS_UDP_BYTES);
-		assert(q.question == data + DNS_HEADER_BYTES && q.question_bytes <= size - DNS_HEADER_BYTES);
+		assert(q.question == data + DNS_HEADER_BYTES &&
+			q.question_bytes <= size - DNS_HEADER_BYTES);
 		(void)dns_parse_reverse(q.name, address);
 	}
 	if (size >= DNS_HEADER_BYTES && !(data[2] & 0x80)) {
 		check_answer(data, size, &q);
 	}
-	/* A query and an answer in one input: no matter what either holds, nothing is read beyond its end. */
+	/* A query and an answer in one input: no matter what either holds, nothing is read beyond
+	 * its end. */
 	(void)dns_is_answer_to(data, size / 2, data + size / 2, size - size / 2);
 	return 0;
 }

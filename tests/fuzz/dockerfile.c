@@ -1,4 +1,5 @@
-/* A stranger's Dockerfile: parsed, planned and applied. Lines grow, errors name the file, a plan builds its target. */
+/* A stranger's Dockerfile: parsed, planned and applied. Lines grow, errors name the file, a plan
+ * builds its target. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -65,7 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_instructions(&d);
 	struct strv none = STRV_INIT;
-	const struct plan_options o = {.build_args = &none, .target = "", .platform = "", .build_platform = "linux/amd64"};
+	const struct plan_options o = {
+		.build_args = &none, .target = "", .platform = "", .build_platform = "linux/amd64"};
 	if (plan_make(&d, &o, &p, &e) < 0) {
 		assert(text_starts(e.msg, "D"));
 		return 0;

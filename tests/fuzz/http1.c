@@ -1,5 +1,5 @@
-/* The first byte chooses. A head: parse, print, parse again gives the same message, and no part of it can break a line.
- * A chunked body: cut into single bytes it decodes to the same as whole. */
+/* The first byte chooses. A head: parse, print, parse again gives the same message, and no part of
+ * it can break a line. A chunked body: cut into single bytes it decodes to the same as whole. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,7 +21,8 @@ static void print(const struct http1_head *h, bool is_request, struct buf *b)
 		check_text(h->path);
 		check_text(h->query);
 		assert(*h->path == '/');
-		buf_printf(b, "%s %s%s%s HTTP/1.%d\r\n", h->method, h->path, *h->query ? "?" : "", h->query, h->minor);
+		buf_printf(b, "%s %s%s%s HTTP/1.%d\r\n", h->method, h->path, *h->query ? "?" : "",
+			h->query, h->minor);
 	} else {
 		assert(h->status >= 0 && h->status <= 999);
 		buf_printf(b, "HTTP/1.%d %03d X\r\n", h->minor, h->status);
@@ -38,7 +39,8 @@ static void print(const struct http1_head *h, bool is_request, struct buf *b)
 static int parse(struct http1_head *ret, bool is_request, const char *data, size_t n)
 {
 	struct err e;
-	return is_request ? http1_parse_request(ret, data, n, &e) : http1_parse_response(ret, data, n, false, &e);
+	return is_request ? http1_parse_request(ret, data, n, &e)
+			  : http1_parse_response(ret, data, n, false, &e);
 }
 
 static void check_head(bool is_request, const char *data, size_t size)
@@ -55,7 +57,8 @@ static void check_head(bool is_request, const char *data, size_t size)
 	if (http1_head_length(buf_str(&b), b.len) > 0) {
 		assert(http1_head_length(buf_str(&b), b.len) == (ssize_t)b.len);
 		assert(parse(&again, is_request, buf_str(&b), b.len) == 0);
-		assert(again.body == first.body && again.length == first.length && again.n_headers == first.n_headers);
+		assert(again.body == first.body && again.length == first.length &&
+			again.n_headers == first.n_headers);
 		assert(again.keep_alive == first.keep_alive && again.upgrade == first.upgrade);
 		for (size_t i = 0; i < first.n_headers; i++) {
 			assert(strcmp(first.headers[i].name, again.headers[i].name) == 0);
@@ -94,7 +97,8 @@ static void check_chunked(const char *data, size_t size)
 	ssize_t a = decode(data, size, size, &whole, &whole_done);
 	ssize_t b = decode(data, size, 1, &pieces, &pieces_done);
 	assert(a == b && whole_done == pieces_done);
-	assert(a < 0 || (whole.len == pieces.len && strcmp(buf_str(&whole), buf_str(&pieces)) == 0));
+	assert(a < 0 ||
+		(whole.len == pieces.len && strcmp(buf_str(&whole), buf_str(&pieces)) == 0));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

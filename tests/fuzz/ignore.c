@@ -1,5 +1,5 @@
-/* .dockerignore: the last line is a path, the rest the file. What lies below something ignored is ignored, unless a "!"
- * may take it back. */
+/* .dockerignore: the last line is a path, the rest the file. What lies below something ignored is
+ * ignored, unless a "!" may take it back. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	scoped(free) char *text = xstrndup((const char *)data, size);
 	char *last = strrchr(text, '\n');
 	const char *path = last ? last + 1 : text;
-	scoped(ignore_free) struct ignore *g = ignore_parse(text, last ? (size_t)(last - text) : 0, "I", &e);
+	scoped(ignore_free) struct ignore *g =
+		ignore_parse(text, last ? (size_t)(last - text) : 0, "I", &e);
 	if (!g) {
 		assert(strncmp(e.msg, "I:", 2) == 0);
 		return 0;

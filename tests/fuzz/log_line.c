@@ -1,5 +1,6 @@
-/* What a container says comes back from its log, whatever it says and however its pipe cuts it: every line is JSON, and the
- * texts put together are what was said, each byte that is not UTF-8 as U+FFFD. The first byte is the size of the pieces. */
+/* What a container says comes back from its log, whatever it says and however its pipe cuts it:
+ * every line is JSON, and the texts put together are what was said, each byte that is not UTF-8 as
+ * U+FFFD. The first byte is the size of the pieces. */
 #include <assert.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -97,7 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(r == 0 && strlen(buf_str(&file)) == file.len);
 	read_back(buf_str(&file), &said);
 	expect_all(&expected, data + 1, size - 1);
-	assert(said.len == expected.len && (said.len == 0 || memcmp(said.data, expected.data, said.len) == 0));
+	assert(said.len == expected.len &&
+		(said.len == 0 || memcmp(said.data, expected.data, said.len) == 0));
 	log_free(l);
 	return 0;
 }

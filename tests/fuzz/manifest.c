@@ -1,4 +1,5 @@
-/* What is read from a manifest is safe to use as a path and a size, and no document is a manifest and an index (CVE-2021-41190). */
+/* What is read from a manifest is safe to use as a path and a size, and no document is a manifest
+ * and an index (CVE-2021-41190). */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -27,7 +28,8 @@ static void check_index(const struct manifest *m)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const types[] = {"application/vnd.oci.image.index.v1+json",
-		"application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json",
+		"application/vnd.oci.image.manifest.v1+json",
+		"application/vnd.docker.distribution.manifest.list.v2+json",
 		"application/vnd.docker.distribution.manifest.v2+json"};
 	struct manifest m;
 	struct err e;

@@ -1,4 +1,5 @@
-/* Runs a fuzz target over every file of a corpus folder, and over each file cut short at every eighth of its length. */
+/* Runs a fuzz target over every file of a corpus folder, and over each file cut short at every
+ * eighth of its length. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,7 +1,9 @@
-/* A layer, plain or compressed, into a directory: whatever it is, nothing outside of that directory changes.
+/* A layer, plain or compressed, into a directory: whatever it is, nothing outside of that directory
+ * changes.
  *
- * Each input gets TOP/jail/root; TOP/jail/canary and the list of TOP/jail must stay as they are. Run a long campaign in a mount
- * namespace of its own with everything but TOP read-only: an escape would be real. */
+ * Each input gets TOP/jail/root; TOP/jail/canary and the list of TOP/jail must stay as they are.
+ * Run a long campaign in a mount namespace of its own with everything but TOP read-only: an escape
+ * would be real. */
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -65,8 +67,10 @@ static void check_jail(void)
 {
 	scoped(buf) struct buf canary = BUF_INIT;
 	struct stat st;
-	assert(path_read(jail, "canary", 100, &canary) == 0 && strcmp(buf_str(&canary), "alive") == 0);
-	assert(fstatat(jail, "canary", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink == 1 && st.st_mode == (S_IFREG | 0400));
+	assert(path_read(jail, "canary", 100, &canary) == 0 &&
+		strcmp(buf_str(&canary), "alive") == 0);
+	assert(fstatat(jail, "canary", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink == 1 &&
+		st.st_mode == (S_IFREG | 0400));
 	int fd = openat(jail, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	scoped(closedir) DIR *dir = fdopendir(fd);
 	int entries = 0;
@@ -89,7 +93,8 @@ static void check_name(const uint8_t *data, size_t size)
 	if (clean) {
 		scoped(free) char *again = unpack_clean_name(clean, &e);
 		assert(again && strcmp(clean, again) == 0);
-		assert(*clean && *clean != '/' && strcmp(clean, "..") != 0 && strncmp(clean, "../", 3) != 0);
+		assert(*clean && *clean != '/' && strcmp(clean, "..") != 0 &&
+			strncmp(clean, "../", 3) != 0);
 		assert(!strstr(clean, "/../") && !strstr(clean, "//"));
 	}
 }
@@ -102,7 +107,8 @@ static void read_files(const uint8_t *data, size_t size)
 	struct err e;
 	while (archive_reader_next(r, &file, &e) > 0) {
 		assert(*file.name && *file.name != '/');
-		assert(!file.target || (*file.target != '/' && strncmp(file.target, "../", 3) != 0));
+		assert(!file.target ||
+			(*file.target != '/' && strncmp(file.target, "../", 3) != 0));
 		assert((file.kind == ARCHIVE_FILE) == (file.stream != NULL));
 		if (file.stream && file.size < (1 << 20)) {
 			(void)stream_drain(file.stream, &e);

@@ -1,7 +1,9 @@
-/* image_driver WORKER DATA COMMAND... - the image store without the daemon, for tests/integration/image.sh.
+/* image_driver WORKER DATA COMMAND... - the image store without the daemon, for
+ * tests/integration/image.sh.
  *
- *   pull REFERENCE [REGISTRY_CONFIG_JSON [AUTH_JSON]]   load < ARCHIVE   import REFERENCE < TAR   ls   rm NAME   lowerdir NAME
- * Progress goes to stdout as JSON lines; the last line is "ok ID" or "error: ...".
+ *   pull REFERENCE [REGISTRY_CONFIG_JSON [AUTH_JSON]]   load < ARCHIVE   import REFERENCE < TAR ls
+ * rm NAME   lowerdir NAME Progress goes to stdout as JSON lines; the last line is "ok ID" or
+ * "error: ...".
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -129,7 +131,8 @@ static int run(struct driver *d, int argc, char **argv, struct err *e)
 	const char *command = argv[3];
 	const char *arg = argc > 4 ? argv[4] : "";
 	if (strcmp(command, "pull") == 0) {
-		json_t *auth = argc > 6 ? json_parse(argv[6], strlen(argv[6]), "the credentials", e) : NULL;
+		json_t *auth = argc > 6 ? json_parse(argv[6], strlen(argv[6]), "the credentials", e)
+					: NULL;
 		d->work = image_pull(d->images, arg, "", auth, &handlers, d, e);
 	} else if (strcmp(command, "load") == 0) {
 		d->work = image_load(d->images, &handlers, d, e);
@@ -167,9 +170,10 @@ int main(int argc, char **argv)
 	d.in.data = &d;
 	path_mkdirs(argv[2], 0700);
 	scoped(free) char *db = xasprintf("%s/wherry.db", argv[2]);
-	json_t *config = argc > 5 && strcmp(argv[3], "pull") == 0
-				 ? json_parse(argv[5], strlen(argv[5]), "the registry configuration", &e)
-				 : NULL;
+	json_t *config =
+		argc > 5 && strcmp(argv[3], "pull") == 0
+			? json_parse(argv[5], strlen(argv[5]), "the registry configuration", &e)
+			: NULL;
 	struct store *store = store_open(db, &e);
 	struct event_bus *bus = event_bus_new();
 	struct job_pool *jobs = job_pool_new(&d.loop, argv[1]);

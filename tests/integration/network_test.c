@@ -43,7 +43,7 @@ struct host {
 	struct store *store;
 	struct event_bus *bus;
 	struct network_set *set;
-	int outside;     /* namespace */
+	int outside; /* namespace */
 	pid_t upstream;
 	pid_t outside_server;
 	struct strv events;
@@ -191,7 +191,8 @@ static size_t write_question(const struct question *q, uint8_t *out)
 	return n + 4;
 }
 
-/* Exit status: last byte of the first address; 200 + rcode for failures; 250 no answers; 251 silence; 240 a PTR. */
+/* Exit status: last byte of the first address; 200 + rcode for failures; 250 no answers; 251
+ * silence; 240 a PTR. */
 static int ask(const void *arg)
 {
 	const struct question *q = arg;
@@ -205,7 +206,8 @@ static int ask(const void *arg)
 	message[0] = (uint8_t)(n >> 8);
 	message[1] = (uint8_t)n;
 	size_t skip = q->tcp ? 0 : 2;
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || write(fd, message + skip, n + 2 - skip) < 0) {
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		write(fd, message + skip, n + 2 - skip) < 0) {
 		return 252;
 	}
 	ssize_t r = recv(fd, got + skip, sizeof(got) - skip, 0);
@@ -243,7 +245,8 @@ static size_t answer_upstream(uint8_t *m, size_t n)
 	return n + sizeof(record);
 }
 
-/* The upstream server, UDP and TCP. Before the right answer to a UDP question comes one with a wrong id. */
+/* The upstream server, UDP and TCP. Before the right answer to a UDP question comes one with a
+ * wrong id. */
 static int serve_dns(const void *arg)
 {
 	struct sockaddr_in a = at(UPSTREAM, 53);
@@ -251,8 +254,8 @@ static int serve_dns(const void *arg)
 	int udp = socket(AF_INET, SOCK_DGRAM, 0);
 	int tcp = socket(AF_INET, SOCK_STREAM, 0);
 	setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(udp, (struct sockaddr *)&a, sizeof(a)) < 0 || bind(tcp, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-		listen(tcp, 8) < 0) {
+	if (bind(udp, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		bind(tcp, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(tcp, 8) < 0) {
 		return 1;
 	}
 	bool child = fork() == 0;
@@ -296,7 +299,8 @@ static void need(int r)
 	assert_true(r >= 0);
 }
 
-static void set_address(int netns_fd, const char *link, const char *address, int prefix_len, const char *gateway)
+static void set_address(
+	int netns_fd, const char *link, const char *address, int prefix_len, const char *gateway)
 {
 	scoped(rtnl) struct rtnl r;
 	uint32_t index;
@@ -324,7 +328,8 @@ static void make_outside(void)
 	host.outside = netns_new();
 	need(host.outside);
 	need(rtnl_open(&r, -1));
-	const struct rtnl_veth v = {.name = "uplink", .peer_name = "eth0", .peer_netns_fd = host.outside};
+	const struct rtnl_veth v = {
+		.name = "uplink", .peer_name = "eth0", .peer_netns_fd = host.outside};
 	need(rtnl_add_veth(&r, &v));
 	need(rtnl_commit(&r));
 	set_address(-1, "uplink", "192.0.2.1", 24, NULL);
@@ -443,7 +448,8 @@ static struct network *make_network(const char *text)
 	return w;
 }
 
-static int attach(struct box *b, struct network *w, const char *name, const char *ports, json_t **ret_ports, struct err *e)
+static int attach(struct box *b, struct network *w, const char *name, const char *ports,
+	json_t **ret_ports, struct err *e)
 {
 	scoped(json) json_t *doc = ports ? json_loads(ports, 0, NULL) : NULL;
 	scoped(strv) struct strv aliases = STRV_INIT;
@@ -518,7 +524,8 @@ static void predefined_networks_look_like_dockers(void **state)
 	struct network *w = network_find(host.set, "bridge", &e);
 	scoped(json) json_t *doc = network_inspect(w);
 	const json_t *options = json_object_get(doc, "Options");
-	const json_t *config = json_array_get(json_object_get(json_object_get(doc, "IPAM"), "Config"), 0);
+	const json_t *config =
+		json_array_get(json_object_get(json_object_get(doc, "IPAM"), "Config"), 0);
 
 	assert_string_equal(json_str(doc, "Driver"), "bridge");
 	assert_string_equal(json_str(options, "com.docker.network.bridge.name"), PREFIX);
@@ -548,7 +555,8 @@ static void neighbours_reach_each_other_and_the_outside(void **state)
 	assert_string_equal(b.info.ipv4, "172.18.0.3");
 	assert_int_equal(call_from(b.netns, a.info.ipv4, 80, b.info.ipv4), CALL_OK);
 	assert_int_equal(call_from(-1, a.info.ipv4, 80, "172.18.0.1"), CALL_OK);
-	assert_int_equal(call_from(a.netns, "192.0.2.2", 80, "192.0.2.1"), CALL_OK); /* masqueraded */
+	assert_int_equal(
+		call_from(a.netns, "192.0.2.2", 80, "192.0.2.1"), CALL_OK); /* masqueraded */
 	/* nobody was invited from outside */
 	assert_int_equal(call_from(host.outside, a.info.ipv4, 80, NULL), CALL_SILENCE);
 
@@ -581,12 +589,14 @@ static void networks_are_isolated(void **state)
 	assert_int_equal(call_from(c.netns, a.info.ipv4, 80, NULL), CALL_SILENCE);
 	assert_int_equal(call_from(a.netns, b.info.ipv4, 80, NULL), CALL_SILENCE);
 	assert_int_not_equal(call_from(b.netns, "192.0.2.2", 80, NULL), CALL_OK);
-	assert_int_equal(call_from(-1, b.info.ipv4, 80, NULL), CALL_OK); /* the host is no stranger */
+	assert_int_equal(
+		call_from(-1, b.info.ipv4, 80, NULL), CALL_OK); /* the host is no stranger */
 	/* from an internal network no question leaves either */
 	assert_int_equal(ask_from(b.netns, "example.com", 1, false), 202);
 	assert_int_equal(ask_from(b.netns, "beta", 1, false), 2);
 	drop_box(&a);
-	must_attach(&(struct box){.id = id_a, .netns = b.netns}, x, "alpha", NULL); /* a second leg */
+	must_attach(
+		&(struct box){.id = id_a, .netns = b.netns}, x, "alpha", NULL); /* a second leg */
 	assert_int_equal(call_from(c.netns, "172.20.0.3", 80, NULL), CALL_SILENCE); /* no icc */
 	network_detach(host.set, network_id(x), id_a);
 	network_dns_stop(host.set, id_a);
@@ -620,7 +630,8 @@ static void published_ports_are_reached_from_everywhere(void **state)
 		assert_int_equal(call_from(-1, "192.0.2.1", 8080, NULL), CALL_OK);
 		assert_int_equal(call_from(host.outside, "192.0.2.1", 8080, "192.0.2.2"), CALL_OK);
 		assert_int_equal(call_from(b.netns, "192.0.2.1", 8080, NULL), CALL_OK);
-		assert_int_equal(call_from(a.netns, "192.0.2.1", 8080, NULL), CALL_OK); /* its own */
+		assert_int_equal(
+			call_from(a.netns, "192.0.2.1", 8080, NULL), CALL_OK); /* its own */
 		assert_int_equal(call_from(a.netns, "172.18.0.1", 8080, NULL), CALL_OK);
 		assert_int_equal(call_from(-1, "127.0.0.1", 8081, NULL), CALL_OK);
 		assert_int_not_equal(call_from(host.outside, "192.0.2.1", 8081, NULL), CALL_OK);
@@ -671,7 +682,8 @@ static void loopback_ports_are_closed_to_the_outside(void **state)
 	struct box b = make_box(id_b);
 	must_attach(&a, w, "alpha", "{\"80/tcp\": [{\"HostIp\": \"\", \"HostPort\": \"8081\"}]}");
 	must_attach(&b, w, "beta", NULL);
-	/* neighbours that send packets for 127.0.0.1 over the wire: without a loopback of their own they can */
+	/* neighbours that send packets for 127.0.0.1 over the wire: without a loopback of their own
+	 * they can */
 	const struct in_addr loopback = {htonl(0x7f000001)};
 	int neighbours[] = {host.outside, b.netns};
 	for (size_t i = 0; i < 2; i++) {
@@ -756,7 +768,8 @@ static void default_route_moves_when_its_network_goes(void **state)
 	struct box second = a;
 	scoped(strv) struct strv none = STRV_INIT;
 	struct err e = {0};
-	struct endpoint_config c = {.container_id = id_a, .container_name = "alpha", .aliases = &none};
+	struct endpoint_config c = {
+		.container_id = id_a, .container_name = "alpha", .aliases = &none};
 	assert_int_equal(network_attach(host.set, v, a.netns, &c, &second.info, NULL, &e), 0);
 	assert_int_equal(call_from(a.netns, "192.0.2.2", 80, NULL), CALL_OK);
 	network_detach(host.set, network_id(w), id_a);
@@ -782,7 +795,10 @@ static void a_taken_port_is_refused_in_dockers_words(void **state)
 	struct box b = make_box(id_b);
 	json_t *ports = NULL;
 	assert_int_equal(
-		attach(&a, w, "alpha", "{\"80/tcp\": [{\"HostPort\": \"8080\"}], \"81/udp\": [{\"HostPort\": \"\"}]}", &ports, &e), 0);
+		attach(&a, w, "alpha",
+			"{\"80/tcp\": [{\"HostPort\": \"8080\"}], \"81/udp\": [{\"HostPort\": \"\"}]}",
+			&ports, &e),
+		0);
 	const json_t *tcp = json_array_get(json_object_get(ports, "80/tcp"), 0);
 	const json_t *udp = json_array_get(json_object_get(ports, "81/udp"), 0);
 	assert_string_equal(json_str(tcp, "HostIp"), "0.0.0.0");
@@ -790,11 +806,13 @@ static void a_taken_port_is_refused_in_dockers_words(void **state)
 	assert_true(atoi(json_str(udp, "HostPort")) >= 32768);
 	json_decref(ports);
 
-	assert_int_equal(attach(&b, w, "beta", "{\"80/tcp\": [{\"HostPort\": \"8080\"}]}", NULL, &e), -1);
+	assert_int_equal(
+		attach(&b, w, "beta", "{\"80/tcp\": [{\"HostPort\": \"8080\"}]}", NULL, &e), -1);
 
 	char want[256];
 	assert_int_equal(e.kind, ERR_SYSTEM);
-	assert_non_null(strstr(e.msg, "driver failed programming external connectivity on endpoint beta ("));
+	assert_non_null(strstr(
+		e.msg, "driver failed programming external connectivity on endpoint beta ("));
 	snprintf(want, sizeof(want), "): Bind for 0.0.0.0:8080 failed: port is already allocated");
 	assert_non_null(strstr(e.msg, want));
 	size_t bridges;
@@ -803,8 +821,11 @@ static void a_taken_port_is_refused_in_dockers_words(void **state)
 	assert_int_equal(veths, 1); /* nothing of beta is left */
 	assert_int_equal(count_published(), 2);
 	/* in a range the next one is taken */
-	assert_int_equal(attach(&b, w, "beta", "{\"80/tcp\": [{\"HostPort\": \"8080-8085\"}]}", &ports, &e), 0);
-	assert_string_equal(json_str(json_array_get(json_object_get(ports, "80/tcp"), 0), "HostPort"), "8081");
+	assert_int_equal(
+		attach(&b, w, "beta", "{\"80/tcp\": [{\"HostPort\": \"8080-8085\"}]}", &ports, &e),
+		0);
+	assert_string_equal(
+		json_str(json_array_get(json_object_get(ports, "80/tcp"), 0), "HostPort"), "8081");
 	json_decref(ports);
 	drop_box(&a);
 	drop_box(&b);
@@ -856,8 +877,8 @@ static void resolver_says_servfail_when_nobody_answers(void **state)
 #define MANY 300
 #define FEW 64 /* questions of one container that may be under way: resolver_client.h */
 
-/* Asks MANY questions at once and leaves a few more waiting on TCP. Exit status 0: all that were too many were refused at
- * once, and no other one answered. */
+/* Asks MANY questions at once and leaves a few more waiting on TCP. Exit status 0: all that were
+ * too many were refused at once, and no other one answered. */
 static int ask_much(const void *arg)
 {
 	const struct question q = {.name = "example.com", .type = 1};
@@ -880,9 +901,11 @@ static int ask_much(const void *arg)
 	while (recv(fd, got, sizeof(got), 0) > 12 && (got[3] & 15) == 2) {
 		refused++;
 	}
-	for (int i = 0; i < 20; i++) { /* more than one container may have; the last ones are closed at once */
+	for (int i = 0; i < 20;
+		i++) { /* more than one container may have; the last ones are closed at once */
 		int k = socket(AF_INET, SOCK_STREAM, 0);
-		ssize_t ignored = connect(k, (struct sockaddr *)&a, sizeof(a)) == 0 ? write(k, m, n + 2) : 0;
+		ssize_t ignored =
+			connect(k, (struct sockaddr *)&a, sizeof(a)) == 0 ? write(k, m, n + 2) : 0;
 		usleep(1000 + (ignored > 0));
 	}
 	if (refused != MANY - FEW) {
@@ -950,29 +973,35 @@ static void containers_survive_a_restart_of_the_daemon(void **state)
 	snprintf(network, sizeof(network), "%s", network_id(w));
 	struct box a = make_box(id_a);
 	struct box b = make_box(id_b);
-	const char *bindings = "{\"80/tcp\": [{\"HostPort\": \"8080\"}], \"79/tcp\": [{\"HostPort\": \"\"}]}";
+	const char *bindings =
+		"{\"80/tcp\": [{\"HostPort\": \"8080\"}], \"79/tcp\": [{\"HostPort\": \"\"}]}";
 	must_attach(&a, w, "alpha", bindings);
 	must_attach(&b, w, "beta", "{\"80/tcp\": [{\"HostPort\": \"8090\"}]}");
 
 	network_set_free(host.set);
 	uv_run(&host.loop, UV_RUN_DEFAULT);
-	assert_int_equal(call_from(-1, "127.0.0.1", 8080, NULL), CALL_OK); /* nobody is there, and yet */
+	assert_int_equal(
+		call_from(-1, "127.0.0.1", 8080, NULL), CALL_OK); /* nobody is there, and yet */
 	open_set();
-	assert_int_equal(call_from(-1, "127.0.0.1", 8080, NULL), CALL_OK); /* not restored yet, and yet */
+	assert_int_equal(
+		call_from(-1, "127.0.0.1", 8080, NULL), CALL_OK); /* not restored yet, and yet */
 
 	scoped(json) json_t *ports = json_loads(bindings, 0, NULL);
 	const struct endpoint_config c = {
 		.container_id = id_a, .container_name = "alpha", .ports = ports, .gateway = true};
 	assert_int_equal(network_restore(host.set, &a.info, a.netns, &c, &e), 0);
-	const struct endpoint_config d = {.container_id = id_b, .container_name = "beta", .gateway = true};
+	const struct endpoint_config d = {
+		.container_id = id_b, .container_name = "beta", .gateway = true};
 	assert_int_equal(network_restore(host.set, &b.info, b.netns, &d, &e), 0);
 	assert_int_equal(call_from(-1, "127.0.0.1", 8080, NULL), CALL_OK);
 	assert_int_equal(ask_from(a.netns, "beta", 1, false), 3);
-	assert_int_equal(count_published(), 3); /* 8090 was not asked for again; it goes when things have settled */
+	assert_int_equal(count_published(),
+		3); /* 8090 was not asked for again; it goes when things have settled */
 	w = network_find(host.set, network, &e);
 	assert_non_null(w);
 	struct box k = make_box(id_c);
-	must_attach(&k, w, "gamma", "{\"80/tcp\": [{\"HostPort\": \"8090\"}]}"); /* an inherited port is free to take */
+	must_attach(&k, w, "gamma",
+		"{\"80/tcp\": [{\"HostPort\": \"8090\"}]}"); /* an inherited port is free to take */
 	assert_string_equal(k.info.ipv4, "172.18.0.4");
 	assert_int_equal(call_from(-1, "127.0.0.1", 8090, NULL), CALL_OK);
 	assert_int_equal(count_published(), 3);
@@ -1039,17 +1068,21 @@ static void wrong_requests_are_refused(void **state)
 		const char *words;
 	} cases[] = {
 		{"{\"Name\": \"front\"}", ERR_CONFLICT, "network with name front already exists"},
-		{"{\"Name\": \"bridge\"}", ERR_DENIED, "operation is not permitted on predefined bridge network"},
+		{"{\"Name\": \"bridge\"}", ERR_DENIED,
+			"operation is not permitted on predefined bridge network"},
 		{"{\"Name\": \"a b\"}", ERR_INVALID, "invalid network name"},
-		{"{\"Name\": \"x\", \"Driver\": \"overlay\"}", ERR_NOT_FOUND, "could not find plugin overlay"},
-		{"{\"Name\": \"x\", \"IPAM\": {\"Config\": [{\"Subnet\": \"172.18.4.0/24\"}]}}", ERR_INVALID, "Pool overlaps"},
-		{"{\"Name\": \"x\", \"IPAM\": {\"Config\": [{\"Subnet\": \"192.0.2.0/24\"}]}}", ERR_INVALID, "Pool overlaps"},
-		{"{\"Name\": \"x\", \"IPAM\": {\"Config\": [{\"Subnet\": \"10.0.0.1/24\"}]}}", ERR_INVALID,
-			"invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24"},
+		{"{\"Name\": \"x\", \"Driver\": \"overlay\"}", ERR_NOT_FOUND,
+			"could not find plugin overlay"},
+		{"{\"Name\": \"x\", \"IPAM\": {\"Config\": [{\"Subnet\": \"172.18.4.0/24\"}]}}",
+			ERR_INVALID, "Pool overlaps"},
+		{"{\"Name\": \"x\", \"IPAM\": {\"Config\": [{\"Subnet\": \"192.0.2.0/24\"}]}}",
+			ERR_INVALID, "Pool overlaps"},
+		{"{\"Name\": \"x\", \"IPAM\": {\"Config\": [{\"Subnet\": \"10.0.0.1/24\"}]}}",
+			ERR_INVALID, "invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24"},
 		{"{\"Name\": \"x\", \"IPAM\": {\"Config\": [{\"Subnet\": \"10.0.0.0/24\", \"Gateway\": \"10.0.1.1\"}]}}",
 			ERR_INVALID, "invalid gateway 10.0.1.1"},
-		{"{\"Name\": \"x\", \"Options\": {\"com.docker.network.bridge.enable_icc\": \"perhaps\"}}", ERR_INVALID,
-			"enable_icc"},
+		{"{\"Name\": \"x\", \"Options\": {\"com.docker.network.bridge.enable_icc\": \"perhaps\"}}",
+			ERR_INVALID, "enable_icc"},
 	};
 	struct network *w = make_network("{\"Name\": \"front\"}");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -1066,18 +1099,23 @@ static void wrong_requests_are_refused(void **state)
 static void wanted_addresses_are_given(void **state)
 {
 	struct err e = {0};
-	struct network *w = make_network("{\"Name\": \"fixed\", \"IPAM\": {\"Config\": [{\"Subnet\": \"10.99.0.0/24\","
-					 "\"Gateway\": \"10.99.0.254\", \"IPRange\": \"10.99.0.128/25\"}]}}");
+	struct network *w = make_network(
+		"{\"Name\": \"fixed\", \"IPAM\": {\"Config\": [{\"Subnet\": \"10.99.0.0/24\","
+		"\"Gateway\": \"10.99.0.254\", \"IPRange\": \"10.99.0.128/25\"}]}}");
 	struct box a = make_box(id_a);
-	struct endpoint_config c = {.container_id = id_a, .container_name = "alpha", .ipv4 = "10.99.0.7",
-		.mac = "02:00:00:00:00:77", .gateway = true};
+	struct endpoint_config c = {.container_id = id_a,
+		.container_name = "alpha",
+		.ipv4 = "10.99.0.7",
+		.mac = "02:00:00:00:00:77",
+		.gateway = true};
 	assert_int_equal(network_attach(host.set, w, a.netns, &c, &a.info, NULL, &e), 0);
 	assert_string_equal(a.info.ipv4, "10.99.0.7");
 	assert_string_equal(a.info.gateway, "10.99.0.254");
 	assert_string_equal(a.info.mac, "02:00:00:00:00:77");
 	assert_int_equal(call_from(a.netns, "192.0.2.2", 80, "192.0.2.1"), CALL_OK);
 	struct box b = make_box(id_b);
-	struct endpoint_config d = {.container_id = id_b, .container_name = "beta", .ipv4 = "10.99.0.7"};
+	struct endpoint_config d = {
+		.container_id = id_b, .container_name = "beta", .ipv4 = "10.99.0.7"};
 	assert_int_equal(network_attach(host.set, w, b.netns, &d, &b.info, NULL, &e), -1);
 	d.ipv4 = "10.98.0.7";
 	assert_int_equal(network_attach(host.set, w, b.netns, &d, &b.info, NULL, &e), -1);

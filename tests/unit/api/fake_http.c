@@ -81,7 +81,8 @@ void http_set_header(struct http_request *r, const char *name, const char *value
 {
 }
 
-void http_reply(struct http_request *r, int status, const char *content_type, const void *data, size_t n)
+void http_reply(
+	struct http_request *r, int status, const char *content_type, const void *data, size_t n)
 {
 	r->status = status;
 	buf_append(&r->answer, data, n);
@@ -131,7 +132,8 @@ void http_stream_end(struct http_request *r)
 {
 }
 
-void http_hijack(struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner)
+void http_hijack(
+	struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner)
 {
 	r->status = 200;
 }

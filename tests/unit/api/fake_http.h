@@ -1,4 +1,5 @@
-/* The server side of http/server.h without sockets: a request made by the test, an answer it can read. */
+/* The server side of http/server.h without sockets: a request made by the test, an answer it can
+ * read. */
 #pragma once
 #include "base/buf.h"
 #include "base/strv.h"

@@ -32,8 +32,10 @@ static void versions_outside_our_range_are_refused_in_dockers_words(void **state
 		int status;
 		const char *says;
 	} cases[] = {
-		{"/v1.99/plugins", 400, "client version 1.99 is too new. Maximum supported API version is 1.45"},
-		{"/v1.12/plugins", 400, "client version 1.12 is too old. Minimum supported API version is 1.24"},
+		{"/v1.99/plugins", 400,
+			"client version 1.99 is too new. Maximum supported API version is 1.45"},
+		{"/v1.12/plugins", 400,
+			"client version 1.12 is too old. Minimum supported API version is 1.24"},
 		{"/v2/plugins", 400, "invalid API version"},
 		{"/v1.45/plugins", 200, "[]"},
 		{"/v1.24/plugins", 200, "[]"},
@@ -79,7 +81,8 @@ static void request_bodies_are_checked_before_anything_is_done(void **state)
 		const char *type, *body, *says;
 	} cases[] = {
 		{"application/json", NULL, "got EOF"},
-		{"text/plain", "{}", "unsupported Content-Type header (text/plain): must be 'application/json'"},
+		{"text/plain", "{}",
+			"unsupported Content-Type header (text/plain): must be 'application/json'"},
 		{NULL, "{}", "unsupported Content-Type"},
 		{"application/json", "{", "invalid JSON"},
 		{"application/json; charset=utf-8", "{} {}", "invalid JSON"},
@@ -163,9 +166,10 @@ static void times_in_queries_have_three_forms(void **state)
 	static const struct {
 		const char *text;
 		int64_t ns; /* -1: refused */
-	} cases[] = {{"", 0}, {"0", 0}, {"1795331066", 1795331066000000000}, {"1795331066.5", 1795331066500000000},
-		{"1795331066.000000001", 1795331066000000001}, {"2026-11-22T07:04:26Z", 1795331066000000000},
-		{"yesterday", -1}, {"1.2.3", -1}};
+	} cases[] = {{"", 0}, {"0", 0}, {"1795331066", 1795331066000000000},
+		{"1795331066.5", 1795331066500000000},
+		{"1795331066.000000001", 1795331066000000001},
+		{"2026-11-22T07:04:26Z", 1795331066000000000}, {"yesterday", -1}, {"1.2.3", -1}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct http_request r = {0};
 		struct api a = {0};

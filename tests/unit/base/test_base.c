@@ -129,8 +129,8 @@ static void times_print_as_go_prints_them(void **state)
 	assert_string_equal(clock_format(1795331066 * NS_PER_SEC, text), "2026-11-22T07:04:26Z");
 	assert_string_equal(
 		clock_format(1795331066 * NS_PER_SEC + 120000000, text), "2026-11-22T07:04:26.12Z");
-	assert_string_equal(
-		clock_format_ns(1795331066 * NS_PER_SEC + 5, text), "2026-11-22T07:04:26.000000005Z");
+	assert_string_equal(clock_format_ns(1795331066 * NS_PER_SEC + 5, text),
+		"2026-11-22T07:04:26.000000005Z");
 }
 
 static void times_are_read_with_offset_and_fraction(void **state)
@@ -162,9 +162,10 @@ static void spans_read_as_dockers(void **state)
 	static const struct {
 		int64_t seconds;
 		const char *text;
-	} cases[] = {{0, "Less than a second"}, {1, "1 second"}, {59, "59 seconds"}, {60, "About a minute"},
-		{119, "About a minute"}, {120, "2 minutes"}, {3599, "59 minutes"}, {3600, "About an hour"},
-		{2 * 3600, "2 hours"}, {47 * 3600, "47 hours"}, {48 * 3600, "2 days"}, {13 * 86400, "13 days"},
+	} cases[] = {{0, "Less than a second"}, {1, "1 second"}, {59, "59 seconds"},
+		{60, "About a minute"}, {119, "About a minute"}, {120, "2 minutes"},
+		{3599, "59 minutes"}, {3600, "About an hour"}, {2 * 3600, "2 hours"},
+		{47 * 3600, "47 hours"}, {48 * 3600, "2 days"}, {13 * 86400, "13 days"},
 		{14 * 86400, "2 weeks"}, {60 * 86400, "2 months"}, {3 * 365 * 86400, "3 years"}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		char text[CLOCK_TEXT_MAX];

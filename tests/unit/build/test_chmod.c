@@ -33,14 +33,16 @@ static void modes_change_as_chmod_does(void **state)
 			fail_msg("%s", e.msg);
 		}
 		if (chmod_apply(&rule, cases[i].before) != cases[i].after) {
-			fail_msg("%s of %o gave %o", cases[i].text, cases[i].before, chmod_apply(&rule, cases[i].before));
+			fail_msg("%s of %o gave %o", cases[i].text, cases[i].before,
+				chmod_apply(&rule, cases[i].before));
 		}
 	}
 }
 
 static void what_is_no_mode_is_refused(void **state)
 {
-	static const char *const cases[] = {"", "8", "77777", "x", "u", "u=q", "u=r,", ",u=r", "rwxr-xr-x", "u=r g=r"};
+	static const char *const cases[] = {
+		"", "8", "77777", "x", "u", "u=q", "u=r,", ",u=r", "rwxr-xr-x", "u=r g=r"};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct chmod_rule rule;
 		struct err e = {0};

@@ -41,7 +41,8 @@ static int apply(struct fixture *f, const char *lines, struct err *e)
 static void assert_config(const struct fixture *f, const char *key, const char *want)
 {
 	scoped(json) json_t *expected = json_loads(want, JSON_DECODE_ANY, NULL);
-	scoped(free) char *got = json_text(json_object_get(json_object_get(f->c.image, "config"), key));
+	scoped(free) char *got =
+		json_text(json_object_get(json_object_get(f->c.image, "config"), key));
 	if (!json_equal(expected, json_object_get(json_object_get(f->c.image, "config"), key))) {
 		fail_msg("%s is %s, not %s", key, got, want);
 	}
@@ -62,7 +63,8 @@ static void check(const char *lines, const char *key, const char *want)
 static void env(void **state)
 {
 	check("ENV a=1 b=$a\nENV c=$a\n", "Env", "[" PATH_ENV ", \"a=1\", \"b=\", \"c=1\"]");
-	check("ENV a=1\nENV b=2\nENV a=3\n", "Env", "[" PATH_ENV ", \"a=3\", \"b=2\"]"); /* in its place */
+	check("ENV a=1\nENV b=2\nENV a=3\n", "Env",
+		"[" PATH_ENV ", \"a=3\", \"b=2\"]"); /* in its place */
 	check("ENV PATH=/x:$PATH\n", "Env", "[\"PATH=/x:" BUILD_DEFAULT_PATH "\"]");
 	check("ENV k  v  \"w\"\n", "Env", "[" PATH_ENV ", \"k=v  w\"]");
 }
@@ -75,7 +77,11 @@ static void arguments(void **state)
 	strv_add(&f.build_args, "other=x");
 	strv_add(&f.global_args, "TARGETARCH=arm64");
 
-	assert_int_equal(apply(&f, "ARG given=default\nARG plain=$given\nARG TARGETARCH\nARG unset\nLABEL l=$plain-$TARGETARCH-$unset-$other\n", &e), 0);
+	assert_int_equal(
+		apply(&f,
+			"ARG given=default\nARG plain=$given\nARG TARGETARCH\nARG unset\nLABEL l=$plain-$TARGETARCH-$unset-$other\n",
+			&e),
+		0);
 
 	assert_config(&f, "Labels", "{\"l\": \"cli-arm64--\"}");
 	assert_config(&f, "Env", "[" PATH_ENV "]");
@@ -93,7 +99,8 @@ static void commands(void **state)
 {
 	check("CMD [\"a\", \"$b\"]\n", "Cmd", "[\"a\", \"$b\"]");
 	check("CMD a $b\n", "Cmd", "[\"/bin/sh\", \"-c\", \"a $b\"]");
-	check("SHELL [\"/bin/bash\", \"-ec\"]\nENTRYPOINT run\n", "Entrypoint", "[\"/bin/bash\", \"-ec\", \"run\"]");
+	check("SHELL [\"/bin/bash\", \"-ec\"]\nENTRYPOINT run\n", "Entrypoint",
+		"[\"/bin/bash\", \"-ec\", \"run\"]");
 	check("CMD a\nENTRYPOINT [\"b\"]\n", "Cmd", "[\"/bin/sh\", \"-c\", \"a\"]");
 	check("CMD []\n", "Cmd", "[]");
 }
@@ -102,7 +109,8 @@ static void an_entrypoint_drops_the_bases_command(void **state)
 {
 	scoped(fixture) struct fixture f = {0};
 	struct err e = {0};
-	scoped(json) json_t *base = json_loads("{\"config\": {\"Cmd\": [\"x\"], \"OnBuild\": [\"RUN y\"]}}", 0, NULL);
+	scoped(json) json_t *base =
+		json_loads("{\"config\": {\"Cmd\": [\"x\"], \"OnBuild\": [\"RUN y\"]}}", 0, NULL);
 	scoped(strv) struct strv triggers = STRV_INIT;
 	build_config_from_image(&f.c, base, "", "", "", &triggers);
 
@@ -118,7 +126,8 @@ static void ports_volumes_user_and_directory(void **state)
 {
 	check("ENV p=9000\nEXPOSE 80 53/UDP $p-9001\n", "ExposedPorts",
 		"{\"80/tcp\": {}, \"53/udp\": {}, \"9000/tcp\": {}, \"9001/tcp\": {}}");
-	check("VOLUME [\"/a b\"]\nVOLUME /c /d\n", "Volumes", "{\"/a b\": {}, \"/c\": {}, \"/d\": {}}");
+	check("VOLUME [\"/a b\"]\nVOLUME /c /d\n", "Volumes",
+		"{\"/a b\": {}, \"/c\": {}, \"/d\": {}}");
 	check("ENV u=me\nUSER $u:staff\n", "User", "\"me:staff\"");
 	check("WORKDIR /a\nWORKDIR b\nWORKDIR ../c\n", "WorkingDir", "\"/a/c\"");
 	check("STOPSIGNAL SIGKILL\n", "StopSignal", "\"SIGKILL\"");
@@ -129,17 +138,22 @@ static void health(void **state)
 	check("HEALTHCHECK NONE\n", "Healthcheck", "{\"Test\": [\"NONE\"]}");
 	check("HEALTHCHECK --interval=1m30s --retries=3 CMD curl x\n", "Healthcheck",
 		"{\"Interval\": 90000000000, \"Retries\": 3, \"Test\": [\"CMD-SHELL\", \"curl x\"]}");
-	check("HEALTHCHECK --retries=9 CMD a\nHEALTHCHECK CMD [\"b\"]\n", "Healthcheck", "{\"Test\": [\"CMD\", \"b\"]}");
+	check("HEALTHCHECK --retries=9 CMD a\nHEALTHCHECK CMD [\"b\"]\n", "Healthcheck",
+		"{\"Test\": [\"CMD\", \"b\"]}");
 }
 
 static void mistakes_are_errors_with_line(void **state)
 {
 	static const char *const cases[][2] = {
-		{"EXPOSE 99999\n", "D:2: EXPOSE: invalid containerPort: 99999: expected PORT, FIRST-LAST or either with /tcp, /udp or /sctp"},
+		{"EXPOSE 99999\n",
+			"D:2: EXPOSE: invalid containerPort: 99999: expected PORT, FIRST-LAST or either with /tcp, /udp or /sctp"},
 		{"STOPSIGNAL SIGNOPE\n", "D:2: STOPSIGNAL: invalid signal: SIGNOPE"},
-		{"SHELL bash\n", "D:2: SHELL: it requires the arguments in JSON form: SHELL [\"program\", \"option\"]"},
-		{"HEALTHCHECK --interval=1 CMD x\n", "D:2: HEALTHCHECK: --interval=1 is not a duration of at least 1ms, like 30s or 1m30s"},
-		{"HEALTHCHECK MAYBE x\n", "D:2: HEALTHCHECK: unknown type \"MAYBE\" (try CMD or NONE)"},
+		{"SHELL bash\n",
+			"D:2: SHELL: it requires the arguments in JSON form: SHELL [\"program\", \"option\"]"},
+		{"HEALTHCHECK --interval=1 CMD x\n",
+			"D:2: HEALTHCHECK: --interval=1 is not a duration of at least 1ms, like 30s or 1m30s"},
+		{"HEALTHCHECK MAYBE x\n",
+			"D:2: HEALTHCHECK: unknown type \"MAYBE\" (try CMD or NONE)"},
 		{"ONBUILD FROM x\n", "D:2: ONBUILD: FROM isn't allowed as an ONBUILD trigger"},
 		{"LABEL a=${b:?why}\n", "D:2: LABEL: b: why"},
 		{"USER --x=1 a\n", "D:2: USER has no flag --x"},
@@ -172,8 +186,10 @@ static void history_marks_empty_layers(void **state)
 	build_config_history(&f.c, "2026-01-01T00:00:00Z", "RUN x", false);
 	build_config_history(&f.c, "2026-01-01T00:00:00Z", "LABEL \xff", true);
 
-	scoped(json) json_t *want = json_loads("[{\"created\": \"2026-01-01T00:00:00Z\", \"created_by\": \"RUN x\"},"
-		"{\"created\": \"2026-01-01T00:00:00Z\", \"created_by\": \"?\", \"empty_layer\": true}]", 0, NULL);
+	scoped(json) json_t *want = json_loads(
+		"[{\"created\": \"2026-01-01T00:00:00Z\", \"created_by\": \"RUN x\"},"
+		"{\"created\": \"2026-01-01T00:00:00Z\", \"created_by\": \"?\", \"empty_layer\": true}]",
+		0, NULL);
 	assert_true(json_equal(want, json_object_get(f.c.image, "history")));
 }
 

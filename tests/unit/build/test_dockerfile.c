@@ -23,14 +23,17 @@ static void assert_words(const struct df_instruction *i, size_t n, const char *c
 		assert_string_equal(i->words.v[k], words[k]);
 	}
 }
-#define WORDS(i, ...)                                                                              \
-	assert_words(i, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), (const char *const[]){__VA_ARGS__})
+#define WORDS(i, ...)                                                                \
+	assert_words(i, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), \
+		(const char *const[]){__VA_ARGS__})
 
 static void instructions_have_lines_flags_and_words(void **state)
 {
 	scoped(dockerfile) struct dockerfile d = {0};
 
-	parse_ok("# a comment\n\nfrom base:1 AS x\nCOPY --from=a --chown='1:2' b c\\ d /e/\n\nRUN echo  hi\n", &d);
+	parse_ok(
+		"# a comment\n\nfrom base:1 AS x\nCOPY --from=a --chown='1:2' b c\\ d /e/\n\nRUN echo  hi\n",
+		&d);
 
 	assert_int_equal(d.n, 3);
 	assert_int_equal(d.v[0].kind, DF_FROM);
@@ -48,7 +51,9 @@ static void continuations_skip_comments_and_empty_lines(void **state)
 {
 	scoped(dockerfile) struct dockerfile d = {0};
 
-	parse_ok("FROM b\r\nRUN one && \\  \n# comment\n\n   # another\n  two \\\n three\nRUN last\n", &d);
+	parse_ok(
+		"FROM b\r\nRUN one && \\  \n# comment\n\n   # another\n  two \\\n three\nRUN last\n",
+		&d);
 
 	assert_int_equal(d.n, 3);
 	assert_string_equal(d.v[1].args, "one &&   two  three");
@@ -84,7 +89,9 @@ static void json_form_only_when_it_is_json_of_strings(void **state)
 {
 	scoped(dockerfile) struct dockerfile d = {0};
 
-	parse_ok("FROM b\nRUN [\"a\", \"b c\"]\nRUN ['a']\nRUN [ -f x ] && y\nCMD []\nCOPY [\"a b\", \"c\"]\nRUN [\"a\", 1]\n", &d);
+	parse_ok(
+		"FROM b\nRUN [\"a\", \"b c\"]\nRUN ['a']\nRUN [ -f x ] && y\nCMD []\nCOPY [\"a b\", \"c\"]\nRUN [\"a\", 1]\n",
+		&d);
 
 	assert_true(d.v[1].json);
 	WORDS(&d.v[1], "a", "b c");
@@ -103,21 +110,26 @@ static void env_and_label_pairs(void **state)
 	scoped(dockerfile) struct dockerfile d = {0}, bad = {0};
 	struct err e = {0};
 
-	parse_ok("FROM b\nENV A=1 B=\"two words\" C=x\\ y\nENV old  value with  blanks \nLABEL \"a b\"=c\nARG X Y=2\n", &d);
+	parse_ok(
+		"FROM b\nENV A=1 B=\"two words\" C=x\\ y\nENV old  value with  blanks \nLABEL \"a b\"=c\nARG X Y=2\n",
+		&d);
 
 	WORDS(&d.v[1], "A", "1", "B", "\"two words\"", "C", "x\\ y");
 	WORDS(&d.v[2], "old", "value with  blanks");
 	WORDS(&d.v[3], "\"a b\"", "c");
 	WORDS(&d.v[4], "X", "Y=2");
 	assert_int_equal(parse("FROM b\nENV A=1 B\n", &bad, &e), -1);
-	assert_string_equal(e.msg, "Dockerfile:2: syntax error - can't find = in \"B\"; ENV takes name=value");
+	assert_string_equal(
+		e.msg, "Dockerfile:2: syntax error - can't find = in \"B\"; ENV takes name=value");
 }
 
 static void heredocs_are_read_in_order(void **state)
 {
 	scoped(dockerfile) struct dockerfile d = {0};
 
-	parse_ok("FROM b\nRUN cat <<A && cat 3<<-'B'\none $x\nA\n\ttwo\n\tB\nCOPY <<\"C\" /x\n\nC\nRUN echo $((1<<2)) \"<<NOT\" <<<word\n", &d);
+	parse_ok(
+		"FROM b\nRUN cat <<A && cat 3<<-'B'\none $x\nA\n\ttwo\n\tB\nCOPY <<\"C\" /x\n\nC\nRUN echo $((1<<2)) \"<<NOT\" <<<word\n",
+		&d);
 
 	assert_int_equal(d.n, 4);
 	assert_int_equal(d.v[1].n_heredocs, 2);
@@ -166,7 +178,9 @@ static void nul_bytes_are_refused_and_a_bom_is_not(void **state)
 	scoped(dockerfile) struct dockerfile d = {0}, nul = {0};
 	struct err e = {0};
 
-	parse_ok("\xef\xbb\xbf" "FROM b\n", &d);
+	parse_ok("\xef\xbb\xbf"
+		 "FROM b\n",
+		&d);
 
 	assert_int_equal(d.v[0].kind, DF_FROM);
 	assert_int_equal(dockerfile_parse("FROM b\0c\n", 9, "Dockerfile", &nul, &e), -1);
@@ -177,7 +191,9 @@ static void flags_are_checked(void **state)
 	static const char *const allowed[] = {"from", "mount", NULL};
 	scoped(dockerfile) struct dockerfile d = {0};
 	struct err e = {0};
-	parse_ok("FROM b\nCOPY --from=a --from=b x y\nRUN --mount=a --mount=b x\nCOPY --nope x y\nCOPY -- --x y\n", &d);
+	parse_ok(
+		"FROM b\nCOPY --from=a --from=b x y\nRUN --mount=a --mount=b x\nCOPY --nope x y\nCOPY -- --x y\n",
+		&d);
 
 	assert_int_equal(df_check_flags(&d, &d.v[1], allowed, &e), -1);
 	assert_string_equal(e.msg, "Dockerfile:2: the flag --from is given twice");

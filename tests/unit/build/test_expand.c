@@ -7,7 +7,8 @@ static const char *lookup(void *owner, const char *name, size_t n)
 {
 	static const struct {
 		const char *name, *value;
-	} variables[] = {{"x", "value"}, {"empty", ""}, {"blanks", "a  b"}, {"path", "/a/b.tar.gz"}, {"A_1", "one"}, {"star", "a*b"}, {"uml", "\xc3\xa4\xc3\xb6"}};
+	} variables[] = {{"x", "value"}, {"empty", ""}, {"blanks", "a  b"}, {"path", "/a/b.tar.gz"},
+		{"A_1", "one"}, {"star", "a*b"}, {"uml", "\xc3\xa4\xc3\xb6"}};
 	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++) {
 		if (strlen(variables[i].name) == n && strncmp(variables[i].name, name, n) == 0) {
 			return variables[i].value;
@@ -118,7 +119,9 @@ static void splitting_keeps_quoted_blanks(void **state)
 	scoped(strv) struct strv words = STRV_INIT;
 	struct err e = {0};
 
-	assert_int_equal(expand_words(&plain, " a  \"b c\" $blanks \"$blanks\" '' $none x\\ y ", &words, &e), 0);
+	assert_int_equal(
+		expand_words(&plain, " a  \"b c\" $blanks \"$blanks\" '' $none x\\ y ", &words, &e),
+		0);
 
 	const char *const want[] = {"a", "b c", "a", "b", "a  b", "", "x y"};
 	assert_int_equal(words.n, 7);

@@ -55,7 +55,8 @@ static void patterns_match_as_mobys(void **state)
 
 static void the_last_match_wins(void **state)
 {
-	scoped(ignore_free) struct ignore *g = parse("# comment\n*.md\n!README*.md\nREADME-secret.md\n");
+	scoped(ignore_free) struct ignore *g =
+		parse("# comment\n*.md\n!README*.md\nREADME-secret.md\n");
 
 	assert_true(ignore_match(g, "a.md"));
 	assert_false(ignore_match(g, "README.md"));
@@ -65,7 +66,8 @@ static void the_last_match_wins(void **state)
 
 static void a_pattern_covers_what_is_below(void **state)
 {
-	scoped(ignore_free) struct ignore *g = parse("/node_modules/\n!node_modules/keep\n **/tmp \n");
+	scoped(ignore_free) struct ignore *g =
+		parse("/node_modules/\n!node_modules/keep\n **/tmp \n");
 
 	assert_true(ignore_match(g, "node_modules"));
 	assert_true(ignore_match(g, "node_modules/a/b"));

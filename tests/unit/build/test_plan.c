@@ -21,8 +21,10 @@ static int make(struct fixture *f, const char *text, const char *target, struct 
 	if (dockerfile_parse(text, strlen(text), "Dockerfile", &f->d, e) < 0) {
 		fail_msg("%s", e->msg);
 	}
-	const struct plan_options o = {
-		.build_args = &f->args, .target = target, .platform = "linux/arm/v7", .build_platform = "linux/amd64"};
+	const struct plan_options o = {.build_args = &f->args,
+		.target = target,
+		.platform = "linux/arm/v7",
+		.build_platform = "linux/amd64"};
 	return plan_make(&f->d, &o, &f->p, e);
 }
 
@@ -31,13 +33,22 @@ static void only_what_the_target_needs(void **state)
 	scoped(fixture) struct fixture f = {0};
 	struct err e = {0};
 
-	assert_int_equal(make(&f, "FROM a AS one\nFROM b AS two\nFROM one AS three\nRUN x\nFROM c AS four\n"
-				  "COPY --from=Two x y\nRUN --mount=type=bind,from=3,target=/x true\nFROM d\n", "four", &e), -1);
-	assert_string_equal(e.msg, "Dockerfile:7: invalid stage index 3: only stages before this one (0 to 2) can be used");
+	assert_int_equal(
+		make(&f,
+			"FROM a AS one\nFROM b AS two\nFROM one AS three\nRUN x\nFROM c AS four\n"
+			"COPY --from=Two x y\nRUN --mount=type=bind,from=3,target=/x true\nFROM d\n",
+			"four", &e),
+		-1);
+	assert_string_equal(e.msg,
+		"Dockerfile:7: invalid stage index 3: only stages before this one (0 to 2) can be used");
 
 	scoped(fixture) struct fixture g = {0};
-	assert_int_equal(make(&g, "FROM a AS one\nFROM b AS two\nFROM one AS three\nRUN x\nFROM c AS four\n"
-				  "COPY --from=Two x y\nFROM d\n", "four", &e), 0);
+	assert_int_equal(
+		make(&g,
+			"FROM a AS one\nFROM b AS two\nFROM one AS three\nRUN x\nFROM c AS four\n"
+			"COPY --from=Two x y\nFROM d\n",
+			"four", &e),
+		0);
 	assert_false(g.p.v[0].needed);
 	assert_true(g.p.v[1].needed);
 	assert_false(g.p.v[2].needed);
@@ -53,8 +64,12 @@ static void bases_are_stages_images_or_nothing(void **state)
 	struct err e = {0};
 	strv_add(&f.args, "TAG=9");
 
-	assert_int_equal(make(&f, "ARG TAG=1\nARG NAME=base:$TAG\nFROM ${NAME} AS Build\nFROM BUILD\nFROM scratch\n"
-				  "FROM --platform=$TARGETPLATFORM x\n", "", &e), 0);
+	assert_int_equal(
+		make(&f,
+			"ARG TAG=1\nARG NAME=base:$TAG\nFROM ${NAME} AS Build\nFROM BUILD\nFROM scratch\n"
+			"FROM --platform=$TARGETPLATFORM x\n",
+			"", &e),
+		0);
 	assert_string_equal(f.p.v[0].base, "base:9");
 	assert_int_equal(f.p.v[0].base_stage, PLAN_IMAGE);
 	assert_int_equal(f.p.v[1].base_stage, 0);
@@ -78,14 +93,19 @@ static void wrong_references_are_errors(void **state)
 	static const struct {
 		const char *text, *target, *message;
 	} cases[] = {
-		{"FROM a AS x\nCOPY --from=x a b\n", "", "Dockerfile:2: circular dependency detected on stage: x"},
-		{"FROM a\nCOPY --from=0 a b\n", "", "Dockerfile:2: invalid stage index 0: only stages before this one (0 to -1) can be used"},
-		{"FROM a\nCOPY --from=y a b\nFROM b AS y\n", "0", "Dockerfile:2: circular dependency: stage y comes later in the file"},
+		{"FROM a AS x\nCOPY --from=x a b\n", "",
+			"Dockerfile:2: circular dependency detected on stage: x"},
+		{"FROM a\nCOPY --from=0 a b\n", "",
+			"Dockerfile:2: invalid stage index 0: only stages before this one (0 to -1) can be used"},
+		{"FROM a\nCOPY --from=y a b\nFROM b AS y\n", "0",
+			"Dockerfile:2: circular dependency: stage y comes later in the file"},
 		{"FROM a\n", "nope", "Dockerfile: target stage \"nope\" could not be found"},
-		{"FROM a b\n", "", "Dockerfile:1: FROM requires either one or three arguments: FROM image [AS name]"},
+		{"FROM a b\n", "",
+			"Dockerfile:1: FROM requires either one or three arguments: FROM image [AS name]"},
 		{"FROM $nope\n", "", "Dockerfile:1: base name ($nope) should not be blank"},
-		{"FROM a AS 1x\n", "", "Dockerfile:1: invalid name for build stage: \"1x\": a name begins with a letter and holds "
-				       "letters, digits, '-', '_' and '.'"},
+		{"FROM a AS 1x\n", "",
+			"Dockerfile:1: invalid name for build stage: \"1x\": a name begins with a letter and holds "
+			"letters, digits, '-', '_' and '.'"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		scoped(fixture) struct fixture f = {0};
@@ -100,7 +120,8 @@ static void the_last_of_a_name_wins(void **state)
 	scoped(fixture) struct fixture f = {0};
 	struct err e = {0};
 
-	assert_int_equal(make(&f, "FROM a AS x\nFROM b AS X\nFROM c\nCOPY --from=x a b\n", "", &e), 0);
+	assert_int_equal(
+		make(&f, "FROM a AS x\nFROM b AS X\nFROM c\nCOPY --from=x a b\n", "", &e), 0);
 	assert_false(f.p.v[0].needed);
 	assert_true(f.p.v[1].needed);
 	assert_int_equal(f.d.warnings.n, 1);

@@ -12,8 +12,9 @@ static void bearer_says_where_to_get_a_token(void **state)
 {
 	struct challenge c;
 
-	bool ok = challenge_parse("Bearer realm=\"https://auth.example/token\",service=\"registry.example\","
-				  "scope=\"repository:library/x:pull\",error=\"invalid_token\"",
+	bool ok = challenge_parse(
+		"Bearer realm=\"https://auth.example/token\",service=\"registry.example\","
+		"scope=\"repository:library/x:pull\",error=\"invalid_token\"",
 		&c);
 
 	assert_true(ok);
@@ -56,8 +57,9 @@ static void of_two_challenges_the_first_counts(void **state)
 
 static void broken_ones_are_refused(void **state)
 {
-	static const char *const headers[] = {"", "Negotiate", "Bearer", "Bearer scope=\"x\"", "Bearer realm=\"x",
-		"Bearer realm=\"x\r\nEvil: y\"", "Bearer realm=\"x\001\"", "BearerX realm=y"};
+	static const char *const headers[] = {"", "Negotiate", "Bearer", "Bearer scope=\"x\"",
+		"Bearer realm=\"x", "Bearer realm=\"x\r\nEvil: y\"", "Bearer realm=\"x\001\"",
+		"BearerX realm=y"};
 	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
 		struct challenge c;
 		assert_false(challenge_parse(headers[i], &c));

@@ -85,8 +85,10 @@ static void answer_repeats_the_question(void **state)
 
 	assert_int_equal(n, QUESTION_BYTES + 16);
 	assert_memory_equal(out, "\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00", 12);
-	assert_memory_equal(out + 12, question + 12, QUESTION_BYTES - 12); /* as it was asked: 0x20 mixing */
-	assert_memory_equal(out + QUESTION_BYTES, "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xac\x12\x00\x02", 16);
+	assert_memory_equal(
+		out + 12, question + 12, QUESTION_BYTES - 12); /* as it was asked: 0x20 mixing */
+	assert_memory_equal(out + QUESTION_BYTES,
+		"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xac\x12\x00\x02", 16);
 	assert_true(dns_is_answer_to(question, QUESTION_BYTES, out, n));
 }
 

@@ -61,9 +61,11 @@ static void invalid_references_get_dockers_words(void **state)
 		{"h.:80/x", "invalid reference format"},
 		{"x@sha256:12", "invalid reference format"},
 		{"x@md5:" HEX, "invalid reference format"},
-		{"Nginx", "invalid reference format: repository name (library/Nginx) must be lowercase"},
+		{"Nginx",
+			"invalid reference format: repository name (library/Nginx) must be lowercase"},
 		{"h.io/A/b", "invalid reference format: repository name (A/b) must be lowercase"},
-		{HEX, "invalid repository name (" HEX "), cannot specify 64-byte hexadecimal strings"},
+		{HEX, "invalid repository name (" HEX
+		      "), cannot specify 64-byte hexadecimal strings"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct ref r;

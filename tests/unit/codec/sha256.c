@@ -41,7 +41,8 @@ static void a_million_letters_have_their_digest(void **state)
 
 	sha256_digest(text, 1000000, digest);
 
-	assert_string_equal(digest, "sha256:cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+	assert_string_equal(
+		digest, "sha256:cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 	free(text);
 }
 
@@ -59,7 +60,8 @@ static void lengths_around_a_block_differ(void **state)
 	}
 	char digest[72];
 	sha256_digest(text, 56, digest); /* printf 'x%.0s' $(seq 56) | sha256sum */
-	assert_string_equal(digest, "sha256:04c26261370ee7541549d16dee320c723e3fd14671e66a099afe0a377c16888e");
+	assert_string_equal(
+		digest, "sha256:04c26261370ee7541549d16dee320c723e3fd14671e66a099afe0a377c16888e");
 }
 
 int main(void)

@@ -1,4 +1,5 @@
-/* tests/unit/compose/files.h - compose files that exist only in the test: a project in /p, loaded without a disk. */
+/* tests/unit/compose/files.h - compose files that exist only in the test: a project in /p, loaded
+ * without a disk. */
 #pragma once
 #include <errno.h>
 #include <stdarg.h>
@@ -40,14 +41,22 @@ static inline struct project *load_setting(const struct setting *s, struct err *
 	struct strv lists[4] = {{0}};
 	for (size_t i = 0; i < 4; i++) {
 		for (size_t k = 0; i < 3 && k < 4; k++) {
-			const char *const *from = i == 0 ? s->profiles : i == 1 ? s->compose_files : s->services;
+			const char *const *from = i == 0   ? s->profiles
+						  : i == 1 ? s->compose_files
+							   : s->services;
 			if (from[k]) {
 				strv_add(&lists[i], from[k]);
 			}
 		}
 	}
-	const struct load_options o = {.files = &lists[1], .env_files = &lists[3], .profiles = &lists[0], .services = &lists[2],
-		.project_name = s->project_name, .cwd = "/p", .environment = (char *const *)s->environment, .read = read_made_up,
+	const struct load_options o = {.files = &lists[1],
+		.env_files = &lists[3],
+		.profiles = &lists[0],
+		.services = &lists[2],
+		.project_name = s->project_name,
+		.cwd = "/p",
+		.environment = (char *const *)s->environment,
+		.read = read_made_up,
 		.owner = (void *)s->files};
 	struct project *p = project_load(&o, e);
 	for (size_t i = 0; i < 4; i++) {

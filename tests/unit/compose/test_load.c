@@ -10,50 +10,87 @@
 static void errors_name_file_line_column_and_what_was_expected(void **state)
 {
 	static const char *const cases[][2] = {
-		{"services:\n  a:\n    imgae: x\n", "compose.yaml:3:5: unknown key \"imgae\" in services.a: did you mean \"image\"?"},
-		{"servces: {}\n", "compose.yaml:1:1: unknown key \"servces\" in the file: did you mean \"services\"?"},
-		{"services:\n  a:\n    zzzzzzzz: 1\n", "compose.yaml:3:5: unknown key \"zzzzzzzz\" in services.a: expected one of image, build"},
-		{"services:\n  a:\n    image: 123\n", "compose.yaml:3:12: services.a.image must be a string, not a number: write \"123\""},
-		{"services:\n  a:\n    image: x\n    command: [sleep, 10]\n", "compose.yaml:4:22: services.a.command[1] must be a string"},
-		{"services:\n  a:\n    image: x\n    privileged: maybe\n", "compose.yaml:4:17: services.a.privileged must be true or false, not a string"},
-		{"services:\n  a:\n    image: x\n    stop_grace_period: 10\n", "compose.yaml:4:24: services.a.stop_grace_period must be a string"},
-		{"services:\n  a:\n    image: x\n    stop_grace_period: 10q\n", "is not a duration; one like 1m30s"},
-		{"services:\n  a:\n    image: x\n    mem_limit: lots\n", "compose.yaml:4:16: services.a.mem_limit: \"lots\" is not a size"},
-		{"services:\n  a:\n    image: x\n    ports: ['x:80']\n", "compose.yaml:4:13: port \"x:80\": the host port is not a number"},
-		{"services:\n  a:\n    image: x\n    ports: ['1.2.3:80:80']\n", "the address is not an IP"},
-		{"services:\n  a:\n    image: x\n    ports: ['80/xyz']\n", "the protocol is none of tcp, udp, sctp"},
-		{"services:\n  a:\n    image: x\n    ports: ['80-90:80-85']\n", "the two ranges have different lengths"},
+		{"services:\n  a:\n    imgae: x\n",
+			"compose.yaml:3:5: unknown key \"imgae\" in services.a: did you mean \"image\"?"},
+		{"servces: {}\n",
+			"compose.yaml:1:1: unknown key \"servces\" in the file: did you mean \"services\"?"},
+		{"services:\n  a:\n    zzzzzzzz: 1\n",
+			"compose.yaml:3:5: unknown key \"zzzzzzzz\" in services.a: expected one of image, build"},
+		{"services:\n  a:\n    image: 123\n",
+			"compose.yaml:3:12: services.a.image must be a string, not a number: write \"123\""},
+		{"services:\n  a:\n    image: x\n    command: [sleep, 10]\n",
+			"compose.yaml:4:22: services.a.command[1] must be a string"},
+		{"services:\n  a:\n    image: x\n    privileged: maybe\n",
+			"compose.yaml:4:17: services.a.privileged must be true or false, not a string"},
+		{"services:\n  a:\n    image: x\n    stop_grace_period: 10\n",
+			"compose.yaml:4:24: services.a.stop_grace_period must be a string"},
+		{"services:\n  a:\n    image: x\n    stop_grace_period: 10q\n",
+			"is not a duration; one like 1m30s"},
+		{"services:\n  a:\n    image: x\n    mem_limit: lots\n",
+			"compose.yaml:4:16: services.a.mem_limit: \"lots\" is not a size"},
+		{"services:\n  a:\n    image: x\n    ports: ['x:80']\n",
+			"compose.yaml:4:13: port \"x:80\": the host port is not a number"},
+		{"services:\n  a:\n    image: x\n    ports: ['1.2.3:80:80']\n",
+			"the address is not an IP"},
+		{"services:\n  a:\n    image: x\n    ports: ['80/xyz']\n",
+			"the protocol is none of tcp, udp, sctp"},
+		{"services:\n  a:\n    image: x\n    ports: ['80-90:80-85']\n",
+			"the two ranges have different lengths"},
 		{"services:\n  a:\n    image: x\n    ports: [1.5]\n", "compose.yaml:4:13:"},
-		{"services:\n  a:\n    image: x\n    volumes: ['a:b:c:d']\n", "compose.yaml:4:15: volume \"a:b:c:d\": too many colons"},
-		{"services:\n  a:\n    image: x\n    volumes: ['data:/data']\n", "compose.yaml:4:15: service \"a\" refers to undefined volume \"data\""},
-		{"services:\n  a:\n    image: x\n    networks: [front]\n", "compose.yaml:4:16: service \"a\" refers to undefined network \"front\""},
-		{"services:\n  a:\n    image: x\n    secrets: [s]\n", "refers to undefined secret \"s\""},
-		{"services:\n  a:\n    image: x\n    depends_on: [b]\n", "compose.yaml:4:18: service \"a\" depends on the undefined service \"b\""},
-		{"services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}\n", "depends on itself in a circle"},
-		{"services:\n  a: {image: x, depends_on: {b: {condition: up}}}\n  b: {image: x}\n", "one of service_started, service_healthy"},
-		{"services:\n  a:\n    command: x\n", "compose.yaml:2:3: service \"a\" has neither an image nor a build context"},
+		{"services:\n  a:\n    image: x\n    volumes: ['a:b:c:d']\n",
+			"compose.yaml:4:15: volume \"a:b:c:d\": too many colons"},
+		{"services:\n  a:\n    image: x\n    volumes: ['data:/data']\n",
+			"compose.yaml:4:15: service \"a\" refers to undefined volume \"data\""},
+		{"services:\n  a:\n    image: x\n    networks: [front]\n",
+			"compose.yaml:4:16: service \"a\" refers to undefined network \"front\""},
+		{"services:\n  a:\n    image: x\n    secrets: [s]\n",
+			"refers to undefined secret \"s\""},
+		{"services:\n  a:\n    image: x\n    depends_on: [b]\n",
+			"compose.yaml:4:18: service \"a\" depends on the undefined service \"b\""},
+		{"services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}\n",
+			"depends on itself in a circle"},
+		{"services:\n  a: {image: x, depends_on: {b: {condition: up}}}\n  b: {image: x}\n",
+			"one of service_started, service_healthy"},
+		{"services:\n  a:\n    command: x\n",
+			"compose.yaml:2:3: service \"a\" has neither an image nor a build context"},
 		{"services:\n  a:\n", "services.a must be a mapping"},
-		{"services:\n  a:\n    image: x\n    restart: sometimes\n", "compose.yaml:4:14: restart: one of no, always"},
-		{"services:\n  a:\n    image: x\n    restart: false\n", "services.a.restart must be a string"},
-		{"services:\n  a:\n    image: x\n    network_mode: host\n    networks: [default]\n", "compose.yaml:4:19: service \"a\" has both network_mode and networks"},
-		{"services:\n  a:\n    image: x\n    container_name: a b\n", "compose.yaml:4:21: container_name \"a b\""},
-		{"services:\n  a:\n    image: x\n    container_name: abc\n    scale: 2\n", "so it cannot have 2 containers"},
-		{"services:\n  a b:\n    image: x\n", "compose.yaml:2:3: services: \"a b\" is not a name"},
-		{"services:\n  a:\n    image: ${X\n", "compose.yaml:3:12: invalid interpolation format"},
-		{"services:\n  a:\n    image: ${X:?give one}\n", "compose.yaml:3:12: required variable X is missing a value: give one"},
-		{"services:\n  a:\n    extends: {service: b}\n", "compose.yaml:3:24: extends: service \"b\" is not in this file"},
+		{"services:\n  a:\n    image: x\n    restart: sometimes\n",
+			"compose.yaml:4:14: restart: one of no, always"},
+		{"services:\n  a:\n    image: x\n    restart: false\n",
+			"services.a.restart must be a string"},
+		{"services:\n  a:\n    image: x\n    network_mode: host\n    networks: [default]\n",
+			"compose.yaml:4:19: service \"a\" has both network_mode and networks"},
+		{"services:\n  a:\n    image: x\n    container_name: a b\n",
+			"compose.yaml:4:21: container_name \"a b\""},
+		{"services:\n  a:\n    image: x\n    container_name: abc\n    scale: 2\n",
+			"so it cannot have 2 containers"},
+		{"services:\n  a b:\n    image: x\n",
+			"compose.yaml:2:3: services: \"a b\" is not a name"},
+		{"services:\n  a:\n    image: ${X\n",
+			"compose.yaml:3:12: invalid interpolation format"},
+		{"services:\n  a:\n    image: ${X:?give one}\n",
+			"compose.yaml:3:12: required variable X is missing a value: give one"},
+		{"services:\n  a:\n    extends: {service: b}\n",
+			"compose.yaml:3:24: extends: service \"b\" is not in this file"},
 		{"services:\n  a: {extends: b}\n  b: {extends: a}\n", "extends itself in a circle"},
-		{"services:\n  a: {extends: {file: none.yaml, service: b}}\n", "compose.yaml:2:16: cannot read /p/none.yaml"},
-		{"services:\n  a: {image: x, env_file: nope.env}\n", "compose.yaml:2:27: env file /p/nope.env cannot be read"},
+		{"services:\n  a: {extends: {file: none.yaml, service: b}}\n",
+			"compose.yaml:2:16: cannot read /p/none.yaml"},
+		{"services:\n  a: {image: x, env_file: nope.env}\n",
+			"compose.yaml:2:27: env file /p/nope.env cannot be read"},
 		{"include: [none.yaml]\n", "compose.yaml:1:11: cannot read /p/none.yaml"},
-		{"services:\n  a: {image: x, healthcheck: {test: [curl]}}\n", "must begin with NONE, CMD or CMD-SHELL"},
-		{"services:\n  a: {image: x, external_links: [b]}\n", "compose.yaml:2:17: services.a.external_links is not supported"},
-		{"services:\n  a: {image: x, environment: [' A=b', 'B =c']}\n", "NAME=value is expected"},
-		{"services:\n  a: {image: x, devices: ['/dev/x:/dev/y:rq']}\n", "letters of \"rwm\" are expected"},
+		{"services:\n  a: {image: x, healthcheck: {test: [curl]}}\n",
+			"must begin with NONE, CMD or CMD-SHELL"},
+		{"services:\n  a: {image: x, external_links: [b]}\n",
+			"compose.yaml:2:17: services.a.external_links is not supported"},
+		{"services:\n  a: {image: x, environment: [' A=b', 'B =c']}\n",
+			"NAME=value is expected"},
+		{"services:\n  a: {image: x, devices: ['/dev/x:/dev/y:rq']}\n",
+			"letters of \"rwm\" are expected"},
 		{"services:\n  a: {image: x, cpus: many}\n", "cpus: a number like 0.5 is expected"},
 		{"services:\n  a: {image: x, command: \"a 'b\"}\n", "cannot be split into words"},
 		{"services:\n  a: {image: x, stop_signal: SIGNOPE}\n", "is not a signal"},
-		{"services:\n  a: {image: x, build: {dockerfile: a, dockerfile_inline: b}}\n", "exclude each other"},
+		{"services:\n  a: {image: x, build: {dockerfile: a, dockerfile_inline: b}}\n",
+			"exclude each other"},
 		{"- a\n", "compose.yaml:1:1: the file must be a mapping with services, not a list"},
 		{"", "compose.yaml:1:1: the file is empty"},
 		{"web:\n  image: x\n", "compose.yaml:1:1: unknown key \"web\""},
@@ -62,7 +99,8 @@ static void errors_name_file_line_column_and_what_was_expected(void **state)
 		struct err e = {0};
 		struct project *p = load_text(cases[i][0], &e);
 		if (p || !strstr(e.msg, cases[i][1])) {
-			print_error("%s\n said: %s\n wanted: %s\n", cases[i][0], p ? "(accepted)" : e.msg, cases[i][1]);
+			print_error("%s\n said: %s\n wanted: %s\n", cases[i][0],
+				p ? "(accepted)" : e.msg, cases[i][1]);
 		}
 		assert_null(p);
 		assert_int_equal(e.kind, ERR_INVALID);
@@ -73,7 +111,10 @@ static void errors_name_file_line_column_and_what_was_expected(void **state)
 static void values_of_the_environment_have_no_place_in_errors(void **state)
 {
 	struct err e = {0};
-	const struct file files[] = {{"/p/compose.yaml", "services: {a: {image: x, environment: [\"$SECRET\"], zzzz: 1}}"}, {0}};
+	const struct file files[] = {
+		{"/p/compose.yaml",
+			"services: {a: {image: x, environment: [\"$SECRET\"], zzzz: 1}}"},
+		{0}};
 	const struct setting s = {.files = files, .environment = {"SECRET=hunter2"}};
 	assert_null(load_setting(&s, &e));
 	assert_null(strstr(e.msg, "hunter2"));
@@ -93,7 +134,8 @@ static void no_file_at_all_is_said(void **state)
 
 static void a_service_is_read_in_full(void **state)
 {
-	scoped(project_free) struct project *p = load_good("services:\n"
+	scoped(project_free) struct project *p = load_good(
+		"services:\n"
 		"  web:\n"
 		"    image: nginx\n"
 		"    command: nginx -g 'daemon off;'\n"
@@ -160,15 +202,18 @@ static void ports_of_every_form(void **state)
 		{"'3000-3005'", "", "", 3000, "tcp", 6},
 		{"'9090-9091:8080-8081'", "", "9090", 8080, "tcp", 2},
 		{"'8000-8010:80'", "", "8000-8010", 80, "tcp", 1},
-		{"{target: 80, published: 8080, host_ip: 1.2.3.4}", "1.2.3.4", "8080", 80, "tcp", 1},
+		{"{target: 80, published: 8080, host_ip: 1.2.3.4}", "1.2.3.4", "8080", 80, "tcp",
+			1},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		scoped(free) char *text = xasprintf("services: {a: {image: x, ports: [%s]}}", cases[i].text);
+		scoped(free) char *text =
+			xasprintf("services: {a: {image: x, ports: [%s]}}", cases[i].text);
 		scoped(project_free) struct project *p = load_good(text);
 		const struct service *s = &p->services[0];
 		assert_int_equal(s->n_ports, cases[i].n);
 		assert_string_equal(s->ports[0].host_ip ? s->ports[0].host_ip : "", cases[i].ip);
-		assert_string_equal(s->ports[0].published ? s->ports[0].published : "", cases[i].published);
+		assert_string_equal(
+			s->ports[0].published ? s->ports[0].published : "", cases[i].published);
 		assert_int_equal(s->ports[0].target, cases[i].target);
 		assert_string_equal(s->ports[0].protocol, cases[i].protocol);
 	}
@@ -176,21 +221,23 @@ static void ports_of_every_form(void **state)
 
 static void mounts_of_every_form(void **state)
 {
-	const struct file files[] = {{"/p/compose.yaml",
-		"services:\n"
-		"  a:\n"
-		"    image: x\n"
-		"    volumes:\n"
-		"      - ./data:/data:ro\n"
-		"      - ~/x:/x\n"
-		"      - /abs:/abs/../y\n"
-		"      - named:/named:nocopy\n"
-		"      - v:/one-letter\n"
-		"      - /anonymous\n"
-		"      - {type: tmpfs, target: /t, tmpfs: {size: 1m}}\n"
-		"      - {type: bind, source: ../up, target: /up, bind: {create_host_path: false}}\n"
-		"      - /share:/share:z,rshared,cached\n"
-		"volumes: {named: , v: {external: true}}\n"}, {0}};
+	const struct file files[] = {
+		{"/p/compose.yaml",
+			"services:\n"
+			"  a:\n"
+			"    image: x\n"
+			"    volumes:\n"
+			"      - ./data:/data:ro\n"
+			"      - ~/x:/x\n"
+			"      - /abs:/abs/../y\n"
+			"      - named:/named:nocopy\n"
+			"      - v:/one-letter\n"
+			"      - /anonymous\n"
+			"      - {type: tmpfs, target: /t, tmpfs: {size: 1m}}\n"
+			"      - {type: bind, source: ../up, target: /up, bind: {create_host_path: false}}\n"
+			"      - /share:/share:z,rshared,cached\n"
+			"volumes: {named: , v: {external: true}}\n"},
+		{0}};
 	const struct setting s = {.files = files, .environment = {"HOME=/home/me"}};
 	struct err e = {0};
 	scoped(project_free) struct project *p = load_setting(&s, &e);
@@ -215,7 +262,8 @@ static void mounts_of_every_form(void **state)
 
 static void networks_and_the_primary_one(void **state)
 {
-	scoped(project_free) struct project *p = load_good("services:\n"
+	scoped(project_free) struct project *p = load_good(
+		"services:\n"
 		"  a:\n"
 		"    image: x\n"
 		"    networks:\n"
@@ -238,7 +286,8 @@ static void networks_and_the_primary_one(void **state)
 
 static void dependencies_come_first_and_are_implied(void **state)
 {
-	scoped(project_free) struct project *p = load_good("services:\n"
+	scoped(project_free) struct project *p = load_good(
+		"services:\n"
 		"  a: {image: x, depends_on: {b: {condition: service_healthy, restart: true}}}\n"
 		"  b: {image: x, network_mode: 'service:c'}\n"
 		"  c: {image: x}\n"
@@ -254,7 +303,8 @@ static void dependencies_come_first_and_are_implied(void **state)
 
 static void deploy_decides_over_the_older_keys(void **state)
 {
-	scoped(project_free) struct project *p = load_good("services:\n"
+	scoped(project_free) struct project *p = load_good(
+		"services:\n"
 		"  a:\n"
 		"    image: x\n"
 		"    restart: always\n"
@@ -276,10 +326,12 @@ static void deploy_decides_over_the_older_keys(void **state)
 
 static void secrets_and_configs(void **state)
 {
-	const struct file files[] = {{"/p/compose.yaml",
-		"services: {a: {image: x, secrets: [s, {source: e, target: /x, mode: '0400', uid: '5'}], configs: [c]}}\n"
-		"secrets: {s: {file: ./s.txt}, e: {environment: V}}\n"
-		"configs: {c: {content: \"hi $V\"}}\n"}, {0}};
+	const struct file files[] = {
+		{"/p/compose.yaml",
+			"services: {a: {image: x, secrets: [s, {source: e, target: /x, mode: '0400', uid: '5'}], configs: [c]}}\n"
+			"secrets: {s: {file: ./s.txt}, e: {environment: V}}\n"
+			"configs: {c: {content: \"hi $V\"}}\n"},
+		{0}};
 	const struct setting s = {.files = files, .environment = {"V=value"}};
 	struct err e = {0};
 	scoped(project_free) struct project *p = load_setting(&s, &e);
@@ -322,20 +374,19 @@ static void override_files_merge_by_the_rules(void **state)
 			"    cap_add: [A, B]\n"
 			"    logging: {driver: json-file, options: {max-size: 1m}}\n"
 			"    healthcheck: {test: old, interval: 1s}\n"},
-		{"/p/docker-compose.override.yml",
-			"services:\n"
-			"  a:\n"
-			"    image: two\n"
-			"    command: [new, words]\n"
-			"    environment: {B: 2, C: 3}\n"
-			"    ports: ['81:80', '80:80']\n"
-			"    volumes: ['./y:/data']\n"
-			"    labels: {gone: !reset null}\n"
-			"    dns: !override [2.2.2.2]\n"
-			"    cap_add: [B, C]\n"
-			"    logging: {driver: none}\n"
-			"    healthcheck: {test: new}\n"
-			"  b: {image: x}\n"},
+		{"/p/docker-compose.override.yml", "services:\n"
+						   "  a:\n"
+						   "    image: two\n"
+						   "    command: [new, words]\n"
+						   "    environment: {B: 2, C: 3}\n"
+						   "    ports: ['81:80', '80:80']\n"
+						   "    volumes: ['./y:/data']\n"
+						   "    labels: {gone: !reset null}\n"
+						   "    dns: !override [2.2.2.2]\n"
+						   "    cap_add: [B, C]\n"
+						   "    logging: {driver: none}\n"
+						   "    healthcheck: {test: new}\n"
+						   "  b: {image: x}\n"},
 		{0}};
 	const struct setting s = {.files = files};
 	struct err e = {0};
@@ -374,8 +425,7 @@ static void extends_takes_from_this_and_other_files(void **state)
 			"services:\n"
 			"  web: {extends: common, build: ./ctx, volumes: ['./v:/v'], env_file: e.env}\n"
 			"  common: {image: base, environment: {X: base, Y: base}, restart: always}\n"},
-		{"/p/sub/e.env", "FROM_FILE=1\nX=file\n"},
-		{0}};
+		{"/p/sub/e.env", "FROM_FILE=1\nX=file\n"}, {0}};
 	const struct setting s = {.files = files};
 	struct err e = {0};
 	scoped(project_free) struct project *p = load_setting(&s, &e);
@@ -397,10 +447,11 @@ static void extends_takes_from_this_and_other_files(void **state)
 static void included_files_have_their_own_directory_and_env(void **state)
 {
 	const struct file files[] = {
-		{"/p/compose.yaml", "include: [sub/inc.yaml]\nservices: {a: {image: x, depends_on: [i]}, i: {user: me}}\n"},
-		{"/p/sub/inc.yaml", "services: {i: {image: \"img:$TAG-$OUT\", volumes: ['./d:/d']}}\n"},
-		{"/p/sub/.env", "TAG=inner\nOUT=inner\n"},
-		{0}};
+		{"/p/compose.yaml",
+			"include: [sub/inc.yaml]\nservices: {a: {image: x, depends_on: [i]}, i: {user: me}}\n"},
+		{"/p/sub/inc.yaml",
+			"services: {i: {image: \"img:$TAG-$OUT\", volumes: ['./d:/d']}}\n"},
+		{"/p/sub/.env", "TAG=inner\nOUT=inner\n"}, {0}};
 	const struct setting s = {.files = files, .environment = {"OUT=outer"}};
 	struct err e = {0};
 	scoped(project_free) struct project *p = load_setting(&s, &e);
@@ -420,8 +471,8 @@ static void a_file_that_includes_itself_is_refused(void **state)
 
 static void documents_of_one_file_merge(void **state)
 {
-	scoped(project_free) struct project *p =
-		load_good("services: {a: {image: one}}\n---\nservices: {a: {image: two}, b: {image: x}}\n");
+	scoped(project_free) struct project *p = load_good(
+		"services: {a: {image: one}}\n---\nservices: {a: {image: two}, b: {image: x}}\n");
 	assert_string_equal(project_service(p, "a")->image, "two");
 	assert_int_equal(p->n_services, 2);
 }
@@ -453,7 +504,8 @@ static void names_come_from_flag_variable_file_directory(void **state)
 
 static void files_are_searched_upwards(void **state)
 {
-	const struct file files[] = {{"/docker-compose.yaml", "services: {a: {image: x, volumes: ['./d:/d']}}\n"},
+	const struct file files[] = {
+		{"/docker-compose.yaml", "services: {a: {image: x, volumes: ['./d:/d']}}\n"},
 		{"/.env", "X=1\n"}, {0}};
 	const struct setting s = {.files = files, .project_name = "n"};
 	struct err e = {0};
@@ -480,11 +532,13 @@ static void dotenv_and_compose_file_variable(void **state)
 
 static void profiles_choose_services(void **state)
 {
-	const struct file files[] = {{"/p/compose.yaml",
-		"services:\n"
-		"  always: {image: x, depends_on: {dev: {condition: service_started, required: false}}}\n"
-		"  dev: {image: x, profiles: [dev]}\n"
-		"  test: {image: x, profiles: [test, ci]}\n"}, {0}};
+	const struct file files[] = {
+		{"/p/compose.yaml",
+			"services:\n"
+			"  always: {image: x, depends_on: {dev: {condition: service_started, required: false}}}\n"
+			"  dev: {image: x, profiles: [dev]}\n"
+			"  test: {image: x, profiles: [test, ci]}\n"},
+		{0}};
 	struct setting s = {.files = files};
 	struct err e = {0};
 	struct project *p = load_setting(&s, &e);
@@ -510,16 +564,20 @@ static void profiles_choose_services(void **state)
 
 static void unset_variables_and_version_are_warned_of(void **state)
 {
-	scoped(project_free) struct project *p = load_good("version: '3'\nservices: {a: {image: \"x$NONE\"}}\n");
+	scoped(project_free) struct project *p =
+		load_good("version: '3'\nservices: {a: {image: \"x$NONE\"}}\n");
 	assert_int_equal(p->warnings.n, 2);
 	assert_non_null(strstr(p->warnings.v[0], "`version` is obsolete"));
-	assert_string_equal(p->warnings.v[1], "The \"NONE\" variable is not set. Defaulting to a blank string.");
+	assert_string_equal(p->warnings.v[1],
+		"The \"NONE\" variable is not set. Defaulting to a blank string.");
 }
 
 static void interpolated_text_becomes_the_type_of_its_field(void **state)
 {
-	const struct file files[] = {{"/p/compose.yaml",
-		"services: {a: {image: x, init: \"${T}\", read_only: \"${Y}\", pids_limit: \"$N\", deploy: {replicas: \"$N\"}}}\n"}, {0}};
+	const struct file files[] = {
+		{"/p/compose.yaml",
+			"services: {a: {image: x, init: \"${T}\", read_only: \"${Y}\", pids_limit: \"$N\", deploy: {replicas: \"$N\"}}}\n"},
+		{0}};
 	const struct setting s = {.files = files, .environment = {"T=true", "Y=yes", "N=7"}};
 	struct err e = {0};
 	scoped(project_free) struct project *p = load_setting(&s, &e);
@@ -534,7 +592,8 @@ static void interpolated_text_becomes_the_type_of_its_field(void **state)
 
 static void config_output_is_a_fixed_point(void **state)
 {
-	static const char *const text = "name: n\n"
+	static const char *const text =
+		"name: n\n"
 		"x-common: &c {restart: always, labels: {a: '1', b: 'yes', c: '$$x'}}\n"
 		"services:\n"
 		"  a:\n"
@@ -576,16 +635,21 @@ static void the_hash_knows_what_matters(void **state)
 		const char *text;
 		bool same;
 	} cases[] = {
-		{"services: {a: {environment: {B: 2, A: 1}, image: x}}", true}, /* the order of keys */
-		{"services: {a: {image: x, environment: {A: '1', B: '2'}, pull_policy: always, scale: 2}}", true},
-		{"services: {a: {image: x, environment: {A: 1, B: 2}, deploy: {replicas: 3}}}", true},
-		{"services: {a: {image: x, environment: {A: 1, B: 2}, deploy: {resources: {limits: {pids: 3}}}}}", false},
+		{"services: {a: {environment: {B: 2, A: 1}, image: x}}",
+			true}, /* the order of keys */
+		{"services: {a: {image: x, environment: {A: '1', B: '2'}, pull_policy: always, scale: 2}}",
+			true},
+		{"services: {a: {image: x, environment: {A: 1, B: 2}, deploy: {replicas: 3}}}",
+			true},
+		{"services: {a: {image: x, environment: {A: 1, B: 2}, deploy: {resources: {limits: {pids: 3}}}}}",
+			false},
 		{"services: {a: {image: x, environment: {A: 1, B: 3}}}", false},
 		{"services: {a: {image: y, environment: {A: 1, B: 2}}}", false},
 		{"services: {a: {image: x, environment: {A: 1, B: 2}, command: []}}", false},
 	};
 	char first[EMIT_HASH_MAX];
-	scoped(project_free) struct project *p = load_good("services: {a: {image: x, environment: {A: 1, B: 2}}}");
+	scoped(project_free) struct project *p =
+		load_good("services: {a: {image: x, environment: {A: 1, B: 2}}}");
 	emit_service_hash(p, &p->services[0], first);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		char hash[EMIT_HASH_MAX];
@@ -597,16 +661,21 @@ static void the_hash_knows_what_matters(void **state)
 
 static void spelling_is_no_change(void **state)
 {
-	static const char *const pairs[][2] = {{"mem_limit: 64m", "mem_limit: '67108864'"}, {"shm_size: 1.5g", "shm_size: 1536MB"},
-		{"stop_grace_period: 90s", "stop_grace_period: 1m30s"}, {"stop_grace_period: 1.5h", "stop_grace_period: 1h30m"},
-		{"stop_grace_period: 1500us", "stop_grace_period: 1.5ms"}, {"command: a 'b c'", "command: [a, b c]"},
-		{"ports: ['80:80']", "ports: [{target: 80, published: 80}]"}, {"environment: [A=1]", "environment: {A: 1}"},
-		{"dns: 1.1.1.1", "dns: [1.1.1.1]"}, {"build: .", "build: {context: /p, dockerfile: Dockerfile}"},
+	static const char *const pairs[][2] = {{"mem_limit: 64m", "mem_limit: '67108864'"},
+		{"shm_size: 1.5g", "shm_size: 1536MB"},
+		{"stop_grace_period: 90s", "stop_grace_period: 1m30s"},
+		{"stop_grace_period: 1.5h", "stop_grace_period: 1h30m"},
+		{"stop_grace_period: 1500us", "stop_grace_period: 1.5ms"},
+		{"command: a 'b c'", "command: [a, b c]"},
+		{"ports: ['80:80']", "ports: [{target: 80, published: 80}]"},
+		{"environment: [A=1]", "environment: {A: 1}"}, {"dns: 1.1.1.1", "dns: [1.1.1.1]"},
+		{"build: .", "build: {context: /p, dockerfile: Dockerfile}"},
 		{"command:", "labels:"}, {"networks: [default]", "networks: {default: {}}"}};
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
 		char hashes[2][EMIT_HASH_MAX];
 		for (size_t k = 0; k < 2; k++) {
-			scoped(free) char *text = xasprintf("services:\n  a:\n    image: x\n    %s\n", pairs[i][k]);
+			scoped(free) char *text =
+				xasprintf("services:\n  a:\n    image: x\n    %s\n", pairs[i][k]);
 			scoped(project_free) struct project *p = load_good(text);
 			emit_service_hash(p, &p->services[0], hashes[k]);
 		}
@@ -618,7 +687,8 @@ static void a_name_without_letters_is_refused_at_its_place(void **state)
 {
 	struct err e = {0};
 	assert_null(load_text("services: {}\nname: '!!'\n", &e));
-	assert_non_null(strstr(e.msg, "compose.yaml:2:7: name \"!!\": a letter or digit is expected"));
+	assert_non_null(
+		strstr(e.msg, "compose.yaml:2:7: name \"!!\": a letter or digit is expected"));
 }
 
 static void copies_are_bounded(void **state)

@@ -7,7 +7,8 @@
 #include "compose/plan.h"
 #include "compose/request.h"
 
-static const char *const three = "services:\n"
+static const char *const three =
+	"services:\n"
 	"  web: {image: w, depends_on: {db: {condition: service_healthy}}}\n"
 	"  db: {image: d, volumes: ['data:/d']}\n"
 	"  side: {image: s, network_mode: 'service:web'}\n"
@@ -29,7 +30,8 @@ static void print_steps(const struct plan *plan, struct buf *ret)
 		[STEP_REMOVE] = "remove",
 	};
 	for (size_t i = 0; i < plan->n; i++) {
-		buf_printf(ret, "%s%s %s", i ? ", " : "", words[plan->steps[i].kind], plan->steps[i].name);
+		buf_printf(ret, "%s%s %s", i ? ", " : "", words[plan->steps[i].kind],
+			plan->steps[i].name);
 	}
 }
 
@@ -42,15 +44,23 @@ struct made {
 	char hashes[8][EMIT_HASH_MAX], network_hash[EMIT_HASH_MAX];
 };
 
-static void add_container(struct made *m, const struct project *p, const char *service, int number, const char *status)
+static void add_container(struct made *m, const struct project *p, const char *service, int number,
+	const char *status)
 {
 	size_t i = m->s.n_containers++;
 	const struct service *s = project_service(p, service);
 	emit_service_hash(p, s, m->hashes[i]);
-	m->containers[i] = (struct state_container){.id = "0123456789abcdef", .service = service, .number = number, .hash = m->hashes[i],
-		.image_id = "sha256:1", .depends = "", .status = status, .name = request_container_name(p, s, number)};
+	m->containers[i] = (struct state_container){.id = "0123456789abcdef",
+		.service = service,
+		.number = number,
+		.hash = m->hashes[i],
+		.image_id = "sha256:1",
+		.depends = "",
+		.status = status,
+		.name = request_container_name(p, s, number)};
 	for (size_t k = 0; k < s->n_endpoints; k++) {
-		strv_add(&m->containers[i].networks, project_network(p, s->endpoints[k].network)->name);
+		strv_add(&m->containers[i].networks,
+			project_network(p, s->endpoints[k].network)->name);
 	}
 	m->s.containers = m->containers;
 }
@@ -134,7 +144,8 @@ static void a_changed_service_is_recreated_with_who_shares_its_namespace(void **
 	m.containers[1].hash = "other";
 	plan_is(p, &m, (struct plan_up){0},
 		"keep p-db-1, recreate p-web-1, recreate p-side-1, wait db, start p-web-1, start p-side-1");
-	plan_is(p, &m, (struct plan_up){.no_recreate = true}, "keep p-db-1, keep p-web-1, keep p-side-1");
+	plan_is(p, &m, (struct plan_up){.no_recreate = true},
+		"keep p-db-1, keep p-web-1, keep p-side-1");
 	made_deinit(&m);
 }
 
@@ -146,7 +157,8 @@ static void a_new_image_recreates(void **state)
 	const struct state_image images[] = {{"db", "sha256:2"}, {"web", "sha256:1"}};
 	m.s.images = images;
 	m.s.n_images = 2;
-	plan_is(p, &m, (struct plan_up){0}, "recreate p-db-1, keep p-web-1, keep p-side-1, start p-db-1");
+	plan_is(p, &m, (struct plan_up){0},
+		"recreate p-db-1, keep p-web-1, keep p-side-1, start p-db-1");
 	made_deinit(&m);
 }
 
@@ -159,7 +171,8 @@ static void force_means_the_named_ones(void **state)
 	strv_add(&names, "web");
 	plan_is(p, &m, (struct plan_up){.services = &names, .force_recreate = true},
 		"keep p-db-1, recreate p-web-1, wait db, start p-web-1");
-	plan_is(p, &m, (struct plan_up){.services = &names, .force_recreate = true, .no_deps = true},
+	plan_is(p, &m,
+		(struct plan_up){.services = &names, .force_recreate = true, .no_deps = true},
 		"recreate p-web-1, start p-web-1");
 	made_deinit(&m);
 }
@@ -173,7 +186,8 @@ static void dependents_restart_when_asked(void **state)
 	add_container(&m, p, "a", 1, "running");
 	add_container(&m, p, "b", 1, "running");
 	m.containers[0].hash = "other";
-	plan_is(p, &m, (struct plan_up){0}, "recreate p-a-1, keep p-b-1, start p-a-1, stop p-b-1, start p-b-1");
+	plan_is(p, &m, (struct plan_up){0},
+		"recreate p-a-1, keep p-b-1, start p-a-1, stop p-b-1, start p-b-1");
 	made_deinit(&m);
 }
 
@@ -185,11 +199,13 @@ static void scaling_adds_behind_and_removes_the_obsolete_first(void **state)
 	const struct plan_scale none = {"a", 0};
 	add_resources(&m, p);
 	add_container(&m, p, "a", 3, "running");
-	plan_is(p, &m, (struct plan_up){.scales = &two, .n_scales = 1}, "keep p-a-3, create p-a-4, start p-a-4");
+	plan_is(p, &m, (struct plan_up){.scales = &two, .n_scales = 1},
+		"keep p-a-3, create p-a-4, start p-a-4");
 	add_container(&m, p, "a", 5, "running");
 	m.containers[0].hash = "old";
 	plan_is(p, &m, (struct plan_up){0}, "stop p-a-3, remove p-a-3, keep p-a-5");
-	plan_is(p, &m, (struct plan_up){.scales = &none, .n_scales = 1}, "stop p-a-3, stop p-a-5, remove p-a-3, remove p-a-5");
+	plan_is(p, &m, (struct plan_up){.scales = &none, .n_scales = 1},
+		"stop p-a-3, stop p-a-5, remove p-a-3, remove p-a-5");
 	made_deinit(&m);
 }
 
@@ -203,7 +219,8 @@ static void a_replacement_that_never_got_its_name_is_replaced(void **state)
 	m.containers[0].hash = "old";
 	free((char *)m.containers[1].name);
 	m.containers[1].name = xstrdup("0123456789ab_p-a-1");
-	plan_is(p, &m, (struct plan_up){0}, "remove 0123456789ab_p-a-1, recreate p-a-1, start p-a-1");
+	plan_is(p, &m, (struct plan_up){0},
+		"remove 0123456789ab_p-a-1, recreate p-a-1, start p-a-1");
 	made_deinit(&m);
 }
 
@@ -221,7 +238,8 @@ static void a_changed_network_is_made_anew(void **state)
 
 static void orphans_are_named_or_removed(void **state)
 {
-	scoped(project_free) struct project *old = load_good("services: {a: {image: x}, gone: {image: x}}");
+	scoped(project_free) struct project *old =
+		load_good("services: {a: {image: x}, gone: {image: x}}");
 	scoped(project_free) struct project *p = load_good("services: {a: {image: x}}");
 	struct made m = {0};
 	add_resources(&m, old);
@@ -235,14 +253,15 @@ static void orphans_are_named_or_removed(void **state)
 	assert_int_equal(plan.n, 1);
 	assert_int_equal(plan.warnings.n, 1);
 	assert_non_null(strstr(plan.warnings.v[0], "Found orphan containers ([p-gone-1])"));
-	plan_is(p, &m, (struct plan_up){.remove_orphans = true}, "stop p-gone-1, remove p-gone-1, keep p-a-1");
+	plan_is(p, &m, (struct plan_up){.remove_orphans = true},
+		"stop p-gone-1, remove p-gone-1, keep p-a-1");
 	made_deinit(&m);
 }
 
 static void missing_external_objects_are_an_error(void **state)
 {
-	scoped(project_free) struct project *p =
-		load_good("services: {a: {image: x, networks: [n]}}\nnetworks: {n: {external: true, name: there}}");
+	scoped(project_free) struct project *p = load_good(
+		"services: {a: {image: x, networks: [n]}}\nnetworks: {n: {external: true, name: there}}");
 	const struct strv none = STRV_INIT;
 	const struct plan_up o = {.services = &none};
 	const struct state empty = {0};
@@ -317,8 +336,11 @@ static const char *container_of(void *owner, const char *service)
 static json_t *request(const struct project *p, const char *service)
 {
 	struct err e = {0};
-	const struct request_container r = {.service = project_service(p, service), .number = 1, .image_id = "sha256:1",
-		.hash = "h", .container_of = container_of};
+	const struct request_container r = {.service = project_service(p, service),
+		.number = 1,
+		.image_id = "sha256:1",
+		.hash = "h",
+		.container_of = container_of};
 	json_t *o = request_container(p, &r, &e);
 	assert_non_null(o);
 	return o;
@@ -329,7 +351,8 @@ static json_t *at(json_t *o, const char *path)
 	scoped(strv) struct strv keys = STRV_INIT;
 	strv_split(&keys, path, '/');
 	for (size_t i = 0; i < keys.n; i++) {
-		o = json_is_array(o) ? json_array_get(o, (size_t)atoi(keys.v[i])) : json_object_get(o, keys.v[i]);
+		o = json_is_array(o) ? json_array_get(o, (size_t)atoi(keys.v[i]))
+				     : json_object_get(o, keys.v[i]);
 	}
 	return o;
 }
@@ -364,7 +387,8 @@ static void labels_are_those_of_docker_compose(void **state)
 
 static void a_request_says_all_that_the_service_says(void **state)
 {
-	scoped(project_free) struct project *p = load_good("services:\n"
+	scoped(project_free) struct project *p = load_good(
+		"services:\n"
 		"  web:\n"
 		"    image: x\n"
 		"    ports: ['127.0.0.1:80:81/udp']\n"
@@ -381,7 +405,8 @@ static void a_request_says_all_that_the_service_says(void **state)
 		"secrets: {s: {file: s.txt}}\n");
 	scoped(json) json_t *o = request(p, "web");
 	json_t *host = json_object_get(o, "HostConfig");
-	const json_t *binding = json_array_get(json_object_get(json_object_get(host, "PortBindings"), "81/udp"), 0);
+	const json_t *binding =
+		json_array_get(json_object_get(json_object_get(host, "PortBindings"), "81/udp"), 0);
 	assert_string_equal(json_str(binding, "HostIp"), "127.0.0.1");
 	assert_string_equal(json_str(binding, "HostPort"), "80");
 	assert_int_equal(json_object_size(json_object_get(o, "ExposedPorts")), 4);

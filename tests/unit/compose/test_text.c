@@ -52,7 +52,8 @@ static void scalars_are_read_as_go_reads_them(void **state)
 	yaml_gives("[yes, no, on, off, y, n]", "[[\"yes\",\"no\",\"on\",\"off\",\"y\",\"n\"]]");
 	yaml_gives("[true, True, FALSE, ~, null, ]", "[[true,true,false,null,null]]");
 	yaml_gives("[010, 0o10, 0x1F, 0b101, 1_000, 0123456]", "[[8,8,31,5,1000,42798]]");
-	yaml_gives("[22:22, 12:30:45, 1.2.3.4, 3.8.1]", "[[\"22:22\",\"12:30:45\",\"1.2.3.4\",\"3.8.1\"]]");
+	yaml_gives("[22:22, 12:30:45, 1.2.3.4, 3.8.1]",
+		"[[\"22:22\",\"12:30:45\",\"1.2.3.4\",\"3.8.1\"]]");
 	yaml_gives("['010', \"true\", !!str 5]", "[[\"010\",\"true\",\"5\"]]");
 	yaml_gives("a:\nb: ''", "[{\"a\":null,\"b\":\"\"}]");
 	yaml_gives("- |\n  a\n   b\n- >\n  c\n  d\n", "[[\"a\\n b\\n\",\"c d\\n\"]]");
@@ -60,8 +61,9 @@ static void scalars_are_read_as_go_reads_them(void **state)
 
 static void floats_print_as_go_prints_them(void **state)
 {
-	static const char *const pairs[][2] = {{"1.10", "1.1"}, {"1.0", "1"}, {"1000000.0", "1e+06"}, {".5", "0.5"},
-		{"123456789.123", "1.23456789123e+08"}, {"0.00001", "1e-05"}, {"08", "8"}, {"019", "19"}, {"-1.5", "-1.5"}};
+	static const char *const pairs[][2] = {{"1.10", "1.1"}, {"1.0", "1"},
+		{"1000000.0", "1e+06"}, {".5", "0.5"}, {"123456789.123", "1.23456789123e+08"},
+		{"0.00001", "1e-05"}, {"08", "8"}, {"019", "19"}, {"-1.5", "-1.5"}};
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
 		struct err e;
 		scoped(tree_free) struct tree *t = tree_new();
@@ -130,7 +132,10 @@ static void depth_is_limited(void **state)
 
 static const char *lookup(void *owner, const char *name)
 {
-	return strcmp(name, "SET") == 0 ? "value" : strcmp(name, "EMPTY") == 0 ? "" : strcmp(name, "D") == 0 ? "$SET" : NULL;
+	return strcmp(name, "SET") == 0     ? "value"
+	       : strcmp(name, "EMPTY") == 0 ? ""
+	       : strcmp(name, "D") == 0     ? "$SET"
+					    : NULL;
 }
 
 static int expand(const char *text, struct buf *ret, struct strv *unset, struct err *e)
@@ -141,11 +146,14 @@ static int expand(const char *text, struct buf *ret, struct strv *unset, struct 
 
 static void variables_are_replaced(void **state)
 {
-	static const char *const pairs[][2] = {{"a$SET.b", "avalue.b"}, {"${SET}", "value"}, {"$NONE|", "|"},
-		{"${NONE:-d}", "d"}, {"${EMPTY:-d}", "d"}, {"${EMPTY-d}", ""}, {"${SET:-d}", "value"}, {"${SET:+x}", "x"},
-		{"${EMPTY:+x}", ""}, {"${EMPTY+x}", "x"}, {"${NONE+x}", ""}, {"${SET:?no}", "value"}, {"$$SET", "$SET"}, {"$1 $( a$", "$1 $( a$"},
-		{"${A:-${B:-${SET}}}", "value"}, {"${U:-{\"a\":\"b\"}}", "{\"a\":\"b\"}"}, {"${U:-a}}", "a}"}, {"$D", "$SET"},
-		{"${SET:-${NONE:?never}}", "value"}, {"${A:-b:?c}", "b:?c"}, {"$SET$SET", "valuevalue"}, {"${U:-$$x}", "$x"}};
+	static const char *const pairs[][2] = {{"a$SET.b", "avalue.b"}, {"${SET}", "value"},
+		{"$NONE|", "|"}, {"${NONE:-d}", "d"}, {"${EMPTY:-d}", "d"}, {"${EMPTY-d}", ""},
+		{"${SET:-d}", "value"}, {"${SET:+x}", "x"}, {"${EMPTY:+x}", ""},
+		{"${EMPTY+x}", "x"}, {"${NONE+x}", ""}, {"${SET:?no}", "value"}, {"$$SET", "$SET"},
+		{"$1 $( a$", "$1 $( a$"}, {"${A:-${B:-${SET}}}", "value"},
+		{"${U:-{\"a\":\"b\"}}", "{\"a\":\"b\"}"}, {"${U:-a}}", "a}"}, {"$D", "$SET"},
+		{"${SET:-${NONE:?never}}", "value"}, {"${A:-b:?c}", "b:?c"},
+		{"$SET$SET", "valuevalue"}, {"${U:-$$x}", "$x"}};
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
 		scoped(buf) struct buf got = BUF_INIT;
 		struct err e = {0};
@@ -160,7 +168,8 @@ static void variables_are_replaced(void **state)
 
 static void broken_variables_are_refused(void **state)
 {
-	static const char *const texts[] = {"${", "${}", "${A", "${ A }", "${A!x}", "${1}", "${SET", "x${A:}", "${U:-${V}"};
+	static const char *const texts[] = {
+		"${", "${}", "${A", "${ A }", "${A!x}", "${1}", "${SET", "x${A:}", "${U:-${V}"};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		scoped(buf) struct buf got = BUF_INIT;
 		struct err e = {0};
@@ -246,11 +255,14 @@ static void dotenv_grammar(void **state)
 
 static void dotenv_errors_have_a_position(void **state)
 {
-	static const char *const texts[] = {"A=1\nB C=2", "A=1\n*=2", "A=1\nB=\"open", "A=1\nB='x' y", "\n=v", "A=1\nB=${"};
+	static const char *const texts[] = {
+		"A=1\nB C=2", "A=1\n*=2", "A=1\nB=\"open", "A=1\nB='x' y", "\n=v", "A=1\nB=${"};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		struct err e = {0};
 		scoped(env_free) struct env *into = env_new();
-		assert_int_equal(dotenv_parse(".env", texts[i], strlen(texts[i]), false, NULL, into, &e), -1);
+		assert_int_equal(
+			dotenv_parse(".env", texts[i], strlen(texts[i]), false, NULL, into, &e),
+			-1);
 		assert_memory_equal(e.msg, ".env:2:", 7);
 	}
 }

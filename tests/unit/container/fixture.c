@@ -33,7 +33,8 @@ int fixture_setup(void **state)
 	d->store = store_open(":memory:", &f->e);
 	d->bus = event_bus_new();
 	d->jobs = job_pool_new(f->loop, "/bin/false");
-	d->images = image_store_new(f->loop, d->store, d->jobs, d->bus, f->folder, json_object(), &f->e);
+	d->images = image_store_new(
+		f->loop, d->store, d->jobs, d->bus, f->folder, json_object(), &f->e);
 	assert_non_null(d->images);
 	d->volumes = volume_set_new(d->store, d->bus, f->folder, &f->e);
 	assert_non_null(d->volumes);
@@ -45,7 +46,8 @@ int fixture_setup(void **state)
 	f->set.execs = map_new();
 	list_init(&f->set.readers);
 	fixture_image(f, json_pack("{s[s]}", "Cmd", "sh"));
-	f->anchor = container_new(&f->set, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+	f->anchor = container_new(
+		&f->set, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 	f->anchor->name = xstrdup("anchor");
 	map_put(f->set.by_id, f->anchor->id, f->anchor);
 	map_put(f->set.by_name, f->anchor->name, f->anchor);
@@ -78,8 +80,8 @@ int fixture_teardown(void **state)
 
 void fixture_image(struct fixture *f, json_t *take_config)
 {
-	scoped(json) json_t *doc = json_pack("{ss ss so s{ss s[]}}", "os", "linux", "architecture", "amd64", "config", take_config,
-		"rootfs", "type", "layers", "diff_ids");
+	scoped(json) json_t *doc = json_pack("{ss ss so s{ss s[]}}", "os", "linux", "architecture",
+		"amd64", "config", take_config, "rootfs", "type", "layers", "diff_ids");
 	assert_non_null(doc);
 	scoped(free) char *text = json_text(doc);
 	struct image *img = image_add(f->set.d.images, text, strlen(text), &f->e);
@@ -87,7 +89,8 @@ void fixture_image(struct fixture *f, json_t *take_config)
 	assert_int_equal(image_tag(f->set.d.images, img, "test:1", &f->e), 0);
 }
 
-struct container *fixture_create(struct fixture *f, const char *name, json_t *take_config, json_t *take_host)
+struct container *fixture_create(
+	struct fixture *f, const char *name, json_t *take_config, json_t *take_host)
 {
 	scoped(json) json_t *body = take_config ? take_config : json_object();
 	scoped(json) json_t *warnings = NULL;

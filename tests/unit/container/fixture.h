@@ -1,5 +1,6 @@
-/* A container set without daemon: store ":memory:", real volumes and images below a temporary directory, no networks (its
- * containers say "NetworkMode": "container:anchor"), a worker that ends at once. */
+/* A container set without daemon: store ":memory:", real volumes and images below a temporary
+ * directory, no networks (its containers say "NetworkMode": "container:anchor"), a worker that ends
+ * at once. */
 #pragma once
 #include "container/internal.h"
 
@@ -17,6 +18,7 @@ int fixture_teardown(void **state);
 /* An image "test:1" with this "config" object. */
 void fixture_image(struct fixture *f, json_t *take_config);
 /* A container of that image; parts of the body are added to what a create needs. NULL with f->e. */
-struct container *fixture_create(struct fixture *f, const char *name, json_t *take_config, json_t *take_host);
+struct container *fixture_create(
+	struct fixture *f, const char *name, json_t *take_config, json_t *take_host);
 
 #define WITH(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)

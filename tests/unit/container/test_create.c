@@ -19,7 +19,8 @@
 static const char *shown(const struct container *c, const char *key)
 {
 	static char text[4096];
-	scoped(free) char *whole = json_dumps(json_object_get(c->config, key), JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+	scoped(free) char *whole = json_dumps(
+		json_object_get(c->config, key), JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
 	snprintf(text, sizeof(text), "%s", whole ? whole : "");
 	return text;
 }
@@ -37,7 +38,8 @@ static int rows(struct fixture *f, enum store_table t)
 	return n;
 }
 
-static void assert_refused(struct fixture *f, json_t *take_config, json_t *take_host, const char *words)
+static void assert_refused(
+	struct fixture *f, json_t *take_config, json_t *take_host, const char *words)
 {
 	int volumes = rows(f, STORE_VOLUMES);
 	int containers = rows(f, STORE_CONTAINERS);
@@ -71,7 +73,8 @@ static void a_command_keeps_the_images_entrypoint(void **state)
 	struct fixture *f = *state;
 	fixture_image(f, json_pack("{s[s] s[s]}", "Entrypoint", "/init", "Cmd", "serve"));
 
-	const struct container *c = fixture_create(f, "web", json_pack("{s[s]}", "Cmd", "debug"), NULL);
+	const struct container *c =
+		fixture_create(f, "web", json_pack("{s[s]}", "Cmd", "debug"), NULL);
 
 	assert_string_equal(shown(c, "Entrypoint"), "[\"/init\"]");
 	assert_string_equal(shown(c, "Cmd"), "[\"debug\"]");
@@ -82,7 +85,8 @@ static void an_entrypoint_drops_the_images_command(void **state)
 	struct fixture *f = *state;
 	fixture_image(f, json_pack("{s[s] s[s]}", "Entrypoint", "/init", "Cmd", "serve"));
 
-	const struct container *c = fixture_create(f, "web", json_pack("{s[s]}", "Entrypoint", "sh"), NULL);
+	const struct container *c =
+		fixture_create(f, "web", json_pack("{s[s]}", "Entrypoint", "sh"), NULL);
 
 	assert_string_equal(shown(c, "Entrypoint"), "[\"sh\"]");
 	assert_string_equal(shown(c, "Cmd"), "null");
@@ -94,8 +98,8 @@ static void an_empty_entrypoint_means_none(void **state)
 	struct fixture *f = *state;
 	fixture_image(f, json_pack("{s[s] s[s]}", "Entrypoint", "/init", "Cmd", "serve"));
 
-	const struct container *c =
-		fixture_create(f, "web", json_pack("{s[s] s[s]}", "Entrypoint", "", "Cmd", "ls"), NULL);
+	const struct container *c = fixture_create(
+		f, "web", json_pack("{s[s] s[s]}", "Entrypoint", "", "Cmd", "ls"), NULL);
 
 	assert_string_equal(shown(c, "Entrypoint"), "null");
 	assert_string_equal(shown(c, "Cmd"), "[\"ls\"]");
@@ -116,9 +120,11 @@ static void an_image_without_a_command_needs_one(void **state)
 static void the_users_variables_win_and_come_first(void **state)
 {
 	struct fixture *f = *state;
-	fixture_image(f, json_pack("{s[s] s[sss]}", "Cmd", "sh", "Env", "PATH=/bin", "A=image", "B=image"));
+	fixture_image(f,
+		json_pack("{s[s] s[sss]}", "Cmd", "sh", "Env", "PATH=/bin", "A=image", "B=image"));
 
-	const struct container *c = fixture_create(f, "web", json_pack("{s[ss]}", "Env", "A=mine", "C=mine"), NULL);
+	const struct container *c =
+		fixture_create(f, "web", json_pack("{s[ss]}", "Env", "A=mine", "C=mine"), NULL);
 
 	assert_string_equal(shown(c, "Env"), "[\"A=mine\",\"C=mine\",\"PATH=/bin\",\"B=image\"]");
 }
@@ -138,7 +144,8 @@ static void a_variable_without_a_name_is_refused(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_refused(f, json_pack("{s[s]}", "Env", "=x"), NULL, "invalid environment variable: =x");
+	assert_refused(
+		f, json_pack("{s[s]}", "Env", "=x"), NULL, "invalid environment variable: =x");
 	assert_refused(f, json_pack("{s[s]}", "Env", ""), NULL, "invalid environment variable");
 }
 
@@ -147,10 +154,11 @@ static void a_variable_without_a_name_is_refused(void **state)
 static void a_healthcheck_takes_missing_parts_from_the_image(void **state)
 {
 	struct fixture *f = *state;
-	fixture_image(f, json_pack("{s[s] s{s[ss] sI si}}", "Cmd", "sh", "Healthcheck", "Test", "CMD", "true", "Interval",
-			     (json_int_t)5000000000, "Retries", 7));
+	fixture_image(f, json_pack("{s[s] s{s[ss] sI si}}", "Cmd", "sh", "Healthcheck", "Test",
+				 "CMD", "true", "Interval", (json_int_t)5000000000, "Retries", 7));
 
-	const struct container *c = fixture_create(f, "web", json_pack("{s{si si}}", "Healthcheck", "Retries", 2, "Interval", 0), NULL);
+	const struct container *c = fixture_create(f, "web",
+		json_pack("{s{si si}}", "Healthcheck", "Retries", 2, "Interval", 0), NULL);
 
 	assert_non_null(c);
 	const json_t *h = json_object_get(c->config, "Healthcheck");
@@ -162,9 +170,11 @@ static void a_healthcheck_takes_missing_parts_from_the_image(void **state)
 static void a_healthcheck_of_none_is_kept(void **state)
 {
 	struct fixture *f = *state;
-	fixture_image(f, json_pack("{s[s] s{s[ss]}}", "Cmd", "sh", "Healthcheck", "Test", "CMD", "true"));
+	fixture_image(
+		f, json_pack("{s[s] s{s[ss]}}", "Cmd", "sh", "Healthcheck", "Test", "CMD", "true"));
 
-	const struct container *c = fixture_create(f, "web", json_pack("{s{s[s]}}", "Healthcheck", "Test", "NONE"), NULL);
+	const struct container *c = fixture_create(
+		f, "web", json_pack("{s{s[s]}}", "Healthcheck", "Test", "NONE"), NULL);
 
 	assert_string_equal(shown(c, "Healthcheck"), "{\"Test\":[\"NONE\"]}");
 }
@@ -172,11 +182,13 @@ static void a_healthcheck_of_none_is_kept(void **state)
 static void labels_ports_and_volumes_are_united(void **state)
 {
 	struct fixture *f = *state;
-	fixture_image(f, json_pack("{s[s] s{ss ss} s{s{}}}", "Cmd", "sh", "Labels", "a", "image", "b", "image", "ExposedPorts",
-			     "80/tcp"));
+	fixture_image(f, json_pack("{s[s] s{ss ss} s{s{}}}", "Cmd", "sh", "Labels", "a", "image",
+				 "b", "image", "ExposedPorts", "80/tcp"));
 
 	const struct container *c = fixture_create(f, "web",
-		json_pack("{s{ss ss} s{s{}}}", "Labels", "a", "mine", "c", "mine", "ExposedPorts", "53/udp"), NULL);
+		json_pack("{s{ss ss} s{s{}}}", "Labels", "a", "mine", "c", "mine", "ExposedPorts",
+			"53/udp"),
+		NULL);
 
 	assert_string_equal(shown(c, "Labels"), "{\"a\":\"mine\",\"b\":\"image\",\"c\":\"mine\"}");
 	assert_string_equal(shown(c, "ExposedPorts"), "{\"53/udp\":{},\"80/tcp\":{}}");
@@ -185,10 +197,11 @@ static void labels_ports_and_volumes_are_united(void **state)
 static void texts_come_from_the_image_when_unset(void **state)
 {
 	struct fixture *f = *state;
-	fixture_image(f, json_pack("{s[s] ss ss ss}", "Cmd", "sh", "User", "bob", "WorkingDir", "/srv/./x/..", "StopSignal",
-			     "SIGQUIT"));
+	fixture_image(f, json_pack("{s[s] ss ss ss}", "Cmd", "sh", "User", "bob", "WorkingDir",
+				 "/srv/./x/..", "StopSignal", "SIGQUIT"));
 
-	const struct container *c = fixture_create(f, "web", json_pack("{ss ss}", "User", "eve", "WorkingDir", ""), NULL);
+	const struct container *c = fixture_create(
+		f, "web", json_pack("{ss ss}", "User", "eve", "WorkingDir", ""), NULL);
 
 	assert_string_equal(json_str(c->config, "User"), "eve");
 	assert_string_equal(json_str(c->config, "WorkingDir"), "/srv");
@@ -223,8 +236,9 @@ static void a_name_is_taken_once(void **state)
 	assert_null(fixture_create(f, "web", NULL, NULL));
 
 	assert_int_equal(f->e.kind, ERR_CONFLICT);
-	scoped(free) char *words = xasprintf("Conflict. The container name \"/web\" is already in use by container \"%s\". You have "
-					     "to remove (or rename) that container to be able to reuse that name.",
+	scoped(free) char *words = xasprintf(
+		"Conflict. The container name \"/web\" is already in use by container \"%s\". You have "
+		"to remove (or rename) that container to be able to reuse that name.",
 		c->id);
 	assert_string_equal(f->e.msg, words);
 }
@@ -256,11 +270,21 @@ static void wrong_settings_are_refused_and_leave_nothing(void **state)
 	struct fixture *f = *state;
 	assert_refused(f, json_pack("{ss}", "StopSignal", "SIGNOPE"), NULL, "invalid signal");
 	assert_refused(f, json_pack("{ss}", "WorkingDir", "srv"), NULL, "absolute path");
-	assert_refused(f, NULL, json_pack("{s{ss}}", "RestartPolicy", "Name", "sometimes"), "restart policy");
-	assert_refused(f, NULL, json_pack("{s{ss} sb}", "RestartPolicy", "Name", "always", "AutoRemove", 1), "AutoRemove");
-	assert_refused(f, NULL, json_pack("{s{ss}}", "LogConfig", "Type", "syslog"), "no log driver named 'syslog'");
-	assert_refused(f, NULL, json_pack("{s{ss s{ss}}}", "LogConfig", "Type", "json-file", "Config", "max-size", "x"), "max-size=x");
-	assert_refused(f, NULL, json_pack("{s{ss s{ss}}}", "LogConfig", "Type", "json-file", "Config", "max-file", "0"), "max-file=0");
+	assert_refused(f, NULL, json_pack("{s{ss}}", "RestartPolicy", "Name", "sometimes"),
+		"restart policy");
+	assert_refused(f, NULL,
+		json_pack("{s{ss} sb}", "RestartPolicy", "Name", "always", "AutoRemove", 1),
+		"AutoRemove");
+	assert_refused(f, NULL, json_pack("{s{ss}}", "LogConfig", "Type", "syslog"),
+		"no log driver named 'syslog'");
+	assert_refused(f, NULL,
+		json_pack("{s{ss s{ss}}}", "LogConfig", "Type", "json-file", "Config", "max-size",
+			"x"),
+		"max-size=x");
+	assert_refused(f, NULL,
+		json_pack("{s{ss s{ss}}}", "LogConfig", "Type", "json-file", "Config", "max-file",
+			"0"),
+		"max-file=0");
 	assert_refused(f, NULL, json_pack("{s[s]}", "CapAdd", "FLY"), "FLY");
 	assert_refused(f, NULL, json_pack("{s[s]}", "SecurityOpt", "magic=1"), "magic");
 	assert_refused(f, NULL, json_pack("{ss}", "Runtime", "kata"), "kata");
@@ -269,13 +293,16 @@ static void wrong_settings_are_refused_and_leave_nothing(void **state)
 	assert_refused(f, NULL, json_pack("{s[s]}", "ExtraHosts", "nohost"), "add-host");
 }
 
-/* A later part of the request fails: the volume that the earlier part made goes again, one that was there stays. */
+/* A later part of the request fails: the volume that the earlier part made goes again, one that was
+ * there stays. */
 static void volumes_of_a_failed_create_are_taken_back(void **state)
 {
 	struct fixture *f = *state;
 	assert_non_null(volume_create(f->set.d.volumes, "older", NULL, NULL, NULL, &f->e));
 
-	assert_refused(f, NULL, json_pack("{s[sss]}", "Binds", "fresh:/a", "older:/b", "other:relative"), "must be absolute");
+	assert_refused(f, NULL,
+		json_pack("{s[sss]}", "Binds", "fresh:/a", "older:/b", "other:relative"),
+		"must be absolute");
 
 	assert_null(volume_find(f->set.d.volumes, "fresh", &f->e));
 	assert_non_null(volume_find(f->set.d.volumes, "older", &f->e));
@@ -284,12 +311,13 @@ static void volumes_of_a_failed_create_are_taken_back(void **state)
 static void the_daemons_log_options_are_the_default(void **state)
 {
 	struct fixture *f = *state;
-	scoped(json) json_t *defaults = json_pack("{ss s{ss ss}}", "Type", "json-file", "Config", "max-size", "1m", "max-file", "3");
+	scoped(json) json_t *defaults = json_pack(
+		"{ss s{ss ss}}", "Type", "json-file", "Config", "max-size", "1m", "max-file", "3");
 	f->set.d.log_defaults = defaults;
 
 	const struct container *plain = fixture_create(f, "plain", NULL, NULL);
-	const struct container *own = fixture_create(f, "own", NULL, json_pack("{s{ss s{ss}}}", "LogConfig", "Type", "", "Config",
-								     "max-size", "5m"));
+	const struct container *own = fixture_create(f, "own", NULL,
+		json_pack("{s{ss s{ss}}}", "LogConfig", "Type", "", "Config", "max-size", "5m"));
 
 	const json_t *log = json_object_get(plain->host_config, "LogConfig");
 	assert_string_equal(json_str(json_object_get(log, "Config"), "max-size"), "1m");
@@ -297,14 +325,16 @@ static void the_daemons_log_options_are_the_default(void **state)
 	assert_string_equal(json_str(log, "Type"), "json-file");
 	assert_string_equal(json_str(json_object_get(log, "Config"), "max-size"), "5m");
 	assert_string_equal(json_str(json_object_get(log, "Config"), "max-file"), "3");
-	assert_string_equal(json_str(json_object_get(defaults, "Config"), "max-size"), "1m"); /* not changed through it */
+	assert_string_equal(json_str(json_object_get(defaults, "Config"), "max-size"),
+		"1m"); /* not changed through it */
 }
 
 static void a_record_comes_back_as_it_was(void **state)
 {
 	struct fixture *f = *state;
 	struct container *c = fixture_create(f, "web", json_pack("{s[s]}", "Env", "A=b"),
-		json_pack("{s[s] s{ss}}", "Binds", "data:/d:ro", "RestartPolicy", "Name", "unless-stopped"));
+		json_pack("{s[s] s{ss}}", "Binds", "data:/d:ro", "RestartPolicy", "Name",
+			"unless-stopped"));
 	assert_non_null(c);
 	c->exit_code = 42;
 	c->state = CONTAINER_EXITED;
@@ -315,7 +345,9 @@ static void a_record_comes_back_as_it_was(void **state)
 	map_remove(f->set.by_name, "web");
 	container_free(c);
 
-	assert_int_equal(store_each(f->set.d.store, STORE_CONTAINERS, container_record_load, &f->set, &f->e), 0);
+	assert_int_equal(
+		store_each(f->set.d.store, STORE_CONTAINERS, container_record_load, &f->set, &f->e),
+		0);
 
 	c = container_find(&f->set, "web", &f->e);
 	assert_non_null(c);

@@ -1,4 +1,5 @@
-/* Config and HostConfig of a request: Docker's defaults for what is missing, the field's name for what is wrong. */
+/* Config and HostConfig of a request: Docker's defaults for what is missing, the field's name for
+ * what is wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,7 +58,8 @@ static void an_empty_request_gets_dockers_defaults(void **state)
 
 static void null_counts_as_missing(void **state)
 {
-	scoped(json) json_t *config = config_of(json_pack("{sn sn sn}", "Hostname", "Tty", "Labels"));
+	scoped(json) json_t *config =
+		config_of(json_pack("{sn sn sn}", "Hostname", "Tty", "Labels"));
 
 	assert_string_equal(json_str(config, "Hostname"), "");
 	assert_true(json_is_false(json_object_get(config, "Tty")));
@@ -66,7 +68,8 @@ static void null_counts_as_missing(void **state)
 
 static void unknown_fields_are_left_out(void **state)
 {
-	scoped(json) json_t *config = config_of(json_pack("{ss s{}}", "Spaceship", "x", "HostConfig"));
+	scoped(json) json_t *config =
+		config_of(json_pack("{ss s{}}", "Spaceship", "x", "HostConfig"));
 
 	assert_null(json_object_get(config, "Spaceship"));
 	assert_null(json_object_get(config, "HostConfig"));
@@ -74,7 +77,8 @@ static void unknown_fields_are_left_out(void **state)
 
 static void a_command_may_be_a_single_string(void **state)
 {
-	scoped(json) json_t *config = config_of(json_pack("{ss s[ss]}", "Cmd", "ls", "Entrypoint", "a", "b"));
+	scoped(json) json_t *config =
+		config_of(json_pack("{ss s[ss]}", "Cmd", "ls", "Entrypoint", "a", "b"));
 
 	scoped(free) char *cmd = json_text(json_object_get(config, "Cmd"));
 	scoped(free) char *entrypoint = json_text(json_object_get(config, "Entrypoint"));

@@ -49,7 +49,8 @@ static void memory_alone_allows_as_much_swap(void **state)
 
 static void swap_may_be_unlimited(void **state)
 {
-	scoped(json) json_t *out = resources(json_pack("{sI si}", "Memory", (json_int_t)64 << 20, "MemorySwap", -1));
+	scoped(json) json_t *out =
+		resources(json_pack("{sI si}", "Memory", (json_int_t)64 << 20, "MemorySwap", -1));
 
 	assert_int_equal(json_i64(json_object_get(out, "memory"), "swap", 0), -1);
 }
@@ -72,8 +73,9 @@ static void cpus_become_a_quota_of_a_tenth_of_a_second(void **state)
 
 static void the_rest_goes_where_the_runtime_wants_it(void **state)
 {
-	scoped(json) json_t *out = resources(json_pack("{si ss ss si si si}", "CpuShares", 512, "CpusetCpus", "0-1", "CpusetMems",
-		"0", "PidsLimit", 100, "BlkioWeight", 300, "MemoryReservation", 6 << 20));
+	scoped(json) json_t *out = resources(json_pack("{si ss ss si si si}", "CpuShares", 512,
+		"CpusetCpus", "0-1", "CpusetMems", "0", "PidsLimit", 100, "BlkioWeight", 300,
+		"MemoryReservation", 6 << 20));
 
 	const json_t *cpu = json_object_get(out, "cpu");
 	assert_int_equal(json_i64(cpu, "shares", 0), 512);
@@ -96,16 +98,20 @@ static void limits_that_contradict_are_refused_in_dockers_words(void **state)
 	assert_refused(json_pack("{si}", "Memory", 1024), "Minimum memory limit allowed is 6MB");
 	assert_refused(json_pack("{si}", "Memory", -1), "Minimum memory limit allowed is 6MB");
 	assert_refused(json_pack("{si}", "MemorySwap", 64 << 20), "always set the Memory limit");
-	assert_refused(json_pack("{si si}", "Memory", 64 << 20, "MemorySwap", 32 << 20), "should be larger than memory limit");
-	assert_refused(json_pack("{si si}", "Memory", 64 << 20, "MemoryReservation", 65 << 20), "memory reservation limit");
-	assert_refused(json_pack("{si si}", "NanoCpus", 1, "CpuQuota", 1), "Nano CPUs and CPU Period or Quota");
+	assert_refused(json_pack("{si si}", "Memory", 64 << 20, "MemorySwap", 32 << 20),
+		"should be larger than memory limit");
+	assert_refused(json_pack("{si si}", "Memory", 64 << 20, "MemoryReservation", 65 << 20),
+		"memory reservation limit");
+	assert_refused(json_pack("{si si}", "NanoCpus", 1, "CpuQuota", 1),
+		"Nano CPUs and CPU Period or Quota");
 	assert_refused(json_pack("{si}", "NanoCpus", -1), "CPUs");
 	assert_refused(json_pack("{si}", "PidsLimit", -2), "pids limit");
 }
 
 static json_t *ulimit(const char *name, int64_t soft, int64_t hard)
 {
-	return json_pack("{s[{ss sI sI}]}", "Ulimits", "Name", name, "Soft", (json_int_t)soft, "Hard", (json_int_t)hard);
+	return json_pack("{s[{ss sI sI}]}", "Ulimits", "Name", name, "Soft", (json_int_t)soft,
+		"Hard", (json_int_t)hard);
 }
 
 static void a_ulimit_gets_its_oci_name(void **state)
@@ -138,7 +144,8 @@ static void a_wrong_ulimit_is_refused(void **state)
 	static const struct {
 		const char *name;
 		int64_t soft, hard;
-	} wrong[] = {{"files", 1, 1}, {"", 1, 1}, {"NOFILE", 1, 1}, {"nofile", 2, 1}, {"nofile", -1, 1}};
+	} wrong[] = {
+		{"files", 1, 1}, {"", 1, 1}, {"NOFILE", 1, 1}, {"nofile", 2, 1}, {"nofile", -1, 1}};
 	for (size_t i = 0; i < 5; i++) {
 		scoped(json) json_t *host = ulimit(wrong[i].name, wrong[i].soft, wrong[i].hard);
 		scoped(json) json_t *out = NULL;
@@ -162,7 +169,8 @@ static void no_ulimits_are_nothing(void **state)
 static void names_are_what_docker_accepts(void **state)
 {
 	static const char *const good[] = {"ab", "A0", "web.1_x-y", "0a"};
-	static const char *const bad[] = {"", "a", "-ab", ".ab", "_ab", "a b", "a/b", "/ab", "a\nb", "ü1", "a:b", ".."};
+	static const char *const bad[] = {
+		"", "a", "-ab", ".ab", "_ab", "a b", "a/b", "/ab", "a\nb", "ü1", "a:b", ".."};
 	for (size_t i = 0; i < 4; i++) {
 		assert_true(container_name_is_valid(good[i]));
 	}

@@ -21,8 +21,8 @@ struct heard {
 	struct buf text;
 	struct log_reader *reader;
 	int lines, ends;
-	int hold_after;  /* lines; 0: never */
-	int free_after;  /* lines; 0: never */
+	int hold_after; /* lines; 0: never */
+	int free_after; /* lines; 0: never */
 	bool free_at_end;
 };
 
@@ -62,8 +62,9 @@ static void put_lines(struct fixture *f, int rotated, int from, int to)
 	scoped(fclose) FILE *file = fopen(name, "ae");
 	assert_non_null(file);
 	for (int i = from; i <= to; i++) {
-		fprintf(file, "{\"log\":\"%d\\n\",\"stream\":\"%s\",\"time\":\"2026-01-01T00:00:%02d.5Z\"}\n", i,
-			i % 3 == 0 ? "stderr" : "stdout", i % 60);
+		fprintf(file,
+			"{\"log\":\"%d\\n\",\"stream\":\"%s\",\"time\":\"2026-01-01T00:00:%02d.5Z\"}\n",
+			i, i % 3 == 0 ? "stderr" : "stdout", i % 60);
 	}
 }
 
@@ -74,7 +75,8 @@ static void idle_turn(uv_idle_t *idle)
 	}
 }
 
-/* Turns the loop as often as any of these tests needs; the reader's own handles keep no loop alive. */
+/* Turns the loop as often as any of these tests needs; the reader's own handles keep no loop alive.
+ */
 static void turn(struct fixture *f)
 {
 	int turns = 0;
@@ -161,7 +163,8 @@ static void a_tail_counts_across_files(void **state)
 	static const struct {
 		int64_t tail;
 		const char *expected;
-	} cases[] = {{0, ""}, {1, "8\n"}, {2, "7\n8\n"}, {3, "5\n7\n8\n"}, {5, "2\n4\n5\n7\n8\n"}, {100, "1\n2\n4\n5\n7\n8\n"}};
+	} cases[] = {{0, ""}, {1, "8\n"}, {2, "7\n8\n"}, {3, "5\n7\n8\n"}, {5, "2\n4\n5\n7\n8\n"},
+		{100, "1\n2\n4\n5\n7\n8\n"}};
 	put_lines(f, 2, 1, 2);
 	put_lines(f, 1, 4, 5);
 	put_lines(f, 0, 7, 8);
@@ -200,8 +203,10 @@ static void only_the_streams_asked_for(void **state)
 	scoped(heard) struct heard err = {0};
 	put_lines(f, 0, 1, 6);
 
-	assert_string_equal(read_with(f, &out, (struct log_query){.out = true, .tail = -1}), "1\n2\n4\n5\n");
-	assert_string_equal(read_with(f, &err, (struct log_query){.err = true, .tail = -1}), "!3\n!6\n");
+	assert_string_equal(
+		read_with(f, &out, (struct log_query){.out = true, .tail = -1}), "1\n2\n4\n5\n");
+	assert_string_equal(
+		read_with(f, &err, (struct log_query){.err = true, .tail = -1}), "!3\n!6\n");
 }
 
 static void a_timestamp_has_nine_digits(void **state)
@@ -223,7 +228,8 @@ static void torn_lines_are_left_out(void **state)
 	put_lines(f, 0, 1, 1);
 	scoped(free) char *live = container_log_path(f->anchor);
 	scoped(fclose) FILE *file = fopen(live, "ae");
-	static const char junk[] = "{\"log\":\"half\n\0\0\0\0\n\n[]\n{\"log\":\"x\\n\",\"stream\":\"stdout\",\"time\":\"yesterday\"}\n";
+	static const char junk[] =
+		"{\"log\":\"half\n\0\0\0\0\n\n[]\n{\"log\":\"x\\n\",\"stream\":\"stdout\",\"time\":\"yesterday\"}\n";
 	fwrite(junk, 1, sizeof(junk) - 1, file);
 	fflush(file);
 	put_lines(f, 0, 2, 2);
@@ -238,7 +244,8 @@ static void a_line_with_a_nul_is_whole(void **state)
 	put_lines(f, 0, 1, 1);
 	scoped(free) char *live = container_log_path(f->anchor);
 	scoped(fclose) FILE *file = fopen(live, "ae");
-	fputs("{\"log\":\"a\\u0000b\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:02Z\"}\n", file);
+	fputs("{\"log\":\"a\\u0000b\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:02Z\"}\n",
+		file);
 	fflush(file);
 
 	read_with(f, &h, everything);
@@ -358,7 +365,8 @@ static void a_slow_follower_reads_every_file_that_is_left(void **state)
 	assert_string_equal(buf_str(&h.text), "1\n2\n4\n5\n7\n8\n");
 }
 
-/* The reader is in an older file while the others move on: no file is left out, none comes twice. */
+/* The reader is in an older file while the others move on: no file is left out, none comes twice.
+ */
 static void a_rotation_while_an_older_file_is_read_skips_nothing(void **state)
 {
 	struct fixture *f = *state;

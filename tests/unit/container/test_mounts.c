@@ -60,7 +60,8 @@ static void a_bind_of_a_path(void **state)
 {
 	struct fixture *f = *state;
 
-	scoped(reading) struct reading r = read_all(f, json_pack("{s[s+]}", "Binds", f->folder, "/x:/a/../b/:ro,rshared,z"), NULL);
+	scoped(reading) struct reading r = read_all(
+		f, json_pack("{s[s+]}", "Binds", f->folder, "/x:/a/../b/:ro,rshared,z"), NULL);
 
 	assert_int_equal(r.failed, 0);
 	const struct mount_point *m = at(&r, "/b");
@@ -76,7 +77,8 @@ static void a_bind_of_a_name_is_a_volume(void **state)
 {
 	struct fixture *f = *state;
 
-	scoped(reading) struct reading r = read_all(f, json_pack("{s[s]}", "Binds", "data:/d:nocopy"), NULL);
+	scoped(reading) struct reading r =
+		read_all(f, json_pack("{s[s]}", "Binds", "data:/d:nocopy"), NULL);
 
 	const struct mount_point *m = at(&r, "/d");
 	assert_int_equal(m->kind, MOUNT_VOLUME);
@@ -91,7 +93,8 @@ static void a_volume_that_was_there_is_not_ours_to_take_back(void **state)
 	struct fixture *f = *state;
 	assert_non_null(volume_create(f->set.d.volumes, "data", NULL, NULL, NULL, &f->e));
 
-	scoped(reading) struct reading r = read_all(f, json_pack("{s[s]}", "Binds", "data:/d"), NULL);
+	scoped(reading) struct reading r =
+		read_all(f, json_pack("{s[s]}", "Binds", "data:/d"), NULL);
 
 	assert_int_equal(r.failed, 0);
 	assert_int_equal(r.made.n, 0);
@@ -103,9 +106,11 @@ static void wrong_binds_are_refused(void **state)
 	static const struct {
 		const char *text, *words;
 	} wrong[] = {{"", "invalid volume specification"}, {"/a:", "invalid volume specification"},
-		{":/a", "invalid volume specification"}, {"/tmp:/a:ro:rw", "invalid volume specification"},
-		{"/tmp:a", "must be absolute"}, {"/tmp:/", "destination can't be '/'"}, {"/tmp:/a/..", "destination can't be '/'"},
-		{"/tmp:/a:fast", "invalid mode: fast"}, {"../x:/a", "../x"}, {"a/b:/a", "a/b"}, {"/tmp:/a:", "invalid volume"}};
+		{":/a", "invalid volume specification"},
+		{"/tmp:/a:ro:rw", "invalid volume specification"}, {"/tmp:a", "must be absolute"},
+		{"/tmp:/", "destination can't be '/'"}, {"/tmp:/a/..", "destination can't be '/'"},
+		{"/tmp:/a:fast", "invalid mode: fast"}, {"../x:/a", "../x"}, {"a/b:/a", "a/b"},
+		{"/tmp:/a:", "invalid volume"}};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		assert_refused(f, json_pack("{s[s]}", "Binds", wrong[i].text), wrong[i].words);
 	}
@@ -115,21 +120,26 @@ static void one_target_is_mounted_once(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_refused(f, json_pack("{s[ss]}", "Binds", "data:/d", "/tmp:/d/"), "Duplicate mount point: /d");
-	assert_refused(f, json_pack("{s[s] s{ss}}", "Binds", "data:/d", "Tmpfs", "/d", ""), "Duplicate mount point: /d");
+	assert_refused(f, json_pack("{s[ss]}", "Binds", "data:/d", "/tmp:/d/"),
+		"Duplicate mount point: /d");
+	assert_refused(f, json_pack("{s[s] s{ss}}", "Binds", "data:/d", "Tmpfs", "/d", ""),
+		"Duplicate mount point: /d");
 }
 
 static void a_mount_says_what_it_is(void **state)
 {
 	struct fixture *f = *state;
-	scoped(json) json_t *bind = json_pack("{ss ss ss sb s{ss sb}}", "Type", "bind", "Source", f->folder, "Target", "/b",
-		"ReadOnly", 1, "BindOptions", "Propagation", "rslave", "NonRecursive", 1);
-	scoped(json) json_t *volume = json_pack("{ss ss ss s{sb s{ss} ss}}", "Type", "volume", "Source", "data", "Target", "/v",
-		"VolumeOptions", "NoCopy", 1, "Labels", "a", "b", "Subpath", "in/side");
-	scoped(json) json_t *tmpfs =
-		json_pack("{ss ss s{si si}}", "Type", "tmpfs", "Target", "/t", "TmpfsOptions", "SizeBytes", 4096, "Mode", 01777);
+	scoped(json) json_t *bind = json_pack("{ss ss ss sb s{ss sb}}", "Type", "bind", "Source",
+		f->folder, "Target", "/b", "ReadOnly", 1, "BindOptions", "Propagation", "rslave",
+		"NonRecursive", 1);
+	scoped(json) json_t *volume = json_pack("{ss ss ss s{sb s{ss} ss}}", "Type", "volume",
+		"Source", "data", "Target", "/v", "VolumeOptions", "NoCopy", 1, "Labels", "a", "b",
+		"Subpath", "in/side");
+	scoped(json) json_t *tmpfs = json_pack("{ss ss s{si si}}", "Type", "tmpfs", "Target", "/t",
+		"TmpfsOptions", "SizeBytes", 4096, "Mode", 01777);
 
-	scoped(reading) struct reading r = read_all(f, json_pack("{s[OOO]}", "Mounts", bind, volume, tmpfs), NULL);
+	scoped(reading) struct reading r =
+		read_all(f, json_pack("{s[OOO]}", "Mounts", bind, volume, tmpfs), NULL);
 
 	assert_int_equal(r.failed, 0);
 	assert_true(at(&r, "/b")->read_only && at(&r, "/b")->non_recursive);
@@ -146,12 +156,14 @@ static void a_bind_mount_does_not_make_its_source(void **state)
 	struct fixture *f = *state;
 	scoped(free) char *missing = xasprintf("%s/missing", f->folder);
 
-	assert_refused(f, json_pack("{s[{ss ss ss}]}", "Mounts", "Type", "bind", "Source", missing, "Target", "/b"),
+	assert_refused(f,
+		json_pack("{s[{ss ss ss}]}", "Mounts", "Type", "bind", "Source", missing, "Target",
+			"/b"),
 		"bind source path does not exist");
 	assert_int_equal(access(missing, F_OK), -1);
 	scoped(reading) struct reading r = read_all(f,
-		json_pack("{s[{ss ss ss s{sb}}]}", "Mounts", "Type", "bind", "Source", missing, "Target", "/b", "BindOptions",
-			"CreateMountpoint", 1),
+		json_pack("{s[{ss ss ss s{sb}}]}", "Mounts", "Type", "bind", "Source", missing,
+			"Target", "/b", "BindOptions", "CreateMountpoint", 1),
 		NULL);
 	assert_int_equal(r.failed, 0);
 	assert_int_equal(access(missing, F_OK), 0);
@@ -160,13 +172,21 @@ static void a_bind_mount_does_not_make_its_source(void **state)
 static void wrong_mounts_are_refused(void **state)
 {
 	struct fixture *f = *state;
-	assert_refused(f, json_pack("{s[{ss ss}]}", "Mounts", "Type", "bind", "Source", "/tmp"), "Target must not be empty");
-	assert_refused(f, json_pack("{s[{ss ss ss}]}", "Mounts", "Type", "bind", "Source", "tmp", "Target", "/a"), "absolute");
-	assert_refused(f, json_pack("{s[{ss ss}]}", "Mounts", "Type", "npipe", "Target", "/a"), "mount type unknown");
-	assert_refused(f, json_pack("{s[{ss ss ss}]}", "Mounts", "Type", "tmpfs", "Source", "x", "Target", "/a"), "Source must not");
+	assert_refused(f, json_pack("{s[{ss ss}]}", "Mounts", "Type", "bind", "Source", "/tmp"),
+		"Target must not be empty");
 	assert_refused(f,
-		json_pack("{s[{ss ss ss s{s{ss}}}]}", "Mounts", "Type", "volume", "Source", "data", "Target", "/a", "VolumeOptions",
-			"DriverConfig", "Name", "nfs"),
+		json_pack("{s[{ss ss ss}]}", "Mounts", "Type", "bind", "Source", "tmp", "Target",
+			"/a"),
+		"absolute");
+	assert_refused(f, json_pack("{s[{ss ss}]}", "Mounts", "Type", "npipe", "Target", "/a"),
+		"mount type unknown");
+	assert_refused(f,
+		json_pack("{s[{ss ss ss}]}", "Mounts", "Type", "tmpfs", "Source", "x", "Target",
+			"/a"),
+		"Source must not");
+	assert_refused(f,
+		json_pack("{s[{ss ss ss s{s{ss}}}]}", "Mounts", "Type", "volume", "Source", "data",
+			"Target", "/a", "VolumeOptions", "DriverConfig", "Name", "nfs"),
 		"nfs");
 	assert_refused(f, json_pack("{ss}", "VolumeDriver", "nfs"), "nfs");
 	assert_refused(f, json_pack("{s{si}}", "Tmpfs", "/run", 1), "must be a string");
@@ -189,8 +209,8 @@ static void a_declared_volume_is_anonymous_where_nothing_else_is(void **state)
 {
 	struct fixture *f = *state;
 
-	scoped(reading) struct reading r = read_all(
-		f, json_pack("{s[s]}", "Binds", "data:/taken"), json_pack("{s{s{} s{}}}", "Volumes", "/taken/", "/free"));
+	scoped(reading) struct reading r = read_all(f, json_pack("{s[s]}", "Binds", "data:/taken"),
+		json_pack("{s{s{} s{}}}", "Volumes", "/taken/", "/free"));
 
 	assert_int_equal(r.list.n, 2);
 	assert_string_equal(at(&r, "/taken")->name, "data");
@@ -203,15 +223,18 @@ static void a_declared_volume_is_anonymous_where_nothing_else_is(void **state)
 static void no_volume_replaces_what_the_kernel_shows(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const places[] = {"/dev", "/dev/", "/proc", "/sys", "/proc/self/attr", "/x/../dev"};
+	static const char *const places[] = {
+		"/dev", "/dev/", "/proc", "/sys", "/proc/self/attr", "/x/../dev"};
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		scoped(reading) struct reading declared = read_all(f, NULL, json_pack("{s{s{}}}", "Volumes", places[i]));
+		scoped(reading) struct reading declared =
+			read_all(f, NULL, json_pack("{s{s{}}}", "Volumes", places[i]));
 		assert_int_equal(declared.failed, -1);
 		assert_int_equal(f->e.kind, ERR_INVALID);
 		scoped(free) char *bind = xasprintf("data:%s", places[i]);
 		assert_refused(f, json_pack("{s[s]}", "Binds", bind), "cannot be a volume");
 	}
-	scoped(reading) struct reading r = read_all(f, json_pack("{s[sss]}", "Binds", "/dev:/dev", "/tmp:/proc/x", "data:/devices"), NULL);
+	scoped(reading) struct reading r = read_all(f,
+		json_pack("{s[sss]}", "Binds", "/dev:/dev", "/tmp:/proc/x", "data:/devices"), NULL);
 	assert_int_equal(r.failed, 0); /* the host's own is the user's to give */
 }
 
@@ -219,8 +242,9 @@ static void parents_are_mounted_before_what_lies_below(void **state)
 {
 	struct fixture *f = *state;
 
-	scoped(reading) struct reading r =
-		read_all(f, json_pack("{s{ss ss} s[s]}", "Tmpfs", "/a/b/c", "", "/a", "", "Binds", "data:/a/b"), NULL);
+	scoped(reading) struct reading r = read_all(f,
+		json_pack("{s{ss ss} s[s]}", "Tmpfs", "/a/b/c", "", "/a", "", "Binds", "data:/a/b"),
+		NULL);
 
 	assert_string_equal(r.list.v[0].target, "/a");
 	assert_string_equal(r.list.v[1].target, "/a/b");
@@ -230,28 +254,35 @@ static void parents_are_mounted_before_what_lies_below(void **state)
 static void volumes_from_copies_all_but_what_is_taken(void **state)
 {
 	struct fixture *f = *state;
-	struct reading other = read_all(f, json_pack("{s[ss] s{ss}}", "Binds", "data:/d", "logs:/l:ro", "Tmpfs", "/t", ""), NULL);
+	struct reading other = read_all(f,
+		json_pack("{s[ss] s{ss}}", "Binds", "data:/d", "logs:/l:ro", "Tmpfs", "/t", ""),
+		NULL);
 	f->anchor->mounts = other.list;
 	strv_deinit(&other.made);
 
-	scoped(reading) struct reading r = read_all(f, json_pack("{s[s] s[s]}", "Binds", "mine:/l", "VolumesFrom", "anchor:ro"), NULL);
+	scoped(reading) struct reading r = read_all(
+		f, json_pack("{s[s] s[s]}", "Binds", "mine:/l", "VolumesFrom", "anchor:ro"), NULL);
 
 	assert_int_equal(r.failed, 0);
 	assert_int_equal(r.list.n, 2);
 	assert_string_equal(at(&r, "/l")->name, "mine");
 	assert_string_equal(at(&r, "/d")->name, "data");
 	assert_true(at(&r, "/d")->read_only);
-	assert_refused(f, json_pack("{s[s]}", "VolumesFrom", "nobody"), "No such container: nobody");
-	assert_refused(f, json_pack("{s[s]}", "VolumesFrom", "anchor:rx"), "invalid mode for volumes-from");
+	assert_refused(
+		f, json_pack("{s[s]}", "VolumesFrom", "nobody"), "No such container: nobody");
+	assert_refused(f, json_pack("{s[s]}", "VolumesFrom", "anchor:rx"),
+		"invalid mode for volumes-from");
 }
 
 static void a_record_brings_every_mount_back(void **state)
 {
 	struct fixture *f = *state;
-	scoped(json) json_t *volume = json_pack(
-		"{ss ss ss s{sb ss}}", "Type", "volume", "Source", "data", "Target", "/v", "VolumeOptions", "NoCopy", 1, "Subpath", "s");
-	scoped(reading) struct reading r = read_all(
-		f, json_pack("{s[s] s[O] s{ss}}", "Binds", "/tmp:/b:ro,slave", "Mounts", volume, "Tmpfs", "/t", "size=1m"), NULL);
+	scoped(json) json_t *volume = json_pack("{ss ss ss s{sb ss}}", "Type", "volume", "Source",
+		"data", "Target", "/v", "VolumeOptions", "NoCopy", 1, "Subpath", "s");
+	scoped(reading) struct reading r = read_all(f,
+		json_pack("{s[s] s[O] s{ss}}", "Binds", "/tmp:/b:ro,slave", "Mounts", volume,
+			"Tmpfs", "/t", "size=1m"),
+		NULL);
 	scoped(json) json_t *record = mounts_record(&r.list);
 
 	struct mount_list restored = {0};
@@ -278,7 +309,8 @@ static void a_subpath_cannot_leave_its_volume(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		m.subpath = escapes[i];
 		scoped(free) char *place = mount_source(f->anchor, &m, &f->e);
-		assert_true(!place || strncmp(place, volume_mountpoint(v), strlen(volume_mountpoint(v))) == 0);
+		assert_true(!place || strncmp(place, volume_mountpoint(v),
+					      strlen(volume_mountpoint(v))) == 0);
 	}
 	m.subpath = "inside";
 	scoped(free) char *good = mount_source(f->anchor, &m, &f->e);
@@ -288,7 +320,8 @@ static void a_subpath_cannot_leave_its_volume(void **state)
 static void inspect_shows_what_docker_shows(void **state)
 {
 	struct fixture *f = *state;
-	struct reading r = read_all(f, json_pack("{s[ss]}", "Binds", "/tmp:/b:ro", "data:/d"), NULL);
+	struct reading r =
+		read_all(f, json_pack("{s[ss]}", "Binds", "/tmp:/b:ro", "data:/d"), NULL);
 	f->anchor->mounts = r.list;
 	strv_deinit(&r.made);
 

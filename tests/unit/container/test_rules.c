@@ -1,4 +1,5 @@
-/* The rules over time: which step is legal, when a container is started again, what a health probe's result means. */
+/* The rules over time: which step is legal, when a container is started again, what a health
+ * probe's result means. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,10 +20,11 @@
 static void a_life_goes_from_created_to_exited_and_again(void **state)
 {
 	enum container_state s = CONTAINER_CREATED;
-	static const enum container_input inputs[] = {
-		INPUT_START, INPUT_STARTED, INPUT_PAUSE, INPUT_UNPAUSE, INPUT_STOP, INPUT_DIED, INPUT_START, INPUT_STARTED, INPUT_DIED};
-	static const enum container_state expected[] = {CONTAINER_STARTING, CONTAINER_RUNNING, CONTAINER_PAUSED,
-		CONTAINER_RUNNING, CONTAINER_STOPPING, CONTAINER_EXITED, CONTAINER_STARTING, CONTAINER_RUNNING, CONTAINER_EXITED};
+	static const enum container_input inputs[] = {INPUT_START, INPUT_STARTED, INPUT_PAUSE,
+		INPUT_UNPAUSE, INPUT_STOP, INPUT_DIED, INPUT_START, INPUT_STARTED, INPUT_DIED};
+	static const enum container_state expected[] = {CONTAINER_STARTING, CONTAINER_RUNNING,
+		CONTAINER_PAUSED, CONTAINER_RUNNING, CONTAINER_STOPPING, CONTAINER_EXITED,
+		CONTAINER_STARTING, CONTAINER_RUNNING, CONTAINER_EXITED};
 
 	for (size_t i = 0; i < sizeof(inputs) / sizeof(*inputs); i++) {
 		s = container_next_state(s, inputs[i]);
@@ -32,8 +34,8 @@ static void a_life_goes_from_created_to_exited_and_again(void **state)
 
 static void what_runs_cannot_be_started_or_removed(void **state)
 {
-	static const enum container_state alive[] = {
-		CONTAINER_STARTING, CONTAINER_RUNNING, CONTAINER_PAUSED, CONTAINER_STOPPING, CONTAINER_REMOVING};
+	static const enum container_state alive[] = {CONTAINER_STARTING, CONTAINER_RUNNING,
+		CONTAINER_PAUSED, CONTAINER_STOPPING, CONTAINER_REMOVING};
 	for (size_t i = 0; i < 5; i++) {
 		assert_int_equal(container_next_state(alive[i], INPUT_START), REFUSED);
 		assert_int_equal(container_next_state(alive[i], INPUT_REMOVE), REFUSED);
@@ -43,14 +45,17 @@ static void what_runs_cannot_be_started_or_removed(void **state)
 static void a_failed_first_start_leaves_it_created(void **state)
 {
 	assert_int_equal(container_next_state(CONTAINER_STARTING, INPUT_FAILED), CONTAINER_CREATED);
-	assert_int_equal(container_next_state(CONTAINER_STARTING, INPUT_RETRY), CONTAINER_RESTARTING);
+	assert_int_equal(
+		container_next_state(CONTAINER_STARTING, INPUT_RETRY), CONTAINER_RESTARTING);
 }
 
 static void a_stop_ends_the_wait_for_a_restart(void **state)
 {
-	assert_int_equal(container_next_state(CONTAINER_RUNNING, INPUT_RETRY), CONTAINER_RESTARTING);
+	assert_int_equal(
+		container_next_state(CONTAINER_RUNNING, INPUT_RETRY), CONTAINER_RESTARTING);
 	assert_int_equal(container_next_state(CONTAINER_RESTARTING, INPUT_STOP), CONTAINER_EXITED);
-	assert_int_equal(container_next_state(CONTAINER_STOPPING, INPUT_RETRY), REFUSED); /* a stopped one stays stopped */
+	assert_int_equal(container_next_state(CONTAINER_STOPPING, INPUT_RETRY),
+		REFUSED); /* a stopped one stays stopped */
 }
 
 static void only_a_failed_start_leads_back_to_created(void **state)
@@ -58,7 +63,8 @@ static void only_a_failed_start_leads_back_to_created(void **state)
 	for (int s = 0; s < CONTAINER_STATE_MAX; s++) {
 		for (int i = 0; i < INPUT_MAX; i++) {
 			bool exception = s == CONTAINER_STARTING && i == INPUT_FAILED;
-			enum container_state to = container_next_state((enum container_state)s, (enum container_input)i);
+			enum container_state to = container_next_state(
+				(enum container_state)s, (enum container_input)i);
 			assert_int_equal(to == CONTAINER_CREATED, exception);
 		}
 	}
@@ -67,13 +73,15 @@ static void only_a_failed_start_leads_back_to_created(void **state)
 static void a_removal_is_the_end(void **state)
 {
 	for (int i = 0; i < INPUT_MAX; i++) {
-		assert_int_equal(container_next_state(CONTAINER_REMOVING, (enum container_input)i), REFUSED);
+		assert_int_equal(
+			container_next_state(CONTAINER_REMOVING, (enum container_input)i), REFUSED);
 	}
 }
 
 static void every_state_has_a_word_of_dockers(void **state)
 {
-	static const char *const known[] = {"created", "running", "paused", "restarting", "removing", "exited", "dead"};
+	static const char *const known[] = {
+		"created", "running", "paused", "restarting", "removing", "exited", "dead"};
 	for (int s = 0; s < CONTAINER_STATE_MAX; s++) {
 		const char *word = container_state_word((enum container_state)s);
 		bool found = false;
@@ -108,8 +116,8 @@ static void a_wrong_policy_is_refused(void **state)
 	static const struct {
 		const char *name;
 		int64_t max;
-	} wrong[] = {{"Always", 0}, {"on-failure:3", 0}, {"always", 3}, {"no", 1}, {"on-failure", -1},
-		{"on-failure", INT64_C(1) << 32}};
+	} wrong[] = {{"Always", 0}, {"on-failure:3", 0}, {"always", 3}, {"no", 1},
+		{"on-failure", -1}, {"on-failure", INT64_C(1) << 32}};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		struct restart_policy p;
 		struct err e;
@@ -131,8 +139,10 @@ static struct simulation live(struct restart_policy p, int64_t until_ms, int64_t
 	int64_t last_wait = 0;
 	while (sim.now_ms < until_ms) {
 		sim.now_ms += run_ms;
-		struct restart_facts f = {
-			.exit_code = code, .count = sim.starts - 1, .ran_ms = run_ms, .last_wait_ms = last_wait};
+		struct restart_facts f = {.exit_code = code,
+			.count = sim.starts - 1,
+			.ran_ms = run_ms,
+			.last_wait_ms = last_wait};
 		int64_t wait;
 		if (!restart_decide(&p, &f, &wait)) {
 			sim.given_up = true;
@@ -217,7 +227,8 @@ static void the_daemons_start_brings_back_what_was_meant_to_run(void **state)
 	struct restart_policy failure = parsed("on-failure", 0);
 
 	assert_false(restart_at_boot(&no, 1, true, false));
-	assert_true(restart_at_boot(&always, 0, false, true)); /* Docker: always means also after a stop */
+	assert_true(restart_at_boot(
+		&always, 0, false, true)); /* Docker: always means also after a stop */
 	assert_true(restart_at_boot(&unless, 0, true, false));
 	assert_false(restart_at_boot(&unless, 0, false, true));
 	assert_true(restart_at_boot(&failure, 137, true, false));
@@ -227,8 +238,11 @@ static void the_daemons_start_brings_back_what_was_meant_to_run(void **state)
 
 /* --- health --- */
 
-static const struct health_config rules = {
-	.interval_ms = 30000, .timeout_ms = 1000, .start_period_ms = 60000, .start_interval_ms = 5000, .retries = 3};
+static const struct health_config rules = {.interval_ms = 30000,
+	.timeout_ms = 1000,
+	.start_period_ms = 60000,
+	.start_interval_ms = 5000,
+	.retries = 3};
 
 static void failures_in_the_start_period_do_not_count(void **state)
 {

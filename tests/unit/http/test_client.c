@@ -1,4 +1,5 @@
-/* The blocking client against servers that say exactly what a script has: well-formed, cut short, early, or nonsense. */
+/* The blocking client against servers that say exactly what a script has: well-formed, cut short,
+ * early, or nonsense. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -34,7 +35,8 @@ struct fixture {
 	struct err e;
 };
 
-/* Reads one request: head, and a chunked body to its end. Requests of one byte more than that do not occur here. */
+/* Reads one request: head, and a chunked body to its end. Requests of one byte more than that do
+ * not occur here. */
 static bool hear(int fd, bool head_only)
 {
 	char text[65536];
@@ -73,7 +75,8 @@ static void play(int listen_fd, const struct step *steps, size_t n)
 				fd = -1;
 			}
 		}
-		if (path_write_all(fd, steps[i].answer, strlen(steps[i].answer)) < 0 || steps[i].then_close) {
+		if (path_write_all(fd, steps[i].answer, strlen(steps[i].answer)) < 0 ||
+			steps[i].then_close) {
 			close(fd);
 			fd = -1;
 		}
@@ -124,10 +127,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define SERVE(f, ...)                                                                              \
-	do {                                                                                       \
-		static const struct step steps_[] = {__VA_ARGS__};                                 \
-		serve((f), steps_, sizeof(steps_) / sizeof(*steps_));                              \
+#define SERVE(f, ...)                                                 \
+	do {                                                          \
+		static const struct step steps_[] = {__VA_ARGS__};    \
+		serve((f), steps_, sizeof(steps_) / sizeof(*steps_)); \
 	} while (0)
 
 static int get(struct fixture *f, json_t **ret)
@@ -139,9 +142,11 @@ static void answers_of_every_framing_are_read(void **state)
 {
 	struct fixture *f = *state;
 	SERVE(f, {"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"a\":1}", false, false},
-		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4;x=y\r\n\":2}\r\n0\r\nT: u\r\n\r\n", false, false},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4;x=y\r\n\":2}\r\n0\r\nT: u\r\n\r\n",
+			false, false},
 		{"HTTP/1.1 204 No Content\r\n\r\n", false, false},
-		{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"a\":3}", false, false},
+		{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"a\":3}",
+			false, false},
 		{"HTTP/1.0 200 OK\r\n\r\n{\"a\":4}", true, false});
 	static const int expected[] = {1, 2, 0, 3, 4};
 
@@ -170,13 +175,16 @@ static void a_connection_closed_while_idle_is_made_again(void **state)
 static void connection_close_is_obeyed(void **state)
 {
 	struct fixture *f = *state;
-	SERVE(f, {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", false, false},
+	SERVE(f,
+		{"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", false,
+			false},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"a\":2}", false, false});
 	scoped(json) json_t *first = NULL;
 	scoped(json) json_t *second = NULL;
 
 	assert_int_equal(get(f, &first), 0);
-	assert_int_equal(get(f, &second), 0); /* on a second connection, or the server would still wait for our end */
+	assert_int_equal(get(f, &second),
+		0); /* on a second connection, or the server would still wait for our end */
 
 	assert_int_equal(json_i64(second, "a", 0), 2);
 }
@@ -184,7 +192,9 @@ static void connection_close_is_obeyed(void **state)
 static void a_refusal_has_its_kind_and_the_servers_words(void **state)
 {
 	struct fixture *f = *state;
-	SERVE(f, {"HTTP/1.1 404 Not Found\r\nContent-Length: 35\r\n\r\n{\"message\":\"No such container: x\"}\n", false, false},
+	SERVE(f,
+		{"HTTP/1.1 404 Not Found\r\nContent-Length: 35\r\n\r\n{\"message\":\"No such container: x\"}\n",
+			false, false},
 		{"HTTP/1.1 409 Conflict\r\nContent-Length: 5\r\n\r\nplain", false, false},
 		{"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", false, false});
 
@@ -200,7 +210,8 @@ static void a_refusal_has_its_kind_and_the_servers_words(void **state)
 
 static void an_answer_that_is_cut_short_is_an_error(void **state)
 {
-	static const char *const cut[] = {"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"a\"",
+	static const char *const cut[] = {"", "HTTP/1.1 200 OK\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"a\"",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n"};
 	for (size_t i = 0; i < 4; i++) {
 		void *state_of_one = NULL;
@@ -217,8 +228,8 @@ static void an_answer_that_is_cut_short_is_an_error(void **state)
 
 static void what_is_not_http_is_said(void **state)
 {
-	static const char *const wrong[] = {"SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+	static const char *const wrong[] = {"SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/2 200 OK\r\n\r\n",
+		"HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"};
 	for (size_t i = 0; i < 5; i++) {
 		void *state_of_one = NULL;
@@ -235,7 +246,8 @@ static void what_is_not_http_is_said(void **state)
 static void nonsense_inside_chunks_is_an_error(void **state)
 {
 	struct fixture *f = *state;
-	SERVE(f, {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", false, false});
+	SERVE(f, {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+			 false, false});
 
 	assert_int_equal(get(f, NULL), -1);
 
@@ -289,11 +301,13 @@ static void a_streamed_body_arrives_and_the_connection_stays(void **state)
 	assert_int_equal(json_i64(doc, "a", 0), 2);
 }
 
-/* The server refuses and reads nothing more: without looking, the client would stand in send() for ever. */
+/* The server refuses and reads nothing more: without looking, the client would stand in send() for
+ * ever. */
 static void a_refusal_ends_a_long_upload(void **state)
 {
 	struct fixture *f = *state;
-	SERVE(f, {"HTTP/1.1 413 Too Large\r\nContent-Length: 22\r\n\r\n{\"message\":\"too much\"}", false, true});
+	SERVE(f, {"HTTP/1.1 413 Too Large\r\nContent-Length: 22\r\n\r\n{\"message\":\"too much\"}",
+			 false, true});
 	struct flood flood = {.left = INT64_C(1) << 40};
 	const struct http_source source = {flow, &flood};
 	const struct http_call call = {.method = "POST", .path = "/load", .source = &source};
@@ -315,7 +329,8 @@ static void a_refusal_ends_a_long_upload(void **state)
 static void an_upgrade_hands_over_the_socket_and_what_came_early(void **state)
 {
 	struct fixture *f = *state;
-	SERVE(f, {"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly", false, false});
+	SERVE(f, {"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly",
+			 false, false});
 	const struct http_call call = {.method = "POST", .path = "/attach", .upgrade = true};
 	struct http_response r;
 	scoped(buf) struct buf early = BUF_INIT;
@@ -336,7 +351,8 @@ static void nobody_there_is_said_with_the_address(void **state)
 
 	assert_int_equal(get(f, NULL), -1);
 
-	scoped(free) char *words = xasprintf("Cannot connect to the Wherry daemon at %s. Is the daemon running?", f->url);
+	scoped(free) char *words = xasprintf(
+		"Cannot connect to the Wherry daemon at %s. Is the daemon running?", f->url);
 	assert_string_equal(f->e.msg, words);
 }
 

@@ -1,4 +1,5 @@
-/* The server on a loop in a child process, spoken to over a real socket by the client and by hand. */
+/* The server on a loop in a child process, spoken to over a real socket by the client and by hand.
+ */
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -42,7 +43,8 @@ static void count_closed(void *owner, bool left)
 	left_calls += left;
 }
 
-static void echo_body(void *owner, struct http_request *r, const char *data, size_t n, const struct err *e)
+static void echo_body(
+	void *owner, struct http_request *r, const char *data, size_t n, const struct err *e)
 {
 	if (e) {
 		http_reply_error(r, e);
@@ -99,7 +101,8 @@ static void handle(void *owner, struct http_request *r)
 		flood(r);
 	} else if (strcmp(path, "/query") == 0) {
 		const char *second = http_query_nth(r, "a", 1);
-		http_reply_json(r, 200, json_pack("[ss]", http_query(r, "a"), second ? second : "none"));
+		http_reply_json(
+			r, 200, json_pack("[ss]", http_query(r, "a"), second ? second : "none"));
 	} else if (strcmp(path, "/counts") == 0) {
 		struct rusage_kb {
 			long kb;
@@ -112,7 +115,9 @@ static void handle(void *owner, struct http_request *r)
 		if (f) {
 			fclose(f);
 		}
-		http_reply_json(r, 200, json_pack("{si si si}", "closed", closed_calls, "left", left_calls, "rss_kb", (int)rss.kb));
+		http_reply_json(r, 200,
+			json_pack("{si si si}", "closed", closed_calls, "left", left_calls,
+				"rss_kb", (int)rss.kb));
 	} else if (strcmp(path, "/never") == 0) {
 		return; /* the client will leave */
 	} else {
@@ -238,7 +243,8 @@ static void a_connection_is_kept_and_queries_are_decoded(void **state)
 	struct http_client *c = http_client_new(f->url, &e);
 	for (int i = 0; i < 100; i++) {
 		json_t *doc = NULL;
-		assert_int_equal(http_client_json(c, "GET", "/query?a=x%20y&b=1&a=z", NULL, &doc, &e), 0);
+		assert_int_equal(
+			http_client_json(c, "GET", "/query?a=x%20y&b=1&a=z", NULL, &doc, &e), 0);
 		assert_string_equal(json_string_value(json_array_get(doc, 0)), "x y");
 		assert_string_equal(json_string_value(json_array_get(doc, 1)), "z");
 		json_decref(doc);
@@ -280,7 +286,8 @@ static void a_body_beyond_its_limit_is_refused(void **state)
 {
 	struct fixture *f = *state;
 	char text[4096];
-	int n = snprintf(text, sizeof(text), "POST /echo HTTP/1.1\r\nContent-Length: 2000\r\n\r\n%02000d", 0);
+	int n = snprintf(text, sizeof(text),
+		"POST /echo HTTP/1.1\r\nContent-Length: 2000\r\n\r\n%02000d", 0);
 	assert_true(n > 2000);
 	scoped(free) char *answer = say(f, text);
 	assert_memory_equal(answer, "HTTP/1.1 400 ", 13);
@@ -298,14 +305,16 @@ static void a_hijacked_connection_outlives_the_clients_half_close(void **state)
 {
 	struct fixture *f = *state;
 	int fd = dial(f);
-	const char *ask = "POST /hijack HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{}";
+	const char *ask =
+		"POST /hijack HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{}";
 	assert_int_equal(write(fd, ask, strlen(ask)), (ssize_t)strlen(ask));
 	char head[512];
 	ssize_t n = read(fd, head, sizeof(head) - 1);
 	assert_true(n > 0);
 	head[n] = '\0';
 	assert_memory_equal(head, "HTTP/1.1 101 UPGRADED\r\n", 23);
-	assert_string_equal(strstr(head, "\r\n\r\n"), "\r\n\r\n"); /* nothing came with the head: docker-py */
+	assert_string_equal(
+		strstr(head, "\r\n\r\n"), "\r\n\r\n"); /* nothing came with the head: docker-py */
 
 	assert_int_equal(write(fd, "hello ", 6), 6);
 	shutdown(fd, SHUT_WR);

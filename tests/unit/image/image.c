@@ -1,4 +1,5 @@
-/* The image store with a worker that is this very program: it does what its request's reference says. */
+/* The image store with a worker that is this very program: it does what its request's reference
+ * says. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -62,16 +63,19 @@ static bool add_layer(const json_t *request, const char *diff_id)
 	scoped(free) char *dir = xasprintf("%s/0", json_str(tmp, "dir"));
 	scoped(free) char *name = xasprintf("%s/0", json_str(tmp, "name"));
 	mkdir(dir, 0755);
-	say(json_pack("{ss ss ss si}", "ask", "add-layer", "diff_id", diff_id, "tmp", name, "size", 10));
+	say(json_pack(
+		"{ss ss ss si}", "ask", "add-layer", "diff_id", diff_id, "tmp", name, "size", 10));
 	scoped(json) json_t *answer = hear();
 	return json_object_get(answer, "answer") != NULL;
 }
 
 static void finish(const char *diff_id, const char *reference)
 {
-	scoped(free) char *config =
-		xasprintf("{\"os\":\"linux\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}", diff_id);
-	say(json_pack("{s{s[{ss s[s] ss}]}}", "result", "images", "config", config, "references", reference, "digest", M));
+	scoped(free) char *config = xasprintf(
+		"{\"os\":\"linux\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}",
+		diff_id);
+	say(json_pack("{s{s[{ss s[s] ss}]}}", "result", "images", "config", config, "references",
+		reference, "digest", M));
 }
 
 static int work(const char *name)
@@ -83,9 +87,11 @@ static int work(const char *name)
 		return 0;
 	}
 	if (text_ends(reference, ":escape")) {
-		say(json_pack("{ss ss ss si}", "ask", "add-layer", "diff_id", A, "tmp", "../../etc", "size", 1));
+		say(json_pack("{ss ss ss si}", "ask", "add-layer", "diff_id", A, "tmp", "../../etc",
+			"size", 1));
 		scoped(json) json_t *answer = hear();
-		say(json_pack("{ss}", "status", json_object_get(answer, "error") ? "refused" : "accepted"));
+		say(json_pack("{ss}", "status",
+			json_object_get(answer, "error") ? "refused" : "accepted"));
 		finish(B, reference);
 		return 0;
 	}
@@ -194,7 +200,8 @@ static void make_layer(struct fixture *f, const char *diff_id)
 static struct image *make_image(struct fixture *f, const char *label, const char *layers)
 {
 	scoped(free) char *text = xasprintf(
-		"{\"config\":{\"Labels\":{\"l\":\"%s\"}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[%s]}}", label, layers);
+		"{\"config\":{\"Labels\":{\"l\":\"%s\"}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[%s]}}",
+		label, layers);
 	struct image *i = image_add(f->images, text, strlen(text), &f->e);
 	assert_non_null(i);
 	return i;
@@ -217,8 +224,8 @@ static void an_image_is_found_by_every_name_of_it(void **state)
 	char hex[DIGEST_LEN + 1];
 
 	memcpy(hex, i->id + 7, sizeof(hex) - 7);
-	const char *const names[] = {"nginx:1.19", "docker.io/library/nginx:1.19", "127.0.0.1:5000/a/b",
-		"127.0.0.1:5000/a/b:latest", i->id, hex};
+	const char *const names[] = {"nginx:1.19", "docker.io/library/nginx:1.19",
+		"127.0.0.1:5000/a/b", "127.0.0.1:5000/a/b:latest", i->id, hex};
 	for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++) {
 		assert_ptr_equal(image_find(f->images, names[k], &f->e), i);
 	}
@@ -249,7 +256,8 @@ static void the_id_is_the_digest_of_the_exact_text(void **state)
 	sha256_digest(text, strlen(text), digest);
 
 	assert_string_equal(image_add(f->images, text, strlen(text), &f->e)->id, digest);
-	assert_ptr_equal(image_add(f->images, text, strlen(text), &f->e), image_find(f->images, digest, &f->e));
+	assert_ptr_equal(image_add(f->images, text, strlen(text), &f->e),
+		image_find(f->images, digest, &f->e));
 }
 
 static void a_tag_moves_to_the_newer_image(void **state)
@@ -299,7 +307,8 @@ static void shared_layers_are_counted_once(void **state)
 static json_t *remove_image(struct fixture *f, const char *name, bool force)
 {
 	json_t *changes = NULL;
-	return image_remove(f->images, name, force, in_use, f, &changes, &f->e) == 0 ? changes : NULL;
+	return image_remove(f->images, name, force, in_use, f, &changes, &f->e) == 0 ? changes
+										     : NULL;
 }
 
 static void the_last_tag_takes_image_and_own_layers_along(void **state)
@@ -347,11 +356,13 @@ static void an_image_in_use_stays(void **state)
 
 	assert_null(remove_image(f, "x:1", false));
 	assert_int_equal(f->e.kind, ERR_CONFLICT);
-	assert_non_null(strstr(f->e.msg, "conflict: unable to remove repository reference \"x:1\" (must force) - container "
-					 "c0ffeec0ffee is using its referenced image "));
+	assert_non_null(strstr(f->e.msg,
+		"conflict: unable to remove repository reference \"x:1\" (must force) - container "
+		"c0ffeec0ffee is using its referenced image "));
 	f->in_use = "running";
 	assert_null(remove_image(f, i->id, true));
-	assert_non_null(strstr(f->e.msg, "(cannot be forced) - image is being used by running container c0ffeec0ffee"));
+	assert_non_null(strstr(f->e.msg,
+		"(cannot be forced) - image is being used by running container c0ffeec0ffee"));
 	f->in_use = NULL;
 }
 
@@ -365,7 +376,8 @@ static void an_id_with_several_repositories_needs_force(void **state)
 	image_tag(f->images, i, "y:1", &f->e);
 
 	assert_null(remove_image(f, id, false));
-	assert_non_null(strstr(f->e.msg, "(must be forced) - image is referenced in multiple repositories"));
+	assert_non_null(strstr(
+		f->e.msg, "(must be forced) - image is referenced in multiple repositories"));
 	scoped(json) json_t *changes = remove_image(f, id, true);
 	assert_int_equal(json_array_size(changes), 3);
 	assert_null(image_find(f->images, id, &f->e));
@@ -434,7 +446,8 @@ static void everything_is_there_after_a_restart(void **state)
 static void a_layer_outside_of_tmp_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const names[] = {"", ".", "..", "../x", "/etc", "a/../b", "a/b/c", "a//b", "a/"};
+	static const char *const names[] = {
+		"", ".", "..", "../x", "/etc", "a/../b", "a/b/c", "a//b", "a/"};
 	for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++) {
 		assert_int_equal(image_add_layer(f->images, names[k], A, 1, &f->e), -1);
 		assert_int_equal(f->e.kind, ERR_INVALID);

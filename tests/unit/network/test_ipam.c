@@ -25,8 +25,9 @@ static uint32_t address(const char *text)
 
 static void subnets_are_read_and_written(void **state)
 {
-	static const char *const wrong[] = {"", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0/8", "/8",
-		"fd00::/8", "10.0.0.0/8 ", "10.0.0.0.0/8", "10.0.0.0/0x8"};
+	static const char *const wrong[] = {"", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33",
+		"10.0.0.0/-1", "10.0.0/8", "/8", "fd00::/8", "10.0.0.0/8 ", "10.0.0.0.0/8",
+		"10.0.0.0/0x8"};
 	char text[IPAM_TEXT_MAX];
 	struct ipam_range r;
 	uint32_t a;
@@ -35,7 +36,8 @@ static void subnets_are_read_and_written(void **state)
 	assert_string_equal(ipam_format_range(r, text), "172.17.0.0/16");
 	assert_string_equal(ipam_format(a, text), "172.17.0.1");
 	assert_string_equal(ipam_format(ipam_last(r), text), "172.17.255.255");
-	assert_string_equal(ipam_format_range(range("255.255.255.255/32"), text), "255.255.255.255/32");
+	assert_string_equal(
+		ipam_format_range(range("255.255.255.255/32"), text), "255.255.255.255/32");
 	assert_string_equal(ipam_format_range(range("1.2.3.4/0"), text), "0.0.0.0/0");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		assert_int_equal(ipam_parse_cidr(wrong[i], &r, &a), -EINVAL);
@@ -61,8 +63,8 @@ static void pools_are_dockers_unless_told_otherwise(void **state)
 
 	assert_int_equal(ipam_pick_subnet(&p, NULL, 0, &r), 0);
 	assert_string_equal(ipam_format_range(r, text), "172.17.0.0/16");
-	const struct ipam_range used[] = {range("172.17.0.0/16"), range("172.18.5.0/24"), range("172.20.0.0/14"),
-		range("172.19.0.1/32")};
+	const struct ipam_range used[] = {range("172.17.0.0/16"), range("172.18.5.0/24"),
+		range("172.20.0.0/14"), range("172.19.0.1/32")};
 	assert_int_equal(ipam_pick_subnet(&p, used, 4, &r), 0);
 	assert_string_equal(ipam_format_range(r, text), "172.24.0.0/16");
 	const struct ipam_range all[] = {range("172.16.0.0/12"), range("192.168.0.0/19")};
@@ -107,7 +109,8 @@ static void lowest_free_address_is_given(void **state)
 	assert_int_equal(got, address("10.0.0.5"));
 	used[4] = got;
 	used[5] = address("10.0.0.6");
-	assert_int_equal(ipam_pick_address(&p, used, 6, &got), -ENOSPC); /* .0, .1 and .7 are nobody's */
+	assert_int_equal(
+		ipam_pick_address(&p, used, 6, &got), -ENOSPC); /* .0, .1 and .7 are nobody's */
 }
 
 static void range_limits_only_what_is_chosen_for_you(void **state)
@@ -127,8 +130,10 @@ static void range_limits_only_what_is_chosen_for_you(void **state)
 
 static void last_address_of_all_does_not_wrap(void **state)
 {
-	const struct ipam p = {range("255.255.255.248/29"), range("255.255.255.252/30"), address("255.255.255.249")};
-	uint32_t used[] = {address("255.255.255.252"), address("255.255.255.253"), address("255.255.255.254")};
+	const struct ipam p = {range("255.255.255.248/29"), range("255.255.255.252/30"),
+		address("255.255.255.249")};
+	uint32_t used[] = {
+		address("255.255.255.252"), address("255.255.255.253"), address("255.255.255.254")};
 	uint32_t got;
 
 	assert_int_equal(ipam_pick_address(&p, used, 3, &got), -ENOSPC);

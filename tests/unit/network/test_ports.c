@@ -18,8 +18,10 @@
 
 static void keys_and_ranges_are_read(void **state)
 {
-	static const char *const wrong_keys[] = {"", "/tcp", "0/tcp", "65536/tcp", "80/TCP", "80/", "80/icmp", "a/tcp", "80-81/tcp"};
-	static const char *const wrong_ranges[] = {"a", "80-", "-80", "0-5", "90-80", "65536", "80-65536", "80-90-100", " 80"};
+	static const char *const wrong_keys[] = {
+		"", "/tcp", "0/tcp", "65536/tcp", "80/TCP", "80/", "80/icmp", "a/tcp", "80-81/tcp"};
+	static const char *const wrong_ranges[] = {
+		"a", "80-", "-80", "0-5", "90-80", "65536", "80-65536", "80-90-100", " 80"};
 	uint8_t proto;
 	uint16_t first;
 	uint16_t last;
@@ -50,7 +52,8 @@ static int reserve(const char *text, struct port_list *ret, struct err *e)
 {
 	struct port_cursor cursor = {0};
 	json_t *doc = json_loads(text, 0, NULL);
-	const struct port_request r = {.bindings = doc, .default_host = LOOPBACK, .address = 0xac110002};
+	const struct port_request r = {
+		.bindings = doc, .default_host = LOOPBACK, .address = 0xac110002};
 	int result = port_list_reserve(&cursor, &r, ret, e);
 	json_decref(doc);
 	return result;
@@ -66,7 +69,8 @@ static void reserved_ports_are_nobody_elses(void **state)
 	char text[128];
 	char words[128];
 	snprintf(text, sizeof(text), "{\"81/tcp\": [{\"HostPort\": \"%u\"}]}", first.v[0].outside);
-	snprintf(words, sizeof(words), "Bind for 127.0.0.99:%u failed: port is already allocated", first.v[0].outside);
+	snprintf(words, sizeof(words), "Bind for 127.0.0.99:%u failed: port is already allocated",
+		first.v[0].outside);
 
 	assert_int_equal(reserve(text, &second, &e), -1);
 
@@ -84,7 +88,8 @@ static void reserved_ports_are_nobody_elses(void **state)
 	port_list_deinit(&second);
 }
 
-/* A connection to the port that this side ends first, so that its TIME_WAIT stays here. Returns the port. */
+/* A connection to the port that this side ends first, so that its TIME_WAIT stays here. Returns the
+ * port. */
 static uint16_t end_a_connection(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(LOOPBACK)};
@@ -115,7 +120,8 @@ static void port_of_ended_connections_is_free_and_then_held(void **state)
 
 	assert_int_equal(reserve(text, &l, &e), 0);
 
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(LOOPBACK), .sin_port = htons(port)};
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(LOOPBACK), .sin_port = htons(port)};
 	int one = 1;
 	int other = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(other, (struct sockaddr *)&a, sizeof(a)), -1);
@@ -123,7 +129,8 @@ static void port_of_ended_connections_is_free_and_then_held(void **state)
 	close(other);
 	other = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
-	assert_int_equal(bind(other, (struct sockaddr *)&a, sizeof(a)), -1); /* what every server does */
+	assert_int_equal(
+		bind(other, (struct sockaddr *)&a, sizeof(a)), -1); /* what every server does */
 	close(other);
 	port_list_deinit(&l);
 }
@@ -132,9 +139,10 @@ static void range_gives_the_next_free_port(void **state)
 {
 	struct port_list l = {0};
 	struct err e = {0};
-	assert_int_equal(reserve("{\"80/udp\": [{\"HostPort\": \"47000-47002\"}], \"81/udp\": [{\"HostPort\": \"47000-47002\"}],"
-				 "\"82/udp\": [{\"HostPort\": \"47000-47002\"}]}",
-				 &l, &e),
+	assert_int_equal(
+		reserve("{\"80/udp\": [{\"HostPort\": \"47000-47002\"}], \"81/udp\": [{\"HostPort\": \"47000-47002\"}],"
+			"\"82/udp\": [{\"HostPort\": \"47000-47002\"}]}",
+			&l, &e),
 		0);
 	assert_int_equal(l.n, 3);
 	assert_int_equal(l.v[0].outside, 47000);
@@ -151,12 +159,16 @@ static void nothing_is_kept_when_one_port_fails(void **state)
 {
 	struct port_list l = {0};
 	struct err e = {0};
-	assert_int_equal(reserve("{\"80/tcp\": [{\"HostPort\": \"47010\"}], \"81/tcp\": [{\"HostPort\": \"47010\"}]}", &l, &e), -1);
+	assert_int_equal(
+		reserve("{\"80/tcp\": [{\"HostPort\": \"47010\"}], \"81/tcp\": [{\"HostPort\": \"47010\"}]}",
+			&l, &e),
+		-1);
 	assert_int_equal(reserve("{\"80/tcp\": [{\"HostPort\": \"47010\"}]}", &l, &e), 0);
 
 	json_t *doc = port_list_json(&l);
 	char *text = json_text(doc);
-	assert_string_equal(text, "{\"80/tcp\":[{\"HostIp\":\"127.0.0.99\",\"HostPort\":\"47010\"}]}");
+	assert_string_equal(
+		text, "{\"80/tcp\":[{\"HostIp\":\"127.0.0.99\",\"HostPort\":\"47010\"}]}");
 	free(text);
 	json_decref(doc);
 	port_list_deinit(&l);
@@ -164,8 +176,10 @@ static void nothing_is_kept_when_one_port_fails(void **state)
 
 static void wrong_bindings_are_refused(void **state)
 {
-	static const char *const wrong[] = {"{\"80/tcp\": [1]}", "{\"80/tcp\": [{\"HostPort\": 80}]}",
-		"{\"80/tcp\": [{\"HostIp\": \"::1\", \"HostPort\": \"80\"}]}", "{\"80/xyz\": [{\"HostPort\": \"80\"}]}",
+	static const char *const wrong[] = {"{\"80/tcp\": [1]}",
+		"{\"80/tcp\": [{\"HostPort\": 80}]}",
+		"{\"80/tcp\": [{\"HostIp\": \"::1\", \"HostPort\": \"80\"}]}",
+		"{\"80/xyz\": [{\"HostPort\": \"80\"}]}",
 		"{\"80/tcp\": [{\"HostPort\": \"eighty\"}]}"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct port_list l = {0};

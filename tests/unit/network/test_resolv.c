@@ -15,8 +15,9 @@ static void servers_search_and_options_are_read(void **state)
 {
 	struct resolv r = {0};
 
-	resolv_parse("# nameserver 1.1.1.1\n; x\nnameserver 10.0.0.1\nnameserver\tfe80::1%eth0 # home\r\nnameserver 10.0.0.1\n"
-		     "domain old.lan\nsearch lan example.com\noptions ndots:2 timeout:1\nsortlist 1\nnameserver",
+	resolv_parse(
+		"# nameserver 1.1.1.1\n; x\nnameserver 10.0.0.1\nnameserver\tfe80::1%eth0 # home\r\nnameserver 10.0.0.1\n"
+		"domain old.lan\nsearch lan example.com\noptions ndots:2 timeout:1\nsortlist 1\nnameserver",
 		&r);
 
 	assert_int_equal(r.servers.n, 2);
@@ -60,7 +61,8 @@ static void file_is_followed(void **state)
 	put(path, "nameserver 10.0.0.1\n");
 	resolv_follow_refresh(&f);
 	assert_string_equal(f.now.servers.v[0], "10.0.0.1");
-	put(other, "nameserver 10.0.0.2\n"); /* of the same length, perhaps within one tick of the clock */
+	put(other, "nameserver 10.0.0.2\n"); /* of the same length, perhaps within one tick of the
+						clock */
 	assert_int_equal(rename(other, path), 0);
 	resolv_follow_refresh(&f);
 	assert_string_equal(f.now.servers.v[0], "10.0.0.2");

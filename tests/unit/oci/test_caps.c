@@ -35,9 +35,10 @@ static uint64_t resolve(const char *add, const char *drop, bool privileged)
 	return set;
 }
 
-static const uint64_t dockers_fourteen = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) |
-					 BIT(CAP_MKNOD) | BIT(CAP_NET_RAW) | BIT(CAP_SETGID) | BIT(CAP_SETUID) |
-					 BIT(CAP_SETFCAP) | BIT(CAP_SETPCAP) | BIT(CAP_NET_BIND_SERVICE) |
+static const uint64_t dockers_fourteen = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) |
+					 BIT(CAP_FOWNER) | BIT(CAP_MKNOD) | BIT(CAP_NET_RAW) |
+					 BIT(CAP_SETGID) | BIT(CAP_SETUID) | BIT(CAP_SETFCAP) |
+					 BIT(CAP_SETPCAP) | BIT(CAP_NET_BIND_SERVICE) |
 					 BIT(CAP_SYS_CHROOT) | BIT(CAP_KILL) | BIT(CAP_AUDIT_WRITE);
 
 static void nothing_asked_is_dockers_default(void **state)
@@ -69,7 +70,8 @@ static void dropping_wins_over_adding_the_same(void **state)
 static void drop_all_leaves_only_what_is_added(void **state)
 {
 	assert_int_equal(resolve("", "ALL", false), 0);
-	assert_int_equal(resolve("KILL,CHOWN", "all", false), (BIT(CAP_KILL) | BIT(CAP_CHOWN)) & bounding());
+	assert_int_equal(
+		resolve("KILL,CHOWN", "all", false), (BIT(CAP_KILL) | BIT(CAP_CHOWN)) & bounding());
 }
 
 static void privileged_has_all_and_never_more_than_we_have(void **state)
@@ -93,7 +95,8 @@ static void an_unknown_name_is_refused(void **state)
 
 static void names_of_a_set_are_the_kernels(void **state)
 {
-	scoped(json) json_t *list = oci_caps_json(BIT(CAP_CHOWN) | BIT(CAP_CHECKPOINT_RESTORE) | BIT(63));
+	scoped(json) json_t *list =
+		oci_caps_json(BIT(CAP_CHOWN) | BIT(CAP_CHECKPOINT_RESTORE) | BIT(63));
 
 	assert_int_equal(json_array_size(list), 2);
 	assert_string_equal(json_string_value(json_array_get(list, 0)), "CAP_CHOWN");

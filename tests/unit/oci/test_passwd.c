@@ -1,4 +1,5 @@
-/* USER as numbers. The image's files are made below a temporary directory, one or two layers of it. */
+/* USER as numbers. The image's files are made below a temporary directory, one or two layers of it.
+ */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +43,8 @@ static int setup(void **state)
 	put(f, "base/etc/passwd",
 		"root:x:0:0:root:/root:/bin/sh\n"
 		"bob:x:1000:1001:Bob:/home/bob:/bin/sh\n");
-	put(f, "base/etc/group", "root:x:0:\nbob:x:1001:\ndialout:x:20:alice,bob\nplugdev:x:46:bob\n");
+	put(f, "base/etc/group",
+		"root:x:0:\nbob:x:1001:\ndialout:x:20:alice,bob\nplugdev:x:46:bob\n");
 	*state = f;
 	return 0;
 }
@@ -156,7 +158,8 @@ static void unknown_names_are_refused_in_dockers_words(void **state)
 	assert_int_equal(e.kind, ERR_INVALID);
 }
 
-/* CVE-2026-46680: an image whose passwd has a user *named* 1000 with uid 0 must not turn `USER 1000` into root. */
+/* CVE-2026-46680: an image whose passwd has a user *named* 1000 with uid 0 must not turn `USER
+ * 1000` into root. */
 static void a_numeric_user_is_never_looked_up_as_a_name(void **state)
 {
 	struct fixture *f = *state;
@@ -175,10 +178,12 @@ static void a_numeric_user_is_never_looked_up_as_a_name(void **state)
 static void a_number_beyond_every_uid_is_refused_and_no_name(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const wishes[] = {"4294967295", "4294967296", "99999999999999999999", "-1", "+5"};
+	static const char *const wishes[] = {
+		"4294967295", "4294967296", "99999999999999999999", "-1", "+5"};
 	put(f, "top/etc/passwd",
 		"4294967295:x:0:0::/:\n4294967296:x:0:0::/:\n99999999999999999999:x:0:0::/:\n-1:x:0:0::/:\n+5:x:0:0::/:\n");
-	put(f, "top/etc/group", "4294967295:x:0:\n4294967296:x:0:\n99999999999999999999:x:0:\n-1:x:0:\n+5:x:0:\n");
+	put(f, "top/etc/group",
+		"4294967295:x:0:\n4294967296:x:0:\n99999999999999999999:x:0:\n-1:x:0:\n+5:x:0:\n");
 
 	for (size_t i = 0; i < 5; i++) {
 		struct oci_user u;
@@ -196,7 +201,8 @@ static void a_line_whose_uid_is_no_number_counts_for_nothing(void **state)
 	struct fixture *f = *state;
 	struct oci_user u;
 	struct err e;
-	put(f, "top/etc/passwd", "bob:x::0::/:\nbob:x:0x0:0::/:\nbob:x:4294967296:0::/:\nbob\n:::\nbob:x:7:8::/b:\n");
+	put(f, "top/etc/passwd",
+		"bob:x::0::/:\nbob:x:0x0:0::/:\nbob:x:4294967296:0::/:\nbob\n:::\nbob:x:7:8::/b:\n");
 
 	assert_int_equal(oci_user_find(&f->roots, "bob", NULL, &u, &e), 0);
 
@@ -228,7 +234,8 @@ static void an_absolute_link_stays_inside_the_image(void **state)
 
 	assert_int_equal(oci_user_find(&f->roots, "bob", NULL, &u, &e), 0);
 
-	assert_string_equal(u.home, "/home/bob"); /* of the layer below: the link leads nowhere inside */
+	assert_string_equal(
+		u.home, "/home/bob"); /* of the layer below: the link leads nowhere inside */
 }
 
 static void a_link_that_climbs_stays_inside_the_image(void **state)

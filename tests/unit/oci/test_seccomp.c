@@ -43,11 +43,12 @@ static bool allows(const json_t *converted, const char *name)
 	return false;
 }
 
-static const char by_caps[] = "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,\"syscalls\":["
-			      "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\"},"
-			      "{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}},"
-			      "{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":2114060288,"
-			      "\"op\":\"SCMP_CMP_MASKED_EQ\"}],\"excludes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}}]}";
+static const char by_caps[] =
+	"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,\"syscalls\":["
+	"{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\"},"
+	"{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}},"
+	"{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":2114060288,"
+	"\"op\":\"SCMP_CMP_MASKED_EQ\"}],\"excludes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}}]}";
 
 static void rules_for_a_capability_apply_with_it_only(void **state)
 {
@@ -56,7 +57,8 @@ static void rules_for_a_capability_apply_with_it_only(void **state)
 	scoped(json) json_t *without = convert(by_caps, 0, &e);
 	scoped(json) json_t *with = convert(by_caps, BIT(CAP_SYS_ADMIN), &e);
 
-	assert_true(allows(without, "read") && allows(without, "clone") && !allows(without, "mount"));
+	assert_true(
+		allows(without, "read") && allows(without, "clone") && !allows(without, "mount"));
 	assert_true(allows(with, "read") && !allows(with, "clone") && allows(with, "mount"));
 }
 
@@ -70,24 +72,27 @@ static void what_the_runtime_needs_is_kept(void **state)
 	assert_int_equal(json_i64(converted, "defaultErrnoRet", 0), 1);
 	const json_t *clone_rule = json_array_get(json_object_get(converted, "syscalls"), 1);
 	assert_int_equal(json_array_size(json_object_get(clone_rule, "args")), 1);
-	assert_null(json_object_get(clone_rule, "excludes")); /* Docker's own words are unknown to the OCI format */
+	assert_null(json_object_get(
+		clone_rule, "excludes")); /* Docker's own words are unknown to the OCI format */
 	assert_null(json_object_get(clone_rule, "includes"));
 }
 
 static void rules_of_other_machines_and_newer_kernels_stay_out(void **state)
 {
 	struct err e;
-	const char *text = "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":["
-			   "{\"names\":[\"old\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"2.6\"}},"
-			   "{\"names\":[\"future\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"999.1\"}},"
-			   "{\"names\":[\"gone\"],\"action\":\"SCMP_ACT_ALLOW\",\"excludes\":{\"minKernel\":\"2.6\"}},"
-			   "{\"names\":[\"zarch\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"arches\":[\"s390x\"]}},"
-			   "{\"names\":[\"notz\"],\"action\":\"SCMP_ACT_ALLOW\",\"excludes\":{\"arches\":[\"s390x\"]}}]}";
+	const char *text =
+		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":["
+		"{\"names\":[\"old\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"2.6\"}},"
+		"{\"names\":[\"future\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"999.1\"}},"
+		"{\"names\":[\"gone\"],\"action\":\"SCMP_ACT_ALLOW\",\"excludes\":{\"minKernel\":\"2.6\"}},"
+		"{\"names\":[\"zarch\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"arches\":[\"s390x\"]}},"
+		"{\"names\":[\"notz\"],\"action\":\"SCMP_ACT_ALLOW\",\"excludes\":{\"arches\":[\"s390x\"]}}]}";
 
 	scoped(json) json_t *converted = convert(text, 0, &e);
 
 	assert_true(allows(converted, "old") && allows(converted, "notz"));
-	assert_false(allows(converted, "future") || allows(converted, "gone") || allows(converted, "zarch"));
+	assert_false(allows(converted, "future") || allows(converted, "gone") ||
+		     allows(converted, "zarch"));
 }
 
 static void the_machines_own_architecture_brings_its_parts(void **state)
@@ -98,9 +103,10 @@ static void the_machines_own_architecture_brings_its_parts(void **state)
 	if (strcmp(u.machine, "x86_64") != 0) {
 		skip();
 	}
-	const char *text = "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[],\"archMap\":["
-			   "{\"architecture\":\"SCMP_ARCH_X86_64\",\"subArchitectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\"]},"
-			   "{\"architecture\":\"SCMP_ARCH_AARCH64\",\"subArchitectures\":[\"SCMP_ARCH_ARM\"]}]}";
+	const char *text =
+		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[],\"archMap\":["
+		"{\"architecture\":\"SCMP_ARCH_X86_64\",\"subArchitectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\"]},"
+		"{\"architecture\":\"SCMP_ARCH_AARCH64\",\"subArchitectures\":[\"SCMP_ARCH_ARM\"]}]}";
 
 	scoped(json) json_t *converted = convert(text, 0, &e);
 
@@ -112,7 +118,8 @@ static void the_machines_own_architecture_brings_its_parts(void **state)
 static void a_profile_of_another_shape_is_refused(void **state)
 {
 	static const char *const wrong[] = {"{}", "[]", "{\"defaultAction\":\"SCMP_ACT_ERRNO\"}",
-		"{\"defaultAction\":1,\"syscalls\":[]}", "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":{}}",
+		"{\"defaultAction\":1,\"syscalls\":[]}",
+		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":{}}",
 		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{\"action\":\"SCMP_ACT_ALLOW\"}]}",
 		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{\"names\":[],\"action\":\"SCMP_ACT_ALLOW\"}]}",
 		"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{\"names\":[\"read\"]}]}",

@@ -22,7 +22,11 @@ static int setup(void **state)
 	struct fixture *f = xnew(struct fixture);
 	strv_add(&f->args, "sh");
 	strv_add(&f->env, "A=b");
-	f->spec = (struct oci_spec){.rootfs = "/r", .hostname = "h", .args = &f->args, .env = &f->env, .cgroup = "/wherry/x",
+	f->spec = (struct oci_spec){.rootfs = "/r",
+		.hostname = "h",
+		.args = &f->args,
+		.env = &f->env,
+		.cgroup = "/wherry/x",
 		.netns_inherited = true};
 	*state = f;
 	return 0;
@@ -99,9 +103,11 @@ static const json_t *namespace_of(const json_t *doc, const char *type)
 static void kernel_secrets_are_masked(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const masked[] = {"/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/scsi",
-		"/sys/firmware", "/proc/acpi", "/proc/asound", "/sys/devices/virtual/powercap", "/proc/latency_stats"};
-	static const char *const readonly[] = {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"};
+	static const char *const masked[] = {"/proc/kcore", "/proc/keys", "/proc/timer_list",
+		"/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/proc/acpi", "/proc/asound",
+		"/sys/devices/virtual/powercap", "/proc/latency_stats"};
+	static const char *const readonly[] = {
+		"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"};
 
 	scoped(json) json_t *doc = written(f);
 
@@ -126,7 +132,8 @@ static void masks_fall_only_when_they_are_asked_to(void **state)
 	assert_null(at(privileged, "linux.maskedPaths"));
 }
 
-/* CVE-2026-47766: with an image's own /dev the runtime makes device nodes wherever a link in it leads. */
+/* CVE-2026-47766: with an image's own /dev the runtime makes device nodes wherever a link in it
+ * leads. */
 static void dev_is_always_a_tmpfs(void **state)
 {
 	struct fixture *f = *state;
@@ -172,12 +179,13 @@ static size_t place_of(const json_t *doc, const char *target)
 	return 0;
 }
 
-/* An image's link /x to /dev must not put a volume's files over /dev (the class of CVE-2025-31133). */
+/* An image's link /x to /dev must not put a volume's files over /dev (the class of CVE-2025-31133).
+ */
 static void the_engines_mounts_cover_what_links_lead_below_them(void **state)
 {
 	struct fixture *f = *state;
-	const struct oci_mount own[] = {
-		{"/v", "/x", "bind", "rbind"}, {"/f", "/dev/fuse", "bind", "rbind"}, {"/d", "/developer", "bind", "rbind"}};
+	const struct oci_mount own[] = {{"/v", "/x", "bind", "rbind"},
+		{"/f", "/dev/fuse", "bind", "rbind"}, {"/d", "/developer", "bind", "rbind"}};
 	f->spec.mounts = own;
 	f->spec.n_mounts = 3;
 
@@ -214,8 +222,10 @@ static void shared_memory_has_the_size_asked_for(void **state)
 	f->spec.shm_bytes = 1048576;
 	scoped(json) json_t *small = written(f);
 
-	assert_true(has(json_object_get(mount_at(usual, "/dev/shm", &n), "options"), "size=67108864"));
-	assert_true(has(json_object_get(mount_at(small, "/dev/shm", &n), "options"), "size=1048576"));
+	assert_true(
+		has(json_object_get(mount_at(usual, "/dev/shm", &n), "options"), "size=67108864"));
+	assert_true(
+		has(json_object_get(mount_at(small, "/dev/shm", &n), "options"), "size=1048576"));
 }
 
 /* CVE-2022-24769: inheritable capabilities come back through an executable's file capabilities. */
@@ -243,7 +253,8 @@ static void a_user_other_than_root_has_no_effective_capability(void **state)
 	assert_int_equal(json_array_size(at(user, "process.capabilities.permitted")), 0);
 }
 
-/* CVE-2022-36109: without it, a file that is closed to the primary group opens to the process that drops it. */
+/* CVE-2022-36109: without it, a file that is closed to the primary group opens to the process that
+ * drops it. */
 static void the_primary_group_is_also_a_supplementary_one(void **state)
 {
 	struct fixture *f = *state;
@@ -315,8 +326,9 @@ static void a_device_is_made_and_allowed_as_asked(void **state)
 static void a_wrong_device_rule_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const wrong[] = {"", "c", "c 188:0", "x 188:0 rwm", "c 188 rwm", "c 188:0 rwx", "c 188:0 rwm more",
-		"c 1*:0 r", "c 99999999999:0 r", "c 188:0 rwmrwmrwm"};
+	static const char *const wrong[] = {"", "c", "c 188:0", "x 188:0 rwm", "c 188 rwm",
+		"c 188:0 rwx", "c 188:0 rwm more", "c 1*:0 r", "c 99999999999:0 r",
+		"c 188:0 rwmrwmrwm"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		scoped(json) json_t *rules = json_pack("[s]", wrong[i]);
 		scoped(free) char *text = NULL;
@@ -355,7 +367,8 @@ static void network_sysctls_stay_out_of_the_hosts_namespace(void **state)
 	f->spec.netns_inherited = false;
 	scoped(json) json_t *host = written(f);
 
-	assert_string_equal(json_str(at(own, "linux.sysctl"), "net.ipv4.ip_unprivileged_port_start"), "0");
+	assert_string_equal(
+		json_str(at(own, "linux.sysctl"), "net.ipv4.ip_unprivileged_port_start"), "0");
 	assert_int_equal(json_object_size(at(host, "linux.sysctl")), 0);
 }
 
@@ -367,7 +380,8 @@ static void a_seccomp_text_is_carried_and_privileged_has_none(void **state)
 	f->spec.privileged = true;
 	scoped(json) json_t *privileged = written(f);
 
-	assert_string_equal(json_str(at(usual, "linux.seccomp"), "defaultAction"), "SCMP_ACT_ERRNO");
+	assert_string_equal(
+		json_str(at(usual, "linux.seccomp"), "defaultAction"), "SCMP_ACT_ERRNO");
 	assert_null(at(privileged, "linux.seccomp"));
 }
 
@@ -385,7 +399,8 @@ static void limits_stand_beside_the_device_rules(void **state)
 {
 	struct fixture *f = *state;
 	scoped(json) json_t *resources = json_pack("{s{si}}", "pids", "limit", 7);
-	scoped(json) json_t *rlimits = json_pack("[{ss si si}]", "type", "RLIMIT_NOFILE", "soft", 1, "hard", 2);
+	scoped(json) json_t *rlimits =
+		json_pack("[{ss si si}]", "type", "RLIMIT_NOFILE", "soft", 1, "hard", 2);
 	f->spec.resources = resources;
 	f->spec.rlimits = rlimits;
 	f->spec.oom_score_adj = -500;
@@ -395,7 +410,8 @@ static void limits_stand_beside_the_device_rules(void **state)
 
 	assert_int_equal(json_i64(at(doc, "linux.resources.pids"), "limit", 0), 7);
 	assert_true(json_array_size(at(doc, "linux.resources.devices")) > 1);
-	assert_null(json_object_get(resources, "devices")); /* the caller's document is not touched */
+	assert_null(
+		json_object_get(resources, "devices")); /* the caller's document is not touched */
 	assert_int_equal(json_array_size(at(doc, "process.rlimits")), 1);
 	assert_int_equal(json_i64(at(doc, "process"), "oomScoreAdj", 0), -500);
 	assert_true(json_bool(at(doc, "process"), "noNewPrivileges"));

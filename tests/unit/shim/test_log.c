@@ -1,4 +1,5 @@
-/* The json-file log as the shim writes it: every line must be readable, whatever the container says and the disk does. */
+/* The json-file log as the shim writes it: every line must be readable, whatever the container says
+ * and the disk does. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -51,7 +52,8 @@ static void say(struct log *l, int stream, const char *text)
 	log_write(l, stream, text, strlen(text));
 }
 
-/* The lines of file NUMBER (0: the live one) as an array of objects; every line must be JSON. NULL when there is none. */
+/* The lines of file NUMBER (0: the live one) as an array of objects; every line must be JSON. NULL
+ * when there is none. */
 static json_t *lines_of(const struct fixture *f, int number)
 {
 	scoped(free) char *name = number ? xasprintf("%s.%d", f->path, number) : xstrdup(f->path);
@@ -109,10 +111,12 @@ static void the_bytes_are_dockers(void **state)
 
 	scoped(buf) struct buf text = BUF_INIT;
 	assert_int_equal(path_read(AT_FDCWD, f->path, 4096, &text), 0);
-	static const char head[] = "{\"log\":\"a\\\"b\\\\c\\u0009d\\u003ce\\u003e\\u0026\x7f\\r\\n\",\"stream\":\"stdout\",\"time\":\"";
+	static const char head[] =
+		"{\"log\":\"a\\\"b\\\\c\\u0009d\\u003ce\\u003e\\u0026\x7f\\r\\n\",\"stream\":\"stdout\",\"time\":\"";
 	assert_memory_equal(text.data, head, sizeof(head) - 1);
 	assert_string_equal(text.data + text.len - 4, "Z\"}\n");
-	assert_int_equal(text.len, sizeof(head) - 1 + strlen("2026-11-24T16:20:01.123456789Z\"}\n"));
+	assert_int_equal(
+		text.len, sizeof(head) - 1 + strlen("2026-11-24T16:20:01.123456789Z\"}\n"));
 	log_free(l);
 }
 
@@ -151,9 +155,10 @@ static void bytes_that_are_no_utf8_are_replaced(void **state)
 	struct fixture *f = *state;
 	static const struct {
 		const char *said, *written;
-	} cases[] = {{"\xff\n", "�\n"}, {"a\x80z\n", "a�z\n"}, {"\xc3\n", "�\n"}, {"\xc0\xaf\n", "��\n"},
-		{"\xe0\x80\xaf\n", "���\n"}, {"\xed\xa0\x80\n", "���\n"}, {"\xf0\x80\x80\x80\n", "����\n"},
-		{"\xf4\x90\x80\x80\n", "����\n"}, {"\xf8\x88\x80\x80\x80\n", "�����\n"}, {"\xe2\x82\n", "��\n"},
+	} cases[] = {{"\xff\n", "�\n"}, {"a\x80z\n", "a�z\n"}, {"\xc3\n", "�\n"},
+		{"\xc0\xaf\n", "��\n"}, {"\xe0\x80\xaf\n", "���\n"}, {"\xed\xa0\x80\n", "���\n"},
+		{"\xf0\x80\x80\x80\n", "����\n"}, {"\xf4\x90\x80\x80\n", "����\n"},
+		{"\xf8\x88\x80\x80\x80\n", "�����\n"}, {"\xe2\x82\n", "��\n"},
 		{"\xe2\x82q\n", "��q\n"}};
 	struct log *l = log_open(f->path, 0, 1);
 
@@ -265,8 +270,10 @@ static void files_rotate_at_their_size_and_the_oldest_goes(void **state)
 	scoped(json) json_t *oldest = lines_of(f, 2);
 	assert_null(lines_of(f, 3));
 	assert_string_equal(text_at(live, json_array_size(live) - 1), "99\n");
-	assert_int_equal(atoi(text_at(older, json_array_size(older) - 1)) + 1, atoi(text_at(live, 0)));
-	assert_int_equal(atoi(text_at(oldest, json_array_size(oldest) - 1)) + 1, atoi(text_at(older, 0)));
+	assert_int_equal(
+		atoi(text_at(older, json_array_size(older) - 1)) + 1, atoi(text_at(live, 0)));
+	assert_int_equal(
+		atoi(text_at(oldest, json_array_size(oldest) - 1)) + 1, atoi(text_at(older, 0)));
 	scoped(free) char *name = xasprintf("%s.1", f->path);
 	assert_int_equal(stat(name, &st), 0);
 	assert_in_range(st.st_size, 1000, 1100); /* the line that reaches the limit is the last */
@@ -327,7 +334,8 @@ static void a_restarted_container_goes_on_in_its_file(void **state)
 
 	scoped(json) json_t *live = lines_of(f, 0);
 	scoped(json) json_t *older = lines_of(f, 1);
-	assert_int_equal(json_array_size(older) + json_array_size(live), 14); /* the size so far counts */
+	assert_int_equal(
+		json_array_size(older) + json_array_size(live), 14); /* the size so far counts */
 	assert_string_equal(text_at(live, json_array_size(live) - 1), "second run\n");
 	assert_true(json_array_size(older) > 0);
 }
@@ -349,7 +357,8 @@ static void the_log_is_not_for_everybody(void **state)
 static void a_full_disk_stops_nothing(void **state)
 {
 	struct fixture *f = *state;
-	assert_int_equal(symlink("/dev/full", f->path), 0); /* never rotated: nothing is ever written to it */
+	assert_int_equal(symlink("/dev/full", f->path),
+		0); /* never rotated: nothing is ever written to it */
 	struct log *l = log_open(f->path, 0, 1);
 	assert_non_null(l);
 

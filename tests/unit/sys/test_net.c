@@ -1,4 +1,5 @@
-/* netns, rtnl, nft and conntrack against the kernel, in a network namespace of its own; needs root. */
+/* netns, rtnl, nft and conntrack against the kernel, in a network namespace of its own; needs root.
+ */
 #include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -86,7 +87,8 @@ static void pair_reaches_into_another_namespace(void **state)
 	assert_true(other >= 0);
 	assert_int_equal(rtnl_open(&r, -1), 0);
 	assert_int_equal(rtnl_open(&inside, other), 0);
-	const struct rtnl_veth v = {.name = "out", .peer_name = "in", .peer_netns_fd = other, .mtu = 1400};
+	const struct rtnl_veth v = {
+		.name = "out", .peer_name = "in", .peer_netns_fd = other, .mtu = 1400};
 
 	rtnl_add_veth(&r, &v);
 

@@ -1,4 +1,5 @@
-/* The small languages of run's flags. Expected values are what docker CLI 28 sends for the same flags. */
+/* The small languages of run's flags. Expected values are what docker CLI 28 sends for the same
+ * flags. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -50,12 +51,16 @@ static void ports_are_published(void **state)
 	assert_bindings("80", "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"\"}]}");
 	assert_bindings("8080:80", "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8080\"}]}");
 	assert_bindings("53:53/UDP", "{\"53/udp\":[{\"HostIp\":\"\",\"HostPort\":\"53\"}]}");
-	assert_bindings("127.0.0.1:8080:80", "{\"80/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"8080\"}]}");
-	assert_bindings("127.0.0.1::80", "{\"80/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"\"}]}");
-	assert_bindings("[::1]:8080:80", "{\"80/tcp\":[{\"HostIp\":\"::1\",\"HostPort\":\"8080\"}]}");
+	assert_bindings("127.0.0.1:8080:80",
+		"{\"80/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"8080\"}]}");
+	assert_bindings(
+		"127.0.0.1::80", "{\"80/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"\"}]}");
+	assert_bindings(
+		"[::1]:8080:80", "{\"80/tcp\":[{\"HostIp\":\"::1\",\"HostPort\":\"8080\"}]}");
 	assert_bindings("8000-8001:80-81", "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8000\"}],"
 					   "\"81/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8001\"}]}");
-	assert_bindings("8000-8010:80", "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8000-8010\"}]}");
+	assert_bindings(
+		"8000-8010:80", "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8000-8010\"}]}");
 	assert_bindings("target=80,published=8080,protocol=udp",
 		"{\"80/udp\":[{\"HostIp\":\"\",\"HostPort\":\"8080\"}]}");
 }
@@ -69,7 +74,8 @@ static void one_port_can_be_published_twice(void **state)
 	assert_int_equal(spec_port("80:80", exposed, bindings, &e), 0);
 	assert_int_equal(spec_port("81:80", exposed, bindings, &e), 0);
 
-	assert_doc(bindings, "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"80\"},{\"HostIp\":\"\",\"HostPort\":\"81\"}]}");
+	assert_doc(bindings,
+		"{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"80\"},{\"HostIp\":\"\",\"HostPort\":\"81\"}]}");
 }
 
 static void wrong_ports_are_refused_in_dockers_words(void **state)
@@ -78,7 +84,8 @@ static void wrong_ports_are_refused_in_dockers_words(void **state)
 	assert_port_refused("70000:80", "invalid hostPort: 70000");
 	assert_port_refused("80:80/icmp", "invalid proto: icmp");
 	assert_port_refused("80:", "no port specified: 80:<empty>");
-	assert_port_refused("1-2:1-3", "invalid ranges specified for container and host Ports: 1-3 and 1-2");
+	assert_port_refused(
+		"1-2:1-3", "invalid ranges specified for container and host Ports: 1-3 and 1-2");
 	assert_port_refused("90-80", "invalid containerPort: 90-80");
 	assert_port_refused("-1", "invalid containerPort: -1");
 }
@@ -142,7 +149,8 @@ static void wrong_mounts_are_refused(void **state)
 {
 	static const char *const specs[][2] = {
 		{"type=bind,src=/a", "target is required"},
-		{"type=bind,src=/a,dst=/b,volume-nocopy", "cannot mix 'volume-*' options with mount type 'bind'"},
+		{"type=bind,src=/a,dst=/b,volume-nocopy",
+			"cannot mix 'volume-*' options with mount type 'bind'"},
 		{"src", "invalid field 'src' must be a key=value pair"},
 		{"type=tmpfs,dst=/a,tmpfs-mode=9", "invalid value for tmpfs-mode: 9"},
 		{"dst=/a,nope=1", "unexpected key 'nope' in 'nope=1'"},
@@ -164,9 +172,12 @@ static void devices_limits_and_policies(void **state)
 	scoped(json) json_t *limit = spec_ulimit("nofile=10:20", &e);
 	scoped(json) json_t *single = spec_ulimit("core=-1", &e);
 	scoped(json) json_t *policy = spec_restart("on-failure:3", &e);
-	assert_doc(plain, "{\"PathOnHost\":\"/dev/a\",\"PathInContainer\":\"/dev/a\",\"CgroupPermissions\":\"rwm\"}");
-	assert_doc(full, "{\"PathOnHost\":\"/dev/a\",\"PathInContainer\":\"/dev/b\",\"CgroupPermissions\":\"r\"}");
-	assert_doc(rights, "{\"PathOnHost\":\"/dev/a\",\"PathInContainer\":\"/dev/a\",\"CgroupPermissions\":\"rw\"}");
+	assert_doc(plain,
+		"{\"PathOnHost\":\"/dev/a\",\"PathInContainer\":\"/dev/a\",\"CgroupPermissions\":\"rwm\"}");
+	assert_doc(full,
+		"{\"PathOnHost\":\"/dev/a\",\"PathInContainer\":\"/dev/b\",\"CgroupPermissions\":\"r\"}");
+	assert_doc(rights,
+		"{\"PathOnHost\":\"/dev/a\",\"PathInContainer\":\"/dev/a\",\"CgroupPermissions\":\"rw\"}");
 	assert_doc(limit, "{\"Name\":\"nofile\",\"Hard\":20,\"Soft\":10}");
 	assert_doc(single, "{\"Name\":\"core\",\"Hard\":-1,\"Soft\":-1}");
 	assert_doc(policy, "{\"Name\":\"on-failure\",\"MaximumRetryCount\":3}");
@@ -174,7 +185,8 @@ static void devices_limits_and_policies(void **state)
 	assert_null(spec_ulimit("nope=1", &e));
 	assert_string_equal(e.msg, "invalid ulimit type: nope");
 	assert_null(spec_restart("on-failure:x", &e));
-	assert_string_equal(e.msg, "invalid restart policy format: maximum retry count must be an integer");
+	assert_string_equal(
+		e.msg, "invalid restart policy format: maximum retry count must be an integer");
 	assert_null(spec_device("/dev/a:/dev/b:x", &e));
 }
 
@@ -183,10 +195,13 @@ static void networks_have_names_and_settings(void **state)
 	struct err e;
 	char *name = NULL;
 	json_t *endpoint = NULL;
-	assert_int_equal(spec_network("name=n,alias=a,alias=b,ip=10.0.0.2,driver-opt=k=v", &name, &endpoint, &e), 0);
+	assert_int_equal(spec_network("name=n,alias=a,alias=b,ip=10.0.0.2,driver-opt=k=v", &name,
+				 &endpoint, &e),
+		0);
 	assert_string_equal(name, "n");
-	assert_doc(endpoint, "{\"Aliases\":[\"a\",\"b\"],\"IPAMConfig\":{\"IPv4Address\":\"10.0.0.2\"},"
-			     "\"DriverOpts\":{\"k\":\"v\"}}");
+	assert_doc(endpoint,
+		"{\"Aliases\":[\"a\",\"b\"],\"IPAMConfig\":{\"IPv4Address\":\"10.0.0.2\"},"
+		"\"DriverOpts\":{\"k\":\"v\"}}");
 	free(name);
 	json_decref(endpoint);
 	assert_int_equal(spec_network("alias=a", &name, &endpoint, &e), -1);
@@ -243,7 +258,9 @@ static void environment_files_have_comments_and_bare_names(void **state)
 	setenv("WHERRY_TEST_OWN", "mine", 1);
 	unsetenv("WHERRY_TEST_NONE");
 
-	int r = read_env_text("\xef\xbb\xbf# comment\n\n  A= b \r\nWHERRY_TEST_OWN\nWHERRY_TEST_NONE\nQ=\"x\"\n", &env, &e);
+	int r = read_env_text(
+		"\xef\xbb\xbf# comment\n\n  A= b \r\nWHERRY_TEST_OWN\nWHERRY_TEST_NONE\nQ=\"x\"\n",
+		&env, &e);
 
 	assert_int_equal(r, 0);
 	assert_int_equal(env.n, 3);
@@ -269,10 +286,10 @@ static json_t *body_of(int argc, char **argv, struct err *e)
 	return body;
 }
 
-#define BODY(e, ...)                                                                                                   \
-	({                                                                                                             \
-		char *words_[] = {(char *)"run", __VA_ARGS__, NULL};                                                   \
-		body_of((int)(sizeof(words_) / sizeof(*words_)) - 1, words_, (e));                                     \
+#define BODY(e, ...)                                                               \
+	({                                                                         \
+		char *words_[] = {(char *)"run", __VA_ARGS__, NULL};               \
+		body_of((int)(sizeof(words_) / sizeof(*words_)) - 1, words_, (e)); \
 	})
 
 static void flags_after_the_image_belong_to_the_command(void **state)
@@ -292,7 +309,8 @@ static void streams_are_attached_unless_detached(void **state)
 	scoped(json) json_t *detached = BODY(&e, "-d", "-i", "img");
 	scoped(json) json_t *chosen = BODY(&e, "-a", "stderr", "img");
 	assert_true(json_bool(attached, "AttachStdin") && json_bool(attached, "AttachStdout"));
-	assert_true(json_bool(attached, "StdinOnce") && json_bool(attached, "OpenStdin") && json_bool(attached, "Tty"));
+	assert_true(json_bool(attached, "StdinOnce") && json_bool(attached, "OpenStdin") &&
+		    json_bool(attached, "Tty"));
 	assert_false(json_bool(detached, "AttachStdin") || json_bool(detached, "AttachStdout"));
 	assert_true(json_bool(detached, "OpenStdin"));
 	assert_false(json_bool(detached, "StdinOnce"));
@@ -303,8 +321,8 @@ static void streams_are_attached_unless_detached(void **state)
 static void resources_become_numbers(void **state)
 {
 	struct err e;
-	scoped(json) json_t *body = BODY(&e, "-m", "64m", "--cpus", "1.5", "--pids-limit", "10", "--shm-size=1g",
-		"--oom-score-adj", "-500", "--memory-swap", "-1", "img");
+	scoped(json) json_t *body = BODY(&e, "-m", "64m", "--cpus", "1.5", "--pids-limit", "10",
+		"--shm-size=1g", "--oom-score-adj", "-500", "--memory-swap", "-1", "img");
 	const json_t *host = json_object_get(body, "HostConfig");
 	assert_int_equal(json_i64(host, "Memory", 0), 64 << 20);
 	assert_int_equal(json_i64(host, "NanoCpus", 0), 1500000000);
@@ -318,7 +336,8 @@ static void resources_become_numbers(void **state)
 static void health_checks_are_set_or_switched_off(void **state)
 {
 	struct err e;
-	scoped(json) json_t *set = BODY(&e, "--health-cmd", "true", "--health-interval", "1m30s", "--health-retries=2", "img");
+	scoped(json) json_t *set = BODY(&e, "--health-cmd", "true", "--health-interval", "1m30s",
+		"--health-retries=2", "img");
 	scoped(json) json_t *off = BODY(&e, "--no-healthcheck", "img");
 	scoped(json) json_t *kept = BODY(&e, "img");
 	assert_doc(json_object_get(set, "Healthcheck"),
@@ -333,14 +352,15 @@ static void health_checks_are_set_or_switched_off(void **state)
 static void the_first_network_has_address_and_aliases(void **state)
 {
 	struct err e;
-	scoped(json) json_t *body = BODY(&e, "--network", "n", "--ip", "10.0.0.9", "--network-alias", "web", "--network",
-		"name=m,alias=x", "img");
+	scoped(json) json_t *body = BODY(&e, "--network", "n", "--ip", "10.0.0.9",
+		"--network-alias", "web", "--network", "name=m,alias=x", "img");
 	scoped(json) json_t *host = BODY(&e, "--net", "host", "img");
 	assert_string_equal(json_str(json_object_get(body, "HostConfig"), "NetworkMode"), "n");
 	assert_doc(json_object_get(json_object_get(body, "NetworkingConfig"), "EndpointsConfig"),
 		"{\"n\":{\"IPAMConfig\":{\"IPv4Address\":\"10.0.0.9\"},\"Aliases\":[\"web\"]},\"m\":{\"Aliases\":[\"x\"]}}");
 	assert_string_equal(json_str(json_object_get(host, "HostConfig"), "NetworkMode"), "host");
-	assert_doc(json_object_get(json_object_get(host, "NetworkingConfig"), "EndpointsConfig"), "{}");
+	assert_doc(json_object_get(json_object_get(host, "NetworkingConfig"), "EndpointsConfig"),
+		"{}");
 	assert_null(BODY(&e, "--network", "n", "--network", "n", "img"));
 }
 
@@ -357,10 +377,12 @@ static void conflicts_are_said(void **state)
 static void security_options_are_passed_on(void **state)
 {
 	struct err e;
-	scoped(json) json_t *body = BODY(&e, "--security-opt", "no-new-privileges", "--security-opt", "seccomp=unconfined",
-		"--security-opt", "systempaths=unconfined", "img");
+	scoped(json) json_t *body =
+		BODY(&e, "--security-opt", "no-new-privileges", "--security-opt",
+			"seccomp=unconfined", "--security-opt", "systempaths=unconfined", "img");
 	const json_t *host = json_object_get(body, "HostConfig");
-	assert_doc(json_object_get(host, "SecurityOpt"), "[\"no-new-privileges\",\"seccomp=unconfined\"]");
+	assert_doc(json_object_get(host, "SecurityOpt"),
+		"[\"no-new-privileges\",\"seccomp=unconfined\"]");
 	assert_doc(json_object_get(host, "MaskedPaths"), "[]");
 }
 

@@ -1,4 +1,5 @@
-/* What the CLI reads and prints: flags, templates, tables, numbers for people, frames, detach keys. */
+/* What the CLI reads and prints: flags, templates, tables, numbers for people, frames, detach keys.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,8 +47,9 @@ static void flags_have_dockers_spellings(void **state)
 		{0},
 	};
 	const struct syntax s = {"x", "", "", 0, -1, false};
-	char *argv[] = {(char *)"x", (char *)"-ae", (char *)"A=1", (char *)"-eB=2", (char *)"--env=C=3", (char *)"one",
-		(char *)"-n=v", (char *)"--both=false", (char *)"--size", (char *)"1k", (char *)"--", (char *)"-z", NULL};
+	char *argv[] = {(char *)"x", (char *)"-ae", (char *)"A=1", (char *)"-eB=2",
+		(char *)"--env=C=3", (char *)"one", (char *)"-n=v", (char *)"--both=false",
+		(char *)"--size", (char *)"1k", (char *)"--", (char *)"-z", NULL};
 	int argc = 12;
 
 	assert_int_equal(flags_parse(&s, flags, &argc, argv), -1);
@@ -68,8 +70,8 @@ static void wrong_flags_end_with_125(void **state)
 {
 	int64_t n = 0;
 	struct strv filters = STRV_INIT;
-	const struct flag flags[] = {
-		{"number", 0, FLAG_INT, &n, NULL, ""}, {"filter", 'f', FLAG_FILTER, &filters, NULL, ""}, {0}};
+	const struct flag flags[] = {{"number", 0, FLAG_INT, &n, NULL, ""},
+		{"filter", 'f', FLAG_FILTER, &filters, NULL, ""}, {0}};
 	const struct syntax s = {"x", "", "", 0, 0, false};
 	static const char *const wrong[] = {"--nope", "-z", "--number=x", "--number", "--filter=x"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
@@ -80,14 +82,16 @@ static void wrong_flags_end_with_125(void **state)
 	}
 	char *argv[] = {(char *)"x", (char *)"operand", NULL};
 	int argc = 2;
-	assert_int_equal(flags_parse(&s, flags, &argc, argv), 1); /* as docker: the number of operands is another matter */
+	assert_int_equal(flags_parse(&s, flags, &argc, argv),
+		1); /* as docker: the number of operands is another matter */
 	strv_deinit(&filters);
 }
 
 /* --- templates --- */
 
-static const char document[] = "{\"Id\":\"abc\",\"State\":{\"Running\":true,\"Code\":3,\"Error\":\"\"},\"Null\":null,"
-			       "\"Labels\":{\"z\":\"1\",\"a.b\":\"<2>\"},\"Cmd\":[\"ls\",\"-l\"],\"Ports\":[{\"P\":80}]}";
+static const char document[] =
+	"{\"Id\":\"abc\",\"State\":{\"Running\":true,\"Code\":3,\"Error\":\"\"},\"Null\":null,"
+	"\"Labels\":{\"z\":\"1\",\"a.b\":\"<2>\"},\"Cmd\":[\"ls\",\"-l\"],\"Ports\":[{\"P\":80}]}";
 
 static void assert_prints(const char *template, const char *want)
 {
@@ -108,7 +112,8 @@ static void templates_print_fields(void **state)
 	assert_prints("{{json .State}}", "{\"Running\":true,\"Code\":3,\"Error\":\"\"}");
 	assert_prints("{{json .Id}} {{.Null}}", "\"abc\" <no value>");
 	assert_prints("{{.Cmd}} {{.Labels}}", "[ls -l] map[a.b:<2> z:1]");
-	assert_prints("{{index .Labels \"a.b\"}}|{{index .Labels \"none\"}}|{{index .Cmd 1}}", "<2>||-l");
+	assert_prints(
+		"{{index .Labels \"a.b\"}}|{{index .Labels \"none\"}}|{{index .Cmd 1}}", "<2>||-l");
 	assert_prints("{{(index .Ports 0).P}}", "80");
 	assert_prints("{{.Id | upper}}", "ABC");
 	assert_prints("{{join .Cmd \",\"}} {{len .Cmd}} {{truncate .Id 2}}", "ls,-l 2 ab");
@@ -126,13 +131,15 @@ static void templates_have_blocks(void **state)
 	assert_prints("{{range .Null}}x{{else}}none{{end}}", "none");
 	assert_prints("{{with .State}}{{.Code}}{{end}}", "3");
 	assert_prints("a {{- .Id -}} b", "aabcb");
-	assert_prints("{{range .Ports}}{{if eq .P 80}}{{range $.Cmd}}{{.}}{{end}}{{end}}{{end}}", "ls-l");
+	assert_prints(
+		"{{range .Ports}}{{if eq .P 80}}{{range $.Cmd}}{{.}}{{end}}{{end}}{{end}}", "ls-l");
 }
 
 static void wrong_templates_are_said(void **state)
 {
-	static const char *const wrong[] = {"{{.Id", "{{.Id}", "{{range .Cmd}}x", "x{{end}}", "{{nofunction .Id}}",
-		"{{.Id .Id}}", "{{index}}", "{{$v}}", "{{}}", "{{(.Id}}", "{{\"x}}", "{{if}}{{end}}"};
+	static const char *const wrong[] = {"{{.Id", "{{.Id}", "{{range .Cmd}}x", "x{{end}}",
+		"{{nofunction .Id}}", "{{.Id .Id}}", "{{index}}", "{{$v}}", "{{}}", "{{(.Id}}",
+		"{{\"x}}", "{{if}}{{end}}"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		struct err e = {0};
 		if (format_check(wrong[i], &e) == 0) {
@@ -194,10 +201,13 @@ static void assert_ports(const char *ports, const char *want)
 static void ports_are_joined_to_ranges(void **state)
 {
 	assert_ports("[]", "");
-	assert_ports("[{\"IP\":\"0.0.0.0\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"},"
-		     "{\"IP\":\"::\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"}]",
+	assert_ports(
+		"[{\"IP\":\"0.0.0.0\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"},"
+		"{\"IP\":\"::\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"}]",
 		"0.0.0.0:8080->80/tcp, [::]:8080->80/tcp");
-	assert_ports("[{\"PrivatePort\":81,\"Type\":\"tcp\"},{\"PrivatePort\":80,\"Type\":\"tcp\"}]", "80-81/tcp");
+	assert_ports(
+		"[{\"PrivatePort\":81,\"Type\":\"tcp\"},{\"PrivatePort\":80,\"Type\":\"tcp\"}]",
+		"80-81/tcp");
 	assert_ports("[{\"IP\":\"0.0.0.0\",\"PrivatePort\":80,\"PublicPort\":80,\"Type\":\"tcp\"},"
 		     "{\"IP\":\"0.0.0.0\",\"PrivatePort\":81,\"PublicPort\":81,\"Type\":\"tcp\"}]",
 		"0.0.0.0:80-81->80-81/tcp");
@@ -239,9 +249,12 @@ static void times_have_many_spellings(void **state)
 	assert_string_equal(text, "1357084800.000000000");
 	assert_int_equal(times_parse("since", "10m", text, &e), 0);
 	assert_int_equal(times_parse("since", "soon", text, &e), -1);
-	assert_string_equal(e.msg, "invalid value for \"since\": failed to parse value as time or duration: \"soon\"");
-	assert_string_equal(times_from_api("2026-11-24T23:57:06.150291960Z", text), "2026-11-24 23:57:06.15029196 +0000 UTC");
-	assert_string_equal(times_from_api("2026-11-24T23:57:06Z", text), "2026-11-24 23:57:06 +0000 UTC");
+	assert_string_equal(e.msg,
+		"invalid value for \"since\": failed to parse value as time or duration: \"soon\"");
+	assert_string_equal(times_from_api("2026-11-24T23:57:06.150291960Z", text),
+		"2026-11-24 23:57:06.15029196 +0000 UTC");
+	assert_string_equal(
+		times_from_api("2026-11-24T23:57:06Z", text), "2026-11-24 23:57:06 +0000 UTC");
 }
 
 /* --- streams --- */
@@ -259,7 +272,8 @@ static int take(void *owner, int type, const char *data, size_t n, struct err *e
 
 static void frames_come_in_any_pieces(void **state)
 {
-	static const char bytes[] = "\1\0\0\0\0\0\0\3abc\2\0\0\0\0\0\0\2de\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1f";
+	static const char bytes[] =
+		"\1\0\0\0\0\0\0\3abc\2\0\0\0\0\0\0\2de\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1f";
 	const size_t n = sizeof(bytes) - 1;
 	for (size_t piece = 1; piece <= n; piece++) {
 		struct demux d = {0};
@@ -294,9 +308,11 @@ static void detach_keys_leave_the_rest_alone(void **state)
 	assert_false(detach_feed(&d, "a\x10", 2, &out)); /* may be the beginning: held back */
 	assert_string_equal(buf_str(&out), "a");
 	assert_false(detach_feed(&d, "b\x10\x10", 3, &out));
-	assert_string_equal(buf_str(&out), "a\x10" "b\x10");
+	assert_string_equal(buf_str(&out), "a\x10"
+					   "b\x10");
 	assert_true(detach_feed(&d, "\x11", 1, &out));
-	assert_string_equal(buf_str(&out), "a\x10" "b\x10");
+	assert_string_equal(buf_str(&out), "a\x10"
+					   "b\x10");
 }
 
 static void detach_keys_are_checked(void **state)

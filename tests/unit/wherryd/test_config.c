@@ -15,7 +15,8 @@
 
 #define FILE_NAME "/tmp/wherry-config-test.json"
 
-/* Reads a configuration from a file with that text (NULL: an absent default) and up to six flags. */
+/* Reads a configuration from a file with that text (NULL: an absent default) and up to six flags.
+ */
 static int read_config(struct config *c, const char *text, struct err *e, ...)
 {
 	char *argv[12] = {"wherryd", "--config-file", FILE_NAME};
@@ -52,10 +53,11 @@ static void flags_and_file_add_up(void **state)
 {
 	struct config c;
 	struct err e;
-	const char *text = "{\"registry-mirrors\": [\"http://127.0.0.1:5000\"], \"log-opts\": {\"max-size\": \"1m\"}}";
+	const char *text =
+		"{\"registry-mirrors\": [\"http://127.0.0.1:5000\"], \"log-opts\": {\"max-size\": \"1m\"}}";
 
-	assert_int_equal(read_config(&c, text, &e, "-H", "unix:///tmp/a.sock", "-Hunix:///tmp/b.sock",
-				 "--exec-root=/tmp/run/", "--debug", NULL),
+	assert_int_equal(read_config(&c, text, &e, "-H", "unix:///tmp/a.sock",
+				 "-Hunix:///tmp/b.sock", "--exec-root=/tmp/run/", "--debug", NULL),
 		0);
 
 	assert_int_equal(c.hosts.n, 2);

@@ -12,14 +12,17 @@
 #define A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define B "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define C "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
-#define MANIFEST "{\"schemaVersion\":2,\"config\":{\"digest\":\"" A "\",\"size\":7},\"layers\":[{\"digest\":\"" B "\",\"size\":8}]}"
+#define MANIFEST                                           \
+	"{\"schemaVersion\":2,\"config\":{\"digest\":\"" A \
+	"\",\"size\":7},\"layers\":[{\"digest\":\"" B "\",\"size\":8}]}"
 
 static void a_manifest_names_configuration_and_layers(void **state)
 {
 	scoped(manifest) struct manifest m = {0};
 	struct err e;
 
-	int r = manifest_parse(MANIFEST, strlen(MANIFEST), "application/vnd.oci.image.manifest.v1+json", &m, &e);
+	int r = manifest_parse(
+		MANIFEST, strlen(MANIFEST), "application/vnd.oci.image.manifest.v1+json", &m, &e);
 
 	assert_int_equal(r, 0);
 	assert_false(m.is_index);
@@ -33,14 +36,24 @@ static void the_best_platform_of_an_index_is_chosen(void **state)
 {
 	static const char index[] =
 		"{\"manifests\":["
-		"{\"digest\":\"" A "\",\"size\":1,\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v5\"}},"
-		"{\"digest\":\"" B "\",\"size\":2,\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\"}},"
-		"{\"digest\":\"" C "\",\"size\":3,\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}";
+		"{\"digest\":\"" A
+		"\",\"size\":1,\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v5\"}},"
+		"{\"digest\":\"" B
+		"\",\"size\":2,\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\"}},"
+		"{\"digest\":\"" C
+		"\",\"size\":3,\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}";
 	static const struct {
 		const char *platform, *digest; /* NULL: none fits */
 	} cases[] = {
-		{"linux/arm/v7", B}, {"linux/arm/v8", B}, {"linux/arm/v6", A}, {"linux/arm", B}, {"arm", B},
-		{"linux/amd64", C}, {"x86_64", C}, {"linux/arm64", NULL}, {"windows/amd64", NULL},
+		{"linux/arm/v7", B},
+		{"linux/arm/v8", B},
+		{"linux/arm/v6", A},
+		{"linux/arm", B},
+		{"arm", B},
+		{"linux/amd64", C},
+		{"x86_64", C},
+		{"linux/arm64", NULL},
+		{"windows/amd64", NULL},
 	};
 	scoped(manifest) struct manifest m = {0};
 	struct err e;
@@ -91,7 +104,8 @@ static void a_document_with_two_readings_is_refused(void **state)
 		struct manifest m;
 		struct err e;
 
-		assert_int_equal(manifest_parse(texts[i], strlen(texts[i]), "", &m, &e), -1); /* CVE-2021-41190 */
+		assert_int_equal(manifest_parse(texts[i], strlen(texts[i]), "", &m, &e),
+			-1); /* CVE-2021-41190 */
 		assert_int_equal(e.kind, ERR_INVALID);
 	}
 }
@@ -100,16 +114,19 @@ static void header_and_document_must_agree(void **state)
 {
 	struct manifest m;
 	struct err e;
-	assert_int_equal(
-		manifest_parse(MANIFEST, strlen(MANIFEST), "application/vnd.oci.image.index.v1+json", &m, &e), -1);
+	assert_int_equal(manifest_parse(MANIFEST, strlen(MANIFEST),
+				 "application/vnd.oci.image.index.v1+json", &m, &e),
+		-1);
 	assert_int_equal(e.kind, ERR_INVALID);
 }
 
 static void wrong_descriptors_are_refused(void **state)
 {
-	static const char *const descriptors[] = {"null", "{}", "[]", "\"" A "\"", "{\"digest\":\"" A "\"}",
-		"{\"digest\":\"" A "\",\"size\":-1}", "{\"digest\":\"" A "\",\"size\":\"1\"}",
-		"{\"digest\":\"sha256:../../etc/passwd\",\"size\":1}", "{\"digest\":\"sha512:aa\",\"size\":1}",
+	static const char *const descriptors[] = {"null", "{}", "[]", "\"" A "\"",
+		"{\"digest\":\"" A "\"}", "{\"digest\":\"" A "\",\"size\":-1}",
+		"{\"digest\":\"" A "\",\"size\":\"1\"}",
+		"{\"digest\":\"sha256:../../etc/passwd\",\"size\":1}",
+		"{\"digest\":\"sha512:aa\",\"size\":1}",
 		"{\"digest\":\"sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"size\":1}",
 		"{\"digest\":\"" A "\",\"size\":1e30}"};
 	for (size_t i = 0; i < sizeof(descriptors) / sizeof(*descriptors); i++) {
@@ -135,7 +152,8 @@ static void more_layers_than_can_be_mounted_are_refused(void **state)
 		}
 		buf_puts(&text, "]}");
 
-		assert_int_equal(manifest_parse(buf_str(&text), text.len, "", &m, &e), n > LAYERS_MAX ? -1 : 0);
+		assert_int_equal(manifest_parse(buf_str(&text), text.len, "", &m, &e),
+			n > LAYERS_MAX ? -1 : 0);
 	}
 }
 

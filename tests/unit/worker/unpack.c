@@ -1,4 +1,5 @@
-/* Names and streams; what unpacking does to a file system is tests/integration/image.sh and tests/fuzz/unpack.c. */
+/* Names and streams; what unpacking does to a file system is tests/integration/image.sh and
+ * tests/fuzz/unpack.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,9 +22,23 @@ static void names_mean_a_path_below_the_root(void **state)
 	static const struct {
 		const char *name, *path; /* NULL: refused */
 	} cases[] = {
-		{"a", "a"}, {"./a//b/", "a/b"}, {"/a/b", "a/b"}, {"///", "."}, {".", "."}, {"", "."}, {"./", "."},
-		{"a/../b", "b"}, {"a/..", "."}, {"..", NULL}, {"../a", NULL}, {"a/../../b", NULL}, {"./../x", NULL},
-		{"/../etc/passwd", "etc/passwd"}, {"...", "..."}, {"..a/b", "..a/b"}, {"a/...", "a/..."},
+		{"a", "a"},
+		{"./a//b/", "a/b"},
+		{"/a/b", "a/b"},
+		{"///", "."},
+		{".", "."},
+		{"", "."},
+		{"./", "."},
+		{"a/../b", "b"},
+		{"a/..", "."},
+		{"..", NULL},
+		{"../a", NULL},
+		{"a/../../b", NULL},
+		{"./../x", NULL},
+		{"/../etc/passwd", "etc/passwd"},
+		{"...", "..."},
+		{"..a/b", "..a/b"},
+		{"a/...", "a/..."},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct err e;
@@ -68,8 +83,12 @@ static int unzip(const void *data, size_t n, struct buf *ret, struct err *e)
 
 static size_t gzip(const char *text, void *ret, size_t room)
 {
-	z_stream z = {.next_in = (Bytef *)text, .avail_in = (unsigned)strlen(text), .next_out = ret, .avail_out = (unsigned)room};
-	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	z_stream z = {.next_in = (Bytef *)text,
+		.avail_in = (unsigned)strlen(text),
+		.next_out = ret,
+		.avail_out = (unsigned)room};
+	assert_int_equal(
+		deflateInit2(&z, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
 	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
 	deflateEnd(&z);
 	return z.total_out;
@@ -132,11 +151,13 @@ static void a_digest_is_of_what_passed(void **state)
 	struct err e;
 
 	stream_digest_text(hashed, digest);
-	assert_string_equal(digest, "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	assert_string_equal(
+		digest, "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 	assert_int_equal(stream_drain(hashed, &e), 0);
 	stream_digest_text(hashed, digest);
 
-	assert_string_equal(digest, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_string_equal(
+		digest, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	assert_int_equal(stream_digest_bytes(hashed), 3);
 	stream_free(hashed);
 	stream_free(in);
