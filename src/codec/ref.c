@@ -72,10 +72,11 @@ static const char *skip_host(const char *p)
 		if (!is_alnum(*p)) {
 			return NULL;
 		}
+		char last = *p;
 		while (is_alnum(*p) || *p == '-') {
-			p++;
+			last = *p++;
 		}
-		if (p[-1] == '-') {
+		if (last == '-') {
 			return NULL;
 		}
 		if (*p != '.') {

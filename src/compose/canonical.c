@@ -28,8 +28,7 @@ static bool is_written(const struct member *m)
 static int to_pairs(struct tree *t, struct member *m, struct err *e)
 {
 	struct node *map = node_new(t, NODE_MAP, m->value);
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		const char *name = item->key;
 		struct node *value = item->value;
 		if (m->value->kind == NODE_MAP) {
@@ -57,8 +56,7 @@ static int to_labels(struct tree *t, struct member *m, struct err *e)
 	if (to_pairs(t, m, e) < 0) {
 		return -1;
 	}
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		if (item->value->tag == TAG_NONE) {
 			item->value->kind = NODE_STR; /* null: an empty value */
 		}
@@ -75,8 +73,7 @@ static int to_list(struct tree *t, struct member *m, struct err *e)
 		node_append(t, list, only);
 		replace(m, list);
 	}
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		if (node_is_scalar(item->value)) {
 			item->value->kind = NODE_STR;
 		}
@@ -106,8 +103,7 @@ static int to_command(struct tree *t, struct member *m, struct err *e)
 static int to_hosts(struct tree *t, struct member *m, struct err *e)
 {
 	struct node *list = node_new(t, NODE_LIST, m->value);
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		struct node *value = item->value;
 		if (m->value->kind == NODE_LIST) {
 			size_t n = strcspn(value->text, "=:");
@@ -130,8 +126,7 @@ static int to_hosts(struct tree *t, struct member *m, struct err *e)
 				node_str(
 					t, tree_printf(t, "%s:%s", item->key, value->text), value));
 		}
-		node_each(ip, value)
-		{
+		node_each (ip, value) {
 			node_append(t, list,
 				node_str(t, tree_printf(t, "%s:%s", item->key, ip->value->text),
 					ip->value));
@@ -144,8 +139,7 @@ static int to_hosts(struct tree *t, struct member *m, struct err *e)
 static int to_ports(struct tree *t, struct member *m, struct err *e)
 {
 	struct node *list = node_new(t, NODE_LIST, m->value);
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		if (item->value->kind != NODE_MAP) {
 			if (port_expand(t, item->value, list, e) < 0) {
 				return -1;
@@ -163,8 +157,7 @@ static int to_ports(struct tree *t, struct member *m, struct err *e)
 
 static int to_mounts(struct tree *t, struct member *m, struct err *e)
 {
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		if (item->value->kind == NODE_MAP) {
 			if (mount_complete(t, item->value, e) < 0) {
 				return -1;
@@ -184,8 +177,7 @@ static int to_mounts(struct tree *t, struct member *m, struct err *e)
 static int to_named(struct tree *t, struct member *m, struct err *e)
 {
 	struct node *map = node_new(t, NODE_MAP, m->value);
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		bool listed = m->value->kind == NODE_LIST;
 		bool nothing =
 			listed || (item->value->kind == NODE_NULL && item->value->tag == TAG_NONE);
@@ -203,8 +195,7 @@ static int to_depends(struct tree *t, struct member *m, struct err *e)
 	if (to_named(t, m, e) < 0) {
 		return -1;
 	}
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		if (item->value->kind != NODE_MAP) {
 			continue;
 		}
@@ -234,8 +225,7 @@ static int to_env_files(struct tree *t, struct member *m, struct err *e)
 	if (m->value->kind != NODE_LIST && to_list(t, m, e) < 0) {
 		return -1;
 	}
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		if (item->value->kind != NODE_MAP) {
 			struct node *map = node_new(t, NODE_MAP, item->value);
 			node_put(t, map, "path", item->value);
@@ -278,8 +268,7 @@ static int to_device(struct tree *t, struct member *item, struct err *e)
 
 static int to_devices(struct tree *t, struct member *m, struct err *e)
 {
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		if (item->value->kind != NODE_MAP && to_device(t, item, e) < 0) {
 			return -1;
 		}
@@ -305,8 +294,7 @@ static int to_devices(struct tree *t, struct member *m, struct err *e)
 
 static int to_file_uses(struct tree *t, struct member *m, struct err *e)
 {
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		if (item->value->kind != NODE_MAP) {
 			struct node *map = node_new(t, NODE_MAP, item->value);
 			node_put(t, map, "source", item->value);
@@ -322,8 +310,7 @@ static int to_file_uses(struct tree *t, struct member *m, struct err *e)
 
 static int to_ulimits(struct tree *t, struct member *m, struct err *e)
 {
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		if (item->value->kind == NODE_INT) {
 			struct node *map = node_new(t, NODE_MAP, item->value);
 			node_put(t, map, "soft", item->value);
@@ -449,8 +436,7 @@ static int resources(struct tree *t, struct node *root, const char *key, struct 
 	if (!is_written(all)) {
 		return 0;
 	}
-	node_each(m, all->value)
-	{
+	node_each (m, all->value) {
 		if (m->value->kind == NODE_NULL && m->value->tag == TAG_NONE) {
 			m->value = node_new(t, NODE_MAP, m->value);
 		}
@@ -473,8 +459,7 @@ static int to_includes(struct tree *t, struct member *m, struct err *e)
 {
 	static const struct conversion conversions[] = {
 		{"path", to_list}, {"env_file", to_list}, {NULL, NULL}};
-	node_each(item, m->value)
-	{
+	node_each (item, m->value) {
 		if (item->value->kind != NODE_MAP) {
 			struct node *map = node_new(t, NODE_MAP, item->value);
 			node_put(t, map, "path", item->value);
@@ -493,8 +478,7 @@ static int to_includes(struct tree *t, struct member *m, struct err *e)
 int canonical_project(struct tree *t, struct node *root, struct err *e)
 {
 	struct node *services = node_get(root, "services");
-	node_each(m, services)
-	{
+	node_each (m, services) {
 		if (m->value->kind == NODE_MAP &&
 			convert_all(t, m->value, service_conversions, e) < 0) {
 			return -1;

@@ -190,12 +190,11 @@ static void decode_ports(struct decoder *d, const struct node *n, struct service
 {
 	const struct node *list = node_get(n, "ports");
 	s->ports = tree_new_array(d->t, struct port, count(list) + 1);
-	node_each(m, list)
-	{
+	node_each (m, list) {
 		s->ports[s->n_ports++] = (struct port){
 			.host_ip = node_text(m->value, "host_ip"),
 			.published = node_text(m->value, "published"),
-			.target = atoi(node_text(m->value, "target")),
+			.target = (int)strtol(node_text(m->value, "target"), NULL, 10),
 			.protocol = node_text(m->value, "protocol"),
 		};
 	}
@@ -205,8 +204,7 @@ static void decode_mounts(struct decoder *d, const struct node *n, struct servic
 {
 	const struct node *list = node_get(n, "volumes");
 	s->mounts = tree_new_array(d->t, struct mount, count(list) + 1);
-	node_each(m, list)
-	{
+	node_each (m, list) {
 		const char *type = node_text(m->value, "type");
 		const struct node *bind = node_get(m->value, "bind");
 		const struct node *volume = node_get(m->value, "volume");
@@ -249,8 +247,7 @@ static void decode_endpoints(struct decoder *d, const struct node *n, struct ser
 {
 	const struct node *map = node_get(n, "networks");
 	s->endpoints = tree_new_array(d->t, struct endpoint, count(map) + 1);
-	node_each(m, map)
-	{
+	node_each (m, map) {
 		struct endpoint *endpoint = &s->endpoints[s->n_endpoints++];
 		endpoint->network = m->key;
 		decode_fields(d->t, m->value, endpoint_fields, endpoint);
@@ -262,8 +259,7 @@ static void decode_dependencies(struct decoder *d, const struct node *n, struct 
 {
 	const struct node *map = node_get(n, "depends_on");
 	s->dependencies = tree_new_array(d->t, struct dependency, count(map) + 1);
-	node_each(m, map)
-	{
+	node_each (m, map) {
 		const char *condition = node_text(m->value, "condition");
 		s->dependencies[s->n_dependencies++] = (struct dependency){
 			.service = m->key,
@@ -281,15 +277,13 @@ static void decode_devices(struct decoder *d, const struct node *n, struct servi
 {
 	const struct node *list = node_get(n, "devices");
 	s->devices = tree_new_array(d->t, struct device, count(list) + 1);
-	node_each(m, list)
-	{
+	node_each (m, list) {
 		s->devices[s->n_devices++] = (struct device){node_text(m->value, "source"),
 			node_text(m->value, "target"), node_text(m->value, "permissions")};
 	}
 	const struct node *limits = node_get(n, "ulimits");
 	s->ulimits = tree_new_array(d->t, struct ulimit, count(limits) + 1);
-	node_each(m, limits)
-	{
+	node_each (m, limits) {
 		s->ulimits[s->n_ulimits++] =
 			(struct ulimit){m->key, decode_number(node_text(m->value, "soft"), F_INT),
 				decode_number(node_text(m->value, "hard"), F_INT)};
@@ -309,8 +303,7 @@ static void decode_file_uses(struct decoder *d, const struct node *n, const char
 	const struct node *list = node_get(n, section);
 	bool secret = strcmp(section, "secrets") == 0;
 	*ret = tree_new_array(d->t, struct file_use, count(list) + 1);
-	node_each(m, list)
-	{
+	node_each (m, list) {
 		const char *key = node_text(m->value, "source");
 		const char *target = node_text(m->value, "target");
 		const struct node *file = node_get(node_get(d->root, section), key);
@@ -480,8 +473,7 @@ static void decode_networks(struct decoder *d)
 {
 	const struct node *section = node_get(d->root, "networks");
 	d->p->networks = tree_new_array(d->t, struct network, count(section) + 1);
-	node_each(m, section)
-	{
+	node_each (m, section) {
 		struct network *network = &d->p->networks[d->p->n_networks++];
 		const struct node *ipam = node_get(m->value, "ipam");
 		const struct node *pools = node_get(ipam, "config");
@@ -491,8 +483,7 @@ static void decode_networks(struct decoder *d)
 		network->ipam_driver = node_text(ipam, "driver");
 		network->ipam_options = decode_pairs(d->t, node_get(ipam, "options"));
 		network->pools = tree_new_array(d->t, struct ipam_pool, count(pools) + 1);
-		node_each(pool, pools)
-		{
+		node_each (pool, pools) {
 			decode_fields(d->t, pool->value, pool_fields,
 				&network->pools[network->n_pools++]);
 		}
@@ -503,8 +494,7 @@ static void decode_volumes(struct decoder *d)
 {
 	const struct node *section = node_get(d->root, "volumes");
 	d->p->volumes = tree_new_array(d->t, struct volume, count(section) + 1);
-	node_each(m, section)
-	{
+	node_each (m, section) {
 		struct volume *volume = &d->p->volumes[d->p->n_volumes++];
 		volume->key = m->key;
 		volume->node = m->value;
@@ -526,8 +516,7 @@ static int place_service(struct decoder *d, struct node *services, size_t i, uns
 			"service \"%s\" depends on itself in a circle", m->key);
 	}
 	marks[i] = ON_THE_WAY;
-	node_each(dependency, node_get(m->value, "depends_on"))
-	{
+	node_each (dependency, node_get(m->value, "depends_on")) {
 		struct member *before = node_member(services, dependency->key);
 		if (place_service(d, services, (size_t)(before - services->members), marks) < 0) {
 			return -1;

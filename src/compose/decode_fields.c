@@ -13,8 +13,7 @@ struct words decode_words(struct tree *t, const struct node *list)
 	}
 	w.set = true;
 	w.v = tree_new_array(t, const char *, list->n + 1);
-	node_each(m, list)
-	{
+	node_each (m, list) {
 		w.v[w.n++] = m->value->text;
 	}
 	return w;
@@ -27,8 +26,7 @@ struct pairs decode_pairs(struct tree *t, const struct node *map)
 		return p;
 	}
 	p.v = tree_new_array(t, struct pair, map->n + 1);
-	node_each(m, map)
-	{
+	node_each (m, map) {
 		p.v[p.n++] =
 			(struct pair){m->key, m->value->kind == NODE_NULL ? NULL : m->value->text};
 	}

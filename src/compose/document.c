@@ -188,8 +188,7 @@ static int extend_service(
 static int apply_extends(struct loader *l, struct node *root, const char *dir)
 {
 	const struct source s = {l, root, dir};
-	node_each(service, node_get(root, "services"))
-	{
+	node_each (service, node_get(root, "services")) {
 		if (extend_service(&s, service, NULL) < 0) {
 			return -1;
 		}
@@ -202,8 +201,7 @@ static int include_environment(
 	struct loader *l, const struct node *include, const char *dir, const char *included_dir)
 {
 	struct node *files = node_get(include, "env_file");
-	node_each(file, files)
-	{
+	node_each (file, files) {
 		scoped(free) char *path = path_join(dir, file->value->text);
 		if (load_dotenv(l, path, true) < 0) {
 			return -1;
@@ -254,8 +252,7 @@ static struct node *apply_includes(struct loader *l, struct node *root, const ch
 {
 	struct node *includes = node_get(root, "include");
 	struct node *under = NULL;
-	node_each(m, includes)
-	{
+	node_each (m, includes) {
 		struct node *one = load_include(l, m->value, dir);
 		if (!one) {
 			return NULL;
@@ -300,8 +297,7 @@ char *document_name(struct loader *l, const char *path, char **ret_place)
 	struct err ignored;
 	struct node *docs = yaml_parse(t, path, buf_str(&text), text.len, &ignored);
 	char *found = NULL;
-	node_each(doc, docs)
-	{
+	node_each (doc, docs) {
 		const char *name = node_text(doc->value, "name");
 		scoped(buf) struct buf expanded = BUF_INIT;
 		struct variables vars = {.lookup = lookup, .owner = l};

@@ -34,12 +34,13 @@ static int compare_fields(const void *a, const void *b)
 /* The members by name, as Go prints maps. The caller frees. */
 static const struct member **sorted(const struct node *map, bool fields)
 {
-	const struct member **v = calloc(map->n + 1, sizeof(*v));
+	const struct member **v = calloc(map->n + 1, sizeof(struct member *));
 	for (size_t i = 0; v && i < map->n; i++) {
 		v[i] = &map->members[i];
 	}
 	if (v) {
-		qsort(v, map->n, sizeof(*v), fields ? compare_fields : compare_members);
+		qsort(v, map->n, sizeof(struct member *),
+			fields ? compare_fields : compare_members);
 	}
 	return v;
 }
@@ -194,8 +195,7 @@ void emit_yaml(const struct node *n, bool keep_dollars, struct buf *ret)
 			emit(section, 1, false, keep_dollars, ret);
 		}
 	}
-	node_each(m, n)
-	{
+	node_each (m, n) {
 		if (strncmp(m->key, "x-", 2) == 0) {
 			emit_string(m->key, true, ret);
 			buf_putc(ret, ':');

@@ -104,8 +104,7 @@ static struct node *merge_lists(
 	for (size_t i = 0; i < base->n; i++) {
 		keys[i] = key_of(t, base->members[i].value, place);
 	}
-	node_each(m, over)
-	{
+	node_each (m, over) {
 		struct keyed key = key_of(t, m->value, place);
 		size_t same = 0;
 		while (same < base->n &&
@@ -172,8 +171,7 @@ static struct node *merge(struct tree *t, struct node *base, struct node *over, 
 		!same_text(node_text(over, "driver"), node_text(base, "driver"))) {
 		return over;
 	}
-	node_each(m, over)
-	{
+	node_each (m, over) {
 		merge_member(t, base, m, path, strategy);
 	}
 	return base;
@@ -192,8 +190,7 @@ void merge_unique(struct tree *t, struct node *root)
 			strncmp(places[i].path, prefix, strlen(prefix)) != 0) {
 			continue;
 		}
-		node_each(service, node_get(root, "services"))
-		{
+		node_each (service, node_get(root, "services")) {
 			struct member *m =
 				node_member(service->value, places[i].path + strlen(prefix));
 			if (m && m->value->kind == NODE_LIST && m->value->n > 1) {

@@ -33,8 +33,7 @@ static bool is_active(
 	const struct node *profiles = node_get(service->value, "profiles");
 	bool any = !profiles || profiles->n == 0 || strv_has(active, "*") ||
 		   strv_has(l->o->services, service->key);
-	node_each(profile, profiles)
-	{
+	node_each (profile, profiles) {
 		any = any || strv_has(active, profile->value->text);
 	}
 	return any;
@@ -89,14 +88,12 @@ static void imply_dependencies(struct loader *l, struct node *service)
 			depend_on(l, service, mode + strlen("service:"), true);
 		}
 	}
-	node_each(link, node_get(service, "links"))
-	{
+	node_each (link, node_get(service, "links")) {
 		depend_on(l, service,
 			tree_strndup(l->t, link->value->text, strcspn(link->value->text, ":")),
 			true);
 	}
-	node_each(from, node_get(service, "volumes_from"))
-	{
+	node_each (from, node_get(service, "volumes_from")) {
 		if (!text_starts(from->value->text, "container:")) {
 			depend_on(l, service,
 				tree_strndup(
@@ -153,8 +150,7 @@ static int read_env_file(struct loader *l, const struct node *file, struct env *
  * not passed on. */
 static void resolve_nulls(struct loader *l, struct node *pairs)
 {
-	node_each(m, pairs)
-	{
+	node_each (m, pairs) {
 		const char *value = m->value->kind == NODE_NULL ? env_get(l->env, m->key) : NULL;
 		if (value) {
 			m->value = node_str(l->t, value, m->value);
@@ -172,8 +168,7 @@ static int resolve_environment(struct loader *l, struct node *service)
 		return 0;
 	}
 	scoped(env_free) struct env *found = env_new();
-	node_each(file, files)
-	{
+	node_each (file, files) {
 		if (read_env_file(l, file->value, found) < 0) {
 			return -1;
 		}
@@ -184,8 +179,7 @@ static int resolve_environment(struct loader *l, struct node *service)
 	for (const char *name; (name = env_next(found, &pos, &value));) {
 		node_put(l->t, all, name, node_str(l->t, value, files));
 	}
-	node_each(m, own)
-	{
+	node_each (m, own) {
 		node_put(l->t, all, m->key, m->value);
 	}
 	if (tree_check(l->t, files, 0, l->e) < 0) {
@@ -200,8 +194,7 @@ static int resolve_label_files(struct loader *l, struct node *service)
 {
 	struct node *files = node_get(service, "label_file");
 	scoped(env_free) struct env *found = env_new();
-	node_each(file, files)
-	{
+	node_each (file, files) {
 		scoped(buf) struct buf text = BUF_INIT;
 		if (load_read(l, file->value->text, file->value, &text) < 0 ||
 			dotenv_parse(file->value->text, buf_str(&text), text.len, false, l->env,
@@ -282,8 +275,7 @@ static int refer(struct loader *l, const struct node *section, const char *kind,
 static int refer_files(struct loader *l, const struct node *root, const struct member *service,
 	const char *section, const char *kind, struct strv *used)
 {
-	node_each(use, node_get(service->value, section))
-	{
+	node_each (use, node_get(service->value, section)) {
 		if (refer(l, node_get(root, section), kind, node_text(use->value, "source"),
 			    use->value, service->key, used) < 0) {
 			return -1;
@@ -300,15 +292,13 @@ static int refer_all(
 	struct loader *l, const struct node *root, const struct member *service, struct used *used)
 {
 	const struct node *networks = node_get(service->value, "networks");
-	node_each(network, networks)
-	{
+	node_each (network, networks) {
 		if (refer(l, node_get(root, "networks"), "network", network->key, network->value,
 			    service->key, &used->networks) < 0) {
 			return -1;
 		}
 	}
-	node_each(mount, node_get(service->value, "volumes"))
-	{
+	node_each (mount, node_get(service->value, "volumes")) {
 		const char *type = node_text(mount->value, "type");
 		const char *source = node_text(mount->value, "source");
 		if (source && strcmp(type, "volume") == 0 &&
@@ -340,8 +330,7 @@ static void keep_used(struct node *root, const char *key, const struct strv *use
 static void name_resources(
 	struct loader *l, const struct project *p, struct node *root, const char *key)
 {
-	node_each(m, node_get(root, key))
-	{
+	node_each (m, node_get(root, key)) {
 		if (node_text(m->value, "name")) {
 			continue;
 		}
@@ -387,8 +376,7 @@ static int finish_sections(
 		name_resources(l, p, root, sections[i]);
 	}
 	for (size_t i = 2; i < 4; i++) {
-		node_each(m, node_get(root, sections[i]))
-		{
+		node_each (m, node_get(root, sections[i])) {
 			if (resolve_file(l, root, m) < 0) {
 				return -1;
 			}

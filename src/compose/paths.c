@@ -46,16 +46,13 @@ void absolute_service(struct loader *l, struct node *service, const char *dir)
 	if (context && !node_get(build, "dockerfile") && !node_get(build, "dockerfile_inline")) {
 		node_put(l->t, build, "dockerfile", node_str(l->t, "Dockerfile", build));
 	}
-	node_each(file, node_get(service, "env_file"))
-	{
+	node_each (file, node_get(service, "env_file")) {
 		make_absolute(l, file->value, "path", dir);
 	}
-	node_each(file, node_get(service, "label_file"))
-	{
+	node_each (file, node_get(service, "label_file")) {
 		file->value->text = absolute_path(l, file->value->text, dir);
 	}
-	node_each(mount, node_get(service, "volumes"))
-	{
+	node_each (mount, node_get(service, "volumes")) {
 		const char *type = node_text(mount->value, "type");
 		if (type && strcmp(type, "bind") == 0) {
 			make_absolute(l, mount->value, "source", dir);
@@ -65,20 +62,16 @@ void absolute_service(struct loader *l, struct node *service, const char *dir)
 
 void absolute_project(struct loader *l, struct node *root, const char *dir)
 {
-	node_each(service, node_get(root, "services"))
-	{
+	node_each (service, node_get(root, "services")) {
 		absolute_service(l, service->value, dir);
 	}
-	node_each(config, node_get(root, "configs"))
-	{
+	node_each (config, node_get(root, "configs")) {
 		make_absolute(l, config->value, "file", dir);
 	}
-	node_each(secret, node_get(root, "secrets"))
-	{
+	node_each (secret, node_get(root, "secrets")) {
 		make_absolute(l, secret->value, "file", dir);
 	}
-	node_each(volume, node_get(root, "volumes"))
-	{
+	node_each (volume, node_get(root, "volumes")) {
 		struct node *opts = node_get(volume->value, "driver_opts");
 		const char *o = node_text(opts, "o");
 		if (o && strstr(o, "bind")) {

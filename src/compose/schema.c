@@ -238,8 +238,7 @@ static bool is_name(const char *text)
 static int check_each(
 	const struct check *c, struct node *map, const struct rule *rule, const char *path)
 {
-	node_each(m, map)
-	{
+	node_each (m, map) {
 		if ((rule->flags & RULE_NAMES) && text_starts(m->key, "x-")) {
 			continue;
 		}

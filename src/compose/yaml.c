@@ -207,8 +207,7 @@ static int merge_one(struct yaml *y, struct node *map, struct node *from)
 			node_kind_word(from->kind));
 		return -1;
 	}
-	node_each(m, from)
-	{
+	node_each (m, from) {
 		if (!node_get(map, m->key)) {
 			struct member *added = node_put(y->t, map, m->key, m->value);
 			added->line = m->line;
@@ -230,8 +229,7 @@ static int apply_merges(struct yaml *y, struct node *map)
 	if (source->kind != NODE_LIST) {
 		return merge_one(y, map, source);
 	}
-	node_each(m, source)
-	{
+	node_each (m, source) {
 		if (merge_one(y, map, m->value) < 0) {
 			return -1;
 		}

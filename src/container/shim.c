@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -302,13 +303,18 @@ int shim_read_exit(const char *dir, int *ret_code, int64_t *ret_at_ns, bool *ret
 	if (r < 0) {
 		return r;
 	}
-	long long at;
-	int oom;
-	if (sscanf(buf_str(&text), "%d %lld %d", ret_code, &at, &oom) !=
-		3) { // NOLINT(cert-err34-c): our own shim's record
-		return -EINVAL;
+	int64_t values[3]; /* code, time, OOM flag: shim/main.c write_exit */
+	const char *p = buf_str(&text);
+	for (int i = 0; i < 3; i++) {
+		char *end;
+		values[i] = strtoll(p, &end, 10);
+		if (end == p) {
+			return -EINVAL;
+		}
+		p = end;
 	}
-	*ret_at_ns = at;
-	*ret_oom = oom != 0;
+	*ret_code = (int)values[0];
+	*ret_at_ns = values[1];
+	*ret_oom = values[2] != 0;
 	return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -50,16 +51,27 @@ static bool list_has(const json_t *list, const char *text)
 	return false;
 }
 
+/* The first two numbers of "6.1.0-18-amd64". */
+static bool read_version(const char *text, long ret[2])
+{
+	char *end;
+	ret[0] = strtol(text, &end, 10);
+	if (end == text || *end != '.') {
+		return false;
+	}
+	const char *minor = end + 1;
+	ret[1] = strtol(minor, &end, 10);
+	return end > minor;
+}
+
 /* "4.8" against the running kernel. */
 static bool kernel_at_least(const char *wanted)
 {
 	struct utsname u;
-	int have[2] = {0};
-	int want[2] = {0};
+	long have[2];
+	long want[2];
 	uname(&u);
-	if (sscanf(u.release, "%d.%d", &have[0], &have[1]) != 2 ||
-		sscanf(wanted, "%d.%d", &want[0], &want[1]) !=
-			2) { // NOLINT(cert-err34-c): version digits, not quantities
+	if (!read_version(u.release, have) || !read_version(wanted, want)) {
 		return false;
 	}
 	return have[0] > want[0] || (have[0] == want[0] && have[1] >= want[1]);

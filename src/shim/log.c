@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 16384 /* dockerd cuts longer lines there: a part has no newline at its end \
-			      */
+/* dockerd cuts longer lines there: a part has no newline at its end. */
+#define LINE_MAX_BYTES 16384
 #define OUT_BYTES 131072
 #define WORST_LINE (LINE_MAX_BYTES * 6 + 128) /* every byte as \u00xx, and the frame */
 

@@ -66,8 +66,7 @@ static void show_nulls(const struct project *p)
 					node_new(p->tree, NODE_NULL, NULL));
 			}
 		}
-		node_each(network, node_get(service, "networks"))
-		{
+		node_each (network, node_get(service, "networks")) {
 			if (network->value->n == 0) {
 				network->value = node_new(p->tree, NODE_NULL, NULL);
 			}

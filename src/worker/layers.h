@@ -16,10 +16,10 @@
 
 struct rpc;
 
-#define CONFIG_TEXT_MAX \
-	(3u << 20)     /* quoted in a line of JSON it is at most twice that (job.h JOB_LINE_MAX) */
-#define LAYERS_MAX 125 /* as Docker's; overlayfs takes 500, but the mount options must fit a page \
-			*/
+/* Quoted in a line of JSON it is at most twice that (job.h JOB_LINE_MAX). */
+#define CONFIG_TEXT_MAX (3u << 20)
+/* As Docker's; overlayfs takes 500, but the mount options must fit a page. */
+#define LAYERS_MAX 125
 
 struct layer {
 	char tmp_name[80]; /* "JOB/N" below DATA/layers/tmp */
