@@ -177,7 +177,8 @@ static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
 
 /* Bridges and rules are named after the default bridge: a second daemon with that name would take
  * the first one's for stale. An abstract socket is the lock: it belongs to the network namespace,
- * as the bridge does, and goes with the process. */
+ * as the bridge does, and goes with the process. A child that a killed daemon had forked, but that
+ * has not come to its exec yet, holds it a moment longer. */
 static int claim_bridge(struct daemon *d, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -185,7 +186,12 @@ static int claim_bridge(struct daemon *d, struct err *e)
 		a.sun_path + 1, sizeof(a.sun_path) - 1, "wherry-bridge-%s", d->config->bridge);
 	d->bridge_lock_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
-	if (d->bridge_lock_fd < 0 || bind(d->bridge_lock_fd, (struct sockaddr *)&a, len) < 0) {
+	int r = d->bridge_lock_fd < 0 ? -1 : bind(d->bridge_lock_fd, (struct sockaddr *)&a, len);
+	for (int i = 0; r < 0 && errno == EADDRINUSE && i < DAEMON_LOCK_TRIES; i++) {
+		usleep(DAEMON_LOCK_PAUSE_US);
+		r = bind(d->bridge_lock_fd, (struct sockaddr *)&a, len);
+	}
+	if (r < 0) {
 		return errno == EADDRINUSE
 			       ? err_set(e, ERR_CONFLICT,
 					 "another wherryd uses the bridge %s: choose another with --bridge",

@@ -4,6 +4,10 @@
 
 #include "base/err.h"
 
+/* A lock that a daemon has just died with is tried again, for two seconds in all. */
+#define DAEMON_LOCK_TRIES 40
+#define DAEMON_LOCK_PAUSE_US 50000
+
 typedef struct uv_loop_s uv_loop_t;
 struct config;
 struct daemon;

@@ -36,6 +36,8 @@ static void notify_ready(void)
 	if (fd >= 0 && sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&to, len) < 0) {
 		log_warning("daemon", "notify_failed", "reason", strerror(errno), NULL);
 	}
+	/* crun would wait for the container to say the same */
+	unsetenv("NOTIFY_SOCKET");
 }
 
 /* Every container costs a few descriptors: take what we may have. */
@@ -62,7 +64,12 @@ static int take_pidfile(const char *path, int *ret_fd, struct err *e)
 	if (fd < 0) {
 		return err_sys(e, errno, "cannot open the pid file %s", path);
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	int r = flock(fd, LOCK_EX | LOCK_NB);
+	for (int i = 0; r < 0 && i < DAEMON_LOCK_TRIES; i++) {
+		usleep(DAEMON_LOCK_PAUSE_US);
+		r = flock(fd, LOCK_EX | LOCK_NB);
+	}
+	if (r < 0) {
 		return err_set(e, ERR_CONFLICT, "another wherryd runs with the pid file %s", path);
 	}
 	char text[16];
