@@ -19,6 +19,8 @@
 #include "job/wire.h"
 #include "store/store.h"
 
+#define PLATFORM_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-"
+
 enum work_kind { WORK_PULL, WORK_LOAD, WORK_IMPORT };
 
 static const struct {
@@ -348,6 +350,12 @@ struct image_work *image_pull(struct image_store *s, const char *reference, cons
 	struct ref ref;
 	char canonical[REF_TEXT_MAX];
 	if (ref_parse(reference, &ref, e) < 0) {
+		return NULL;
+	}
+	if (platform[strspn(platform, PLATFORM_LETTERS)]) {
+		(void)err_set(e, ERR_INVALID,
+			"\"%.64s\" is an invalid platform: expected OS/ARCHITECTURE[/VARIANT]",
+			platform);
 		return NULL;
 	}
 	ref_default_tag(&ref);
