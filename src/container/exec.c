@@ -124,17 +124,17 @@ static int check_container(const struct container *c, struct err *e)
 	return 0;
 }
 
-static struct exec *exec_new(struct container *c, json_t *take_body)
+static struct exec *exec_new(struct container_set *s, const char *container_id, json_t *take_body)
 {
 	struct exec *x = xnew(struct exec);
-	x->set = c->set;
+	x->set = s;
 	id_new(x->id);
-	memcpy(x->container_id, c->id, sizeof(x->container_id));
+	snprintf(x->container_id, sizeof(x->container_id), "%s", container_id);
 	x->body = take_body;
-	x->dir = xasprintf("%s/execs/%.32s", c->set->d.exec_root, x->id);
+	x->dir = xasprintf("%s/execs/%.32s", s->d.exec_root, x->id);
 	x->pidfd = -1;
 	attach_point_init(&x->attaches);
-	map_put(c->set->execs, x->id, x);
+	map_put(s->execs, x->id, x);
 	return x;
 }
 
@@ -170,7 +170,7 @@ struct exec *exec_create(struct container *c, const json_t *body, struct err *e)
 	if (check_container(c, e) < 0 || read_body(body, &read, e) < 0) {
 		return NULL;
 	}
-	struct exec *x = exec_new(c, read);
+	struct exec *x = exec_new(c->set, c->id, read);
 	publish(x, "exec_create");
 	return x;
 }
@@ -215,6 +215,9 @@ json_t *exec_inspect(const struct exec *x)
 static void on_ready(void *owner)
 {
 	struct exec *x = owner;
+	if (shim_pid(x->shim) == 0) { /* an earlier daemon's: it is just ending with that one */
+		return;
+	}
 	attach_point_connect(&x->attaches, x->dir);
 	shim_go(x->shim);
 }
@@ -270,10 +273,10 @@ static void on_lost(void *owner)
 
 /* --- start --- */
 
+static const struct shim_handlers handlers = {on_ready, on_started, on_failed, on_exited, on_lost};
+
 static int launch(struct exec *x, struct container *c, struct err *e)
 {
-	static const struct shim_handlers handlers = {
-		on_ready, on_started, on_failed, on_exited, on_lost};
 	const struct container_deps *d = &x->set->d;
 	scoped(free) char *file = xasprintf("%s/process.json", x->dir);
 	scoped(strv) struct strv args = STRV_INIT;
@@ -381,13 +384,13 @@ static void probe_ended(void *owner)
 struct exec *exec_probe(
 	struct container *c, const struct strv *args, exec_probe_fn *fn, void *owner, struct err *e)
 {
-	static const struct attach_handlers handlers = {probe_output, probe_ended};
+	static const struct attach_handlers probe_handlers = {probe_output, probe_ended};
 	json_t *body = json_pack(
 		"{so sb sb}", "Cmd", json_strv(args), "AttachStdout", 1, "AttachStderr", 1);
-	struct exec *x = exec_new(c, body);
+	struct exec *x = exec_new(c->set, c->id, body);
 	x->probe = fn;
 	x->probe_owner = owner;
-	if (exec_start(x, false, &handlers, x, &x->probe_attach, e) < 0) {
+	if (exec_start(x, false, &probe_handlers, x, &x->probe_attach, e) < 0) {
 		exec_free(x);
 		return NULL;
 	}
@@ -439,6 +442,20 @@ json_t *execs_ids(const struct container *c)
 	return ids;
 }
 
+/* It goes on with nobody who knows its id; its directory goes when it ends. */
+static bool adopt(struct container_set *s, const char *dir)
+{
+	struct exec *x = exec_new(s, "", json_object());
+	free(x->dir);
+	x->dir = xstrdup(dir);
+	x->shim = shim_reconnect(s->d.loop, dir, &handlers, x);
+	if (!x->shim) {
+		exec_free(x);
+		return false;
+	}
+	return true;
+}
+
 void execs_clean(struct container_set *s)
 {
 	scoped(free) char *path = xasprintf("%s/execs", s->d.exec_root);
@@ -448,14 +465,7 @@ void execs_clean(struct container_set *s)
 	}
 	for (struct dirent *d; (d = readdir(dir));) {
 		scoped(free) char *one = xasprintf("%s/%s", path, d->d_name);
-		if (d->d_name[0] == '.') {
-			continue;
-		}
-		int fd = shim_connect(one);
-		if (fd >= 0) { /* its process goes on with nobody watching; the next start looks
-				  again */
-			close(fd);
-		} else {
+		if (d->d_name[0] != '.' && !adopt(s, one)) {
 			path_remove_tree(dirfd(dir), d->d_name);
 		}
 	}

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/buf.h"
@@ -247,6 +248,7 @@ static int spawn(uv_loop_t *l, const char *program, int listen_fd, const struct 
 {
 	scoped(strv) struct strv argv = STRV_INIT;
 	strv_add(&argv, "wherry-shim");
+	strv_addf(&argv, "--parent=%d", (int)getpid());
 	strv_copy(&argv, args);
 	uv_stdio_container_t stdio[4] = {{.flags = UV_IGNORE}, {.flags = UV_IGNORE},
 		{.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = listen_fd}};

@@ -60,7 +60,8 @@ enum {
 	O_NETNS,
 	O_SHARED,
 	O_TTY,
-	O_STDIN
+	O_STDIN,
+	O_PARENT
 };
 
 static int read_options(struct shim_options *o, int argc, char **argv)
@@ -72,7 +73,8 @@ static int read_options(struct shim_options *o, int argc, char **argv)
 		{"log", 1, NULL, O_LOG}, {"log-size", 1, NULL, O_LOG_SIZE},
 		{"log-files", 1, NULL, O_LOG_FILES}, {"exec", 1, NULL, O_EXEC},
 		{"netns", 0, NULL, O_NETNS}, {"shared-mounts", 0, NULL, O_SHARED},
-		{"tty", 0, NULL, O_TTY}, {"stdin", 0, NULL, O_STDIN}, {NULL, 0, NULL, 0}};
+		{"tty", 0, NULL, O_TTY}, {"stdin", 0, NULL, O_STDIN}, {"parent", 1, NULL, O_PARENT},
+		{NULL, 0, NULL, 0}};
 	const char **texts[] = {[O_ID] = &o->id,
 		[O_DIR] = &o->dir,
 		[O_CRUN] = &o->crun,
@@ -95,6 +97,9 @@ static int read_options(struct shim_options *o, int argc, char **argv)
 			break;
 		case O_LOG_FILES:
 			o->log_files = (int)strtol(optarg, NULL, 10);
+			break;
+		case O_PARENT:
+			o->parent = (pid_t)strtol(optarg, NULL, 10);
 			break;
 		case O_NETNS:
 			o->new_netns = true;
@@ -549,6 +554,7 @@ static int run(struct run *r)
 			if (r->crun || r->init) {
 				continue;
 			}
+			prctl(PR_SET_PDEATHSIG, 0); /* from here on we outlive the daemon */
 			r->crun = start_crun(r->options, &r->stdio);
 			if (r->crun < 0) {
 				return end_failed(r);
@@ -571,6 +577,12 @@ static int prepare_and_run(struct run *r)
 	return run(r);
 }
 
+/* Until it says GO we end with the daemon, whatever we are doing: nobody else knows of us yet. */
+static bool bound_to_parent(const struct shim_options *o)
+{
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == o->parent;
+}
+
 static int block_child_signal(void)
 {
 	sigset_t set;
@@ -586,6 +598,9 @@ int main(int argc, char **argv)
 	if (read_options(&o, argc, argv) < 0) {
 		fputs("wherry-shim is started by wherryd, not by hand\n", stderr);
 		return 2;
+	}
+	if (!bound_to_parent(&o)) {
+		return 1;
 	}
 	umask(0022);
 	setsid();

@@ -24,6 +24,7 @@ struct shim_options {
 	int64_t log_max_bytes; /* 0: no limit */
 	int log_files;
 	const char *exec; /* process file: run `crun exec`; NULL: run the container */
+	pid_t parent;     /* the daemon: its death before GO is ours */
 	bool new_netns, shared_mounts, tty, open_stdin;
 };
 

@@ -131,9 +131,9 @@ docker_cli() {
 
 # What a test must not leave behind: one word each for shims, mounts, links, rules, cgroups of this daemon.
 leftovers() {
-	pgrep -f -- "--dir=$DIR/run/containers" >/dev/null && echo shim
+	pgrep -f -- "--dir=$DIR/run/" >/dev/null && echo shim
 	grep -q "$DIR/" /proc/mounts && echo mount
-	find "$DIR/run/containers" "$DIR/data/containers" "$DIR/data/tmp" -mindepth 1 2>/dev/null | sed 's/^/file /'
+	find "$DIR/run/containers" "$DIR/run/execs" "$DIR/data/containers" "$DIR/data/tmp" -mindepth 1 2>/dev/null | sed 's/^/file /'
 	find /sys/fs/cgroup -path "*/wherry-test-$TAG/*" -type d 2>/dev/null | sed 's/^/cgroup /'
 	ip -o link show master "$BRIDGE" 2>/dev/null | sed 's/^/link /'
 	nft list table ip "wherry-$BRIDGE" 2>/dev/null | grep -E 'elements = \{ (tcp|udp)' | sed 's/^/rule /'

@@ -83,6 +83,37 @@ w() {
 	eventually 5 no_leftovers || fail "$(leftovers)"
 }
 
+@test "an exec goes on while the daemon is dead, and leaves nothing when it ends" {
+	w run -d --name box bb sleep 1000
+	"$WHERRY" exec box sh -c 'touch /begun; while [ ! -e /end ]; do sleep 0.1; done; touch /ended' 3>&- &
+	eventually 5 w exec box test -e /begun
+	daemon_signal KILL
+	daemon_start
+	w exec box touch /end
+	eventually 5 w exec box test -e /ended
+	eventually 5 sh -c "[ -z \"\$(ls '$DIR/run/execs')\" ]"
+	w rm -f box
+	eventually 5 no_leftovers || fail "$(leftovers)"
+}
+
+@test "a shim that nobody knows yet ends with its daemon" {
+	mkdir "$DIR/nobody"
+	python3 - "$(dirname "$WHERRYD")/../shim/wherry-shim" "$DIR/nobody" <<-'END' 3>&- &
+		import os, socket, subprocess, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.bind(sys.argv[2] + "/shim.sock")
+		s.listen()
+		os.dup2(s.fileno(), 3)
+		subprocess.run([sys.argv[1], "--parent=%d" % os.getpid(), "--id=nobody", "--dir=" + sys.argv[2],
+			"--crun=/bin/false", "--crun-root=/nonexistent", "--exec=/nonexistent"], pass_fds=[3])
+	END
+	parent=$!
+	eventually 5 pgrep -P $parent -x wherry-shim
+	shim=$(pgrep -P $parent -x wherry-shim)
+	kill -9 $parent
+	eventually 2 sh -c "! kill -0 $shim"
+}
+
 @test "the daemon may die at any moment of many starts" {
 	for round in $(seq 8); do
 		for i in 1 2 3 4; do
