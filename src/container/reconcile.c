@@ -70,7 +70,7 @@ static void record_end(struct container *c)
 	int64_t at_ns = clock_real_ns();
 	bool oom = false;
 	int r = shim_read_exit(c->run_dir, &code, &at_ns, &oom);
-	if (r < 0 && cgroup_kill(c->cgroup) == 0) {
+	if (r < 0 && cgroup_kill(c->cgroup) == 0 && recorded_as_running(c)) {
 		log_warning("container", "killed_without_shim", "id", c->id, NULL);
 	}
 	if (recorded_as_running(c) || r == 0) {
