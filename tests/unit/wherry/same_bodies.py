@@ -85,6 +85,7 @@ def normalise(body):
     if host.get("MemorySwappiness") == -1:
         del host["MemorySwappiness"]
     host.get("Ulimits", []).sort(key=str)
+    doc.get("Env", []).sort()  # docker's order of different names is another one each time
     return doc
 
 
