@@ -399,6 +399,9 @@ struct exec *exec_probe(
 
 void exec_drop(struct exec *x)
 {
+	if (!x->set->closing) { /* its shim ends without anybody who would tidy up after it */
+		path_remove_tree(AT_FDCWD, x->dir);
+	}
 	exec_free(x);
 }
 

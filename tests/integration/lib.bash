@@ -105,7 +105,10 @@ eventually() {
 	local end=$((SECONDS + $1))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || fail "never true: $*"
+		[ $SECONDS -lt $end ] || {
+			fail "never true: $*"
+			return 1 # also where the caller asks with || and nothing ends a function by itself
+		}
 		sleep 0.1
 	done
 }
