@@ -338,7 +338,9 @@ static void event_arrived(void *owner, const struct event *v)
 	scoped(json) json_t *doc = event_json(v);
 	scoped(free) char *text = json_text(doc);
 	scoped(free) char *line = xasprintf("%s\n", text);
-	http_stream_write(s->call->r, line, strlen(line));
+	if (!http_stream_write(s->call->r, line, strlen(line))) {
+		http_stream_end(s->call->r); /* it does not listen, and events must not pile up */
+	}
 }
 
 static void timer_closed(uv_handle_t *h)

@@ -64,7 +64,12 @@ static int merge_env(json_t *config, const json_t *image, struct err *e)
 				e, ERR_INVALID, "invalid environment variable: %.200s", own.v[i]);
 		}
 	}
-	if (json_get_strv(image, "Env", &from_image, &ignored) == 0) {
+	bool known = json_get_strv(image, "Env", &from_image, &ignored) == 0;
+	if (own.n + from_image.n > CONTAINER_ENV_MAX) {
+		return err_set(
+			e, ERR_INVALID, "more than %d environment variables", CONTAINER_ENV_MAX);
+	}
+	if (known) {
 		for (size_t i = 0; i < from_image.n; i++) {
 			scoped(free) char *key =
 				xstrndup(from_image.v[i], strcspn(from_image.v[i], "="));

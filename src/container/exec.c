@@ -92,6 +92,10 @@ static int read_body(const json_t *body, json_t **ret, struct err *e)
 	if (cmd.n == 0) {
 		return err_set(e, ERR_INVALID, "No exec command specified");
 	}
+	if (env.n > CONTAINER_ENV_MAX) {
+		return err_set(
+			e, ERR_INVALID, "more than %d environment variables", CONTAINER_ENV_MAX);
+	}
 	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
 		bool value;
 		if (json_get_bool(body, flags[i], false, &value, e) < 0) {

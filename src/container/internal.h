@@ -20,6 +20,7 @@
 
 #define CONTAINER_NETWORKS_MAX 16
 #define CONTAINER_MOUNTS_MAX 512
+#define CONTAINER_ENV_MAX 4096 /* of image and user; each is compared with each */
 #define DEFAULT_STOP_TIMEOUT_S 10
 
 struct shim;

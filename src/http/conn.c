@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 /* --- freeing --- */
 
 void request_free(struct http_request *r, bool left)
@@ -28,6 +30,7 @@ static void handle_closed(uv_handle_t *h)
 	}
 	buf_deinit(&c->in);
 	buf_deinit(&c->hold);
+	buf_deinit(&c->pending);
 	free(c);
 }
 
@@ -50,12 +53,13 @@ void conn_close(struct conn *c)
 struct out {
 	uv_write_t req;
 	struct conn *conn;
-	char data[];
+	struct buf data;
 };
 
 size_t conn_queued(const struct conn *c)
 {
-	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe) + c->hold.len;
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe) + c->pending.len +
+	       c->hold.len;
 }
 
 /* Ends the request from the loop, not from inside the handler's own call (invariant 2). */
@@ -91,18 +95,44 @@ void conn_after_write(struct conn *c)
 	}
 }
 
+static void send_pending(struct conn *c);
+
 static void written(uv_write_t *req, int status)
 {
 	struct out *o = (struct out *)req;
 	struct conn *c = o->conn;
+	buf_deinit(&o->data);
 	free(o);
+	c->writing = false;
 	if (status < 0) {
 		conn_close(c);
 		return;
 	}
+	if (c->pending.len > 0) {
+		send_pending(c);
+	}
 	conn_after_write(c);
 }
 
+static void send_pending(struct conn *c)
+{
+	struct out *o = xnew(struct out);
+	o->conn = c;
+	o->data = c->pending;
+	c->pending = (struct buf)BUF_INIT;
+	uv_buf_t b = uv_buf_init(o->data.data, (unsigned)o->data.len);
+	if (uv_write(&o->req, (uv_stream_t *)&c->pipe, &b, 1, written) < 0) {
+		buf_deinit(&o->data);
+		free(o);
+		conn_schedule_finish(c);
+		c->close_after = true;
+		return;
+	}
+	c->writing = true;
+}
+
+/* One write is on its way at a time, and what comes meanwhile collects: log lines are a few bytes
+ * each, and a write of its own for each would cost thirty times that. */
 void conn_write(struct conn *c, const void *data, size_t n)
 {
 	if (c->closing || n == 0) {
@@ -113,23 +143,14 @@ void conn_write(struct conn *c, const void *data, size_t n)
 		return;
 	}
 	uv_buf_t b = uv_buf_init((char *)data, (unsigned)n);
-	int sent = conn_queued(c) == 0 ? uv_try_write((uv_stream_t *)&c->pipe, &b, 1) : UV_EAGAIN;
-	if (sent == (int)n) {
-		return;
-	}
+	int sent = c->writing ? UV_EAGAIN : uv_try_write((uv_stream_t *)&c->pipe, &b, 1);
 	size_t done = sent > 0 ? (size_t)sent : 0;
-	struct out *o = malloc(sizeof(*o) + n - done);
-	if (!o) {
-		conn_close(c);
+	if (done == n) {
 		return;
 	}
-	o->conn = c;
-	memcpy(o->data, (const char *)data + done, n - done);
-	b = uv_buf_init(o->data, (unsigned)(n - done));
-	if (uv_write(&o->req, (uv_stream_t *)&c->pipe, &b, 1, written) < 0) {
-		free(o);
-		conn_schedule_finish(c);
-		c->close_after = true;
+	buf_append(&c->pending, (const char *)data + done, n - done);
+	if (!c->writing) {
+		send_pending(c);
 	}
 }
 

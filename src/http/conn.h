@@ -67,8 +67,10 @@ struct conn {
 	struct http_request *r; /* NULL between requests */
 	struct buf in;
 	struct buf hold;
+	struct buf pending; /* goes when the write that is on its way has gone */
 	uint64_t hold_until;
 	bool held;
+	bool writing;
 	bool reading;
 	bool peer_ended;  /* it sends nothing more */
 	bool busy;        /* inside process(): do not nest */
