@@ -417,6 +417,7 @@ int bundle_write_exec(struct container *c, const json_t *exec, const char *file,
 		.cap_drop = &b->cap_drop,
 		.no_new_privileges = b->security.no_new_privileges,
 		.rlimits = b->rlimits,
+		.oom_score_adj = (int)json_i64(host, "OomScoreAdj", 0),
 		.tty_height = (unsigned)json_integer_value(json_array_get(size, 0)),
 		.tty_width = (unsigned)json_integer_value(json_array_get(size, 1)),
 	};

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/oom.h"
 #include "codec/shim_frame.h"
 
 #define LISTEN_FD 3
@@ -300,6 +301,7 @@ static void exec_crun(const struct shim_options *o, const struct stdio_ends *s)
 	for (int i = 0; i < 3; i++) {
 		dup2(s->theirs[i], i);
 	}
+	oom_drop_protection();
 	close_range(3, ~0u, 0); /* nothing of ours reaches the container (CVE-2024-21626) */
 	execve(o->crun, (char **)argv, environ);
 	_exit(127);

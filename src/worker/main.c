@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/oom.h"
 #include "worker/jobs.h"
 #include "worker/rpc.h"
 
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
 	}
 	/* A daemon that died before this line has closed the socket, which rpc notices. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	oom_drop_protection();
 	if (fcntl(RPC_FD, F_SETFD, FD_CLOEXEC) < 0) {
 		fprintf(stderr, "wherry-worker: fd 3 must be the daemon's socket\n");
 		return 2;
