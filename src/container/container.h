@@ -48,6 +48,11 @@ struct container_deps {
  * applies restart policies (always, unless-stopped) from the loop, after this returns. */
 struct container_set *container_set_new(const struct container_deps *d, struct err *e);
 void container_set_free(struct container_set *s); /* containers go on */
+/* Ends all containers because the machine goes down, each with its own stop signal and patience.
+ * Nothing starts from now on; what a restart policy wants running starts with the next daemon. done
+ * is called once, when none runs, perhaps before this returns. */
+typedef void container_set_stopped_fn(void *owner);
+void container_set_stop_all(struct container_set *s, container_set_stopped_fn *done, void *owner);
 
 enum container_state {
 	CONTAINER_CREATED,

@@ -34,6 +34,9 @@ struct container_set {
 	struct map *execs;   /* exec id -> struct exec */
 	struct list readers; /* log readers that follow */
 	bool closing;
+	bool going_down; /* with the machine: nothing starts any more */
+	container_set_stopped_fn *all_stopped;
+	void *all_stopped_owner;
 };
 
 /* Those who attached before there was a shim, and those who are connected. */
@@ -192,6 +195,9 @@ void done_take(struct list *from, struct list *to);
 void done_all(struct list *l, const struct err *e);
 void container_event(const struct container *c, const char *action, json_t *take_more);
 int container_signal(struct container *c, int signal, struct err *e);
+/* The stop signal to a container that runs, SIGKILL when its patience is over. */
+void container_ask_to_stop(struct container *c, int signal, int timeout_s);
+void container_set_note_end(struct container_set *s); /* one has ended: perhaps it was the last */
 void container_opened_pid(struct container *c, pid_t pid);
 void container_put_start_error(const char *arg0, const char *text, struct err *e);
 

@@ -210,6 +210,7 @@ static void start_failed(struct container *c, const struct err *e)
 		container_remove_now(c, true);
 	}
 	done_all(&starting, &reason);
+	container_set_note_end(s);
 }
 
 /* --- launch --- */
@@ -367,6 +368,11 @@ static void begin(struct container *c)
 void container_start(struct container *c, container_done_fn *done, void *owner)
 {
 	struct err e;
+	if (c->set->going_down) {
+		(void)err_set(&e, ERR_BUSY, "the daemon is going down with the machine");
+		done(owner, &e);
+		return;
+	}
 	switch (c->state) {
 	case CONTAINER_RUNNING:
 	case CONTAINER_STOPPING:
@@ -451,6 +457,8 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 		c->stopped_by_user = true;
 		container_step(c, INPUT_STOP);
 		(void)container_signal(c, SIGKILL, &ignored);
+	} else if (c->set->going_down) {
+		container_ask_to_stop(c, 0, -1);
 	}
 	done_all(&c->starting, NULL);
 }
@@ -508,7 +516,9 @@ void container_restart_later(struct container *c, int64_t wait_ms)
 	c->last_wait_ms = wait_ms;
 	c->state = CONTAINER_RESTARTING;
 	delay_cancel(c->restart_delay);
-	c->restart_delay = delay_start(c->set->d.loop, wait_ms, restart_now, c);
+	c->restart_delay = c->set->going_down
+				   ? NULL /* the next daemon's business */
+				   : delay_start(c->set->d.loop, wait_ms, restart_now, c);
 }
 
 static void settle_end(struct container *c)
@@ -578,4 +588,5 @@ void container_died(struct container *c, int exit_code, int64_t at_ns, bool oom)
 	if (c && remove && c->state == CONTAINER_EXITED) {
 		container_remove_now(c, volumes);
 	}
+	container_set_note_end(s);
 }

@@ -61,6 +61,27 @@ static void patience_is_over(void *owner)
 	}
 }
 
+void container_ask_to_stop(struct container *c, int signal, int timeout_s)
+{
+	struct err ignored;
+	int64_t patience_ms =
+		(int64_t)(timeout_s < 0 ? container_stop_timeout(c) : timeout_s) * 1000;
+	bool first = !c->kill_delay;
+	int wanted = signal ? signal : container_stop_signal(c);
+	publish_kill(c, wanted);
+	(void)container_signal(c, wanted, &ignored);
+	thaw(c);
+	container_step(c, INPUT_STOP);
+	container_record_note(c);
+	if (timeout_s == INT32_MAX || (timeout_s < 0 && container_stop_timeout(c) < 0)) {
+		return; /* for ever */
+	}
+	if (!first) {
+		delay_cancel(c->kill_delay);
+	}
+	c->kill_delay = delay_start(c->set->d.loop, patience_ms, patience_is_over, c);
+}
+
 void container_stop(
 	struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner)
 {
@@ -85,22 +106,7 @@ void container_stop(
 	if (c->state == CONTAINER_STARTING) {
 		return; /* run.c goes on with it once it has started */
 	}
-	int64_t patience_ms =
-		(int64_t)(timeout_s < 0 ? container_stop_timeout(c) : timeout_s) * 1000;
-	bool first = !c->kill_delay;
-	int wanted = signal ? signal : container_stop_signal(c);
-	publish_kill(c, wanted);
-	(void)container_signal(c, wanted, &e);
-	thaw(c);
-	container_step(c, INPUT_STOP);
-	container_record_note(c);
-	if (timeout_s == INT32_MAX || (timeout_s < 0 && container_stop_timeout(c) < 0)) {
-		return; /* for ever */
-	}
-	if (!first) {
-		delay_cancel(c->kill_delay);
-	}
-	c->kill_delay = delay_start(c->set->d.loop, patience_ms, patience_is_over, c);
+	container_ask_to_stop(c, signal, timeout_s);
 }
 
 int container_kill(struct container *c, int signal, struct err *e)
@@ -121,6 +127,42 @@ int container_kill(struct container *c, int signal, struct err *e)
 		thaw(c);
 	}
 	return 0;
+}
+
+/* --- the machine goes down --- */
+
+static bool holds_the_end_up(const struct container *c)
+{
+	return container_is_running(c) || c->state == CONTAINER_STARTING;
+}
+
+void container_set_note_end(struct container_set *s)
+{
+	if (!s->going_down || !s->all_stopped) {
+		return;
+	}
+	map_each (s->by_id, const struct container, c) {
+		if (holds_the_end_up(c)) {
+			return;
+		}
+	}
+	container_set_stopped_fn *done = TAKE(s->all_stopped);
+	done(s->all_stopped_owner);
+}
+
+void container_set_stop_all(struct container_set *s, container_set_stopped_fn *done, void *owner)
+{
+	s->going_down = true;
+	s->all_stopped = done;
+	s->all_stopped_owner = owner;
+	map_each (s->by_id, struct container, c) {
+		delay_cancel(c->restart_delay); /* it stays recorded as restarting */
+		c->restart_delay = NULL;
+		if (container_is_running(c) && c->state != CONTAINER_STOPPING) {
+			container_ask_to_stop(c, 0, -1);
+		}
+	}
+	container_set_note_end(s);
 }
 
 /* --- restart --- */

@@ -328,6 +328,11 @@ struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
 	return d;
 }
 
+void daemon_stop_containers(struct daemon *d, void (*done)(void *owner), void *owner)
+{
+	container_set_stop_all(d->containers, done, owner);
+}
+
 int daemon_purge_network(uv_loop_t *l, const struct config *c, struct err *e)
 {
 	struct daemon *d = xnew(struct daemon);

@@ -98,10 +98,33 @@ static int set_level(const struct config *c, struct err *e)
 		c->log_level);
 }
 
-static void stop_loop(uv_signal_t *s, int signum)
+struct service {
+	uv_loop_t loop;
+	struct daemon *daemon;
+	bool going_down;
+};
+
+static void stop_loop(void *owner)
 {
+	struct service *v = owner;
+	uv_stop(&v->loop);
+}
+
+/* SIGPWR: the machine goes down and the containers with it. systemd's SIGTERM follows at once and
+ * must not cut their patience short; SIGINT may. */
+static void on_signal(uv_signal_t *s, int signum)
+{
+	struct service *v = s->data;
+	if (v->going_down && signum != SIGINT) {
+		return;
+	}
 	log_info("daemon", "stopping", "signal", strsignal(signum), NULL);
-	uv_stop(s->loop);
+	if (signum == SIGPWR) {
+		v->going_down = true;
+		daemon_stop_containers(v->daemon, stop_loop, v);
+		return;
+	}
+	uv_stop(&v->loop);
 }
 
 /* Runs the callbacks of handles that were closed when the daemon was freed. */
@@ -116,28 +139,30 @@ static void end_loop(uv_loop_t *l)
 
 static int serve(const struct config *c, struct err *e)
 {
-	uv_loop_t loop;
-	uv_signal_t signals[2];
-	static const int numbers[] = {SIGTERM, SIGINT};
-	uv_loop_init(&loop);
-	struct daemon *d = daemon_new(&loop, c, e);
-	if (!d) {
-		end_loop(&loop);
+	static const int numbers[] = {SIGTERM, SIGINT, SIGPWR};
+	enum { N = sizeof(numbers) / sizeof(*numbers) };
+	struct service v = {.going_down = false};
+	uv_signal_t signals[N];
+	uv_loop_init(&v.loop);
+	v.daemon = daemon_new(&v.loop, c, e);
+	if (!v.daemon) {
+		end_loop(&v.loop);
 		return -1;
 	}
-	for (size_t i = 0; i < 2; i++) {
-		uv_signal_init(&loop, &signals[i]);
-		uv_signal_start(&signals[i], stop_loop, numbers[i]);
+	for (size_t i = 0; i < N; i++) {
+		uv_signal_init(&v.loop, &signals[i]);
+		signals[i].data = &v;
+		uv_signal_start(&signals[i], on_signal, numbers[i]);
 	}
 	log_info("daemon", "ready", "version", WHERRY_VERSION, "data_root", c->data_root, NULL);
 	notify_ready();
-	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_run(&v.loop, UV_RUN_DEFAULT);
 
-	daemon_free(d);
-	for (size_t i = 0; i < 2; i++) {
+	daemon_free(v.daemon);
+	for (size_t i = 0; i < N; i++) {
 		uv_close((uv_handle_t *)&signals[i], NULL);
 	}
-	end_loop(&loop);
+	end_loop(&v.loop);
 	return 0;
 }
 

@@ -139,6 +139,34 @@ w() {
 	eventually 5 no_leftovers || fail "$(leftovers)"
 }
 
+@test "when the machine goes down each container ends in its own way, and policies bring it back" {
+	w run -d --name db --restart unless-stopped -v down:/d bb \
+		sh -c 'trap "sleep 0.5; echo clean >>/d/log; exit 0" TERM; echo up >>/d/log; while :; do sleep 0.1; done'
+	w run -d --name failing --restart on-failure bb sh -c 'trap "exit 5" TERM; while :; do sleep 0.1; done'
+	w run -d --name waiting --restart always bb false
+	w run -d --name deaf --stop-timeout 1 bb sleep 1000
+	w run -d --name paused --stop-timeout 1 bb sleep 1000
+	w pause paused
+	w run -d --name stopped --restart unless-stopped bb sleep 1000
+	w stop -t 0 stopped
+	eventually 5 "$WHERRY" exec db test -s /d/log
+	kill -PWR "$(cat "$DIR/daemon.pid")"
+	daemon_signal TERM # systemd's, which follows at once, cuts nothing short; this waits 5 s for the end
+	[ -z "$(pgrep -f -- "--dir=$DIR/run/containers")" ]
+	rm -rf "$DIR/run/containers" # as /run after a boot
+	daemon_start
+	for name in db failing; do
+		eventually 5 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Running}}' $name)\" = true ]"
+	done
+	eventually 5 sh -c "[ \"\$('$WHERRY' inspect -f '{{.RestartCount}}' waiting)\" -gt 0 ]"
+	[ "$(w exec db head -n 2 /d/log | tr '\n' ' ')" = "up clean " ]
+	[ "$(w inspect -f '{{.State.Status}} {{.State.ExitCode}}' deaf)" = "exited 137" ]
+	[ "$(w inspect -f '{{.State.Status}} {{.State.ExitCode}}' paused)" = "exited 137" ]
+	[ "$(w inspect -f '{{.State.Status}}' stopped)" = exited ]
+	w rm -f db
+	w volume rm down
+}
+
 @test "two daemons live side by side" {
 	one=$DIR sock=$SOCK bridge=$BRIDGE
 	w run -d --name same bb sleep 1000
