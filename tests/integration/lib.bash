@@ -100,6 +100,11 @@ busybox_image() {
 		"http://d/images/create?fromSrc=-&repo=bb&tag=latest" >/dev/null
 }
 
+# Also when nobody has reaped it yet: an orphan is for process 1 to wait for, when it likes.
+process_ended() { # PID
+	! grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" 2>/dev/null
+}
+
 # Waits until the command succeeds, at most $1 seconds.
 eventually() {
 	local end=$((SECONDS + $1))

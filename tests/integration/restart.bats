@@ -111,7 +111,7 @@ w() {
 	eventually 5 pgrep -P $parent -x wherry-shim
 	shim=$(pgrep -P $parent -x wherry-shim)
 	kill -9 $parent
-	eventually 2 sh -c "! kill -0 $shim"
+	eventually 5 process_ended "$shim"
 }
 
 @test "the daemon may die at any moment of many starts" {

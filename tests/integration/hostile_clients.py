@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""hostile_clients.py SOCKET READY stall N PATH | churn N - clients that behave badly, for hostile.bats.
+
+stall: N connections that each send GET PATH and read nothing; the file READY appears when all have sent, then it waits to be killed.
+churn: makes and removes N volumes and containers with large labels, so that events are large.
+"""
+import http.client, json, pathlib, signal, socket, sys
+
+path, ready, what, number = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+
+
+def connect():
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    return s
+
+
+def stall(target):
+    keep = [connect() for _ in range(number)]
+    for s in keep:
+        s.send(f"GET {target} HTTP/1.1\r\nHost: d\r\n\r\n".encode())
+    pathlib.Path(ready).touch()
+    signal.pause()
+
+
+def churn():
+    c = http.client.HTTPConnection("d")
+    c.sock = connect()
+    labels = {"pad": "x" * 8000}
+
+    def ask(method, target, body=None):
+        c.request(method, target, body and json.dumps(body), {"Content-Type": "application/json"})
+        answer = c.getresponse()
+        text = answer.read()
+        assert answer.status < 300, text
+    for _ in range(number):
+        ask("POST", "/volumes/create", {"Name": "pad", "Labels": labels})
+        ask("POST", "/containers/create?name=pad", {"Image": "bb", "Cmd": ["true"], "Labels": labels})
+        ask("DELETE", "/containers/pad?v=1")
+    ask("DELETE", "/volumes/pad")
+
+
+stall(sys.argv[5]) if what == "stall" else churn()
