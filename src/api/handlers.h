@@ -5,10 +5,10 @@
 struct call;
 typedef void handler_fn(struct call *c);
 
-/* system.c */
-handler_fn system_ping, system_version, system_info, system_auth, system_df, system_events,
-	system_plugins, system_no_swarm;
-/* containers.c */
+/* system.c, info.c, disk.c, events.c */
+handler_fn system_ping, system_version, system_auth, system_plugins, system_no_swarm, system_info,
+	system_df, system_events;
+/* containers.c, container_list.c, container_prune.c */
 handler_fn containers_list, containers_create, containers_inspect, containers_start,
 	containers_stop, containers_restart, containers_kill, containers_remove, containers_rename,
 	containers_pause, containers_unpause, containers_resize, containers_prune;

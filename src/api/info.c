@@ -1,0 +1,158 @@
+/* GET /info: the engine, its machine and what it can do. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "api/call.h"
+#include "api/handlers.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "container/container.h"
+#include "image/image.h"
+
+struct state_counts {
+	int running, paused, stopped, all;
+};
+
+static struct state_counts count_states(const struct container_set *s)
+{
+	struct state_counts n = {0};
+	size_t pos = 0;
+	for (struct container *k; (k = container_next(s, &pos)); n.all++) {
+		if (container_state(k) == CONTAINER_PAUSED) {
+			n.paused++;
+		} else if (container_is_running(k)) {
+			n.running++;
+		} else {
+			n.stopped++;
+		}
+	}
+	return n;
+}
+
+static int count_images(const struct image_store *s)
+{
+	int n = 0;
+	for (size_t pos = 0; image_next(s, &pos); n++) {
+	}
+	return n;
+}
+
+/* PRETTY_NAME of /etc/os-release; the caller's. */
+static char *os_name(void)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	if (path_read(AT_FDCWD, "/etc/os-release", 65536, &text) == 0) {
+		const char *p = strstr(buf_str(&text), "PRETTY_NAME=\"");
+		if (p) {
+			p += strlen("PRETTY_NAME=\"");
+			return xstrndup(p, strcspn(p, "\"\n"));
+		}
+	}
+	return xstrdup("Linux");
+}
+
+static json_t *registry_config(const json_t *config)
+{
+	json_t *mirrors = json_object_get(config, "registry-mirrors");
+	mirrors = json_is_array(mirrors) ? json_deep_copy(mirrors) : json_array();
+	json_t *index = json_pack("{s{ss sO sb sb}}", "docker.io", "Name", "docker.io", "Mirrors",
+		mirrors, "Secure", 1, "Official", 1);
+	return json_pack("{s[] s[] s[s] so so}", "AllowNondistributableArtifactsCIDRs",
+		"AllowNondistributableArtifactsHostnames", "InsecureRegistryCIDRs", "127.0.0.0/8",
+		"IndexConfigs", index, "Mirrors", mirrors);
+}
+
+static void put_machine(json_t *o)
+{
+	struct utsname u;
+	uname(&u);
+	struct sysinfo si = {0};
+	sysinfo(&si);
+	scoped(free) char *os = os_name();
+	json_put_str(o, "KernelVersion", u.release);
+	json_put_str(o, "OperatingSystem", os);
+	json_put_str(o, "OSType", "linux");
+	json_put_str(o, "OSVersion", "");
+	json_put_str(o, "Architecture", u.machine);
+	json_put_str(o, "Name", u.nodename);
+	json_put(o, "NCPU", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
+	json_put(o, "MemTotal", json_integer((json_int_t)si.totalram * si.mem_unit));
+}
+
+static void put_counts(json_t *o, const struct api_deps *d)
+{
+	struct state_counts n = count_states(d->containers);
+	json_put(o, "Containers", json_integer(n.all));
+	json_put(o, "ContainersRunning", json_integer(n.running));
+	json_put(o, "ContainersPaused", json_integer(n.paused));
+	json_put(o, "ContainersStopped", json_integer(n.stopped));
+	json_put(o, "Images", json_integer(count_images(d->images)));
+}
+
+/* What this engine supports, in dockerd's names. cgroup v1 in hybrid mode counts as 1, as docker
+ * info says it. */
+static void put_features(json_t *o)
+{
+	static const char *const on[] = {"MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota",
+		"CPUShares", "CPUSet", "PidsLimit", "IPv4Forwarding", "OomKillDisable"};
+	for (size_t i = 0; i < sizeof(on) / sizeof(*on); i++) {
+		json_put(o, on[i], json_true());
+	}
+	static const char *const off[] = {"BridgeNfIptables", "BridgeNfIp6tables", "Debug",
+		"ExperimentalBuild", "LiveRestoreEnabled"};
+	for (size_t i = 0; i < sizeof(off) / sizeof(*off); i++) {
+		json_put(o, off[i], json_boolean(strcmp(off[i], "LiveRestoreEnabled") == 0));
+	}
+	struct stat st;
+	bool v2 = stat("/sys/fs/cgroup/cgroup.controllers", &st) == 0;
+	json_put_str(o, "CgroupDriver", "cgroupfs");
+	json_put_str(o, "CgroupVersion", v2 ? "2" : "1");
+	json_put_str(o, "DefaultRuntime", "crun");
+	json_put(o, "Runtimes", json_pack("{s{ss}}", "crun", "path", "crun"));
+	json_put(o, "SecurityOptions", json_pack("[s]", "name=seccomp,profile=builtin"));
+	json_put(o, "Swarm",
+		json_pack("{ss ss ss sb ss sn}", "NodeID", "", "NodeAddr", "", "LocalNodeState",
+			"inactive", "ControlAvailable", 0, "Error", "", "RemoteManagers"));
+	json_put(o, "Plugins",
+		json_pack("{s[s] s[sss] sn s[ss]}", "Volume", "local", "Network", "bridge", "host",
+			"none", "Authorization", "Log", "json-file", "none"));
+}
+
+void system_info(struct call *c)
+{
+	const struct api_deps *d = &c->api->d;
+	char now[CLOCK_TEXT_MAX];
+	json_t *o = json_object();
+	json_put_str(o, "ID", c->api->engine_id);
+	put_counts(o, d);
+	json_put_str(o, "Driver", "overlay2");
+	json_put(o, "DriverStatus", json_pack("[[ss]]", "Backing Filesystem", "overlayfs"));
+	put_features(o);
+	put_machine(o);
+	json_put_str(o, "DockerRootDir", d->data_root);
+	json_put_str(o, "SystemTime", clock_format(clock_real_ns(), now));
+	json_put_str(o, "LoggingDriver", "json-file");
+	json_put_str(o, "IndexServerAddress", "https://index.docker.io/v1/");
+	json_put(o, "RegistryConfig", registry_config(d->config));
+	json_put_str(o, "HttpProxy", "");
+	json_put_str(o, "HttpsProxy", "");
+	json_put_str(o, "NoProxy", "");
+	json_put(o, "Labels", json_array());
+	json_put(o, "GenericResources", json_null());
+	json_put_str(o, "ServerVersion", WHERRY_VERSION);
+	json_put_str(o, "InitBinary", "docker-init");
+	json_put(o, "NFd", json_integer(-1));
+	json_put(o, "NGoroutines", json_integer(1));
+	json_put(o, "NEventsListener", json_integer(0));
+	json_put_str(o, "ProductLicense", "");
+	json_put(o, "Warnings", json_array());
+	call_reply_json(c, 200, o);
+}
