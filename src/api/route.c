@@ -40,6 +40,8 @@ static const struct route {
 	{"POST", "/containers/{}/unpause", containers_unpause},
 	{"POST", "/containers/{}/rename", containers_rename},
 	{"POST", "/containers/{}/resize", containers_resize},
+	{"GET", "/containers/{}/stats", containers_stats},
+	{"GET", "/containers/{}/top", containers_top},
 	{"POST", "/containers/{}/wait", containers_wait},
 	{"POST", "/containers/{}/attach", containers_attach},
 	{"DELETE", "/containers/{}", containers_remove},

@@ -26,13 +26,16 @@
 struct shim;
 struct health;
 struct job;
+struct stats_sampler;
+struct stats_source;
 
 struct container_set {
 	struct container_deps d;
-	struct map *by_id;   /* -> struct container, in order of creation */
-	struct map *by_name; /* -> struct container */
-	struct map *execs;   /* exec id -> struct exec */
-	struct list readers; /* log readers that follow */
+	struct map *by_id;             /* -> struct container, in order of creation */
+	struct map *by_name;           /* -> struct container */
+	struct map *execs;             /* exec id -> struct exec */
+	struct list readers;           /* log readers that follow */
+	struct stats_sampler *sampler; /* NULL before the first watcher */
 	bool closing;
 	bool going_down; /* with the machine: nothing starts any more */
 	container_set_stopped_fn *all_stopped;
@@ -122,6 +125,7 @@ struct container {
 	bool dns_started;
 	bool remove_asked, remove_volumes; /* at its end */
 	struct health *health;
+	struct stats_source *stats; /* NULL while nobody watches */
 };
 
 /* --- record.c --- */
@@ -242,3 +246,7 @@ void health_stop(struct container *c);
 json_t *health_inspect(const struct container *c);  /* NULL when none is configured */
 const char *health_word(const struct container *c); /* "healthy", "starting", "unhealthy" or "" */
 int health_check_config(const json_t *config, struct err *e);
+
+/* --- stats.c --- */
+void stats_forget(struct container *c); /* it is removed: its watchers hear the end */
+void stats_free(struct container_set *s);

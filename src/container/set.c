@@ -197,6 +197,7 @@ void container_set_free(struct container_set *s)
 		health_stop(probed);
 	}
 	execs_free(s);
+	stats_free(s);
 	map_each (s->by_id, struct container, c) {
 		shim_free(c->shim);
 		delay_cancel(c->restart_delay);

@@ -325,6 +325,7 @@ void container_remove_now(struct container *c, bool volumes)
 	attach_point_end(&c->attaches);
 	log_readers_poke(s, c);
 	waits_fire(c, true, true);
+	stats_forget(c);
 	container_free(c);
 	done_all(&removing, NULL);
 }

@@ -65,7 +65,8 @@ int cgroup_prepare(void)
 	return result;
 }
 
-static int kill_listed(const char *folder)
+/* Calls fn for each process of a group's folder; how many there were. */
+static int each_listed(const char *folder, void (*fn)(void *owner, pid_t pid), void *owner)
 {
 	scoped(free) char *file = xasprintf("%s/cgroup.procs", folder);
 	scoped(buf) struct buf text = BUF_INIT;
@@ -73,21 +74,31 @@ static int kill_listed(const char *folder)
 	if (r < 0) {
 		return r == -ENOENT ? 0 : r;
 	}
-	int killed = 0;
+	int n = 0;
 	char *p = text.data; /* NULL when nobody is in it */
 	char *line;
 	while (p && (line = strsep(&p, "\n"))) {
 		long pid = strtol(line, NULL, 10);
 		if (pid > 1) {
-			kill((pid_t)pid, SIGKILL);
-			killed++;
+			fn(owner, (pid_t)pid);
+			n++;
 		}
 	}
-	return killed;
+	return n;
+}
+
+static void kill_one(void *owner, pid_t pid)
+{
+	kill(pid, SIGKILL);
+}
+
+static int kill_listed(void *owner, const char *folder)
+{
+	return each_listed(folder, kill_one, NULL);
 }
 
 /* Calls fn for a group's folder and all below it, deepest first. */
-static int walk(const char *folder, int (*fn)(const char *folder))
+static int walk(const char *folder, int (*fn)(void *owner, const char *folder), void *owner)
 {
 	scoped(closedir) DIR *dir = opendir(folder);
 	if (!dir) {
@@ -98,11 +109,11 @@ static int walk(const char *folder, int (*fn)(const char *folder))
 	while ((entry = readdir(dir))) {
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.') {
 			scoped(free) char *below = xasprintf("%s/%s", folder, entry->d_name);
-			int r = walk(below, fn);
+			int r = walk(below, fn, owner);
 			total = r < 0 ? r : total + r;
 		}
 	}
-	int r = fn(folder);
+	int r = fn(owner, folder);
 	return r < 0 ? r : total + r;
 }
 
@@ -126,13 +137,13 @@ int cgroup_kill(const char *group)
 		if (cgroup_is_v2() && write_text(folder, "cgroup.kill", "1") == 0) {
 			return 1; /* 5.14: atomic, and reaches what is being forked */
 		}
-		int r = walk(folder, kill_listed);
+		int r = walk(folder, kill_listed, NULL);
 		total = r > total ? r : total;
 	}
 	return total;
 }
 
-static int remove_folder(const char *folder)
+static int remove_folder(void *owner, const char *folder)
 {
 	return rmdir(folder) < 0 && errno != ENOENT ? -errno : 0;
 }
@@ -146,7 +157,7 @@ int cgroup_destroy(const char *group)
 		result = 0;
 		for (size_t i = 0; i < roots.n; i++) {
 			scoped(free) char *folder = xasprintf("%s/%s", roots.v[i], group);
-			int r = walk(folder, remove_folder);
+			int r = walk(folder, remove_folder, NULL);
 			result = r < 0 ? r : result;
 		}
 		if (result == 0) {
@@ -197,4 +208,50 @@ int cgroup_each_child(const char *parent, void (*fn)(void *owner, const char *na
 		}
 	}
 	return 0;
+}
+
+/* --- pids --- */
+
+static void add_pid(void *owner, pid_t pid)
+{
+	struct cgroup_pids *list = owner;
+	list->v = xrealloc(list->v, list->n + 1, sizeof(*list->v));
+	list->v[list->n++] = pid;
+}
+
+static int list_folder(void *owner, const char *folder)
+{
+	return each_listed(folder, add_pid, owner);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a;
+	pid_t y = *(const pid_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+int cgroup_pids_read(const char *group, struct cgroup_pids *ret)
+{
+	scoped(strv) struct strv roots = STRV_INIT;
+	hierarchies(&roots);
+	for (size_t i = 0; i < roots.n;
+		i++) { /* every hierarchy has the group: the first will do */
+		scoped(free) char *folder = xasprintf("%s/%s", roots.v[i], group);
+		if (access(folder, F_OK) < 0) {
+			continue;
+		}
+		struct cgroup_pids list = {0};
+		int r = walk(folder, list_folder, &list);
+		if (r < 0) {
+			free(list.v);
+			return r;
+		}
+		if (list.n > 0) {
+			qsort(list.v, list.n, sizeof(*list.v), by_number);
+		}
+		*ret = list;
+		return 0;
+	}
+	return -ENOENT;
 }

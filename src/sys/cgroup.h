@@ -6,7 +6,9 @@
  */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* crun refuses a hybrid hierarchy while a controller is left on v2: mounts the left-over ones as
  * v1, as cgroupfs-mount does. Does nothing on pure v2 or v1. */
@@ -25,3 +27,10 @@ bool cgroup_oom_killed(const char *group);
 /* Calls fn with the names of the groups directly below parent, v2 or any v1 hierarchy (names may
  * repeat). */
 int cgroup_each_child(const char *parent, void (*fn)(void *owner, const char *name), void *owner);
+
+struct cgroup_pids {
+	pid_t *v; /* sorted; the caller's to free */
+	size_t n;
+};
+/* The processes of the group and of those below it. -ENOENT without the group. */
+int cgroup_pids_read(const char *group, struct cgroup_pids *ret);

@@ -26,6 +26,7 @@ static const struct {
 	{"pull", worker_pull},
 	{"remove-tree", worker_remove_tree},
 	{"seed-volume", worker_seed_volume},
+	{"top", worker_top},
 };
 
 static worker_job_fn *find_job(const char *name)

@@ -59,6 +59,7 @@ int fixture_teardown(void **state)
 {
 	struct fixture *f = *state;
 	struct container_deps *d = &f->set.d;
+	stats_free(&f->set);
 	map_each (f->set.by_id, struct container, c) {
 		container_free(c);
 	}

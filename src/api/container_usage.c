@@ -1,0 +1,130 @@
+/* What a container uses: stats and top. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/call.h"
+#include "api/handlers.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "container/container.h"
+#include "container/stats.h"
+#include "container/top.h"
+
+#define ONE_SHOT_SINCE 41 /* API 1.41 */
+#define JSON_TYPE "application/json"
+
+static struct container *find(struct call *c)
+{
+	struct err e;
+	struct container *k = container_find(c->api->d.containers, c->args[0], &e);
+	if (!k) {
+		call_reply_error(c, &e);
+	}
+	return k;
+}
+
+/* --- GET /containers/x/stats --- */
+
+struct usage_stream {
+	struct call *call;
+	struct stats_watch *watch;
+	bool once; /* stream=0: one document is the whole answer */
+	bool full; /* the client reads slowly: it misses some */
+};
+
+static void usage_closed(struct call *c)
+{
+	struct usage_stream *s = c->stream;
+	stats_unwatch(s->watch);
+	free(s);
+}
+
+static void usage_drained(void *owner)
+{
+	struct usage_stream *s = owner;
+	s->full = false;
+}
+
+static void usage_arrived(void *owner, const char *line, size_t n)
+{
+	struct usage_stream *s = owner;
+	if (!s->call->r) {
+		return;
+	}
+	if (s->once) {
+		stats_unwatch(TAKE(s->watch)); /* first: the answer may end the call */
+		http_reply(s->call->r, 200, JSON_TYPE, line ? line : "", n);
+	} else if (!line) {
+		http_stream_end(s->call->r);
+	} else if (!s->full) {
+		s->full = !http_stream_write(s->call->r, line, n);
+	}
+}
+
+static void reply_text(struct call *c, char *take_text)
+{
+	http_reply(c->r, 200, JSON_TYPE, take_text, strlen(take_text));
+	free(take_text);
+}
+
+void containers_stats(struct call *c)
+{
+	struct err e;
+	struct container *k = find(c);
+	if (!k) {
+		return;
+	}
+	bool stream = call_query_bool(c, "stream", true);
+	bool one_shot = c->version >= ONE_SHOT_SINCE && call_query_bool(c, "one-shot", false);
+	if (stream && one_shot) {
+		err_set(&e, ERR_INVALID, "cannot have stream=true and one-shot=true");
+		call_reply_error(c, &e);
+		return;
+	}
+	if (!stream && !container_is_running(k)) {
+		reply_text(c, stats_nothing(k));
+		return;
+	}
+	if (one_shot) {
+		reply_text(c, stats_once(k));
+		return;
+	}
+	struct usage_stream *s = xnew(struct usage_stream);
+	s->call = c;
+	s->once = !stream;
+	s->watch = stats_watch(k, s->once, usage_arrived, s);
+	c->stream = s;
+	c->stream_closed = usage_closed;
+	if (stream) {
+		http_stream_on_drain(c->r, usage_drained, s);
+		http_stream_begin(c->r, 200, JSON_TYPE);
+	}
+}
+
+/* --- GET /containers/x/top --- */
+
+static void top_listed(void *owner, const json_t *result, const struct err *e)
+{
+	struct call *c = owner;
+	if (result) {
+		call_reply_json(c, 200, json_incref((json_t *)result));
+	} else {
+		call_reply_error(c, e);
+	}
+	call_unref(c);
+}
+
+void containers_top(struct call *c)
+{
+	struct err e;
+	const char *args = call_query_or(c, "ps_args", "");
+	if (container_top_check(args, &e) < 0) { /* before the name is looked up, as dockerd */
+		call_reply_error(c, &e);
+		return;
+	}
+	struct container *k = find(c);
+	if (k && container_top(k, args, top_listed, call_ref(c), &e) < 0) {
+		call_reply_error(c, &e);
+		call_unref(c);
+	}
+}
