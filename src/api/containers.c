@@ -128,6 +128,9 @@ void containers_kill(struct call *c)
 	if (r == 0) {
 		r = container_kill(k, signal ? signal : 9, &e);
 	}
+	if (r < 0) {
+		err_wrap(&e, "cannot kill container: %.128s", c->args[0]);
+	}
 	reply_result(c, r, &e, 204);
 }
 

@@ -293,17 +293,8 @@ static int name_container(struct container *c, const char *name, struct err *e)
 	struct map *names = c->set->by_name;
 	char made[80];
 	if (name && *name) {
-		if (!container_name_is_valid(name)) {
-			return err_set(e, ERR_INVALID,
-				"Invalid container name (%.200s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
-				name);
-		}
-		const struct container *other = map_get(names, name);
-		if (other) {
-			return err_set(e, ERR_CONFLICT,
-				"Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to "
-				"remove (or rename) that container to be able to reuse that name.",
-				name, other->id);
+		if (container_name_check(c->set, name, e) < 0) {
+			return -1;
 		}
 		c->name = xstrdup(name);
 		return 0;

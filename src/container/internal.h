@@ -147,6 +147,8 @@ json_t *container_fields_host(const json_t *host, struct err *e);
 /* --- names.c --- */
 void container_name_random(char *ret, size_t n);
 bool container_name_is_valid(const char *name);
+/* Is it a name ("web" or "/web"), and free? */
+int container_name_check(const struct container_set *s, const char *name, struct err *e);
 
 /* --- mounts.c --- */
 /* Everything that is mounted, from Binds, Mounts, Tmpfs, VolumesFrom and the image's volumes.

@@ -48,3 +48,21 @@ bool container_name_is_valid(const char *name)
 	size_t n = strlen(name);
 	return n >= 2 && n <= 255 && strchr(first, name[0]) && strspn(name, more) == n;
 }
+
+int container_name_check(const struct container_set *s, const char *name, struct err *e)
+{
+	const char *bare = *name == '/' ? name + 1 : name;
+	if (!container_name_is_valid(bare)) {
+		return err_set(e, ERR_INVALID,
+			"Invalid container name (%.200s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+			name);
+	}
+	const struct container *other = map_get(s->by_name, bare);
+	if (other) {
+		return err_set(e, ERR_CONFLICT,
+			"Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to "
+			"remove (or rename) that container to be able to reuse that name.",
+			bare, other->id);
+	}
+	return 0;
+}

@@ -148,21 +148,13 @@ int container_rename(struct container *c, const char *name, struct err *e)
 	if (!*name) {
 		return err_set(e, ERR_INVALID, "Neither old nor new names may be empty");
 	}
-	if (!container_name_is_valid(name)) {
-		return err_set(e, ERR_INVALID,
-			"Invalid container name (%.200s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
-			name);
-	}
-	const struct container *other = map_get(c->set->by_name, name);
-	if (other == c) {
+	if (map_get(c->set->by_name, name) == c) {
 		return err_set(e, ERR_INVALID,
 			"Renaming a container with the same name as its current name");
 	}
-	if (other) {
-		return err_set(e, ERR_CONFLICT,
-			"Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to remove "
-			"(or rename) that container to be able to reuse that name.",
-			name, other->id);
+	scoped(free) char *slashed = xasprintf("/%s", name);
+	if (container_name_check(c->set, slashed, e) < 0) {
+		return err_wrap(e, "Error when allocating new name");
 	}
 	char *old = c->name;
 	c->name = xstrdup(name);

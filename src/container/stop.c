@@ -112,8 +112,7 @@ void container_stop(
 int container_kill(struct container *c, int signal, struct err *e)
 {
 	if (!container_is_running(c)) {
-		return err_set(e, ERR_CONFLICT,
-			"cannot kill container: %s: container %s is not running", c->id, c->id);
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	}
 	if (container_signal(c, signal, e) < 0) {
 		return -1;
