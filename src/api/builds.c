@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/call.h"
+#include "api/filters.h"
 #include "api/handlers.h"
 #include "api/progress.h"
 #include "base/json.h"
@@ -179,14 +180,34 @@ void builds_create(struct call *c)
 	http_body_stream(c->r, context_arrived, s);
 }
 
-void builds_prune(struct call *c)
+/* A classic build has no id to cancel it by: its client hangs up. */
+void builds_cancel(struct call *c)
 {
 	struct err e;
+	if (!call_query_or(c, "id", NULL)) {
+		err_set(&e, ERR_INVALID, "build ID not provided");
+		call_reply_error(c, &e);
+		return;
+	}
+	call_reply_empty(c, 200);
+}
+
+void builds_prune(struct call *c)
+{
+	static const char *const allowed[] = {
+		"until", "id", "parent", "type", "description", "inuse", "shared", "private", NULL};
+	struct err e;
 	int64_t bytes;
+	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
+	if (!f) {
+		err_wrap(&e, "failed to prune build cache");
+		call_reply_error(c, &e);
+		return;
+	}
 	if (builder_prune(c->api->d.builder, call_query_bool(c, "all", false), &bytes, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
-	call_reply_json(c, 200,
-		json_pack("{s[] sI}", "CachesDeleted", "SpaceReclaimed", (json_int_t)bytes));
+	call_reply_json(
+		c, 200, json_pack("{sn sI}", "CachesDeleted", "SpaceReclaimed", (json_int_t)bytes));
 }

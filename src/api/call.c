@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "base/timestamp.h"
 
 static void request_closed(void *owner, bool left)
 {
@@ -92,12 +93,11 @@ struct body_wait {
 };
 
 /* Content-Type must be application/json, with any parameters: moby httputils.CheckForJSON. */
-static int check_content_type(const struct call *c, struct err *e)
+static int check_content_type(const char *type, struct err *e)
 {
-	const char *type = http_header(c->r, "Content-Type");
-	if (!type) {
-		return err_set(e, ERR_INVALID,
-			"unsupported Content-Type header (): must be 'application/json'");
+	if (!type || !*type) {
+		return err_set(
+			e, ERR_INVALID, "malformed Content-Type header (): mime: no media type");
 	}
 	size_t n = strcspn(type, "; ");
 	if (n == strlen("application/json") && strncasecmp(type, "application/json", n) == 0) {
@@ -105,6 +105,29 @@ static int check_content_type(const struct call *c, struct err *e)
 	}
 	return err_set(e, ERR_INVALID,
 		"unsupported Content-Type header (%.64s): must be 'application/json'", type);
+}
+
+/* The document, or NULL with *e. */
+static json_t *parse_body(const struct body_wait *w, const char *data, size_t n, struct err *e)
+{
+	const char *type = http_header(w->call->r, "Content-Type");
+	if ((n > 0 || type) && check_content_type(type, e) < 0) {
+		return NULL;
+	}
+	if (n == 0 && w->optional) {
+		return json_object();
+	}
+	if (n == 0) {
+		(void)err_set(e, ERR_INVALID, "invalid JSON: got EOF while reading request body");
+		return NULL;
+	}
+	json_t *doc = json_parse_body(data, n, e);
+	if (doc && !json_is_object(doc) && !json_is_null(doc)) {
+		(void)err_set(e, ERR_INVALID, "invalid JSON: the request body must be an object");
+		json_decref(doc);
+		return NULL;
+	}
+	return doc;
 }
 
 static void body_arrived(
@@ -116,24 +139,12 @@ static void body_arrived(
 	struct err e;
 	if (failed) {
 		call_reply_error(c, failed);
-	} else if (n == 0 && w.optional) {
-		scoped(json) json_t *empty = json_object();
-		w.fn(c, empty);
-	} else if (n == 0) {
-		err_set(&e, ERR_INVALID, "invalid JSON: got EOF while reading request body");
-		call_reply_error(c, &e);
 	} else {
-		scoped(json) json_t *doc = json_parse(data, n, "the request body", &e);
-		if (doc && !json_is_object(doc) && !json_is_null(doc)) {
-			err_set(&e, ERR_INVALID,
-				"invalid JSON: the request body must be an object");
-			json_decref(doc);
-			doc = NULL;
-		}
-		if (!doc || check_content_type(c, &e) < 0) {
-			call_reply_error(c, &e);
-		} else {
+		scoped(json) json_t *doc = parse_body(&w, data, n, &e);
+		if (doc) {
 			w.fn(c, doc);
+		} else {
+			call_reply_error(c, &e);
 		}
 	}
 	call_unref(c);
@@ -189,27 +200,10 @@ int call_query_time(const struct call *c, const char *name, int64_t *ret_ns, str
 		*ret_ns = parsed;
 		return 0;
 	}
-	scoped(free) char *whole = xstrdup(value);
-	char *point = strchr(whole, '.');
-	int64_t ns = 0;
-	if (point) {
-		*point++ = '\0';
-		size_t digits = strlen(point);
-		if (digits > 9 || parse_i64(*point ? point : "0", 0, 999999999, &ns) < 0) {
-			return err_set(e, ERR_INVALID,
-				"invalid value for %s: '%.64s' is not a time", name, value);
-		}
-		for (; digits < 9; digits++) {
-			ns *= 10;
-		}
+	if (timestamp_unix(value, ret_ns) == 0) {
+		return 0;
 	}
-	int64_t seconds;
-	if (parse_i64(whole, 0, INT64_MAX / NS_PER_SEC - 1, &seconds) < 0) {
-		return err_set(
-			e, ERR_INVALID, "invalid value for %s: '%.64s' is not a time", name, value);
-	}
-	*ret_ns = seconds * NS_PER_SEC + ns;
-	return 0;
+	return err_set(e, ERR_INVALID, "invalid value for %s: '%.64s' is not a time", name, value);
 }
 
 int call_auth_header(const struct call *c, const char *name, json_t **ret_auth, struct err *e)

@@ -10,11 +10,10 @@
 #include <stdint.h>
 
 #include "api/api.h"
+#include "api/version.h"
 #include "base/err.h"
 #include "http/server.h"
 
-#define API_VERSION 45     /* 1.45 */
-#define API_VERSION_MIN 24 /* 1.24 */
 #define CALL_ARGS_MAX 2
 #define CALL_BODY_MAX (4u << 20) /* JSON bodies */
 
@@ -46,8 +45,9 @@ void call_reply_error(struct call *c, const struct err *e);
 /* A container_done_fn whose owner is a call_ref: 204, or the error; drops the reference. */
 void call_done_empty(void *owner, const struct err *e);
 
-/* Reads the body as one JSON object and calls fn; anything else is answered here as dockerd does
- * (400). An empty body is {} when optional. body is borrowed. */
+/* Reads the body as one JSON object (or null) and calls fn; anything else is answered here as
+ * dockerd does (400). An empty body is {} when optional: for everything but a container's creation.
+ * body is borrowed. */
 typedef void call_body_fn(struct call *c, const json_t *body);
 void call_body_json(struct call *c, bool optional, call_body_fn *fn);
 

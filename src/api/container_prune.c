@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/parse.h"
 #include "base/strv.h"
 #include "container/container.h"
 
@@ -49,36 +48,13 @@ static void prune_next(struct prune *p)
 	free(p);
 }
 
-/* until=10m or a time: only containers created before it. */
-static int until_bound(const struct filters *f, int64_t *ret_s, struct err *e)
-{
-	const char *text = filters_value(f, "until", 0);
-	int64_t ns;
-	*ret_s = INT64_MAX;
-	if (!text) {
-		return 0;
-	}
-	if (parse_duration(text, &ns) == 0) {
-		*ret_s = (clock_real_ns() - ns) / NS_PER_SEC;
-		return 0;
-	}
-	if (clock_parse(text, &ns) == 0) {
-		*ret_s = ns / NS_PER_SEC;
-		return 0;
-	}
-	if (parse_i64(text, 0, INT64_MAX, ret_s) == 0) {
-		return 0;
-	}
-	return err_set(e, ERR_INVALID, "invalid filter 'until=%.64s'", text);
-}
-
 void containers_prune(struct call *c)
 {
 	static const char *const allowed[] = {"label", "label!", "until", NULL};
 	struct err e;
-	int64_t until;
+	int64_t until_ns;
 	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
-	if (!f || until_bound(f, &until, &e) < 0) {
+	if (!f || filters_until(f, clock_real_ns(), &until_ns, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
@@ -87,9 +63,8 @@ void containers_prune(struct call *c)
 	p->deleted = json_array();
 	size_t pos = 0;
 	for (struct container *k; (k = container_next(c->api->d.containers, &pos));) {
-		scoped(json) json_t *row = container_summary(k, false, 0);
 		bool idle = !container_is_running(k) && container_state(k) != CONTAINER_RESTARTING;
-		if (idle && json_i64(row, "Created", 0) < until &&
+		if (idle && container_created_ns(k) <= until_ns &&
 			filters_match_labels(f, container_labels(k))) {
 			strv_add(&p->ids, container_id(k));
 		}

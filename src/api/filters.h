@@ -6,14 +6,15 @@
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
 struct call;
 struct filters;
 
-/* Reads c's filters; allowed is a NULL-terminated list. "invalid filter 'x'" for another key. NULL
- * with *e. */
+/* Reads c's filters; allowed is a NULL-terminated list, or NULL for any key: "invalid filter 'x'"
+ * for another one. NULL with *e. */
 struct filters *filters_read(const struct call *c, const char *const *allowed, struct err *e);
 void filters_free(struct filters *f);
 static inline void scoped_filters(struct filters **f)
@@ -35,3 +36,5 @@ bool filters_match_prefix(const struct filters *f, const char *key, const char *
 bool filters_match_labels(const struct filters *f, const json_t *labels);
 /* A boolean key (dangling=true): dflt when absent. "invalid filter 'dangling=[x]'" otherwise. */
 int filters_bool(const struct filters *f, const char *key, bool dflt, bool *ret, struct err *e);
+/* until=10m (before now), a time or seconds since 1970, for prunes: INT64_MAX when absent. */
+int filters_until(const struct filters *f, int64_t now_ns, int64_t *ret_ns, struct err *e);

@@ -6,8 +6,7 @@ struct call;
 typedef void handler_fn(struct call *c);
 
 /* system.c, info.c, disk.c, events.c */
-handler_fn system_ping, system_version, system_auth, system_plugins, system_no_swarm, system_info,
-	system_df, system_events;
+handler_fn system_ping, system_version, system_auth, system_info, system_df, system_events;
 /* containers.c, container_list.c, container_prune.c */
 handler_fn containers_list, containers_create, containers_inspect, containers_start,
 	containers_stop, containers_restart, containers_kill, containers_remove, containers_rename,
@@ -23,9 +22,13 @@ handler_fn images_list, images_inspect, images_history, images_tag, images_remov
 /* image_streams.c */
 handler_fn images_create, images_load;
 /* builds.c */
-handler_fn builds_create, builds_prune;
+handler_fn builds_create, builds_prune, builds_cancel;
 /* networks.c */
 handler_fn networks_list, networks_inspect, networks_create, networks_remove, networks_connect,
 	networks_disconnect, networks_prune;
 /* volumes.c */
 handler_fn volumes_list, volumes_inspect, volumes_create, volumes_remove, volumes_prune;
+/* absent.c */
+handler_fn absent_swarm, absent_swarm_start, absent_swarm_leave, absent_cluster_volume,
+	absent_plugins, absent_plugin, absent_plugin_store, absent_experiment, absent_search,
+	absent_save, absent_push, absent_distribution;

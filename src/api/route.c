@@ -5,11 +5,11 @@
 
 #include "api/call.h"
 #include "api/handlers.h"
+#include "api/version.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/parse.h"
 #include "base/text.h"
 
 /* {} matches one path segment, {*} one or more (image names contain slashes). First match wins. */
@@ -25,7 +25,7 @@ static const struct route {
 	{"POST", "/auth", system_auth},
 	{"GET", "/system/df", system_df},
 	{"GET", "/events", system_events},
-	{"GET", "/plugins", system_plugins},
+	{"GET", "/plugins", absent_plugins},
 
 	{"GET", "/containers/json", containers_list},
 	{"POST", "/containers/create", containers_create},
@@ -76,12 +76,59 @@ static const struct route {
 	{"GET", "/volumes/{}", volumes_inspect},
 	{"DELETE", "/volumes/{}", volumes_remove},
 
-	{"GET", "/swarm", system_no_swarm},
-	{"GET", "/services", system_no_swarm},
-	{"GET", "/tasks", system_no_swarm},
-	{"GET", "/nodes", system_no_swarm},
-	{"GET", "/secrets", system_no_swarm},
-	{"GET", "/configs", system_no_swarm},
+	{"GET", "/images/search", absent_search},
+	{"GET", "/images/get", absent_save},
+	{"GET", "/images/{*}/get", absent_save},
+	{"POST", "/images/{*}/push", absent_push},
+	{"GET", "/distribution/{*}/json", absent_distribution},
+	{"POST", "/build/cancel", builds_cancel},
+
+	{"GET", "/plugins/privileges", absent_plugin_store},
+	{"POST", "/plugins/pull", absent_plugin_store},
+	{"POST", "/plugins/create", absent_plugin_store},
+	{"GET", "/plugins/{*}/json", absent_plugin},
+	{"POST", "/plugins/{*}/enable", absent_plugin},
+	{"POST", "/plugins/{*}/disable", absent_plugin},
+	{"POST", "/plugins/{*}/push", absent_plugin},
+	{"POST", "/plugins/{*}/upgrade", absent_plugin},
+	{"POST", "/plugins/{*}/set", absent_plugin},
+	{"DELETE", "/plugins/{*}", absent_plugin},
+
+	{"GET", "/containers/{}/checkpoints", absent_experiment},
+	{"POST", "/containers/{}/checkpoints", absent_experiment},
+	{"DELETE", "/containers/{}/checkpoints/{}", absent_experiment},
+
+	{"POST", "/swarm/init", absent_swarm_start},
+	{"POST", "/swarm/join", absent_swarm_start},
+	{"POST", "/swarm/leave", absent_swarm_leave},
+	{"GET", "/swarm", absent_swarm},
+	{"GET", "/swarm/unlockkey", absent_swarm},
+	{"POST", "/swarm/update", absent_swarm},
+	{"POST", "/swarm/unlock", absent_swarm},
+	{"GET", "/services", absent_swarm},
+	{"GET", "/services/{}", absent_swarm},
+	{"POST", "/services/create", absent_swarm},
+	{"POST", "/services/{}/update", absent_swarm},
+	{"DELETE", "/services/{}", absent_swarm},
+	{"GET", "/services/{}/logs", absent_swarm},
+	{"GET", "/nodes", absent_swarm},
+	{"GET", "/nodes/{}", absent_swarm},
+	{"DELETE", "/nodes/{}", absent_swarm},
+	{"POST", "/nodes/{}/update", absent_swarm},
+	{"GET", "/tasks", absent_swarm},
+	{"GET", "/tasks/{}", absent_swarm},
+	{"GET", "/tasks/{}/logs", absent_swarm},
+	{"GET", "/secrets", absent_swarm},
+	{"POST", "/secrets/create", absent_swarm},
+	{"GET", "/secrets/{}", absent_swarm},
+	{"DELETE", "/secrets/{}", absent_swarm},
+	{"POST", "/secrets/{}/update", absent_swarm},
+	{"GET", "/configs", absent_swarm},
+	{"POST", "/configs/create", absent_swarm},
+	{"GET", "/configs/{}", absent_swarm},
+	{"DELETE", "/configs/{}", absent_swarm},
+	{"POST", "/configs/{}/update", absent_swarm},
+	{"PUT", "/volumes/{}", absent_cluster_volume},
 };
 
 /* How far the next {} or {*} of a pattern reaches in path; tail is what must follow it. */
@@ -126,54 +173,13 @@ static bool route_match(const char *pattern, const char *path, char **args)
 	}
 }
 
-/* Takes "/v1.45" off the front. 0, or -1 with *e in dockerd's words. */
-static int split_version(const char **path, int *ret_version, struct err *e)
+static const struct route *find_route(const char *method, const char *path, char **args)
 {
-	*ret_version = API_VERSION;
-	const char *p = *path;
-	if (p[0] != '/' || p[1] != 'v' || p[2] < '0' || p[2] > '9') {
-		return 0;
-	}
-	size_t n = strcspn(p + 2, "/");
-	scoped(free) char *text = xstrndup(p + 2, n);
-	int minor;
-	int major;
-	char *dot = strchr(text, '.');
-	if (!dot) {
-		return err_set(e, ERR_INVALID, "invalid API version: %.16s", text);
-	}
-	*dot = '\0';
-	if (parse_int(text, 0, 99, &major) < 0 || parse_int(dot + 1, 0, 999, &minor) < 0) {
-		return err_set(e, ERR_INVALID, "invalid API version: %.16s.%.16s", text, dot + 1);
-	}
-	if (major < 1 || (major == 1 && minor < API_VERSION_MIN)) {
-		return err_set(e, ERR_INVALID,
-			"client version %d.%d is too old. Minimum supported API version is 1.%d, please upgrade "
-			"your client to a newer version",
-			major, minor, API_VERSION_MIN);
-	}
-	if (major > 1 || minor > API_VERSION) {
-		return err_set(e, ERR_INVALID,
-			"client version %d.%d is too new. Maximum supported API version is 1.%d",
-			major, minor, API_VERSION);
-	}
-	*ret_version = minor;
-	*path = p + 2 + n;
-	return 0;
-}
-
-static const struct route *find_route(
-	const char *method, const char *path, char **args, bool *ret_other_method)
-{
-	*ret_other_method = false;
 	for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
-		if (!route_match(routes[i].pattern, path, args)) {
-			continue;
-		}
-		if (strcmp(routes[i].method, method) == 0) {
+		if (strcmp(routes[i].method, method) == 0 &&
+			route_match(routes[i].pattern, path, args)) {
 			return &routes[i];
 		}
-		*ret_other_method = true;
 	}
 	return NULL;
 }
@@ -192,35 +198,45 @@ void api_free(struct api *a)
 	free(a);
 }
 
-static void reply_not_found(struct call *c, bool other_method)
+/* A path that has other methods only is "not found" too, as in dockerd; OPTIONS is always well. */
+static void reply_no_route(struct call *c)
 {
-	json_t *doc = json_pack(
-		"{ss}", "message", other_method ? "method not allowed" : "page not found");
-	call_reply_json(c, other_method ? 405 : 404, doc);
+	if (strcmp(http_method(c->r), "OPTIONS") == 0) {
+		call_reply_empty(c, 200);
+	} else {
+		call_reply_json(c, 404, json_pack("{ss}", "message", "page not found"));
+	}
+}
+
+/* What dockerd's middleware puts on every answer of a route. */
+static void put_headers(struct call *c)
+{
+	http_set_header(c->r, "Api-Version", API_VERSION_TEXT);
+	http_set_header(c->r, "Docker-Experimental", "false");
+	http_set_header(c->r, "Ostype", "linux");
 }
 
 void api_handle(void *owner, struct http_request *r)
 {
 	struct api *a = owner;
-	const char *path = http_path(r);
 	struct err e;
-	int version;
-	int r_version = split_version(&path, &version, &e);
-	struct call *c = call_new(a, r, version);
-	if (r_version < 0) {
-		call_reply_error(c, &e);
-		return;
-	}
+	scoped(free) char *version = NULL;
+	const char *path = version_split(http_path(r), &version);
+	struct call *c = call_new(a, r, API_VERSION);
 	scoped(free) char *trimmed = xstrdup(path);
 	size_t n = strlen(trimmed);
 	while (n > 1 && trimmed[n - 1] == '/') { /* "/networks/" is "/networks" */
 		trimmed[--n] = '\0';
 	}
-	bool other_method;
-	const struct route *route = find_route(http_method(r), trimmed, c->args, &other_method);
+	const struct route *route = find_route(http_method(r), trimmed, c->args);
 	log_debug("api", "request", "method", http_method(r), "path", http_path(r), NULL);
 	if (!route) {
-		reply_not_found(c, other_method);
+		reply_no_route(c);
+		return;
+	}
+	put_headers(c);
+	if (version && version_read(version, &c->version, &e) < 0) {
+		call_reply_error(c, &e);
 		return;
 	}
 	call_ref(c); /* the handler may answer, and so end the request, before it returns */

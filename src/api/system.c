@@ -7,17 +7,10 @@
 #include "api/handlers.h"
 #include "base/json.h"
 
-#define API_TEXT "1.45"
-#define API_TEXT_MIN "1.24"
-_Static_assert(API_VERSION == 45 && API_VERSION_MIN == 24, "the texts above say the same");
-
 void system_ping(struct call *c)
 {
 	static const char *const headers[][2] = {
-		{"Api-Version", API_TEXT},
 		{"Builder-Version", "1"},
-		{"Docker-Experimental", "false"},
-		{"Ostype", "linux"},
 		{"Swarm", "inactive"},
 		{"Cache-Control", "no-cache, no-store, must-revalidate"},
 		{"Pragma", "no-cache"},
@@ -25,7 +18,8 @@ void system_ping(struct call *c)
 	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
 		http_set_header(c->r, headers[i][0], headers[i][1]);
 	}
-	http_reply(c->r, 200, "text/plain; charset=utf-8", "OK", 2);
+	bool head = strcmp(http_method(c->r), "HEAD") == 0;
+	http_reply(c->r, 200, "text/plain; charset=utf-8", "OK", head ? 0 : 2);
 }
 
 /* Go's name for this machine's architecture: what clients compare with image platforms. */
@@ -45,14 +39,14 @@ void system_version(struct call *c)
 {
 	struct utsname u;
 	uname(&u);
-	json_t *details = json_pack("{ss ss ss ss ss ss}", "ApiVersion", API_TEXT, "Arch",
-		go_arch(u.machine), "KernelVersion", u.release, "MinAPIVersion", API_TEXT_MIN, "Os",
-		"linux", "Experimental", "false");
+	json_t *details = json_pack("{ss ss ss ss ss ss}", "ApiVersion", API_VERSION_TEXT, "Arch",
+		go_arch(u.machine), "KernelVersion", u.release, "MinAPIVersion",
+		API_VERSION_MIN_TEXT, "Os", "linux", "Experimental", "false");
 	json_t *doc = json_pack("{s{ss} s[{ss ss so}] ss ss ss ss ss ss ss}", "Platform", "Name",
 		"Wherry Engine", "Components", "Name", "Engine", "Version", WHERRY_VERSION,
-		"Details", details, "Version", WHERRY_VERSION, "ApiVersion", API_TEXT,
-		"MinAPIVersion", API_TEXT_MIN, "GitCommit", "", "GoVersion", "", "Os", "linux",
-		"Arch", go_arch(u.machine));
+		"Details", details, "Version", WHERRY_VERSION, "ApiVersion", API_VERSION_TEXT,
+		"MinAPIVersion", API_VERSION_MIN_TEXT, "GitCommit", "", "GoVersion", "", "Os",
+		"linux", "Arch", go_arch(u.machine));
 	json_put_str(doc, "KernelVersion", u.release);
 	json_put_str(doc, "BuildTime", "");
 	call_reply_json(c, 200, doc);
@@ -74,18 +68,4 @@ static void auth_checked(struct call *c, const json_t *body)
 void system_auth(struct call *c)
 {
 	call_body_json(c, false, auth_checked);
-}
-
-void system_plugins(struct call *c)
-{
-	call_reply_json(c, 200, json_array());
-}
-
-void system_no_swarm(struct call *c)
-{
-	struct err e;
-	err_set(&e, ERR_BUSY,
-		"This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this "
-		"node to swarm and try again.");
-	call_reply_error(c, &e);
 }

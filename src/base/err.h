@@ -7,13 +7,14 @@
 #pragma once
 
 enum err_kind {
-	ERR_SYSTEM,    /* 500: the machine or we are at fault */
-	ERR_INVALID,   /* 400: the request is wrong */
-	ERR_DENIED,    /* 403 */
-	ERR_NOT_FOUND, /* 404 */
-	ERR_CONFLICT,  /* 409 */
-	ERR_UNCHANGED, /* 304: what was asked for is already so */
-	ERR_BUSY,      /* 503: try again later */
+	ERR_SYSTEM,          /* 500: the machine or we are at fault */
+	ERR_INVALID,         /* 400: the request is wrong */
+	ERR_DENIED,          /* 403 */
+	ERR_NOT_FOUND,       /* 404 */
+	ERR_CONFLICT,        /* 409 */
+	ERR_UNCHANGED,       /* 304: what was asked for is already so */
+	ERR_BUSY,            /* 503: try again later */
+	ERR_NOT_IMPLEMENTED, /* 501: a part of the API that this engine does not have */
 };
 
 struct err {

@@ -32,21 +32,58 @@ static int depth_of(const char *text, size_t n)
 	return deepest;
 }
 
-json_t *json_parse(const char *text, size_t n, const char *what, struct err *e)
+#define LOAD_FLAGS (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL)
+
+static int check_depth(const char *text, size_t n, const char *what, struct err *e)
 {
 	if (depth_of(text, n) > JSON_DEPTH_MAX) {
-		err_set(e, ERR_INVALID, "invalid JSON: %s is nested deeper than %d levels", what,
-			JSON_DEPTH_MAX);
+		return err_set(e, ERR_INVALID, "invalid JSON: %s is nested deeper than %d levels",
+			what, JSON_DEPTH_MAX);
+	}
+	return 0;
+}
+
+static int unreadable(const json_error_t *problem, const char *what, struct err *e)
+{
+	return err_set(e, ERR_INVALID, "invalid JSON: %s, line %d column %d: %s", what,
+		problem->line, problem->column, problem->text);
+}
+
+json_t *json_parse(const char *text, size_t n, const char *what, struct err *e)
+{
+	json_error_t problem;
+	if (check_depth(text, n, what, e) < 0) {
 		return NULL;
 	}
-	json_error_t problem;
-	json_t *doc = json_loadb(
-		text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &problem);
+	json_t *doc = json_loadb(text, n, LOAD_FLAGS, &problem);
 	if (!doc) {
-		err_set(e, ERR_INVALID, "invalid JSON: %s, line %d column %d: %s", what,
-			problem.line, problem.column, problem.text);
+		(void)unreadable(&problem, what, e);
 	}
 	return doc;
+}
+
+json_t *json_parse_body(const char *text, size_t n, struct err *e)
+{
+	static const char what[] = "the request body";
+	json_error_t problem;
+	if (check_depth(text, n, what, e) < 0) {
+		return NULL;
+	}
+	json_t *doc = json_loadb(text, n, LOAD_FLAGS, &problem);
+	if (doc) {
+		return doc;
+	}
+	switch (json_error_code(&problem)) {
+	case json_error_premature_end_of_input:
+		(void)err_set(e, ERR_INVALID, "invalid JSON: unexpected EOF");
+		break;
+	case json_error_end_of_input_expected:
+		(void)err_set(e, ERR_INVALID, "unexpected content after JSON");
+		break;
+	default:
+		(void)unreadable(&problem, what, e);
+	}
+	return NULL;
 }
 
 char *json_text(const json_t *doc)

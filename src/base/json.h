@@ -24,6 +24,8 @@ static inline void scoped_json(json_t **p)
  * refused. what names the text in the sentence ("the body"). NULL with *e (ERR_INVALID) on failure.
  */
 json_t *json_parse(const char *text, size_t n, const char *what, struct err *e);
+/* The same for a request's body, in the words of dockerd where clients look for them. */
+json_t *json_parse_body(const char *text, size_t n, struct err *e);
 /* Compact text, keys in insertion order; the caller's. */
 char *json_text(const json_t *doc);
 

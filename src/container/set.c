@@ -107,6 +107,16 @@ int container_exit_code(const struct container *c)
 	return c->exit_code;
 }
 
+int64_t container_created_ns(const struct container *c)
+{
+	return c->created_ns;
+}
+
+bool container_was_started(const struct container *c)
+{
+	return c->started_ns != 0;
+}
+
 const char *container_using_volume(const struct container_set *s, const char *volume)
 {
 	map_each (s->by_id, struct container, c) {

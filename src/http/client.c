@@ -463,6 +463,8 @@ static enum err_kind kind_of(int status)
 		return ERR_NOT_FOUND;
 	case 409:
 		return ERR_CONFLICT;
+	case 501:
+		return ERR_NOT_IMPLEMENTED;
 	case 503:
 		return ERR_BUSY;
 	default:

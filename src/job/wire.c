@@ -12,6 +12,7 @@ static const char *const kind_names[] = {
 	[ERR_CONFLICT] = "conflict",
 	[ERR_UNCHANGED] = "unchanged",
 	[ERR_BUSY] = "busy",
+	[ERR_NOT_IMPLEMENTED] = "not_implemented",
 };
 #define N_KINDS (sizeof(kind_names) / sizeof(*kind_names))
 

@@ -109,7 +109,8 @@ void http_reply_error(struct http_request *r, const struct err *e)
 		[ERR_NOT_FOUND] = 404,
 		[ERR_CONFLICT] = 409,
 		[ERR_UNCHANGED] = 304,
-		[ERR_BUSY] = 503};
+		[ERR_BUSY] = 503,
+		[ERR_NOT_IMPLEMENTED] = 501};
 	http_reply_json(r, status[e->kind], json_pack("{ss}", "message", e->msg));
 }
 

@@ -36,7 +36,12 @@ static void versions_outside_our_range_are_refused_in_dockers_words(void **state
 			"client version 1.99 is too new. Maximum supported API version is 1.45"},
 		{"/v1.12/plugins", 400,
 			"client version 1.12 is too old. Minimum supported API version is 1.24"},
-		{"/v2/plugins", 400, "invalid API version"},
+		{"/v2/plugins", 400,
+			"client version 2 is too new. Maximum supported API version is 1.45"},
+		{"/v1.45.1/plugins", 400, "client version 1.45.1 is too new"},
+		{"/v99999999999999999999.1/plugins", 400, "is too new"},
+		{"/v1.x/plugins", 404, "page not found"},
+		{"/v/plugins", 404, "page not found"},
 		{"/v1.45/plugins", 200, "[]"},
 		{"/v1.24/plugins", 200, "[]"},
 		{"/plugins", 200, "[]"},
@@ -60,10 +65,20 @@ static void unknown_paths_and_methods_get_json(void **state)
 	} cases[] = {
 		{"GET", "/nothing/here", 404},
 		{"GET", "/v1.45/containers//json", 404},
-		{"PUT", "/v1.45/plugins", 405},
+		{"PUT", "/v1.45/plugins", 404},
+		{"HEAD", "/v1.45/info", 404},
+		{"GET", "/v1.99/nothing", 404},
 		{"GET", "/v1.45/containers/%zz/json", 404},
 		{"GET", "/v1.45/containers/a%00b/json", 404},
 		{"GET", "/swarm", 503},
+		{"POST", "/services/create", 503},
+		{"DELETE", "/secrets/x", 503},
+		{"POST", "/swarm/init", 501},
+		{"GET", "/plugins/a/b:c/json", 404},
+		{"POST", "/containers/x/checkpoints", 501},
+		{"POST", "/images/a/b/push", 501},
+		{"GET", "/distribution/x/json", 501},
+		{"GET", "/distribution/X/json", 400},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct http_request r = {0};
@@ -83,9 +98,10 @@ static void request_bodies_are_checked_before_anything_is_done(void **state)
 		{"application/json", NULL, "got EOF"},
 		{"text/plain", "{}",
 			"unsupported Content-Type header (text/plain): must be 'application/json'"},
-		{NULL, "{}", "unsupported Content-Type"},
-		{"application/json", "{", "invalid JSON"},
-		{"application/json; charset=utf-8", "{} {}", "invalid JSON"},
+		{NULL, "{}", "malformed Content-Type header (): mime: no media type"},
+		{"application/json", "{", "invalid JSON: unexpected EOF"},
+		{"application/json; charset=utf-8", "{} {}", "unexpected content after JSON"},
+		{"text/plain", NULL, "unsupported Content-Type header (text/plain)"},
 		{"application/json", "[]", "must be an object"},
 		{"application/json", "{}", "config cannot be empty"},
 	};
@@ -102,7 +118,8 @@ static void request_bodies_are_checked_before_anything_is_done(void **state)
 /* Reads filters from a request with that parameter; NULL with e as filters_read. */
 static struct filters *read_filters(const char *text, struct err *e)
 {
-	static const char *const allowed[] = {"label", "label!", "name", "id", "dangling", NULL};
+	static const char *const allowed[] = {
+		"label", "label!", "name", "id", "dangling", "until", NULL};
 	struct http_request r = {0};
 	struct api a = {0};
 	strv_addf(&r.query, "filters=%s", text);
@@ -129,9 +146,21 @@ static void a_wrong_filter_is_named(void **state)
 	struct err e;
 	assert_null(read_filters("{\"nme\":[\"web\"]}", &e));
 	assert_string_equal(e.msg, "invalid filter 'nme'");
-	assert_null(read_filters("{\"name\":3}", &e));
-	assert_null(read_filters("[]", &e));
-	assert_null(read_filters("{", &e));
+	static const char *const broken[] = {"{\"name\":3}", "{\"name\":[3]}", "[]", "{", "nope"};
+	for (size_t i = 0; i < sizeof(broken) / sizeof(*broken); i++) {
+		assert_null(read_filters(broken[i], &e));
+		assert_string_equal(e.msg, "invalid filter");
+	}
+}
+
+/* glibc would take hours for it. */
+static void costly_expressions_are_plain_text(void **state)
+{
+	struct err e;
+	scoped(filters) struct filters *f =
+		read_filters("{\"name\":[\"(a*)*(b*)*\\\\1\\\\2$\",\"(x{999}){999}\"]}", &e);
+
+	assert_false(filters_match_name(f, "name", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac"));
 }
 
 static void all_labels_must_match_but_one_name_is_enough(void **state)
@@ -159,6 +188,38 @@ static void booleans_in_filters_are_checked(void **state)
 	assert_int_equal(filters_bool(yes, "dangling", false, &value, &e), 0);
 	assert_true(value);
 	assert_int_equal(filters_bool(odd, "dangling", false, &value, &e), -1);
+}
+
+static void until_is_one_duration_or_time(void **state)
+{
+	static const struct {
+		const char *filters;
+		int64_t ns;
+		const char *says; /* of an error */
+	} cases[] = {
+		{"{}", INT64_MAX, NULL},
+		{"{\"until\":[\"10s\"]}", INT64_C(90000000000), NULL},
+		{"{\"until\":[\"50.5\"]}", INT64_C(50500000000), NULL},
+		{"{\"until\":{\"1970-01-02T00:00:00Z\":true}}", INT64_C(86400000000000), NULL},
+		{"{\"until\":[\"1970-01-02Z\"]}", INT64_C(86400000000000), NULL},
+		{"{\"until\":[\"soon\"]}", 0,
+			"failed to parse value as time or duration: \"soon\""},
+		{"{\"until\":[\"1m\",\"2m\"]}", 0, "more than one until filter specified"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e;
+		int64_t ns = 0;
+		scoped(filters) struct filters *f = read_filters(cases[i].filters, &e);
+
+		int r = filters_until(f, INT64_C(100000000000), &ns, &e);
+
+		assert_int_equal(r, cases[i].says ? -1 : 0);
+		if (cases[i].says) {
+			assert_string_equal(e.msg, cases[i].says);
+		} else {
+			assert_int_equal(ns, cases[i].ns);
+		}
+	}
 }
 
 static void times_in_queries_have_three_forms(void **state)
@@ -198,6 +259,8 @@ int main(void)
 		cmocka_unit_test(a_wrong_filter_is_named),
 		cmocka_unit_test(all_labels_must_match_but_one_name_is_enough),
 		cmocka_unit_test(booleans_in_filters_are_checked),
+		cmocka_unit_test(costly_expressions_are_plain_text),
+		cmocka_unit_test(until_is_one_duration_or_time),
 		cmocka_unit_test(times_in_queries_have_three_forms),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
