@@ -8,6 +8,7 @@
 
 typedef struct uv_loop_s uv_loop_t;
 struct builder;
+struct cgroup_features;
 struct container_set;
 struct event_bus;
 struct http_request;
@@ -26,7 +27,8 @@ struct api_deps {
 	struct volume_set *volumes;
 	struct builder *builder;
 	const char *data_root;
-	const json_t *config; /* the daemon's merged configuration, for /info */
+	const json_t *config;                  /* the daemon's merged configuration, for /info */
+	const struct cgroup_features *cgroups; /* what limits can be set, for /info */
 };
 
 struct api;

@@ -16,6 +16,7 @@
 #include "base/path.h"
 #include "container/container.h"
 #include "image/image.h"
+#include "sys/cgroup_features.h"
 
 struct state_counts {
 	int running, paused, stopped, all;
@@ -97,24 +98,66 @@ static void put_counts(json_t *o, const struct api_deps *d)
 	json_put(o, "Images", json_integer(count_images(d->images)));
 }
 
+static void put_limits(json_t *o, const struct cgroup_features *f)
+{
+	const struct {
+		const char *name;
+		bool can;
+	} limits[] = {{"MemoryLimit", f->memory}, {"SwapLimit", f->swap},
+		{"CpuCfsPeriod", f->cpu_quota}, {"CpuCfsQuota", f->cpu_quota},
+		{"CPUShares", f->cpu_shares}, {"CPUSet", f->cpuset}, {"PidsLimit", f->pids},
+		{"OomKillDisable", f->oom_kill_disable}};
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		json_put(o, limits[i].name, json_boolean(limits[i].can));
+	}
+}
+
+/* moby daemon/info_unix.go fillPlatformInfo; null when nothing is missing. */
+static void put_warnings(json_t *o, const struct cgroup_features *f)
+{
+	const struct {
+		bool can;
+		const char *what;
+	} warnings[] = {
+		{f->memory, "memory limit"},
+		{f->swap, "swap limit"},
+		{f->v2 || f->oom_kill_disable, "oom kill disable"},
+		{f->cpu_quota, "cpu cfs quota"},
+		{f->cpu_quota, "cpu cfs period"},
+		{f->cpu_shares, "cpu shares"},
+		{f->cpuset, "cpuset"},
+		{!f->v2 || f->io_weight, "io.weight"},
+		{!f->v2 || f->io_weight_device, "io.weight (per device)"},
+		{f->io_read_bps, f->v2 ? "io.max (rbps)" : "blkio throttle.read_bps_device"},
+		{f->io_write_bps, f->v2 ? "io.max (wbps)" : "blkio throttle.write_bps_device"},
+		{f->io_read_iops, f->v2 ? "io.max (riops)" : "blkio throttle.read_iops_device"},
+		{f->io_write_iops, f->v2 ? "io.max (wiops)" : "blkio throttle.write_iops_device"},
+	};
+	json_t *list = json_array();
+	for (size_t i = 0; i < sizeof(warnings) / sizeof(*warnings); i++) {
+		if (!warnings[i].can) {
+			scoped(free) char *text =
+				xasprintf("WARNING: No %s support", warnings[i].what);
+			json_array_append_new(list, json_string(text));
+		}
+	}
+	json_put(o, "Warnings", json_array_size(list) > 0 ? json_incref(list) : json_null());
+	json_decref(list);
+}
+
 /* What this engine supports, in dockerd's names. cgroup v1 in hybrid mode counts as 1, as docker
  * info says it. */
-static void put_features(json_t *o)
+static void put_features(json_t *o, const struct cgroup_features *f)
 {
-	static const char *const on[] = {"MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota",
-		"CPUShares", "CPUSet", "PidsLimit", "IPv4Forwarding", "OomKillDisable"};
-	for (size_t i = 0; i < sizeof(on) / sizeof(*on); i++) {
-		json_put(o, on[i], json_true());
-	}
+	put_limits(o, f);
+	json_put(o, "IPv4Forwarding", json_true());
 	static const char *const off[] = {"BridgeNfIptables", "BridgeNfIp6tables", "Debug",
 		"ExperimentalBuild", "LiveRestoreEnabled"};
 	for (size_t i = 0; i < sizeof(off) / sizeof(*off); i++) {
 		json_put(o, off[i], json_boolean(strcmp(off[i], "LiveRestoreEnabled") == 0));
 	}
-	struct stat st;
-	bool v2 = stat("/sys/fs/cgroup/cgroup.controllers", &st) == 0;
 	json_put_str(o, "CgroupDriver", "cgroupfs");
-	json_put_str(o, "CgroupVersion", v2 ? "2" : "1");
+	json_put_str(o, "CgroupVersion", f->v2 ? "2" : "1");
 	json_put_str(o, "DefaultRuntime", "crun");
 	json_put(o, "Runtimes", json_pack("{s{ss}}", "crun", "path", "crun"));
 	json_put(o, "SecurityOptions", json_pack("[s]", "name=seccomp,profile=builtin"));
@@ -135,7 +178,7 @@ void system_info(struct call *c)
 	put_counts(o, d);
 	json_put_str(o, "Driver", "overlay2");
 	json_put(o, "DriverStatus", json_pack("[[ss]]", "Backing Filesystem", "overlayfs"));
-	put_features(o);
+	put_features(o, d->cgroups);
 	put_machine(o);
 	json_put_str(o, "DockerRootDir", d->data_root);
 	json_put_str(o, "SystemTime", clock_format(clock_real_ns(), now));
@@ -153,6 +196,6 @@ void system_info(struct call *c)
 	json_put(o, "NGoroutines", json_integer(1));
 	json_put(o, "NEventsListener", json_integer(0));
 	json_put_str(o, "ProductLicense", "");
-	json_put(o, "Warnings", json_array());
+	put_warnings(o, d->cgroups);
 	call_reply_json(c, 200, o);
 }

@@ -24,6 +24,7 @@ struct network_set;
 struct volume_set;
 struct container_set;
 struct container;
+struct cgroup_features;
 
 /* All borrowed; they outlive the set. */
 struct container_deps {
@@ -37,9 +38,10 @@ struct container_deps {
 	const char *data_root;
 	const char *exec_root;
 	const char *shim_path;
-	const char *crun_path;      /* default runtime */
-	const char *seccomp_path;   /* Docker-format profile, or NULL */
-	const char *cgroup_parent;  /* "wherry": a cgroup at the top of the tree */
+	const char *crun_path;                 /* default runtime */
+	const char *seccomp_path;              /* Docker-format profile, or NULL */
+	const char *cgroup_parent;             /* "wherry": a cgroup at the top of the tree */
+	const struct cgroup_features *cgroups; /* what limits can be set */
 	const json_t *log_defaults; /* {"Type": "json-file", "Config": {...}} of the daemon's
 				       configuration */
 };

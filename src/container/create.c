@@ -271,18 +271,16 @@ static int check_config(struct container *c, struct err *e)
 	return health_check_config(c->config, e);
 }
 
-static int check_resources(const json_t *host, struct err *e)
+static int check_resources(struct container *c, struct err *e)
 {
-	json_t *resources = NULL;
 	json_t *rlimits = NULL;
-	if (limits_resources(host, &resources, e) < 0) {
-		return -1;
-	}
-	json_decref(resources);
-	if (limits_rlimits(host, &rlimits, e) < 0) {
+	c->warnings = json_array();
+	if (limits_check(c->host_config, c->set->d.cgroups, false, c->warnings, e) < 0 ||
+		limits_rlimits(c->host_config, &rlimits, e) < 0) {
 		return -1;
 	}
 	json_decref(rlimits);
+	limits_put_defaults(c->host_config);
 	return 0;
 }
 
@@ -361,8 +359,7 @@ static int read_request(
 	c->host_config = c->config ? container_fields_host(host, e) : NULL;
 	if (!c->host_config || merge_image(c->config, img, e) < 0 || check_config(c, e) < 0 ||
 		check_unsupported(c->host_config, e) < 0 || check_restart(c, e) < 0 ||
-		check_log_config(&c->set->d, c->host_config, e) < 0 ||
-		check_resources(c->host_config, e) < 0 ||
+		check_log_config(&c->set->d, c->host_config, e) < 0 || check_resources(c, e) < 0 ||
 		bundle_check(c->config, c->host_config, e) < 0 || endpoints_read(c, body, e) < 0) {
 		return -1;
 	}
@@ -421,6 +418,6 @@ int container_create(struct container_set *s, const char *name, const json_t *bo
 	map_put(s->by_name, (*ret)->name, *ret);
 	container_event(*ret, "create", NULL);
 	log_info("container", "created", "id", (*ret)->id, "name", (*ret)->name, NULL);
-	*ret_warnings = json_array();
+	*ret_warnings = TAKE((*ret)->warnings);
 	return 0;
 }

@@ -26,6 +26,7 @@
 struct shim;
 struct health;
 struct job;
+struct cgroup_features;
 struct stats_sampler;
 struct stats_source;
 
@@ -93,6 +94,7 @@ struct container {
 	struct strv layers;
 	int64_t created_ns;
 	json_t *config, *host_config;
+	json_t *warnings; /* of its creation, for the answer to it; then NULL */
 	struct mount_list mounts;
 	struct endpoint endpoints[CONTAINER_NETWORKS_MAX];
 	size_t n_endpoints;
@@ -167,6 +169,13 @@ char *mount_source(const struct container *c, const struct mount_point *m, struc
 /* OCI linux.resources and process.rlimits of a normalised HostConfig. */
 int limits_resources(const json_t *host, json_t **ret, struct err *e);
 int limits_rlimits(const json_t *host, json_t **ret, struct err *e);
+
+/* --- limits_check.c --- */
+/* Refuses in dockerd's words (ERR_INVALID); drops from host what this kernel cannot do and says so
+ * in warnings, an array. update: host holds changes only. */
+int limits_check(json_t *host, const struct cgroup_features *f, bool update, json_t *warnings,
+	struct err *e);
+void limits_put_defaults(json_t *host); /* what dockerd records for what was left out */
 
 /* --- bundle.c --- */
 int bundle_write(

@@ -1,33 +1,40 @@
 /* Memory, CPU, pids, block I/O and ulimits of HostConfig as the OCI runtime takes them
  * (config-linux.md). */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <linux/capability.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/json.h"
 #include "base/scoped.h"
 #include "container/internal.h"
 
-#define MEMORY_MIN (INT64_C(6) << 20)
+static void put_number(json_t *o, const char *key, const json_t *h, const char *from)
+{
+	if (json_i64(h, from, 0) > 0) {
+		json_put(o, key, json_integer(json_i64(h, from, 0)));
+	}
+}
 
 static json_t *memory_part(const json_t *h)
 {
 	json_t *o = json_object();
 	int64_t limit = json_i64(h, "Memory", 0);
 	int64_t swap = json_i64(h, "MemorySwap", 0);
-	if (limit > 0) {
-		json_put(o, "limit", json_integer(limit));
-	}
+	put_number(o, "limit", h, "Memory");
 	if (swap == 0 && limit > 0) { /* Docker: as much swap as memory */
 		swap = limit > INT64_MAX / 2 ? -1 : limit * 2;
 	}
-	if (swap != 0) {
+	if (swap > 0 || (swap == -1 && limit > 0)) {
 		json_put(o, "swap", json_integer(swap));
 	}
-	if (json_i64(h, "MemoryReservation", 0) > 0) {
-		json_put(o, "reservation", json_integer(json_i64(h, "MemoryReservation", 0)));
+	put_number(o, "reservation", h, "MemoryReservation");
+	if (json_is_integer(json_object_get(h, "MemorySwappiness"))) {
+		json_put(o, "swappiness", json_incref(json_object_get(h, "MemorySwappiness")));
 	}
 	if (json_bool(h, "OomKillDisable")) {
 		json_put(o, "disableOOMKiller", json_true());
@@ -35,9 +42,8 @@ static json_t *memory_part(const json_t *h)
 	return o;
 }
 
-static json_t *cpu_part(const json_t *h)
+static int cpu_part(const json_t *h, json_t **ret, struct err *e)
 {
-	json_t *o = json_object();
 	int64_t nano = json_i64(h, "NanoCpus", 0);
 	int64_t period = json_i64(h, "CpuPeriod", 0);
 	int64_t quota = json_i64(h, "CpuQuota", 0);
@@ -45,11 +51,15 @@ static json_t *cpu_part(const json_t *h)
 		period = 100000;
 		quota = nano / 10000;
 	}
+	if (json_i64(h, "CpuShares", 0) < 0) {
+		return err_set(e, ERR_SYSTEM, "shares: invalid argument");
+	}
 	const struct {
 		const char *name;
 		int64_t value;
 	} numbers[] = {
 		{"shares", json_i64(h, "CpuShares", 0)}, {"period", period}, {"quota", quota}};
+	json_t *o = json_object();
 	for (size_t i = 0; i < 3; i++) {
 		if (numbers[i].value != 0) {
 			json_put(o, numbers[i].name, json_integer(numbers[i].value));
@@ -61,70 +71,84 @@ static json_t *cpu_part(const json_t *h)
 	if (*json_str(h, "CpusetMems")) {
 		json_put_str(o, "mems", json_str(h, "CpusetMems"));
 	}
-	return o;
+	*ret = o;
+	return 0;
 }
 
-static int check(const json_t *h, struct err *e)
+/* [{"Path", VALUE}] as [{"major", "minor", value}]. */
+static int device_part(json_t *o, const char *key, const char *value, const json_t *list,
+	const char *from, struct err *e)
 {
-	int64_t memory = json_i64(h, "Memory", 0);
-	int64_t swap = json_i64(h, "MemorySwap", 0);
-	int64_t reservation = json_i64(h, "MemoryReservation", 0);
-	if (memory != 0 && memory < MEMORY_MIN) {
-		return err_set(e, ERR_INVALID, "Minimum memory limit allowed is 6MB");
+	size_t i;
+	json_t *item;
+	if (json_array_size(list) == 0) {
+		return 0;
 	}
-	if (swap > 0 && memory == 0) {
-		return err_set(e, ERR_INVALID,
-			"You should always set the Memory limit when using Memoryswap limit, see usage");
-	}
-	if (swap > 0 && swap < memory) {
-		return err_set(e, ERR_INVALID,
-			"Minimum memoryswap limit should be larger than memory limit, see usage");
-	}
-	if (reservation > 0 && memory > 0 && memory < reservation) {
-		return err_set(e, ERR_INVALID,
-			"Minimum memory limit can not be less than memory reservation limit, see usage");
-	}
-	if (json_i64(h, "NanoCpus", 0) > 0 &&
-		(json_i64(h, "CpuQuota", 0) > 0 || json_i64(h, "CpuPeriod", 0) > 0)) {
-		return err_set(e, ERR_INVALID,
-			"Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set");
-	}
-	if (json_i64(h, "NanoCpus", 0) < 0) {
-		return err_set(e, ERR_INVALID, "invalid number of CPUs: it cannot be negative");
-	}
-	if (json_i64(h, "PidsLimit", 0) < -1) {
-		return err_set(e, ERR_INVALID,
-			"invalid pids limit %lld: it is a number above 0, or -1 for none",
-			(long long)json_i64(h, "PidsLimit", 0));
+	json_t *out = json_array();
+	json_put(o, key, out);
+	json_array_foreach (list, i, item) {
+		struct stat st;
+		const char *path = json_str(item, "Path");
+		if (stat(path, &st) < 0) {
+			return err_sys(e, errno, "stat %.200s", path);
+		}
+		json_array_append_new(
+			out, json_pack("{sI sI sI}", "major", (json_int_t)major(st.st_rdev),
+				     "minor", (json_int_t)minor(st.st_rdev), value,
+				     (json_int_t)json_i64(item, from, 0)));
 	}
 	return 0;
 }
 
-int limits_resources(const json_t *host, json_t **ret, struct err *e)
+static int io_part(const json_t *h, json_t **ret, struct err *e)
 {
-	if (check(host, e) < 0) {
+	static const char *const throttles[][2] = {{"throttleReadBpsDevice", "BlkioDeviceReadBps"},
+		{"throttleWriteBpsDevice", "BlkioDeviceWriteBps"},
+		{"throttleReadIOPSDevice", "BlkioDeviceReadIOps"},
+		{"throttleWriteIOPSDevice", "BlkioDeviceWriteIOps"}};
+	scoped(json) json_t *o = json_object();
+	put_number(o, "weight", h, "BlkioWeight");
+	if (device_part(o, "weightDevice", "weight", json_object_get(h, "BlkioWeightDevice"),
+		    "Weight", e) < 0) {
 		return -1;
 	}
-	json_t *o = json_object();
-	json_t *memory = memory_part(host);
-	json_t *cpu = cpu_part(host);
-	if (json_object_size(memory) > 0) {
-		json_put(o, "memory", json_incref(memory));
+	for (size_t i = 0; i < sizeof(throttles) / sizeof(*throttles); i++) {
+		if (device_part(o, throttles[i][0], "rate", json_object_get(h, throttles[i][1]),
+			    "Rate", e) < 0) {
+			return -1;
+		}
 	}
-	if (json_object_size(cpu) > 0) {
-		json_put(o, "cpu", json_incref(cpu));
+	*ret = TAKE(o);
+	return 0;
+}
+
+static void put_part(json_t *o, const char *key, json_t *take_part)
+{
+	if (json_object_size(take_part) > 0) {
+		json_put(o, key, take_part);
+	} else {
+		json_decref(take_part);
 	}
-	json_decref(memory);
-	json_decref(cpu);
+}
+
+int limits_resources(const json_t *host, json_t **ret, struct err *e)
+{
+	scoped(json) json_t *o = json_object();
+	json_t *part;
+	put_part(o, "memory", memory_part(host));
+	if (cpu_part(host, &part, e) < 0) {
+		return -1;
+	}
+	put_part(o, "cpu", part);
+	if (io_part(host, &part, e) < 0) {
+		return -1;
+	}
+	put_part(o, "blockIO", part);
 	if (json_i64(host, "PidsLimit", 0) > 0) {
 		json_put(o, "pids",
 			json_pack("{sI}", "limit", (json_int_t)json_i64(host, "PidsLimit", 0)));
 	}
-	if (json_i64(host, "BlkioWeight", 0) > 0) {
-		json_put(o, "blockIO",
-			json_pack("{sI}", "weight", (json_int_t)json_i64(host, "BlkioWeight", 0)));
-	}
-	*ret = o;
+	*ret = TAKE(o);
 	return 0;
 }
 

@@ -43,6 +43,7 @@ void container_free(struct container *c)
 	strv_deinit(&c->layers);
 	json_decref(c->config);
 	json_decref(c->host_config);
+	json_decref(c->warnings);
 	json_decref(c->ports);
 	free(c->name);
 	free(c->image_id);

@@ -25,6 +25,8 @@
 #include "network/network.h"
 #include "store/store.h"
 #include "sys/cgroup.h"
+#include "sys/cgroup_features.h"
+#include "sys/cgroup_stat.h"
 #include "volume/volume.h"
 #include "wherryd/config.h"
 
@@ -37,6 +39,7 @@ struct daemon {
 	char *crun_path;
 	char *seccomp_path; /* NULL: unconfined */
 	int bridge_lock_fd; /* -1 before it is taken */
+	struct cgroup_features cgroups;
 	struct store *store;
 	struct event_bus *bus;
 	struct job_pool *jobs;
@@ -233,6 +236,7 @@ static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 		.crun_path = d->crun_path,
 		.seccomp_path = d->seccomp_path,
 		.cgroup_parent = c->cgroup_parent,
+		.cgroups = &d->cgroups,
 		.log_defaults = c->log_defaults,
 	};
 	d->containers = container_set_new(&containers, e);
@@ -305,6 +309,7 @@ static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 		.builder = d->builder,
 		.data_root = d->config->data_root,
 		.config = d->config->merged,
+		.cgroups = &d->cgroups,
 	};
 	d->api = api_new(&deps);
 	d->http = http_server_new(l, api_handle, d->api);
@@ -320,6 +325,7 @@ struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
 	if (r < 0) {
 		log_warning("daemon", "cgroups_not_ready", "reason", strerror(-r), NULL);
 	}
+	cgroup_features_read(CGROUP_ROOT, cgroup_is_v2(), &d->cgroups);
 	if (find_programs(d, e) < 0 || find_seccomp(d, e) < 0 || make_directories(c, e) < 0 ||
 		make_stores(d, l, e) < 0 || make_engine(d, l, e) < 0 || make_api(d, l, e) < 0) {
 		daemon_free(d);

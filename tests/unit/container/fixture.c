@@ -20,6 +20,26 @@
 #include "store/store.h"
 #include "volume/volume.h"
 
+/* A kernel that can limit everything, two CPUs. */
+const struct cgroup_features fixture_cgroups = {.memory = true,
+	.swap = true,
+	.reservation = true,
+	.oom_kill_disable = true,
+	.swappiness = true,
+	.cpu_shares = true,
+	.cpu_quota = true,
+	.cpuset = true,
+	.pids = true,
+	.io_weight = true,
+	.io_weight_device = true,
+	.io_read_bps = true,
+	.io_write_bps = true,
+	.io_read_iops = true,
+	.io_write_iops = true,
+	.cpus = "0-1",
+	.mems = "0",
+	.n_cpus = 2};
+
 int fixture_setup(void **state)
 {
 	struct fixture *f = xnew(struct fixture);
@@ -41,6 +61,7 @@ int fixture_setup(void **state)
 	d->data_root = f->folder;
 	d->exec_root = f->folder;
 	d->cgroup_parent = "wherry-unit";
+	d->cgroups = &fixture_cgroups;
 	f->set.by_id = map_new();
 	f->set.by_name = map_new();
 	f->set.execs = map_new();

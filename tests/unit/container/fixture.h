@@ -3,6 +3,9 @@
  * at once. */
 #pragma once
 #include "container/internal.h"
+#include "sys/cgroup_features.h"
+
+extern const struct cgroup_features fixture_cgroups;
 
 struct fixture {
 	char folder[64];
