@@ -459,12 +459,34 @@ static int end_failed(struct run *r)
 	return 1;
 }
 
-/* Only now is the container's output read: what crun says when it fails goes down the same pipes.
- */
-static void crun_succeeded(struct run *r)
+/* What crun left half-made when somebody killed a part of it: all of it are our children. */
+static void kill_children(void)
+{
+	char text[1024];
+	int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	if (fd >= 0) {
+		close(fd);
+	}
+	text[n > 0 ? n : 0] = '\0';
+	char *next = text;
+	for (long pid; (pid = strtol(next, &next, 10)) > 0;) {
+		kill((pid_t)pid, SIGKILL);
+	}
+}
+
+/* False when crun did not say which process it is: crun forks, and ends with 0 also when that part
+ * of it was killed. Only now is the container's output read: what crun says when it fails goes down
+ * the same pipes. */
+static bool crun_succeeded(struct run *r)
 {
 	uint8_t payload[12];
 	r->init = read_pid(r->options);
+	if (r->init <= 0) {
+		snprintf(failure, sizeof(failure), "crun ended before the container was started");
+		kill_children();
+		return false;
+	}
 	if (r->options->tty) {
 		int master = receive_console(r->stdio.console_fd);
 		close(r->stdio.console_fd);
@@ -475,6 +497,7 @@ static void crun_succeeded(struct run *r)
 	put32(payload, (uint32_t)r->init);
 	put64(payload + 4, (uint64_t)real_ns());
 	relay_set_state(r->relay, SHIM_STARTED, payload, sizeof(payload));
+	return true;
 }
 
 /* Output first, then the record, then the news: who hears of the end finds everything in place. */
@@ -534,7 +557,10 @@ static bool children_changed(struct run *r, int *ret)
 			return true;
 		} else {
 			r->crun = 0;
-			crun_succeeded(r); /* STARTED comes before EXITED */
+			if (!crun_succeeded(r)) { /* STARTED comes before EXITED */
+				*ret = end_failed(r);
+				return true;
+			}
 			init_ended = find_end(r, r->init, &init_status);
 		}
 	}

@@ -114,6 +114,21 @@ w() {
 	eventually 5 process_ended "$shim"
 }
 
+# crun forks, and its parent ends with 0 also when that part of it was killed: found by tests/soak.
+@test "a crun that ends well without a container is a failed start" {
+	mkdir "$DIR/alone"
+	cat >"$DIR/half-crun" <<-'END'
+		#!/bin/sh
+		sleep 1000 &
+		echo $! >"$(dirname "$0")/half-pid"
+	END
+	chmod +x "$DIR/half-crun"
+	run timeout 30 python3 "$BATS_TEST_DIRNAME/shim_client.py" "$(dirname "$WHERRYD")/../shim/wherry-shim" "$DIR/alone" "$DIR/half-crun"
+	[ "$output" = "READY
+FAILED crun ended before the container was started" ] || fail "$output"
+	eventually 5 process_ended "$(cat "$DIR/half-pid")"
+}
+
 @test "the daemon may die at any moment of many starts" {
 	for round in $(seq 8); do
 		for i in 1 2 3 4; do
