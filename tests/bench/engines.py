@@ -75,6 +75,9 @@ class Engine:
     def cli(self, *args):
         return self.client + list(args)
 
+    def output(self, *args):
+        return subprocess.run(self.cli(*args), stdout=subprocess.PIPE, stderr=self.log, stdin=subprocess.DEVNULL, check=True, text=True).stdout
+
     def call(self, *args):
         """Runs the client inside the engine's control group; raises with its words when it fails."""
         done = run(self.cli(*args), preexec_fn=self.group.enter)
@@ -187,13 +190,34 @@ class Podman(Engine):
 ENGINES = (Wherry, Docker, Podman)
 
 
-def small_image(top):
+class Peer:
+    """Another host on a network of its own with this one: a namespace at the other end of a veth pair."""
+    here, there = "10.231.77.1", "10.231.77.2"
+
+    def __init__(self):
+        self.name = f"wherry-bench-{os.getpid()}"
+        self.link = f"wtb{os.getpid() % 100000}"
+        for args in (["netns", "add", self.name], ["link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.name],
+                     ["addr", "add", f"{self.here}/24", "dev", self.link], ["link", "set", self.link, "up"],
+                     ["-n", self.name, "addr", "add", f"{self.there}/24", "dev", "eth0"], ["-n", self.name, "link", "set", "eth0", "up"]):
+            subprocess.run(["ip"] + args, check=True)
+
+    def command(self, *args):
+        return ["ip", "netns", "exec", self.name, *args]
+
+    def close(self):
+        run(["ip", "link", "del", self.link])
+        run(["ip", "netns", "del", self.name])
+
+
+def small_image(top, build):
     root = os.path.join(top, "root")
     for d in ("bin", "etc", "tmp", "proc", "sys", "dev"):
         os.makedirs(os.path.join(root, d))
     shutil.copy("/bin/busybox", os.path.join(root, "bin/busybox"))
     for name in ("sh", "true", "false", "sleep", "cat", "dd", "yes", "head", "httpd"):
         os.symlink("busybox", os.path.join(root, "bin", name))
+    shutil.copy(f"{build}/tests/bench/net_load", os.path.join(root, "bin/net_load"))
     tar = os.path.join(top, "image.tar")
     subprocess.run(["tar", "-C", root, "-cf", tar, "."], check=True)
     return tar

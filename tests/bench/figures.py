@@ -1,9 +1,11 @@
 """What bench measures. A figure is a function of an engine that gives {name: value}; bench calls it for each engine in turns.
 
-The names are those of the performance notes: a run, b one call, c memory and start, f many at once. Lower is better unless
-the unit is a rate.
+The names are those of the performance notes: a run, b one call, c memory and start, g network, i many at once. Lower is better
+unless the unit is a rate.
 """
-import json, threading, time
+import json, subprocess, threading, time
+
+import engines
 
 IMAGE = "wherry-bench"
 FIGURES = []
@@ -148,3 +150,34 @@ def crash_loops(e):
     restarts = sum(json.loads(e.api("GET", f"/containers/{name}/json"))["RestartCount"] for name in names)
     e.call("rm", "-f", *names)
     return {"i_crash_cpu": used / seconds / 10, "i_crash_each": used / (restarts + len(names)), "i_crash_restarts": restarts / len(names)}
+
+
+PORT = "19473"
+
+
+@figure(3, g_tcp_lan="Gb/s", g_rtt_lan="us", g_conn_lan="us", g_tcp_loop="Gb/s", g_rtt_loop="us", g_conn_loop="us", g_tcp_c2c="Gb/s", g_rtt_c2c="us")
+def published_port(e):
+    """TCP to a published port from another host and from this one's loopback, and between two containers."""
+    peer = engines.Peer()
+    try:
+        e.call("run", "-d", "--name", "server", "-p", f"{PORT}:9000", IMAGE, "net_load", "serve", "9000")
+        address = e.output("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "server").strip()
+
+        def load(prefix, *args):
+            for _ in range(50):  # it listens soon
+                done = subprocess.run(prefix + list(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                if done.returncode == 0:
+                    return float(done.stdout)
+                time.sleep(0.1)
+            raise RuntimeError(f"{e.name}: {done.stderr.strip()}")
+        out = {}
+        inside = e.cli("run", "--rm", IMAGE, "net_load")
+        for place, prefix, host, port in (("lan", peer.command(e.net_load), peer.here, PORT), ("loop", [e.net_load], "127.0.0.1", PORT), ("c2c", inside, address, "9000")):
+            out["g_tcp_" + place] = load(prefix, "send", host, port, "1000")
+            out["g_rtt_" + place] = load(prefix, "rtt", host, port, "2000")
+            if place != "c2c":
+                out["g_conn_" + place] = load(prefix, "connect", host, port, "1000")
+        return out
+    finally:
+        e.call("rm", "-f", "server")
+        peer.close()
