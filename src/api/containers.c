@@ -1,5 +1,6 @@
 /* Containers: everything that answers with one document. Streams are in container_streams.c, the
  * list in container_list.c. */
+#include <signal.h>
 #include <string.h>
 
 #include "api/call.h"
@@ -116,6 +117,37 @@ static void reply_result(struct call *c, int r, const struct err *e, int status)
 	}
 }
 
+static void kill_left(struct call *c)
+{
+	container_wait_cancel(c->stream);
+}
+
+static void killed(void *owner, int exit_code, const char *error)
+{
+	struct call *c = owner;
+	c->stream_closed = NULL;
+	call_reply_empty(c, 204);
+}
+
+/* SIGKILL is answered when the container has ended: clients remove or start it next, as they may
+ * with dockerd (moby daemon/kill.go). Other signals only have to arrive. */
+static int kill_with(struct call *c, struct container *k, int signal, struct err *e)
+{
+	if (container_kill(k, signal, e) < 0) {
+		return -1;
+	}
+	if (signal != SIGKILL) {
+		call_reply_empty(c, 204);
+		return 0;
+	}
+	c->stream = container_wait(k, "not-running", killed, c, e);
+	if (!c->stream) {
+		return -1;
+	}
+	c->stream_closed = kill_left;
+	return 0;
+}
+
 void containers_kill(struct call *c)
 {
 	struct err e;
@@ -124,14 +156,11 @@ void containers_kill(struct call *c)
 	if (!k) {
 		return;
 	}
-	int r = query_signal(c, &signal, &e);
-	if (r == 0) {
-		r = container_kill(k, signal ? signal : 9, &e);
-	}
-	if (r < 0) {
+	if (query_signal(c, &signal, &e) < 0 ||
+		kill_with(c, k, signal ? signal : SIGKILL, &e) < 0) {
 		err_wrap(&e, "cannot kill container: %.128s", c->args[0]);
+		call_reply_error(c, &e);
 	}
-	reply_result(c, r, &e, 204);
 }
 
 void containers_remove(struct call *c)

@@ -259,7 +259,9 @@ static json_t *docker_inspect(const struct image *i)
 	json_put(o, "GraphDriver", json_pack("{sn ss}", "Data", "Name", "overlay2"));
 	json_put(o, "RootFS",
 		json_pack("{ss so}", "Type", "layers", "Layers", json_strv(&i->layers)));
-	json_put(o, "Metadata", json_pack("{ss}", "LastTagTime", "0001-01-01T00:00:00Z"));
+	json_put(o, "Metadata",
+		json_pack("{ss}", "LastTagTime",
+			i->tagged_ns ? clock_format(i->tagged_ns, now) : "0001-01-01T00:00:00Z"));
 	return o;
 }
 

@@ -58,7 +58,9 @@ static void patience_is_over(void *owner)
 	log_info("container", "killed_after_timeout", "id", c->id, NULL);
 	if (container_signal(c, SIGKILL, &e) < 0) {
 		log_error("container", "cannot_kill", "id", c->id, "reason", e.msg, NULL);
+		return;
 	}
+	publish_kill(c, SIGKILL);
 }
 
 void container_ask_to_stop(struct container *c, int signal, int timeout_s)

@@ -30,6 +30,7 @@ struct image {
 	struct strv tags;    /* as the user sees them: "nginx:1.19", "127.0.0.1:5000/a:b" */
 	struct strv digests; /* "nginx@sha256:..." (manifest digest) */
 	int64_t size_bytes;  /* sum of its layers, unpacked */
+	int64_t tagged_ns;   /* when a name was last given to it here; 0: never */
 };
 
 /* Loads the tables, drops half-made layer directories, forgets images whose layers are gone.

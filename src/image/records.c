@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -202,10 +203,13 @@ static void rebuild_names(struct image_store *s, struct image *i)
 int image_ref_set(struct image_store *s, const char *canonical, struct image *i, struct err *e)
 {
 	scoped(json) json_t *doc = json_object();
+	int64_t now = clock_real_ns();
 	json_put_str(doc, "image", i->id);
+	json_put(doc, "tagged_ns", json_integer(now));
 	if (store_put(s->store, STORE_REFS, canonical, doc, e) < 0) {
 		return -1;
 	}
+	i->tagged_ns = now;
 	struct image *before = map_put(s->refs, canonical, i);
 	if (before && before != i) {
 		rebuild_names(s, before);
@@ -407,6 +411,8 @@ static int load_ref(void *owner, const char *id, json_t *doc, struct err *e)
 		return 0;
 	}
 	map_put(l->s->refs, id, i);
+	int64_t tagged_ns = json_i64(doc, "tagged_ns", 0);
+	i->tagged_ns = tagged_ns > i->tagged_ns ? tagged_ns : i->tagged_ns;
 	return 0;
 }
 

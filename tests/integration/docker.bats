@@ -42,6 +42,23 @@ d() {
 	d rm -f web
 }
 
+@test "a kill is answered when the container has ended, a kill or rename that fails says why" {
+	for i in 1 2 3; do
+		d run -d --name killed bb sleep 1000
+		d kill killed
+		d rm killed
+	done
+	d run --name done bb true
+	d create --name free bb true
+	run d kill done
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"cannot kill container: done: container "*" is not running" ]]
+	run d rename free done
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'Error when allocating new name: Conflict. The container name "/done" is already in use'* ]]
+	d rm done free
+}
+
 @test "docker build runs a Dockerfile with the classic builder" {
 	mkdir -p "$DIR/ctx"
 	printf 'FROM bb AS one\nRUN echo built > /built\nFROM bb\nCOPY --from=one /built /copy\nCMD ["cat", "/copy"]\n' >"$DIR/ctx/Dockerfile"

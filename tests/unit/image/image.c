@@ -441,6 +441,7 @@ static void everything_is_there_after_a_restart(void **state)
 	make_layer(f, B);
 	image_tag(f->images, make_image(f, "x", "\"" A "\""), "x", &f->e);
 	image_tag(f->images, make_image(f, "y", "\"" B "\""), "y", &f->e);
+	int64_t tagged_ns = image_find(f->images, "x", &f->e)->tagged_ns;
 	scoped(free) char *lost = xasprintf("%s/layers/bbbbbbbbbbbbbbbbbbbbbbbb", f->dir);
 	scoped(free) char *unknown = xasprintf("%s/layers/cccccccccccccccccccccccc", f->dir);
 	scoped(free) char *half = xasprintf("%s/layers/tmp/job-1", f->dir);
@@ -455,6 +456,7 @@ static void everything_is_there_after_a_restart(void **state)
 	assert_non_null(i);
 	assert_string_equal(i->tags.v[0], "x:latest");
 	assert_int_equal(i->size_bytes, 100);
+	assert_true(tagged_ns > 0 && i->tagged_ns == tagged_ns);
 	assert_null(image_find(f->images, "y", &f->e)); /* its layer is gone */
 	assert_false(exists(f, "cccccccccccccccccccccccc"));
 }
