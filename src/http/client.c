@@ -14,6 +14,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "codec/http1.h"
+#include "http/client_ssh.h"
 
 #define READ_CHUNK (64u << 10)
 #define JSON_MAX (64u << 20)
@@ -23,6 +24,8 @@ struct http_client {
 	char *url;  /* as the user gave it: for messages */
 	char *path; /* unix socket, or NULL */
 	char *host, *port;
+	char *headers; /* of every request, or NULL */
+	bool over_ssh;
 	int fd;    /* -1: not connected */
 	bool used; /* the connection has answered before: a failure may mean that it was closed
 		      while idle */
@@ -43,6 +46,11 @@ struct http_client *http_client_new(const char *host, struct err *e)
 		c->path = xstrdup(host + 7);
 		return c;
 	}
+	if (text_starts(host, "ssh://")) {
+		c->over_ssh = true;
+		c->host = xstrdup("ssh");
+		return c;
+	}
 	const char *colon = text_starts(host, "tcp://") ? strrchr(host + 6, ':') : NULL;
 	if (colon && colon[1] && colon > host + 6) {
 		c->host = xstrndup(host + 6, (size_t)(colon - host - 6));
@@ -50,7 +58,8 @@ struct http_client *http_client_new(const char *host, struct err *e)
 		return c;
 	}
 	err_set(e, ERR_INVALID,
-		"unable to parse docker host `%s`: expected unix:///PATH or tcp://HOST:PORT", host);
+		"unable to parse docker host `%s`: expected unix:///PATH, tcp://HOST:PORT or ssh://[USER@]HOST",
+		host);
 	http_client_free(c);
 	return NULL;
 }
@@ -78,7 +87,14 @@ void http_client_free(struct http_client *c)
 	free(c->path);
 	free(c->host);
 	free(c->port);
+	free(c->headers);
 	free(c);
+}
+
+void http_client_headers(struct http_client *c, const char *lines)
+{
+	free(c->headers);
+	c->headers = xstrdup(lines);
 }
 
 void http_response_deinit(struct http_response *r)
@@ -152,6 +168,20 @@ static int connect_tcp(struct http_client *c, struct err *e)
 	return c->fd < 0 ? unreachable(c, last, e) : 0;
 }
 
+static int establish(struct http_client *c, struct err *e)
+{
+	if (c->over_ssh) {
+		c->fd = ssh_connect(c->url, e);
+		return c->fd < 0 ? -1 : 0;
+	}
+	return c->path ? connect_unix(c, e) : connect_tcp(c, e);
+}
+
+int http_client_dial(struct http_client *c, struct err *e)
+{
+	return c->fd < 0 && establish(c, e) < 0 ? -1 : TAKE_FD(c->fd);
+}
+
 static int send_bytes(struct http_client *c, const char *data, size_t n)
 {
 	while (n > 0) {
@@ -193,9 +223,8 @@ static void write_head(
 		"%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Wherry-Client/" WHERRY_VERSION
 		" (linux)\r\n",
 		call->method, call->path, c->path ? "wherry" : c->host);
-	if (call->headers) {
-		buf_puts(out, call->headers);
-	}
+	buf_puts(out, c->headers ? c->headers : "");
+	buf_puts(out, call->headers ? call->headers : "");
 	if (call->upgrade) {
 		buf_puts(out, "Connection: Upgrade\r\nUpgrade: tcp\r\n");
 	}
@@ -334,7 +363,7 @@ int http_client_send(struct http_client *c, const struct http_call *call, struct
 	write_head(c, call, json, &out);
 	for (bool again = c->fd >= 0;; again = false) {
 		bool closed = false;
-		if (c->fd < 0 && (c->path ? connect_unix(c, e) : connect_tcp(c, e)) < 0) {
+		if (c->fd < 0 && establish(c, e) < 0) {
 			return -1;
 		}
 		int sent = send_bytes(c, out.data, out.len);

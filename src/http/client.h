@@ -1,7 +1,8 @@
 /* http/client.h - a blocking HTTP/1.1 client for the CLI: one connection, kept between requests.
  *
- * Speaks to a Docker engine at unix://PATH or tcp://HOST:PORT. Blocking is right here: the CLI has
- * one thing to do at a time, and after a hijack it polls the plain socket itself.
+ * Speaks to a Docker engine at unix://PATH, tcp://HOST:PORT or ssh://[USER@]HOST[:PORT]. Blocking
+ * is right here: the CLI has one thing to do at a time, and after a hijack it polls the plain
+ * socket itself.
  */
 #pragma once
 #include <jansson.h>
@@ -16,6 +17,10 @@ struct http_client;
 struct http_client *http_client_new(
 	const char *host, struct err *e); /* connects lazily; bad URL: ERR_INVALID */
 void http_client_free(struct http_client *c);
+/* Header lines ("Name: value\r\n") for every request; copied. */
+void http_client_headers(struct http_client *c, const char *lines);
+/* Connects and gives the bare socket away: for a proxy. -1 with *e. */
+int http_client_dial(struct http_client *c, struct err *e);
 
 struct http_response {
 	int status;

@@ -2,7 +2,7 @@
  *
  * A command is one function: it reads its own flags (wherry/flags.h), talks to the engine through
  * cli->http, prints, and returns the exit status of the program. The table that names them is in
- * main.c; help texts and aliases come from it.
+ * commands.c; help texts and aliases come from it.
  */
 #pragma once
 #include <stdbool.h>
@@ -15,6 +15,9 @@ struct cli {
 		*http;    /* one kept connection to the engine; connects at the first request */
 	const char *host; /* "unix:///run/wherry/wherry.sock": to open further connections */
 	const char *config_dir; /* DOCKER_CONFIG or ~/.docker: registry logins */
+	const char *context;    /* the name of docker's context, "default" */
+	const json_t *config;   /* config.json as it was at the start; never NULL in a command */
+	char *headers;          /* "Name: value\r\n" for each request, or NULL */
 	bool debug;
 };
 
@@ -31,8 +34,15 @@ bool compose_plugin(int *argc, char ***argv);
 
 command_fn command_attach;
 command_fn command_build;
+command_fn command_complete;
+command_fn command_completion;
 command_fn command_compose; /* wherry/compose*.c */
+command_fn command_context_inspect;
+command_fn command_context_ls;
+command_fn command_context_show;
+command_fn command_context_use;
 command_fn command_create;
+command_fn command_dial_stdio;
 command_fn command_events;
 command_fn command_exec;
 command_fn command_history;

@@ -116,7 +116,8 @@ static int print_summary(const json_t *df, const char *format, struct err *e)
 {
 	const struct table t = {.columns = columns,
 		.dflt = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}",
-		.format = format};
+		.format = format,
+		.type = "*formatter.diskUsageImagesContext"};
 	scoped(json) json_t *rows = json_array();
 	struct usage u = images_usage(df);
 	add_usage(rows, "Images", &u, true);
@@ -237,8 +238,7 @@ int command_system_df(struct cli *cli, int argc, char **argv)
 	const char *format = NULL;
 	bool verbose = false;
 	const struct flag flags[] = {
-		{"format", 0, FLAG_STRING, &format, NULL,
-			"Format output: table, json, or a template like '{{.Size}}'"},
+		{"format", 0, FLAG_STRING, &format, NULL, TABLE_FORMAT_HELP},
 		{"verbose", 'v', FLAG_BOOL, &verbose, NULL,
 			"Show detailed information on space usage"},
 		{0},

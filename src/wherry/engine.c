@@ -8,6 +8,12 @@
 
 #define DOCUMENT_MAX (16u << 20)
 
+int cli_fail(const struct err *e)
+{
+	fprintf(stderr, "%s\n", e->msg);
+	return 1;
+}
+
 void path_add(struct buf *path, const char *prefix, const char *name, const char *suffix)
 {
 	buf_puts(path, prefix);
@@ -179,7 +185,11 @@ int engine_documents(struct http_client *http, engine_doc_fn *fn, void *owner, s
 
 struct http_client *engine_connect(const struct cli *cli, struct err *e)
 {
-	return http_client_new(cli->host, e);
+	struct http_client *http = http_client_new(cli->host, e);
+	if (http && cli->headers) {
+		http_client_headers(http, cli->headers);
+	}
+	return http;
 }
 
 int engine_each(struct cli *cli, int argc, char **argv, engine_each_fn *fn, void *owner)

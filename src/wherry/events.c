@@ -8,6 +8,7 @@
 #include "wherry/engine.h"
 #include "wherry/flags.h"
 #include "wherry/format.h"
+#include "wherry/table.h"
 #include "wherry/times.h"
 
 struct events {
@@ -68,14 +69,14 @@ static void print_plain(const json_t *event)
 
 static int print_event(void *owner, const json_t *event, struct err *e)
 {
-	const char *format = owner;
-	if (!format || !*format) {
+	const struct format *f = owner;
+	if (!f) {
 		print_plain(event);
 	} else {
 		scoped(buf) struct buf text = BUF_INIT;
-		if (format_print(strcmp(format, "json") == 0 ? "{{json .}}" : format, event, &text,
-			    e) < 0) {
-			return -1;
+		const struct format_style style = {.type = "*events.Message"};
+		if (format_run(f, event, &style, &text, e) < 0) {
+			return err_wrap(e, "Error parsing format");
 		}
 		printf("%s\n", buf_str(&text));
 	}
@@ -83,14 +84,23 @@ static int print_event(void *owner, const json_t *event, struct err *e)
 	return 0;
 }
 
-static int listen_to(struct cli *cli, struct events *o, struct err *e)
+/* A template that the events cannot be put through is refused before any comes. */
+static int probe(const struct format *f, struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	const struct format_style style = {.type = "*events.Message"};
+	scoped(json) json_t *empty = json_pack("{ss ss ss ss ss s{ss s{}} ss si si}", "status", "",
+		"id", "", "from", "", "Type", "", "Action", "", "Actor", "ID", "", "Attributes",
+		"scope", "", "time", 0, "timeNano", 0);
+	return f ? format_run(f, empty, &style, &text, e) : 0;
+}
+
+static int listen_to(struct cli *cli, struct events *o, const struct format *f, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
 	char since[TIMES_TEXT_MAX];
 	char until[TIMES_TEXT_MAX];
-	bool templated = o->format && *o->format && strcmp(o->format, "json") != 0;
-	if ((templated && format_check(o->format, e) < 0) ||
-		times_parse("since", o->since, since, e) < 0 ||
+	if (times_parse("since", o->since, since, e) < 0 ||
 		times_parse("until", o->until, until, e) < 0) {
 		return -1;
 	}
@@ -103,7 +113,22 @@ static int listen_to(struct cli *cli, struct events *o, struct err *e)
 	const struct http_call call = {.method = "GET", .path = buf_str(&path)};
 	return engine_send(cli->http, &call, NULL, e) < 0
 		       ? -1
-		       : engine_documents(cli->http, print_event, (void *)o->format, e);
+		       : engine_documents(cli->http, print_event, (void *)f, e);
+}
+
+static int events_with(struct cli *cli, struct events *o)
+{
+	struct err e;
+	const char *template = !o->format || !*o->format        ? NULL
+			       : strcmp(o->format, "json") == 0 ? "{{json .}}"
+								: o->format;
+	scoped(format) struct format *f = template ? format_new("", template, &e) : NULL;
+	if (template && (!f || probe(f, &e) < 0)) {
+		err_wrap(&e, "Error parsing format");
+		cli_fail(&e);
+		return STATUS_BAD_FORMAT;
+	}
+	return listen_to(cli, o, f, &e) < 0 ? cli_fail(&e) : 0;
 }
 
 int command_events(struct cli *cli, int argc, char **argv)
@@ -112,8 +137,7 @@ int command_events(struct cli *cli, int argc, char **argv)
 	const struct flag flags[] = {
 		{"filter", 'f', FLAG_FILTER, &o.filters, NULL,
 			"Filter output based on conditions provided"},
-		{"format", 0, FLAG_STRING, &o.format, NULL,
-			"Format output: json, or a template like '{{.Action}}'"},
+		{"format", 0, FLAG_STRING, &o.format, NULL, INSPECT_FORMAT_HELP},
 		{"since", 0, FLAG_STRING, &o.since, NULL,
 			"Show all events created since timestamp"},
 		{"until", 0, FLAG_STRING, &o.until, NULL, "Stream events until this timestamp"},
@@ -123,8 +147,7 @@ int command_events(struct cli *cli, int argc, char **argv)
 		"events", "[OPTIONS]", "Get real time events from the server", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
-		struct err e;
-		status = listen_to(cli, &o, &e) < 0 ? cli_fail(&e) : 0;
+		status = events_with(cli, &o);
 	}
 	strv_deinit(&o.filters);
 	return status;

@@ -12,49 +12,13 @@
 
 #define USAGE_STATUS 125
 
-static const char *const kind_words[] = {
-	[FLAG_BOOL] = "",
-	[FLAG_STRING] = "string",
-	[FLAG_INT] = "int",
-	[FLAG_LIST] = "list",
-	[FLAG_FILTER] = "filter",
-	[FLAG_SIZE] = "bytes",
-	[FLAG_DURATION] = "duration",
-	[FLAG_DECIMAL] = "decimal",
-};
-
-static const char *type_word(const struct flag *f)
-{
-	return f->type ? f->type : kind_words[f->kind];
-}
-
-static void print_help(const struct syntax *s, const struct flag *flags)
-{
-	printf("Usage:  wherry %s %s\n\n%s\n", s->command, s->operands, s->summary);
-	size_t width = 0;
-	for (const struct flag *f = flags; f->name; f++) {
-		size_t n = strlen(f->name) + strlen(type_word(f));
-		width = f->help && n > width ? n : width;
-	}
-	printf("%s", flags->name ? "\nOptions:\n" : "");
-	for (const struct flag *f = flags; f->name; f++) {
-		if (!f->help) {
-			continue;
-		}
-		char letter[8] = "    ";
-		if (f->letter) {
-			snprintf(letter, sizeof(letter), "-%c, ", f->letter);
-		}
-		int pad = (int)(width - strlen(f->name) - strlen(type_word(f)));
-		printf("  %s--%s %s%*s   %s\n", letter, f->name, type_word(f), pad, "", f->help);
-	}
-}
-
+/* The program's own flags have no command in front. */
 static int refuse(const struct syntax *s, const char *text)
 {
+	const char *blank = *s->command ? " " : "";
 	fprintf(stderr,
-		"%s\n\nUsage:  wherry %s %s\n\nRun 'wherry %s --help' for more information\n", text,
-		s->command, s->operands, s->command);
+		"%s\n\nUsage:  wherry%s%s %s\n\nRun 'wherry%s%s --help' for more information\n",
+		text, blank, s->command, s->operands, blank, s->command);
 	return USAGE_STATUS;
 }
 
@@ -126,32 +90,64 @@ static int store(const struct flag *f, const char *value)
 		return parse_duration(value, f->to);
 	case FLAG_DECIMAL:
 		return parse_decimal(value, f->to);
+	case FLAG_UINT16:
+		return parse_i64(value, 0, UINT16_MAX, f->to);
+	case FLAG_CHECKED:
+		return -EINVAL; /* store_checked does it */
 	}
 	return -EINVAL;
 }
 
+/* What Go's parsers say of a value that is none of the kind. */
+static char *reason(const struct flag *f, const char *value, int error)
+{
+	const char *range = error == -ERANGE ? "value out of range" : "invalid syntax";
+	switch (f->kind) {
+	case FLAG_FILTER:
+		return xstrdup("bad format of filter (expected name=value)");
+	case FLAG_DECIMAL:
+		return xasprintf("failed to parse %s as a rational number", value);
+	case FLAG_INT:
+		return xasprintf("strconv.ParseInt: parsing \"%s\": %s", value, range);
+	case FLAG_UINT16:
+		return xasprintf("strconv.ParseUint: parsing \"%s\": %s", value, range);
+	case FLAG_BOOL:
+		return xasprintf("strconv.ParseBool: parsing \"%s\": invalid syntax", value);
+	case FLAG_SIZE:
+		return xasprintf("invalid size: '%s'", value);
+	case FLAG_DURATION:
+		return xasprintf("time: invalid duration \"%s\"", value);
+	default:
+		return xasprintf("expected a %s", flag_type_word(f));
+	}
+}
+
+static int refuse_value(
+	const struct syntax *s, const struct flag *f, const char *value, const char *why)
+{
+	scoped(free) char *letter = f->letter ? xasprintf("-%c, ", f->letter) : xstrdup("");
+	scoped(free) char *text = xasprintf(
+		"invalid argument \"%s\" for \"%s--%s\" flag: %s", value, letter, f->name, why);
+	return refuse(s, text);
+}
+
 static int set(const struct syntax *s, const struct flag *f, const char *value)
 {
-	if (store(f, value) == 0) {
+	if (f->kind == FLAG_CHECKED) {
+		const struct flag_checked *checked = f->to;
+		struct err e;
+		if (checked->check(value, &e) < 0) {
+			return refuse_value(s, f, value, e.msg);
+		}
+		strv_add(checked->list, value);
 		return -1;
 	}
-	scoped(free) char *letter = f->letter ? xasprintf("-%c, ", f->letter) : xstrdup("");
-	scoped(free) char *text =
-		f->kind == FLAG_FILTER
-			? xasprintf(
-				  "invalid argument \"%s\" for \"%s--%s\" flag: bad format of filter (expected name=value)",
-				  value, letter, f->name)
-		: f->kind == FLAG_DECIMAL
-			? xasprintf(
-				  "invalid argument \"%s\" for \"%s--%s\" flag: failed to parse %s as a rational number",
-				  value, letter, f->name, value)
-		: f->kind == FLAG_INT
-			? xasprintf(
-				  "invalid argument \"%s\" for \"%s--%s\" flag: strconv.ParseInt: parsing \"%s\": invalid syntax",
-				  value, letter, f->name, value)
-			: xasprintf("invalid argument \"%s\" for \"%s--%s\" flag: expected a %s",
-				  value, letter, f->name, *type_word(f) ? type_word(f) : "bool");
-	return refuse(s, text);
+	int r = store(f, value);
+	if (r == 0) {
+		return -1;
+	}
+	scoped(free) char *why = reason(f, value, r);
+	return refuse_value(s, f, value, why);
 }
 
 static const struct flag *find_name(const struct flag *flags, const char *name, size_t n)
@@ -182,7 +178,7 @@ static int read_long(const struct syntax *s, const struct flag *flags, const cha
 	size_t n = strcspn(arg + 2, "=");
 	const struct flag *f = find_name(flags, arg + 2, n);
 	if (!f && strcmp(arg, "--help") == 0) {
-		print_help(s, flags);
+		flags_help(s, s->command, flags);
 		return 0;
 	}
 	if (!f) {
@@ -210,7 +206,7 @@ static int read_letters(const struct syntax *s, const struct flag *flags, const 
 	for (const char *p = arg + 1; *p; p++) {
 		const struct flag *f = find_letter(flags, *p);
 		if (!f && *p == 'h') {
-			print_help(s, flags);
+			flags_help(s, s->command, flags);
 			return 0;
 		}
 		if (!f) {
@@ -266,7 +262,8 @@ static int check_count(const struct syntax *s, int n)
 	return 1;
 }
 
-int flags_parse(const struct syntax *s, const struct flag *flags, int *argc, char **argv)
+/* Sorts flags out of argv; -1, or the exit status. */
+static int read_flags(const struct syntax *s, const struct flag *flags, int *argc, char **argv)
 {
 	int kept = 1;
 	bool ended = false;
@@ -294,5 +291,22 @@ int flags_parse(const struct syntax *s, const struct flag *flags, int *argc, cha
 		argv[kept] = NULL;
 	}
 	*argc = kept;
-	return check_count(s, kept - 1);
+	return -1;
+}
+
+/* The name in sentences is the one that was typed: "container ls" of ps. */
+int flags_parse(const struct syntax *s, const struct flag *flags, int *argc, char **argv)
+{
+	struct syntax called = *s;
+	if (strchr(argv[0], ' ')) {
+		called.command = argv[0];
+	}
+	if (*argc > 1 && strcmp(argv[1], FLAGS_DESCRIBE) == 0) {
+		scoped(buf) struct buf text = BUF_INIT;
+		flags_describe(s, flags, &text);
+		fputs(buf_str(&text), stdout);
+		return 0;
+	}
+	int status = read_flags(&called, flags, argc, argv);
+	return status >= 0 ? status : check_count(&called, *argc - 1);
 }

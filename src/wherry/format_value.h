@@ -1,31 +1,34 @@
-/* wherry/format_value.h - expressions inside {{ }}: fields, variables, literals, function calls,
- * pipes. */
+/* wherry/format_value.h - values of a template: JSON, with what Go's types would know about it. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
 
 #include "base/buf.h"
-#include "base/err.h"
 
-#define FORMAT_VARS_MAX 16
+/* A JSON null, or nothing at all, prints as the type says that it has in Docker's structures. */
+enum nil_kind { NIL_NO_VALUE, NIL_POINTER, NIL_LIST, NIL_MAP, NIL_TEXT };
 
-struct format_scope {
-	const json_t *root; /* $ */
-	const json_t *dot;
-	struct {
-		char name[32];
-		const json_t
-			*value; /* borrowed from the document or held by the block that set it */
-	} vars[FORMAT_VARS_MAX];
-	int n_vars;
-	bool dry;     /* parse only: values are null and nothing is missing */
-	bool lenient; /* a missing key is null */
+struct value {
+	const json_t *json; /* borrowed; NULL: there is none */
+	enum nil_kind nil;  /* of none and of null */
+	bool is_map;    /* an object with keys of the user's: prints as map[a:b], lacks nothing */
+	bool is_column; /* a row of a table */
 };
 
-/* Reads one pipeline from *p up to the end of the action ("}}" or "-}}"); *p then stands there.
- * ret: a new reference. ERR_INVALID without the "template parsing error" in front. */
-int format_eval(const struct format_scope *s, const char **p, json_t **ret, struct err *e);
-/* Go's idea of emptiness: false, 0, "", null, [] and {}. */
-bool format_truth(const json_t *value);
-/* As fmt.Print: strings bare, [a b], map[k:v], <no value>. */
-void format_put(const json_t *value, struct buf *ret);
+/* The member of an object: null becomes what the Go field of this name would be. v may be NULL. */
+struct value value_member(const char *key, const json_t *v);
+/* As an element of a list, or what a function made. */
+struct value value_of(const json_t *v);
+/* Whether engines leave out the member of this name when it is empty, so that its absence is a
+ * value. */
+bool value_is_optional(const char *key);
+
+/* Go's idea of emptiness: false, 0, "", nil, [] and {}. */
+bool value_truth(struct value v);
+/* As fmt.Print. */
+void value_put(struct value v, struct buf *ret);
+/* "string", "int", "map[string]interface {}" ... for sentences. */
+const char *value_type(struct value v);
+bool value_is_nil(struct value v);
+/* Members in the order of their names. keys: the caller's array of json_object_size elements. */
+void value_sorted_keys(const json_t *object, const char **ret_keys);

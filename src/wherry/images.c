@@ -29,6 +29,9 @@ static const struct column columns[] = {
 	{0},
 };
 
+#define RAW_NAME "repository: {{.Repository}}\ntag: {{.Tag}}\n"
+#define RAW_REST "image_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
+
 struct images {
 	bool all, digests, no_trunc, quiet;
 	const char *format;
@@ -165,8 +168,7 @@ int command_images(struct cli *cli, int argc, char **argv)
 		{"digests", 0, FLAG_BOOL, &o.digests, NULL, "Show digests"},
 		{"filter", 'f', FLAG_FILTER, &o.filters, NULL,
 			"Filter output based on conditions provided"},
-		{"format", 0, FLAG_STRING, &o.format, NULL,
-			"Format output: table, json, or a template like '{{.ID}}'"},
+		{"format", 0, FLAG_STRING, &o.format, NULL, TABLE_FORMAT_HELP},
 		{"no-trunc", 0, FLAG_BOOL, &o.no_trunc, NULL, "Don't truncate output"},
 		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Only show image IDs"},
 		{0},
@@ -175,12 +177,17 @@ int command_images(struct cli *cli, int argc, char **argv)
 		"images", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
+		scoped(free) char *format =
+			table_format(cli->config, "imagesFormat", o.format, o.quiet);
 		const struct table t = {.columns = columns,
+			.raw = o.digests ? RAW_NAME "digest: {{.Digest}}\n" RAW_REST
+					 : RAW_NAME RAW_REST,
+			.type = "*formatter.imageContext",
 			.dflt = o.digests
 					? "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
 					: "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
 			.quiet_field = "ID",
-			.format = o.format,
+			.format = format,
 			.quiet = o.quiet};
 		struct err e;
 		status = list(cli, &o, argc > 1 ? argv[1] : NULL, &t, &e) < 0 ? cli_fail(&e) : 0;
@@ -240,8 +247,7 @@ int command_history(struct cli *cli, int argc, char **argv)
 {
 	struct history o = {.human = true};
 	const struct flag flags[] = {
-		{"format", 0, FLAG_STRING, &o.format, NULL,
-			"Format output: table, json, or a template like '{{.ID}}'"},
+		{"format", 0, FLAG_STRING, &o.format, NULL, TABLE_FORMAT_HELP},
 		{"human", 'H', FLAG_BOOL, &o.human, NULL,
 			"Print sizes and dates in human readable format (default true)"},
 		{"no-trunc", 0, FLAG_BOOL, &o.no_trunc, NULL, "Don't truncate output"},
@@ -255,6 +261,7 @@ int command_history(struct cli *cli, int argc, char **argv)
 		return status;
 	}
 	const struct table t = {.columns = history_columns,
+		.type = "*image.historyContext",
 		.dflt = o.human ? "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}"
 				: "{{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
 		.quiet_field = "ID",

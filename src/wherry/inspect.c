@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "wherry/engine.h"
 #include "wherry/format.h"
+#include "wherry/table.h"
 
 /* A new document, or NULL with *e; ERR_NOT_FOUND when no kind has the name. */
 static json_t *find(
@@ -28,54 +29,64 @@ static json_t *find(
 	return NULL;
 }
 
-/* As Docker does, the found ones are printed first, then what was not found is said. */
-static int print_found(const json_t *found, const char *format, struct err *e)
+static int print_formatted(const json_t *found, const struct format *f, struct err *e)
 {
-	if (!format || !*format) {
-		scoped(free) char *text = json_dumps(found, JSON_INDENT(4));
-		printf("%s\n", text);
-		return 0;
-	}
-	if (strcmp(format, "json") == 0) {
-		scoped(free) char *text = json_text(found);
-		printf("%s\n", text);
-		return 0;
-	}
 	for (size_t i = 0; i < json_array_size(found); i++) {
 		scoped(buf) struct buf text = BUF_INIT;
-		if (format_print(format, json_array_get(found, i), &text, e) < 0) {
-			return -1;
+		int r = format_run(
+			f, json_array_get(found, i), &(struct format_style){0}, &text, e);
+		printf("%s\n", r < 0 ? "" : buf_str(&text));
+		if (r < 0) {
+			return err_wrap(e, "template parsing error");
 		}
-		printf("%s\n", buf_str(&text));
+	}
+	if (json_array_size(found) == 0) {
+		printf("\n");
 	}
 	return 0;
+}
+
+/* As Docker does, the found ones are printed first, then what was not found is said. */
+int inspect_print(const json_t *found, const char *format, const char *missing)
+{
+	struct err e;
+	bool templated = format && *format && strcmp(format, "json") != 0;
+	scoped(format) struct format *f = templated ? format_new("", format, &e) : NULL;
+	if (templated && !f) {
+		err_wrap(&e, "template parsing error");
+		cli_fail(&e);
+		return STATUS_BAD_FORMAT;
+	}
+	int r = 0;
+	if (templated) {
+		r = print_formatted(found, f, &e);
+	} else {
+		scoped(free) char *text =
+			format && *format
+				? json_text(found)
+				: json_dumps(found, json_array_size(found) ? JSON_INDENT(4) : 0);
+		printf("%s\n", text);
+	}
+	fflush(stdout);
+	fputs(missing, stderr);
+	return r < 0 ? cli_fail(&e) : *missing ? 1 : 0;
 }
 
 int inspect_each(struct cli *cli, const struct inspect_kind *kinds, const char *format, int argc,
 	char **argv)
 {
 	struct err e;
-	int status = 0;
 	scoped(json) json_t *found = json_array();
 	scoped(buf) struct buf missing = BUF_INIT;
-	if (format && strcmp(format, "json") != 0 && format_check(format, &e) < 0) {
-		return cli_fail(&e);
-	}
 	for (int i = 1; i < argc; i++) {
 		json_t *doc = find(cli, kinds, argv[i], &e);
 		if (doc) {
 			json_array_append_new(found, doc);
-			continue;
+		} else {
+			buf_printf(&missing, "%s\n", e.msg);
 		}
-		buf_printf(&missing, "%s\n", e.msg);
-		status = 1;
 	}
-	if (print_found(found, format, &e) < 0) {
-		return cli_fail(&e);
-	}
-	fflush(stdout);
-	fputs(buf_str(&missing), stderr);
-	return status;
+	return inspect_print(found, format, buf_str(&missing));
 }
 
 static const struct inspect_kind container_kinds[] = {{"container", "/containers/", "/json"}, {0}};
@@ -97,8 +108,7 @@ int inspect_command(struct cli *cli, const struct inspect_kind *kinds, const str
 	const char *format = NULL;
 	bool verbose = false;
 	const struct flag flags[] = {
-		{"format", 'f', FLAG_STRING, &format, NULL,
-			"Format output: json, or a template like '{{.Name}}'"},
+		{"format", 'f', FLAG_STRING, &format, NULL, INSPECT_FORMAT_HELP},
 		{"verbose", 'v', FLAG_BOOL, &verbose, NULL, NULL},
 		{0},
 	};
@@ -118,8 +128,7 @@ int command_container_inspect(struct cli *cli, int argc, char **argv)
 	const char *format = NULL;
 	bool size = false;
 	const struct flag flags[] = {
-		{"format", 'f', FLAG_STRING, &format, NULL,
-			"Format output: json, or a template like '{{.State.Status}}'"},
+		{"format", 'f', FLAG_STRING, &format, NULL, INSPECT_FORMAT_HELP},
 		{"size", 's', FLAG_BOOL, &size, NULL, "Display total file sizes"},
 		{0},
 	};
@@ -137,8 +146,7 @@ int command_inspect(struct cli *cli, int argc, char **argv)
 	const char *type = NULL;
 	bool size = false;
 	const struct flag flags[] = {
-		{"format", 'f', FLAG_STRING, &format, NULL,
-			"Format output: json, or a template like '{{.State.Status}}'"},
+		{"format", 'f', FLAG_STRING, &format, NULL, INSPECT_FORMAT_HELP},
 		{"size", 's', FLAG_BOOL, &size, NULL,
 			"Display total file sizes if the type is container"},
 		{"type", 0, FLAG_STRING, &type, NULL, "Only inspect objects of the given type"},

@@ -16,6 +16,9 @@ struct inspect_kind {
  * exit status. */
 int inspect_each(struct cli *cli, const struct inspect_kind *kinds, const char *format, int argc,
 	char **argv);
+/* Prints documents in full, or through the format, and then what is missing on stderr. Returns the
+ * exit status. */
+int inspect_print(const json_t *found, const char *format, const char *missing);
 /* A command that only inspects one kind of objects: reads the flags too. */
 int inspect_command(struct cli *cli, const struct inspect_kind *kinds, const struct syntax *s,
 	int argc, char **argv);

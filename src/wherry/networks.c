@@ -49,8 +49,7 @@ static json_t *row_of(const json_t *n, bool no_trunc)
 	json_put_str(row, "Name", json_str(n, "Name"));
 	json_put_str(row, "Driver", json_str(n, "Driver"));
 	json_put_str(row, "Scope", json_str(n, "Scope"));
-	json_put_str(
-		row, "IPv4", json_is_false(json_object_get(n, "EnableIPv4")) ? "false" : "true");
+	json_put_str(row, "IPv4", json_bool(n, "EnableIPv4") ? "true" : "false");
 	json_put_str(row, "IPv6", json_bool(n, "EnableIPv6") ? "true" : "false");
 	json_put_str(row, "Internal", json_bool(n, "Internal") ? "true" : "false");
 	json_put_str(row, "CreatedAt", times_from_api(json_str(n, "Created"), created));
@@ -67,8 +66,7 @@ int command_network_ls(struct cli *cli, int argc, char **argv)
 	const struct flag flags[] = {
 		{"filter", 'f', FLAG_FILTER, &filters, NULL,
 			"Provide filter values (e.g. \"driver=bridge\")"},
-		{"format", 0, FLAG_STRING, &format, NULL,
-			"Format output: table, json, or a template like '{{.Name}}'"},
+		{"format", 0, FLAG_STRING, &format, NULL, TABLE_FORMAT_HELP},
 		{"no-trunc", 0, FLAG_BOOL, &no_trunc, NULL, "Do not truncate the output"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display network IDs"},
 		{0},
@@ -76,8 +74,15 @@ int command_network_ls(struct cli *cli, int argc, char **argv)
 	const struct syntax s = {"network ls", "[OPTIONS]", "List networks", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
-		const struct table t = {columns, "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
-			"ID", format, quiet};
+		scoped(free) char *chosen =
+			table_format(cli->config, "networksFormat", format, quiet);
+		const struct table t = {.columns = columns,
+			.dflt = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
+			.quiet_field = "ID",
+			.format = chosen,
+			.quiet = quiet,
+			.type = "*network.networkContext",
+			.raw = "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n"};
 		struct err e;
 		scoped(buf) struct buf path = BUF_INIT;
 		scoped(json) json_t *found = NULL;

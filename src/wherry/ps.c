@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
+#include "wherry/format.h"
 #include "wherry/human.h"
 #include "wherry/rows.h"
 #include "wherry/table.h"
@@ -31,6 +32,11 @@ static const struct column columns[] = {
 	{"Platform", "PLATFORM"},
 	{0},
 };
+
+#define RAW                                                                                                              \
+	"container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\n"                  \
+	"state: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\n" \
+	"ports: {{- pad .Ports 1 0}}\n"
 
 struct ps {
 	bool all, latest, no_trunc, quiet, size;
@@ -181,6 +187,29 @@ static json_t *row_of(const json_t *c, const struct ps *o, int64_t now)
 	return row;
 }
 
+/* Docker runs the template once over a container without anything, before it asks. */
+static int probe(const struct ps *o, struct err *e)
+{
+	scoped(json) json_t *empty = json_object();
+	scoped(json) json_t *row = row_of(empty, o, 0);
+	scoped(buf) struct buf text = BUF_INIT;
+	const struct format_style style = {.type = "*formatter.ContainerContext", .is_row = true};
+	scoped(format) struct format *f = format_new("", o->format, e);
+	json_put_str(row, "Image", "");
+	if (!f) {
+		return err_wrap(e, "failed to parse template");
+	}
+	return format_run(f, row, &style, &text, e) < 0 ? err_wrap(e, "failed to execute template")
+							: 0;
+}
+
+/* Sizes cost the engine a walk over files. */
+static bool uses_size(const char *format)
+{
+	return strstr(format, ".Size") || strstr(format, "{{.}}") || strstr(format, "json .}") ||
+	       strstr(format, "json . ");
+}
+
 static int list(struct cli *cli, const struct ps *o, const struct table *t, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
@@ -192,9 +221,11 @@ static int list(struct cli *cli, const struct ps *o, const struct table *t, stru
 		snprintf(limit, sizeof(limit), "%" PRId64, o->last);
 		path_query(&path, "limit", limit);
 	}
-	bool wants_size = o->size || (o->format && strstr(o->format, ".Size"));
+	bool templated = o->format && *o->format && strcmp(o->format, "json") != 0;
+	bool wants_size = o->size || (templated && uses_size(o->format));
 	path_query(&path, "size", wants_size ? "1" : NULL);
-	if (table_check(t, e) < 0 || path_filters(&path, &o->filters, e) < 0 ||
+	if ((templated && probe(o, e) < 0) || table_check(t, e) < 0 ||
+		path_filters(&path, &o->filters, e) < 0 ||
 		engine_json(cli, "GET", buf_str(&path), NULL, &found, e) < 0) {
 		return -1;
 	}
@@ -214,8 +245,7 @@ int command_ps(struct cli *cli, int argc, char **argv)
 			"Show all containers (default shows just running)"},
 		{"filter", 'f', FLAG_FILTER, &o.filters, NULL,
 			"Filter output based on conditions provided"},
-		{"format", 0, FLAG_STRING, &o.format, NULL,
-			"Format output: table, json, or a template like '{{.ID}}'"},
+		{"format", 0, FLAG_STRING, &o.format, NULL, TABLE_FORMAT_HELP},
 		{"last", 'n', FLAG_INT, &o.last, NULL,
 			"Show n last created containers (includes all states)"},
 		{"latest", 'l', FLAG_BOOL, &o.latest, NULL,
@@ -233,13 +263,18 @@ int command_ps(struct cli *cli, int argc, char **argv)
 				"WARNING: Ignoring custom format, because both --format and --quiet are set.\n");
 			o.format = NULL;
 		}
+		scoped(free) char *format =
+			table_format(cli->config, "psFormat", o.format, o.quiet);
+		o.format = format;
 		o.last = o.latest && o.last < 0 ? 1 : o.last;
 		const struct table t = {.columns = columns,
 			.dflt = o.size ? "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
 				       : "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
 			.quiet_field = "ID",
 			.format = o.format,
-			.quiet = o.quiet};
+			.quiet = o.quiet,
+			.type = "*formatter.containerContext",
+			.raw = RAW};
 		struct err e;
 		status = list(cli, &o, &t, &e) < 0 ? cli_fail(&e) : 0;
 	}

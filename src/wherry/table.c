@@ -106,61 +106,55 @@ static char *choose_template(const struct table *t, bool *ret_is_table)
 		*ret_is_table = true;
 		return xstrdup(t->dflt);
 	}
-	if (text_starts(f, "table ")) {
-		*ret_is_table = true;
-		return xstrdup(f + 6 + strspn(f + 6, " "));
+	if (t->raw && strcmp(f, "raw") == 0) {
+		return t->quiet ? xasprintf("%.*s", (int)strcspn(t->raw, "\n"), t->raw)
+				: xstrdup(t->raw);
 	}
-	return xstrdup(strcmp(f, "json") == 0 ? "{{json .}}" : f);
+	if (strcmp(f, "json") == 0) {
+		return xstrdup("{{json .}}");
+	}
+	*ret_is_table = text_starts(f, "table");
+	f += *ret_is_table ? 5 : 0;
+	f += strspn(f, " ");
+	size_t n = strlen(f);
+	while (n > 0 && f[n - 1] == ' ') {
+		n--;
+	}
+	scoped(free) char *trimmed = xstrndup(f, n);
+	return format_unescape(trimmed);
+}
+
+char *table_format(const json_t *config, const char *key, const char *given, bool quiet)
+{
+	return xstrdup(given && *given ? given : quiet ? "" : json_str(config, key));
+}
+
+static struct format *parse(const char *template, struct err *e)
+{
+	struct format *f = format_new("", template, e);
+	if (!f) {
+		err_wrap(e, "template parsing error");
+	}
+	return f;
 }
 
 int table_check(const struct table *t, struct err *e)
 {
 	bool is_table;
 	scoped(free) char *template = choose_template(t, &is_table);
-	return format_check(template, e);
+	scoped(format) struct format *f = parse(template, e);
+	return f ? 0 : -1;
 }
 
-static json_t *titles_of(const struct table *t)
+static int print_titles(
+	const struct table *t, const struct format *f, struct buf *out, struct err *e)
 {
-	json_t *titles = json_object();
+	scoped(json) json_t *titles = json_object();
 	for (const struct column *c = t->columns; c->field; c++) {
 		json_put_str(titles, c->field, c->title);
 	}
-	return titles;
-}
-
-/* {{json .}} of a row must neither show our own members nor depend on the order they were put in:
- * Go sorts maps. */
-static json_t *public_row(const json_t *row)
-{
-	json_t *copy = json_copy((json_t *)row);
-	json_object_del(copy, "_labels");
-	return copy;
-}
-
-/* Go's encoder writes < > & as escapes, because browsers once needed that. */
-static void put_go_json(const char *text, struct buf *out)
-{
-	for (; *text; text++) {
-		if (strchr("<>&", *text)) {
-			buf_printf(out, "\\u%04x", (unsigned)*text);
-		} else {
-			buf_putc(out, *text);
-		}
-	}
-}
-
-static int print_row(const char *template, const json_t *row, struct buf *out, struct err *e)
-{
-	if (strcmp(template, "{{json .}}") == 0) {
-		scoped(json) json_t *shown = public_row(row);
-		scoped(free) char *text = json_dumps(shown, JSON_COMPACT | JSON_SORT_KEYS);
-		put_go_json(text, out);
-	} else if (format_print(template, row, out, e) < 0) {
-		return -1;
-	}
-	buf_putc(out, '\n');
-	return 0;
+	const struct format_style style = {.type = t->type, .is_titles = true};
+	return format_run(f, titles, &style, out, e);
 }
 
 int table_print(const struct table *t, const json_t *rows, struct err *e)
@@ -168,24 +162,29 @@ int table_print(const struct table *t, const json_t *rows, struct err *e)
 	bool is_table;
 	scoped(free) char *template = choose_template(t, &is_table);
 	scoped(buf) struct buf text = BUF_INIT;
-	if (is_table) {
-		scoped(json) json_t *titles = titles_of(t);
-		if (format_print_titles(template, titles, &text, e) < 0) {
-			return -1;
+	scoped(buf) struct buf titles = BUF_INIT;
+	scoped(buf) struct buf aligned = BUF_INIT;
+	const struct format_style style = {.type = t->type ? t->type : "the list", .is_row = true};
+	scoped(format) struct format *f = parse(template, e);
+	if (!f) {
+		return -1;
+	}
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		if (format_run(f, json_array_get(rows, i), &style, &text, e) < 0) {
+			return err_wrap(e, "template parsing error");
 		}
 		buf_putc(&text, '\n');
 	}
-	for (size_t i = 0; i < json_array_size(rows); i++) {
-		if (print_row(template, json_array_get(rows, i), &text, e) < 0) {
-			return -1;
-		}
-	}
-	if (is_table) {
-		scoped(buf) struct buf aligned = BUF_INIT;
-		table_align(buf_str(&text), DOCKER_MIN_WIDTH, &aligned);
-		fwrite(buf_str(&aligned), 1, aligned.len, stdout);
-	} else {
+	if (!is_table) {
 		fwrite(buf_str(&text), 1, text.len, stdout);
+		return 0;
 	}
+	if (print_titles(t, f, &titles, e) < 0) {
+		return err_wrap(e, "template parsing error");
+	}
+	buf_putc(&titles, '\n');
+	buf_append(&titles, buf_str(&text), text.len);
+	table_align(buf_str(&titles), DOCKER_MIN_WIDTH, &aligned);
+	fwrite(buf_str(&aligned), 1, aligned.len, stdout);
 	return 0;
 }

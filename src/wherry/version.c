@@ -9,15 +9,23 @@
 #include "wherry/engine.h"
 #include "wherry/flags.h"
 #include "wherry/format.h"
+#include "wherry/table.h"
 
-static int print_formatted(const char *format, const json_t *doc, struct err *e)
+/* name: of the template, in sentences. */
+static int print_formatted(
+	const char *name, const char *type, const char *format, const json_t *doc, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
-	if (format_print(strcmp(format, "json") == 0 ? "{{json .}}" : format, doc, &text, e) < 0) {
-		return -1;
+	const struct format_style style = {.type = type};
+	scoped(format) struct format *f =
+		format_new(name, strcmp(format, "json") == 0 ? "{{json .}}" : format, e);
+	if (!f) {
+		err_wrap(e, "template parsing error");
+		return STATUS_BAD_FORMAT;
 	}
+	int r = format_run(f, doc, &style, &text, e);
 	printf("%s\n", buf_str(&text));
-	return 0;
+	return r < 0 ? 1 : 0;
 }
 
 static const char *go_arch(const char *machine)
@@ -32,12 +40,12 @@ static const char *go_arch(const char *machine)
 	return machine;
 }
 
-static json_t *client_version(void)
+static json_t *client_version(const struct cli *cli)
 {
 	struct utsname u;
 	uname(&u);
-	return json_pack(
-		"{ss ss ss}", "Version", WHERRY_VERSION, "Os", "linux", "Arch", go_arch(u.machine));
+	return json_pack("{ss ss ss ss ss}", "Version", WHERRY_VERSION, "ApiVersion", "", "Os",
+		"linux", "Arch", go_arch(u.machine), "Context", cli->context);
 }
 
 static void print_line(const char *indent, const char *label, const char *value)
@@ -73,7 +81,9 @@ static void print_version(const json_t *client, const json_t *server)
 {
 	printf("Client: Wherry\n");
 	print_line(" ", "Version:", json_str(client, "Version"));
+	print_line(" ", "API version:", json_str(client, "ApiVersion"));
 	printf(" %-18s%s/%s\n", "OS/Arch:", json_str(client, "Os"), json_str(client, "Arch"));
+	print_line(" ", "Context:", json_str(client, "Context"));
 	if (!server) {
 		return;
 	}
@@ -88,8 +98,7 @@ int command_version(struct cli *cli, int argc, char **argv)
 {
 	const char *format = NULL;
 	const struct flag flags[] = {
-		{"format", 'f', FLAG_STRING, &format, NULL,
-			"Format output: json, or a template like '{{.Server.Version}}'"},
+		{"format", 'f', FLAG_STRING, &format, NULL, INSPECT_FORMAT_HELP},
 		{0},
 	};
 	const struct syntax s = {
@@ -99,20 +108,24 @@ int command_version(struct cli *cli, int argc, char **argv)
 		return status;
 	}
 	struct err e;
-	scoped(json) json_t *client = client_version();
+	struct err f;
+	scoped(json) json_t *client = client_version(cli);
 	scoped(json) json_t *server = NULL;
+	int printed = 0;
 	int r = engine_json(cli, "GET", "/version", NULL, &server, &e);
+	json_put(client, "ApiVersion", json_string(json_str(server, "ApiVersion")));
 	if (format && *format) {
-		struct err f;
-		scoped(json) json_t *doc =
-			json_pack("{sO sO?}", "Client", client, "Server", server);
-		if (print_formatted(format, doc, &f) < 0) {
-			return cli_fail(&f);
-		}
+		scoped(json) json_t *doc = json_pack("{sO so}", "Client", client, "Server",
+			server ? json_incref(server) : json_null());
+		printed = print_formatted("version", "system.versionInfo", format, doc, &f);
 	} else {
 		print_version(client, server);
 	}
 	fflush(stdout);
+	if (printed != 0) {
+		cli_fail(&f);
+		return printed;
+	}
 	return r < 0 ? cli_fail(&e) : 0;
 }
 
@@ -235,9 +248,11 @@ static void put_registries(const json_t *info)
 	}
 }
 
-static void print_info(const json_t *info)
+static void print_info(const struct cli *cli, const json_t *info)
 {
-	printf("Client: Wherry\n Version:    " WHERRY_VERSION "\n\nServer:\n");
+	printf("Client: Wherry\n Version:    " WHERRY_VERSION
+	       "\n Context:    %s\n Debug Mode: %s\n\nServer:\n",
+		cli->context, cli->debug ? "true" : "false");
 	put_counts(info);
 	put_text("Logging Driver", info, "LoggingDriver");
 	put_text("Cgroup Driver", info, "CgroupDriver");
@@ -265,12 +280,17 @@ static void print_info(const json_t *info)
 	}
 }
 
+static json_t *client_info(const struct cli *cli)
+{
+	return json_pack("{sb ss ss s[] sn}", "Debug", cli->debug, "Version", WHERRY_VERSION,
+		"Context", cli->context, "Plugins", "Warnings");
+}
+
 int command_info(struct cli *cli, int argc, char **argv)
 {
 	const char *format = NULL;
 	const struct flag flags[] = {
-		{"format", 'f', FLAG_STRING, &format, NULL,
-			"Format output: json, or a template like '{{.ServerVersion}}'"},
+		{"format", 'f', FLAG_STRING, &format, NULL, INSPECT_FORMAT_HELP},
 		{0},
 	};
 	const struct syntax s = {
@@ -285,8 +305,14 @@ int command_info(struct cli *cli, int argc, char **argv)
 		return cli_fail(&e);
 	}
 	if (format && *format) {
-		return print_formatted(format, info, &e) < 0 ? cli_fail(&e) : 0;
+		json_put(info, "ClientInfo", client_info(cli));
+		status = print_formatted("", "system.dockerInfo", format, info, &e);
+		fflush(stdout);
+		if (status != 0) {
+			cli_fail(&e);
+		}
+		return status;
 	}
-	print_info(info);
+	print_info(cli, info);
 	return 0;
 }

@@ -58,15 +58,22 @@ int command_volume_ls(struct cli *cli, int argc, char **argv)
 	const struct flag flags[] = {
 		{"filter", 'f', FLAG_FILTER, &filters, NULL,
 			"Provide filter values (e.g. \"dangling=true\")"},
-		{"format", 0, FLAG_STRING, &format, NULL,
-			"Format output: table, json, or a template like '{{.Name}}'"},
+		{"format", 0, FLAG_STRING, &format, NULL, TABLE_FORMAT_HELP},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display volume names"},
 		{0},
 	};
 	const struct syntax s = {"volume ls", "[OPTIONS]", "List volumes", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
-		const struct table t = {columns, "{{.Driver}}\t{{.Name}}", "Name", format, quiet};
+		scoped(free) char *chosen =
+			table_format(cli->config, "volumesFormat", format, quiet);
+		const struct table t = {.columns = columns,
+			.dflt = "{{.Driver}}\t{{.Name}}",
+			.quiet_field = "Name",
+			.format = chosen,
+			.quiet = quiet,
+			.type = "*formatter.volumeContext",
+			.raw = "name: {{.Name}}\ndriver: {{.Driver}}\n"};
 		struct err e;
 		scoped(buf) struct buf path = BUF_INIT;
 		scoped(json) json_t *answer = NULL;

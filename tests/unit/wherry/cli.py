@@ -380,8 +380,14 @@ class Talking(Engine):
     def test_every_command_has_help(self):
         code, out, _ = self.run_cli("--help")
         self.assertEqual(code, 0)
-        commands = [line[2:22].strip() for line in out.splitlines() if line.startswith("  ") and line[2:3].islower()]
+        words = [line.split()[0] for line in out.splitlines() if line.startswith("  ") and line[2:3].islower()]
+        commands = []
+        for word in words:
+            below = self.run_cli(word, "--help")[1].split("\nCommands:\n")
+            subs = [line.split()[0] for line in below[-1].splitlines() if line.startswith("  ")] if below[1:] else []
+            commands += [word] + [f"{word} {sub}" for sub in subs if sub != "version"]
         self.assertIn("system prune", commands)
+        self.assertIn("container ls", commands)
         for command in commands:
             code, out, err = self.run_cli(*command.split(), "--help")
             self.assertEqual((code, err), (0, ""), command)

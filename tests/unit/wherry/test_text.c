@@ -15,7 +15,6 @@
 #include "wherry/demux.h"
 #include "wherry/detach.h"
 #include "wherry/flags.h"
-#include "wherry/format.h"
 #include "wherry/human.h"
 #include "wherry/progress.h"
 #include "wherry/table.h"
@@ -85,83 +84,6 @@ static void wrong_flags_end_with_125(void **state)
 	assert_int_equal(flags_parse(&s, flags, &argc, argv),
 		1); /* as docker: the number of operands is another matter */
 	strv_deinit(&filters);
-}
-
-/* --- templates --- */
-
-static const char document[] =
-	"{\"Id\":\"abc\",\"State\":{\"Running\":true,\"Code\":3,\"Error\":\"\"},\"Null\":null,"
-	"\"Labels\":{\"z\":\"1\",\"a.b\":\"<2>\"},\"Cmd\":[\"ls\",\"-l\"],\"Ports\":[{\"P\":80}]}";
-
-static void assert_prints(const char *template, const char *want)
-{
-	struct err e = {0};
-	scoped(json) json_t *doc = parse(document);
-	scoped(buf) struct buf got = BUF_INIT;
-	if (format_check(template, &e) < 0 || format_print(template, doc, &got, &e) < 0) {
-		fail_msg("%s: %s", template, e.msg);
-	}
-	assert_string_equal(buf_str(&got), want);
-}
-
-static void templates_print_fields(void **state)
-{
-	assert_prints("{{.Id}}", "abc");
-	assert_prints("{{ .ID }}", "abc");
-	assert_prints("a{{.State.Code}}\\t{{.State.Running}}", "a3\ttrue");
-	assert_prints("{{json .State}}", "{\"Running\":true,\"Code\":3,\"Error\":\"\"}");
-	assert_prints("{{json .Id}} {{.Null}}", "\"abc\" <no value>");
-	assert_prints("{{.Cmd}} {{.Labels}}", "[ls -l] map[a.b:<2> z:1]");
-	assert_prints(
-		"{{index .Labels \"a.b\"}}|{{index .Labels \"none\"}}|{{index .Cmd 1}}", "<2>||-l");
-	assert_prints("{{(index .Ports 0).P}}", "80");
-	assert_prints("{{.Id | upper}}", "ABC");
-	assert_prints("{{join .Cmd \",\"}} {{len .Cmd}} {{truncate .Id 2}}", "ls,-l 2 ab");
-	assert_prints("{{/* nothing */}}x", "x");
-}
-
-static void templates_have_blocks(void **state)
-{
-	assert_prints("{{if .State.Running}}up{{else}}down{{end}}", "up");
-	assert_prints("{{if not .State.Running}}a{{else if eq .Id \"abc\"}}b{{else}}c{{end}}", "b");
-	assert_prints("{{if and .Id (gt .State.Code 2)}}y{{end}}{{if .State.Error}}n{{end}}", "y");
-	assert_prints("{{range .Cmd}}<{{.}}>{{end}}", "<ls><-l>");
-	assert_prints("{{range $k, $v := .Labels}}{{$k}}={{$v}};{{end}}", "a.b=<2>;z=1;");
-	assert_prints("{{range $i, $v := .Cmd}}{{$i}}{{$v}}{{$.Id}} {{end}}", "0lsabc 1-labc ");
-	assert_prints("{{range .Null}}x{{else}}none{{end}}", "none");
-	assert_prints("{{with .State}}{{.Code}}{{end}}", "3");
-	assert_prints("a {{- .Id -}} b", "aabcb");
-	assert_prints(
-		"{{range .Ports}}{{if eq .P 80}}{{range $.Cmd}}{{.}}{{end}}{{end}}{{end}}", "ls-l");
-}
-
-static void wrong_templates_are_said(void **state)
-{
-	static const char *const wrong[] = {"{{.Id", "{{.Id}", "{{range .Cmd}}x", "x{{end}}",
-		"{{nofunction .Id}}", "{{.Id .Id}}", "{{index}}", "{{$v}}", "{{}}", "{{(.Id}}",
-		"{{\"x}}", "{{if}}{{end}}"};
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-		struct err e = {0};
-		if (format_check(wrong[i], &e) == 0) {
-			fail_msg("%s was accepted", wrong[i]);
-		}
-		assert_int_equal(strncmp(e.msg, "template parsing error: ", 24), 0);
-	}
-	struct err e;
-	scoped(json) json_t *doc = parse(document);
-	scoped(buf) struct buf out = BUF_INIT;
-	assert_int_equal(format_print("{{.Foo}}", doc, &out, &e), -1);
-	assert_string_equal(e.msg, "template parsing error: map has no entry for key \"Foo\"");
-}
-
-static void deep_nesting_is_refused(void **state)
-{
-	scoped(buf) struct buf text = BUF_INIT;
-	for (int i = 0; i < 100; i++) {
-		buf_puts(&text, "{{if .Id}}");
-	}
-	struct err e;
-	assert_int_equal(format_check(buf_str(&text), &e), -1);
 }
 
 /* --- tables --- */
@@ -333,10 +255,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flags_have_dockers_spellings),
 		cmocka_unit_test(wrong_flags_end_with_125),
-		cmocka_unit_test(templates_print_fields),
-		cmocka_unit_test(templates_have_blocks),
-		cmocka_unit_test(wrong_templates_are_said),
-		cmocka_unit_test(deep_nesting_is_refused),
 		cmocka_unit_test(columns_are_aligned_as_tabwriter_does),
 		cmocka_unit_test(sizes_have_three_digits),
 		cmocka_unit_test(ports_are_joined_to_ranges),
