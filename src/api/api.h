@@ -26,6 +26,7 @@ struct api_deps {
 	struct network_set *networks;
 	struct volume_set *volumes;
 	struct builder *builder;
+	struct job_pool *jobs;
 	const char *data_root;
 	const json_t *config;                  /* the daemon's merged configuration, for /info */
 	const struct cgroup_features *cgroups; /* what limits can be set, for /info */

@@ -1,5 +1,6 @@
 #include "api/call.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +12,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "base/timestamp.h"
+#include "event/event.h"
 
 static void request_closed(void *owner, bool left)
 {
@@ -84,6 +86,12 @@ void call_done_empty(void *owner, const struct err *e)
 		call_reply_empty(c, 204);
 	}
 	call_unref(c);
+}
+
+void call_publish_prune(struct call *c, const char *type, int64_t bytes)
+{
+	scoped(free) char *reclaimed = xasprintf("%" PRId64, bytes);
+	event_publish(c->api->d.bus, type, "prune", "", json_pack("{ss}", "reclaimed", reclaimed));
 }
 
 struct body_wait {

@@ -42,6 +42,8 @@ void call_unref(struct call *c);
 void call_reply_json(struct call *c, int status, json_t *take_doc);
 void call_reply_empty(struct call *c, int status);
 void call_reply_error(struct call *c, const struct err *e);
+/* The event of a finished prune. */
+void call_publish_prune(struct call *c, const char *type, int64_t bytes);
 /* A container_done_fn whose owner is a call_ref: 204, or the error; drops the reference. */
 void call_done_empty(void *owner, const struct err *e);
 

@@ -5,6 +5,8 @@
 #include "api/call.h"
 #include "api/filters.h"
 #include "api/handlers.h"
+#include "api/measure.h"
+#include "api/shapes.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -354,6 +356,31 @@ static size_t find_all(struct call *c, const struct filters *f, const struct lis
 	return n;
 }
 
+json_t *shape_container_unsized(const struct container *k, int64_t now_ns)
+{
+	json_t *row = container_summary(k, now_ns);
+	json_put(row, "SizeRootFs", json_integer(container_image_bytes(k)));
+	return row;
+}
+
+void shape_container_size(json_t *row, int64_t written_bytes)
+{
+	if (written_bytes > 0) {
+		json_put(row, "SizeRw", json_integer(written_bytes));
+	}
+	json_put(row, "SizeRootFs", json_integer(json_i64(row, "SizeRootFs", 0) + written_bytes));
+}
+
+static void list_sized(struct call *c, json_t *take_rows, const json_t *sizes)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach (take_rows, i, row) {
+		shape_container_size(row, json_integer_value(json_array_get(sizes, i)));
+	}
+	call_reply_json(c, 200, take_rows);
+}
+
 void containers_list(struct call *c)
 {
 	struct err e;
@@ -368,12 +395,21 @@ void containers_list(struct call *c)
 	bool size = call_query_bool(c, "size", false);
 	int64_t now = clock_real_ns();
 	json_t *rows = json_array();
+	json_t *paths = json_array();
 	for (size_t i = 0; i < n && (q.limit <= 0 || json_array_size(rows) < (size_t)q.limit);
 		i++) {
-		scoped(json) json_t *row = container_summary(found[i], size, now);
+		scoped(json) json_t *row = size ? shape_container_unsized(found[i], now)
+						: container_summary(found[i], now);
 		if (match_row(f, row)) {
+			scoped(free) char *upper = container_upper(found[i]);
+			json_array_append_new(paths, json_string(upper));
 			json_array_append(rows, row);
 		}
 	}
+	if (size) {
+		measure(c, paths, rows, list_sized);
+		return;
+	}
+	json_decref(paths);
 	call_reply_json(c, 200, rows);
 }

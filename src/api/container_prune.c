@@ -1,21 +1,22 @@
 /* POST /containers/prune: removes one after another, so that the answer can name them all. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "api/call.h"
 #include "api/filters.h"
 #include "api/handlers.h"
+#include "api/measure.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/strv.h"
 #include "container/container.h"
 
 struct prune {
 	struct call *call;
-	struct strv ids;
+	json_t *ids;
+	json_t *sizes; /* what each had written, in the same order */
 	size_t next;
 	json_t *deleted;
+	json_int_t bytes;
 };
 
 static void prune_next(struct prune *p);
@@ -24,28 +25,47 @@ static void prune_removed(void *owner, const struct err *e)
 {
 	struct prune *p = owner;
 	if (!e) {
-		json_array_append_new(p->deleted, json_string(p->ids.v[p->next - 1]));
+		json_array_append(p->deleted, json_array_get(p->ids, p->next - 1));
+		p->bytes += json_integer_value(json_array_get(p->sizes, p->next - 1));
 	}
 	prune_next(p);
 }
 
+static bool is_idle(const struct container *k)
+{
+	return !container_is_running(k) && container_state(k) != CONTAINER_RESTARTING;
+}
+
 static void prune_next(struct prune *p)
 {
-	while (p->next < p->ids.n) {
+	const char *id;
+	while ((id = json_string_value(json_array_get(p->ids, p->next)))) {
 		struct err ignored;
-		struct container *k =
-			container_find(p->call->api->d.containers, p->ids.v[p->next++], &ignored);
-		if (k && !container_is_running(k)) {
+		struct container *k = container_find(p->call->api->d.containers, id, &ignored);
+		p->next++;
+		if (k && is_idle(k)) {
 			container_remove(k, false, false, prune_removed, p);
 			return;
 		}
 	}
+	call_publish_prune(p->call, "container", p->bytes);
 	call_reply_json(p->call, 200,
-		json_pack("{so sI}", "ContainersDeleted", p->deleted, "SpaceReclaimed",
-			(json_int_t)0));
+		json_pack("{so sI}", "ContainersDeleted", json_array_or_null(p->deleted),
+			"SpaceReclaimed", p->bytes));
 	call_unref(p->call);
-	strv_deinit(&p->ids);
+	json_decref(p->ids);
+	json_decref(p->sizes);
 	free(p);
+}
+
+static void prune_sized(struct call *c, json_t *take_ids, const json_t *sizes)
+{
+	struct prune *p = xnew(struct prune);
+	p->call = call_ref(c);
+	p->ids = take_ids;
+	p->sizes = json_incref((json_t *)sizes);
+	p->deleted = json_array();
+	prune_next(p);
 }
 
 void containers_prune(struct call *c)
@@ -58,16 +78,16 @@ void containers_prune(struct call *c)
 		call_reply_error(c, &e);
 		return;
 	}
-	struct prune *p = xnew(struct prune);
-	p->call = call_ref(c);
-	p->deleted = json_array();
+	json_t *ids = json_array();
+	json_t *paths = json_array();
 	size_t pos = 0;
 	for (struct container *k; (k = container_next(c->api->d.containers, &pos));) {
-		bool idle = !container_is_running(k) && container_state(k) != CONTAINER_RESTARTING;
-		if (idle && container_created_ns(k) <= until_ns &&
+		if (is_idle(k) && container_created_ns(k) <= until_ns &&
 			filters_match_labels(f, container_labels(k))) {
-			strv_add(&p->ids, container_id(k));
+			scoped(free) char *upper = container_upper(k);
+			json_array_append_new(ids, json_string(container_id(k)));
+			json_array_append_new(paths, json_string(upper));
 		}
 	}
-	prune_next(p);
+	measure(c, paths, ids, prune_sized);
 }

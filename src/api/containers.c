@@ -5,8 +5,11 @@
 
 #include "api/call.h"
 #include "api/handlers.h"
+#include "api/measure.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/parse.h"
+#include "base/text.h"
 #include "container/container.h"
 
 /* The container named by the path, or NULL after a 404 was sent. */
@@ -48,20 +51,87 @@ void containers_create(struct call *c)
 	call_body_json(c, false, create_with);
 }
 
+/* Before 1.45 the aliases of an endpoint name the short id and the host name too. */
+static void put_old_aliases(const struct container *k, json_t *doc)
+{
+	static const char *const predefined[] = {"bridge", "host", "none", "default"};
+	json_t *networks = json_object_get(json_object_get(doc, "NetworkSettings"), "Networks");
+	const char *name;
+	json_t *endpoint;
+	json_object_foreach (networks, name, endpoint) {
+		bool user_defined = true;
+		for (size_t i = 0; i < sizeof(predefined) / sizeof(*predefined); i++) {
+			user_defined = user_defined && strcmp(name, predefined[i]) != 0;
+		}
+		if (!user_defined || !json_is_object(endpoint)) {
+			continue;
+		}
+		scoped(strv) struct strv aliases = STRV_INIT;
+		struct err ignored;
+		(void)json_get_strv(endpoint, "Aliases", &aliases, &ignored);
+		scoped(free) char *id = xstrndup(container_id(k), ID_SHORT_LEN);
+		const char *more[] = {id, json_str(container_config(k), "Hostname")};
+		for (size_t i = 0; i < 2; i++) {
+			if (!strv_has(&aliases, more[i])) {
+				strv_add(&aliases, more[i]);
+			}
+		}
+		json_put(endpoint, "Aliases", json_strv(&aliases));
+	}
+}
+
+static void inspect_sized(struct call *c, json_t *take_doc, const json_t *sizes)
+{
+	int64_t written = json_integer_value(json_array_get(sizes, 0));
+	json_put(take_doc, "SizeRw", json_integer(written));
+	json_put(take_doc, "SizeRootFs",
+		json_integer(json_i64(take_doc, "SizeRootFs", 0) + written));
+	call_reply_json(c, 200, take_doc);
+}
+
 void containers_inspect(struct call *c)
 {
 	struct container *k = find(c);
-	if (k) {
-		call_reply_json(c, 200, container_inspect(k, call_query_bool(c, "size", false)));
+	if (!k) {
+		return;
 	}
+	json_t *doc = container_inspect(k);
+	if (c->version < 45) {
+		put_old_aliases(k, doc);
+	}
+	if (!call_query_bool(c, "size", false)) {
+		call_reply_json(c, 200, doc);
+		return;
+	}
+	scoped(free) char *upper = container_upper(k);
+	json_put(doc, "SizeRootFs", json_integer(container_image_bytes(k)));
+	measure(c, json_pack("[s]", upper), doc, inspect_sized);
+}
+
+/* "{}" is as good as none: moby counts up to 7 bytes as nothing. */
+static void start_without_body(
+	void *owner, struct http_request *r, const char *data, size_t n, const struct err *failed)
+{
+	struct call *c = owner;
+	struct err e;
+	struct container *k = NULL;
+	if (n > 7 || failed) {
+		err_set(&e, ERR_INVALID,
+			"starting container with non-empty request body was deprecated since API v1.22 "
+			"and removed in v1.24");
+		call_reply_error(c, &e);
+	} else {
+		k = find(c);
+	}
+	if (k) {
+		container_start(k, call_done_empty, call_ref(c));
+	}
+	call_unref(c);
 }
 
 void containers_start(struct call *c)
 {
-	struct container *k = find(c);
-	if (k) {
-		container_start(k, call_done_empty, call_ref(c));
-	}
+	http_body_read(c->r, CALL_BODY_MAX, start_without_body, call_ref(c));
 }
 
 /* ?signal=... ; *ret 0 when absent. */

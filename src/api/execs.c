@@ -33,7 +33,7 @@ static void create_with(struct call *c, const json_t *body)
 
 void execs_create(struct call *c)
 {
-	call_body_json(c, false, create_with);
+	call_body_json(c, true, create_with);
 }
 
 void execs_inspect(struct call *c)

@@ -99,6 +99,16 @@ void filters_free(struct filters *f)
 	free(f);
 }
 
+void filters_add(struct filters *f, const char *key, const char *value)
+{
+	struct strv *values = map_get(f->by_key, key);
+	if (!values) {
+		values = xnew(struct strv);
+		map_put(f->by_key, key, values);
+	}
+	strv_add(values, value);
+}
+
 static const struct strv *values_of(const struct filters *f, const char *key)
 {
 	return map_get(f->by_key, key);

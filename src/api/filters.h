@@ -22,6 +22,8 @@ static inline void scoped_filters(struct filters **f)
 	filters_free(*f);
 }
 
+/* One more value, for what older clients send as a parameter of its own. */
+void filters_add(struct filters *f, const char *key, const char *value);
 bool filters_has(const struct filters *f, const char *key);
 /* The i-th value of a key, or NULL; borrowed. */
 const char *filters_value(const struct filters *f, const char *key, size_t i);

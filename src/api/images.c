@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "codec/glob.h"
 #include "container/container.h"
 #include "image/image.h"
 
@@ -47,7 +48,8 @@ static int count_users(const struct container_set *s, const struct image *i)
 	return n;
 }
 
-json_t *shape_image_summary(const struct image *i, const struct container_set *containers)
+json_t *shape_image_summary(
+	const struct image *i, const struct container_set *containers, int api_version)
 {
 	json_t *o = json_object();
 	json_t *labels = labels_of(i);
@@ -60,31 +62,10 @@ json_t *shape_image_summary(const struct image *i, const struct container_set *c
 	json_put(o, "RepoTags", json_strv(&i->tags));
 	json_put(o, "SharedSize", json_integer(-1));
 	json_put(o, "Size", json_integer(i->size_bytes));
-	json_put(o, "VirtualSize", json_integer(i->size_bytes)); /* gone in 1.44, harmless after */
-	return o;
-}
-
-/* One name against a reference= pattern as Go's path.Match sees it: "nginx", "nginx:*", "*\/nginx".
- */
-static bool glob(const char *pattern, const char *text)
-{
-	for (; *pattern; pattern++, text++) {
-		if (*pattern == '*') {
-			for (;; text++) {
-				if (glob(pattern + 1, text)) {
-					return true;
-				}
-				if (!*text || *text == '/') {
-					return false;
-				}
-			}
-		}
-		if (!*text || (*pattern != '?' && *pattern != *text) ||
-			(*pattern == '?' && *text == '/')) {
-			return false;
-		}
+	if (api_version < 44) {
+		json_put(o, "VirtualSize", json_integer(i->size_bytes));
 	}
-	return !*text;
+	return o;
 }
 
 /* As distribution/reference FamiliarMatch: the whole reference or its name alone. */
@@ -95,7 +76,7 @@ static bool match_name(const struct filters *f, const char *familiar)
 	scoped(free) char *name = xstrndup(familiar, n);
 	const char *pattern;
 	for (size_t p = 0; (pattern = filters_value(f, "reference", p)); p++) {
-		if (glob(pattern, familiar) || glob(pattern, name)) {
+		if (glob_match(pattern, familiar) || glob_match(pattern, name)) {
 			return true;
 		}
 	}
@@ -127,42 +108,54 @@ static bool narrow_names(json_t *row, const struct filters *f)
 
 struct image_bounds {
 	bool dangling;
-	int64_t before_ns, since_ns;
+	int64_t before_ns, since_ns, until_ns;
 };
+
+static int creation_bound(
+	struct call *c, const struct filters *f, const char *key, int64_t *ret, struct err *e)
+{
+	const char *name;
+	for (size_t k = 0; (name = filters_value(f, key, k)); k++) {
+		const struct image *i = image_find(c->api->d.images, name, e);
+		if (!i) {
+			return -1;
+		}
+		*ret = created_ns(i);
+	}
+	return 0;
+}
+
+static int check_patterns(const struct filters *f, struct err *e)
+{
+	const char *pattern;
+	for (size_t i = 0; (pattern = filters_value(f, "reference", i)); i++) {
+		if (glob_check(pattern) < 0) {
+			return err_set(e, ERR_INVALID, "syntax error in pattern");
+		}
+	}
+	return 0;
+}
 
 static int read_bounds(
 	struct call *c, const struct filters *f, struct image_bounds *b, struct err *e)
 {
-	*b = (struct image_bounds){false, INT64_MAX, -1};
-	const char *before = filters_value(f, "before", 0);
-	const char *since = filters_value(f, "since", 0);
-	if (filters_bool(f, "dangling", false, &b->dangling, e) < 0) {
-		return -1;
-	}
-	if (before) {
-		const struct image *i = image_find(c->api->d.images, before, e);
-		if (!i) {
-			return -1;
-		}
-		b->before_ns = created_ns(i);
-	}
-	if (since) {
-		const struct image *i = image_find(c->api->d.images, since, e);
-		if (!i) {
-			return -1;
-		}
-		b->since_ns = created_ns(i);
-	}
-	return 0;
+	*b = (struct image_bounds){.before_ns = INT64_MAX, .since_ns = -1};
+	return filters_bool(f, "dangling", false, &b->dangling, e) < 0 ||
+			       filters_until(f, clock_real_ns(), &b->until_ns, e) < 0 ||
+			       check_patterns(f, e) < 0 ||
+			       creation_bound(c, f, "before", &b->before_ns, e) < 0 ||
+			       creation_bound(c, f, "since", &b->since_ns, e) < 0
+		       ? -1
+		       : 0;
 }
 
 static bool matches(const struct filters *f, const struct image_bounds *b, const struct image *i)
 {
 	bool dangling = i->tags.n == 0;
-	json_t *labels = labels_of(i);
+	int64_t created = created_ns(i);
 	return (!filters_has(f, "dangling") || dangling == b->dangling) &&
-	       filters_match_labels(f, labels) && created_ns(i) < b->before_ns &&
-	       created_ns(i) > b->since_ns;
+	       filters_match_labels(f, labels_of(i)) && created < b->before_ns &&
+	       created > b->since_ns && created <= b->until_ns;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -172,19 +165,57 @@ static int newest_first(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-void images_list(struct call *c)
+/* Before 1.43 an image without a name has the name "<none>:<none>". */
+static void put_none_names(json_t *row)
+{
+	if (json_array_size(json_object_get(row, "RepoTags")) == 0 &&
+		json_array_size(json_object_get(row, "RepoDigests")) == 0) {
+		json_put(row, "RepoTags", json_pack("[s]", "<none>:<none>"));
+		json_put(row, "RepoDigests", json_pack("[s]", "<none>@<none>"));
+	}
+}
+
+static json_t *list_row(const struct call *c, const struct filters *f, const struct image *i)
+{
+	const struct api_deps *d = &c->api->d;
+	json_t *row = shape_image_summary(i, NULL, c->version);
+	if (!narrow_names(row, f)) {
+		json_decref(row);
+		return NULL;
+	}
+	if (c->version < 43) {
+		put_none_names(row);
+	}
+	if (c->version >= 42 && call_query_bool(c, "shared-size", false)) {
+		json_put(row, "SharedSize", json_integer(image_shared_bytes(d->images, i)));
+	}
+	return row;
+}
+
+/* The filters, and what was one before 1.41: ?filter=NAME. */
+static struct filters *read_list_filters(struct call *c, struct err *e)
 {
 	static const char *const allowed[] = {
-		"before", "dangling", "label", "label!", "reference", "since", "until", NULL};
+		"before", "dangling", "label", "reference", "since", "until", NULL};
+	struct filters *f = filters_read(c, allowed, e);
+	const char *old = c->version < 41 ? call_query_or(c, "filter", NULL) : NULL;
+	if (f && old) {
+		filters_add(f, "reference", old);
+	}
+	return f;
+}
+
+void images_list(struct call *c)
+{
 	const struct api_deps *d = &c->api->d;
 	struct err e;
 	struct image_bounds bounds;
-	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
+	scoped(filters) struct filters *f = read_list_filters(c, &e);
 	if (!f || read_bounds(c, f, &bounds, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
-	struct image **found = NULL;
+	scoped(free) struct image **found = NULL;
 	size_t n = 0;
 	size_t pos = 0;
 	for (struct image *i; (i = image_next(d->images, &pos));) {
@@ -198,12 +229,11 @@ void images_list(struct call *c)
 	}
 	json_t *rows = json_array();
 	for (size_t i = 0; i < n; i++) {
-		scoped(json) json_t *row = shape_image_summary(found[i], NULL);
-		if (narrow_names(row, f)) {
-			json_array_append(rows, row);
+		json_t *row = list_row(c, f, found[i]);
+		if (row) {
+			json_array_append_new(rows, row);
 		}
 	}
-	free(found);
 	call_reply_json(c, 200, rows);
 }
 
@@ -234,7 +264,7 @@ static json_t *docker_config(const struct image *i)
 	return o;
 }
 
-static json_t *docker_inspect(const struct image *i)
+static json_t *docker_inspect(const struct image *i, int api_version)
 {
 	char now[CLOCK_TEXT_MAX];
 	json_t *o = json_object();
@@ -247,15 +277,21 @@ static json_t *docker_inspect(const struct image *i)
 	json_put_str(o, "DockerVersion", "");
 	json_put_str(o, "Author", json_str(i->config, "author"));
 	json_put(o, "Config", docker_config(i));
-	json_put(o, "ContainerConfig",
-		docker_config(i)); /* docker-compose 1.29 reads it when it recreates */
+	/* dockerd leaves it out since 1.45, and docker-compose 1.29 fails there when it recreates
+	 */
+	json_put(o, "ContainerConfig", docker_config(i));
+	if (api_version < 45) {
+		json_put_str(o, "Container", "");
+	}
 	json_put_str(o, "Architecture", json_str(i->config, "architecture"));
 	if (*json_str(i->config, "variant")) {
 		json_put_str(o, "Variant", json_str(i->config, "variant"));
 	}
 	json_put_str(o, "Os", json_str(i->config, "os"));
 	json_put(o, "Size", json_integer(i->size_bytes));
-	json_put(o, "VirtualSize", json_integer(i->size_bytes));
+	if (api_version < 44) {
+		json_put(o, "VirtualSize", json_integer(i->size_bytes));
+	}
 	json_put(o, "GraphDriver", json_pack("{sn ss}", "Data", "Name", "overlay2"));
 	json_put(o, "RootFS",
 		json_pack("{ss so}", "Type", "layers", "Layers", json_strv(&i->layers)));
@@ -269,7 +305,7 @@ void images_inspect(struct call *c)
 {
 	struct image *i = find(c);
 	if (i) {
-		call_reply_json(c, 200, docker_inspect(i));
+		call_reply_json(c, 200, docker_inspect(i, c->version));
 	}
 }
 
@@ -353,6 +389,18 @@ void images_remove(struct call *c)
 	call_reply_json(c, 200, changes);
 }
 
+struct prune_query {
+	const struct filters *filters;
+	int64_t until_ns;
+};
+
+/* An image_wanted_fn. */
+static bool prunable(void *owner, const struct image *i)
+{
+	const struct prune_query *q = owner;
+	return filters_match_labels(q->filters, labels_of(i)) && created_ns(i) <= q->until_ns;
+}
+
 void images_prune(struct call *c)
 {
 	static const char *const allowed[] = {"dangling", "label", "label!", "until", NULL};
@@ -361,22 +409,21 @@ void images_prune(struct call *c)
 	bool dangling;
 	json_t *changes;
 	int64_t bytes;
+	struct prune_query q;
 	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
-	if (!f || filters_bool(f, "dangling", true, &dangling, &e) < 0) {
+	if (!f || filters_bool(f, "dangling", true, &dangling, &e) < 0 ||
+		filters_until(f, clock_real_ns(), &q.until_ns, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
-	if (filters_has(f, "label") || filters_has(f, "label!") || filters_has(f, "until")) {
-		err_set(&e, ERR_INVALID,
-			"image prune: the filters label and until are not supported yet; nothing was removed");
+	q.filters = f;
+	const struct image_prune_query query = {!dangling, prunable, &q, use_of, d->containers};
+	if (image_prune(d->images, &query, &changes, &bytes, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
-	if (image_prune(d->images, !dangling, use_of, d->containers, &changes, &bytes, &e) < 0) {
-		call_reply_error(c, &e);
-		return;
-	}
+	call_publish_prune(c, "image", bytes);
 	call_reply_json(c, 200,
-		json_pack(
-			"{so sI}", "ImagesDeleted", changes, "SpaceReclaimed", (json_int_t)bytes));
+		json_pack("{so sI}", "ImagesDeleted", json_array_or_null(changes), "SpaceReclaimed",
+			(json_int_t)bytes));
 }

@@ -3,6 +3,7 @@
 #include "api/call.h"
 #include "api/filters.h"
 #include "api/handlers.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/strv.h"
 #include "container/container.h"
@@ -39,14 +40,32 @@ static bool matches(const struct filters *f, const struct network *w, const json
 	       filters_match_labels(f, json_object_get(row, "Labels"));
 }
 
+/* In the words of moby's network filters, which are not those of the others. */
+static int check_filters(const struct filters *f, bool *ret_dangling, struct err *e)
+{
+	struct err ignored;
+	if (filters_bool(f, "dangling", false, ret_dangling, &ignored) < 0) {
+		return err_set(e, ERR_INVALID,
+			"invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" "
+			"(or \"0\")");
+	}
+	const char *type;
+	for (size_t i = 0; (type = filters_value(f, "type", i)); i++) {
+		if (strcmp(type, "builtin") != 0 && strcmp(type, "custom") != 0) {
+			return err_set(e, ERR_INVALID, "invalid filter: 'type'='%.64s'", type);
+		}
+	}
+	return 0;
+}
+
 void networks_list(struct call *c)
 {
 	static const char *const allowed[] = {
-		"dangling", "driver", "id", "label", "label!", "name", "scope", "type", NULL};
+		"dangling", "driver", "id", "label", "name", "scope", "type", NULL};
 	struct err e;
 	bool dangling;
 	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
-	if (!f || filters_bool(f, "dangling", false, &dangling, &e) < 0) {
+	if (!f || check_filters(f, &dangling, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
@@ -56,17 +75,32 @@ void networks_list(struct call *c)
 		scoped(json) json_t *row = network_inspect(w);
 		bool unused = json_object_size(json_object_get(row, "Containers")) == 0 &&
 			      !is_predefined(w);
-		if (matches(f, w, row) && (!filters_has(f, "dangling") || unused == dangling)) {
-			json_put(row, "Containers",
-				json_object()); /* the list never names them, as in dockerd */
-			json_array_append(rows, row);
+		if (!matches(f, w, row) || (filters_has(f, "dangling") && unused != dangling)) {
+			continue;
 		}
+		if (c->version >= 28) { /* since then the list does not name them */
+			json_put(row, "Containers", json_object());
+		}
+		json_array_append(rows, row);
 	}
 	call_reply_json(c, 200, rows);
 }
 
 void networks_inspect(struct call *c)
 {
+	static const char *const words[] = {
+		"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"};
+	const char *verbose = call_query_or(c, "verbose", NULL); /* says more about swarms only */
+	bool known = !verbose;
+	for (size_t i = 0; !known && i < sizeof(words) / sizeof(*words); i++) {
+		known = strcmp(words[i], verbose) == 0;
+	}
+	if (!known) {
+		struct err e;
+		err_set(&e, ERR_INVALID, "invalid value for verbose: %.64s", verbose);
+		call_reply_error(c, &e);
+		return;
+	}
 	struct network *w = find(c);
 	if (w) {
 		call_reply_json(c, 200, network_inspect(w));
@@ -86,7 +120,7 @@ static void create_with(struct call *c, const json_t *body)
 
 void networks_create(struct call *c)
 {
-	call_body_json(c, false, create_with);
+	call_body_json(c, true, create_with);
 }
 
 void networks_remove(struct call *c)
@@ -121,8 +155,7 @@ static void change(struct call *c, const json_t *body, bool connect)
 		return;
 	}
 	if (!name || !*name) {
-		err_set(&e, ERR_INVALID, "Container must name the container to %s",
-			connect ? "connect" : "disconnect");
+		err_set(&e, ERR_INVALID, "invalid name or ID supplied: \"\"");
 		call_reply_error(c, &e);
 		return;
 	}
@@ -149,12 +182,21 @@ static void disconnect_with(struct call *c, const json_t *body)
 
 void networks_connect(struct call *c)
 {
-	call_body_json(c, false, connect_with);
+	call_body_json(c, true, connect_with);
 }
 
 void networks_disconnect(struct call *c)
 {
-	call_body_json(c, false, disconnect_with);
+	call_body_json(c, true, disconnect_with);
+}
+
+static bool is_prunable(const struct filters *f, const struct network *w, int64_t until_ns)
+{
+	scoped(json) json_t *row = network_inspect(w);
+	int64_t created = 0;
+	(void)clock_parse(json_str(row, "Created"), &created);
+	return !is_predefined(w) && created <= until_ns &&
+	       filters_match_labels(f, json_object_get(row, "Labels"));
 }
 
 void networks_prune(struct call *c)
@@ -162,16 +204,16 @@ void networks_prune(struct call *c)
 	static const char *const allowed[] = {"label", "label!", "until", NULL};
 	struct network_set *set = c->api->d.networks;
 	struct err e;
+	int64_t until_ns;
 	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
-	if (!f) {
+	if (!f || filters_until(f, clock_real_ns(), &until_ns, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
 	scoped(strv) struct strv doomed = STRV_INIT;
 	size_t pos = 0;
 	for (struct network *w; (w = network_next(set, &pos));) {
-		scoped(json) json_t *row = network_inspect(w);
-		if (!is_predefined(w) && filters_match_labels(f, json_object_get(row, "Labels"))) {
+		if (is_prunable(f, w, until_ns)) {
 			strv_add(&doomed, network_name(w));
 		}
 	}
@@ -182,5 +224,6 @@ void networks_prune(struct call *c)
 			json_array_append_new(deleted, json_string(doomed.v[i]));
 		}
 	}
-	call_reply_json(c, 200, json_pack("{so}", "NetworksDeleted", deleted));
+	call_publish_prune(c, "network", 0);
+	call_reply_json(c, 200, json_pack("{so}", "NetworksDeleted", json_array_or_null(deleted)));
 }

@@ -1,12 +1,20 @@
-/* api/shapes.h - JSON shapes that several resources print. Each returns a new object. */
+/* api/shapes.h - JSON shapes that several resources print, by API version where that matters. Each
+ * returns a new object. */
 #pragma once
 #include <jansson.h>
+#include <stdint.h>
 
+struct container;
 struct container_set;
 struct image;
 struct volume;
 
+/* A row of GET /images/json; containers NULL: not counted. */
 json_t *shape_image_summary(
-	const struct image *i, const struct container_set *containers); /* GET /images/json */
-json_t *shape_volume_usage(
-	const struct volume *v, const struct container_set *containers); /* GET /system/df */
+	const struct image *i, const struct container_set *containers, int api_version);
+/* A row of GET /containers/json whose size is still to come, and its coming (SizeRw is left out
+ * when nothing was written, as in dockerd). */
+json_t *shape_container_unsized(const struct container *k, int64_t now_ns);
+void shape_container_size(json_t *row, int64_t written_bytes);
+/* A volume of GET /system/df; the size is still to come. */
+json_t *shape_volume_usage(const struct volume *v, const struct container_set *containers);

@@ -1,14 +1,11 @@
 #include "api/call.h"
 #include "api/filters.h"
 #include "api/handlers.h"
+#include "api/measure.h"
 #include "api/shapes.h"
 #include "base/json.h"
-#include "base/path.h"
-#include "base/strv.h"
 #include "container/container.h"
 #include "volume/volume.h"
-
-#include <fcntl.h>
 
 static struct volume *find(struct call *c)
 {
@@ -22,8 +19,7 @@ static struct volume *find(struct call *c)
 
 void volumes_list(struct call *c)
 {
-	static const char *const allowed[] = {
-		"dangling", "driver", "label", "label!", "name", NULL};
+	static const char *const allowed[] = {"dangling", "driver", "label", "name", NULL};
 	const struct api_deps *d = &c->api->d;
 	struct err e;
 	bool dangling;
@@ -109,20 +105,47 @@ void volumes_remove(struct call *c)
 	call_reply_empty(c, 204);
 }
 
-static int64_t usage_bytes(const struct volume *v)
+static int count_users(const struct container_set *s, const char *volume)
 {
-	int64_t bytes = 0;
-	path_tree_size(AT_FDCWD, volume_mountpoint(v), &bytes);
-	return bytes;
+	int n = 0;
+	size_t pos = 0;
+	for (struct container *k; (k = container_next(s, &pos));) {
+		n += container_uses_volume(k, volume);
+	}
+	return n;
 }
 
 json_t *shape_volume_usage(const struct volume *v, const struct container_set *containers)
 {
 	json_t *o = volume_inspect(v);
 	json_put(o, "UsageData",
-		json_pack("{sI si}", "Size", (json_int_t)usage_bytes(v), "RefCount",
-			container_using_volume(containers, volume_name(v)) ? 1 : 0));
+		json_pack("{si si}", "Size", -1, "RefCount",
+			count_users(containers, volume_name(v))));
 	return o;
+}
+
+/* Only what has no user when the sizes are known goes: a container may have come. */
+static void prune_sized(struct call *c, json_t *take_names, const json_t *sizes)
+{
+	const struct api_deps *d = &c->api->d;
+	scoped(json) json_t *names = take_names;
+	json_t *deleted = json_array();
+	json_int_t bytes = 0;
+	size_t i;
+	json_t *name;
+	json_array_foreach (names, i, name) {
+		struct err e;
+		struct volume *v = volume_find(d->volumes, json_string_value(name), &e);
+		if (v && !container_using_volume(d->containers, volume_name(v)) &&
+			volume_remove(d->volumes, v, &e) == 0) {
+			json_array_append(deleted, name);
+			bytes += json_integer_value(json_array_get(sizes, i));
+		}
+	}
+	call_publish_prune(c, "volume", bytes);
+	call_reply_json(c, 200,
+		json_pack("{so sI}", "VolumesDeleted", json_array_or_null(deleted),
+			"SpaceReclaimed", bytes));
 }
 
 void volumes_prune(struct call *c)
@@ -132,30 +155,22 @@ void volumes_prune(struct call *c)
 	struct err e;
 	bool all;
 	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
-	if (!f || filters_bool(f, "all", c->version < 42, &all, &e) < 0) {
+	if (!f || filters_bool(f, "all", false, &all, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
-	scoped(strv) struct strv doomed = STRV_INIT;
+	all = all || c->version < 42; /* named ones too, before */
+	json_t *names = json_array();
+	json_t *paths = json_array();
 	size_t pos = 0;
 	for (struct volume *v; (v = volume_next(d->volumes, &pos));) {
 		scoped(json) json_t *row = volume_inspect(v);
 		if ((all || volume_anonymous(v)) &&
 			!container_using_volume(d->containers, volume_name(v)) &&
 			filters_match_labels(f, json_object_get(row, "Labels"))) {
-			strv_add(&doomed, volume_name(v));
+			json_array_append_new(names, json_string(volume_name(v)));
+			json_array_append_new(paths, json_string(volume_mountpoint(v)));
 		}
 	}
-	json_int_t bytes = 0;
-	json_t *deleted = json_array();
-	for (size_t i = 0; i < doomed.n; i++) {
-		struct volume *v = volume_find(d->volumes, doomed.v[i], &e);
-		int64_t size = v ? usage_bytes(v) : 0;
-		if (v && volume_remove(d->volumes, v, &e) == 0) {
-			bytes += size;
-			json_array_append_new(deleted, json_string(doomed.v[i]));
-		}
-	}
-	call_reply_json(
-		c, 200, json_pack("{so sI}", "VolumesDeleted", deleted, "SpaceReclaimed", bytes));
+	measure(c, paths, names, prune_sized);
 }

@@ -251,6 +251,15 @@ json_t *json_str_or_null(const char *s)
 	return s ? json_string(s) : json_null();
 }
 
+json_t *json_array_or_null(json_t *take_array)
+{
+	if (json_array_size(take_array) > 0) {
+		return take_array;
+	}
+	json_decref(take_array);
+	return json_null();
+}
+
 void json_put(json_t *o, const char *key, json_t *take_value)
 {
 	if (take_value && json_object_set_new_nocheck(o, key, take_value) < 0) {

@@ -44,8 +44,9 @@ int json_get_strv(const json_t *o, const char *key, struct strv *ret, struct err
 const char *json_str(const json_t *o, const char *key); /* "" default, never NULL; borrowed */
 int64_t json_i64(const json_t *o, const char *key, int64_t dflt);
 bool json_bool(const json_t *o, const char *key);
-json_t *json_strv(const struct strv *s); /* a new array */
-json_t *json_str_or_null(const char *s); /* a new value; NULL gives JSON null */
+json_t *json_strv(const struct strv *s);        /* a new array */
+json_t *json_str_or_null(const char *s);        /* a new value; NULL gives JSON null */
+json_t *json_array_or_null(json_t *take_array); /* Go prints a list without elements as null */
 void json_put(json_t *o, const char *key,
 	json_t *take_value); /* aborts on OOM; value may be NULL: no-op */
 void json_put_str(json_t *o, const char *key, const char *value); /* NULL gives "" */

@@ -92,10 +92,12 @@ int container_exit_code(const struct container *c);
 int64_t container_created_ns(const struct container *c);
 bool container_was_started(const struct container *c); /* ever */
 
-/* The full GET /containers/x/json and one row of GET /containers/json; new. size adds SizeRw and
- * SizeRootFs (slow). */
-json_t *container_inspect(const struct container *c, bool size);
-json_t *container_summary(const struct container *c, bool size, int64_t now_ns);
+/* The full GET /containers/x/json and one row of GET /containers/json; new. Sizes are the caller's
+ * to add: what is below container_upper (the caller's string), and the image's bytes below that. */
+json_t *container_inspect(const struct container *c);
+json_t *container_summary(const struct container *c, int64_t now_ns);
+char *container_upper(const struct container *c);
+int64_t container_image_bytes(const struct container *c);
 
 /* body: POST /containers/create. name NULL: one is made up (adjective_surname, as Docker).
  * Validates everything that can be known now; makes anonymous volumes; ERR_NOT_FOUND "No such
@@ -140,6 +142,7 @@ int container_disconnect(struct container *c, const char *network, bool force, s
 
 /* Who uses a volume or image: for removal checks. NULL when nobody; otherwise a container's id,
  * borrowed. */
+bool container_uses_volume(const struct container *c, const char *volume);
 const char *container_using_volume(const struct container_set *s, const char *volume);
 const char *container_using_image(
 	const struct container_set *s, const char *image_id, bool running_only);

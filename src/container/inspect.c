@@ -51,38 +51,33 @@ static void put_command(const struct container *c, json_t *o)
 	json_put(o, "Args", args);
 }
 
-static int64_t upper_bytes(const struct container *c)
+char *container_upper(const struct container *c)
 {
-	int64_t bytes = 0;
-	scoped(free) char *upper = xasprintf("%s/upper", c->dir);
-	path_tree_size(AT_FDCWD, upper, &bytes);
-	return bytes;
+	return xasprintf("%s/upper", c->dir);
 }
 
-static void put_sizes(const struct container *c, json_t *o)
+int64_t container_image_bytes(const struct container *c)
 {
-	int64_t rw = upper_bytes(c);
-	int64_t root = rw;
+	int64_t total = 0;
 	for (size_t i = 0; i < c->layers.n; i++) {
 		int64_t bytes = 0;
 		if (image_has_layer(c->set->d.images, c->layers.v[i], &bytes)) {
-			root += bytes;
+			total += bytes;
 		}
 	}
-	json_put(o, "SizeRw", json_integer(rw));
-	json_put(o, "SizeRootFs", json_integer(root));
+	return total;
 }
 
 static json_t *driver_view(const struct container *c)
 {
-	scoped(free) char *upper = xasprintf("%s/upper", c->dir);
+	scoped(free) char *upper = container_upper(c);
 	scoped(free) char *work = xasprintf("%s/work", c->dir);
 	scoped(free) char *merged = xasprintf("%s/rootfs", c->run_dir);
 	return json_pack("{s{ss ss ss} ss}", "Data", "MergedDir", merged, "UpperDir", upper,
 		"WorkDir", work, "Name", "overlay2");
 }
 
-json_t *container_inspect(const struct container *c, bool size)
+json_t *container_inspect(const struct container *c)
 {
 	char created[CLOCK_TEXT_MAX];
 	scoped(free) char *name = xasprintf("/%s", c->name);
@@ -114,9 +109,6 @@ json_t *container_inspect(const struct container *c, bool size)
 	json_put(o, "ExecIDs", execs_ids(c));
 	json_put(o, "HostConfig", json_incref(c->host_config));
 	json_put(o, "GraphDriver", driver_view(c));
-	if (size) {
-		put_sizes(c, o);
-	}
 	json_put(o, "Mounts", mounts_inspect(c));
 	json_put(o, "Config", json_incref(c->config));
 	json_put(o, "NetworkSettings", endpoints_inspect(c));
@@ -209,7 +201,7 @@ static const char *shown_image(const struct container *c)
 	return i && strcmp(i->id, c->image_id) == 0 ? c->image_ref : c->image_id;
 }
 
-json_t *container_summary(const struct container *c, bool size, int64_t now_ns)
+json_t *container_summary(const struct container *c, int64_t now_ns)
 {
 	scoped(free) char *name = xasprintf("/%s", c->name);
 	scoped(free) char *status = status_text(c, now_ns);
@@ -219,9 +211,6 @@ json_t *container_summary(const struct container *c, bool size, int64_t now_ns)
 		shown_image(c), "ImageID", c->image_id, "Command", command, "Created",
 		(json_int_t)(c->created_ns / NS_PER_SEC));
 	json_put(o, "Ports", port_rows(network));
-	if (size) {
-		put_sizes(c, o);
-	}
 	json_put(o, "Labels", json_incref((json_t *)container_labels(c)));
 	json_put_str(o, "State", container_state_word(c->state));
 	json_put_str(o, "Status", status);

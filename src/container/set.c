@@ -117,14 +117,22 @@ bool container_was_started(const struct container *c)
 	return c->started_ns != 0;
 }
 
+bool container_uses_volume(const struct container *c, const char *volume)
+{
+	for (size_t i = 0; i < c->mounts.n; i++) {
+		const struct mount_point *m = &c->mounts.v[i];
+		if (m->kind == MOUNT_VOLUME && strcmp(m->name, volume) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 const char *container_using_volume(const struct container_set *s, const char *volume)
 {
 	map_each (s->by_id, struct container, c) {
-		for (size_t i = 0; i < c->mounts.n; i++) {
-			const struct mount_point *m = &c->mounts.v[i];
-			if (m->kind == MOUNT_VOLUME && strcmp(m->name, volume) == 0) {
-				return c->id;
-			}
+		if (container_uses_volume(c, volume)) {
+			return c->id;
 		}
 	}
 	return NULL;

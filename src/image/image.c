@@ -332,13 +332,19 @@ int image_remove(struct image_store *s, const char *name, bool force, image_use_
 	return 0;
 }
 
-int image_prune(struct image_store *s, bool all, image_use_fn *in_use, void *owner,
-	json_t **ret_changes, int64_t *ret_bytes, struct err *e)
+static bool is_prunable(const struct image_prune_query *q, const struct image *i)
+{
+	char container[SHORT_ID_LEN + 1];
+	return (q->all || i->tags.n == 0) && (!q->wanted || q->wanted(q->wanted_owner, i)) &&
+	       !(q->in_use && q->in_use(q->use_owner, i->id, container));
+}
+
+int image_prune(struct image_store *s, const struct image_prune_query *q, json_t **ret_changes,
+	int64_t *ret_bytes, struct err *e)
 {
 	scoped(strv) struct strv ids = STRV_INIT;
 	map_each (s->images, struct image, i) {
-		char container[SHORT_ID_LEN + 1];
-		if ((all || i->tags.n == 0) && !(in_use && in_use(owner, i->id, container))) {
+		if (is_prunable(q, i)) {
 			strv_add(&ids, i->id);
 		}
 	}

@@ -67,9 +67,17 @@ typedef const char *image_use_fn(
 	void *owner, const char *image_id, char ret_container_short_id[static 13]);
 int image_remove(struct image_store *s, const char *name, bool force, image_use_fn *in_use,
 	void *owner, json_t **ret_changes, struct err *e);
-/* Removes images without tags that in_use does not name (all: every unused image). */
-int image_prune(struct image_store *s, bool all, image_use_fn *in_use, void *owner,
-	json_t **ret_changes, int64_t *ret_bytes, struct err *e);
+typedef bool image_wanted_fn(void *owner, const struct image *i);
+struct image_prune_query {
+	bool all;                /* not only those without tags */
+	image_wanted_fn *wanted; /* NULL: every such image */
+	void *wanted_owner;
+	image_use_fn *in_use; /* NULL, or names the images that stay */
+	void *use_owner;
+};
+/* *ret_changes as image_remove. */
+int image_prune(struct image_store *s, const struct image_prune_query *q, json_t **ret_changes,
+	int64_t *ret_bytes, struct err *e);
 /* Layers named here survive garbage collection: the layers of existing containers and of the build
  * cache. */
 typedef void image_pin_fn(void *owner, void (*pin)(void *arg, const char *diff_id), void *arg);

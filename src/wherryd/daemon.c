@@ -307,6 +307,7 @@ static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 		.networks = d->networks,
 		.volumes = d->volumes,
 		.builder = d->builder,
+		.jobs = d->jobs,
 		.data_root = d->config->data_root,
 		.config = d->config->merged,
 		.cgroups = &d->cgroups,

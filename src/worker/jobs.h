@@ -19,4 +19,5 @@ worker_job_fn worker_load;        /* load.c */
 worker_job_fn worker_pull;        /* pull.c */
 worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in this order */
 worker_job_fn worker_seed_volume; /* seed_volume.c */
+worker_job_fn worker_tree_sizes;  /* {"paths": []}: {"sizes": []}, in bytes */
 worker_job_fn worker_top;         /* top.c */

@@ -26,6 +26,7 @@ static const struct {
 	{"pull", worker_pull},
 	{"remove-tree", worker_remove_tree},
 	{"seed-volume", worker_seed_volume},
+	{"tree-sizes", worker_tree_sizes},
 	{"top", worker_top},
 };
 

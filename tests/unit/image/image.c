@@ -426,7 +426,8 @@ static void prune_takes_what_has_no_tag(void **state)
 	json_t *changes;
 	int64_t bytes;
 
-	assert_int_equal(image_prune(f->images, false, in_use, f, &changes, &bytes, &f->e), 0);
+	const struct image_prune_query query = {.in_use = in_use, .use_owner = f};
+	assert_int_equal(image_prune(f->images, &query, &changes, &bytes, &f->e), 0);
 
 	assert_int_equal(bytes, 100);
 	assert_int_equal(json_array_size(changes), 2);
