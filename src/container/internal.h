@@ -27,6 +27,7 @@ struct shim;
 struct health;
 struct job;
 struct cgroup_features;
+struct oom_watch;
 struct stats_sampler;
 struct stats_source;
 
@@ -128,6 +129,8 @@ struct container {
 	bool remove_asked, remove_volumes; /* at its end */
 	struct health *health;
 	struct stats_source *stats; /* NULL while nobody watches */
+	bool limits_stale;          /* changed after the bundle was written */
+	struct oom_watch *oom;      /* NULL without a memory limit */
 };
 
 /* --- record.c --- */
@@ -176,6 +179,14 @@ int limits_rlimits(const json_t *host, json_t **ret, struct err *e);
 int limits_check(json_t *host, const struct cgroup_features *f, bool update, json_t *warnings,
 	struct err *e);
 void limits_put_defaults(json_t *host); /* what dockerd records for what was left out */
+
+/* --- oom.c --- */
+void oom_start(struct container *c); /* it runs, or has a limit from now on */
+void oom_stop(struct container *c);
+
+/* --- update.c --- */
+/* It was updated while it was being started: the bundle had the old limits. */
+void update_started(struct container *c);
 
 /* --- bundle.c --- */
 int bundle_write(

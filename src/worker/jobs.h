@@ -21,3 +21,4 @@ worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in t
 worker_job_fn worker_seed_volume; /* seed_volume.c */
 worker_job_fn worker_tree_sizes;  /* {"paths": []}: {"sizes": []}, in bytes */
 worker_job_fn worker_top;         /* top.c */
+worker_job_fn worker_update;      /* update.c */

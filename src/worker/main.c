@@ -28,6 +28,7 @@ static const struct {
 	{"seed-volume", worker_seed_volume},
 	{"tree-sizes", worker_tree_sizes},
 	{"top", worker_top},
+	{"update-limits", worker_update},
 };
 
 static worker_job_fn *find_job(const char *name)
