@@ -137,6 +137,15 @@ docker_cli() {
 	command -v docker || echo "$BUILD/docker-cli/usr/bin/docker"
 }
 
+# docker compose, which also runs without a docker CLI: Debian 13's unpacked beside the tests, or the machine's. Fails without one.
+docker_compose() {
+	local one
+	for one in "$BUILD"/docker-compose /usr/libexec/docker/cli-plugins /usr/lib/docker/cli-plugins /usr/local/lib/docker/cli-plugins; do
+		[ ! -x "$one/docker-compose" ] || { echo "$one/docker-compose"; return 0; }
+	done
+	return 1
+}
+
 # What a test must not leave behind: one word each for shims, mounts, links, rules, cgroups of this daemon.
 leftovers() {
 	pgrep -f -- "--dir=$DIR/run/" >/dev/null && echo shim
