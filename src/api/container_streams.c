@@ -14,6 +14,8 @@
 #include "container/container.h"
 #include "container/logs.h"
 
+#define BATCH_BYTES (64u << 10)
+
 static struct container *find(struct call *c)
 {
 	struct err e;
@@ -74,6 +76,7 @@ void containers_wait(struct call *c)
 struct log_stream {
 	struct call *call;
 	struct log_reader *reader;
+	struct buf batch; /* lines of one turn of the reader: one write for all of them */
 	bool tty;
 	void (*ended)(struct log_stream *s);
 };
@@ -84,15 +87,30 @@ static void logs_drained(void *owner)
 	log_reader_resume(s->reader);
 }
 
+static bool send_batch(struct http_request *r, struct buf *batch)
+{
+	bool more = !r || http_stream_write(r, buf_str(batch), batch->len);
+	buf_deinit(batch);
+	return more;
+}
+
+static bool logs_paused(void *owner)
+{
+	struct log_stream *s = owner;
+	return send_batch(s->call->r, &s->batch);
+}
+
 static bool log_line(void *owner, int stream, const char *data, size_t n)
 {
 	struct log_stream *s = owner;
-	return !s->call->r || frame_write(s->call->r, s->tty, stream, data, n);
+	frame_append(&s->batch, s->tty, stream, data, n);
+	return s->batch.len < BATCH_BYTES || logs_paused(s);
 }
 
 static void logs_ended(void *owner)
 {
 	struct log_stream *s = owner;
+	(void)logs_paused(s);
 	if (s->call->r) {
 		http_stream_end(s->call->r);
 	}
@@ -102,6 +120,7 @@ static void logs_closed(struct call *c)
 {
 	struct log_stream *s = c->stream;
 	log_reader_free(s->reader);
+	buf_deinit(&s->batch);
 	free(s);
 }
 
@@ -120,6 +139,7 @@ static int log_query_read(const struct call *c, struct log_query *q, struct err 
 		.out = call_query_bool(c, "stdout", false),
 		.err = call_query_bool(c, "stderr", false),
 		.timestamps = call_query_bool(c, "timestamps", false),
+		.details = call_query_bool(c, "details", false),
 		.tail = query_tail(c),
 	};
 	if (!q->out && !q->err) {
@@ -135,7 +155,7 @@ static int log_query_read(const struct call *c, struct log_query *q, struct err 
 
 void containers_logs(struct call *c)
 {
-	static const struct log_handlers handlers = {log_line, logs_ended};
+	static const struct log_handlers handlers = {log_line, logs_paused, logs_ended};
 	struct err e;
 	struct log_query q;
 	struct container *k = find(c);
@@ -166,6 +186,7 @@ void containers_logs(struct call *c)
 struct attach_stream {
 	struct call *call;
 	struct attach *attach;
+	struct buf batch;
 	struct log_reader *history; /* logs=1: what was printed before, shown first */
 	bool tty;
 	bool with_stdin;
@@ -197,15 +218,23 @@ static void attach_ended(void *owner)
 	}
 }
 
+static bool history_paused(void *owner)
+{
+	struct attach_stream *s = owner;
+	return send_batch(s->call->r, &s->batch);
+}
+
 static bool history_line(void *owner, int stream, const char *data, size_t n)
 {
 	struct attach_stream *s = owner;
-	return !s->call->r || frame_write(s->call->r, s->tty, stream, data, n);
+	frame_append(&s->batch, s->tty, stream, data, n);
+	return s->batch.len < BATCH_BYTES || history_paused(s);
 }
 
 static void history_ended(void *owner)
 {
 	struct attach_stream *s = owner;
+	(void)history_paused(s);
 	log_reader_free(TAKE(s->history));
 	if (s->attach) {
 		attach_pause(s->attach, false);
@@ -240,6 +269,7 @@ static void attach_closed(struct call *c)
 	struct attach_stream *s = c->stream;
 	log_reader_free(s->history);
 	attach_free(s->attach);
+	buf_deinit(&s->batch);
 	free(s);
 }
 
@@ -256,7 +286,7 @@ static unsigned wanted_streams(const struct call *c, bool with_stdin)
 static int open_sources(struct attach_stream *s, struct container *k, struct err *e)
 {
 	static const struct attach_handlers live = {attach_output, attach_ended};
-	static const struct log_handlers past = {history_line, history_ended};
+	static const struct log_handlers past = {history_line, history_paused, history_ended};
 	const struct call *c = s->call;
 	unsigned want = wanted_streams(c, s->with_stdin);
 	bool history = call_query_bool(c, "logs", false);

@@ -14,7 +14,7 @@ handler_fn containers_list, containers_create, containers_inspect, containers_st
 /* container_streams.c */
 handler_fn containers_attach, containers_logs, containers_wait;
 /* container_usage.c */
-handler_fn containers_stats, containers_top, containers_update;
+handler_fn containers_stats, containers_top;
 /* execs.c */
 handler_fn execs_create, execs_start, execs_inspect, execs_resize;
 /* images.c */

@@ -42,7 +42,6 @@ static const struct route {
 	{"POST", "/containers/{}/resize", containers_resize},
 	{"GET", "/containers/{}/stats", containers_stats},
 	{"GET", "/containers/{}/top", containers_top},
-	{"POST", "/containers/{}/update", containers_update},
 	{"POST", "/containers/{}/wait", containers_wait},
 	{"POST", "/containers/{}/attach", containers_attach},
 	{"DELETE", "/containers/{}", containers_remove},

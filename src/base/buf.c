@@ -62,6 +62,18 @@ void buf_append(struct buf *b, const void *data, size_t n)
 	b->data[b->len] = '\0';
 }
 
+char *buf_room(struct buf *b, size_t n)
+{
+	must_reserve(b, n);
+	return b->data + b->len;
+}
+
+void buf_added(struct buf *b, size_t n)
+{
+	b->len += n;
+	b->data[b->len] = '\0';
+}
+
 int buf_append_limited(struct buf *b, const void *data, size_t n, size_t limit)
 {
 	if (b->len > limit || n > limit - b->len) {

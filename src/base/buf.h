@@ -32,6 +32,9 @@ void buf_append(struct buf *b, const void *data, size_t n); /* our own bytes: ab
 void buf_puts(struct buf *b, const char *s);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
+/* Room for n more bytes behind the present ones: write there, then buf_added. */
+char *buf_room(struct buf *b, size_t n);
+void buf_added(struct buf *b, size_t n);
 void buf_consume(struct buf *b, size_t n); /* drops the first n bytes; n <= len */
 
 /* A peer's bytes: -ENOBUFS when len + n would pass limit, -ENOMEM, or 0. */

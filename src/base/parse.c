@@ -90,7 +90,7 @@ static int scaled(int64_t mantissa, int64_t scale, int64_t unit, int64_t *ret)
 	return __builtin_add_overflow(whole, (int64_t)fraction, ret) ? -ERANGE : 0;
 }
 
-int parse_size(const char *text, int64_t *ret_bytes)
+static int size_in(const char *text, int64_t step, int64_t *ret_bytes)
 {
 	int64_t mantissa;
 	int64_t scale;
@@ -105,7 +105,9 @@ int parse_size(const char *text, int64_t *ret_bytes)
 	const char *letters = "kmgtp";
 	const char *letter = *p ? strchr(letters, tolower((unsigned char)*p)) : NULL;
 	if (letter) {
-		unit = INT64_C(1) << (10 * (letter - letters + 1));
+		for (long i = letter - letters; i >= 0; i--) {
+			unit *= step;
+		}
 		p++;
 		if (*p == 'i' || *p == 'I') {
 			p++;
@@ -121,6 +123,16 @@ int parse_size(const char *text, int64_t *ret_bytes)
 		return -EINVAL;
 	}
 	return scaled(mantissa, scale, unit, ret_bytes);
+}
+
+int parse_size(const char *text, int64_t *ret_bytes)
+{
+	return size_in(text, 1024, ret_bytes);
+}
+
+int parse_size_decimal(const char *text, int64_t *ret_bytes)
+{
+	return size_in(text, 1000, ret_bytes);
 }
 
 int parse_duration(const char *text, int64_t *ret_ns)

@@ -11,6 +11,9 @@ int parse_u16(const char *text, uint16_t *ret); /* a port, 0 to 65535 */
 /* "64m", "1.5g", "1024", "10 MB", "2kib": 1024-based, as docker/go-units RAMInBytes. */
 int parse_size(const char *text, int64_t *ret_bytes);
 
+/* The same with 1000, as FromHumanSize: the sizes of logs. */
+int parse_size_decimal(const char *text, int64_t *ret_bytes);
+
 /* Go's time.ParseDuration: "1m30s", "1.5h", "300ms", "0"; a bare number other than 0 is -EINVAL. */
 int parse_duration(const char *text, int64_t *ret_ns);
 

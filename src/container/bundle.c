@@ -123,7 +123,8 @@ static int add_user_mounts(const struct container *c, struct mount_texts *t, str
 			return -1;
 		}
 		char *options = xasprintf("%s,%s%s", m->non_recursive ? "bind" : "rbind",
-			m->propagation ? m->propagation : "rprivate", m->read_only ? ",ro" : "");
+			m->propagation ? m->propagation : "rprivate",
+			m->read_only || container_volume_read_only(c, m) ? ",ro" : "");
 		const char *kept = keep(t, source);
 		add_mount(t, kept, m->target, "bind", keep(t, options));
 	}

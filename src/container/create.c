@@ -14,6 +14,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "container/log_options.h"
 #include "image/image.h"
 #include "store/store.h"
 #include "volume/volume.h"
@@ -147,52 +148,25 @@ static int merge_image(json_t *config, const struct image *img, struct err *e)
 
 /* --- checks --- */
 
+/* As moby mergeAndVerifyLogConfig: the daemon's options complete those of its own driver. */
 static int check_log_config(const struct container_deps *d, json_t *host, struct err *e)
 {
-	static const char *const known[] = {"json-file", "none", "local"};
 	json_t *log = json_object_get(host, "LogConfig");
+	const char *dflt = json_str(d->log_defaults, "Type");
+	if (!json_is_object(log)) {
+		json_put(host, "LogConfig", log = json_object());
+	}
 	if (!*json_str(log, "Type")) {
-		json_t *given = json_object_get(log, "Config");
-		json_t *fresh = json_is_object(d->log_defaults) ? json_deep_copy(d->log_defaults)
-								: json_object();
-		if (!*json_str(fresh, "Type")) {
-			json_put_str(fresh, "Type", "json-file");
-		}
-		if (!json_is_object(json_object_get(fresh, "Config"))) {
-			json_put(fresh, "Config", json_object());
-		}
-		if (json_object_size(given) > 0) {
-			json_object_update(json_object_get(fresh, "Config"), given);
-		}
-		json_put(host, "LogConfig", fresh);
-		log = fresh;
-	} else if (!json_is_object(json_object_get(log, "Config"))) {
+		json_put_str(log, "Type", *dflt ? dflt : "json-file");
+	}
+	if (!json_is_object(json_object_get(log, "Config"))) {
 		json_put(log, "Config", json_object());
 	}
-	bool found = false;
-	for (size_t i = 0; i < 3; i++) {
-		found = found || strcmp(json_str(log, "Type"), known[i]) == 0;
+	json_t *config = json_object_get(log, "Config");
+	if (strcmp(json_str(log, "Type"), dflt) == 0) {
+		json_object_update_missing(config, json_object_get(d->log_defaults, "Config"));
 	}
-	if (!found) {
-		return err_set(e, ERR_INVALID,
-			"logger: no log driver named '%.64s' is registered: use json-file, local or none",
-			json_str(log, "Type"));
-	}
-	const json_t *options = json_object_get(log, "Config");
-	int64_t size;
-	int files;
-	const char *max_size = json_str(options, "max-size");
-	const char *max_file = json_str(options, "max-file");
-	if (*max_size && strcmp(max_size, "-1") != 0 &&
-		(parse_size(max_size, &size) < 0 || size <= 0)) {
-		return err_set(e, ERR_INVALID,
-			"invalid log option max-size=%.64s: expected a size like 10m", max_size);
-	}
-	if (*max_file && parse_int(max_file, 1, 1000, &files) < 0) {
-		return err_set(e, ERR_INVALID,
-			"invalid log option max-file=%.64s: expected a number from 1", max_file);
-	}
-	return 0;
+	return log_options_check(json_str(log, "Type"), config, e);
 }
 
 /* What this engine does not do is said now, not ignored. */

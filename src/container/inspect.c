@@ -95,10 +95,7 @@ json_t *container_inspect(const struct container *c)
 		scoped(free) char *path = xasprintf("%s/%s", c->dir, files[i].file);
 		json_put_str(o, files[i].key, path);
 	}
-	json_put_str(o, "LogPath",
-		strcmp(json_str(json_object_get(c->host_config, "LogConfig"), "Type"), "none")
-			? log
-			: "");
+	json_put_str(o, "LogPath", log ? log : "");
 	json_put_str(o, "Name", name);
 	json_put(o, "RestartCount", json_integer(c->restart_count));
 	json_put_str(o, "Driver", "overlay2");

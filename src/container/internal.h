@@ -27,7 +27,6 @@ struct shim;
 struct health;
 struct job;
 struct cgroup_features;
-struct oom_watch;
 struct stats_sampler;
 struct stats_source;
 
@@ -37,6 +36,7 @@ struct container_set {
 	struct map *by_name;           /* -> struct container */
 	struct map *execs;             /* exec id -> struct exec */
 	struct list readers;           /* log readers that follow */
+	struct list volume_jobs;       /* mounts and unmounts that are on their way */
 	struct stats_sampler *sampler; /* NULL before the first watcher */
 	bool closing;
 	bool going_down; /* with the machine: nothing starts any more */
@@ -125,12 +125,12 @@ struct container {
 	struct delay *restart_delay, *kill_delay;
 	struct job *seeding;
 	size_t seed_next;
+	bool awaits_volume; /* its launch goes on when a mount or unmount has ended */
+	bool volumes_taken; /* their mount was told as an event */
 	bool dns_started;
 	bool remove_asked, remove_volumes; /* at its end */
 	struct health *health;
 	struct stats_source *stats; /* NULL while nobody watches */
-	bool limits_stale;          /* changed after the bundle was written */
-	struct oom_watch *oom;      /* NULL without a memory limit */
 };
 
 /* --- record.c --- */
@@ -180,14 +180,6 @@ int limits_check(json_t *host, const struct cgroup_features *f, bool update, jso
 	struct err *e);
 void limits_put_defaults(json_t *host); /* what dockerd records for what was left out */
 
-/* --- oom.c --- */
-void oom_start(struct container *c); /* it runs, or has a limit from now on */
-void oom_stop(struct container *c);
-
-/* --- update.c --- */
-/* It was updated while it was being started: the bundle had the old limits. */
-void update_started(struct container *c);
-
 /* --- bundle.c --- */
 int bundle_write(
 	struct container *c, struct err *e); /* config.json, hosts, hostname, resolv.conf, rootfs */
@@ -226,6 +218,20 @@ void container_ask_to_stop(struct container *c, int signal, int timeout_s);
 void container_set_note_end(struct container_set *s); /* one has ended: perhaps it was the last */
 void container_opened_pid(struct container *c, pid_t pid);
 void container_put_start_error(const char *arg0, const char *text, struct err *e);
+
+void container_start_failed(struct container *c, const struct err *e);
+
+/* --- volume_use.c --- */
+/* 1: everything it uses is mounted; 0: container_launch or container_start_failed is called when it
+ * is; -1 with *e. */
+int container_volumes_ready(struct container *c, struct err *e);
+void container_volumes_taken(struct container *c);         /* events: it starts with them */
+void container_volumes_let_go(struct container *c);        /* it has ended, or did not start */
+void container_volumes_reconcile(struct container_set *s); /* what a killed daemon left mounted */
+/* It is mounted read-only, which crun's bind would undo. */
+bool container_volume_read_only(const struct container *c, const struct mount_point *m);
+/* Mount points of volumes that are mounted, but not for it. */
+void container_volumes_foreign(const struct container *c, struct strv *ret);
 
 /* --- stop.c --- */
 void container_remove_now(struct container *c, bool volumes);

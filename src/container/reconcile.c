@@ -139,6 +139,7 @@ struct container_set *container_set_new(const struct container_deps *d, struct e
 	s->by_name = map_new();
 	s->execs = map_new();
 	list_init(&s->readers);
+	list_init(&s->volume_jobs);
 	if (store_each(d->store, STORE_CONTAINERS, container_record_load, s, e) < 0) {
 		container_set_free(s);
 		return NULL;
@@ -156,6 +157,7 @@ struct container_set *container_set_new(const struct container_deps *d, struct e
 			reconcile(c);
 		}
 	}
+	container_volumes_reconcile(s);
 	delay_start(d->loop, 0, apply_policies, s);
 	return s;
 }

@@ -23,15 +23,13 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "container/log_options.h"
 #include "container/shim.h"
 #include "event/event.h"
 #include "image/image.h"
 #include "job/job.h"
 #include "sys/cgroup.h"
 #include "volume/volume.h"
-
-#define LOG_BYTES_DEFAULT (INT64_C(10) << 20)
-#define LOG_FILES_DEFAULT 3
 
 /* --- small tools --- */
 
@@ -175,7 +173,7 @@ static const char *first_arg(const struct container *c)
 	return "";
 }
 
-static void start_failed(struct container *c, const struct err *e)
+void container_start_failed(struct container *c, const struct err *e)
 {
 	bool by_user = !list_empty(&c->starting);
 	const struct err reason = *e;
@@ -196,6 +194,7 @@ static void start_failed(struct container *c, const struct err *e)
 	} else {
 		container_step(c, INPUT_FAILED);
 	}
+	container_volumes_let_go(c);
 	container_record_note(c);
 	waits_fire(c, true, false);
 	memcpy(id, c->id, sizeof(id));
@@ -215,30 +214,48 @@ static void start_failed(struct container *c, const struct err *e)
 
 /* --- launch --- */
 
-static void add_log_args(const struct container *c, struct strv *args)
+/* What stands in each line may be secret: it goes by a file, a command line is everybody's. */
+static int write_log_extra(
+	const struct container *c, const json_t *log, struct strv *args, struct err *e)
+{
+	scoped(buf) struct buf extra = BUF_INIT;
+	scoped(free) char *path = xasprintf("%s/log.extra", c->run_dir);
+	if (log_options_extra(c, json_str(log, "Type"), json_object_get(log, "Config"), &extra, e) <
+		0) {
+		return -1;
+	}
+	if (extra.len == 0) {
+		return 0;
+	}
+	int r = path_write(AT_FDCWD, path, extra.data, extra.len, 0600, false);
+	if (r < 0) {
+		return err_sys(e, -r, "cannot write %s", path);
+	}
+	strv_addf(args, "--log-extra=%s", path);
+	return 0;
+}
+
+static int add_log_args(const struct container *c, struct strv *args, struct err *e)
 {
 	const json_t *log = json_object_get(c->host_config, "LogConfig");
-	const json_t *options = json_object_get(log, "Config");
-	const char *max_size = json_str(options, "max-size");
-	const char *max_file = json_str(options, "max-file");
-	int64_t bytes = LOG_BYTES_DEFAULT;
-	int files = LOG_FILES_DEFAULT;
-	if (strcmp(json_str(log, "Type"), "none") == 0) {
-		return;
+	const char *type = *json_str(log, "Type") ? json_str(log, "Type") : "json-file";
+	struct log_settings s;
+	if (strcmp(type, "none") == 0) {
+		return 0;
 	}
-	if (strcmp(max_size, "-1") == 0) {
-		bytes = 0;
-	} else if (*max_size) {
-		(void)parse_size(max_size, &bytes); /* checked by create */
-		files = 1; /* Docker's default number when only a size is given */
-	}
-	if (*max_file) {
-		(void)parse_int(max_file, 1, 1000, &files);
+	if (log_options_read(type, json_object_get(log, "Config"), &s, e) < 0) {
+		return -1;
 	}
 	scoped(free) char *path = container_log_path(c);
-	strv_addf(args, "--log=%s", path);
-	strv_addf(args, "--log-size=%lld", (long long)bytes);
-	strv_addf(args, "--log-files=%d", files);
+	strv_addf(args, "--log=%s", path ? path : "journal");
+	strv_addf(args, "--log-format=%s", type);
+	strv_addf(args, "--log-size=%lld", (long long)s.max_bytes);
+	strv_addf(args, "--log-files=%d", s.files);
+	strv_addf(args, "--log-buffer=%lld", (long long)s.buffer_bytes);
+	if (s.compress) {
+		strv_addf(args, "--log-compressor=%s", job_worker_path(c->set->d.jobs));
+	}
+	return write_log_extra(c, log, args, e);
 }
 
 static bool shares_mounts(const struct container *c)
@@ -252,7 +269,7 @@ static bool shares_mounts(const struct container *c)
 	return false;
 }
 
-static void shim_args(const struct container *c, struct strv *args)
+static int shim_args(const struct container *c, struct strv *args, struct err *e)
 {
 	const struct container_deps *d = &c->set->d;
 	scoped(free) char *lower = image_lowerdir(d->images, &c->layers);
@@ -265,7 +282,11 @@ static void shim_args(const struct container *c, struct strv *args)
 	strv_addf(args, "--lower=%s", lower);
 	strv_addf(args, "--upper=%s/upper", c->dir);
 	strv_addf(args, "--work=%s/work", c->dir);
-	add_log_args(c, args);
+	scoped(strv) struct strv foreign = STRV_INIT;
+	container_volumes_foreign(c, &foreign);
+	for (size_t i = 0; i < foreign.n; i++) {
+		strv_addf(args, "--let-go=%s", foreign.v[i]);
+	}
 	if (container_has_own_netns(c)) {
 		strv_add(args, "--netns");
 	}
@@ -278,6 +299,7 @@ static void shim_args(const struct container *c, struct strv *args)
 	if (json_bool(c->config, "OpenStdin")) {
 		strv_add(args, "--stdin");
 	}
+	return add_log_args(c, args, e);
 }
 
 static void spawn(struct container *c)
@@ -285,19 +307,18 @@ static void spawn(struct container *c)
 	struct err e;
 	scoped(strv) struct strv args = STRV_INIT;
 	container_clean_run(c); /* invariant 2: also what a crash between two runs left */
-	c->limits_stale = false;
-	if (bundle_write(c, &e) < 0) {
-		start_failed(c, &e);
+	if (bundle_write(c, &e) < 0 || shim_args(c, &args, &e) < 0) {
+		container_start_failed(c, &e);
 		return;
 	}
-	shim_args(c, &args);
 	struct shim *s = shim_start(c->set->d.loop, c->set->d.shim_path, c->run_dir, &args,
 		container_shim_handlers(), c, &e);
 	if (!s) {
-		start_failed(c, &e);
+		container_start_failed(c, &e);
 		return;
 	}
 	c->shim = s;
+	container_volumes_taken(c);
 }
 
 /* --- seeding: a new volume gets what the image has at its place --- */
@@ -314,7 +335,7 @@ static void seed_done(void *owner, struct job *j, json_t *result, const struct e
 		reason = *e;
 		(void)err_wrap(&reason, "cannot fill volume %s from the image",
 			c->mounts.v[c->seed_next].name);
-		start_failed(c, &reason);
+		container_start_failed(c, &reason);
 		return;
 	}
 	struct volume *v = volume_find(c->set->d.volumes, c->mounts.v[c->seed_next].name, &reason);
@@ -339,8 +360,18 @@ static int seed(
 	return c->seeding ? 0 : -1;
 }
 
+/* Volumes first, then what the image has for them, then the shim. Called again after each step that
+ * takes its time. */
 void container_launch(struct container *c)
 {
+	struct err why;
+	int ready = container_volumes_ready(c, &why);
+	if (ready < 0) {
+		container_start_failed(c, &why);
+	}
+	if (ready <= 0) {
+		return;
+	}
 	for (; c->seed_next < c->mounts.n; c->seed_next++) {
 		const struct mount_point *m = &c->mounts.v[c->seed_next];
 		struct err e;
@@ -350,7 +381,7 @@ void container_launch(struct container *c)
 		const struct volume *v = volume_find(c->set->d.volumes, m->name, &e);
 		if (v && volume_wants_seed(v)) {
 			if (seed(c, m, v, &e) < 0) {
-				start_failed(c, &e);
+				container_start_failed(c, &e);
 			}
 			return;
 		}
@@ -427,7 +458,7 @@ static void on_ready(void *owner)
 			(void)err_wrap(&e, "failed to set up container networking");
 		}
 		shim_kill(c->shim);
-		start_failed(c, &e);
+		container_start_failed(c, &e);
 		return;
 	}
 	attach_point_connect(&c->attaches, c->run_dir);
@@ -440,8 +471,7 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	bool fresh = c->state == CONTAINER_STARTING;
 	container_opened_pid(c, init);
 	c->started_ns = at_ns;
-	c->oom_killed = c->oom_killed && !fresh;
-	oom_start(c);
+	c->oom_killed = false;
 	if (!fresh) { /* this daemon is new, the container is not */
 		endpoints_reattach(c);
 		health_start(c);
@@ -453,7 +483,6 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	container_record_note(c);
 	log_info("container", "started", "id", c->id, "pid", LOG_N(init), NULL);
 	container_event(c, "start", NULL);
-	update_started(c);
 	health_start(c);
 	if (c->remove_asked || !list_empty(&c->stopping)) { /* asked for while it was starting */
 		struct err ignored;
@@ -471,7 +500,7 @@ static void on_failed(void *owner, const char *text)
 	struct container *c = owner;
 	struct err e;
 	container_put_start_error(first_arg(c), text, &e);
-	start_failed(c, &e);
+	container_start_failed(c, &e);
 }
 
 static void on_exited(void *owner, int exit_code, int64_t at_ns, bool oom)
@@ -494,7 +523,7 @@ static void on_lost(void *owner)
 	struct err e;
 	(void)err_set(
 		&e, ERR_SYSTEM, "the container's shim ended before the container was started");
-	start_failed(c, &e);
+	container_start_failed(c, &e);
 }
 
 const struct shim_handlers *container_shim_handlers(void)
@@ -541,14 +570,14 @@ static void settle_end(struct container *c)
 	}
 }
 
-static void publish_end(struct container *c, bool stopped, bool oom)
+static void publish_end(struct container *c, bool stopped)
 {
 	char code[16];
 	char ran[24];
 	snprintf(code, sizeof(code), "%d", c->exit_code);
 	snprintf(ran, sizeof(ran), "%lld",
 		(long long)(c->started_ns ? (c->finished_ns - c->started_ns) / NS_PER_SEC : 0));
-	if (oom) {
+	if (c->oom_killed) {
 		container_event(c, "oom", NULL);
 	}
 	container_event(c, "die", json_pack("{ss ss}", "exitCode", code, "execDuration", ran));
@@ -560,19 +589,18 @@ static void publish_end(struct container *c, bool stopped, bool oom)
 void container_died(struct container *c, int exit_code, int64_t at_ns, bool oom)
 {
 	bool stopped = !list_empty(&c->stopping);
-	bool unheard_oom = oom && !c->oom_killed;
 	shim_free(TAKE(c->shim));
 	health_stop(c);
-	oom_stop(c);
 	c->exit_code = exit_code;
 	c->finished_ns = at_ns;
-	c->oom_killed = c->oom_killed || oom;
+	c->oom_killed = oom;
 	settle_end(c);
 	endpoints_detach(c);
 	container_record_note(c); /* before the shim's own record goes */
 	container_clean_run(c);
 	log_info("container", "ended", "id", c->id, "exit_code", LOG_N(exit_code), NULL);
-	publish_end(c, stopped, unheard_oom);
+	publish_end(c, stopped);
+	container_volumes_let_go(c);
 	execs_forget(c);
 	attach_point_end(&c->attaches);
 	log_readers_poke(c->set, c);

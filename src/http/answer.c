@@ -1,6 +1,7 @@
 #include "http/conn.h"
 
 #include <linux/sockios.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -161,11 +162,11 @@ bool http_stream_write(struct http_request *r, const void *data, size_t n)
 		return true;
 	}
 	if (r->chunked_answer) {
-		scoped(buf) struct buf out = BUF_INIT;
-		buf_printf(&out, "%zx\r\n", n);
-		buf_append(&out, data, n);
-		buf_puts(&out, "\r\n");
-		conn_write(c, out.data, out.len);
+		char head[24];
+		int head_n = snprintf(head, sizeof(head), "%zx\r\n", n);
+		const uv_buf_t parts[] = {uv_buf_init(head, (unsigned)head_n),
+			uv_buf_init((char *)data, (unsigned)n), uv_buf_init((char *)"\r\n", 2)};
+		conn_write_parts(c, parts, 3);
 	} else {
 		conn_write(c, data, n);
 	}

@@ -133,24 +133,33 @@ static void send_pending(struct conn *c)
 
 /* One write is on its way at a time, and what comes meanwhile collects: log lines are a few bytes
  * each, and a write of its own for each would cost thirty times that. */
+void conn_write_parts(struct conn *c, const uv_buf_t *parts, size_t n)
+{
+	if (c->closing) {
+		return;
+	}
+	int sent = c->held || c->writing
+			   ? UV_EAGAIN
+			   : uv_try_write((uv_stream_t *)&c->pipe, parts, (unsigned)n);
+	size_t done = sent > 0 ? (size_t)sent : 0;
+	struct buf *rest = c->held ? &c->hold : &c->pending;
+	for (size_t i = 0; i < n; i++) {
+		size_t skip = done < parts[i].len ? done : parts[i].len;
+		done -= skip;
+		if (skip < parts[i].len) {
+			buf_append(rest, parts[i].base + skip, parts[i].len - skip);
+		}
+	}
+	if (!c->held && !c->writing && c->pending.len > 0) {
+		send_pending(c);
+	}
+}
+
 void conn_write(struct conn *c, const void *data, size_t n)
 {
-	if (c->closing || n == 0) {
-		return;
-	}
-	if (c->held) {
-		buf_append(&c->hold, data, n);
-		return;
-	}
-	uv_buf_t b = uv_buf_init((char *)data, (unsigned)n);
-	int sent = c->writing ? UV_EAGAIN : uv_try_write((uv_stream_t *)&c->pipe, &b, 1);
-	size_t done = sent > 0 ? (size_t)sent : 0;
-	if (done == n) {
-		return;
-	}
-	buf_append(&c->pending, (const char *)data + done, n - done);
-	if (!c->writing) {
-		send_pending(c);
+	const uv_buf_t whole = uv_buf_init((char *)data, (unsigned)n);
+	if (n > 0) {
+		conn_write_parts(c, &whole, 1);
 	}
 }
 

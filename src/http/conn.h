@@ -109,6 +109,7 @@ void conn_schedule_finish(struct conn *c);
 void conn_schedule_process(struct conn *c);
 void conn_after_write(struct conn *c);
 void conn_write(struct conn *c, const void *data, size_t n);
+void conn_write_parts(struct conn *c, const uv_buf_t *parts, size_t n);
 void conn_set_reading(struct conn *c, bool on);
 
 /* --- request.c --- */

@@ -68,6 +68,11 @@ struct job_pool *job_pool_new(uv_loop_t *l, const char *worker_path)
 	return p;
 }
 
+const char *job_worker_path(const struct job_pool *p)
+{
+	return p->worker_path;
+}
+
 static void on_closed(uv_handle_t *handle)
 {
 	struct job *j = handle->data;

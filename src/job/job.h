@@ -35,6 +35,7 @@ struct job_handlers {
 };
 
 struct job_pool *job_pool_new(uv_loop_t *l, const char *worker_path);
+const char *job_worker_path(const struct job_pool *p); /* for who starts one without us */
 void job_pool_free(
 	struct job_pool *p); /* cancels what runs; their done calls come before this returns */
 

@@ -1,18 +1,18 @@
-#include "shim/shim.h"
+#include "shim/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-/* dockerd cuts longer lines there: a part has no newline at its end. */
-#define LINE_MAX_BYTES 16384
-#define OUT_BYTES 131072
-#define WORST_LINE (LINE_MAX_BYTES * 6 + 128) /* every byte as \u00xx, and the frame */
+#define OUT_BYTES 65536
+#define EXTRA_MAX 32768
+#define WORST_LINE                                                                    \
+	(LINE_MAX_BYTES * 6 + EXTRA_MAX + 128) /* every byte as \u00xx, and the frame \
+						*/
 
 struct line {
 	size_t n;
@@ -20,101 +20,84 @@ struct line {
 };
 
 struct log {
-	char path[4096];
-	int fd;
-	int64_t size, max_bytes;
-	int files;
-	struct line lines[2]; /* unfinished: stdout, stderr */
+	enum log_format format;
+	struct log_files files;
+	struct journal *journal;
+	struct log_buffer *buffer; /* then nothing else is ours */
+	struct line lines[2];      /* unfinished: stdout, stderr */
 	size_t out_n;
 	char out[OUT_BYTES + WORST_LINE];
-	char stamp[40]; /* "2026-11-24T16:20:01.123456789Z" */
+	size_t extra_n;
+	char extra[EXTRA_MAX];
+	time_t stamp_s; /* the second that stamp says */
+	char stamp[40]; /* "2026-11-24T16:20:01.123456789Z", or 19 digits of ns for "local" */
 };
 
-struct log *log_open(const char *path, int64_t max_bytes, int files)
+static int read_extra(struct log *l, const char *path)
 {
-	if (strlen(path) + 16 > sizeof(((struct log *)0)->path)) {
-		errno = ENAMETOOLONG;
-		return NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		return -1;
 	}
+	ssize_t n = read(fd, l->extra, sizeof(l->extra));
+	close(fd);
+	l->extra_n = n > 0 ? (size_t)n : 0;
+	return n < 0 ? -1 : 0;
+}
+
+static int open_output(struct log *l, const struct log_options *o)
+{
+	if (o->buffer_bytes > 0) {
+		l->buffer = log_buffer_new(o, o->buffer_bytes);
+		return l->buffer ? 0 : -1;
+	}
+	if (o->extra && read_extra(l, o->extra) < 0) {
+		return -1;
+	}
+	if (o->format == LOG_FORMAT_JOURNAL) {
+		l->journal = journal_open(l->extra, l->extra_n);
+		return l->journal ? 0 : -1;
+	}
+	return log_files_open(&l->files, o);
+}
+
+struct log *log_open(const struct log_options *o)
+{
 	struct log *l = calloc(1, sizeof(*l));
 	if (!l) {
 		return NULL;
 	}
-	strcpy(l->path, path);
-	l->max_bytes = max_bytes;
-	l->files = files;
-	l->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-	struct stat st;
-	if (l->fd < 0 || fstat(l->fd, &st) < 0) {
+	l->format = o->format;
+	l->files.fd = -1;
+	if (open_output(l, o) < 0) {
 		int reason = errno;
 		free(l);
 		errno = reason;
 		return NULL;
 	}
-	l->size = st.st_size;
 	return l;
-}
-
-/* path -> path.1 -> path.2 ...; the oldest goes */
-static void rotate(struct log *l)
-{
-	char from[sizeof(l->path) + 16];
-	char to[sizeof(l->path) + 16];
-	for (int i = l->files - 1; i >= 1; i--) {
-		snprintf(to, sizeof(to), "%s.%d", l->path, i);
-		if (i == 1) {
-			snprintf(from, sizeof(from), "%s", l->path);
-		} else {
-			snprintf(from, sizeof(from), "%s.%d", l->path, i - 1);
-		}
-		rename(from, to);
-	}
-	int fd = open(l->path, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd >= 0) {
-		close(l->fd);
-		l->fd = fd;
-	}
-	l->size = 0;
-}
-
-/* The disk took only a part: what it has of the last line goes, or the next line would be torn with
- * it. end is where the written part of l->out ends. */
-static void cut_torn_line(struct log *l, const char *end)
-{
-	const char *p = end;
-	while (p > l->out && p[-1] != '\n') {
-		p--;
-	}
-	off_t size = lseek(l->fd, 0, SEEK_END);
-	if (p < end && size >= end - p && ftruncate(l->fd, size - (end - p)) == 0) {
-		l->size -= end - p;
-	}
 }
 
 void log_flush(struct log *l)
 {
-	if (l->out_n == 0) {
-		return;
+	if (l->buffer) {
+		log_buffer_send(l->buffer);
+	} else if (l->out_n > 0) {
+		log_files_write(&l->files, l->out, l->out_n);
+		l->out_n = 0;
 	}
-	if (l->max_bytes > 0 && l->size >= l->max_bytes) {
-		rotate(l);
+}
+
+int log_fd(const struct log *l)
+{
+	return l->buffer ? log_buffer_fd(l->buffer) : -1;
+}
+
+void log_child_ended(struct log *l, pid_t pid, int status)
+{
+	if (!l->buffer && !l->journal) {
+		log_files_child_ended(&l->files, pid, status);
 	}
-	const char *p = l->out;
-	size_t left = l->out_n;
-	while (left > 0) {
-		ssize_t n = write(l->fd, p, left);
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n <= 0) { /* a full disk must not stop the container: these lines are lost */
-			cut_torn_line(l, p);
-			break;
-		}
-		p += n;
-		left -= (size_t)n;
-		l->size += n;
-	}
-	l->out_n = 0;
 }
 
 static void put(struct log *l, const char *text, size_t n)
@@ -205,22 +188,57 @@ static void put_text(struct log *l, const char *text, size_t n)
 	}
 }
 
-static void put_line(struct log *l, int stream, const char *text, size_t n)
+static void put_json(struct log *l, int stream, const char *text, size_t n)
 {
-	bool full = l->max_bytes > 0 && l->size + (int64_t)l->out_n >=
-						l->max_bytes; /* the next line is the next file's */
-	if (l->out_n >= OUT_BYTES || full) {
-		log_flush(l);
-	}
 	put(l, "{\"log\":\"", 8);
 	put_text(l, text, n);
 	if (stream == 1) {
-		put(l, "\",\"stream\":\"stdout\",\"time\":\"", 28);
+		put(l, "\",\"stream\":\"stdout\",", 20);
 	} else {
-		put(l, "\",\"stream\":\"stderr\",\"time\":\"", 28);
+		put(l, "\",\"stream\":\"stderr\",", 20);
 	}
+	put(l, l->extra, l->extra_n);
+	put(l, "\"time\":\"", 8);
 	put(l, l->stamp, strlen(l->stamp));
 	put(l, "\"}\n", 3);
+}
+
+/* doc/log-format.md: 19 digits, a letter, the bytes as they are: there is no newline among them. */
+static void put_local(struct log *l, int stream, const char *text, size_t n)
+{
+	bool part = text[n - 1] != '\n';
+	put(l, l->stamp, strlen(l->stamp));
+	put(l, stream == 1 ? (part ? "O" : "o") : (part ? "E" : "e"), 1);
+	put(l, text, n);
+	if (part) {
+		put(l, "\n", 1);
+	}
+}
+
+static void put_line(struct log *l, int stream, const char *text, size_t n)
+{
+	if (l->journal) {
+		bool part = text[n - 1] != '\n';
+		journal_send(l->journal, stream, text, part ? n : n - 1, part);
+		return;
+	}
+	/* a file that is full now is the last line's: the next one is the next file's */
+	if (l->out_n >= OUT_BYTES || log_files_full(&l->files, l->out_n)) {
+		log_flush(l);
+	}
+	if (l->format == LOG_FORMAT_LOCAL) {
+		put_local(l, stream, text, n);
+	} else {
+		put_json(l, stream, text, n);
+	}
+}
+
+static void put_digits(char *to, int n, int64_t value)
+{
+	for (int i = n - 1; i >= 0; i--) {
+		to[i] = (char)('0' + value % 10);
+		value /= 10;
+	}
 }
 
 static void take_stamp(struct log *l)
@@ -228,9 +246,16 @@ static void take_stamp(struct log *l)
 	struct timespec now;
 	struct tm tm;
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	size_t n = strftime(l->stamp, sizeof(l->stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(l->stamp + n, sizeof(l->stamp) - n, ".%09ldZ", now.tv_nsec);
+	if (l->format == LOG_FORMAT_LOCAL) {
+		put_digits(l->stamp, 19, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
+		return;
+	}
+	if (now.tv_sec != l->stamp_s || !l->stamp[0]) {
+		gmtime_r(&now.tv_sec, &tm);
+		strftime(l->stamp, sizeof(l->stamp), "%Y-%m-%dT%H:%M:%S.123456789Z", &tm);
+		l->stamp_s = now.tv_sec;
+	}
+	put_digits(l->stamp + strlen(l->stamp) - 10, 9, now.tv_nsec);
 }
 
 static void finish_line(struct log *l, int stream)
@@ -245,6 +270,10 @@ static void finish_line(struct log *l, int stream)
 void log_write(struct log *l, int stream, const char *data, size_t n)
 {
 	struct line *line = &l->lines[stream - 1];
+	if (l->buffer) {
+		log_buffer_put(l->buffer, stream, data, n);
+		return;
+	}
 	take_stamp(l);
 	while (n > 0) {
 		size_t room = LINE_MAX_BYTES - line->n;
@@ -267,6 +296,10 @@ void log_write(struct log *l, int stream, const char *data, size_t n)
 
 void log_end(struct log *l)
 {
+	if (l->buffer) {
+		log_buffer_end(l->buffer);
+		return;
+	}
 	take_stamp(l);
 	finish_line(l, 1);
 	finish_line(l, 2);
@@ -276,7 +309,9 @@ void log_end(struct log *l)
 void log_free(struct log *l)
 {
 	if (l) {
-		close(l->fd);
+		log_buffer_free(l->buffer);
+		journal_free(l->journal);
+		log_files_close(&l->files);
 		free(l);
 	}
 }

@@ -57,6 +57,11 @@ enum {
 	O_LOG,
 	O_LOG_SIZE,
 	O_LOG_FILES,
+	O_LOG_FORMAT,
+	O_LOG_COMPRESSOR,
+	O_LOG_EXTRA,
+	O_LOG_BUFFER,
+	O_LET_GO,
 	O_EXEC,
 	O_NETNS,
 	O_SHARED,
@@ -65,6 +70,13 @@ enum {
 	O_PARENT
 };
 
+static enum log_format log_format(const char *word)
+{
+	return strcmp(word, "local") == 0      ? LOG_FORMAT_LOCAL
+	       : strcmp(word, "journald") == 0 ? LOG_FORMAT_JOURNAL
+					       : LOG_FORMAT_JSON;
+}
+
 static int read_options(struct shim_options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {{"id", 1, NULL, O_ID}, {"dir", 1, NULL, O_DIR},
@@ -72,10 +84,12 @@ static int read_options(struct shim_options *o, int argc, char **argv)
 		{"cgroup", 1, NULL, O_CGROUP}, {"layers", 1, NULL, O_LAYERS},
 		{"lower", 1, NULL, O_LOWER}, {"upper", 1, NULL, O_UPPER}, {"work", 1, NULL, O_WORK},
 		{"log", 1, NULL, O_LOG}, {"log-size", 1, NULL, O_LOG_SIZE},
-		{"log-files", 1, NULL, O_LOG_FILES}, {"exec", 1, NULL, O_EXEC},
-		{"netns", 0, NULL, O_NETNS}, {"shared-mounts", 0, NULL, O_SHARED},
-		{"tty", 0, NULL, O_TTY}, {"stdin", 0, NULL, O_STDIN}, {"parent", 1, NULL, O_PARENT},
-		{NULL, 0, NULL, 0}};
+		{"log-files", 1, NULL, O_LOG_FILES}, {"log-format", 1, NULL, O_LOG_FORMAT},
+		{"log-compressor", 1, NULL, O_LOG_COMPRESSOR}, {"log-extra", 1, NULL, O_LOG_EXTRA},
+		{"log-buffer", 1, NULL, O_LOG_BUFFER}, {"let-go", 1, NULL, O_LET_GO},
+		{"exec", 1, NULL, O_EXEC}, {"netns", 0, NULL, O_NETNS},
+		{"shared-mounts", 0, NULL, O_SHARED}, {"tty", 0, NULL, O_TTY},
+		{"stdin", 0, NULL, O_STDIN}, {"parent", 1, NULL, O_PARENT}, {NULL, 0, NULL, 0}};
 	const char **texts[] = {[O_ID] = &o->id,
 		[O_DIR] = &o->dir,
 		[O_CRUN] = &o->crun,
@@ -85,19 +99,30 @@ static int read_options(struct shim_options *o, int argc, char **argv)
 		[O_LOWER] = &o->lower,
 		[O_UPPER] = &o->upper,
 		[O_WORK] = &o->work,
-		[O_LOG] = &o->log,
-		[O_LOG_SIZE] = NULL,
-		[O_LOG_FILES] = NULL,
+		[O_LOG] = &o->log.path,
+		[O_LOG_COMPRESSOR] = &o->log.compressor,
+		[O_LOG_EXTRA] = &o->log.extra,
 		[O_EXEC] = &o->exec};
-	*o = (struct shim_options){.log_files = 1};
+	*o = (struct shim_options){.log.files = 1};
 	int opt;
 	while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (opt) {
 		case O_LOG_SIZE:
-			o->log_max_bytes = strtoll(optarg, NULL, 10);
+			o->log.max_bytes = strtoll(optarg, NULL, 10);
 			break;
 		case O_LOG_FILES:
-			o->log_files = (int)strtol(optarg, NULL, 10);
+			o->log.files = (int)strtol(optarg, NULL, 10);
+			break;
+		case O_LOG_FORMAT:
+			o->log.format = log_format(optarg);
+			break;
+		case O_LET_GO: /* beyond the table they are kept as long as we are */
+			if (o->n_let_go < SHIM_LET_GO_MAX) {
+				o->let_go[o->n_let_go++] = optarg;
+			}
+			break;
+		case O_LOG_BUFFER:
+			o->log.buffer_bytes = strtoll(optarg, NULL, 10);
 			break;
 		case O_PARENT:
 			o->parent = (pid_t)strtol(optarg, NULL, 10);
@@ -176,6 +201,10 @@ static int enter_namespaces(const struct shim_options *o)
 	 * reach the host */
 	if (!o->shared_mounts && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
 		return fail("cannot make the mount namespace private");
+	}
+	/* or our copies would keep a disk busy that its own containers have left */
+	for (int i = 0; i < o->n_let_go && !o->shared_mounts; i++) {
+		umount2(o->let_go[i], MNT_DETACH | UMOUNT_NOFOLLOW);
 	}
 	if (o->new_netns) {
 		loopback_up();
@@ -546,6 +575,9 @@ static bool children_changed(struct run *r, int *ret)
 	bool init_ended = false;
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (r->log) {
+			log_child_ended(r->log, pid, status);
+		}
 		if (pid != r->crun && r->crun) {
 			keep_end(r, pid, status);
 		} else if (pid != r->crun) { /* others are orphans that came to us, the subreaper */
@@ -596,7 +628,7 @@ static int run(struct run *r)
 static int prepare_and_run(struct run *r)
 {
 	const struct shim_options *o = r->options;
-	if ((o->log && !r->log && fail("cannot open the container's log") < 0) ||
+	if ((o->log.path && !r->log && fail("cannot open the container's log") < 0) ||
 		(!o->exec && enter_namespaces(o) < 0)) {
 		relay_set_state(r->relay, SHIM_FAILED, failure, strlen(failure));
 		relay_wait_control(r->relay, CONTROL_LIMIT_MS);
@@ -644,7 +676,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	struct run r = {.options = &o};
-	r.log = o.log ? log_open(o.log, o.log_max_bytes, o.log_files) : NULL;
+	r.log = o.log.path ? log_open(&o.log) : NULL;
 	r.relay = relay_new(LISTEN_FD, block_child_signal(), r.log, o.tty);
 	if (!r.relay) {
 		return 1;

@@ -22,6 +22,8 @@
 #define CLIENTS_MAX 32
 #define QUEUE_HIGH (256u << 10)
 #define READ_BYTES (32u << 10) /* one frame */
+#define READS_A_TURN 8         /* of each stream: clients and signals get their turn */
+#define FIRST_CLIENT 6         /* slots of struct polls before it */
 
 struct client {
 	int fd; /* -1: free slot */
@@ -244,6 +246,26 @@ static ssize_t read_output(struct relay *r, int stream)
 	return n;
 }
 
+static bool somebody_is_slow(const struct relay *r)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		if (r->clients[i] && r->clients[i]->queue_n > QUEUE_HIGH) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* One poll for several reads: a busy container would cost one for each line it writes. */
+static void read_much(struct relay *r, int stream)
+{
+	for (int i = 0; i < READS_A_TURN && !somebody_is_slow(r); i++) {
+		if (read_output(r, stream) <= 0) {
+			break;
+		}
+	}
+}
+
 void relay_drain_output(struct relay *r)
 {
 	for (int stream = 1; stream <= 2; stream++) {
@@ -364,8 +386,8 @@ static void accept_client(struct relay *r)
 /* --- the loop --- */
 
 struct polls {
-	struct pollfd fds[5 + CLIENTS_MAX];
-	struct client *clients[5 + CLIENTS_MAX];
+	struct pollfd fds[FIRST_CLIENT + CLIENTS_MAX];
+	struct client *clients[FIRST_CLIENT + CLIENTS_MAX];
 	nfds_t n;
 };
 
@@ -380,19 +402,17 @@ static bool can_take_input(const struct relay *r, const struct client *c)
 	return c->in_n < sizeof(c->in) && !(r->stdin_n > 0 && c->in_n >= SHIM_FRAME_HEAD);
 }
 
-/* Slots 0 to 4 are listener, signals, stdin, stdout, stderr; then clients. */
+/* Slots 0 to 5 are listener, signals, stdin, stdout, stderr, log; then clients. */
 static void fill_polls(const struct relay *r, struct polls *p)
 {
-	bool held = false;
+	bool held = somebody_is_slow(r);
 	p->n = 0;
-	for (size_t i = 0; i < CLIENTS_MAX; i++) {
-		held = held || (r->clients[i] && r->clients[i]->queue_n > QUEUE_HIGH);
-	}
 	add_poll(p, r->listen_fd, POLLIN, NULL);
 	add_poll(p, r->signal_fd, POLLIN, NULL);
 	add_poll(p, r->stdin_n > 0 ? r->io.in : -1, POLLOUT, NULL);
 	add_poll(p, held ? -1 : r->io.out, POLLIN, NULL);
 	add_poll(p, held ? -1 : r->io.err, POLLIN, NULL);
+	add_poll(p, r->log ? log_fd(r->log) : -1, POLLOUT, NULL);
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		struct client *c = r->clients[i];
 		if (c) {
@@ -405,7 +425,7 @@ static void fill_polls(const struct relay *r, struct polls *p)
 
 static void serve_clients(struct relay *r, const struct polls *p)
 {
-	for (nfds_t i = 5; i < p->n; i++) {
+	for (nfds_t i = FIRST_CLIENT; i < p->n; i++) {
 		struct client *c = p->clients[i];
 		if (p->fds[i].revents & POLLOUT) {
 			flush_client(c);
@@ -499,10 +519,10 @@ enum relay_event relay_wait(struct relay *r)
 			continue;
 		}
 		if (p.fds[3].revents) {
-			read_output(r, 1);
+			read_much(r, 1);
 		}
 		if (p.fds[4].revents) {
-			read_output(r, 2);
+			read_much(r, 2);
 		}
 		if (r->log) {
 			log_flush(r->log);

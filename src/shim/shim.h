@@ -2,7 +2,7 @@
  *
  * main.c   arguments, namespaces, overlay mount, crun, the exit record
  * relay.c  the poll loop between the container's stdio, the log and the clients on shim.sock
- * log.c    Docker's json-file format with rotation
+ * log.c    the container's log (log.h)
  * The wire format is codec/shim_frame.h. No library but libc: the program is static and stays
  * resident.
  */
@@ -12,6 +12,20 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum log_format { LOG_FORMAT_JSON, LOG_FORMAT_LOCAL, LOG_FORMAT_JOURNAL };
+struct log_options {
+	const char *path; /* of the live file; for the journal anything */
+	enum log_format format;
+	int64_t max_bytes; /* 0: no limit */
+	int files;
+	const char *compressor; /* wherry-worker, when rotated files are to be compressed */
+	const char *
+		extra; /* a file of bytes that stand in each line: JSON members or journal fields */
+	int64_t buffer_bytes; /* over 0: the container never waits for the log */
+};
+
+#define SHIM_LET_GO_MAX 256
+
 struct shim_options {
 	const char *id;
 	const char *dir; /* RUN/containers/ID: bundle, pid, exit, console.sock */
@@ -20,22 +34,24 @@ struct shim_options {
 	const char *cgroup; /* "wherry/ID": where to look for an OOM kill */
 	const char *layers; /* the relative names of lower start here; NULL for an exec */
 	const char *lower, *upper, *work;
-	const char *log;       /* NULL: no log */
-	int64_t log_max_bytes; /* 0: no limit */
-	int log_files;
-	const char *exec; /* process file: run `crun exec`; NULL: run the container */
-	pid_t parent;     /* the daemon: its death before GO is ours */
+	const char *let_go[SHIM_LET_GO_MAX]; /* mounts of other containers' volumes */
+	int n_let_go;
+	struct log_options log; /* path NULL: no log */
+	const char *exec;       /* process file: run `crun exec`; NULL: run the container */
+	pid_t parent;           /* the daemon: its death before GO is ours */
 	bool new_netns, shared_mounts, tty, open_stdin;
 };
 
 /* --- log.c --- */
 struct log;
-struct log *log_open(const char *path, int64_t max_bytes, int files); /* NULL with errno */
+struct log *log_open(const struct log_options *o); /* borrowed; NULL with errno */
 /* stream 1 or 2. Never fails: what cannot be written (a full disk) is dropped. */
 void log_write(struct log *l, int stream, const char *data, size_t n);
-void log_flush(struct log *l); /* the lines so far, to the file */
-void log_end(struct log *l);   /* also the unfinished lines */
-void log_free(struct log *l);  /* NULL is fine; what was not flushed is gone */
+int log_fd(const struct log *l); /* poll it for writing, then log_flush; -1: nothing to wait for */
+void log_child_ended(struct log *l, pid_t pid, int status); /* perhaps it was ours */
+void log_flush(struct log *l);                              /* the lines so far, to the file */
+void log_end(struct log *l);                                /* also the unfinished lines */
+void log_free(struct log *l); /* NULL is fine; what was not flushed is gone */
 
 /* --- relay.c --- */
 struct relay;

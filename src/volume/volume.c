@@ -1,20 +1,26 @@
 /* Invariants
  * 1. A volume is in the table only while DATA/volumes/NAME/_data exists: the directory is made
  * before the row and removed after it.
+ * 2. What is mounted there is unmounted before anything is removed: a removal deletes nobody's
+ * disk.
  */
 #include "volume/volume.h"
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/path.h"
 #include "base/text.h"
 #include "event/event.h"
+#include "job/job.h"
 #include "store/store.h"
 
 struct volume {
@@ -30,6 +36,8 @@ struct volume {
 struct volume_set {
 	struct store *store;
 	struct event_bus *bus;
+	struct job_pool *jobs;
+	char *tmp; /* DATA/tmp */
 	struct map *by_name;
 	char *root;
 	int root_fd;
@@ -51,6 +59,11 @@ SCOPED(struct volume *, volume_free)
 static json_t *object_or_empty(const json_t *o)
 {
 	return json_is_object(o) ? json_deep_copy(o) : json_object();
+}
+
+static json_t *object_or_null(const json_t *o)
+{
+	return json_is_object(o) ? json_deep_copy(o) : json_null();
 }
 
 static struct volume *volume_new(const struct volume_set *v, const char *name)
@@ -90,7 +103,7 @@ static int load_row(void *owner, const char *id, json_t *doc, struct err *e)
 {
 	struct volume_set *v = owner;
 	struct volume *w = volume_new(v, id);
-	w->labels = object_or_empty(json_object_get(doc, "labels"));
+	w->labels = object_or_null(json_object_get(doc, "labels"));
 	w->options = object_or_empty(json_object_get(doc, "options"));
 	w->created_ns = json_i64(doc, "created_ns", 0);
 	w->anonymous = json_bool(doc, "anonymous");
@@ -100,12 +113,14 @@ static int load_row(void *owner, const char *id, json_t *doc, struct err *e)
 		v, id, e); /* somebody's rm -rf must not keep the daemon from starting */
 }
 
-struct volume_set *volume_set_new(
-	struct store *s, struct event_bus *bus, const char *data_root, struct err *e)
+struct volume_set *volume_set_new(struct store *s, struct event_bus *bus, struct job_pool *jobs,
+	const char *data_root, struct err *e)
 {
 	struct volume_set *v = xnew(struct volume_set);
 	v->store = s;
 	v->bus = bus;
+	v->jobs = jobs;
+	v->tmp = xasprintf("%s/tmp", data_root);
 	v->by_name = map_new();
 	v->root = xasprintf("%s/volumes", data_root);
 	int r = path_mkdirs(v->root, 0711);
@@ -135,6 +150,7 @@ void volume_set_free(struct volume_set *v)
 		close(v->root_fd);
 	}
 	free(v->root);
+	free(v->tmp);
 	free(v);
 }
 
@@ -179,6 +195,40 @@ void volume_set_seeded(struct volume_set *v, struct volume *w)
 	save(v, w, &ignored);
 }
 
+bool volume_needs_mount(const struct volume *w)
+{
+	return *json_str(w->options, "device") || *json_str(w->options, "type");
+}
+
+bool volume_mounts_read_only(const struct volume *w)
+{
+	bool ro = false;
+	scoped(strv) struct strv parts = STRV_INIT;
+	strv_split(&parts, json_str(w->options, "o"), ',');
+	for (size_t i = 0; i < parts.n; i++) {
+		ro = strcmp(parts.v[i], "ro") == 0 || (ro && strcmp(parts.v[i], "rw") != 0);
+	}
+	return ro;
+}
+
+bool volume_is_mounted(const struct volume *w)
+{
+	struct statx st;
+	int r = statx(AT_FDCWD, w->mountpoint,
+		AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE, &st);
+	if (r < 0) { /* a network filesystem whose server has gone */
+		return errno != ENOENT && errno != ENOTDIR;
+	}
+	return st.stx_attributes_mask & st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
+json_t *volume_mount_request(const struct volume *w)
+{
+	json_t *request = json_object_size(w->options) ? json_deep_copy(w->options) : json_object();
+	json_put_str(request, "target", w->mountpoint);
+	return request;
+}
+
 json_t *volume_inspect(const struct volume *w)
 {
 	char created[CLOCK_TEXT_MAX];
@@ -219,29 +269,64 @@ static int check_name(const char *name, struct err *e)
 	return 0;
 }
 
-static int check_driver(const char *name, const char *driver, const json_t *options, struct err *e)
+static int check_driver(const char *name, const char *driver, struct err *e)
 {
-	if (driver && *driver && strcmp(driver, "local") != 0) {
-		return err_set(e, ERR_NOT_FOUND,
-			"create %s: error looking up volume plugin %s: plugin \"%s\" not found",
-			name, driver, driver);
-	}
+	return !driver || !*driver || strcmp(driver, "local") == 0
+		       ? 0
+		       : err_set(e, ERR_NOT_FOUND,
+				 "create %s: error looking up volume plugin %.64s: plugin \"%.64s\" not found",
+				 name, driver, driver);
+}
+
+static int check_options(const char *name, const json_t *options, struct err *e)
+{
+	static const struct {
+		const char *option, *needs;
+	} pairs[] = {{"device", "type"}, {"type", "device"}, {"o", "device"}, {"o", "type"}};
 	const char *key;
 	json_t *value;
 	json_object_foreach ((json_t *)options, key, value) {
+		bool known = strcmp(key, "type") == 0 || strcmp(key, "device") == 0 ||
+			     strcmp(key, "o") == 0 || strcmp(key, "size") == 0;
+		if (!known) {
+			return err_set(
+				e, ERR_INVALID, "create %s: invalid option: \"%.64s\"", name, key);
+		}
+		if (!json_is_string(value)) {
+			return err_set(
+				e, ERR_INVALID, "create %s: option %s must be a string", name, key);
+		}
+	}
+	const char *size = json_string_value(json_object_get(options, "size"));
+	int64_t bytes = 0;
+	if (size && parse_size(size, &bytes) < 0) {
+		return err_set(e, ERR_INVALID, "create %s: invalid size: '%.64s'", name, size);
+	}
+	if (bytes > 0) {
 		return err_set(e, ERR_INVALID,
-			"create %s: volume option \"%s\" is not supported by this version of wherry; leave the "
-			"driver options out for a directory managed by the engine",
-			name, key);
+			"create %s: quota size requested but no quota support", name);
+	}
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		if (json_object_get(options, pairs[i].option) &&
+			!json_object_get(options, pairs[i].needs)) {
+			return err_set(e, ERR_INVALID, "create %s: missing required option: \"%s\"",
+				name, pairs[i].needs);
+		}
 	}
 	return 0;
+}
+
+void volume_publish(
+	struct volume_set *v, const char *action, const char *name, json_t *take_attributes)
+{
+	event_publish(v->bus, "volume", action, name, take_attributes);
 }
 
 static void publish(struct volume_set *v, const char *action, const char *name)
 {
 	json_t *attributes = json_object();
 	json_put_str(attributes, "driver", "local");
-	event_publish(v->bus, "volume", action, name, attributes);
+	volume_publish(v, action, name, attributes);
 }
 
 struct volume *volume_create(struct volume_set *v, const char *name, const char *driver,
@@ -253,7 +338,8 @@ struct volume *volume_create(struct volume_set *v, const char *name, const char 
 		id_new(made_up);
 		name = made_up;
 	}
-	if (check_name(name, e) < 0 || check_driver(name, driver, options, e) < 0) {
+	if (check_driver(name, driver, e) < 0 || check_name(name, e) < 0 ||
+		check_options(name, options, e) < 0) {
 		return NULL;
 	}
 	struct volume *known = map_get(v->by_name, name);
@@ -261,7 +347,7 @@ struct volume *volume_create(struct volume_set *v, const char *name, const char 
 		return known;
 	}
 	scoped(volume_free) struct volume *w = volume_new(v, name);
-	w->labels = object_or_empty(labels);
+	w->labels = anonymous ? object_or_empty(labels) : object_or_null(labels);
 	w->options = object_or_empty(options);
 	w->created_ns = clock_real_ns();
 	w->anonymous = anonymous;
@@ -277,17 +363,52 @@ struct volume *volume_create(struct volume_set *v, const char *name, const char 
 	return TAKE(w);
 }
 
+static void tree_removed(void *owner, struct job *j, json_t *result, const struct err *e)
+{
+	if (!result) {
+		log_warning("volume", "directory_kept_until_restart", "reason", e->msg, NULL);
+	}
+}
+
+/* Out of the way by one rename, then a worker's business (doc/decisions.md). */
+static int discard_tree(struct volume_set *v, const char *name, struct err *e)
+{
+	static const struct job_handlers handlers = {NULL, NULL, tree_removed};
+	struct err why;
+	char id[ID_LEN + 1];
+	id_new(id);
+	scoped(free) char *away = xasprintf("volume-%.32s", id);
+	scoped(free) char *to = xasprintf("%s/%s", v->tmp, away);
+	if (renameat(v->root_fd, name, AT_FDCWD, to) < 0) {
+		int r = errno == ENOENT ? path_remove_tree(v->root_fd, name) : -errno;
+		return r < 0 ? err_sys(e, -r, "remove %s: cannot remove the volume's directory",
+				       name)
+			     : 0;
+	}
+	if (v->jobs) {
+		json_t *request = json_pack("{ss s[s]}", "dir", v->tmp, "names", away);
+		if (!job_start(v->jobs, "remove-tree", request, -1, false, &handlers, NULL, &why)) {
+			tree_removed(NULL, NULL, NULL, &why);
+		}
+	}
+	return 0;
+}
+
 int volume_remove(struct volume_set *v, struct volume *w, struct err *e)
 {
+	if (volume_needs_mount(w) && volume_is_mounted(w)) {
+		umount2(w->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
+		if (volume_is_mounted(w)) {
+			return err_set(
+				e, ERR_SYSTEM, "remove %s: volume has active mounts", w->name);
+		}
+	}
 	if (store_delete(v->store, STORE_VOLUMES, w->name, e) < 0) {
 		return -1;
 	}
 	map_remove(v->by_name, w->name);
-	int r = path_remove_tree(v->root_fd, w->name);
+	int r = discard_tree(v, w->name, e);
 	publish(v, "destroy", w->name);
-	if (r < 0) {
-		err_sys(e, -r, "remove %s: the volume's directory could not be emptied", w->name);
-	}
 	volume_free(w);
-	return r < 0 ? -1 : 0;
+	return r;
 }

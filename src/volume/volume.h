@@ -15,8 +15,11 @@ struct event_bus;
 struct volume_set;
 struct volume;
 
-struct volume_set *volume_set_new(
-	struct store *s, struct event_bus *bus, const char *data_root, struct err *e);
+struct job_pool;
+
+/* jobs may be NULL: then a removed volume's tree stays in DATA/tmp until the next start. */
+struct volume_set *volume_set_new(struct store *s, struct event_bus *bus, struct job_pool *jobs,
+	const char *data_root, struct err *e);
 void volume_set_free(struct volume_set *v);
 
 struct volume *volume_find(struct volume_set *v, const char *name,
@@ -29,10 +32,20 @@ bool volume_anonymous(const struct volume *w);
  * directory. */
 bool volume_wants_seed(const struct volume *w);
 void volume_set_seeded(struct volume_set *v, struct volume *w);
+/* With a filesystem of its own (options type, device, o): its directory is a mount point, mounted
+ * while a container uses it. */
+bool volume_needs_mount(const struct volume *w);
+bool volume_mounts_read_only(const struct volume *w); /* its options say "ro" */
+bool volume_is_mounted(const struct volume *w);       /* as the kernel says now */
+json_t *volume_mount_request(const struct volume *w); /* of job mount-volume; new */
+void volume_publish(
+	struct volume_set *v, const char *action, const char *name, json_t *take_attributes);
 json_t *volume_inspect(const struct volume *w); /* as GET /volumes/x; new */
 
 /* name NULL or "": anonymous, a random 64-hex name. An existing volume of that name is returned as
- * it is. ERR_INVALID for a name outside [a-zA-Z0-9][a-zA-Z0-9_.-]+ or a driver other than local. */
+ * it is, also with other options, as dockerd does. ERR_INVALID for a name outside
+ * [a-zA-Z0-9][a-zA-Z0-9_.-]+ or options that make no sense, ERR_NOT_FOUND for a driver other than
+ * local. */
 struct volume *volume_create(struct volume_set *v, const char *name, const char *driver,
 	const json_t *labels, const json_t *options, struct err *e);
 int volume_remove(struct volume_set *v, struct volume *w,

@@ -10,34 +10,56 @@
 #include "wherry/flags.h"
 #include "wherry/times.h"
 
+#define READ_BYTES (64u << 10)
+
 struct logs {
 	bool follow, timestamps, details;
 	const char *since, *until, *tail;
 };
 
+/* Lines of one stream that came together leave together. */
+struct output {
+	int type;
+	struct buf text;
+};
+
+static int flush(struct output *o, struct err *e)
+{
+	int r = path_write_all(
+		o->type == 2 ? STDERR_FILENO : STDOUT_FILENO, buf_str(&o->text), o->text.len);
+	buf_clear(&o->text);
+	return r < 0 ? err_sys(e, -r, "cannot write the output") : 0;
+}
+
 static int write_out(void *owner, int type, const char *data, size_t n, struct err *e)
 {
+	struct output *o = owner;
 	if (type == 3) {
 		return err_set(e, ERR_SYSTEM, "error from daemon in stream: %.*s",
 			(int)(n < 400 ? n : 400), data);
 	}
-	int r = path_write_all(type == 2 ? STDERR_FILENO : STDOUT_FILENO, data, n);
-	return r < 0 ? err_sys(e, -r, "cannot write the output") : 0;
+	if (type != o->type && flush(o, e) < 0) {
+		return -1;
+	}
+	o->type = type;
+	buf_append(&o->text, data, n);
+	return 0;
 }
 
 static int copy(struct http_client *http, bool tty, struct err *e)
 {
 	struct demux d = {0};
-	char data[16384];
+	static char data[READ_BYTES];
+	struct output o = {.type = 1};
 	long n;
-	while ((n = http_client_read(http, data, sizeof(data), e)) > 0) {
-		int r = tty ? write_out(NULL, 1, data, (size_t)n, e)
-			    : demux_feed(&d, data, (size_t)n, write_out, NULL, e);
-		if (r < 0) {
-			return -1;
-		}
+	int r = 0;
+	while (r == 0 && (n = http_client_read(http, data, sizeof(data), e)) > 0) {
+		r = tty ? write_out(&o, 1, data, (size_t)n, e)
+			: demux_feed(&d, data, (size_t)n, write_out, &o, e);
+		r = r < 0 ? r : flush(&o, e);
 	}
-	return n < 0 ? -1 : 0;
+	buf_deinit(&o.text);
+	return r < 0 || n < 0 ? -1 : 0;
 }
 
 /* Whether the log is multiplexed: the answer's Content-Type says it only since API 1.42, the

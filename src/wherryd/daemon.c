@@ -174,7 +174,7 @@ static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
 		return -1;
 	}
 	image_set_pins(d->images, pin_layers, d);
-	d->volumes = volume_set_new(d->store, d->bus, c->data_root, e);
+	d->volumes = volume_set_new(d->store, d->bus, d->jobs, c->data_root, e);
 	return d->volumes ? 0 : -1;
 }
 

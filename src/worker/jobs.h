@@ -21,4 +21,11 @@ worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in t
 worker_job_fn worker_seed_volume; /* seed_volume.c */
 worker_job_fn worker_tree_sizes;  /* {"paths": []}: {"sizes": []}, in bytes */
 worker_job_fn worker_top;         /* top.c */
-worker_job_fn worker_update;      /* update.c */
+
+/* logs and volumes: log_pack.c, read_journal.c, mount_volume.c */
+worker_job_fn worker_unpack_log;
+worker_job_fn worker_read_journal;
+worker_job_fn worker_mount_volume;
+worker_job_fn worker_unmount_volume;
+/* `wherry-worker compress-log INODE`, started by a shim: no job of the daemon. The exit status. */
+int worker_compress_log(const char *inode);

@@ -23,12 +23,15 @@ static const struct {
 	{"build", worker_build},
 	{"import", worker_import},
 	{"load", worker_load},
+	{"mount-volume", worker_mount_volume},
 	{"pull", worker_pull},
+	{"read-journal", worker_read_journal},
 	{"remove-tree", worker_remove_tree},
 	{"seed-volume", worker_seed_volume},
 	{"tree-sizes", worker_tree_sizes},
 	{"top", worker_top},
-	{"update-limits", worker_update},
+	{"unmount-volume", worker_unmount_volume},
+	{"unpack-log", worker_unpack_log},
 };
 
 static worker_job_fn *find_job(const char *name)
@@ -43,6 +46,9 @@ static worker_job_fn *find_job(const char *name)
 
 int main(int argc, char **argv)
 {
+	if (argc == 3 && strcmp(argv[1], "compress-log") == 0) {
+		return worker_compress_log(argv[2]);
+	}
 	worker_job_fn *run = argc == 2 ? find_job(argv[1]) : NULL;
 	if (!run) {
 		fprintf(stderr,

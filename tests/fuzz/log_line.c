@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t piece = data[0] ? data[0] : 65536;
 	scoped(close) int fd = memfd_create("log", MFD_CLOEXEC);
 	scoped(free) char *path = xasprintf("/proc/self/fd/%d", fd);
-	struct log *l = log_open(path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = path, .files = 1});
 	assert(l);
 	for (size_t at = 1; at < size; at += piece) {
 		log_write(l, 1, (const char *)data + at, size - at < piece ? size - at : piece);

@@ -56,7 +56,7 @@ int fixture_setup(void **state)
 	d->images = image_store_new(
 		f->loop, d->store, d->jobs, d->bus, f->folder, json_object(), &f->e);
 	assert_non_null(d->images);
-	d->volumes = volume_set_new(d->store, d->bus, f->folder, &f->e);
+	d->volumes = volume_set_new(d->store, d->bus, NULL, f->folder, &f->e);
 	assert_non_null(d->volumes);
 	d->data_root = f->folder;
 	d->exec_root = f->folder;
@@ -66,6 +66,7 @@ int fixture_setup(void **state)
 	f->set.by_name = map_new();
 	f->set.execs = map_new();
 	list_init(&f->set.readers);
+	list_init(&f->set.volume_jobs);
 	fixture_image(f, json_pack("{s[s]}", "Cmd", "sh"));
 	f->anchor = container_new(
 		&f->set, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");

@@ -82,7 +82,7 @@ static const char *text_at(const json_t *list, size_t i)
 static void a_line_has_text_stream_and_time(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 	int64_t before = clock_real_ns();
 
 	say(l, 1, "hello\n");
@@ -104,7 +104,7 @@ static void a_line_has_text_stream_and_time(void **state)
 static void the_bytes_are_dockers(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 
 	say(l, 1, "a\"b\\c\td<e>&\x7f\r\n");
 	log_end(l);
@@ -123,7 +123,7 @@ static void the_bytes_are_dockers(void **state)
 static void control_characters_and_utf8_come_back(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 	static const char said[] = "\x01\x1b[31m\x1f ü€𐍈\xf4\x8f\xbf\xbf ok\n";
 
 	say(l, 1, said);
@@ -137,7 +137,7 @@ static void control_characters_and_utf8_come_back(void **state)
 static void a_nul_byte_is_kept(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 
 	log_write(l, 1, "a\0b\n", 4);
 	log_end(l);
@@ -160,7 +160,7 @@ static void bytes_that_are_no_utf8_are_replaced(void **state)
 		{"\xf0\x80\x80\x80\n", "����\n"}, {"\xf4\x90\x80\x80\n", "����\n"},
 		{"\xf8\x88\x80\x80\x80\n", "�����\n"}, {"\xe2\x82\n", "��\n"},
 		{"\xe2\x82q\n", "��q\n"}};
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		say(l, 1, cases[i].said);
@@ -177,7 +177,7 @@ static void bytes_that_are_no_utf8_are_replaced(void **state)
 static void pieces_are_one_line_and_streams_do_not_mix(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 
 	say(l, 1, "on");
 	say(l, 2, "two ");
@@ -198,7 +198,7 @@ static void pieces_are_one_line_and_streams_do_not_mix(void **state)
 static void a_character_in_two_reads_is_whole(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 
 	log_write(l, 1, "\xe2", 1);
 	log_write(l, 1, "\x82", 1);
@@ -214,7 +214,7 @@ static void a_character_in_two_reads_is_whole(void **state)
 static void a_long_line_is_cut_as_docker_cuts_it(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 	scoped(free) char *said = xnew_array(char, 2 * PART + 4);
 	memset(said, 'x', 2 * PART + 1);
 	strcpy(said + 2 * PART + 1, "y\n");
@@ -234,7 +234,7 @@ static void a_long_line_is_cut_as_docker_cuts_it(void **state)
 static void the_worst_lines_fit(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 	scoped(free) char *said = xnew_array(char, PART);
 	memset(said, 1, PART);
 
@@ -254,7 +254,8 @@ static void the_worst_lines_fit(void **state)
 static void files_rotate_at_their_size_and_the_oldest_goes(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 1000, 3);
+	struct log *l =
+		log_open(&(struct log_options){.path = f->path, .max_bytes = 1000, .files = 3});
 	struct stat st;
 
 	for (int i = 0; i < 100; i++) {
@@ -283,7 +284,8 @@ static void files_rotate_at_their_size_and_the_oldest_goes(void **state)
 static void a_burst_rotates_too(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 1000, 2);
+	struct log *l =
+		log_open(&(struct log_options){.path = f->path, .max_bytes = 1000, .files = 2});
 	scoped(buf) struct buf said = BUF_INIT;
 	for (int i = 0; i < 50; i++) {
 		buf_printf(&said, "%d\n", i);
@@ -303,7 +305,8 @@ static void a_burst_rotates_too(void **state)
 static void a_single_file_begins_anew(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 500, 1);
+	struct log *l =
+		log_open(&(struct log_options){.path = f->path, .max_bytes = 500, .files = 1});
 	struct stat st;
 
 	for (int i = 0; i < 100; i++) {
@@ -320,14 +323,15 @@ static void a_single_file_begins_anew(void **state)
 static void a_restarted_container_goes_on_in_its_file(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 1000, 2);
+	struct log *l =
+		log_open(&(struct log_options){.path = f->path, .max_bytes = 1000, .files = 2});
 	for (int i = 0; i < 13; i++) {
 		say(l, 1, "first run\n");
 	}
 	log_end(l);
 	log_free(l);
 
-	l = log_open(f->path, 1000, 2);
+	l = log_open(&(struct log_options){.path = f->path, .max_bytes = 1000, .files = 2});
 	say(l, 1, "second run\n");
 	log_end(l);
 	log_free(l);
@@ -343,7 +347,7 @@ static void a_restarted_container_goes_on_in_its_file(void **state)
 static void the_log_is_not_for_everybody(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 	struct stat st;
 
 	assert_int_equal(stat(f->path, &st), 0);
@@ -359,7 +363,7 @@ static void a_full_disk_stops_nothing(void **state)
 	struct fixture *f = *state;
 	assert_int_equal(symlink("/dev/full", f->path),
 		0); /* never rotated: nothing is ever written to it */
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 	assert_non_null(l);
 
 	for (int i = 0; i < 100000; i++) {
@@ -373,7 +377,7 @@ static void a_full_disk_stops_nothing(void **state)
 static void a_torn_line_does_not_take_the_next_along(void **state)
 {
 	struct fixture *f = *state;
-	struct log *l = log_open(f->path, 0, 1);
+	struct log *l = log_open(&(struct log_options){.path = f->path, .files = 1});
 	struct rlimit before;
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
@@ -402,9 +406,9 @@ static void a_place_that_cannot_be_opened_is_said(void **state)
 	scoped(free) char *longest = xnew_array(char, 5000);
 	memset(longest, 'x', 4999);
 
-	assert_null(log_open(nowhere, 0, 1));
+	assert_null(log_open(&(struct log_options){.path = nowhere, .files = 1}));
 	assert_int_equal(errno, ENOENT);
-	assert_null(log_open(longest, 0, 1));
+	assert_null(log_open(&(struct log_options){.path = longest, .files = 1}));
 	assert_int_equal(errno, ENAMETOOLONG);
 }
 

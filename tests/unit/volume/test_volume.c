@@ -31,7 +31,7 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(f->folder));
 	f->store = store_open(":memory:", &e);
 	f->bus = event_bus_new();
-	f->volumes = volume_set_new(f->store, f->bus, f->folder, &e);
+	f->volumes = volume_set_new(f->store, f->bus, NULL, f->folder, &e);
 	assert_non_null(f->volumes);
 	*state = f;
 	return 0;
@@ -58,7 +58,7 @@ static void a_volume_survives_a_restart_of_the_daemon(void **state)
 	volume_set_seeded(f->volumes, v);
 
 	volume_set_free(f->volumes);
-	f->volumes = volume_set_new(f->store, f->bus, f->folder, &e);
+	f->volumes = volume_set_new(f->store, f->bus, NULL, f->folder, &e);
 
 	v = volume_find(f->volumes, "data", &e);
 	assert_non_null(v);
@@ -106,8 +106,49 @@ static void unsupported_drivers_and_options_are_said(void **state)
 	assert_null(volume_create(f->volumes, "data", "rexray", NULL, NULL, &e));
 	assert_non_null(strstr(e.msg, "rexray"));
 	assert_null(volume_create(f->volumes, "data", "", NULL, options, &e));
-	assert_non_null(strstr(e.msg, "\"type\""));
+	assert_non_null(strstr(e.msg, "\"device\""));
 	assert_null(volume_find(f->volumes, "data", &e));
+}
+
+/* The words are dockerd 26.1.5's. */
+static void options_are_checked_as_docker_does(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *key, *value, *said;
+	} cases[] = {{"foo", "x", "create vol: invalid option: \"foo\""},
+		{"type", "nfs", "create vol: missing required option: \"device\""},
+		{"device", "/x", "create vol: missing required option: \"type\""},
+		{"o", "ro", "create vol: missing required option: \"device\""},
+		{"size", "1m", "create vol: quota size requested but no quota support"},
+		{"size", "x", "create vol: invalid size: 'x'"}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e;
+		scoped(json) json_t *options = json_pack("{ss}", cases[i].key, cases[i].value);
+		assert_null(volume_create(f->volumes, "vol", NULL, NULL, options, &e));
+		assert_string_equal(e.msg, cases[i].said);
+		assert_int_equal(e.kind, ERR_INVALID);
+	}
+}
+
+static void a_volume_with_a_device_is_a_mount_point(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	scoped(json) json_t *options =
+		json_pack("{ss ss ss}", "type", "tmpfs", "device", "tmpfs", "o", "size=1m,ro");
+	const struct volume *plain = volume_create(f->volumes, "plain", NULL, NULL, NULL, &e);
+	const struct volume *disk = volume_create(f->volumes, "disk", NULL, NULL, options, &e);
+
+	assert_false(volume_needs_mount(plain));
+	assert_true(volume_needs_mount(disk));
+	assert_true(volume_mounts_read_only(disk));
+	assert_false(volume_is_mounted(disk));
+	scoped(json) json_t *request = volume_mount_request(disk);
+	assert_string_equal(json_str(request, "target"), volume_mountpoint(disk));
+	assert_string_equal(json_str(request, "o"), "size=1m,ro");
+	scoped(json) json_t *shown = volume_inspect(plain);
+	assert_true(json_is_null(json_object_get(shown, "Labels")));
 }
 
 static void removal_takes_the_directory_along(void **state)
@@ -134,6 +175,8 @@ int main(void)
 		WITH(a_nameless_volume_is_anonymous),
 		WITH(names_that_could_leave_the_directory_are_refused),
 		WITH(unsupported_drivers_and_options_are_said),
+		WITH(options_are_checked_as_docker_does),
+		WITH(a_volume_with_a_device_is_a_mount_point),
 		WITH(removal_takes_the_directory_along),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
