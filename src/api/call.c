@@ -94,12 +94,6 @@ void call_publish_prune(struct call *c, const char *type, int64_t bytes)
 	event_publish(c->api->d.bus, type, "prune", "", json_pack("{ss}", "reclaimed", reclaimed));
 }
 
-struct body_wait {
-	struct call *call;
-	call_body_fn *fn;
-	bool optional;
-};
-
 /* Content-Type must be application/json, with any parameters: moby httputils.CheckForJSON. */
 static int check_content_type(const char *type, struct err *e)
 {
@@ -116,13 +110,14 @@ static int check_content_type(const char *type, struct err *e)
 }
 
 /* The document, or NULL with *e. */
-static json_t *parse_body(const struct body_wait *w, const char *data, size_t n, struct err *e)
+static json_t *parse_body(
+	const struct call *c, bool optional, const char *data, size_t n, struct err *e)
 {
-	const char *type = http_header(w->call->r, "Content-Type");
+	const char *type = http_header(c->r, "Content-Type");
 	if ((n > 0 || type) && check_content_type(type, e) < 0) {
 		return NULL;
 	}
-	if (n == 0 && w->optional) {
+	if (n == 0 && optional) {
 		return json_object();
 	}
 	if (n == 0) {
@@ -138,31 +133,67 @@ static json_t *parse_body(const struct body_wait *w, const char *data, size_t n,
 	return doc;
 }
 
-static void body_arrived(
+static void json_arrived(
+	struct call *c, bool optional, call_body_fn *fn, const char *data, size_t n)
+{
+	struct err e;
+	scoped(json) json_t *doc = parse_body(c, optional, data, n, &e);
+	if (doc) {
+		fn(c, doc);
+	} else {
+		call_reply_error(c, &e);
+	}
+}
+
+struct body_wait {
+	call_raw_fn *raw;
+	call_body_fn *fn; /* for JSON */
+	bool optional;
+};
+
+static void body_abandoned(struct call *c)
+{
+	free(c->stream);
+}
+
+static void raw_arrived(
 	void *owner, struct http_request *r, const char *data, size_t n, const struct err *failed)
 {
-	struct body_wait w = *(struct body_wait *)owner;
-	free(owner);
-	struct call *c = w.call;
-	struct err e;
+	struct call *c = owner;
+	struct body_wait w = *(struct body_wait *)c->stream;
+	free(c->stream);
+	c->stream = NULL;
+	c->stream_closed = NULL;
 	if (failed) {
 		call_reply_error(c, failed);
+		return;
+	}
+	call_ref(c); /* fn may answer, and so end the request */
+	if (w.raw) {
+		w.raw(c, data, n);
 	} else {
-		scoped(json) json_t *doc = parse_body(&w, data, n, &e);
-		if (doc) {
-			w.fn(c, doc);
-		} else {
-			call_reply_error(c, &e);
-		}
+		json_arrived(c, w.optional, w.fn, data, n);
 	}
 	call_unref(c);
 }
 
+static void read_body(struct call *c, struct body_wait w)
+{
+	struct body_wait *own = xnew(struct body_wait);
+	*own = w;
+	c->stream = own;
+	c->stream_closed = body_abandoned;
+	http_body_read(c->r, CALL_BODY_MAX, raw_arrived, c);
+}
+
+void call_body_raw(struct call *c, call_raw_fn *fn)
+{
+	read_body(c, (struct body_wait){.raw = fn});
+}
+
 void call_body_json(struct call *c, bool optional, call_body_fn *fn)
 {
-	struct body_wait *w = xnew(struct body_wait);
-	*w = (struct body_wait){call_ref(c), fn, optional};
-	http_body_read(c->r, CALL_BODY_MAX, body_arrived, w);
+	read_body(c, (struct body_wait){.fn = fn, .optional = optional});
 }
 
 const char *call_query(const struct call *c, const char *name)

@@ -52,6 +52,9 @@ void call_done_empty(void *owner, const struct err *e);
  * body is borrowed. */
 typedef void call_body_fn(struct call *c, const json_t *body);
 void call_body_json(struct call *c, bool optional, call_body_fn *fn);
+/* The same without a look at it. Both use c->stream until fn is called. */
+typedef void call_raw_fn(struct call *c, const char *data, size_t n);
+void call_body_raw(struct call *c, call_raw_fn *fn);
 
 const char *call_query(const struct call *c, const char *name); /* NULL when absent */
 const char *call_query_or(

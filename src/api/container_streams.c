@@ -59,7 +59,9 @@ void containers_wait(struct call *c)
 	if (!k) {
 		return;
 	}
-	const char *condition = call_query_or(c, "condition", "not-running");
+	/* the condition came with 1.30 */
+	const char *condition =
+		c->version < 30 ? "not-running" : call_query_or(c, "condition", "not-running");
 	struct container_wait *w = container_wait(k, condition, wait_ended, c, &e);
 	if (!w) {
 		call_reply_error(c, &e);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/call.h"
+#include "api/create_body.h"
 #include "api/handlers.h"
 #include "api/measure.h"
 #include "base/json.h"
@@ -37,10 +38,14 @@ static void create_with(struct call *c, const json_t *body)
 		call_reply_error(c, &e);
 		return;
 	}
-	if (container_create(c->api->d.containers, name, body, &k, &warnings, &e) < 0) {
+	scoped(json) json_t *extra = json_array();
+	scoped(json) json_t *current = create_body_current(body, c->version, extra, &e);
+	if (!current ||
+		container_create(c->api->d.containers, name, current, &k, &warnings, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
+	json_array_extend(warnings, extra);
 	call_reply_json(c, 201,
 		json_pack("{ss so}", "Id", container_id(k), "Warnings",
 			warnings ? warnings : json_array()));
@@ -109,29 +114,25 @@ void containers_inspect(struct call *c)
 }
 
 /* "{}" is as good as none: moby counts up to 7 bytes as nothing. */
-static void start_without_body(
-	void *owner, struct http_request *r, const char *data, size_t n, const struct err *failed)
+static void start_without_body(struct call *c, const char *data, size_t n)
 {
-	struct call *c = owner;
-	struct err e;
-	struct container *k = NULL;
-	if (n > 7 || failed) {
+	if (n > 7) {
+		struct err e;
 		err_set(&e, ERR_INVALID,
 			"starting container with non-empty request body was deprecated since API v1.22 "
 			"and removed in v1.24");
 		call_reply_error(c, &e);
-	} else {
-		k = find(c);
+		return;
 	}
+	struct container *k = find(c);
 	if (k) {
 		container_start(k, call_done_empty, call_ref(c));
 	}
-	call_unref(c);
 }
 
 void containers_start(struct call *c)
 {
-	http_body_read(c->r, CALL_BODY_MAX, start_without_body, call_ref(c));
+	call_body_raw(c, start_without_body);
 }
 
 /* ?signal=... ; *ret 0 when absent. */
@@ -157,7 +158,8 @@ static void stop_with(struct call *c, stop_fn *fn)
 	if (!k) {
 		return;
 	}
-	if (query_signal(c, &signal, &e) < 0 ||
+	signal = 0; /* the parameter came with 1.42 */
+	if ((c->version >= 42 && query_signal(c, &signal, &e) < 0) ||
 		call_query_int(c, "t", INT32_MIN, &timeout_s, &e) < 0) {
 		call_reply_error(c, &e);
 		return;

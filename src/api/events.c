@@ -38,18 +38,30 @@ static json_t *event_json(const struct event *v)
 	return o;
 }
 
-/* type, image, network ... =NAME_OR_ID: only events of that type can match their own key. */
+/* container=, volume=, network=, daemon= ...: a prefix of the id or the name of what it is about,
+ * whatever its type. moby daemon/events/filter.go */
 static bool match_object(const struct filters *f, const char *key, const struct event *v)
 {
-	if (!filters_has(f, key)) {
-		return true;
-	}
-	if (strcmp(v->type, key) != 0) {
-		return strcmp(key, "image") == 0 && strcmp(v->type, "container") == 0 &&
-		       filters_match(f, key, json_str(v->attributes, "image"));
-	}
 	return filters_match_prefix(f, key, v->id) ||
-	       filters_match(f, key, json_str(v->attributes, "name"));
+	       filters_match_prefix(f, key, json_str(v->attributes, "name"));
+}
+
+/* image=: with and without the tag, and the image of a container's event. */
+static bool match_image(const struct filters *f, const struct event *v)
+{
+	bool own = strcmp(v->type, "image") == 0;
+	const char *name = json_str(v->attributes, own ? "name" : "image");
+	const char *both[] = {v->id, name};
+	for (size_t i = 0; i < 2; i++) {
+		const char *slash = strrchr(both[i], '/');
+		const char *from = slash ? slash : both[i];
+		scoped(free) char *bare =
+			xstrndup(both[i], (size_t)(from - both[i]) + strcspn(from, ":@"));
+		if (filters_match(f, "image", both[i]) || filters_match(f, "image", bare)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* "exec_create: ls" matches event=exec_create too. */
@@ -59,17 +71,24 @@ static bool match_action(const struct filters *f, const char *action)
 	return filters_match(f, "event", action) || filters_match(f, "event", verb);
 }
 
+static bool matches(const struct filters *f, const struct event *v)
+{
+	static const char *const objects[] = {"daemon", "container", "plugin", "volume", "network",
+		"node", "service", "secret", "config"};
+	for (size_t i = 0; i < sizeof(objects) / sizeof(*objects); i++) {
+		if (!match_object(f, objects[i], v)) {
+			return false;
+		}
+	}
+	return filters_match(f, "type", v->type) && filters_match(f, "scope", "local") &&
+	       match_action(f, v->action) && match_image(f, v) &&
+	       filters_match_labels(f, v->attributes);
+}
+
 static void event_arrived(void *owner, const struct event *v)
 {
 	struct event_stream *s = owner;
-	const struct filters *f = s->filters;
-	static const char *const objects[] = {"container", "image", "network", "volume"};
-	bool match = filters_match(f, "type", v->type) && match_action(f, v->action) &&
-		     filters_match_labels(f, v->attributes);
-	for (size_t i = 0; match && i < sizeof(objects) / sizeof(*objects); i++) {
-		match = match_object(f, objects[i], v);
-	}
-	if (!match || !s->call->r) {
+	if (!s->call->r || !matches(s->filters, v)) {
 		return;
 	}
 	scoped(json) json_t *doc = event_json(v);
@@ -112,19 +131,37 @@ static void start_until_timer(struct event_stream *s, int64_t wait_ns)
 	uv_timer_start(s->until, until_reached, (uint64_t)(wait_ns / NS_PER_MS + 1), 0);
 }
 
+/* Which past is wanted, and until when. dockerd remembers nothing before its memory either. */
+struct event_span {
+	int64_t since_ns, until_ns; /* until 0: for ever */
+	bool past;                  /* since or until was given */
+};
+
+static int read_span(const struct call *c, struct event_span *ret, struct err *e)
+{
+	const char *since = call_query_or(c, "since", NULL);
+	const char *until = call_query_or(c, "until", NULL);
+	if (call_query_time(c, "since", &ret->since_ns, e) < 0 ||
+		call_query_time(c, "until", &ret->until_ns, e) < 0) {
+		return -1;
+	}
+	ret->past = since || until;
+	if (since && until && ret->until_ns < ret->since_ns) {
+		return err_set(e, ERR_INVALID,
+			"`since` time (%.32s) cannot be after `until` time (%.32s)", since, until);
+	}
+	return 0;
+}
+
 void system_events(struct call *c)
 {
-	static const char *const allowed[] = {"container", "daemon", "event", "image", "label",
-		"network", "node", "plugin", "scope", "type", "volume", NULL};
 	struct err e;
-	int64_t since;
-	int64_t until;
-	if (call_query_time(c, "since", &since, &e) < 0 ||
-		call_query_time(c, "until", &until, &e) < 0) {
+	struct event_span span;
+	if (read_span(c, &span, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
-	struct filters *f = filters_read(c, allowed, &e);
+	struct filters *f = filters_read(c, NULL, &e);
 	if (!f) {
 		call_reply_error(c, &e);
 		return;
@@ -137,15 +174,19 @@ void system_events(struct call *c)
 	http_stream_begin(c->r, 200, "application/json");
 
 	int64_t now = clock_real_ns();
-	if (since > 0) {
-		event_replay(c->api->d.bus, since, until > 0 ? until : INT64_MAX, event_arrived, s);
+	if (span.past) {
+		event_replay(c->api->d.bus, span.since_ns,
+			span.until_ns > 0 ? span.until_ns : INT64_MAX, event_arrived, s);
 	}
-	if (until > 0 && until <= now) {
+	if (!c->r) {
+		return;
+	}
+	if (span.until_ns > 0 && span.until_ns <= now) {
 		http_stream_end(c->r);
 		return;
 	}
 	s->listener = event_listen(c->api->d.bus, event_arrived, s);
-	if (until > 0) {
-		start_until_timer(s, until - now);
+	if (span.until_ns > 0) {
+		start_until_timer(s, span.until_ns - now);
 	}
 }

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "container/container.h"
+#include "event/event.h"
 #include "image/image.h"
 #include "sys/cgroup_features.h"
 
@@ -60,15 +61,21 @@ static char *os_name(void)
 	return xstrdup("Linux");
 }
 
+/* A list of the configuration, or NULL. */
+static json_t *configured(const json_t *config, const char *key)
+{
+	json_t *list = json_object_get(config, key);
+	return json_array_size(list) > 0 ? list : NULL;
+}
+
 static json_t *registry_config(const json_t *config)
 {
-	json_t *mirrors = json_object_get(config, "registry-mirrors");
-	mirrors = json_is_array(mirrors) ? json_deep_copy(mirrors) : json_array();
-	json_t *index = json_pack("{s{ss sO sb sb}}", "docker.io", "Name", "docker.io", "Mirrors",
-		mirrors, "Secure", 1, "Official", 1);
-	return json_pack("{s[] s[] s[s] so so}", "AllowNondistributableArtifactsCIDRs",
+	const json_t *mirrors = configured(config, "registry-mirrors");
+	json_t *index = json_pack("{s{ss so sb sb}}", "docker.io", "Name", "docker.io", "Mirrors",
+		mirrors ? json_deep_copy(mirrors) : json_array(), "Secure", 1, "Official", 1);
+	return json_pack("{sn sn s[s] so so}", "AllowNondistributableArtifactsCIDRs",
 		"AllowNondistributableArtifactsHostnames", "InsecureRegistryCIDRs", "127.0.0.0/8",
-		"IndexConfigs", index, "Mirrors", mirrors);
+		"IndexConfigs", index, "Mirrors", mirrors ? json_deep_copy(mirrors) : json_null());
 }
 
 static void put_machine(json_t *o)
@@ -161,12 +168,35 @@ static void put_features(json_t *o, const struct cgroup_features *f)
 	json_put_str(o, "DefaultRuntime", "crun");
 	json_put(o, "Runtimes", json_pack("{s{ss}}", "crun", "path", "crun"));
 	json_put(o, "SecurityOptions", json_pack("[s]", "name=seccomp,profile=builtin"));
+	json_put(o, "CDISpecDirs", json_array());
 	json_put(o, "Swarm",
 		json_pack("{ss ss ss sb ss sn}", "NodeID", "", "NodeAddr", "", "LocalNodeState",
 			"inactive", "ControlAvailable", 0, "Error", "", "RemoteManagers"));
 	json_put(o, "Plugins",
 		json_pack("{s[s] s[sss] sn s[ss]}", "Volume", "local", "Network", "bridge", "host",
 			"none", "Authorization", "Log", "json-file", "none"));
+}
+
+/* Programs of dockerd that are none here; the CLI prints their versions. */
+static void put_commits(json_t *o)
+{
+	static const char *const names[] = {"ContainerdCommit", "RuncCommit", "InitCommit"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		json_put(o, names[i], json_pack("{ss ss}", "ID", "", "Expected", ""));
+	}
+}
+
+/* Members that came or went with an API version. */
+static void put_by_version(json_t *o, int version, bool cgroup_v2)
+{
+	if (!cgroup_v2) { /* of cgroup v1 only; dockerd 26 forgot to drop the second one */
+		json_put(o, "KernelMemoryTCP", json_true());
+		json_put(o, "KernelMemory", version < 42 ? json_true() : NULL);
+	}
+	if (version < 25) {
+		json_put_str(o, "ExecutionDriver", "<not supported>");
+		json_put(o, "SecurityOptions", json_pack("[s]", "seccomp"));
+	}
 }
 
 void system_info(struct call *c)
@@ -188,14 +218,17 @@ void system_info(struct call *c)
 	json_put_str(o, "HttpProxy", "");
 	json_put_str(o, "HttpsProxy", "");
 	json_put_str(o, "NoProxy", "");
-	json_put(o, "Labels", json_array());
+	const json_t *labels = configured(d->config, "labels");
+	json_put(o, "Labels", labels ? json_deep_copy(labels) : json_array());
+	json_put_str(o, "Isolation", "");
+	put_commits(o);
 	json_put(o, "GenericResources", json_null());
 	json_put_str(o, "ServerVersion", WHERRY_VERSION);
 	json_put_str(o, "InitBinary", "docker-init");
 	json_put(o, "NFd", json_integer(-1));
 	json_put(o, "NGoroutines", json_integer(1));
-	json_put(o, "NEventsListener", json_integer(0));
-	json_put_str(o, "ProductLicense", "");
+	json_put(o, "NEventsListener", json_integer((json_int_t)event_listeners(d->bus)));
 	put_warnings(o, d->cgroups);
+	put_by_version(o, c->version, d->cgroups->v2);
 	call_reply_json(c, 200, o);
 }

@@ -75,6 +75,15 @@ void event_unlisten(struct event_listener *l)
 	free(l);
 }
 
+size_t event_listeners(const struct event_bus *b)
+{
+	size_t n = 0;
+	list_each (pos, &b->listeners) {
+		n += container_of(pos, struct event_listener, node)->fn != NULL;
+	}
+	return n;
+}
+
 static void remove_dead(struct event_bus *b)
 {
 	list_each_safe (pos, &b->listeners) {

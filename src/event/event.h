@@ -7,6 +7,7 @@
  */
 #pragma once
 #include <jansson.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define EVENT_HISTORY 256
@@ -26,7 +27,8 @@ typedef void event_fn(void *owner, const struct event *event); /* everything in 
 struct event_bus *event_bus_new(void);
 void event_bus_free(struct event_bus *b);
 struct event_listener *event_listen(struct event_bus *b, event_fn *fn, void *owner);
-void event_unlisten(struct event_listener *l); /* NULL is fine; no call after this returns */
+size_t event_listeners(const struct event_bus *b); /* how many there are */
+void event_unlisten(struct event_listener *l);     /* NULL is fine; no call after this returns */
 
 void event_publish(struct event_bus *b, const char *type, const char *action, const char *id,
 	json_t *take_attributes); /* NULL: none */
