@@ -160,6 +160,9 @@ static void change(struct call *c, const json_t *body, bool connect)
 		return;
 	}
 	struct container *k = container_find(c->api->d.containers, name, &e);
+	if (!k && force && e.kind == ERR_NOT_FOUND) {
+		err_set(&e, ERR_NOT_FOUND, "endpoint %.128s not found", name);
+	}
 	int r = !k        ? -1
 		: connect ? container_connect(k, network_name(w), config, &e)
 			  : container_disconnect(k, network_name(w), force, &e);

@@ -220,3 +220,24 @@ int parse_signal(const char *text, int *ret_signal)
 	}
 	return -EINVAL;
 }
+
+int parse_mac(const char *text, uint8_t ret[6])
+{
+	uint8_t mac[6];
+	if (strlen(text) != 17) {
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < 6; i++) {
+		const char *p = text + 3 * i;
+		if (!isxdigit((unsigned char)p[0]) || !isxdigit((unsigned char)p[1]) ||
+			(i < 5 && p[2] != ':' && p[2] != '-')) {
+			return -EINVAL;
+		}
+		mac[i] = (uint8_t)strtoul(p, NULL, 16);
+	}
+	if (mac[0] & 1) {
+		return -EINVAL;
+	}
+	memcpy(ret, mac, sizeof(mac));
+	return 0;
+}

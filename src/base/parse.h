@@ -22,3 +22,6 @@ bool parse_query_bool(const char *text);
 
 /* "SIGTERM", "TERM", "term" or "15" (1 to 64) as a signal number. */
 int parse_signal(const char *text, int *ret_signal);
+
+/* "02:42:ac:11:00:02", of one interface, not of a group. */
+int parse_mac(const char *text, uint8_t ret[6]);

@@ -135,9 +135,9 @@ static size_t put_name(const char *text, uint8_t ret[static NAME_BYTES_MAX])
 static size_t put_record(const struct dns_answer *a, uint32_t ttl, uint8_t *out, size_t room)
 {
 	uint8_t data[NAME_BYTES_MAX];
-	size_t n = 4;
-	if (a->type == DNS_TYPE_A) {
-		memcpy(data, a->address, 4);
+	size_t n = a->type == DNS_TYPE_A ? IP4_BYTES : IP6_BYTES;
+	if (a->type == DNS_TYPE_A || a->type == DNS_TYPE_AAAA) {
+		memcpy(data, a->address, n);
 	} else {
 		n = put_name(a->target, data);
 	}
@@ -231,19 +231,45 @@ bool dns_is_truncated(const uint8_t *message)
 	return get16(message + 2) & FLAG_TRUNCATED;
 }
 
-bool dns_parse_reverse(const char *name, uint8_t ret_address[4])
+static bool parse_reverse4(const char *name, struct ip *ret)
 {
 	scoped(strv) struct strv parts = STRV_INIT;
 	strv_split(&parts, name, '.');
 	if (parts.n != 6 || strcmp(parts.v[4], "in-addr") != 0 || strcmp(parts.v[5], "arpa") != 0) {
 		return false;
 	}
-	for (size_t i = 0; i < 4; i++) {
+	*ret = ip_any(IP4_BYTES);
+	for (size_t i = 0; i < IP4_BYTES; i++) {
 		int byte;
 		if (parse_int(parts.v[i], 0, 255, &byte) < 0) {
 			return false;
 		}
-		ret_address[3 - i] = (uint8_t)byte;
+		ret->b[3 - i] = (uint8_t)byte;
 	}
 	return true;
+}
+
+/* "1.0.0.0 ... 0.d.f.ip6.arpa": a nibble and a dot 32 times. */
+static bool parse_reverse6(const char *name, struct ip *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+	const size_t n = (size_t)4 * IP6_BYTES;
+	if (strlen(name) != n + strlen("ip6.arpa") || strcmp(name + n, "ip6.arpa") != 0) {
+		return false;
+	}
+	*ret = ip_any(IP6_BYTES);
+	for (size_t i = 0; i < n / 2; i++) {
+		const char *digit = strchr(digits, name[2 * i]);
+		if (!digit || name[2 * i + 1] != '.') {
+			return false;
+		}
+		size_t nibble = n / 2 - 1 - i;
+		ret->b[nibble / 2] |= (uint8_t)((digit - digits) << (nibble % 2 ? 0 : 4));
+	}
+	return true;
+}
+
+bool dns_parse_reverse(const char *name, struct ip *ret_address)
+{
+	return parse_reverse4(name, ret_address) || parse_reverse6(name, ret_address);
 }

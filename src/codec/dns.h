@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ip.h"
+
 #define DNS_NAME_MAX 256 /* text with its NUL, without the last dot */
 #define DNS_HEADER_BYTES 12
 #define DNS_UDP_BYTES 512 /* an answer's limit for who does not say more (RFC 1035 4.2.1) */
@@ -47,9 +49,9 @@ struct dns_query {
 int dns_parse_query(const uint8_t *message, size_t n, struct dns_query *ret);
 
 struct dns_answer {
-	uint16_t type; /* DNS_TYPE_A or DNS_TYPE_PTR */
-	uint8_t address[4];
-	const char *target; /* of a PTR: dotted text */
+	uint16_t type;              /* DNS_TYPE_A, DNS_TYPE_AAAA or DNS_TYPE_PTR */
+	uint8_t address[IP6_BYTES]; /* 4 bytes of an A */
+	const char *target;         /* of a PTR: dotted text */
 };
 /* Writes an answer of at most limit bytes (at least DNS_UDP_BYTES) to out; records that do not fit
  * are left out and the answer says that it is truncated. Returns its length. */
@@ -65,5 +67,6 @@ void dns_set_id(uint8_t *message, uint16_t id);
 enum dns_rcode dns_rcode(const uint8_t *message);
 bool dns_is_truncated(const uint8_t *message);
 
-/* "4.3.2.1.in-addr.arpa" is 1.2.3.4 (RFC 1035 3.5). */
-bool dns_parse_reverse(const char *name, uint8_t ret_address[4]);
+/* "4.3.2.1.in-addr.arpa" is 1.2.3.4 (RFC 1035 3.5), 32 nibbles and "ip6.arpa" an IPv6 address (RFC
+ * 3596 2.5). */
+bool dns_parse_reverse(const char *name, struct ip *ret_address);

@@ -193,6 +193,7 @@ static int read_env(
 	if (tty) {
 		strv_add(ret, "TERM=xterm");
 	}
+	links_add_env(c, ret);
 	for (size_t i = 0; i < given.n; i++) {
 		if (strchr(given.v[i],
 			    '=')) { /* a name alone takes a variable away: docker run -e NAME */

@@ -1,6 +1,5 @@
 /* A container's places on networks: as asked for at creation, taken when it starts, given back when
  * it ends. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -43,161 +42,98 @@ bool container_uses_dns(const struct container *c)
 	return false;
 }
 
-/* --- ports --- */
-
-/* "80/tcp", "80", "5000-5010/udp" is not a key of the API */
-static int check_port_key(const char *key, struct err *e)
-{
-	uint16_t port;
-	size_t n = strcspn(key, "/");
-	scoped(free) char *number = xstrndup(key, n);
-	const char *proto = key[n] ? key + n + 1 : "tcp";
-	if (parse_u16(number, &port) < 0 || port == 0) {
-		return err_set(e, ERR_INVALID, "invalid port specification: \"%.64s\"", key);
-	}
-	if (strcmp(proto, "tcp") != 0 && strcmp(proto, "udp") != 0) {
-		return err_set(e, ERR_INVALID,
-			"invalid port specification: \"%.64s\": the protocol is tcp or udp", key);
-	}
-	return 0;
-}
-
-static int check_host_port(const char *text, const char *key, struct err *e)
-{
-	uint16_t first, last;
-	const char *dash = strchr(text, '-');
-	scoped(free) char *a = xstrndup(text, dash ? (size_t)(dash - text) : strlen(text));
-	if (!*text) {
-		return 0;
-	}
-	if (parse_u16(a, &first) < 0 || parse_u16(dash ? dash + 1 : a, &last) < 0 || first > last) {
-		return err_set(e, ERR_INVALID,
-			"invalid port specification: host port \"%.64s\" for %.32s", text, key);
-	}
-	return 0;
-}
-
-static int check_binding(const char *key, const json_t *b, struct err *e)
-{
-	const char *ip;
-	const char *port;
-	struct in6_addr any;
-	if (!json_is_object(b)) {
-		return err_set(
-			e, ERR_INVALID, "PortBindings[%.64s] must be a list of objects", key);
-	}
-	if (json_get_str(b, "HostIp", &ip, e) < 0 || json_get_str(b, "HostPort", &port, e) < 0) {
-		return -1;
-	}
-	if (ip && *ip && inet_pton(AF_INET, ip, &any) != 1 && inet_pton(AF_INET6, ip, &any) != 1) {
-		return err_set(e, ERR_INVALID,
-			"invalid IP address \"%.64s\" in the port specification of %.32s", ip, key);
-	}
-	return check_host_port(port ? port : "", key, e);
-}
-
-static int check_ports(const struct container *c, struct err *e)
-{
-	const char *key;
-	json_t *value;
-	json_object_foreach (json_object_get(c->config, "ExposedPorts"), key, value) {
-		if (check_port_key(key, e) < 0) {
-			return -1;
-		}
-	}
-	json_object_foreach (json_object_get(c->host_config, "PortBindings"), key, value) {
-		size_t i;
-		json_t *b;
-		if (check_port_key(key, e) < 0) {
-			return -1;
-		}
-		if (!json_is_array(value) && !json_is_null(value)) {
-			return err_set(e, ERR_INVALID, "PortBindings[%.64s] must be a list", key);
-		}
-		json_array_foreach (value, i, b) {
-			if (check_binding(key, b, e) < 0) {
-				return -1;
-			}
-		}
-	}
-	return 0;
-}
-
-/* Published ports are exposed ports. */
-static void expose_published(struct container *c)
-{
-	json_t *exposed = json_object_get(c->config, "ExposedPorts");
-	json_t *bindings = json_object_get(c->host_config, "PortBindings");
-	const char *key;
-	json_t *value;
-	if (json_object_size(bindings) > 0 && !json_is_object(exposed)) {
-		exposed = json_object();
-		json_put(c->config, "ExposedPorts", exposed);
-	}
-	json_object_foreach (bindings, key, value) {
-		if (!json_object_get(exposed, key)) {
-			json_put(exposed, key, json_object());
-		}
-	}
-}
-
-/* PortBindings, with -P also an ephemeral port for every exposed one; new, NULL for none. */
-static json_t *wanted_ports(const struct container *c)
-{
-	json_t *out = json_deep_copy(json_object_get(c->host_config, "PortBindings"));
-	const char *key;
-	json_t *value;
-	if (json_bool(c->host_config, "PublishAllPorts")) {
-		json_object_foreach (json_object_get(c->config, "ExposedPorts"), key, value) {
-			if (json_array_size(json_object_get(out, key)) == 0) {
-				json_put(out, key,
-					json_pack("[{ss ss}]", "HostIp", "", "HostPort", ""));
-			}
-		}
-	}
-	if (json_object_size(out) == 0) {
-		json_decref(out);
-		return NULL;
-	}
-	return out;
-}
-
 /* --- what was asked for --- */
 
-static int check_config(
-	const struct network *w, const char *name, const json_t *config, struct err *e)
+/* What is wrong with a wish for a place on a network, in moby's words (daemon
+ * validateEndpointSettings): one to a line. */
+static void collect_faults(const struct network *w, const json_t *config, struct strv *ret)
 {
+	static const struct {
+		const char *key;
+		uint8_t size;
+	} kinds[] = {{"IPv4Address", IP4_BYTES}, {"IPv6Address", IP6_BYTES}};
 	const json_t *ipam = json_object_get(config, "IPAMConfig");
-	const char *ip;
-	struct in_addr address;
-	scoped(strv) struct strv aliases = STRV_INIT;
-	if (json_get_strv(config, "Aliases", &aliases, e) < 0) {
-		return -1;
+	bool wished = false;
+	bool has_subnet = true;
+	for (size_t i = 0; i < 2; i++) {
+		const char *text = json_str(ipam, kinds[i].key);
+		struct ip a;
+		if (*text && (ip_parse(text, &a) < 0 || a.size != kinds[i].size)) {
+			strv_addf(ret, "invalid %.4s address: %.64s", kinds[i].key, text);
+		}
+		wished = wished || *text;
+		has_subnet =
+			has_subnet && (!*text || !w || network_has_user_subnet(w, kinds[i].size));
 	}
-	if (ipam && !json_is_null(ipam)) {
-		if (json_get_str(ipam, "IPv4Address", &ip, e) < 0) {
-			return -1;
-		}
-		if (ip && *ip && inet_pton(AF_INET, ip, &address) != 1) {
-			return err_set(e, ERR_INVALID, "invalid IPv4 address: %.64s", ip);
-		}
-		if (ip && *ip && !network_uses_dns(w)) {
-			return err_set(e, ERR_INVALID,
-				"user specified IP address is supported on user defined networks only");
-		}
+	if (w && wished && !network_uses_dns(w)) {
+		strv_add(ret,
+			"user specified IP address is supported on user defined networks only");
 	}
-	(void)name;
-	return 0;
+	if (wished && !has_subnet) {
+		strv_add(ret,
+			"user specified IP address is supported only when connecting to networks with user configured subnets");
+	}
+	if (w && json_array_size(json_object_get(config, "Aliases")) > 0 && !network_uses_dns(w)) {
+		strv_add(ret,
+			"network-scoped alias is supported only for containers in user defined networks");
+	}
 }
 
+static int say_faults(const struct strv *faults, struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	if (faults->n == 0) {
+		return 0;
+	}
+	for (size_t i = 0; i < faults->n; i++) {
+		buf_printf(&text, "\n%s%s", faults->n > 1 ? "* " : "", faults->v[i]);
+	}
+	return err_set(e, ERR_INVALID, "invalid endpoint settings:%s", buf_str(&text));
+}
+
+static int check_mac(const char *text, struct err *e)
+{
+	uint8_t mac[6];
+	return *text && parse_mac(text, mac) < 0
+		       ? err_set(e, ERR_INVALID, "invalid MAC address %.64s", text)
+		       : 0;
+}
+
+/* w NULL: the network is not there yet. */
+static int check_config(const struct network *w, const json_t *config, struct err *e)
+{
+	const char *text;
+	json_t *ipam;
+	json_t *options;
+	scoped(strv) struct strv ignored = STRV_INIT;
+	scoped(strv) struct strv faults = STRV_INIT;
+	if (json_get_strv(config, "Aliases", &ignored, e) < 0 ||
+		json_get_strv(config, "Links", &ignored, e) < 0 ||
+		json_get_object(config, "DriverOpts", &options, e) < 0 ||
+		json_get_str(config, "MacAddress", &text, e) < 0 ||
+		json_get_object(config, "IPAMConfig", &ipam, e) < 0 ||
+		json_get_str(ipam, "IPv4Address", &text, e) < 0 ||
+		json_get_str(ipam, "IPv6Address", &text, e) < 0 ||
+		check_mac(json_str(config, "MacAddress"), e) < 0) {
+		return -1;
+	}
+	collect_faults(w, config, &faults);
+	return say_faults(&faults, e);
+}
+
+/* A network that is not there (yet) is asked for again at start, as in dockerd: a 404 here would
+ * make the docker CLI look for the image. */
 static int add_endpoint(struct container *c, const char *name, const json_t *config, struct err *e)
 {
-	struct network *w = network_find(c->set->d.networks, name, e);
-	if (!w) {
+	struct err missing;
+	struct network *w = network_find(c->set->d.networks, name, &missing);
+	const char *full = w ? network_name(w) : name;
+	if (!w && missing.kind != ERR_NOT_FOUND) {
+		*e = missing;
 		return -1;
 	}
 	for (size_t i = 0; i < c->n_endpoints; i++) {
-		if (strcmp(c->endpoints[i].network, network_name(w)) == 0) {
+		if (strcmp(c->endpoints[i].network, full) == 0) {
 			return 0;
 		}
 	}
@@ -208,14 +144,21 @@ static int add_endpoint(struct container *c, const char *name, const json_t *con
 	if (config && !json_is_null(config) && !json_is_object(config)) {
 		return err_set(e, ERR_INVALID, "EndpointsConfig[%.64s] must be an object", name);
 	}
-	if (check_config(w, name, config, e) < 0) {
+	if (check_config(w, config, e) < 0) {
 		return -1;
 	}
 	struct endpoint *p = &c->endpoints[c->n_endpoints++];
-	*p = (struct endpoint){.network = xstrdup(network_name(w))};
+	*p = (struct endpoint){.network = xstrdup(full)};
 	p->config = json_is_object(config) ? json_deep_copy(config) : json_object();
-	snprintf(p->info.network_id, sizeof(p->info.network_id), "%s", network_id(w));
+	snprintf(p->info.network_id, sizeof(p->info.network_id), "%s", w ? network_id(w) : "");
 	return 0;
+}
+
+static int add_wanted(struct container *c, const char *name, const json_t *config, struct err *e)
+{
+	return add_endpoint(c, name, config, e) < 0
+		       ? err_wrap(e, "invalid config for network %.64s", name)
+		       : 0;
 }
 
 static const json_t *config_for(const json_t *all, const char *mode)
@@ -231,7 +174,7 @@ int endpoints_read(struct container *c, const json_t *body, struct err *e)
 	const char *mode = container_network_mode(c);
 	if (json_get_object(body, "NetworkingConfig", &networking, e) < 0 ||
 		(networking && json_get_object(networking, "EndpointsConfig", &all, e) < 0) ||
-		check_ports(c, e) < 0) {
+		published_check(c, e) < 0) {
 		return -1;
 	}
 	if (json_bool(c->config, "NetworkDisabled")) {
@@ -239,16 +182,19 @@ int endpoints_read(struct container *c, const json_t *body, struct err *e)
 	}
 	scoped(free) char *name = xstrdup(!*mode || strcmp(mode, "default") == 0 ? "bridge" : mode);
 	json_put_str(c->host_config, "NetworkMode", name);
-	expose_published(c);
+	published_expose(c);
 	if (is_special(name) && json_object_size(all) > (config_for(all, name) ? 1 : 0)) {
 		return err_set(e, ERR_INVALID,
 			"conflicting options: a container with network mode %.64s cannot be on other networks",
 			name);
 	}
+	if (links_check(c, e) < 0) {
+		return -1;
+	}
 	if (text_starts(name, "container:")) {
 		return container_find(c->set, name + strlen("container:"), e) ? 0 : -1;
 	}
-	if (add_endpoint(c, name, config_for(all, name), e) < 0) {
+	if (add_wanted(c, name, config_for(all, name), e) < 0) {
 		return -1;
 	}
 	if (*json_str(c->config, "MacAddress") &&
@@ -260,7 +206,7 @@ int endpoints_read(struct container *c, const json_t *body, struct err *e)
 	json_t *config;
 	json_object_foreach (all, key, config) {
 		bool is_default = strcmp(key, "default") == 0 && strcmp(name, "bridge") == 0;
-		if (!is_default && add_endpoint(c, key, config, e) < 0) {
+		if (!is_default && add_wanted(c, key, config, e) < 0) {
 			return -1;
 		}
 	}
@@ -275,12 +221,18 @@ json_t *endpoints_record(const struct container *c)
 	for (size_t i = 0; i < c->n_endpoints; i++) {
 		const struct endpoint *p = &c->endpoints[i];
 		const struct endpoint_info *f = &p->info;
-		json_array_append_new(
-			out, json_pack("{ss sO sb ss ss ss si ss ss ss}", "Network", p->network,
-				     "Config", p->config, "Live", p->live, "NetworkID",
-				     f->network_id, "EndpointID", f->endpoint_id, "IPv4", f->ipv4,
-				     "PrefixLen", f->prefix_len, "Gateway", f->gateway, "Mac",
-				     f->mac, "Ifname", f->ifname));
+		json_t *row = json_pack("{ss sO sb ss ss}", "Network", p->network, "Config",
+			p->config, "Live", p->live, "NetworkID", f->network_id, "EndpointID",
+			f->endpoint_id);
+		json_put_str(row, "IPv4", f->ipv4);
+		json_put(row, "PrefixLen", json_integer(f->prefix_len));
+		json_put_str(row, "Gateway", f->gateway);
+		json_put_str(row, "IPv6", f->ipv6);
+		json_put(row, "PrefixLen6", json_integer(f->prefix_len6));
+		json_put_str(row, "Gateway6", f->gateway6);
+		json_put_str(row, "Mac", f->mac);
+		json_put_str(row, "Ifname", f->ifname);
+		json_array_append_new(out, row);
 	}
 	json_t *doc = json_pack("{so}", "List", out);
 	if (c->ports) {
@@ -314,6 +266,9 @@ void endpoints_restore(struct container *c, const json_t *record)
 		copy_text(p->info.endpoint_id, sizeof(p->info.endpoint_id), o, "EndpointID");
 		copy_text(p->info.ipv4, sizeof(p->info.ipv4), o, "IPv4");
 		copy_text(p->info.gateway, sizeof(p->info.gateway), o, "Gateway");
+		p->info.prefix_len6 = (int)json_i64(o, "PrefixLen6", 0);
+		copy_text(p->info.ipv6, sizeof(p->info.ipv6), o, "IPv6");
+		copy_text(p->info.gateway6, sizeof(p->info.gateway6), o, "Gateway6");
 		copy_text(p->info.mac, sizeof(p->info.mac), o, "Mac");
 		copy_text(p->info.ifname, sizeof(p->info.ifname), o, "Ifname");
 	}
@@ -340,30 +295,38 @@ static void collect_aliases(const struct container *c, const struct endpoint *p,
 struct endpoint_request {
 	struct endpoint_config config;
 	struct strv aliases;
+	struct strv links;
 	json_t *ports;
 };
 
 static void request_deinit(struct endpoint_request *q)
 {
 	strv_deinit(&q->aliases);
+	strv_deinit(&q->links);
 	json_decref(q->ports);
 }
 
 static void request_init(
 	struct endpoint_request *q, const struct container *c, const struct endpoint *p, bool first)
 {
-	const char *ip = json_str(json_object_get(p->config, "IPAMConfig"), "IPv4Address");
+	const json_t *ipam = json_object_get(p->config, "IPAMConfig");
+	const char *ip = json_str(ipam, "IPv4Address");
+	const char *ip6 = json_str(ipam, "IPv6Address");
+	struct err ignored;
 	const char *mac = json_str(p->config, "MacAddress");
 	*q = (struct endpoint_request){0};
 	collect_aliases(c, p, &q->aliases);
-	q->ports = first ? wanted_ports(c) : NULL;
+	(void)json_get_strv(p->config, "Links", &q->links, &ignored);
+	q->ports = first ? published_wanted(c) : NULL;
 	q->config = (struct endpoint_config){
 		.container_id = c->id,
 		.container_name = c->name,
 		.hostname = json_str(c->config, "Hostname"),
 		.ipv4 = *ip ? ip : NULL,
+		.ipv6 = *ip6 ? ip6 : NULL,
 		.mac = *mac ? mac : NULL,
 		.aliases = &q->aliases,
+		.links = &q->links,
 		.ports = q->ports,
 		.gateway = first,
 	};
@@ -415,8 +378,23 @@ static int start_dns(struct container *c, int netns_fd, struct err *e)
 	return 0;
 }
 
+int endpoints_ready(const struct container *c, struct err *e)
+{
+	for (size_t i = 0; i < c->n_endpoints; i++) {
+		if (!network_find(c->set->d.networks, c->endpoints[i].network, e)) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int endpoints_attach(struct container *c, int netns_fd, struct err *e)
 {
+	/* All its networks were taken from it: moby updateContainerNetworkSettings. */
+	if (c->n_endpoints == 0 && container_has_own_netns(c) &&
+		add_endpoint(c, container_network_mode(c), NULL, e) < 0) {
+		return -1;
+	}
 	for (size_t i = 0; i < c->n_endpoints; i++) {
 		if (attach_one(c, &c->endpoints[i], netns_fd, e) < 0) {
 			endpoints_detach(c);
@@ -492,19 +470,41 @@ void endpoints_reattach(struct container *c)
 
 /* --- POST /networks/x/connect and disconnect --- */
 
+static struct endpoint *endpoint_on(struct container *c, const char *network)
+{
+	for (size_t i = 0; i < c->n_endpoints; i++) {
+		if (strcmp(c->endpoints[i].network, network) == 0) {
+			return &c->endpoints[i];
+		}
+	}
+	return NULL;
+}
+
+static int check_connect(struct container *c, const struct network *w, struct err *e)
+{
+	const char *mode = container_network_mode(c);
+	if (strcmp(network_name(w), "host") == 0 || strcmp(mode, "host") == 0) {
+		return err_set(e, ERR_INVALID,
+			"container cannot be disconnected from host network or connected to host network");
+	}
+	if (text_starts(mode, "container:")) {
+		return err_set(e, ERR_INVALID,
+			"container sharing network namespace with another container or host cannot be connected to any other network");
+	}
+	if (strcmp(network_name(w), "none") == 0 || endpoint_on(c, "none")) {
+		return err_set(e, ERR_INVALID,
+			"container cannot be connected to multiple networks with one of the networks in private (none) mode");
+	}
+	return 0;
+}
+
 int container_connect(
 	struct container *c, const char *network, const json_t *endpoint_config, struct err *e)
 {
 	size_t before = c->n_endpoints;
 	struct network *w = network_find(c->set->d.networks, network, e);
-	if (!w) {
-		return -1;
-	}
-	if (is_special(container_network_mode(c))) {
-		return err_set(e, ERR_INVALID,
-			"container sharing network namespace with another container or host cannot be connected to any other network");
-	}
-	if (add_endpoint(c, network, endpoint_config, e) < 0) {
+	if (!w || check_connect(c, w, e) < 0 ||
+		add_endpoint(c, network_name(w), endpoint_config, e) < 0) {
 		return -1;
 	}
 	if (c->n_endpoints == before) {
@@ -518,6 +518,7 @@ int container_connect(
 			(void)container_disconnect(c, p->network, true, &(struct err){0});
 			return -1;
 		}
+		(void)bundle_write_hosts(c, &(struct err){0});
 	}
 	container_record_note(c);
 	return 0;
@@ -529,23 +530,32 @@ int container_disconnect(struct container *c, const char *network, bool force, s
 	if (!w) {
 		return -1;
 	}
-	for (size_t i = 0; i < c->n_endpoints; i++) {
-		struct endpoint *p = &c->endpoints[i];
-		if (strcmp(p->network, network_name(w)) != 0) {
-			continue;
-		}
-		if (p->live) {
-			network_detach(c->set->d.networks, p->info.network_id, c->id);
-		}
-		free(p->network);
-		json_decref(p->config);
-		memmove(p, p + 1, (c->n_endpoints - i - 1) * sizeof(*p));
-		c->n_endpoints--;
-		container_record_note(c);
-		return 0;
+	struct endpoint *p = endpoint_on(c, network_name(w));
+	if (!p) {
+		return err_set(e, ERR_SYSTEM, "container %s is not connected to network %s", c->id,
+			network_name(w));
 	}
-	return err_set(e, ERR_NOT_FOUND, "container %s is not connected to network %s", c->id,
-		network_name(w));
+	if (strcmp(network_name(w), "host") == 0 && !force) {
+		return err_set(e, ERR_INVALID,
+			"container cannot be disconnected from host network or connected to host network");
+	}
+	bool publishes = p == &c->endpoints[0];
+	if (p->live) {
+		network_detach(c->set->d.networks, p->info.network_id, c->id);
+	}
+	free(p->network);
+	json_decref(p->config);
+	memmove(p, p + 1, (size_t)(&c->endpoints[c->n_endpoints] - (p + 1)) * sizeof(*p));
+	c->n_endpoints--;
+	if (publishes) {
+		json_decref(c->ports);
+		c->ports = NULL;
+	}
+	if (container_is_running(c)) {
+		(void)bundle_write_hosts(c, &(struct err){0});
+	}
+	container_record_note(c);
+	return 0;
 }
 
 /* --- inspect --- */
@@ -570,28 +580,9 @@ static json_t *endpoint_view(const struct container *c, const struct endpoint *p
 		or_null(p->config, "Aliases"), "MacAddress", f->mac, "DriverOpts",
 		or_null(p->config, "DriverOpts"), "NetworkID", f->network_id, "EndpointID",
 		f->endpoint_id, "Gateway", f->gateway, "IPAddress", f->ipv4, "IPPrefixLen",
-		f->prefix_len, "IPv6Gateway", "", "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0,
-		"DNSNames", user_network ? json_strv(&names) : json_null());
-}
-
-/* Published ports, and exposed ones with null. */
-static json_t *ports_view(const struct container *c)
-{
-	json_t *out = json_object();
-	const char *key;
-	json_t *value;
-	if (!container_is_running(c)) {
-		return out;
-	}
-	json_object_foreach (json_object_get(c->config, "ExposedPorts"), key, value) {
-		scoped(free) char *full =
-			strchr(key, '/') ? xstrdup(key) : xasprintf("%s/tcp", key);
-		json_put(out, full, json_null());
-	}
-	json_object_foreach (c->ports, key, value) {
-		json_put(out, key, json_incref(value));
-	}
-	return out;
+		f->prefix_len, "IPv6Gateway", f->gateway6, "GlobalIPv6Address", f->ipv6,
+		"GlobalIPv6PrefixLen", f->prefix_len6, "DNSNames",
+		user_network ? json_strv(&names) : json_null());
 }
 
 json_t *endpoints_inspect(const struct container *c)
@@ -612,10 +603,11 @@ json_t *endpoints_inspect(const struct container *c)
 	}
 	return json_pack("{ss ss ss so sb ss si so so ss ss ss si ss si ss ss so}", "Bridge", "",
 		"SandboxID", container_is_running(c) ? c->id : "", "SandboxKey", key, "Ports",
-		ports_view(c), "HairpinMode", 0, "LinkLocalIPv6Address", "",
+		published_inspect(c), "HairpinMode", 0, "LinkLocalIPv6Address", "",
 		"LinkLocalIPv6PrefixLen", 0, "SecondaryIPAddresses", json_null(),
 		"SecondaryIPv6Addresses", json_null(), "EndpointID", main_info->endpoint_id,
-		"Gateway", main_info->gateway, "GlobalIPv6Address", "", "GlobalIPv6PrefixLen", 0,
-		"IPAddress", main_info->ipv4, "IPPrefixLen", main_info->prefix_len, "IPv6Gateway",
-		"", "MacAddress", main_info->mac, "Networks", networks);
+		"Gateway", main_info->gateway, "GlobalIPv6Address", main_info->ipv6,
+		"GlobalIPv6PrefixLen", main_info->prefix_len6, "IPAddress", main_info->ipv4,
+		"IPPrefixLen", main_info->prefix_len, "IPv6Gateway", main_info->gateway6,
+		"MacAddress", main_info->mac, "Networks", networks);
 }

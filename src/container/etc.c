@@ -33,8 +33,21 @@ static int write_file(const struct container *c, const char *name, const char *t
 	return r < 0 ? err_sys(e, -r, "cannot write %s", path) : 0;
 }
 
+/* The default bridge's address, as in dockerd; without a default bridge, that of the container's
+ * own network. */
+static const char *host_gateway(const struct container *c, char text[static IP_TEXT_MAX])
+{
+	struct err ignored;
+	const struct network *w = network_find(c->set->d.networks, "bridge", &ignored);
+	if (w) {
+		return network_gateway(w, text);
+	}
+	return c->n_endpoints > 0 ? c->endpoints[0].info.gateway : "";
+}
+
 static void add_extra_hosts(const struct container *c, struct buf *text)
 {
+	char gateway[IP_TEXT_MAX];
 	size_t i;
 	json_t *item;
 	json_array_foreach (json_object_get(c->host_config, "ExtraHosts"), i, item) {
@@ -45,7 +58,7 @@ static void add_extra_hosts(const struct container *c, struct buf *text)
 			continue;
 		}
 		if (strcmp(address, "host-gateway") == 0) {
-			address = c->n_endpoints > 0 ? c->endpoints[0].info.gateway : "";
+			address = host_gateway(c, gateway);
 		}
 		if (*address) {
 			buf_printf(text, "%s\t%s\n", address, name);
@@ -54,34 +67,20 @@ static void add_extra_hosts(const struct container *c, struct buf *text)
 	}
 }
 
-/* --link name:alias on the default bridge, where there is no DNS. */
-static void add_links(const struct container *c, struct buf *text)
-{
-	size_t i;
-	json_t *item;
-	json_array_foreach (json_object_get(c->host_config, "Links"), i, item) {
-		const char *link = json_string_value(item);
-		scoped(free) char *name = xstrndup(link, strcspn(link, ":"));
-		const char *alias = link[strlen(name)] ? link + strlen(name) + 1 : name;
-		struct err ignored;
-		const struct container *other = container_find(c->set, name, &ignored);
-		if (other && other->n_endpoints > 0 && *other->endpoints[0].info.ipv4) {
-			buf_printf(text, "%s\t%s %s %s\n", other->endpoints[0].info.ipv4, alias,
-				json_str(other->config, "Hostname"), other->name);
-		}
-	}
-}
-
 static void add_own_names(const struct container *c, struct buf *text)
 {
 	const char *hostname = json_str(c->config, "Hostname");
 	const char *domain = json_str(c->config, "Domainname");
 	for (size_t i = 0; i < c->n_endpoints; i++) {
-		const char *ip = c->endpoints[i].info.ipv4;
-		if (*ip && *domain) {
-			buf_printf(text, "%s\t%s.%s %s\n", ip, hostname, domain, hostname);
-		} else if (*ip) {
-			buf_printf(text, "%s\t%s\n", ip, hostname);
+		const struct endpoint_info *f = &c->endpoints[i].info;
+		const char *const addresses[] = {f->ipv4, f->ipv6};
+		for (size_t k = 0; k < 2; k++) {
+			if (*addresses[k] && *domain) {
+				buf_printf(text, "%s\t%s.%s %s\n", addresses[k], hostname, domain,
+					hostname);
+			} else if (*addresses[k]) {
+				buf_printf(text, "%s\t%s\n", addresses[k], hostname);
+			}
 		}
 	}
 }
@@ -105,13 +104,13 @@ int bundle_write_hosts(struct container *c, struct err *e)
 	} else {
 		buf_puts(&text, "127.0.0.1\tlocalhost\n"
 				"::1\tlocalhost ip6-localhost ip6-loopback\n"
-				"fe00::\tip6-localnet\n"
-				"ff00::\tip6-mcastprefix\n"
+				"fe00::0\tip6-localnet\n"
+				"ff00::0\tip6-mcastprefix\n"
 				"ff02::1\tip6-allnodes\n"
 				"ff02::2\tip6-allrouters\n");
 	}
 	add_extra_hosts(c, &text);
-	add_links(c, &text);
+	links_add_hosts(c, &text);
 	add_own_names(c, &text);
 	return write_file(c, "hosts", buf_str(&text), e);
 }

@@ -104,7 +104,9 @@ json_t *container_inspect(const struct container *c)
 	json_put_str(o, "ProcessLabel", "");
 	json_put_str(o, "AppArmorProfile", "");
 	json_put(o, "ExecIDs", execs_ids(c));
-	json_put(o, "HostConfig", json_incref(c->host_config));
+	json_t *host = json_copy(c->host_config);
+	json_put(host, "Links", links_inspect(c));
+	json_put(o, "HostConfig", host);
 	json_put(o, "GraphDriver", driver_view(c));
 	json_put(o, "Mounts", mounts_inspect(c));
 	json_put(o, "Config", json_incref(c->config));

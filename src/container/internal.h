@@ -8,6 +8,7 @@
  * attach.c, exec.c, logs.c
  */
 #pragma once
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/text.h"
@@ -192,6 +193,7 @@ int bundle_check(
 int endpoints_read(struct container *c, const json_t *body, struct err *e);
 json_t *endpoints_record(const struct container *c);
 void endpoints_restore(struct container *c, const json_t *record);
+int endpoints_ready(const struct container *c, struct err *e); /* its networks are there */
 int endpoints_attach(struct container *c, int netns_fd, struct err *e);
 void endpoints_detach(struct container *c);
 void endpoints_reattach(struct container *c); /* the daemon is back, the container never stopped */
@@ -199,6 +201,21 @@ bool container_has_own_netns(const struct container *c);
 bool container_uses_dns(const struct container *c);
 json_t *endpoints_inspect(const struct container *c); /* NetworkSettings */
 const char *container_network_mode(const struct container *c);
+
+/* --- published.c --- */
+int published_check(const struct container *c, struct err *e); /* ExposedPorts, PortBindings */
+void published_expose(struct container *c); /* published ports are exposed ports */
+json_t *published_wanted(const struct container *c);
+json_t *published_inspect(const struct container *c);
+
+/* --- links.c: --link of the default bridge, where there is no DNS --- */
+/* HostConfig.Links "CONTAINER[:ALIAS]" name containers that are there. */
+int links_check(struct container *c, struct err *e);
+/* Those containers run, before this one starts. */
+int links_ready(const struct container *c, struct err *e);
+void links_add_env(const struct container *c, struct strv *ret);
+void links_add_hosts(const struct container *c, struct buf *text);
+json_t *links_inspect(const struct container *c); /* HostConfig.Links as dockerd shows it; new */
 
 /* --- run.c --- */
 void container_launch(struct container *c);

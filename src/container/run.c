@@ -307,7 +307,8 @@ static void spawn(struct container *c)
 	struct err e;
 	scoped(strv) struct strv args = STRV_INIT;
 	container_clean_run(c); /* invariant 2: also what a crash between two runs left */
-	if (bundle_write(c, &e) < 0 || shim_args(c, &args, &e) < 0) {
+	if (links_ready(c, &e) < 0 || endpoints_ready(c, &e) < 0 || bundle_write(c, &e) < 0 ||
+		shim_args(c, &args, &e) < 0) {
 		container_start_failed(c, &e);
 		return;
 	}

@@ -27,24 +27,31 @@ static int match_name(void *owner, const struct rtnl_link *link)
 	return 0;
 }
 
+/* What a bridge has of the addresses that it should have, and what it has besides. */
 struct address_search {
 	uint32_t link;
-	uint32_t wanted; /* host byte order */
-	int prefix_len;
-	bool has_wanted;
-	struct rtnl_range other; /* prefix_len 0: none */
+	const struct network *network;
+	uint32_t has; /* bit i: the gateway of subnet i */
+	struct rtnl_range others[NETWORK_SUBNETS_MAX];
+	size_t others_n;
 };
 
 static int match_address(void *owner, const struct rtnl_range *range)
 {
 	struct address_search *s = owner;
-	if (range->index != s->link) {
+	const struct network *w = s->network;
+	if (range->index != s->link || ip_is_link_local(range->address)) {
 		return 0;
 	}
-	if (ntohl(range->address.s_addr) == s->wanted && range->prefix_len == s->prefix_len) {
-		s->has_wanted = true;
-	} else {
-		s->other = *range;
+	for (size_t i = 0; w && i < w->subnets_n; i++) {
+		if (ip_equal(range->address, w->subnets[i].gateway) &&
+			range->prefix_len == w->subnets[i].subnet.len) {
+			s->has |= 1u << i;
+			return 0;
+		}
+	}
+	if (s->others_n < NETWORK_SUBNETS_MAX) {
+		s->others[s->others_n++] = *range;
 	}
 	return 0;
 }
@@ -62,10 +69,10 @@ static int make_bridge(struct network_set *n, const struct network *w)
 	return r < 0 ? r : rtnl_commit(&n->rtnl);
 }
 
-static void set_sysctl(const char *bridge, const char *name, const char *value)
+static void set_sysctl(const char *family, const char *bridge, const char *name, const char *value)
 {
 	char path[96];
-	snprintf(path, sizeof(path), "ipv4/conf/%s/%s", bridge, name);
+	snprintf(path, sizeof(path), "%s/conf/%s/%s", family, bridge, name);
 	int r = netns_sysctl(path, value);
 	if (r < 0) {
 		log_warning("network", "sysctl", "name", path, "error", strerror(-r), NULL);
@@ -74,32 +81,39 @@ static void set_sysctl(const char *bridge, const char *name, const char *value)
 
 /* The daemon's bip may have changed; on a bridge that the user made, other addresses are the
  * user's. */
-static int set_bridge_address(struct network_set *n, const struct network *w, uint32_t index)
+static int set_bridge_addresses(struct network_set *n, const struct network *w, uint32_t index)
 {
-	struct address_search s = {
-		.link = index, .wanted = w->ipam.gateway, .prefix_len = w->ipam.subnet.len};
+	struct address_search s = {.link = index, .network = w};
 	int r = rtnl_each_address(&n->rtnl, match_address, &s);
-	if (r == 0 && s.other.prefix_len && w->own_bridge) {
-		r = rtnl_delete_address(&n->rtnl, index, s.other.address, s.other.prefix_len);
+	for (size_t i = 0; r == 0 && w->own_bridge && i < s.others_n; i++) {
+		r = rtnl_delete_address(
+			&n->rtnl, index, s.others[i].address, s.others[i].prefix_len);
 	}
-	if (r == 0 && !s.has_wanted) {
-		const struct in_addr gateway = {htonl(w->ipam.gateway)};
-		r = rtnl_add_address(&n->rtnl, index, gateway, w->ipam.subnet.len);
+	for (size_t i = 0; r == 0 && i < w->subnets_n; i++) {
+		const struct ipam *subnet = &w->subnets[i];
+		if (!(s.has & 1u << i)) {
+			r = rtnl_add_address(&n->rtnl, index, subnet->gateway, subnet->subnet.len);
+		}
 	}
 	return r < 0 ? r : rtnl_commit(&n->rtnl);
 }
 
 /* Frames between two ports of one bridge pass no rule of ours unless br_netfilter shows them to it.
  */
-static int show_frames(void)
+static int show_frames(const struct network *w)
 {
-	return netns_sysctl(
+	int r = netns_sysctl(
 		"bridge/bridge-nf-call-iptables", "1"); /* moby setupBridgeNetFiltering */
+	return r < 0 || !w->ipv6 ? r : netns_sysctl("bridge/bridge-nf-call-ip6tables", "1");
 }
 
 static int finish_bridge(struct network_set *n, struct network *w, const struct rtnl_link *link)
 {
-	int r = set_bridge_address(n, w, link->index);
+	if (w->ipv6) { /* where the distribution switches it off for new links */
+		set_sysctl("ipv6", w->bridge, "disable_ipv6", "0");
+		set_sysctl("ipv6", w->bridge, "accept_ra", "0");
+	}
+	int r = set_bridge_addresses(n, w, link->index);
 	if (r == 0 && w->mtu) {
 		r = rtnl_set_mtu(&n->rtnl, link->index, w->mtu);
 	}
@@ -110,12 +124,12 @@ static int finish_bridge(struct network_set *n, struct network *w, const struct 
 		r = rtnl_commit(&n->rtnl);
 	}
 	if (r == 0 && !w->icc) {
-		r = show_frames();
+		r = show_frames(w);
 	}
 	if (r == 0) {
 		/* What is published at 127.0.0.1 leaves by this bridge with a loopback destination
 		 * before dnat. */
-		set_sysctl(w->bridge, "route_localnet", "1");
+		set_sysctl("ipv4", w->bridge, "route_localnet", "1");
 	}
 	return r;
 }
@@ -151,19 +165,22 @@ int bridge_ensure(struct network_set *n, struct network *w, struct err *e)
 	return 0;
 }
 
-bool bridge_address(
-	struct network_set *n, const char *bridge, struct ipam_range *ret, uint32_t *ret_address)
+bool bridge_address(struct network_set *n, const char *bridge, struct ipam *ret)
 {
 	struct address_search s = {0};
 	if (rtnl_index(&n->rtnl, bridge, &s.link) < 0 ||
-		rtnl_each_address(&n->rtnl, match_address, &s) < 0 || s.other.prefix_len < 8 ||
-		s.other.prefix_len > 30) {
+		rtnl_each_address(&n->rtnl, match_address, &s) < 0) {
 		return false;
 	}
-	*ret_address = ntohl(s.other.address.s_addr);
-	*ret = (struct ipam_range){
-		*ret_address & ipam_mask(s.other.prefix_len), s.other.prefix_len};
-	return true;
+	for (size_t i = 0; i < s.others_n; i++) {
+		const struct rtnl_range *r = &s.others[i];
+		if (r->address.size == IP4_BYTES && r->prefix_len >= 8 && r->prefix_len <= 30) {
+			*ret = ipam_of(ip_range_of(r->address, r->prefix_len));
+			ret->gateway = r->address;
+			return true;
+		}
+	}
+	return false;
 }
 
 void bridge_remove(struct network_set *n, struct network *w)
@@ -188,11 +205,11 @@ struct sweep {
 static int collect_bridge(void *owner, const struct rtnl_link *link)
 {
 	struct sweep *s = owner;
-	if (strcmp(link->kind, "bridge") != 0 || strcmp(link->alias, s->alias) != 0) {
+	if (strcmp(link->alias, s->alias) != 0) {
 		return 0;
 	}
 	map_each (s->set->by_id, struct network, w) {
-		if (w->driver == DRIVER_BRIDGE && strcmp(w->bridge, link->name) == 0) {
+		if (strcmp(w->bridge, link->name) == 0 || strcmp(w->parent, link->name) == 0) {
 			return 0;
 		}
 	}

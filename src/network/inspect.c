@@ -4,18 +4,23 @@
 #include "base/json.h"
 #include "network/internal.h"
 
+static void put_address(json_t *o, const char *key, const char *address, int prefix_len)
+{
+	char text[64] = "";
+	if (*address) {
+		snprintf(text, sizeof(text), "%s/%d", address, prefix_len);
+	}
+	json_put_str(o, key, text);
+}
+
 static json_t *show_endpoint(const struct endpoint *p)
 {
-	char address[IPAM_TEXT_MAX + 8] = "";
-	if (p->address) {
-		snprintf(address, sizeof(address), "%s/%d", p->info.ipv4, p->info.prefix_len);
-	}
 	json_t *o = json_object();
 	json_put_str(o, "Name", p->container_name);
 	json_put_str(o, "EndpointID", p->info.endpoint_id);
 	json_put_str(o, "MacAddress", p->info.mac);
-	json_put_str(o, "IPv4Address", address);
-	json_put_str(o, "IPv6Address", "");
+	put_address(o, "IPv4Address", p->info.ipv4, p->info.prefix_len);
+	put_address(o, "IPv6Address", p->info.ipv6, p->info.prefix_len6);
 	return o;
 }
 
@@ -33,7 +38,9 @@ json_t *network_inspect(const struct network *w)
 			}
 			json_put(o, "Containers", containers);
 		}
-		json_put(o, key, json_deep_copy(value));
+		if (strcmp(key, NETWORK_CHOSEN) != 0) {
+			json_put(o, key, json_deep_copy(value));
+		}
 	}
 	return o;
 }

@@ -25,7 +25,11 @@
 #include "sys/rtnl.h"
 
 #define NETWORKS_MAX 1024
+#define NETWORK_SUBNETS_MAX 16
 #define ALIAS_PREFIX "wherry:"
+/* Member of a network's row that inspect does not show: families whose subnet came from the pools.
+ */
+#define NETWORK_CHOSEN "wherry.chosen"
 
 struct resolver;
 struct rules;
@@ -35,8 +39,8 @@ struct network_set {
 	struct store *store;
 	struct event_bus *bus;
 	char *prefix; /* name of the default bridge; names rules and marks bridges */
-	char *bip;    /* or NULL */
 	bool default_bridge;
+	json_t *defaults; /* what daemon.json says about networks: network.h */
 	struct ipam_pools pools;
 	struct strv dns;
 	struct map *by_id; /* of struct network, in order of creation */
@@ -44,11 +48,18 @@ struct network_set {
 	struct rules *rules;
 	struct resolver *resolver;
 	struct port_cursor cursor;
+	bool forwards6;     /* this host forwards IPv6: since the first network that has it */
 	uv_timer_t *settle; /* once after the start: forgets what no container claimed; NULL
 			       afterwards */
 };
 
-enum network_driver { DRIVER_BRIDGE, DRIVER_HOST, DRIVER_NULL };
+enum network_driver {
+	DRIVER_BRIDGE,
+	DRIVER_MACVLAN,
+	DRIVER_IPVLAN,
+	DRIVER_HOST,
+	DRIVER_NULL,
+};
 
 struct network {
 	struct network_set *set;
@@ -56,15 +67,23 @@ struct network {
 	enum network_driver driver;
 	json_t *doc; /* the row in the store: Docker's NetworkResource without Containers */
 	bool predefined;
-	/* bridge driver, read from doc */
-	char bridge[IF_NAMESIZE];
-	struct ipam ipam;
+	/* all drivers with links, read from doc */
+	struct ipam subnets[NETWORK_SUBNETS_MAX]; /* IPv6 ones only where it is enabled */
+	size_t subnets_n;
+	bool ipv6;
 	bool internal;
+	uint32_t mtu;
+	char ifname_prefix[IF_NAMESIZE - 3]; /* of interfaces inside: "eth" */
+	/* bridge driver */
+	char bridge[IF_NAMESIZE];
 	bool icc; /* containers of this network may talk to each other */
 	bool masquerade;
-	bool own_bridge;       /* we made it, so we remove it */
-	uint32_t default_host; /* where ports are published by default */
-	uint32_t mtu;
+	bool own_bridge;        /* we made it, so we remove it */
+	struct ip default_host; /* where ports are published by default; size 0: everywhere */
+	/* macvlan and ipvlan */
+	char parent[IF_NAMESIZE];
+	uint32_t mode; /* MACVLAN_MODE_*, IPVLAN_MODE_* */
+	uint16_t mode_flags;
 	struct list endpoints;
 };
 
@@ -74,8 +93,10 @@ struct endpoint {
 	struct endpoint_info info;
 	char *container_id;
 	char *container_name;
-	struct strv names; /* all that DNS answers to, the container's name first */
-	uint32_t address;  /* host byte order; 0: host and none */
+	struct strv names;  /* all that DNS answers to, the container's name first */
+	struct strv links;  /* "CONTAINER:ALIAS": names that only this container knows */
+	struct ip address;  /* size 0: none */
+	struct ip address6; /* size 0: none */
 	bool gateway;
 	struct port_list ports;
 };
@@ -84,6 +105,11 @@ struct endpoint {
 struct network *network_by_name(struct network_set *n, const char *name);
 void network_settle(struct network_set *n); /* what nobody claimed since the start is forgotten */
 void network_publish_event(struct network *w, const char *action, const char *container_id);
+bool network_has_links(const struct network *w); /* its containers have an interface */
+/* The first subnet with addresses of that size, or NULL. */
+const struct ipam *network_subnet(const struct network *w, uint8_t size);
+/* The subnet that the address lies in, or NULL. */
+const struct ipam *network_subnet_of(const struct network *w, struct ip address);
 
 /* spec.c: the document of a network */
 int network_spec_read(
@@ -91,29 +117,68 @@ int network_spec_read(
 int network_spec_parse(struct network *w, struct err *e); /* fills the fields from doc */
 json_t *network_spec_predefined(
 	const struct network_set *n, const char *name, const char *driver, const char *id);
-int network_spec_put_subnet(json_t *doc, struct ipam_range subnet, uint32_t gateway);
+/* A subnet that was chosen, at the end of IPAM.Config. */
+void network_spec_add_subnet(json_t *doc, const struct ipam *subnet);
+
+/* The daemon's settings of now in the document of the default bridge that the store had. */
+void network_spec_refresh_default(const struct network_set *n, json_t *doc);
+
+/* default.c */
+/* Fills w->subnets and IPAM.Config of the default bridge. */
+int network_choose_default(struct network_set *n, struct network *w, struct err *e);
+
+/* spec_ipam.c */
+int network_check_strings(const json_t *o, const char *what, struct err *e);
+/* IPAM of the body, checked and as it is kept. */
+int network_spec_read_ipam(const json_t *body, json_t **ret, struct err *e);
+/* Fills w->subnets from doc. */
+int network_spec_parse_ipam(struct network *w, struct err *e);
 
 /* subnet.c */
 /* The first subnet of the pools that overlaps no network and no route of this host; bridge's own do
  * not count. */
-int network_pick_subnet(
-	struct network_set *n, const char *bridge, struct ipam_range *ret, struct err *e);
+int network_pick_subnet(struct network_set *n, const char *bridge, uint8_t size,
+	struct ip_range *ret, struct err *e);
+/* host: routes and addresses of this host count too. */
 int network_check_subnet(
-	struct network_set *n, const char *bridge, struct ipam_range r, struct err *e);
+	struct network_set *n, const char *bridge, struct ip_range r, bool host, struct err *e);
 
 /* bridge.c */
 int bridge_ensure(struct network_set *n, struct network *w, struct err *e);
-/* The address of a bridge that may be there already; false when it has none. */
-bool bridge_address(
-	struct network_set *n, const char *bridge, struct ipam_range *ret, uint32_t *ret_address);
+/* The IPv4 address of a bridge that may be there already; false when it has none. */
+bool bridge_address(struct network_set *n, const char *bridge, struct ipam *ret);
 const char *bridge_alias(const struct network_set *n, char text[static RTNL_ALIAS_MAX]);
 void bridge_remove(struct network_set *n, struct network *w);
-void bridge_sweep(struct network_set *n); /* bridges of ours that no network names */
+/* Bridges and parents of ours that no network names. */
+void bridge_sweep(struct network_set *n);
+
+/* parent.c: the interface that macvlan and ipvlan networks share */
+int parent_read(struct network *w, struct err *e);
+int parent_ensure(struct network_set *n, struct network *w, struct err *e);
+void parent_remove(struct network_set *n, const struct network *w);
+
+/* host.c: this host's own settings */
+int host_forward4(struct err *e);
+int host_forward6(struct err *e);
+
+/* link.c: a container's interface */
+void link_host_name(const char *endpoint_id, char ret[static IF_NAMESIZE]);
+int link_add(struct network_set *n, struct endpoint *p, int netns_fd, const uint8_t mac[6],
+	struct err *e);
+int link_restore(struct network_set *n, const struct endpoint *p, struct err *e);
+/* netns_fd: of the container, -1 when it is gone. */
+void link_remove(struct network_set *n, const struct endpoint *p, int netns_fd);
+int link_add_route(const struct endpoint *p, int netns_fd); /* the default ones */
+void link_sweep(struct network_set *n); /* veths on our bridges that no endpoint names */
+
+/* address.c */
+/* Fills p->address, p->address6 and what inspect shows of them. */
+int endpoint_choose_addresses(
+	struct endpoint *p, const struct endpoint_config *c, uint8_t mac[6], struct err *e);
 
 /* endpoint.c */
 struct endpoint *endpoint_find(const struct network *w, const char *container_id);
-void endpoint_veth_name(const char *endpoint_id, char ret[static IF_NAMESIZE]);
-void endpoint_free(struct endpoint
-		*p); /* out of the list, ports given back; links and rules are not touched */
+/* Out of the list, ports given back; links and rules are not touched. */
+void endpoint_free(struct endpoint *p);
 bool network_has_container(const struct network_set *n, const char *container_id);
-void endpoint_sweep(struct network_set *n); /* veths on our bridges that no endpoint names */
+bool endpoint_routes_outside(const struct endpoint *p);

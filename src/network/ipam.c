@@ -1,82 +1,14 @@
 #include "network/ipam.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/parse.h"
 
 #define POOLS_MAX 64
 #define SUBNETS_MAX 65536 /* of one pool that are tried */
-
-int ipam_parse_address(const char *text, uint32_t *ret)
-{
-	struct in_addr a;
-	if (inet_pton(AF_INET, text, &a) != 1) {
-		return -EINVAL;
-	}
-	*ret = ntohl(a.s_addr);
-	return 0;
-}
-
-int ipam_parse_cidr(const char *text, struct ipam_range *ret, uint32_t *ret_address)
-{
-	char address[INET_ADDRSTRLEN];
-	const char *slash = strchr(text, '/');
-	if (!slash || (size_t)(slash - text) >= sizeof(address)) {
-		return -EINVAL;
-	}
-	memcpy(address, text, (size_t)(slash - text));
-	address[slash - text] = '\0';
-	uint32_t a;
-	int len;
-	if (ipam_parse_address(address, &a) < 0 || parse_int(slash + 1, 0, 32, &len) < 0) {
-		return -EINVAL;
-	}
-	*ret = (struct ipam_range){a & ipam_mask(len), len};
-	if (ret_address) {
-		*ret_address = a;
-	}
-	return 0;
-}
-
-const char *ipam_format(uint32_t address, char text[static IPAM_TEXT_MAX])
-{
-	struct in_addr a = {htonl(address)};
-	return inet_ntop(AF_INET, &a, text, IPAM_TEXT_MAX);
-}
-
-const char *ipam_format_range(struct ipam_range r, char text[static IPAM_TEXT_MAX])
-{
-	ipam_format(r.base, text);
-	size_t n = strlen(text);
-	snprintf(text + n, IPAM_TEXT_MAX - n, "/%d", r.len & 63);
-	return text;
-}
-
-uint32_t ipam_mask(int len)
-{
-	return len == 0 ? 0 : UINT32_MAX << (32 - len);
-}
-
-uint32_t ipam_last(struct ipam_range r)
-{
-	return r.base | ~ipam_mask(r.len);
-}
-
-bool ipam_contains(struct ipam_range r, uint32_t address)
-{
-	return (address & ipam_mask(r.len)) == r.base;
-}
-
-bool ipam_overlap(struct ipam_range a, struct ipam_range b)
-{
-	int len = a.len < b.len ? a.len : b.len;
-	return ((a.base ^ b.base) & ipam_mask(len)) == 0;
-}
 
 void ipam_pools_deinit(struct ipam_pools *p)
 {
@@ -84,26 +16,35 @@ void ipam_pools_deinit(struct ipam_pools *p)
 	*p = (struct ipam_pools){0};
 }
 
-static void add_pool(struct ipam_pools *p, uint32_t base, int len, int size)
+static void add_pool(struct ipam_pools *p, struct ip_range space, int size)
 {
 	p->v = xrealloc(p->v, p->n + 1, sizeof(*p->v));
-	p->v[p->n++] = (struct ipam_pool){{base, len}, size};
+	p->v[p->n++] = (struct ipam_pool){space, size};
 }
 
 /* moby libnetwork/ipamutils: 172.17 to 172.31 as /16 each, then 192.168.0.0/16 in pieces of /20. */
-static void add_default_pools(struct ipam_pools *p)
+static void add_default_pools4(struct ipam_pools *p)
 {
 	for (uint32_t second = 17; second <= 31; second++) {
-		add_pool(p, 172u << 24 | second << 16, 16, 16);
+		add_pool(p, ip_range_of(ip_of4(172u << 24 | second << 16), 16), 16);
 	}
-	add_pool(p, 192u << 24 | 168u << 16, 16, 20);
+	add_pool(p, ip_range_of(ip_of4(192u << 24 | 168u << 16), 16), 20);
+}
+
+/* As dockerd since 27 (daemon deriveULABaseNetwork): fd, 40 bits that are this host's alone, then
+ * 16 bits of subnet. */
+static void add_default_pools6(struct ipam_pools *p, const uint8_t seed[5])
+{
+	struct ip base = {.size = IP6_BYTES, .b = {0xfd}};
+	memcpy(base.b + 1, seed, 5);
+	add_pool(p, ip_range_of(base, 48), 64);
 }
 
 static int read_pool(const json_t *row, struct ipam_pools *p, struct err *e)
 {
 	const char *base;
 	int64_t size;
-	struct ipam_range space;
+	struct ip_range space;
 	if (!json_is_object(row)) {
 		return err_set(
 			e, ERR_INVALID, "an entry of default-address-pools must be an object");
@@ -111,25 +52,33 @@ static int read_pool(const json_t *row, struct ipam_pools *p, struct err *e)
 	if (json_get_str(row, "base", &base, e) < 0 || json_get_i64(row, "size", 0, &size, e) < 0) {
 		return err_wrap(e, "default-address-pools");
 	}
-	if (!base || ipam_parse_cidr(base, &space, NULL) < 0) {
-		return err_set(e, ERR_INVALID, "default-address-pools: base '%s' is no IPv4 subnet",
+	if (!base || ip_parse_range(base, &space, NULL) < 0) {
+		return err_set(e, ERR_INVALID, "default-address-pools: base '%s' is no subnet",
 			base ? base : "");
 	}
-	if (size < space.len || size > 30) {
+	int most = ip_bits(space.base) - 2;
+	if (size < space.len || size > most) {
 		return err_set(e, ERR_INVALID,
-			"default-address-pools: size %lld of %s must lie between %d and 30",
-			(long long)size, base, space.len);
+			"default-address-pools: size %lld of %s must lie between %d and %d",
+			(long long)size, base, space.len, most);
 	}
-	add_pool(p, space.base, space.len, (int)size);
+	add_pool(p, space, (int)size);
 	return 0;
 }
 
-int ipam_pools_read(const json_t *doc, struct ipam_pools *ret, struct err *e)
+static bool has_pools_of(const struct ipam_pools *p, uint8_t size)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->v[i].space.base.size == size) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int ipam_pools_read(const json_t *doc, const uint8_t seed[5], struct ipam_pools *ret, struct err *e)
 {
 	struct ipam_pools pools = {0};
-	if (json_array_size(doc) == 0) {
-		add_default_pools(&pools);
-	}
 	if (json_array_size(doc) > POOLS_MAX) {
 		return err_set(e, ERR_INVALID, "default-address-pools has more than %d entries",
 			POOLS_MAX);
@@ -142,30 +91,38 @@ int ipam_pools_read(const json_t *doc, struct ipam_pools *ret, struct err *e)
 			return -1;
 		}
 	}
+	if (!has_pools_of(&pools, IP4_BYTES)) {
+		add_default_pools4(&pools);
+	}
+	if (!has_pools_of(&pools, IP6_BYTES)) {
+		add_default_pools6(&pools, seed);
+	}
 	*ret = pools;
 	return 0;
 }
 
-static bool is_free(struct ipam_range r, const struct ipam_range *used, size_t n)
+static bool is_free(struct ip_range r, const struct ip_range *used, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (ipam_overlap(r, used[i])) {
+		if (ip_overlap(r, used[i])) {
 			return false;
 		}
 	}
 	return true;
 }
 
-int ipam_pick_subnet(
-	const struct ipam_pools *p, const struct ipam_range *used, size_t n, struct ipam_range *ret)
+int ipam_pick_subnet(const struct ipam_pools *p, uint8_t size, const struct ip_range *used,
+	size_t n, struct ip_range *ret)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		const struct ipam_pool *pool = &p->v[i];
 		int bits = pool->size - pool->space.len;
-		uint64_t count = UINT64_C(1) << bits;
-		for (uint64_t k = 0; k < count && k < SUBNETS_MAX; k++) {
-			struct ipam_range r = {
-				pool->space.base + (uint32_t)(k << (32 - pool->size)), pool->size};
+		uint64_t count = bits < 17 ? UINT64_C(1) << bits : SUBNETS_MAX;
+		for (uint64_t k = 0; pool->space.base.size == size && k < count && k < SUBNETS_MAX;
+			k++) {
+			struct ip base =
+				ip_add(pool->space.base, k, ip_bits(pool->space.base) - pool->size);
+			struct ip_range r = {base, pool->size};
 			if (is_free(r, used, n)) {
 				*ret = r;
 				return 0;
@@ -177,47 +134,57 @@ int ipam_pick_subnet(
 
 static int compare_addresses(const void *a, const void *b)
 {
-	uint32_t x = *(const uint32_t *)a;
-	uint32_t y = *(const uint32_t *)b;
-	return (x > y) - (x < y);
+	return ip_compare(*(const struct ip *)a, *(const struct ip *)b);
 }
 
-/* RFC 3021: in a /31 both addresses are hosts; a /32 is one. */
-static bool is_host(struct ipam_range subnet, uint32_t address)
+/* RFC 3021: in a /31 both addresses are hosts; a /32 is one. IPv6 has no broadcast, but its first
+ * address means any router (RFC 4291 2.6.1). */
+static bool is_host(struct ip_range subnet, struct ip address)
 {
-	return ipam_contains(subnet, address) &&
-	       (subnet.len >= 31 || (address != subnet.base && address != ipam_last(subnet)));
+	if (!ip_contains(subnet, address) || subnet.len >= ip_bits(address) - 1) {
+		return ip_contains(subnet, address);
+	}
+	return !ip_equal(address, subnet.base) &&
+	       (address.size == IP6_BYTES || !ip_equal(address, ip_last(subnet)));
 }
 
-int ipam_pick_address(const struct ipam *p, uint32_t *used, size_t n, uint32_t *ret)
+struct ipam ipam_of(struct ip_range subnet)
+{
+	bool small = subnet.len >= ip_bits(subnet.base) - 1;
+	return (struct ipam){subnet, subnet, ip_add(subnet.base, small ? 0 : 1, 0)};
+}
+
+int ipam_pick_address(const struct ipam *p, struct ip *used, size_t n, struct ip *ret)
 {
 	qsort(used, n, sizeof(*used), compare_addresses);
 	size_t i = 0;
-	uint64_t last = ipam_last(p->range);
-	for (uint64_t a = p->range.base; a <= last; a++) {
-		while (i < n && used[i] < a) {
+	struct ip last = ip_last(p->range);
+	for (struct ip a = p->range.base;; a = ip_add(a, 1, 0)) {
+		while (i < n && ip_compare(used[i], a) < 0) {
 			i++;
 		}
-		bool taken = (i < n && used[i] == a) || a == p->gateway ||
-			     !is_host(p->subnet, (uint32_t)a);
+		bool taken = (i < n && ip_equal(used[i], a)) || ip_equal(a, p->gateway) ||
+			     !is_host(p->subnet, a);
 		if (!taken) {
-			*ret = (uint32_t)a;
+			*ret = a;
 			return 0;
 		}
+		if (ip_equal(a, last)) {
+			return -ENOSPC;
+		}
 	}
-	return -ENOSPC;
 }
 
-int ipam_check_address(const struct ipam *p, const uint32_t *used, size_t n, uint32_t address)
+int ipam_check_address(const struct ipam *p, const struct ip *used, size_t n, struct ip address)
 {
 	if (!is_host(p->subnet, address)) {
 		return -EINVAL;
 	}
-	if (address == p->gateway) {
+	if (ip_equal(address, p->gateway)) {
 		return -EADDRINUSE;
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (used[i] == address) {
+		if (ip_equal(used[i], address)) {
 			return -EADDRINUSE;
 		}
 	}

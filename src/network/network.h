@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/ip.h"
 #include "base/strv.h"
 
 typedef struct uv_loop_s uv_loop_t;
@@ -21,10 +22,12 @@ struct network_set; /* all networks of this daemon */
 struct network;
 
 struct network_options {
-	const char *bridge;     /* name of the default bridge: "wherry0"; also the prefix of rules
-				   ("none": no default bridge) */
-	const char *bip;        /* address of the default bridge "172.17.0.1/16", or NULL */
-	const json_t *pools;    /* default-address-pools [{"base","size"}], or NULL for Docker's */
+	const char *bridge; /* name of the default bridge: "wherry0"; also the prefix of rules
+			       ("none": no default bridge) */
+	/* What daemon.json says about networks, under dockerd's keys, or NULL: bip, bip6,
+	 * fixed-cidr, fixed-cidr-v6, default-gateway, default-gateway-v6, ipv6, ip, icc, ip-masq,
+	 * ip-forward, mtu, default-address-pools, default-network-opts. Types have been checked. */
+	const json_t *settings;
 	const struct strv *dns; /* upstream servers; empty: the host's resolv.conf, followed live */
 };
 
@@ -40,13 +43,17 @@ struct network *network_find(struct network_set *n, const char *name, struct err
 struct network *network_next(const struct network_set *n, size_t *pos);
 const char *network_id(const struct network *w);
 const char *network_name(const struct network *w);
+/* The address of this host on it, IPv4; "" when it has none. Returns text. */
+const char *network_gateway(const struct network *w, char text[static IP_TEXT_MAX]);
+/* The user, not the pools, said which subnet it has for addresses of that size. */
+bool network_has_user_subnet(const struct network *w, uint8_t size);
 /* The network as Docker's GET /networks/x shows it (Name, Id, Created, Scope, Driver, IPAM, Labels,
  * Containers ...); new. */
 json_t *network_inspect(const struct network *w);
 
-/* body: POST /networks/create, already an object. Drivers bridge, host, none. ERR_CONFLICT "network
- * with name x already exists", ERR_DENIED for predefined names, ERR_INVALID for a subnet that
- * overlaps another network or a host route. */
+/* body: POST /networks/create, already an object. Drivers bridge, macvlan, ipvlan. ERR_CONFLICT
+ * "network with name x already exists", ERR_DENIED for predefined names, ERR_INVALID for a subnet
+ * that overlaps another network or a host route. */
 struct network *network_create(struct network_set *n, const json_t *body, struct err *e);
 /* ERR_DENIED "... has active endpoints", also for predefined networks. */
 int network_remove(struct network_set *n, struct network *w, struct err *e);
@@ -57,8 +64,10 @@ struct endpoint_config {
 	const char *container_name; /* without the slash */
 	const char *hostname;
 	const char *ipv4;           /* wanted address or NULL */
+	const char *ipv6;           /* the same */
 	const char *mac;            /* wanted or NULL */
-	const struct strv *aliases; /* further DNS names: service names, links */
+	const struct strv *aliases; /* further DNS names: service names */
+	const struct strv *links;   /* "CONTAINER:ALIAS": names for this container alone, or NULL */
 	const json_t
 		*ports; /* HostConfig.PortBindings {"80/tcp":[{"HostIp":"","HostPort":"8080"}]}, or
 			   NULL; only for the network that publishes (the first) */
@@ -70,6 +79,9 @@ struct endpoint_info {
 	char ipv4[16];
 	int prefix_len;
 	char gateway[16];
+	char ipv6[46]; /* "": none, as in the next two */
+	int prefix_len6;
+	char gateway6[46];
 	char mac[18];
 	char ifname[16]; /* inside: eth0, eth1 ... */
 };

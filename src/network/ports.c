@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/scoped.h"
-#include "network/ipam.h"
+#include "network/relay.h"
 
 /* net.ipv4.ip_local_port_range's default, from which Docker takes its ephemeral ports too. */
 #define EPHEMERAL_FIRST 32768
@@ -29,13 +29,12 @@ static const struct {
 
 static void port_release(struct port *p)
 {
+	relay_stop(p->relay);
+	p->relay = NULL;
 	if (p->fd >= 0) {
 		close(p->fd);
 	}
-	if (p->fd6 >= 0) {
-		close(p->fd6);
-	}
-	p->fd = p->fd6 = -1;
+	p->fd = -1;
 }
 
 void port_list_deinit(struct port_list *l)
@@ -138,65 +137,68 @@ static int bind_alone(int take_fd, uint8_t proto, const struct sockaddr *a, sock
 	return 0;
 }
 
-static int hold4(const struct port *p)
+/* Holds p->outside at p->host. */
+static int port_hold(struct port *p)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(p->outside)};
-	a.sin_addr.s_addr = htonl(p->host);
-	int fd = socket(AF_INET, socket_type(p->proto) | SOCK_CLOEXEC, p->proto);
-	if (fd < 0) {
-		return -errno;
+	struct sockaddr_storage a;
+	socklen_t n = ip_to_sockaddr(p->host, p->outside, &a);
+	int fd = socket(a.ss_family, socket_type(p->proto) | SOCK_CLOEXEC, p->proto);
+	if (fd < 0 && (errno == EPROTONOSUPPORT || errno == ESOCKTNOSUPPORT)) {
+		return 0; /* SCTP without the kernel's own stack: nobody else can bind it either */
 	}
-	/* Broadcasts are not for the container, and nobody reads them here. */
-	int least = 1;
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
-	int r = bind_alone(fd, p->proto, (struct sockaddr *)&a, sizeof(a));
-	return r < 0 ? r : fd;
-}
-
-static int hold6(const struct port *p)
-{
-	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(p->outside)};
-	int fd = socket(AF_INET6, socket_type(p->proto) | SOCK_CLOEXEC, p->proto);
 	if (fd < 0) {
 		return -errno;
 	}
 	int one = 1;
-	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	int r = bind_alone(fd, p->proto, (struct sockaddr *)&a, sizeof(a));
-	return r < 0 ? r : fd;
-}
-
-/* Holds p->outside at p->host, and at :: when that is all addresses: whoever listens on both would
- * miss half. */
-static int port_hold(struct port *p)
-{
-	int fd = hold4(p);
-	if (fd == -EPROTONOSUPPORT || fd == -ESOCKTNOSUPPORT) {
-		return 0; /* SCTP without the kernel's own stack: nobody else can bind it either */
+	int least = 1;
+	if (p->host.size == IP6_BYTES) {
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	}
-	if (fd < 0) {
-		return fd;
+	if (!port_is_relayed(p)) {
+		/* Broadcasts are not for the container, and nobody reads them here. */
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
 	}
-	int fd6 = p->host == 0 ? hold6(p) : -1;
-	if (fd6 == -EADDRINUSE) {
-		close(fd);
-		return fd6;
+	int r = bind_alone(fd, p->proto, (struct sockaddr *)&a, n);
+	if (r < 0) {
+		return r;
 	}
 	p->fd = fd;
-	p->fd6 = fd6 < 0 ? -1 : fd6; /* IPv6 may be switched off */
 	return 0;
 }
 
-static int hold_ephemeral(struct port_cursor *c, struct port *p)
+/* One host port at one address, or at all of IPv4 and all of IPv6: whoever listens on both would
+ * miss half. */
+struct claim {
+	struct port v[2];
+	size_t n;
+};
+
+static int claim_hold(struct claim *c, uint16_t outside)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		c->v[i].outside = outside;
+		int r = port_hold(&c->v[i]);
+		if (r < 0 && i == 1 && r != -EADDRINUSE) {
+			c->n = 1; /* this host has no IPv6 */
+			return 0;
+		}
+		if (r < 0) {
+			port_release(&c->v[0]);
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int hold_ephemeral(struct port_cursor *cursor, struct claim *c)
 {
 	const unsigned count = EPHEMERAL_LAST - EPHEMERAL_FIRST + 1;
 	int r = -EADDRINUSE;
 	for (unsigned i = 0; i < count; i++) {
-		if (c->next < EPHEMERAL_FIRST || c->next > EPHEMERAL_LAST) {
-			c->next = EPHEMERAL_FIRST;
+		if (cursor->next < EPHEMERAL_FIRST || cursor->next > EPHEMERAL_LAST) {
+			cursor->next = EPHEMERAL_FIRST;
 		}
-		p->outside = c->next++;
-		r = port_hold(p);
+		r = claim_hold(c, cursor->next++);
 		if (r != -EADDRINUSE) {
 			return r;
 		}
@@ -204,12 +206,11 @@ static int hold_ephemeral(struct port_cursor *c, struct port *p)
 	return r;
 }
 
-static int hold_range(struct port *p, uint16_t first, uint16_t last)
+static int hold_range(struct claim *c, uint16_t first, uint16_t last)
 {
 	int r = -EADDRINUSE;
 	for (unsigned port = first; port <= last && r == -EADDRINUSE; port++) {
-		p->outside = (uint16_t)port;
-		r = port_hold(p);
+		r = claim_hold(c, (uint16_t)port);
 	}
 	return r;
 }
@@ -217,9 +218,9 @@ static int hold_range(struct port *p, uint16_t first, uint16_t last)
 /* The words are moby's: clients and people search for them. */
 static int say_taken(const struct port *p, const char *range, int r, struct err *e)
 {
-	char host[IPAM_TEXT_MAX];
-	char address[IPAM_TEXT_MAX];
-	ipam_format(p->host, host);
+	char host[IP_TEXT_MAX];
+	char address[IP_TEXT_MAX];
+	ip_format(p->host, host);
 	if (r == -EADDRINUSE && strchr(range, '-')) {
 		return err_set(e, ERR_SYSTEM, "all ports are allocated");
 	}
@@ -228,7 +229,7 @@ static int say_taken(const struct port *p, const char *range, int r, struct err 
 			host, p->outside);
 	}
 	return err_sys(e, -r, "failed to bind host port for %s:%u:%s:%u/%s", host, p->outside,
-		ipam_format(p->address, address), p->inside, port_proto_name(p->proto));
+		ip_format(p->address, address), p->inside, port_proto_name(p->proto));
 }
 
 static void append(struct port_list *l, const struct port *p)
@@ -237,21 +238,29 @@ static void append(struct port_list *l, const struct port *p)
 	l->v[l->n++] = *p;
 }
 
-static int read_host(const char *text, const struct port_request *r, uint32_t *ret, struct err *e)
+/* Where a binding is to be, and where it leads. */
+static int read_claim(const char *host, const struct port_request *r, const struct port *p,
+	struct claim *ret, struct err *e)
 {
-	if (!text || !*text) {
-		*ret = r->default_host;
-		return 0;
-	}
-	if (ipam_parse_address(text, ret) < 0) {
+	const struct ip everywhere[] = {ip_any(IP4_BYTES), ip_any(IP6_BYTES)};
+	struct ip one = r->default_host;
+	if (host && *host && ip_parse(host, &one) < 0) {
 		return err_set(e, ERR_INVALID,
-			"cannot publish a port at '%s': it must be an IPv4 address", text);
+			"cannot publish a port at '%s': it must be an IP address", host);
+	}
+	ret->n = one.size ? 1 : 2;
+	for (size_t i = 0; i < ret->n; i++) {
+		ret->v[i] = *p;
+		ret->v[i].fd = -1;
+		ret->v[i].host = one.size ? one : everywhere[i];
+		bool six = ret->v[i].host.size == IP6_BYTES && r->address6.size;
+		ret->v[i].address = six ? r->address6 : r->address;
 	}
 	return 0;
 }
 
-static int reserve_one(struct port_cursor *c, const struct port_request *r, struct port *p,
-	const json_t *binding, struct err *e)
+static int reserve_one(struct port_cursor *cursor, const struct port_request *r,
+	const struct port *p, const json_t *binding, struct claim *ret, struct err *e)
 {
 	const char *host;
 	const char *range;
@@ -262,7 +271,7 @@ static int reserve_one(struct port_cursor *c, const struct port_request *r, stru
 	}
 	if (json_get_str(binding, "HostIp", &host, e) < 0 ||
 		json_get_str(binding, "HostPort", &range, e) < 0 ||
-		read_host(host, r, &p->host, e) < 0) {
+		read_claim(host, r, p, ret, e) < 0) {
 		return -1;
 	}
 	range = range ? range : "";
@@ -270,15 +279,14 @@ static int reserve_one(struct port_cursor *c, const struct port_request *r, stru
 		return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", range);
 	}
 	if (first != last || first == 0) {
-		uint16_t before = r->remembered ? r->remembered(r->owner, p) : 0;
+		uint16_t before = r->remembered ? r->remembered(r->owner, &ret->v[0]) : 0;
 		if (before && (first == 0 || (before >= first && before <= last))) {
 			first = last = before;
 		}
 	}
-	p->fd = p->fd6 = -1;
-	int failed = first == 0 ? hold_ephemeral(c, p) : hold_range(p, first, last);
+	int failed = first == 0 ? hold_ephemeral(cursor, ret) : hold_range(ret, first, last);
 	if (failed && !(r->keep && first == last && first)) {
-		return say_taken(p, range, failed, e);
+		return say_taken(&ret->v[0], range, failed, e);
 	}
 	return 0;
 }
@@ -286,7 +294,8 @@ static int reserve_one(struct port_cursor *c, const struct port_request *r, stru
 static int reserve_key(struct port_cursor *c, const struct port_request *r, const char *key,
 	const json_t *bindings, struct port_list *l, struct err *e)
 {
-	struct port p = {.address = r->address};
+	struct port p = {.fd = -1};
+	struct claim claim;
 	if (port_parse_key(key, &p.proto, &p.inside) < 0) {
 		return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", key);
 	}
@@ -297,10 +306,12 @@ static int reserve_key(struct port_cursor *c, const struct port_request *r, cons
 			return err_set(e, ERR_INVALID, "a container publishes at most %d ports",
 				PORTS_MAX);
 		}
-		if (reserve_one(c, r, &p, binding, e) < 0) {
+		if (reserve_one(c, r, &p, binding, &claim, e) < 0) {
 			return -1;
 		}
-		append(l, &p);
+		for (size_t k = 0; k < claim.n; k++) {
+			append(l, &claim.v[k]);
+		}
 	}
 	return 0;
 }
@@ -328,7 +339,7 @@ json_t *port_list_json(const struct port_list *l)
 		const struct port *p = &l->v[i];
 		char key[16];
 		char number[8];
-		char host[IPAM_TEXT_MAX];
+		char host[IP_TEXT_MAX];
 		snprintf(key, sizeof(key), "%u/%s", p->inside, port_proto_name(p->proto));
 		snprintf(number, sizeof(number), "%u", p->outside);
 		json_t *rows = json_object_get(o, key);
@@ -337,7 +348,7 @@ json_t *port_list_json(const struct port_list *l)
 			json_put(o, key, rows);
 		}
 		json_t *row = json_object();
-		json_put_str(row, "HostIp", ipam_format(p->host, host));
+		json_put_str(row, "HostIp", ip_format(p->host, host));
 		json_put_str(row, "HostPort", number);
 		json_array_append_new(rows, row);
 	}

@@ -11,18 +11,31 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/ip.h"
 
 #define PORTS_MAX 4096 /* of one container */
 
 struct port {
-	uint8_t proto;    /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
-	uint16_t inside;  /* the container's port */
-	uint16_t outside; /* the host's port */
-	uint32_t host;    /* the host's address, host byte order; 0: all */
-	uint32_t address; /* the container's, host byte order */
-	int fd;           /* what holds the port; -1: nothing */
-	int fd6;
+	uint8_t proto;       /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
+	uint16_t inside;     /* the container's port */
+	uint16_t outside;    /* the host's port */
+	struct ip host;      /* the host's address; 0.0.0.0 and :: are all of that family */
+	struct ip address;   /* the container's */
+	int fd;              /* what holds the port; -1: nothing */
+	struct relay *relay; /* or NULL */
 };
+/* The packet filter leads it to the container. */
+static inline bool port_is_mapped(const struct port *p)
+{
+	return p->host.size == p->address.size &&
+	       !(p->host.size == IP6_BYTES && ip_is_loopback(p->host));
+}
+/* So does the daemon: network/relay.h. :: is both, for ::1 is among its addresses. */
+static inline bool port_is_relayed(const struct port *p)
+{
+	return p->host.size == IP6_BYTES &&
+	       (p->address.size == IP4_BYTES || ip_is_any(p->host) || ip_is_loopback(p->host));
+}
 struct port_list {
 	struct port *v;
 	size_t n;
@@ -42,8 +55,9 @@ struct port_cursor {
 
 struct port_request {
 	const json_t *bindings; /* HostConfig.PortBindings */
-	uint32_t address;       /* the container's */
-	uint32_t default_host;  /* for an empty HostIp */
+	struct ip address;      /* the container's */
+	struct ip address6;     /* or none: then IPv6 ports of the host lead to address */
+	struct ip default_host; /* for an empty HostIp; none: all addresses of both families */
 	/* A host port that this container had before the daemon was restarted, or 0; may be NULL.
 	 */
 	uint16_t (*remembered)(void *owner, const struct port *p);

@@ -50,10 +50,18 @@ struct question {
 
 /* --- answers --- */
 
-static size_t write_local(const struct dns_query *q, const struct dns_answer *answers, size_t n,
+static ssize_t write_local(const struct dns_query *q, const struct dns_answer *answers, size_t n,
 	uint8_t *out, size_t limit)
 {
-	return dns_write_answer(q, DNS_NOERROR, TTL_S, answers, n, out, limit);
+	return (ssize_t)dns_write_answer(q, DNS_NOERROR, TTL_S, answers, n, out, limit);
+}
+
+static unsigned families_of(uint16_t type)
+{
+	return type == DNS_TYPE_A      ? NAMES_V4
+	       : type == DNS_TYPE_AAAA ? NAMES_V6
+	       : type == DNS_TYPE_ANY  ? NAMES_V4 | NAMES_V6
+				       : 0;
 }
 
 ssize_t client_answer(
@@ -74,22 +82,22 @@ ssize_t client_answer(
 	}
 	struct dns_answer answers[NAMES_ADDRESSES_MAX];
 	char text[DNS_NAME_MAX];
-	uint8_t address[4];
-	if (q.class == DNS_CLASS_IN && q.type == DNS_TYPE_PTR &&
-		dns_parse_reverse(q.name, address) &&
+	struct ip address;
+	size_t found;
+	if (q.class != DNS_CLASS_IN) {
+		return -EAGAIN;
+	}
+	if (q.type == DNS_TYPE_PTR && dns_parse_reverse(q.name, &address) &&
 		names_reverse(set, c->container_id, address, text)) {
 		answers[0] = (struct dns_answer){.type = DNS_TYPE_PTR, .target = text};
-		return (ssize_t)write_local(&q, answers, 1, out, limit);
+		return write_local(&q, answers, 1, out, limit);
 	}
-	size_t found =
-		q.class == DNS_CLASS_IN ? names_lookup(set, c->container_id, q.name, answers) : 0;
-	if (found == 0) {
+	if (!names_lookup(set, c->container_id, q.name, families_of(q.type), answers, &found)) {
 		return -EAGAIN;
 	}
 	/* A known name without an address of this kind is NOERROR and empty: NXDOMAIN would deny
-	 * its A records as well. */
-	bool wanted = q.type == DNS_TYPE_A || q.type == DNS_TYPE_ANY;
-	return (ssize_t)write_local(&q, answers, wanted ? found : 0, out, limit);
+	 * its other records as well. */
+	return write_local(&q, answers, found, out, limit);
 }
 
 size_t client_refuse(const uint8_t *message, size_t n, uint8_t *out, size_t limit)
@@ -239,14 +247,14 @@ static void add_redirect(struct nft_batch *b, uint8_t proto, uint16_t port)
 	const struct nft_op ops[] = {NFT_DESTINATION(0), NFT_IS(0, htonl(LISTEN_ADDRESS)),
 		NFT_META(0, NFT_META_L4PROTO), NFT_COMPARE(0, NFT_CMP_EQ, proto, 1),
 		NFT_DESTINATION_PORT(0), NFT_COMPARE(0, NFT_CMP_EQ, htons(DNS_PORT), 2),
-		NFT_LOAD(0, htonl(LISTEN_ADDRESS), 4), NFT_LOAD(1, htons(port), 2), NFT_DNAT(0, 1),
-		NFT_END};
+		NFT_LOAD(0, htonl(LISTEN_ADDRESS), 4), NFT_LOAD(1, htons(port), 2),
+		NFT_DNAT(NFPROTO_IPV4, 0, 1), NFT_END};
 	nft_add_rule(b, TABLE, "output", ops);
 }
 
 static int redirect(int netns_fd, uint16_t udp_port, uint16_t tcp_port)
 {
-	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT;
+	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT(NFPROTO_IPV4);
 	scoped(close) int fd = nft_open(netns_fd);
 	if (fd < 0) {
 		return fd;

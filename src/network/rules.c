@@ -14,32 +14,19 @@
 #include "sys/conntrack.h"
 #include "sys/nft.h"
 
-/* Keys and data of the maps as the registers hold them: every part in 4 bytes. */
-struct any_key {
-	uint8_t proto[4];
-	uint16_t port; /* network byte order, as the next */
-	uint16_t zero;
-};
-struct at_key {
-	uint32_t host;
-	struct any_key any;
-};
-struct target {
-	uint32_t address;
-	uint16_t port;
-	uint16_t zero;
-};
-
-struct inherited {
-	struct at_key key; /* host 0: of the map for all addresses */
-	struct target target;
+/* An element of a map as the registers hold it, every part in 4 bytes:
+ * [host address] protocol port -> container address, port */
+struct element {
+	const char *map;
+	uint8_t key[IP6_BYTES + 8];
+	uint8_t data[IP6_BYTES + 4];
+	struct nft_element e;
 };
 
 struct rules {
 	int fd;
 	char *table;
-	struct inherited *old;
-	size_t old_n;
+	struct port_list old; /* inherited: fds are -1 */
 	struct watch *watch;
 };
 
@@ -49,46 +36,59 @@ struct watch {
 	struct network_set *set;
 };
 
-static struct at_key key_of(const struct port *p)
+static const char *map_name(uint8_t size, bool any)
 {
-	struct at_key k = {
-		.host = htonl(p->host), .any = {.proto = {p->proto}, .port = htons(p->outside)}};
-	return k;
+	return size == IP4_BYTES ? (any ? "published" : "published_at")
+				 : (any ? "published6" : "published6_at");
 }
 
-static struct target target_of(const struct port *p)
+static void element_of(const struct port *p, struct element *ret)
 {
-	return (struct target){.address = htonl(p->address), .port = htons(p->inside)};
+	bool any = ip_is_any(p->host);
+	const uint16_t outside = htons(p->outside);
+	const uint16_t inside = htons(p->inside);
+	size_t at = any ? 0 : p->host.size;
+	*ret = (struct element){.map = map_name(p->host.size, any)};
+	memcpy(ret->key, p->host.b, at);
+	ret->key[at] = p->proto;
+	memcpy(ret->key + at + 4, &outside, sizeof(outside));
+	memcpy(ret->data, p->address.b, p->address.size);
+	memcpy(ret->data + p->address.size, &inside, sizeof(inside));
+	ret->e = (struct nft_element){.key = ret->key,
+		.key_len = (uint32_t)at + 8,
+		.data = ret->data,
+		.data_len = (uint32_t)p->address.size + 4};
 }
 
-static void add_inherited(struct rules *r, const struct inherited *i)
-{
-	r->old = xrealloc(r->old, r->old_n + 1, sizeof(*r->old));
-	r->old[r->old_n++] = *i;
-}
+struct inherit {
+	struct rules *rules;
+	uint8_t size; /* of addresses */
+	bool any;
+};
 
-static void inherit_any(void *owner, const struct nft_element *e)
+static void inherit(void *owner, const struct nft_element *e)
 {
-	struct inherited i = {0};
-	if (e->key_len == sizeof(i.key.any) && e->data && e->data_len == sizeof(i.target)) {
-		memcpy(&i.key.any, e->key, sizeof(i.key.any));
-		memcpy(&i.target, e->data, sizeof(i.target));
-		add_inherited(owner, &i);
+	const struct inherit *i = owner;
+	const uint8_t *key = e->key;
+	const uint8_t *data = e->data;
+	struct port_list *old = &i->rules->old;
+	uint32_t at = i->any ? 0 : i->size;
+	if (e->key_len != at + 8 || !data || e->data_len != (uint32_t)i->size + 4) {
+		return;
 	}
-}
-
-static void inherit_at(void *owner, const struct nft_element *e)
-{
-	struct inherited i = {0};
-	if (e->key_len == sizeof(i.key) && e->data && e->data_len == sizeof(i.target)) {
-		memcpy(&i.key, e->key, sizeof(i.key));
-		memcpy(&i.target, e->data, sizeof(i.target));
-		add_inherited(owner, &i);
-	}
+	struct port p = {.fd = -1,
+		.host = i->any ? ip_any(i->size) : ip_of_bytes(key, i->size),
+		.proto = key[at],
+		.outside = (uint16_t)(key[at + 4] << 8 | key[at + 5]),
+		.address = ip_of_bytes(data, i->size),
+		.inside = (uint16_t)(data[i->size] << 8 | data[i->size + 1])};
+	old->v = xrealloc(old->v, old->n + 1, sizeof(*old->v));
+	old->v[old->n++] = p;
 }
 
 struct rules *rules_new(const char *prefix, struct err *e)
 {
+	static const uint8_t sizes[] = {IP4_BYTES, IP6_BYTES};
 	struct rules *r = xnew(struct rules);
 	r->table = xasprintf("wherry-%s", prefix);
 	r->fd = nft_open(-1);
@@ -97,9 +97,11 @@ struct rules *rules_new(const char *prefix, struct err *e)
 		rules_free(r);
 		return NULL;
 	}
-	nft_each_element(
-		r->fd, r->table, "published", inherit_any, r); /* no table, nothing to inherit */
-	nft_each_element(r->fd, r->table, "published_at", inherit_at, r);
+	for (size_t i = 0; i < 4; i++) { /* no table, nothing to inherit */
+		struct inherit in = {r, sizes[i / 2], i % 2};
+		nft_each_element(
+			r->fd, NFPROTO_INET, r->table, map_name(in.size, in.any), inherit, &in);
+	}
 	return r;
 }
 
@@ -128,13 +130,13 @@ void rules_free(struct rules *r)
 		close(r->fd);
 	}
 	free(r->table);
-	free(r->old);
+	port_list_deinit(&r->old);
 	free(r);
 }
 
 void rules_purge(struct rules *r)
 {
-	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT;
+	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT(NFPROTO_INET);
 	unwatch(r);
 	nft_delete_table(&b, r->table);
 	nft_commit(r->fd, &b);
@@ -142,22 +144,19 @@ void rules_purge(struct rules *r)
 
 bool rules_settle(struct rules *r)
 {
-	bool any = r->old_n > 0;
-	free(r->old);
-	r->old = NULL;
-	r->old_n = 0;
+	bool any = r->old.n > 0;
+	port_list_deinit(&r->old);
 	return any;
 }
 
 uint16_t rules_remembered(void *rules, const struct port *p)
 {
 	const struct rules *r = rules;
-	struct target want = target_of(p);
-	for (size_t i = 0; i < r->old_n; i++) {
-		const struct inherited *o = &r->old[i];
-		if (memcmp(&o->target, &want, sizeof(want)) == 0 &&
-			o->key.any.proto[0] == p->proto && o->key.host == htonl(p->host)) {
-			return ntohs(o->key.any.port);
+	for (size_t i = 0; i < r->old.n; i++) {
+		const struct port *o = &r->old.v[i];
+		if (ip_equal(o->address, p->address) && o->inside == p->inside &&
+			o->proto == p->proto && ip_equal(o->host, p->host)) {
+			return o->outside;
 		}
 	}
 	return 0;
@@ -168,37 +167,36 @@ uint16_t rules_remembered(void *rules, const struct port *p)
 typedef void change_fn(
 	struct nft_batch *b, const char *table, const char *set, const struct nft_element *e);
 
-static void change_element(const struct rules *r, struct nft_batch *b, const struct at_key *k,
-	const struct target *t, change_fn *change)
+static void change_element(
+	const struct rules *r, struct nft_batch *b, const struct port *p, change_fn *change)
 {
-	bool any = k->host == 0;
-	struct nft_element e = {
-		.key = any ? (const void *)&k->any : k,
-		.key_len = any ? sizeof(k->any) : sizeof(*k),
-		.data = t,
-		.data_len = sizeof(*t),
-	};
-	change(b, r->table, any ? "published" : "published_at", &e);
+	struct element e;
+	if (port_is_mapped(p)) {
+		element_of(p, &e);
+		change(b, r->table, e.map, &e.e);
+	}
 }
 
-static void disinherit(struct rules *r, const struct at_key *k)
+static void disinherit(struct rules *r, const struct port *p)
 {
-	for (size_t i = 0; i < r->old_n;) {
-		if (memcmp(&r->old[i].key, k, sizeof(*k)) == 0) {
-			r->old[i] = r->old[--r->old_n];
+	for (size_t i = 0; i < r->old.n;) {
+		const struct port *o = &r->old.v[i];
+		if (ip_equal(o->host, p->host) && o->proto == p->proto &&
+			o->outside == p->outside) {
+			r->old.v[i] = r->old.v[--r->old.n];
 		} else {
 			i++;
 		}
 	}
 }
 
-static bool is_to_port(const void *owner, uint8_t proto, struct in_addr address, uint16_t port)
+static bool is_to_port(const void *owner, uint8_t proto, struct ip address, uint16_t port)
 {
 	const struct port_list *l = owner;
 	for (size_t i = 0; proto == IPPROTO_UDP && i < l->n; i++) {
 		const struct port *p = &l->v[i];
-		if (p->proto == proto && p->outside == port &&
-			(p->host == 0 || p->host == ntohl(address.s_addr))) {
+		if (p->proto == proto && p->outside == port && p->host.size == address.size &&
+			(ip_is_any(p->host) || ip_equal(p->host, address))) {
 			return true;
 		}
 	}
@@ -221,12 +219,10 @@ static void forget_flows(const struct port_list *l)
 int rules_publish(struct network_set *n, const struct port_list *l, struct err *e)
 {
 	struct rules *r = n->rules;
-	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT;
+	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT(NFPROTO_INET);
 	for (size_t i = 0; i < l->n; i++) {
-		struct at_key k = key_of(&l->v[i]);
-		struct target t = target_of(&l->v[i]);
-		disinherit(r, &k);
-		change_element(r, &b, &k, &t, nft_add_element);
+		disinherit(r, &l->v[i]);
+		change_element(r, &b, &l->v[i], nft_add_element);
 	}
 	/* Somebody may have flushed the ruleset, or an inherited element leads elsewhere: then the
 	 * whole table anew. */
@@ -240,11 +236,9 @@ int rules_publish(struct network_set *n, const struct port_list *l, struct err *
 void rules_unpublish(struct network_set *n, const struct port_list *l)
 {
 	struct rules *r = n->rules;
-	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT;
+	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT(NFPROTO_INET);
 	for (size_t i = 0; i < l->n; i++) {
-		struct at_key k = key_of(&l->v[i]);
-		struct target t = target_of(&l->v[i]);
-		change_element(r, &b, &k, &t, nft_delete_element);
+		change_element(r, &b, &l->v[i], nft_delete_element);
 	}
 	struct err e;
 	if (nft_commit(r->fd, &b) < 0 && rules_rebuild(n, &e) < 0) {
@@ -257,12 +251,16 @@ void rules_unpublish(struct network_set *n, const struct port_list *l)
 
 static void add_sets(struct nft_batch *b, const char *table)
 {
-	const uint32_t target = NFT_JOIN(NFT_TYPE_IPV4, NFT_TYPE_PORT);
 	const uint32_t any = NFT_JOIN(NFT_TYPE_PROTO, NFT_TYPE_PORT);
+	const uint32_t at4 = NFT_JOIN(NFT_JOIN(NFT_TYPE_IPV4, NFT_TYPE_PROTO), NFT_TYPE_PORT);
+	const uint32_t at6 = NFT_JOIN(NFT_JOIN(NFT_TYPE_IPV6, NFT_TYPE_PROTO), NFT_TYPE_PORT);
+	const uint32_t to4 = NFT_JOIN(NFT_TYPE_IPV4, NFT_TYPE_PORT);
+	const uint32_t to6 = NFT_JOIN(NFT_TYPE_IPV6, NFT_TYPE_PORT);
 	const struct nft_set sets[] = {
-		{"published", any, sizeof(struct any_key), target, sizeof(struct target)},
-		{"published_at", NFT_JOIN(NFT_JOIN(NFT_TYPE_IPV4, NFT_TYPE_PROTO), NFT_TYPE_PORT),
-			sizeof(struct at_key), target, sizeof(struct target)},
+		{map_name(IP4_BYTES, true), any, 8, to4, IP4_BYTES + 4},
+		{map_name(IP4_BYTES, false), at4, IP4_BYTES + 8, to4, IP4_BYTES + 4},
+		{map_name(IP6_BYTES, true), any, 8, to6, IP6_BYTES + 4},
+		{map_name(IP6_BYTES, false), at6, IP6_BYTES + 8, to6, IP6_BYTES + 4},
 		{"bridges", NFT_TYPE_IFNAME, IFNAMSIZ, 0, 0},
 		{"internal", NFT_TYPE_IFNAME, IFNAMSIZ, 0, 0},
 		{"together", NFT_JOIN(NFT_TYPE_IFNAME, NFT_TYPE_IFNAME), 2 * IFNAMSIZ, 0, 0},
@@ -272,32 +270,50 @@ static void add_sets(struct nft_batch *b, const char *table)
 	}
 }
 
+#define FAMILY_IS(f) NFT_META(0, NFT_META_NFPROTO), NFT_COMPARE(0, NFT_CMP_EQ, f, 1)
+
 static void add_raw_chain(struct nft_batch *b, const char *table)
 {
 	/* Our dnat and route_localnet would open what is published at 127.0.0.1 to the whole
-	 * network, and the host's loopback services to containers: CVE-2020-8558. */
-	static const struct nft_op to_loopback[] = {NFT_DESTINATION(0), NFT_MASK(0, 0),
-		NFT_IS(0, 0), NFT_META(1, NFT_META_IIFNAME), NFT_IS_NOT_TEXT(1, "lo"),
-		NFT_VERDICT(NF_DROP), NFT_END};
-	struct nft_op ops[sizeof(to_loopback) / sizeof(to_loopback[0])];
-	memcpy(ops, to_loopback, sizeof(ops));
-	ops[1].a = htonl(0xff000000);
-	ops[2].data.word = htonl(0x7f000000);
+	 * network, and the host's loopback services to containers: CVE-2020-8558. To ::1 the kernel
+	 * lets nobody (ip6_rcv_core). */
+	const struct nft_op to_loopback[] = {FAMILY_IS(NFPROTO_IPV4), NFT_DESTINATION(0),
+		NFT_MASK(0, htonl(0xff000000)), NFT_IS(0, htonl(0x7f000000)),
+		NFT_META(1, NFT_META_IIFNAME), NFT_IS_NOT_TEXT(1, "lo"), NFT_VERDICT(NF_DROP),
+		NFT_END};
 	nft_add_chain(b, table, "raw", "filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW);
-	nft_add_rule(b, table, "raw", ops);
+	nft_add_rule(b, table, "raw", to_loopback);
 }
+
+#define LOOPBACK6(op)                                                               \
+	{                                                                           \
+		.kind = NFT_OP_COMPARE, .reg = NFT_R(0), .a = (op), .b = IP6_BYTES, \
+		.data.bytes = {                                                     \
+			[15] = 1                                                    \
+		}                                                                   \
+	}
+#define TO_US NFT_ADDRESS_TYPE(0, NFTA_FIB_F_DADDR), NFT_IS(0, RTN_LOCAL)
 
 static void add_dnat_chain(struct nft_batch *b, const char *table, const char *chain, uint32_t hook)
 {
-	static const struct nft_op at[] = {NFT_ADDRESS_TYPE(0, NFTA_FIB_F_DADDR),
-		NFT_IS(0, RTN_LOCAL), NFT_DESTINATION(0), NFT_META(1, NFT_META_L4PROTO),
-		NFT_DESTINATION_PORT(2), NFT_MAP(0, "published_at", 8), NFT_DNAT(8, 9), NFT_END};
-	static const struct nft_op any[] = {NFT_ADDRESS_TYPE(0, NFTA_FIB_F_DADDR),
-		NFT_IS(0, RTN_LOCAL), NFT_META(1, NFT_META_L4PROTO), NFT_DESTINATION_PORT(2),
-		NFT_MAP(1, "published", 8), NFT_DNAT(8, 9), NFT_END};
+	static const struct nft_op at4[] = {FAMILY_IS(NFPROTO_IPV4), TO_US, NFT_DESTINATION(0),
+		NFT_META(1, NFT_META_L4PROTO), NFT_DESTINATION_PORT(2),
+		NFT_MAP(0, "published_at", 8), NFT_DNAT(NFPROTO_IPV4, 8, 9), NFT_END};
+	static const struct nft_op any4[] = {FAMILY_IS(NFPROTO_IPV4), TO_US,
+		NFT_META(1, NFT_META_L4PROTO), NFT_DESTINATION_PORT(2), NFT_MAP(1, "published", 8),
+		NFT_DNAT(NFPROTO_IPV4, 8, 9), NFT_END};
+	static const struct nft_op at6[] = {FAMILY_IS(NFPROTO_IPV6), TO_US, NFT_DESTINATION6(0),
+		NFT_META(4, NFT_META_L4PROTO), NFT_DESTINATION_PORT(5),
+		NFT_MAP(0, "published6_at", 8), NFT_DNAT(NFPROTO_IPV6, 8, 12), NFT_END};
+	static const struct nft_op any6[] = {FAMILY_IS(NFPROTO_IPV6), TO_US, NFT_DESTINATION6(0),
+		LOOPBACK6(NFT_CMP_NEQ), /* network/relay.h */
+		NFT_META(1, NFT_META_L4PROTO), NFT_DESTINATION_PORT(2), NFT_MAP(1, "published6", 8),
+		NFT_DNAT(NFPROTO_IPV6, 8, 12), NFT_END};
+	const struct nft_op *rules[] = {at4, any4, at6, any6};
 	nft_add_chain(b, table, chain, "nat", hook, NF_IP_PRI_NAT_DST);
-	nft_add_rule(b, table, chain, at);
-	nft_add_rule(b, table, chain, any);
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		nft_add_rule(b, table, chain, rules[i]);
+	}
 }
 
 static void add_forward_chain(struct nft_batch *b, const char *table)
@@ -327,12 +343,13 @@ static void add_forward_chain(struct nft_batch *b, const char *table)
 
 static void add_postrouting_chain(struct nft_batch *b, const char *table)
 {
-	/* The host calls 127.0.0.1: the answer must not come back to a container's own loopback. */
-	const struct nft_op from_loopback[] = {NFT_SOURCE(0), NFT_MASK(0, htonl(0xff000000)),
-		NFT_IS(0, htonl(0x7f000000)), NFT_META(0, NFT_META_OIFNAME), NFT_IN(0, "bridges"),
-		NFT_MASQUERADE, NFT_END};
+	/* The host calls 127.0.0.1: the answer must not come back to a container's own
+	 * loopback. */
+	const struct nft_op from4[] = {FAMILY_IS(NFPROTO_IPV4), NFT_SOURCE(0),
+		NFT_MASK(0, htonl(0xff000000)), NFT_IS(0, htonl(0x7f000000)),
+		NFT_META(0, NFT_META_OIFNAME), NFT_IN(0, "bridges"), NFT_MASQUERADE, NFT_END};
 	nft_add_chain(b, table, "postrouting", "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC);
-	nft_add_rule(b, table, "postrouting", from_loopback);
+	nft_add_rule(b, table, "postrouting", from4);
 }
 
 static void add_name(
@@ -346,19 +363,52 @@ static void add_name(
 	nft_add_element(b, table, set, &e);
 }
 
-static void add_network(struct nft_batch *b, const char *table, const struct network *w)
+/* The packet comes from the subnet. */
+#define FROM_OPS 5
+static void put_from(const struct ip_range *r, struct nft_op ret[FROM_OPS])
 {
-	const uint32_t mask = htonl(ipam_mask(w->ipam.subnet.len));
-	const uint32_t subnet = htonl(w->ipam.subnet.base);
-	struct nft_op leaving[] = {NFT_SOURCE(0), NFT_MASK(0, mask), NFT_IS(0, subnet),
-		NFT_META(0, NFT_META_OIFNAME), NFT_IS_NOT_TEXT(0, ""), NFT_MASQUERADE, NFT_END};
+	bool six = r->base.size == IP6_BYTES;
+	const struct ip mask = ip_mask(r->base.size, r->len);
+	const struct nft_op family[] = {FAMILY_IS(six ? NFPROTO_IPV6 : NFPROTO_IPV4)};
+	const struct nft_op source4 = NFT_SOURCE(0);
+	const struct nft_op source6 = NFT_SOURCE6(0);
+	const struct nft_op masked = NFT_MASK_BYTES(0, r->base.size);
+	const struct nft_op same = NFT_COMPARE(0, NFT_CMP_EQ, 0, r->base.size);
+	const struct nft_op ops[FROM_OPS] = {
+		family[0], family[1], six ? source6 : source4, masked, same};
+	memcpy(ret, ops, sizeof(ops));
+	memcpy(ret[3].data.bytes, mask.b, r->base.size);
+	memcpy(ret[4].data.bytes, r->base.b, r->base.size);
+}
+
+static void add_masquerade(struct nft_batch *b, const char *table, const struct network *w,
+	const struct ip_range *subnet)
+{
+	struct nft_op leaving[] = {[FROM_OPS] = NFT_META(0, NFT_META_OIFNAME),
+		NFT_IS_NOT_TEXT(0, ""),
+		NFT_MASQUERADE,
+		NFT_END};
 	/* A container calls a published port of this network: without it the answer takes the short
 	 * way, unchanged. */
-	struct nft_op hairpin[] = {NFT_SOURCE(0), NFT_MASK(0, mask), NFT_IS(0, subnet),
-		NFT_META(0, NFT_META_OIFNAME), NFT_IS_TEXT(0, ""), NFT_CT(0, NFT_CT_STATUS),
-		NFT_MASK(0, IPS_DST_NAT), NFT_IS_NOT(0, 0), NFT_MASQUERADE, NFT_END};
-	memcpy(leaving[4].data.text, w->bridge, sizeof(leaving[4].data.text));
-	memcpy(hairpin[4].data.text, w->bridge, sizeof(hairpin[4].data.text));
+	struct nft_op hairpin[] = {[FROM_OPS] = NFT_META(0, NFT_META_OIFNAME),
+		NFT_IS_TEXT(0, ""),
+		NFT_CT(0, NFT_CT_STATUS),
+		NFT_MASK(0, IPS_DST_NAT),
+		NFT_IS_NOT(0, 0),
+		NFT_MASQUERADE,
+		NFT_END};
+	put_from(subnet, leaving);
+	put_from(subnet, hairpin);
+	memcpy(leaving[FROM_OPS + 1].data.text, w->bridge, sizeof(w->bridge));
+	memcpy(hairpin[FROM_OPS + 1].data.text, w->bridge, sizeof(w->bridge));
+	if (w->masquerade && !w->internal) {
+		nft_add_rule(b, table, "postrouting", leaving);
+	}
+	nft_add_rule(b, table, "postrouting", hairpin);
+}
+
+static void add_network(struct nft_batch *b, const char *table, const struct network *w)
+{
 	add_name(b, table, "bridges", w->bridge, 1);
 	if (w->internal) {
 		add_name(b, table, "internal", w->bridge, 1);
@@ -366,10 +416,9 @@ static void add_network(struct nft_batch *b, const char *table, const struct net
 	if (w->icc) {
 		add_name(b, table, "together", w->bridge, 2);
 	}
-	if (w->masquerade && !w->internal) {
-		nft_add_rule(b, table, "postrouting", leaving);
+	for (size_t i = 0; i < w->subnets_n; i++) {
+		add_masquerade(b, table, w, &w->subnets[i].subnet);
 	}
-	nft_add_rule(b, table, "postrouting", hairpin);
 }
 
 static void add_ports(const struct rules *r, struct nft_batch *b, const struct network *w)
@@ -377,9 +426,7 @@ static void add_ports(const struct rules *r, struct nft_batch *b, const struct n
 	list_each (i, &w->endpoints) {
 		const struct endpoint *p = container_of(i, struct endpoint, link);
 		for (size_t k = 0; k < p->ports.n; k++) {
-			struct at_key key = key_of(&p->ports.v[k]);
-			struct target t = target_of(&p->ports.v[k]);
-			change_element(r, b, &key, &t, nft_add_element);
+			change_element(r, b, &p->ports.v[k], nft_add_element);
 		}
 	}
 }
@@ -391,8 +438,7 @@ static void disinherit_known(struct network_set *n)
 		list_each (i, &w->endpoints) {
 			const struct endpoint *p = container_of(i, struct endpoint, link);
 			for (size_t k = 0; k < p->ports.n; k++) {
-				struct at_key key = key_of(&p->ports.v[k]);
-				disinherit(n->rules, &key);
+				disinherit(n->rules, &p->ports.v[k]);
 			}
 		}
 	}
@@ -401,7 +447,7 @@ static void disinherit_known(struct network_set *n)
 int rules_rebuild(struct network_set *n, struct err *e)
 {
 	struct rules *r = n->rules;
-	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT;
+	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT(NFPROTO_INET);
 	nft_delete_table(&b, r->table);
 	nft_add_table(&b, r->table);
 	add_sets(&b, r->table);
@@ -411,8 +457,8 @@ int rules_rebuild(struct network_set *n, struct err *e)
 	add_postrouting_chain(&b, r->table);
 	add_forward_chain(&b, r->table);
 	disinherit_known(n);
-	for (size_t i = 0; i < r->old_n; i++) {
-		change_element(r, &b, &r->old[i].key, &r->old[i].target, nft_add_element);
+	for (size_t i = 0; i < r->old.n; i++) {
+		change_element(r, &b, &r->old.v[i], nft_add_element);
 	}
 	map_each (n->by_id, struct network, w) {
 		if (w->driver == DRIVER_BRIDGE) {
@@ -436,8 +482,8 @@ static void on_change(uv_poll_t *poll, int status, int events)
 	const struct watch *w = poll->data;
 	const struct rules *r = w->set->rules;
 	struct err e;
-	if (!nft_watch_read(w->fd) ||
-		nft_each_element(r->fd, r->table, "bridges", ignore_element, NULL) != -ENOENT) {
+	if (!nft_watch_read(w->fd) || nft_each_element(r->fd, NFPROTO_INET, r->table, "bridges",
+					      ignore_element, NULL) != -ENOENT) {
 		return; /* our own changes, and those of others to others */
 	}
 	int failed = rules_rebuild(w->set, &e);

@@ -1,13 +1,14 @@
-/* network/rules.h - the nftables table of this daemon, `ip wherry-PREFIX`.
+/* network/rules.h - the nftables table of this daemon, `inet wherry-PREFIX`.
  *
- *   map published     {protocol . port}           -> {container address . port}
- *   map published_at  {address . protocol . port} -> the same, for ports published at one address
- *   set bridges, internal   names of bridges
- *   set together            {bridge . bridge}: containers that may talk to each other
- *   raw          prerouting -300  nobody outside reaches 127.0.0.0/8 through us
- *   prerouting, output  nat       to local addresses: the maps
+ *   map published, published6        {protocol . port}           -> {container address . port}
+ *   map published_at, published6_at  {address . protocol . port} -> the same, for ports published
+ * at one address set bridges, internal   names of bridges set together            {bridge .
+ * bridge}: containers that may talk to each other raw          prerouting -300  nobody outside
+ * reaches 127.0.0.0/8 through us prerouting, output  nat       to local addresses: the maps
  *   postrouting  nat              masquerade
  *   forward      filter           isolation
+ *
+ * An accept of ours ends only our own chain: a drop of the administrator's, in any table, stands.
  */
 #pragma once
 #include <stdbool.h>

@@ -25,9 +25,47 @@ const char *network_name(const struct network *w)
 	return json_str(w->doc, "Name");
 }
 
+bool network_has_links(const struct network *w)
+{
+	return w->driver == DRIVER_BRIDGE || w->driver == DRIVER_MACVLAN ||
+	       w->driver == DRIVER_IPVLAN;
+}
+
 bool network_uses_dns(const struct network *w)
 {
-	return w->driver == DRIVER_BRIDGE && !w->predefined;
+	return network_has_links(w) && !w->predefined;
+}
+
+const struct ipam *network_subnet(const struct network *w, uint8_t size)
+{
+	for (size_t i = 0; i < w->subnets_n; i++) {
+		if (w->subnets[i].subnet.base.size == size) {
+			return &w->subnets[i];
+		}
+	}
+	return NULL;
+}
+
+const struct ipam *network_subnet_of(const struct network *w, struct ip address)
+{
+	for (size_t i = 0; i < w->subnets_n; i++) {
+		if (ip_contains(w->subnets[i].subnet, address)) {
+			return &w->subnets[i];
+		}
+	}
+	return NULL;
+}
+
+const char *network_gateway(const struct network *w, char text[static IP_TEXT_MAX])
+{
+	const struct ipam *s = network_subnet(w, IP4_BYTES);
+	return ip_format(s ? s->gateway : (struct ip){0}, text);
+}
+
+bool network_has_user_subnet(const struct network *w, uint8_t size)
+{
+	return network_subnet(w, size) && !json_bool(json_object_get(w->doc, NETWORK_CHOSEN),
+						  size == IP4_BYTES ? "IPv4" : "IPv6");
 }
 
 void network_publish_event(struct network *w, const char *action, const char *container_id)
@@ -117,32 +155,96 @@ static int save(struct network *w, struct err *e)
 	return store_put(w->set->store, STORE_NETWORKS, w->id, w->doc, e);
 }
 
-static int settle_subnet(struct network_set *n, struct network *w, struct err *e)
+static void note_chosen(struct network *w, uint8_t size)
 {
-	if (w->ipam.subnet.len) {
-		if (network_check_subnet(n, "", w->ipam.subnet, e) < 0) {
-			return -1;
-		}
-	} else {
-		if (network_pick_subnet(n, "", &w->ipam.subnet, e) < 0) {
-			return -1;
-		}
-		w->ipam.range = w->ipam.subnet;
-		w->ipam.gateway = w->ipam.subnet.base + 1;
+	json_t *chosen = json_object_get(w->doc, NETWORK_CHOSEN);
+	if (!chosen) {
+		chosen = json_object();
+		json_put(w->doc, NETWORK_CHOSEN, chosen);
 	}
-	return network_spec_put_subnet(w->doc, w->ipam.subnet, w->ipam.gateway);
+	json_put(chosen, size == IP4_BYTES ? "IPv4" : "IPv6", json_true());
+}
+
+/* What has no subnet of a family yet gets one; what was asked for is checked. */
+static int settle_subnets(struct network_set *n, struct network *w, struct err *e)
+{
+	static const uint8_t sizes[] = {IP4_BYTES, IP6_BYTES};
+	bool routed =
+		w->driver == DRIVER_BRIDGE; /* a parent's own subnet is what the others want */
+	for (size_t i = 0; i < w->subnets_n; i++) {
+		if (network_check_subnet(n, "", w->subnets[i].subnet, routed, e) < 0) {
+			return -1;
+		}
+	}
+	for (size_t i = 0; i < 2; i++) {
+		struct ip_range subnet;
+		if (network_subnet(w, sizes[i]) || (sizes[i] == IP6_BYTES && !w->ipv6)) {
+			continue;
+		}
+		if (w->subnets_n == NETWORK_SUBNETS_MAX) {
+			return err_set(e, ERR_INVALID, "a network has at most %d subnets",
+				NETWORK_SUBNETS_MAX);
+		}
+		if (network_pick_subnet(n, "", sizes[i], &subnet, e) < 0) {
+			return -1;
+		}
+		w->subnets[w->subnets_n] = ipam_of(subnet);
+		network_spec_add_subnet(w->doc, &w->subnets[w->subnets_n++]);
+		note_chosen(w, sizes[i]);
+	}
+	return 0;
 }
 
 static int check_bridge_name(struct network_set *n, const struct network *w, struct err *e)
 {
 	map_each (n->by_id, struct network, other) {
-		if (other->driver == DRIVER_BRIDGE && strcmp(other->bridge, w->bridge) == 0) {
+		if (w->driver == DRIVER_BRIDGE && other->driver == DRIVER_BRIDGE &&
+			strcmp(other->bridge, w->bridge) == 0) {
 			return err_set(e, ERR_DENIED,
 				"cannot create network %s (%s): conflicts with network %s (%s): networks have same bridge name",
 				w->id, w->bridge, other->id, other->bridge);
 		}
 	}
 	return 0;
+}
+
+/* macvlan: two networks on one parent would be one, ipvlan the same; moby refuses it, too. */
+static int check_parent(struct network_set *n, const struct network *w, struct err *e)
+{
+	map_each (n->by_id, struct network, other) {
+		if (*w->parent && strcmp(other->parent, w->parent) == 0 &&
+			(other->driver != w->driver || w->driver == DRIVER_MACVLAN)) {
+			return err_set(e, ERR_DENIED,
+				"network %.12s is already using parent interface %s", other->id,
+				w->parent);
+		}
+	}
+	return 0;
+}
+
+/* The bridge or the parent, and what this host must do for it. */
+static int ensure_links(struct network_set *n, struct network *w, struct err *e)
+{
+	if (w->driver != DRIVER_BRIDGE) {
+		return parent_ensure(n, w, e);
+	}
+	if (w->ipv6 && !n->forwards6 &&
+		!json_is_false(json_object_get(n->defaults, "ip-forward"))) {
+		if (host_forward6(e) < 0) {
+			return -1;
+		}
+		n->forwards6 = true;
+	}
+	return bridge_ensure(n, w, e);
+}
+
+static void remove_links(struct network_set *n, struct network *w)
+{
+	if (w->driver == DRIVER_BRIDGE) {
+		bridge_remove(n, w);
+	} else if (network_has_links(w)) {
+		parent_remove(n, w);
+	}
 }
 
 /* Invariant 1: the row first. */
@@ -152,11 +254,11 @@ static int bring_up(struct network_set *n, struct network *w, struct err *e)
 		return -1;
 	}
 	map_put(n->by_id, w->id, w);
-	if (bridge_ensure(n, w, e) == 0) {
+	if (ensure_links(n, w, e) == 0) {
 		if (rules_rebuild(n, e) == 0) {
 			return 0;
 		}
-		bridge_remove(n, w);
+		remove_links(n, w);
 	}
 	struct err ignored;
 	map_remove(n->by_id, w->id);
@@ -178,7 +280,7 @@ struct network *network_create(struct network_set *n, const json_t *body, struct
 	}
 	scoped(network_free) struct network *w = network_new(n, id, doc);
 	if (network_spec_parse(w, e) < 0 || check_bridge_name(n, w, e) < 0 ||
-		settle_subnet(n, w, e) < 0 || bring_up(n, w, e) < 0) {
+		check_parent(n, w, e) < 0 || settle_subnets(n, w, e) < 0 || bring_up(n, w, e) < 0) {
 		return NULL;
 	}
 	network_publish_event(w, "create", NULL);
@@ -202,7 +304,7 @@ int network_remove(struct network_set *n, struct network *w, struct err *e)
 	if (rules_rebuild(n, &why) < 0) {
 		log_warning("network", "rules_stay", "network", w->id, "error", why.msg, NULL);
 	}
-	bridge_remove(n, w);
+	remove_links(n, w);
 	int r = store_delete(n->store, STORE_NETWORKS, w->id, e);
 	if (r == 0) {
 		network_publish_event(w, "destroy", NULL);
@@ -221,9 +323,8 @@ static int load_row(void *owner, const char *id, json_t *doc, struct err *e)
 	if (is_default && !n->default_bridge) {
 		return 0;
 	}
-	if (is_default) {
-		json_put_str(json_object_get(w->doc, "Options"), "com.docker.network.bridge.name",
-			n->prefix);
+	if (is_default) { /* the daemon's settings may have changed, its id and subnet stay */
+		network_spec_refresh_default(n, w->doc);
 	}
 	if (network_spec_parse(w, e) < 0) {
 		return err_wrap(e, "the stored network %s", id);
@@ -251,38 +352,33 @@ static struct network *add_predefined(
 	return w;
 }
 
-/* The configured address, the one it had, that of a bridge the user made, or a free one. */
-static int choose_default_subnet(struct network_set *n, struct network *w, struct err *e)
+/* The networks none and host. The id of none is random, kept, and this daemon's alone: as good a
+ * seed for its IPv6 addresses as any (RFC 4193 3.2.2). */
+static int add_none_and_host(struct network_set *n, struct err *e)
 {
-	struct ipam *p = &w->ipam;
-	if (n->bip) {
-		if (ipam_parse_cidr(n->bip, &p->subnet, &p->gateway) < 0 || p->subnet.len < 8 ||
-			p->subnet.len > 30 || p->gateway == p->subnet.base ||
-			p->gateway == ipam_last(p->subnet)) {
-			return err_set(e, ERR_INVALID,
-				"bip '%s' is no IPv4 address with a prefix of /8 to /30", n->bip);
-		}
-	} else if (!p->subnet.len && !bridge_address(n, w->bridge, &p->subnet, &p->gateway)) {
-		if (network_pick_subnet(n, w->bridge, &p->subnet, e) < 0) {
-			return -1;
-		}
-		p->gateway = p->subnet.base + 1;
-	}
-	p->range = p->subnet;
-	network_spec_put_subnet(w->doc, p->subnet, p->gateway);
-	return save(w, e);
-}
-
-static int make_predefined(struct network_set *n, struct err *e)
-{
-	if (!add_predefined(n, "none", "null", e) || !add_predefined(n, "host", "host", e)) {
+	uint8_t seed[5];
+	const struct network *none = add_predefined(n, "none", "null", e);
+	if (!none || !add_predefined(n, "host", "host", e)) {
 		return -1;
 	}
+	for (size_t i = 0; i < sizeof(seed); i++) {
+		const char digits[3] = {none->id[2 * i], none->id[2 * i + 1], '\0'};
+		seed[i] = (uint8_t)strtoul(digits, NULL, 16);
+	}
+	return ipam_pools_read(
+		json_object_get(n->defaults, "default-address-pools"), seed, &n->pools, e);
+}
+
+static int make_default(struct network_set *n, struct err *e)
+{
 	if (!n->default_bridge) {
 		return 0;
 	}
 	struct network *w = add_predefined(n, "bridge", "bridge", e);
-	return !w || choose_default_subnet(n, w, e) < 0 || bridge_ensure(n, w, e) < 0 ? -1 : 0;
+	return !w || network_choose_default(n, w, e) < 0 || save(w, e) < 0 ||
+			       ensure_links(n, w, e) < 0
+		       ? -1
+		       : 0;
 }
 
 /* A user's network that cannot come up is that network's misfortune, not the daemon's. */
@@ -290,7 +386,7 @@ static void ensure_bridges(struct network_set *n)
 {
 	map_each (n->by_id, struct network, w) {
 		struct err e;
-		if (w->driver == DRIVER_BRIDGE && !w->predefined && bridge_ensure(n, w, &e) < 0) {
+		if (network_has_links(w) && !w->predefined && ensure_links(n, w, &e) < 0) {
 			log_warning("network", "not_restored", "id", w->id, "name", network_name(w),
 				"error", e.msg, NULL);
 		}
@@ -307,7 +403,7 @@ void network_settle(struct network_set *n)
 	if (rules_settle(n->rules) && rules_rebuild(n, &e) < 0) {
 		log_warning("network", "rules_stay", "error", e.msg, NULL);
 	}
-	endpoint_sweep(n);
+	link_sweep(n);
 }
 
 static void on_settled(uv_timer_t *timer)
@@ -324,25 +420,13 @@ static void start_settling(struct network_set *n)
 	uv_unref((uv_handle_t *)n->settle);
 }
 
-/* Inside somebody's container /proc/sys is read-only, and forwarding is on. */
-static int enable_forwarding(struct err *e)
-{
-	scoped(buf) struct buf now = BUF_INIT;
-	int r = netns_sysctl("ipv4/ip_forward", "1");
-	if (r < 0 && path_read(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", 16, &now) == 0 &&
-		buf_str(&now)[0] == '1') {
-		return 0;
-	}
-	return r < 0 ? err_sys(e, -r, "cannot let this host forward packets (net.ipv4.ip_forward)")
-		     : 0;
-}
-
 static int reconcile(struct network_set *n, struct err *e)
 {
-	if (store_each(n->store, STORE_NETWORKS, load_row, n, e) < 0 || make_predefined(n, e) < 0) {
+	if (store_each(n->store, STORE_NETWORKS, load_row, n, e) < 0 ||
+		add_none_and_host(n, e) < 0 || make_default(n, e) < 0) {
 		return -1;
 	}
-	if (enable_forwarding(e) < 0) {
+	if (!json_is_false(json_object_get(n->defaults, "ip-forward")) && host_forward4(e) < 0) {
 		return -1;
 	}
 	ensure_bridges(n);
@@ -358,7 +442,7 @@ struct network_set *network_set_new(uv_loop_t *l, struct store *s, struct event_
 	n->store = s;
 	n->bus = bus;
 	n->prefix = xstrdup(o->bridge);
-	n->bip = xstrdup(o->bip && *o->bip ? o->bip : NULL);
+	n->defaults = o->settings ? json_deep_copy(o->settings) : json_object();
 	n->default_bridge = strcmp(o->bridge, "none") != 0;
 	n->by_id = map_new();
 	n->rtnl = (struct rtnl)RTNL_INIT;
@@ -370,8 +454,7 @@ struct network_set *network_set_new(uv_loop_t *l, struct store *s, struct event_
 	if (r < 0) {
 		err_sys(e, -r, "cannot open a routing socket");
 	}
-	if (r < 0 || ipam_pools_read(o->pools, &n->pools, e) < 0 ||
-		!(n->rules = rules_new(n->prefix, e)) || reconcile(n, e) < 0 ||
+	if (r < 0 || !(n->rules = rules_new(n->prefix, e)) || reconcile(n, e) < 0 ||
 		rules_watch(n, e) < 0) {
 		network_set_free(n);
 		return NULL;
@@ -398,7 +481,7 @@ void network_set_free(struct network_set *n)
 	ipam_pools_deinit(&n->pools);
 	strv_deinit(&n->dns);
 	free(n->prefix);
-	free(n->bip);
+	json_decref(n->defaults);
 	free(n);
 }
 
@@ -412,9 +495,9 @@ void network_set_purge(struct network_set *n)
 			endpoint_free(p);
 		}
 	}
-	endpoint_sweep(n); /* now nobody knows any of them */
+	link_sweep(n); /* now nobody knows any of them */
 	map_each (n->by_id, struct network, v) {
-		bridge_remove(n, v);
+		remove_links(n, v);
 		v->own_bridge = false;
 	}
 	rules_purge(n->rules);

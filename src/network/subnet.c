@@ -6,7 +6,7 @@
 #include "network/internal.h"
 
 struct taken {
-	struct ipam_range *v;
+	struct ip_range *v;
 	bool *far; /* reached by a gateway: a part of it may become a network of ours when a user
 		      says so */
 	size_t n;
@@ -14,7 +14,7 @@ struct taken {
 	bool routes;
 };
 
-static void add(struct taken *t, struct ipam_range r, bool far)
+static void add(struct taken *t, struct ip_range r, bool far)
 {
 	t->v = xrealloc(t->v, t->n + 1, sizeof(*t->v));
 	t->far = xrealloc(t->far, t->n + 1, sizeof(*t->far));
@@ -26,22 +26,22 @@ static int add_host_range(void *owner, const struct rtnl_range *range)
 {
 	struct taken *t = owner;
 	if (range->index != t->skip_link || t->skip_link == 0) {
-		uint32_t address = ntohl(range->address.s_addr);
-		add(t,
-			(struct ipam_range){
-				address & ipam_mask(range->prefix_len), range->prefix_len},
-			t->routes);
+		add(t, ip_range_of(range->address, range->prefix_len), t->routes);
 	}
 	return 0;
 }
 
-static int collect(struct network_set *n, const char *bridge, struct taken *t)
+static int collect(struct network_set *n, const char *bridge, bool host, struct taken *t)
 {
 	map_each (n->by_id, struct network, w) {
-		if (w->driver == DRIVER_BRIDGE && w->ipam.subnet.len &&
-			strcmp(w->bridge, bridge) != 0) {
-			add(t, w->ipam.subnet, false);
+		for (size_t i = 0; i < w->subnets_n; i++) {
+			if (!*bridge || strcmp(w->bridge, bridge) != 0) {
+				add(t, w->subnets[i].subnet, false);
+			}
 		}
+	}
+	if (!host) {
+		return 0;
 	}
 	rtnl_index(&n->rtnl, bridge, &t->skip_link); /* absent: nothing to skip */
 	int r = rtnl_each_address(&n->rtnl, add_host_range, t);
@@ -55,13 +55,13 @@ static void taken_deinit(struct taken *t)
 	free(t->far);
 }
 
-int network_pick_subnet(
-	struct network_set *n, const char *bridge, struct ipam_range *ret, struct err *e)
+int network_pick_subnet(struct network_set *n, const char *bridge, uint8_t size,
+	struct ip_range *ret, struct err *e)
 {
 	struct taken t = {0};
-	int r = collect(n, bridge, &t);
+	int r = collect(n, bridge, true, &t);
 	if (r == 0) {
-		r = ipam_pick_subnet(&n->pools, t.v, t.n, ret);
+		r = ipam_pick_subnet(&n->pools, size, t.v, t.n, ret);
 	}
 	taken_deinit(&t);
 	if (r == -ENOSPC) {
@@ -72,19 +72,18 @@ int network_pick_subnet(
 }
 
 int network_check_subnet(
-	struct network_set *n, const char *bridge, struct ipam_range subnet, struct err *e)
+	struct network_set *n, const char *bridge, struct ip_range subnet, bool host, struct err *e)
 {
 	struct taken t = {0};
-	int r = collect(n, bridge, &t);
+	int r = collect(n, bridge, host, &t);
 	bool overlaps = false;
 	for (size_t i = 0; i < t.n; i++) {
 		overlaps = overlaps ||
-			   (ipam_overlap(subnet, t.v[i]) && !(t.far[i] && t.v[i].len < subnet.len));
+			   (ip_overlap(subnet, t.v[i]) && !(t.far[i] && t.v[i].len < subnet.len));
 	}
 	taken_deinit(&t);
 	if (overlaps) {
-		return err_set(e, ERR_INVALID,
-			"invalid pool request: Pool overlaps with other one on this address space");
+		return err_set(e, ERR_DENIED, "Pool overlaps with other one on this address space");
 	}
 	return r < 0 ? err_sys(e, -r, "cannot read this host's routes") : 0;
 }

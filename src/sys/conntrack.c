@@ -22,14 +22,15 @@ struct search {
 	struct buf found; /* CTA_TUPLE_ORIG attributes, as the kernel gave them */
 };
 
-static struct nlmsghdr *request(char *bytes, uint16_t type, uint16_t flags, uint32_t seq)
+static struct nlmsghdr *request(
+	char *bytes, uint16_t type, uint16_t flags, uint32_t seq, uint8_t family_number)
 {
 	struct nlmsghdr *h = mnl_nlmsg_put_header(bytes);
 	h->nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | type);
 	h->nlmsg_flags = NLM_F_REQUEST | flags;
 	h->nlmsg_seq = seq;
 	struct nfgenmsg *family = mnl_nlmsg_put_extra_header(h, sizeof(*family));
-	family->nfgen_family = AF_INET;
+	family->nfgen_family = family_number;
 	family->version = NFNETLINK_V0;
 	return h;
 }
@@ -50,12 +51,14 @@ static bool matches(const struct search *s, const struct nlattr *tuple)
 {
 	const struct nlattr *ip = find(tuple, CTA_TUPLE_IP, 0);
 	const struct nlattr *proto = find(tuple, CTA_TUPLE_PROTO, 0);
-	const struct nlattr *to = ip ? find(ip, CTA_IP_V4_DST, 4) : NULL;
+	const struct nlattr *to = ip ? find(ip, CTA_IP_V4_DST, IP4_BYTES) : NULL;
+	uint8_t size = to ? IP4_BYTES : IP6_BYTES;
+	to = to || !ip ? to : find(ip, CTA_IP_V6_DST, IP6_BYTES);
 	const struct nlattr *number = proto ? find(proto, CTA_PROTO_NUM, 1) : NULL;
 	const struct nlattr *port = proto ? find(proto, CTA_PROTO_DST_PORT, 2) : NULL;
 	return to && number && port &&
-	       s->match(s->owner, mnl_attr_get_u8(number), (struct in_addr){mnl_attr_get_u32(to)},
-		       ntohs(mnl_attr_get_u16(port)));
+	       s->match(s->owner, mnl_attr_get_u8(number),
+		       ip_of_bytes(mnl_attr_get_payload(to), size), ntohs(mnl_attr_get_u16(port)));
 }
 
 static int visit(const struct nlmsghdr *h, void *owner)
@@ -72,11 +75,11 @@ static int visit(const struct nlmsghdr *h, void *owner)
 	return MNL_CB_OK;
 }
 
-static int collect(int fd, struct search *s)
+static int collect(int fd, uint8_t family, struct search *s)
 {
 	_Alignas(8) char bytes[REQUEST_BYTES];
 	_Alignas(8) char reply[REPLY_BYTES];
-	struct nlmsghdr *h = request(bytes, IPCTNL_MSG_CT_GET, NLM_F_DUMP, 1);
+	struct nlmsghdr *h = request(bytes, IPCTNL_MSG_CT_GET, NLM_F_DUMP, 1, family);
 	if (send(fd, h, h->nlmsg_len, 0) < 0) {
 		return -errno;
 	}
@@ -92,11 +95,11 @@ static int collect(int fd, struct search *s)
 	}
 }
 
-static int forget(int fd, const struct nlattr *tuple, uint32_t seq)
+static int forget(int fd, uint8_t family, const struct nlattr *tuple, uint32_t seq)
 {
 	_Alignas(8) char bytes[REQUEST_BYTES];
 	_Alignas(8) char reply[REPLY_BYTES];
-	struct nlmsghdr *h = request(bytes, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, seq);
+	struct nlmsghdr *h = request(bytes, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, seq, family);
 	if (tuple->nla_len > REQUEST_BYTES / 2) {
 		return -EMSGSIZE;
 	}
@@ -110,21 +113,28 @@ static int forget(int fd, const struct nlattr *tuple, uint32_t seq)
 	return r < 0 && errno != ENOENT ? -errno : 0; /* it may have ended by itself meanwhile */
 }
 
+static int forget_family(int fd, uint8_t family, conntrack_match_fn *match, const void *owner)
+{
+	struct search s = {.match = match, .owner = owner};
+	int r = collect(fd, family, &s);
+	uint32_t seq = 1;
+	for (size_t at = 0; at < s.found.len;) {
+		const struct nlattr *tuple = (const void *)(s.found.data + at);
+		int one = forget(fd, family, tuple, ++seq);
+		r = r == 0 ? one : r;
+		at += MNL_ALIGN(tuple->nla_len);
+	}
+	buf_deinit(&s.found);
+	return r;
+}
+
 int conntrack_forget(conntrack_match_fn *match, const void *owner)
 {
 	scoped(close) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	if (fd < 0) {
 		return -errno;
 	}
-	struct search s = {.match = match, .owner = owner};
-	int r = collect(fd, &s);
-	uint32_t seq = 1;
-	for (size_t at = 0; at < s.found.len;) {
-		const struct nlattr *tuple = (const void *)(s.found.data + at);
-		int one = forget(fd, tuple, ++seq);
-		r = r == 0 ? one : r;
-		at += MNL_ALIGN(tuple->nla_len);
-	}
-	buf_deinit(&s.found);
-	return r;
+	int r = forget_family(fd, AF_INET, match, owner);
+	int r6 = forget_family(fd, AF_INET6, match, owner);
+	return r < 0 ? r : r6;
 }

@@ -5,13 +5,13 @@
  * -errno and never log.
  */
 #pragma once
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* True for flows to be forgotten: where their first packet was sent, port in host byte order. */
-typedef bool conntrack_match_fn(
-	const void *owner, uint8_t proto, struct in_addr address, uint16_t port);
+#include "base/ip.h"
 
-/* Forgets the IPv4 flows that match says. */
+/* True for flows to be forgotten: where their first packet was sent, port in host byte order. */
+typedef bool conntrack_match_fn(const void *owner, uint8_t proto, struct ip address, uint16_t port);
+
+/* Forgets the flows of both families that match says. */
 int conntrack_forget(conntrack_match_fn *match, const void *owner);

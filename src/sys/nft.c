@@ -42,7 +42,7 @@ static void start(struct nft_batch *b, struct message *m, uint16_t type, uint16_
 		buf_append(
 			&b->bytes, m->bytes, MNL_ALIGN(((struct nlmsghdr *)m->bytes)->nlmsg_len));
 	}
-	m->h = nftnl_nlmsg_build_hdr(m->bytes, type, NFPROTO_IPV4, flags, b->seq++);
+	m->h = nftnl_nlmsg_build_hdr(m->bytes, type, b->family, flags, b->seq++);
 }
 
 static void finish(struct nft_batch *b, const struct message *m)
@@ -198,7 +198,7 @@ void nft_add_set(struct nft_batch *b, const char *table, const struct nft_set *s
 	nftnl_set_set_str(set, NFTNL_SET_TABLE, table);
 	nftnl_set_set_str(set, NFTNL_SET_NAME, s->name);
 	nftnl_set_set_u32(set, NFTNL_SET_ID, b->seq); /* any number that is new in this batch */
-	nftnl_set_set_u32(set, NFTNL_SET_FAMILY, NFPROTO_IPV4);
+	nftnl_set_set_u32(set, NFTNL_SET_FAMILY, b->family);
 	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, s->data_len ? NFT_SET_MAP : 0);
 	nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, s->key_type);
 	nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, s->key_len);
@@ -274,10 +274,11 @@ static int visit_set(const struct nlmsghdr *h, void *owner)
 	return MNL_CB_OK;
 }
 
-int nft_each_element(int fd, const char *table, const char *set, nft_element_fn *fn, void *owner)
+int nft_each_element(
+	int fd, uint8_t family, const char *table, const char *set, nft_element_fn *fn, void *owner)
 {
 	struct message m;
-	m.h = nftnl_nlmsg_build_hdr(m.bytes, NFT_MSG_GETSETELEM, NFPROTO_IPV4, NLM_F_DUMP, 1);
+	m.h = nftnl_nlmsg_build_hdr(m.bytes, NFT_MSG_GETSETELEM, family, NLM_F_DUMP, 1);
 	struct nftnl_set *s = NEED(nftnl_set_alloc());
 	nftnl_set_set_str(s, NFTNL_SET_TABLE, table);
 	nftnl_set_set_str(s, NFTNL_SET_NAME, set);
@@ -326,13 +327,15 @@ static struct nftnl_expr *expression(const char *name)
 
 static struct nftnl_expr *mask_expression(const struct nft_op *op)
 {
-	const uint32_t zero = 0;
+	const uint8_t zero[16] = {0};
+	uint32_t n = op->b ? op->b : 4;
 	struct nftnl_expr *e = expression("bitwise");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, op->reg);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, op->reg);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, 4);
-	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, &op->a, 4);
-	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, &zero, 4);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, n);
+	nftnl_expr_set(
+		e, NFTNL_EXPR_BITWISE_MASK, op->b ? op->data.bytes : (const void *)&op->a, n);
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, zero, n);
 	return e;
 }
 
@@ -354,7 +357,7 @@ static struct nftnl_expr *dnat_expression(const struct nft_op *op)
 {
 	struct nftnl_expr *e = expression("nat");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_TYPE, NFT_NAT_DNAT);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_FAMILY, NFPROTO_IPV4);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_FAMILY, op->b);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_ADDR_MIN, op->reg);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_NAT_REG_PROTO_MIN, op->a);
 	return e;
@@ -423,7 +426,7 @@ void nft_add_rule(
 	struct message m;
 	start(b, &m, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
 	struct nftnl_rule *rule = NEED(nftnl_rule_alloc());
-	nftnl_rule_set_u32(rule, NFTNL_RULE_FAMILY, NFPROTO_IPV4);
+	nftnl_rule_set_u32(rule, NFTNL_RULE_FAMILY, b->family);
 	nftnl_rule_set_str(rule, NFTNL_RULE_TABLE, table);
 	nftnl_rule_set_str(rule, NFTNL_RULE_CHAIN, chain);
 	for (const struct nft_op *op = ops; op->kind != NFT_OP_END; op++) {

@@ -1,8 +1,7 @@
 /* sys/nft.h - nftables tables, sets, chains, rules and elements, changed in transactions.
  *
- * Queue changes in a batch, then nft_commit applies all of them or none. Only family ip. Rules are
- * lists of struct nft_op, the kernel's own expressions, ended by NFT_END. All return -errno and
- * never log.
+ * Queue changes in a batch, then nft_commit applies all of them or none. Rules are lists of struct
+ * nft_op, the kernel's own expressions, ended by NFT_END. All return -errno and never log.
  */
 #pragma once
 #include <linux/netfilter.h>
@@ -17,16 +16,23 @@
 
 /* Types of set keys and data as nft(8) shows them; several are packed from left to right by
  * NFT_JOIN. */
-enum { NFT_TYPE_IPV4 = 7, NFT_TYPE_PROTO = 12, NFT_TYPE_PORT = 13, NFT_TYPE_IFNAME = 41 };
+enum {
+	NFT_TYPE_IPV4 = 7,
+	NFT_TYPE_IPV6 = 8,
+	NFT_TYPE_PROTO = 12,
+	NFT_TYPE_PORT = 13,
+	NFT_TYPE_IFNAME = 41
+};
 #define NFT_JOIN(a, b) ((a) << 6 | (b))
 
 struct nft_batch {
 	struct buf bytes;
 	uint32_t seq;
+	uint8_t family; /* of all its tables: NFPROTO_INET, NFPROTO_IPV4 ... */
 };
-#define NFT_BATCH_INIT \
-	{              \
-		0      \
+#define NFT_BATCH_INIT(f)     \
+	{                     \
+		.family = (f) \
 	}
 static inline void scoped_nft_batch(struct nft_batch *b)
 {
@@ -71,7 +77,8 @@ void nft_delete_element(
 
 /* Calls fn for each element there is; -ENOENT when table or set is absent. */
 typedef void nft_element_fn(void *owner, const struct nft_element *e);
-int nft_each_element(int fd, const char *table, const char *set, nft_element_fn *fn, void *owner);
+int nft_each_element(int fd, uint8_t family, const char *table, const char *set, nft_element_fn *fn,
+	void *owner);
 
 /* type "filter" or "nat"; hook NF_INET_*; policy accept. */
 void nft_add_chain(struct nft_batch *b, const char *table, const char *chain, const char *type,
@@ -100,6 +107,7 @@ struct nft_op {
 	const char *name;
 	union {
 		uint32_t word;
+		uint8_t bytes[16];
 		char text[16];
 	} data;
 };
@@ -119,6 +127,8 @@ struct nft_op {
 	}
 #define NFT_SOURCE(r) NFT_PAYLOAD(r, NFT_PAYLOAD_NETWORK_HEADER, 12, 4)
 #define NFT_DESTINATION(r) NFT_PAYLOAD(r, NFT_PAYLOAD_NETWORK_HEADER, 16, 4)
+#define NFT_SOURCE6(r) NFT_PAYLOAD(r, NFT_PAYLOAD_NETWORK_HEADER, 8, 16)
+#define NFT_DESTINATION6(r) NFT_PAYLOAD(r, NFT_PAYLOAD_NETWORK_HEADER, 24, 16)
 #define NFT_DESTINATION_PORT(r) NFT_PAYLOAD(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2)
 #define NFT_CT(r, key)                                         \
 	{                                                      \
@@ -132,6 +142,11 @@ struct nft_op {
 #define NFT_MASK(r, mask)                                         \
 	{                                                         \
 		.kind = NFT_OP_MASK, .reg = NFT_R(r), .a = (mask) \
+	}
+/* A long one: as many bytes as data.bytes is to hold, of the register and those that follow. */
+#define NFT_MASK_BYTES(r, n)                                   \
+	{                                                      \
+		.kind = NFT_OP_MASK, .reg = NFT_R(r), .b = (n) \
 	}
 #define NFT_COMPARE(r, op, value, n)                                                               \
 	{                                                                                          \
@@ -165,9 +180,10 @@ struct nft_op {
 	{                                                                           \
 		.kind = NFT_OP_SET, .reg = NFT_R(r), .b = (n), .data.word = (value) \
 	}
-#define NFT_DNAT(address, port)                                              \
-	{                                                                    \
-		.kind = NFT_OP_DNAT, .reg = NFT_R(address), .a = NFT_R(port) \
+/* of: NFPROTO_IPV4 or NFPROTO_IPV6 */
+#define NFT_DNAT(of, address, port)                                                     \
+	{                                                                               \
+		.kind = NFT_OP_DNAT, .reg = NFT_R(address), .a = NFT_R(port), .b = (of) \
 	}
 #define NFT_MASQUERADE                    \
 	{                                 \

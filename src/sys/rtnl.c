@@ -171,6 +171,37 @@ int rtnl_add_veth(struct rtnl *r, const struct rtnl_veth *v)
 	return queue(r, h);
 }
 
+int rtnl_add_child(struct rtnl *r, const struct rtnl_child *c)
+{
+	struct nlmsghdr *h;
+	struct ifinfomsg *info = start_link(r, &h, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+	if (!info) {
+		return -ENOBUFS;
+	}
+	mnl_attr_put_strz(h, IFLA_IFNAME, c->name);
+	if (c->parent) {
+		mnl_attr_put_u32(h, IFLA_LINK, c->parent);
+	}
+	if (c->netns_fd >= 0) {
+		mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)c->netns_fd);
+	}
+	if (c->mac) {
+		mnl_attr_put(h, IFLA_ADDRESS, 6, c->mac);
+	}
+	if (c->mtu) {
+		mnl_attr_put_u32(h, IFLA_MTU, c->mtu);
+	}
+	struct nlattr *link = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	mnl_attr_put_strz(h, IFLA_INFO_KIND, c->kind);
+	struct nlattr *data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+	for (size_t i = 0; i < c->n_data; i++) {
+		mnl_attr_put(h, c->data[i].type, c->data[i].bytes, &c->data[i].value);
+	}
+	mnl_attr_nest_end(h, data);
+	mnl_attr_nest_end(h, link);
+	return queue(r, h);
+}
+
 int rtnl_delete_link(struct rtnl *r, const char *name)
 {
 	struct nlmsghdr *h;
@@ -258,68 +289,85 @@ int rtnl_set_alias(struct rtnl *r, uint32_t index, const char *alias)
 }
 
 static int change_address(struct rtnl *r, uint16_t type, uint16_t flags, uint32_t index,
-	struct in_addr address, int prefix_len)
+	struct ip address, int prefix_len)
 {
 	struct nlmsghdr *h = start(r, type, flags);
 	if (!h) {
 		return -ENOBUFS;
 	}
 	struct ifaddrmsg *a = mnl_nlmsg_put_extra_header(h, sizeof(*a));
-	a->ifa_family = AF_INET;
+	a->ifa_family = (unsigned char)ip_family(address);
 	a->ifa_prefixlen = (unsigned char)prefix_len;
 	a->ifa_index = index;
-	mnl_attr_put_u32(h, IFA_LOCAL, address.s_addr);
-	mnl_attr_put_u32(h, IFA_ADDRESS, address.s_addr);
-	if (type == RTM_NEWADDR && prefix_len < 31) {
-		mnl_attr_put_u32(
-			h, IFA_BROADCAST, address.s_addr | htonl(UINT32_MAX >> prefix_len));
+	mnl_attr_put(h, IFA_LOCAL, address.size, address.b);
+	mnl_attr_put(h, IFA_ADDRESS, address.size, address.b);
+	if (type == RTM_NEWADDR && address.size == IP4_BYTES && prefix_len < 31) {
+		struct ip last = ip_last(ip_range_of(address, prefix_len));
+		mnl_attr_put(h, IFA_BROADCAST, last.size, last.b);
+	}
+	if (type == RTM_NEWADDR && address.size == IP6_BYTES) {
+		/* Nobody else has it: without the flag it could not be used for a second. */
+		a->ifa_flags = IFA_F_NODAD;
 	}
 	return queue(r, h);
 }
 
-int rtnl_add_address(struct rtnl *r, uint32_t index, struct in_addr address, int prefix_len)
+int rtnl_add_address(struct rtnl *r, uint32_t index, struct ip address, int prefix_len)
 {
 	return change_address(
 		r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address, prefix_len);
 }
 
-int rtnl_delete_address(struct rtnl *r, uint32_t index, struct in_addr address, int prefix_len)
+int rtnl_delete_address(struct rtnl *r, uint32_t index, struct ip address, int prefix_len)
 {
 	return change_address(r, RTM_DELADDR, 0, index, address, prefix_len);
 }
 
 static struct rtmsg *start_route(
-	struct rtnl *r, struct nlmsghdr **ret, uint16_t type, uint16_t flags)
+	struct rtnl *r, struct nlmsghdr **ret, uint16_t type, uint16_t flags, int family)
 {
 	*ret = start(r, type, flags);
 	if (!*ret) {
 		return NULL;
 	}
 	struct rtmsg *route = mnl_nlmsg_put_extra_header(*ret, sizeof(*route));
-	route->rtm_family = AF_INET;
+	route->rtm_family = (unsigned char)family;
 	route->rtm_table = RT_TABLE_MAIN;
 	return route;
 }
 
-int rtnl_add_default_route(struct rtnl *r, uint32_t index, struct in_addr gateway)
+static int add_default_route(struct rtnl *r, uint32_t index, int family, const struct ip *gateway)
 {
 	struct nlmsghdr *h;
-	struct rtmsg *route = start_route(r, &h, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+	struct rtmsg *route =
+		start_route(r, &h, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, family);
 	if (!route) {
 		return -ENOBUFS;
 	}
 	route->rtm_protocol = RTPROT_BOOT;
-	route->rtm_scope = RT_SCOPE_UNIVERSE;
+	route->rtm_scope = gateway || family == AF_INET6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
 	route->rtm_type = RTN_UNICAST;
-	mnl_attr_put_u32(h, RTA_GATEWAY, gateway.s_addr);
+	if (gateway) {
+		mnl_attr_put(h, RTA_GATEWAY, gateway->size, gateway->b);
+	}
 	mnl_attr_put_u32(h, RTA_OIF, index);
 	return queue(r, h);
 }
 
-int rtnl_delete_default_route(struct rtnl *r)
+int rtnl_add_default_route(struct rtnl *r, uint32_t index, struct ip gateway)
+{
+	return add_default_route(r, index, ip_family(gateway), &gateway);
+}
+
+int rtnl_add_default_link(struct rtnl *r, uint32_t index, uint8_t size)
+{
+	return add_default_route(r, index, ip_family(ip_any(size)), NULL);
+}
+
+int rtnl_delete_default_route(struct rtnl *r, uint8_t size)
 {
 	struct nlmsghdr *h;
-	struct rtmsg *route = start_route(r, &h, RTM_DELROUTE, 0);
+	struct rtmsg *route = start_route(r, &h, RTM_DELROUTE, 0, ip_family(ip_any(size)));
 	if (!route) {
 		return -ENOBUFS;
 	}
@@ -391,6 +439,16 @@ static int visit_link(const struct nlmsghdr *h, void *owner)
 	return MNL_CB_OK;
 }
 
+static bool read_ip(const struct nlattr *a, struct ip *ret)
+{
+	uint16_t n = mnl_attr_get_payload_len(a);
+	if (n != IP4_BYTES && n != IP6_BYTES) {
+		return false;
+	}
+	*ret = ip_of_bytes(mnl_attr_get_payload(a), (uint8_t)n);
+	return true;
+}
+
 static int visit_route(const struct nlmsghdr *h, void *owner)
 {
 	struct visit *v = owner;
@@ -404,12 +462,12 @@ static int visit_route(const struct nlmsghdr *h, void *owner)
 	mnl_attr_for_each(a, h, sizeof(*route))
 	{
 		if (mnl_attr_get_type(a) == RTA_DST) {
-			range.address.s_addr = mnl_attr_get_u32(a);
+			read_ip(a, &range.address);
 		} else if (mnl_attr_get_type(a) == RTA_OIF) {
 			range.index = mnl_attr_get_u32(a);
 		}
 	}
-	if (v->result == 0) {
+	if (v->result == 0 && range.address.size) {
 		v->result = v->range_fn(v->owner, &range);
 	}
 	return MNL_CB_OK;
@@ -427,11 +485,13 @@ static int visit_address(const struct nlmsghdr *h, void *owner)
 	const struct nlattr *a;
 	mnl_attr_for_each(a, h, sizeof(*address))
 	{
-		if (mnl_attr_get_type(a) == IFA_LOCAL) {
-			range.address.s_addr = mnl_attr_get_u32(a);
+		/* IPv6 has IFA_LOCAL only where there is a peer. */
+		if (mnl_attr_get_type(a) == IFA_LOCAL ||
+			(mnl_attr_get_type(a) == IFA_ADDRESS && !range.address.size)) {
+			read_ip(a, &range.address);
 		}
 	}
-	if (v->result == 0) {
+	if (v->result == 0 && range.address.size) {
 		v->result = v->range_fn(v->owner, &range);
 	}
 	return MNL_CB_OK;
@@ -524,7 +584,7 @@ int rtnl_each_route(struct rtnl *r, rtnl_range_fn *fn, void *owner)
 		return -ENOBUFS;
 	}
 	struct rtmsg *route = mnl_nlmsg_put_extra_header(h, sizeof(*route));
-	route->rtm_family = AF_INET;
+	route->rtm_family = AF_UNSPEC;
 	struct visit v = {.range_fn = fn, .owner = owner};
 	return ask(r, h, visit_route, &v);
 }
@@ -536,7 +596,7 @@ int rtnl_each_address(struct rtnl *r, rtnl_range_fn *fn, void *owner)
 		return -ENOBUFS;
 	}
 	struct ifaddrmsg *address = mnl_nlmsg_put_extra_header(h, sizeof(*address));
-	address->ifa_family = AF_INET;
+	address->ifa_family = AF_UNSPEC;
 	struct visit v = {.range_fn = fn, .owner = owner};
 	return ask(r, h, visit_address, &v);
 }

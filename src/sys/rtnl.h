@@ -2,13 +2,16 @@
  *
  * A struct rtnl is a socket in one network namespace and a queue of requests. The queuing calls
  * only write to memory; rtnl_commit sends them, in order, and stops at none: it returns the first
- * failure. IPv4 addresses are in network byte order. All return -errno and never log.
+ * failure. All return -errno and never log.
  */
 #pragma once
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "base/ip.h"
 
 #define RTNL_BATCH_BYTES 8192
 #define RTNL_ALIAS_MAX 64
@@ -50,6 +53,25 @@ struct rtnl_veth {
 	uint32_t mtu;            /* of both ends, 0: the kernel's 1500 */
 };
 int rtnl_add_veth(struct rtnl *r, const struct rtnl_veth *v);
+/* A link that is down: a child of another ("macvlan", "ipvlan", "vlan"), or alone ("dummy"). */
+struct rtnl_child {
+	const char *name;
+	const char *kind;
+	uint32_t parent; /* index in the namespace of r, or 0 */
+	int netns_fd;    /* where it is born; -1: here */
+	const uint8_t *mac;
+	uint32_t mtu;
+	struct rtnl_data {
+		uint16_t type; /* IFLA_MACVLAN_MODE ... */
+		uint16_t bytes;
+		union {
+			uint32_t u32;
+			uint16_t u16;
+		} value;
+	} data[2];
+	size_t n_data;
+};
+int rtnl_add_child(struct rtnl *r, const struct rtnl_child *c);
 int rtnl_delete_link(struct rtnl *r, const char *name);
 int rtnl_set_up(struct rtnl *r, uint32_t index, bool up);
 int rtnl_set_master(struct rtnl *r, uint32_t index, uint32_t master);
@@ -59,11 +81,13 @@ int rtnl_set_mtu(struct rtnl *r, uint32_t index, uint32_t mtu);
  * port. */
 int rtnl_set_hairpin(struct rtnl *r, const char *name);
 int rtnl_set_alias(struct rtnl *r, uint32_t index, const char *alias);
-int rtnl_add_address(struct rtnl *r, uint32_t index, struct in_addr address, int prefix_len);
-int rtnl_delete_address(struct rtnl *r, uint32_t index, struct in_addr address, int prefix_len);
-int rtnl_add_default_route(
-	struct rtnl *r, uint32_t index, struct in_addr gateway); /* replaces one that is there */
-int rtnl_delete_default_route(struct rtnl *r);
+/* An IPv6 address is usable at once: nobody is asked whether it is taken. */
+int rtnl_add_address(struct rtnl *r, uint32_t index, struct ip address, int prefix_len);
+int rtnl_delete_address(struct rtnl *r, uint32_t index, struct ip address, int prefix_len);
+/* Both replace one that is there; the second leads everything to the link itself. */
+int rtnl_add_default_route(struct rtnl *r, uint32_t index, struct ip gateway);
+int rtnl_add_default_link(struct rtnl *r, uint32_t index, uint8_t size);
+int rtnl_delete_default_route(struct rtnl *r, uint8_t size); /* IP4_BYTES or IP6_BYTES */
 
 /* These ask at once; nothing may be queued. */
 int rtnl_index(struct rtnl *r, const char *name, uint32_t *ret); /* -ENODEV */
@@ -81,11 +105,11 @@ typedef int rtnl_link_fn(
 int rtnl_each_link(struct rtnl *r, rtnl_link_fn *fn, void *owner);
 
 struct rtnl_range {
-	struct in_addr address;
+	struct ip address;
 	int prefix_len;
 	uint32_t index; /* of the link */
 };
 typedef int rtnl_range_fn(void *owner, const struct rtnl_range *range);
-int rtnl_each_route(struct rtnl *r, rtnl_range_fn *fn,
-	void *owner); /* IPv4, main table, without default routes */
-int rtnl_each_address(struct rtnl *r, rtnl_range_fn *fn, void *owner); /* IPv4 */
+/* Of both families; routes of the main table, without default routes. */
+int rtnl_each_route(struct rtnl *r, rtnl_range_fn *fn, void *owner);
+int rtnl_each_address(struct rtnl *r, rtnl_range_fn *fn, void *owner);

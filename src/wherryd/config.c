@@ -15,7 +15,7 @@
 #define DEFAULT_FILE "/etc/wherry/daemon.json"
 #define FILE_MAX (1u << 20)
 
-enum kind { K_STRING, K_BOOL, K_LIST, K_MAP, K_JSON, K_IGNORED };
+enum kind { K_STRING, K_BOOL, K_NUMBER, K_LIST, K_MAP, K_MAPS, K_JSON, K_IGNORED };
 
 /* key in the file; flag without dashes (NULL: file only) and its letter; what --help says (NULL:
  * not shown). K_IGNORED settings are dockerd's whose effect wherry has always or never: accepted so
@@ -40,6 +40,27 @@ static const struct setting {
 	{"bridge", "bridge", 'b', K_STRING, "NAME",
 		"Default bridge (default wherry0); \"none\" for no default network"},
 	{"bip", "bip", 0, K_STRING, "CIDR", "Address of the default bridge, as 172.17.0.1/16"},
+	{"bip6", "bip6", 0, K_STRING, "CIDR", "IPv6 address of the default bridge"},
+	{"fixed-cidr", "fixed-cidr", 0, K_STRING, "CIDR",
+		"Part of the default bridge's subnet that containers get"},
+	{"fixed-cidr-v6", "fixed-cidr-v6", 0, K_STRING, "CIDR",
+		"IPv6 subnet of the default bridge"},
+	{"default-gateway", "default-gateway", 0, K_STRING, "ADDRESS", NULL},
+	{"default-gateway-v6", "default-gateway-v6", 0, K_STRING, "ADDRESS", NULL},
+	{"ipv6", "ipv6", 0, K_BOOL, NULL, "The default bridge has IPv6, too"},
+	{"ip", "ip", 0, K_STRING, "ADDRESS",
+		"Where the default bridge's ports are published (default 0.0.0.0)"},
+	{"icc", "icc", 0, K_BOOL, NULL,
+		"Containers of the default bridge reach each other (default true)"},
+	{"ip-masq", "ip-masq", 0, K_BOOL, NULL,
+		"Masquerade what leaves the default bridge (default true)"},
+	{"ip-forward", "ip-forward", 0, K_BOOL, NULL,
+		"Let this host forward packets (default true)"},
+	{"mtu", "mtu", 0, K_NUMBER, "N", "MTU of the default bridge (default 1500)"},
+	{"default-network-opts", "default-network-opt", 0, K_MAPS, "DRIVER=KEY=VALUE",
+		"Options that new networks have by default"},
+	{"iptables", "iptables", 0, K_BOOL, NULL, NULL},
+	{"ip6tables", "ip6tables", 0, K_BOOL, NULL, NULL},
 	{"dns", "dns", 0, K_LIST, "ADDRESS",
 		"Upstream name server; may be repeated (default: the host's)"},
 	{"registry-mirrors", "registry-mirror", 0, K_LIST, "URL",
@@ -133,6 +154,33 @@ static int set_flag(json_t *flags, const struct setting *s, const char *value, s
 		}
 		scoped(free) char *key = xstrndup(value, (size_t)(equals - value));
 		json_put_str(known, key, equals + 1);
+		return 0;
+	}
+	case K_MAPS: {
+		const char *equals = strchr(value, '=');
+		if (!equals || !strchr(equals + 1, '=')) {
+			return err_set(
+				e, ERR_INVALID, "--%s %s: expected NAME=KEY=VALUE", s->flag, value);
+		}
+		if (!known) {
+			json_put(flags, s->key, known = json_object());
+		}
+		scoped(free) char *name = xstrndup(value, (size_t)(equals - value));
+		const char *second = strchr(equals + 1, '=');
+		scoped(free) char *key = xstrndup(equals + 1, (size_t)(second - equals - 1));
+		if (!json_object_get(known, name)) {
+			json_put(known, name, json_object());
+		}
+		json_put_str(json_object_get(known, name), key, second + 1);
+		return 0;
+	}
+	case K_NUMBER: {
+		int64_t number;
+		if (parse_i64(value, 0, INT32_MAX, &number) < 0) {
+			return err_set(
+				e, ERR_INVALID, "--%s %s: expected a number", s->flag, value);
+		}
+		json_put(flags, s->key, json_integer(number));
 		return 0;
 	}
 	default:
@@ -235,13 +283,16 @@ static int check_type(const struct setting *s, const json_t *v, struct err *e)
 {
 	static const char *const wanted[] = {[K_STRING] = "a string",
 		[K_BOOL] = "true or false",
+		[K_NUMBER] = "a number",
 		[K_LIST] = "a list of strings",
 		[K_MAP] = "an object of strings",
+		[K_MAPS] = "an object of objects of strings",
 		[K_JSON] = "a list"};
 	bool ok = s->kind == K_IGNORED || (s->kind == K_STRING && json_is_string(v)) ||
 		  (s->kind == K_BOOL && json_is_boolean(v)) ||
+		  (s->kind == K_NUMBER && json_is_integer(v)) ||
 		  (s->kind == K_LIST && json_is_array(v)) ||
-		  (s->kind == K_MAP && json_is_object(v)) ||
+		  ((s->kind == K_MAP || s->kind == K_MAPS) && json_is_object(v)) ||
 		  (s->kind == K_JSON && json_is_array(v));
 	size_t i;
 	json_t *item;
@@ -254,6 +305,12 @@ static int check_type(const struct setting *s, const json_t *v, struct err *e)
 	if (s->kind == K_MAP) {
 		json_object_foreach ((json_t *)v, key, item) {
 			ok = ok && json_is_string(item);
+		}
+	}
+	if (s->kind == K_MAPS) {
+		json_object_foreach ((json_t *)v, key, item) {
+			const struct setting one = {.key = s->key, .kind = K_MAP};
+			ok = ok && check_type(&one, item, e) == 0;
 		}
 	}
 	return ok ? 0 : err_set(e, ERR_INVALID, "%s must be %s", s->key, wanted[s->kind]);
@@ -330,6 +387,20 @@ static int read_log_defaults(struct config *c, struct err *e)
 	return 0;
 }
 
+/* Published ports are nftables' work alone: there is no proxy that could do it without. */
+static int check_network(const json_t *merged, struct err *e)
+{
+	static const char *const always[] = {"iptables", "ip6tables"};
+	for (size_t i = 0; i < 2; i++) {
+		if (json_is_false(json_object_get(merged, always[i]))) {
+			return err_set(e, ERR_INVALID,
+				"%s cannot be false: ports are published by nftables; see wherryd(8) for filters of your own",
+				always[i]);
+		}
+	}
+	return 0;
+}
+
 static int apply(struct config *c, struct err *e)
 {
 	const json_t *m = c->merged;
@@ -361,15 +432,13 @@ static int apply(struct config *c, struct err *e)
 	c->pidfile = string_or(m, "pidfile", pidfile);
 	c->group = string_or(m, "group", "");
 	c->bridge = string_or(m, "bridge", "wherry0");
-	c->bip = *json_str(m, "bip") ? xstrdup(json_str(m, "bip")) : NULL;
 	c->seccomp_profile = string_or(m, "seccomp-profile", "");
 	c->cgroup_parent = string_or(m, "cgroup-parent", "wherry");
 	c->log_level = string_or(m, "log-level", "info");
 	c->debug = json_bool(m, "debug");
-	c->pools = json_incref(json_object_get(m, "default-address-pools"));
 	c->registry = json_pack("{so so}", "registry-mirrors", list_or_empty(m, "registry-mirrors"),
 		"insecure-registries", list_or_empty(m, "insecure-registries"));
-	return read_log_defaults(c, e);
+	return check_network(m, e) < 0 ? -1 : read_log_defaults(c, e);
 }
 
 int config_read(struct config *c, int argc, char **argv, struct err *e)
@@ -391,14 +460,13 @@ int config_read(struct config *c, int argc, char **argv, struct err *e)
 
 void config_deinit(struct config *c)
 {
-	char *texts[] = {c->data_root, c->exec_root, c->pidfile, c->group, c->bridge, c->bip,
+	char *texts[] = {c->data_root, c->exec_root, c->pidfile, c->group, c->bridge,
 		c->seccomp_profile, c->cgroup_parent, c->log_level};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		free(texts[i]);
 	}
 	strv_deinit(&c->hosts);
 	strv_deinit(&c->dns);
-	json_decref(c->pools);
 	json_decref(c->log_defaults);
 	json_decref(c->registry);
 	json_decref(c->merged);

@@ -18,13 +18,11 @@ struct config {
 	char *pidfile;
 	char *group; /* owner of the sockets */
 	char *bridge;
-	char *bip;
 	char *seccomp_profile;
 	char *cgroup_parent;
 	char *log_level;
 	bool debug;
 	struct strv dns;
-	json_t *pools;        /* default-address-pools, or NULL */
 	json_t *log_defaults; /* {"Type", "Config"} */
 	json_t *registry;     /* {"registry-mirrors": [], "insecure-registries": []} */
 	json_t *merged;       /* every setting by its key, for /info */

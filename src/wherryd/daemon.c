@@ -211,7 +211,7 @@ static int make_networks(struct daemon *d, uv_loop_t *l, struct err *e)
 		return -1;
 	}
 	const struct network_options o = {
-		.bridge = c->bridge, .bip = c->bip, .pools = c->pools, .dns = &c->dns};
+		.bridge = c->bridge, .settings = c->merged, .dns = &c->dns};
 	d->networks = network_set_new(l, d->store, d->bus, &o, e);
 	return d->networks ? 0 : -1;
 }

@@ -14,7 +14,9 @@ static void check_answer(const uint8_t *query, size_t n, const struct dns_query 
 	struct dns_answer records[40];
 	uint8_t out[4096];
 	for (size_t i = 0; i < 40; i++) {
-		records[i] = (struct dns_answer){.type = i & 1 ? DNS_TYPE_A : DNS_TYPE_PTR,
+		records[i] = (struct dns_answer){.type = i % 3 == 0   ? DNS_TYPE_PTR
+							 : i % 3 == 1 ? DNS_TYPE_A
+								      : DNS_TYPE_AAAA,
 			.address = {10, 0, 0, (uint8_t)i},
 			.target = "some.container.on.a.network"};
 	}
@@ -31,14 +33,14 @@ static void check_answer(const uint8_t *query, size_t n, const struct dns_query 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct dns_query q;
-	uint8_t address[4];
+	struct ip address;
 	int r = dns_parse_query(data, size, &q);
 	assert(size >= DNS_HEADER_BYTES || r < 0);
 	if (r == 0) {
 		assert(strlen(q.name) < DNS_NAME_MAX && q.udp_bytes >= DNS_UDP_BYTES);
 		assert(q.question == data + DNS_HEADER_BYTES &&
 			q.question_bytes <= size - DNS_HEADER_BYTES);
-		(void)dns_parse_reverse(q.name, address);
+		(void)dns_parse_reverse(q.name, &address);
 	}
 	if (size >= DNS_HEADER_BYTES && !(data[2] & 0x80)) {
 		check_answer(data, size, &q);

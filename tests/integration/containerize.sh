@@ -54,7 +54,7 @@ cleanup() {
 	for name in $(own_bridges); do
 		ip link del "$name"
 	done
-	nft delete table ip "$table" 2>/dev/null
+	nft delete table inet "$table" 2>/dev/null
 	rm -rf "$top"
 }
 trap cleanup EXIT
@@ -127,7 +127,7 @@ nothing() { # NAME TEXT
 nothing "no container is left" "$("$WHERRY" ps -aq 2>&1)"
 nothing "no network of the project is left" "$("$WHERRY" network ls 2>&1 | grep containerize)"
 nothing "no bridge but the default one is left" "$(own_bridges | grep -vx "$bridge")"
-nothing "no published port is left" "$(nft list table ip "$table" 2>/dev/null | grep -Fw -e "$HTTP_PORT" -e "$HTTPS_PORT" -e "$APP_PORT")"
+nothing "no published port is left" "$(nft list table inet "$table" 2>/dev/null | grep -Fw -e "$HTTP_PORT" -e "$HTTPS_PORT" -e "$APP_PORT")"
 nothing "no mount is left" "$(grep -F "$top" /proc/self/mountinfo)"
 nothing "no shim or worker is left" "$(pgrep -P "$daemon_pid" 2>/dev/null)$(pgrep -f "$top/run/containers" 2>/dev/null)"
 [ "$failures" = 0 ]

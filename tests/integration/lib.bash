@@ -153,7 +153,7 @@ leftovers() {
 	find "$DIR/run/containers" "$DIR/run/execs" "$DIR/data/containers" "$DIR/data/tmp" -mindepth 1 2>/dev/null | sed 's/^/file /'
 	find /sys/fs/cgroup -path "*/wherry-test-$TAG/*" -type d 2>/dev/null | sed 's/^/cgroup /'
 	ip -o link show master "$BRIDGE" 2>/dev/null | sed 's/^/link /'
-	nft list table ip "wherry-$BRIDGE" 2>/dev/null | grep -E 'elements = \{ (tcp|udp)' | sed 's/^/rule /'
+	nft list table inet "wherry-$BRIDGE" 2>/dev/null | grep -E 'elements = \{ (tcp|udp)' | sed 's/^/rule /'
 	return 0
 }
 

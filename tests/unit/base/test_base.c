@@ -360,9 +360,22 @@ static void hostile_json_is_refused(void **state)
 
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
+static void mac_addresses_are_those_of_one_interface(void **state)
+{
+	static const char *const wrong[] = {"", "02:42:ac:11:00", "02:42:ac:11:00:0g",
+		"02:42:ac:11:00:022", "0242.ac11.0002...", "03:42:ac:11:00:02"};
+	uint8_t mac[6];
+	assert_int_equal(parse_mac("02:42:AC:11:00:0f", mac), 0);
+	assert_memory_equal(mac, "\x02\x42\xac\x11\x00\x0f", 6);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(parse_mac(wrong[i], mac), -EINVAL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mac_addresses_are_those_of_one_interface),
 		cmocka_unit_test(long_message_is_cut_at_a_whole_character),
 		cmocka_unit_test(wrapping_keeps_kind_and_cause),
 		cmocka_unit_test(buffer_refuses_a_peers_bytes_beyond_its_limit),

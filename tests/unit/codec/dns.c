@@ -133,13 +133,37 @@ static void only_the_answer_to_this_question_counts(void **state)
 
 static void reverse_names_are_addresses(void **state)
 {
-	uint8_t a[4];
-	assert_true(dns_parse_reverse("2.0.18.172.in-addr.arpa", a));
-	assert_memory_equal(a, "\xac\x12\x00\x02", 4);
-	assert_false(dns_parse_reverse("0.18.172.in-addr.arpa", a));
-	assert_false(dns_parse_reverse("256.0.18.172.in-addr.arpa", a));
-	assert_false(dns_parse_reverse("a.0.18.172.in-addr.arpa", a));
-	assert_false(dns_parse_reverse("", a));
+	struct ip a;
+	assert_true(dns_parse_reverse("2.0.18.172.in-addr.arpa", &a));
+	assert_int_equal(a.size, IP4_BYTES);
+	assert_memory_equal(a.b, "\xac\x12\x00\x02", 4);
+	assert_false(dns_parse_reverse("0.18.172.in-addr.arpa", &a));
+	assert_false(dns_parse_reverse("256.0.18.172.in-addr.arpa", &a));
+	assert_false(dns_parse_reverse("a.0.18.172.in-addr.arpa", &a));
+	assert_false(dns_parse_reverse("", &a));
+	/* RFC 3596 2.5 */
+	assert_true(dns_parse_reverse(
+		"b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa", &a));
+	assert_int_equal(a.size, IP6_BYTES);
+	assert_memory_equal(
+		a.b, "\x43\x21\x00\x00\x00\x01\x00\x02\x00\x03\x00\x04\x05\x67\x89\xab", 16);
+	assert_false(dns_parse_reverse(
+		"b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.g.ip6.arpa", &a));
+	assert_false(dns_parse_reverse("b.a.9.8.ip6.arpa", &a));
+}
+
+static void ipv6_addresses_are_written_whole(void **state)
+{
+	const struct dns_answer records[] = {
+		{.type = DNS_TYPE_AAAA, .address = {0xfd, [15] = 9}}, {.type = DNS_TYPE_A}};
+	struct dns_query q;
+	uint8_t out[DNS_UDP_BYTES];
+	assert_int_equal(dns_parse_query(question, QUESTION_BYTES, &q), 0);
+	size_t n = dns_write_answer(&q, DNS_NOERROR, 60, records, 2, out, sizeof(out));
+	assert_int_equal(n, QUESTION_BYTES + 28 + 16);
+	assert_int_equal(out[QUESTION_BYTES + 3], DNS_TYPE_AAAA);
+	assert_int_equal(out[QUESTION_BYTES + 11], 16);
+	assert_int_equal(out[QUESTION_BYTES + 27], 9);
 }
 
 int main(void)
@@ -153,6 +177,7 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_is_said_to_be_missing),
 		cmocka_unit_test(only_the_answer_to_this_question_counts),
 		cmocka_unit_test(reverse_names_are_addresses),
+		cmocka_unit_test(ipv6_addresses_are_written_whole),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

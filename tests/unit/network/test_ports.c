@@ -53,7 +53,7 @@ static int reserve(const char *text, struct port_list *ret, struct err *e)
 	struct port_cursor cursor = {0};
 	json_t *doc = json_loads(text, 0, NULL);
 	const struct port_request r = {
-		.bindings = doc, .default_host = LOOPBACK, .address = 0xac110002};
+		.bindings = doc, .default_host = ip_of4(LOOPBACK), .address = ip_of4(0xac110002)};
 	int result = port_list_reserve(&cursor, &r, ret, e);
 	json_decref(doc);
 	return result;
@@ -174,11 +174,37 @@ static void nothing_is_kept_when_one_port_fails(void **state)
 	port_list_deinit(&l);
 }
 
+static void no_address_means_both_families_at_one_port(void **state)
+{
+	struct port_list l = {0};
+	struct err e = {0};
+	struct port_cursor cursor = {0};
+	json_t *doc = json_loads("{\"80/udp\": [{\"HostPort\": \"\"}]}", 0, NULL);
+	struct port_request r = {.bindings = doc, .address = ip_of4(0xac110002)};
+
+	assert_int_equal(port_list_reserve(&cursor, &r, &l, &e), 0);
+
+	assert_true(l.n == 1 || l.n == 2); /* a machine without IPv6 has one */
+	assert_true(ip_equal(l.v[0].host, ip_any(IP4_BYTES)) && !port_is_relayed(&l.v[0]));
+	if (l.n == 2) {
+		assert_true(ip_equal(l.v[1].host, ip_any(IP6_BYTES)));
+		assert_int_equal(l.v[1].outside, l.v[0].outside);
+		assert_false(port_is_mapped(&l.v[1])); /* the container has no IPv6 address */
+		assert_true(port_is_relayed(&l.v[1]));
+	}
+	port_list_deinit(&l);
+	assert_int_equal(ip_parse("fd00::2", &r.address6), 0);
+	assert_int_equal(port_list_reserve(&cursor, &r, &l, &e), 0);
+	assert_true(port_is_mapped(&l.v[l.n - 1]));
+	json_decref(doc);
+	port_list_deinit(&l);
+}
+
 static void wrong_bindings_are_refused(void **state)
 {
 	static const char *const wrong[] = {"{\"80/tcp\": [1]}",
 		"{\"80/tcp\": [{\"HostPort\": 80}]}",
-		"{\"80/tcp\": [{\"HostIp\": \"::1\", \"HostPort\": \"80\"}]}",
+		"{\"80/tcp\": [{\"HostIp\": \"localhost\", \"HostPort\": \"80\"}]}",
 		"{\"80/xyz\": [{\"HostPort\": \"80\"}]}",
 		"{\"80/tcp\": [{\"HostPort\": \"eighty\"}]}"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -206,6 +232,7 @@ int main(void)
 		cmocka_unit_test(port_of_ended_connections_is_free_and_then_held),
 		cmocka_unit_test(range_gives_the_next_free_port),
 		cmocka_unit_test(nothing_is_kept_when_one_port_fails),
+		cmocka_unit_test(no_address_means_both_families_at_one_port),
 		cmocka_unit_test(wrong_bindings_are_refused),
 		cmocka_unit_test(exposed_but_unbound_ports_publish_nothing),
 	};

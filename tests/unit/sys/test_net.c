@@ -96,11 +96,11 @@ static void pair_reaches_into_another_namespace(void **state)
 	assert_int_equal(rtnl_index(&r, "out", &index), 0);
 	assert_int_equal(rtnl_index(&r, "in", &index), -ENODEV);
 	assert_int_equal(rtnl_index(&inside, "in", &index), 0);
-	struct in_addr a = {htonl(0x0a000001)};
+	struct ip a = ip_of4(0x0a000001);
 	rtnl_set_up(&inside, index, true);
 	rtnl_add_address(&inside, index, a, 24);
 	assert_int_equal(rtnl_commit(&inside), 0);
-	a.s_addr = htonl(0x0a000002);
+	a = ip_of4(0x0a000002);
 	rtnl_add_default_route(&inside, index, a);
 	rtnl_add_default_route(&inside, index, a); /* replaces itself */
 	assert_int_equal(rtnl_commit(&inside), 0);
@@ -119,7 +119,7 @@ static void transactions_are_whole_or_nothing(void **state)
 {
 	static const struct nft_set map = {"m", NFT_TYPE_IPV4, 4, NFT_TYPE_IPV4, 4};
 	scoped(close) int fd = nft_open(-1);
-	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT;
+	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT(NFPROTO_INET);
 	uint32_t key = 1;
 	uint32_t data = 10;
 	uint32_t absent = 5;
@@ -127,7 +127,7 @@ static void transactions_are_whole_or_nothing(void **state)
 	const struct nft_element one = {&key, 4, &data, 4};
 	const struct nft_element two = {&absent, 4, &data, 4};
 	assert_true(fd >= 0);
-	assert_int_equal(nft_each_element(fd, "t", "m", note, &sum), -ENOENT);
+	assert_int_equal(nft_each_element(fd, NFPROTO_INET, "t", "m", note, &sum), -ENOENT);
 	nft_add_table(&b, "t");
 	nft_add_set(&b, "t", &map);
 	nft_add_element(&b, "t", "m", &one);
@@ -137,7 +137,7 @@ static void transactions_are_whole_or_nothing(void **state)
 	nft_delete_element(&b, "t", "m", &two); /* absent */
 
 	assert_int_equal(nft_commit(fd, &b), -ENOENT);
-	assert_int_equal(nft_each_element(fd, "t", "m", note, &sum), 0);
+	assert_int_equal(nft_each_element(fd, NFPROTO_INET, "t", "m", note, &sum), 0);
 	assert_int_equal(sum, 11);
 	nft_delete_element(&b, "t", "m", &one);
 	assert_int_equal(nft_commit(fd, &b), 0);
@@ -166,7 +166,7 @@ static void visits_come_back(void **state)
 	assert_int_equal(netns_sysctl("ipv4/no_such_thing", "1"), -ENOENT);
 }
 
-static bool match_all(const void *owner, uint8_t proto, struct in_addr address, uint16_t port)
+static bool match_all(const void *owner, uint8_t proto, struct ip address, uint16_t port)
 {
 	return true;
 }
