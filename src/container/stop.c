@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/scoped.h"
+#include "base/text.h"
 #include "container/internal.h"
 #include "image/image.h"
 #include "job/job.h"
@@ -280,12 +281,33 @@ static void discard_tree(struct container *c, struct list *take_calls)
 	done_take(take_calls, &r->calls);
 }
 
+/* Did the user say -v NAME:/x or the like? Such a volume is not the container's to take along, even
+ * when it began as somebody's anonymous one (moby daemon/mounts.go removeMountPoints). */
+static bool user_named(const struct container *c, const char *volume)
+{
+	size_t i, n = strlen(volume);
+	json_t *value;
+	json_array_foreach (json_object_get(c->host_config, "Binds"), i, value) {
+		const char *text = json_is_string(value) ? json_string_value(value) : "";
+		if (text_starts(text, volume) && text[n] == ':') {
+			return true;
+		}
+	}
+	json_array_foreach (json_object_get(c->host_config, "Mounts"), i, value) {
+		if (strcmp(json_str(value, "Source"), volume) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void remove_volumes(const struct container *c, const struct strv *names)
 {
 	for (size_t i = 0; i < names->n; i++) {
 		struct err e;
 		struct volume *v = volume_find(c->set->d.volumes, names->v[i], &e);
-		if (v && volume_anonymous(v) && !container_using_volume(c->set, names->v[i]) &&
+		if (v && volume_anonymous(v) && !user_named(c, names->v[i]) &&
+			!container_using_volume(c->set, names->v[i]) &&
 			volume_remove(c->set->d.volumes, v, &e) < 0) {
 			log_warning("container", "volume_left", "volume", names->v[i], "reason",
 				e.msg, NULL);

@@ -59,6 +59,18 @@ d() {
 	d rm done free
 }
 
+@test "an anonymous volume goes with its container, but not with one that got it by name" {
+	d run --name owner -v /x bb sh -c 'echo kept >/x/f'
+	vol=$(d inspect -f '{{(index .Mounts 0).Name}}' owner)
+	d rm owner
+	[ "$(d run --rm -v "$vol:/y" bb cat /y/f)" = kept ]
+	[ "$(d run --rm --mount "type=volume,source=$vol,target=/y" bb cat /y/f)" = kept ]
+	d volume inspect "$vol"
+	d volume rm "$vol"
+	d run --rm -v /x bb true
+	[ -z "$(d volume ls -q --filter label=com.docker.volume.anonymous)" ]
+}
+
 @test "docker build runs a Dockerfile with the classic builder" {
 	mkdir -p "$DIR/ctx"
 	printf 'FROM bb AS one\nRUN echo built > /built\nFROM bb\nCOPY --from=one /built /copy\nCMD ["cat", "/copy"]\n' >"$DIR/ctx/Dockerfile"
