@@ -57,9 +57,7 @@ struct http_client *http_client_new(const char *host, struct err *e)
 		c->port = xstrndup(colon + 1, strcspn(colon + 1, "/"));
 		return c;
 	}
-	err_set(e, ERR_INVALID,
-		"unable to parse docker host `%s`: expected unix:///PATH, tcp://HOST:PORT or ssh://[USER@]HOST",
-		host);
+	err_set(e, ERR_INVALID, "invalid bind address format: %s", host);
 	http_client_free(c);
 	return NULL;
 }

@@ -202,6 +202,10 @@ int command_rename(struct cli *cli, int argc, char **argv)
 	}
 	struct err e;
 	scoped(buf) struct buf path = BUF_INIT;
+	if (!*argv[1] || !*argv[2]) {
+		fprintf(stderr, "Error: Neither old nor new names may be empty\n");
+		return 1;
+	}
 	path_add(&path, "/containers/", argv[1], "/rename");
 	path_query(&path, "name", argv[2]);
 	if (engine_json(cli, "POST", buf_str(&path), NULL, NULL, &e) < 0) {
@@ -229,6 +233,14 @@ static int print_one_port(const json_t *ports, const char *name, const char *wan
 {
 	scoped(free) char *key =
 		strchr(wanted, '/') ? xstrdup(wanted) : xasprintf("%s/tcp", wanted);
+	size_t digits = strspn(key, "0123456789");
+	if (digits == 0 || key[digits] != '/') {
+		int n = (int)strcspn(key, "/");
+		fprintf(stderr,
+			"Error: invalid port (%.*s): strconv.ParseUint: parsing \"%.*s\": invalid syntax\n",
+			n, key, n, key);
+		return 1;
+	}
 	const json_t *bindings = json_object_get(ports, key);
 	if (json_array_size(bindings) == 0) {
 		fprintf(stderr, "Error: No public port '%s' published for %s\n", wanted, name);

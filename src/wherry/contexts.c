@@ -115,9 +115,7 @@ int command_context_ls(struct cli *cli, int argc, char **argv)
 		return cli_fail(&e);
 	}
 	fflush(stdout);
-	if (!quiet) {
-		warn_overridden();
-	}
+	warn_overridden();
 	return 0;
 }
 

@@ -243,7 +243,7 @@ int command_system_df(struct cli *cli, int argc, char **argv)
 			"Show detailed information on space usage"},
 		{0},
 	};
-	const struct syntax s = {"system df", "[OPTIONS]", "Show disk usage", 0, 0, false};
+	const struct syntax s = {"system df", "[OPTIONS]", "Show wherry disk usage", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;

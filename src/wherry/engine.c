@@ -69,6 +69,10 @@ int path_filters(struct buf *path, const struct strv *filters, struct err *e)
 static int refused(struct http_client *http, const struct http_response *r, struct err *e)
 {
 	http_client_fail(http, r, e);
+	size_t n = strlen(e->msg);
+	while (n > 0 && strchr(" \n", e->msg[n - 1])) {
+		e->msg[--n] = '\0';
+	}
 	return err_wrap(e, "Error response from daemon");
 }
 
@@ -114,6 +118,12 @@ int engine_on(struct cli *cli, const char *method, const char *prefix, const cha
 	const char *suffix, json_t **ret, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
+	size_t kind = strspn(prefix, "/");
+	size_t n = strcspn(prefix + kind, "/"); /* "containers" */
+	if (!*name && n > 0) {
+		return err_set(e, ERR_INVALID, "invalid %.*s name or ID: value is empty",
+			(int)n - 1, prefix + kind);
+	}
 	path_add(&path, prefix, name, suffix);
 	return engine_json(cli, method, buf_str(&path), NULL, ret, e);
 }

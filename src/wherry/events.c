@@ -100,8 +100,7 @@ static int listen_to(struct cli *cli, struct events *o, const struct format *f, 
 	scoped(buf) struct buf path = BUF_INIT;
 	char since[TIMES_TEXT_MAX];
 	char until[TIMES_TEXT_MAX];
-	if (times_parse("since", o->since, since, e) < 0 ||
-		times_parse("until", o->until, until, e) < 0) {
+	if (times_parse("", o->since, since, e) < 0 || times_parse("", o->until, until, e) < 0) {
 		return -1;
 	}
 	buf_puts(&path, "/events");

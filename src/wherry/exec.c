@@ -8,6 +8,7 @@
 #include "wherry/attached.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
+#include "wherry/spec_check.h"
 #include "wherry/specs.h"
 
 struct exec_options {
@@ -142,12 +143,13 @@ static int exec_with(struct cli *cli, const struct exec_options *o, char **words
 int command_exec(struct cli *cli, int argc, char **argv)
 {
 	struct exec_options o = {0};
+	struct flag_checked env = {&o.env, check_env};
 	const struct flag flags[] = {
 		{"detach", 'd', FLAG_BOOL, &o.detach, NULL,
 			"Detached mode: run command in the background"},
 		{"detach-keys", 0, FLAG_STRING, &o.detach_keys, NULL,
 			"Override the key sequence for detaching a container"},
-		{"env", 'e', FLAG_LIST, &o.env, NULL, "Set environment variables"},
+		{"env", 'e', FLAG_CHECKED, &env, NULL, "Set environment variables"},
 		{"env-file", 0, FLAG_LIST, &o.env_files, NULL,
 			"Read in a file of environment variables"},
 		{"interactive", 'i', FLAG_BOOL, &o.interactive, NULL,

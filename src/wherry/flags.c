@@ -33,6 +33,8 @@ static int parse_decimal(const char *text, int64_t *ret)
 {
 	int64_t whole = 0;
 	int64_t unit = 1000000000;
+	int sign = *text == '-' ? -1 : 1;
+	text += *text == '-';
 	if (!isdigit((unsigned char)*text) && *text != '.') {
 		return -EINVAL;
 	}
@@ -49,7 +51,7 @@ static int parse_decimal(const char *text, int64_t *ret)
 			value += (*text - '0') * unit;
 		}
 	}
-	*ret = value;
+	*ret = sign * value;
 	return *text ? -EINVAL : 0;
 }
 
@@ -70,9 +72,10 @@ static int parse_bool(const char *text, bool *ret)
 
 static int store(const struct flag *f, const char *value)
 {
+	bool ignored;
 	switch (f->kind) {
 	case FLAG_BOOL:
-		return parse_bool(value, f->to);
+		return parse_bool(value, f->to ? f->to : &ignored);
 	case FLAG_STRING:
 		*(const char **)f->to = value;
 		return 0;
@@ -116,7 +119,10 @@ static char *reason(const struct flag *f, const char *value, int error)
 	case FLAG_SIZE:
 		return xasprintf("invalid size: '%s'", value);
 	case FLAG_DURATION:
-		return xasprintf("time: invalid duration \"%s\"", value);
+		return xasprintf("time: %s duration \"%s\"",
+			*value && strspn(value, "0123456789.") == strlen(value) ? "missing unit in"
+										: "invalid",
+			value);
 	default:
 		return xasprintf("expected a %s", flag_type_word(f));
 	}
@@ -177,7 +183,7 @@ static int read_long(const struct syntax *s, const struct flag *flags, const cha
 {
 	size_t n = strcspn(arg + 2, "=");
 	const struct flag *f = find_name(flags, arg + 2, n);
-	if (!f && strcmp(arg, "--help") == 0) {
+	if (strcmp(arg, "--help") == 0 && (!f || !f->to)) {
 		flags_help(s, s->command, flags);
 		return 0;
 	}

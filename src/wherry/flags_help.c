@@ -141,11 +141,12 @@ void flags_list(const struct flag *flags, size_t width, struct buf *ret)
 	}
 }
 
+/* One less than the terminal's, as docker. */
 size_t flags_width(void)
 {
 	struct winsize size;
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
-									       : COLUMNS;
+	bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+	return (known ? size.ws_col : COLUMNS) - 1;
 }
 
 static void print_aliases(const char *name)
@@ -159,7 +160,8 @@ static void print_aliases(const char *name)
 void flags_help(const struct syntax *s, const char *name, const struct flag *flags)
 {
 	scoped(buf) struct buf list = BUF_INIT;
-	printf("Usage:  wherry %s %s\n\n%s\n", name, s->operands, s->summary);
+	printf("Usage:  wherry %s%s%s\n\n%s\n", name, *s->operands ? " " : "", s->operands,
+		s->summary);
 	print_aliases(name);
 	flags_list(flags, flags_width(), &list);
 	if (list.len > 0) {

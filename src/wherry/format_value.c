@@ -136,10 +136,17 @@ static void put_map(const json_t *v, struct buf *ret)
 	size_t n = json_object_size(v);
 	scoped(free) const char **keys = xnew_array(const char *, n + 1);
 	value_sorted_keys(v, keys);
+	bool lists = false; /* map[80/tcp:[{0.0.0.0 80}] 81/tcp:[]]: a null among lists is an empty
+			       one */
+	for (size_t i = 0; i < n; i++) {
+		lists = lists || json_is_array(json_object_get(v, keys[i]));
+	}
 	buf_puts(ret, "map[");
 	for (size_t i = 0; i < n; i++) {
 		buf_printf(ret, "%s%s:", i ? " " : "", keys[i]);
-		value_put(value_of(json_object_get(v, keys[i])), ret);
+		struct value item = value_of(json_object_get(v, keys[i]));
+		item.nil = lists ? NIL_LIST : NIL_NO_VALUE;
+		value_put(item, ret);
 	}
 	buf_putc(ret, ']');
 }
@@ -153,7 +160,11 @@ static void put_struct(const json_t *v, struct buf *ret)
 	buf_putc(ret, '{');
 	json_object_foreach ((json_t *)v, key, item) {
 		buf_puts(ret, first ? "" : " ");
-		value_put(value_member(key, item), ret);
+		struct value member = value_member(key, item);
+		member.is_map =
+			member.is_map || (json_is_object(item) && strcmp(key, "Config") == 0 &&
+						 json_object_get(v, "Type")); /* of LogConfig */
+		value_put(member, ret);
 		first = false;
 	}
 	buf_putc(ret, '}');

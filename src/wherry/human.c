@@ -74,45 +74,65 @@ static int by_inner(const void *a, const void *b)
 	return p->outer != q->outer ? p->outer - q->outer : strcmp(p->proto, q->proto);
 }
 
-static void print_end(struct buf *ret, int first, int last)
+/* A run of neighbouring ports of one address and protocol. */
+struct group {
+	const struct port *first;
+	int last;
+};
+
+static bool shows_alone(const struct port *p)
 {
-	if (first == last) {
-		buf_printf(ret, "%d", first);
-	} else {
-		buf_printf(ret, "%d-%d", first, last);
-	}
+	return *p->ip && p->outer != p->inner;
 }
 
-static void print_range(struct buf *ret, const struct port *first, const struct port *last)
+static void print_address(const struct port *p, struct buf *ret)
 {
 	buf_puts(ret, ret->len ? ", " : "");
-	if (*first->ip) {
-		bool v6 = strchr(first->ip, ':');
-		buf_printf(ret, v6 ? "[%s]:" : "%s:", first->ip);
-		print_end(ret, first->outer, last->outer);
-		buf_puts(ret, "->");
+	if (*p->ip) {
+		buf_printf(ret, strchr(p->ip, ':') ? "[%s]:" : "%s:", p->ip);
 	}
-	print_end(ret, first->inner, last->inner);
-	buf_printf(ret, "/%s", first->proto);
 }
 
-/* docker/cli formatter.DisplayablePorts: sequences are joined per address and protocol, but a
- * published one only when inner and outer numbers go up together from the same start. */
-static bool continues(const struct port *p, const struct port *q)
+static void print_group(const struct group *g, struct buf *ret)
 {
-	return strcmp(p->ip, q->ip) == 0 && strcmp(p->proto, q->proto) == 0 &&
-	       q->inner == p->inner + 1 &&
-	       (!*p->ip || (q->outer == p->outer + 1 && p->inner == p->outer));
+	const struct port *p = g->first;
+	scoped(free) char *range = g->last == p->inner ? xasprintf("%d", p->inner)
+						       : xasprintf("%d-%d", p->inner, g->last);
+	print_address(p, ret);
+	if (*p->ip) {
+		buf_printf(ret, "%s->", range);
+	}
+	buf_printf(ret, "%s/%s", range, p->proto);
 }
 
+/* Adds p to its group, which is printed first when p does not continue it. */
+static size_t add_to_group(struct group *groups, size_t n, const struct port *p, struct buf *ret)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct group *g = &groups[i];
+		if (strcmp(g->first->ip, p->ip) != 0 || strcmp(g->first->proto, p->proto) != 0) {
+			continue;
+		}
+		if (p->inner == g->last + 1) {
+			g->last = p->inner;
+			return n;
+		}
+		print_group(g, ret);
+		*g = (struct group){p, p->inner};
+		return n;
+	}
+	groups[n] = (struct group){p, p->inner};
+	return n + 1;
+}
+
+/* docker/cli formatter.DisplayablePorts: runs are joined per address and protocol; what has another
+ * number outside comes last, one by one. */
 void human_ports(const json_t *ports, struct buf *ret)
 {
 	size_t n = json_array_size(ports);
-	if (n == 0) {
-		return;
-	}
-	scoped(free) struct port *list = xnew_array(struct port, n);
-	scoped(free) bool *done = xnew_array(bool, n);
+	size_t n_groups = 0;
+	scoped(free) struct port *list = xnew_array(struct port, n + 1);
+	scoped(free) struct group *groups = xnew_array(struct group, n + 1);
 	for (size_t i = 0; i < n; i++) {
 		const json_t *p = json_array_get(ports, i);
 		list[i] = (struct port){.ip = json_str(p, "IP"),
@@ -122,16 +142,16 @@ void human_ports(const json_t *ports, struct buf *ret)
 	}
 	qsort(list, n, sizeof(*list), by_inner);
 	for (size_t i = 0; i < n; i++) {
-		if (done[i]) {
-			continue;
+		n_groups = shows_alone(&list[i]) ? n_groups
+						 : add_to_group(groups, n_groups, &list[i], ret);
+	}
+	for (size_t i = 0; i < n_groups; i++) {
+		print_group(&groups[i], ret);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (shows_alone(&list[i])) {
+			print_address(&list[i], ret);
+			buf_printf(ret, "%d->%d/%s", list[i].outer, list[i].inner, list[i].proto);
 		}
-		struct port *last = &list[i];
-		for (size_t j = i + 1; j < n; j++) {
-			if (!done[j] && continues(last, &list[j])) {
-				last = &list[j];
-				done[j] = true;
-			}
-		}
-		print_range(ret, &list[i], last);
 	}
 }

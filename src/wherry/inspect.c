@@ -99,8 +99,16 @@ static const struct inspect_kind all_kinds[] = {
 	{"image", "/images/", "/json"},
 	{"network", "/networks/", ""},
 	{"volume", "/volumes/", ""},
+	/* by --type only: engines without swarm and plugins say so */
+	{"config", "/configs/", ""},
+	{"node", "/nodes/", ""},
+	{"plugin", "/plugins/", "/json"},
+	{"secret", "/secrets/", ""},
+	{"service", "/services/", ""},
+	{"task", "/tasks/", ""},
 	{0},
 };
+#define N_TRIED 4
 
 int inspect_command(struct cli *cli, const struct inspect_kind *kinds, const struct syntax *s,
 	int argc, char **argv)
@@ -109,7 +117,10 @@ int inspect_command(struct cli *cli, const struct inspect_kind *kinds, const str
 	bool verbose = false;
 	const struct flag flags[] = {
 		{"format", 'f', FLAG_STRING, &format, NULL, INSPECT_FORMAT_HELP},
-		{"verbose", 'v', FLAG_BOOL, &verbose, NULL, NULL},
+		{"verbose", 'v', FLAG_BOOL, &verbose, NULL,
+			strcmp(s->command, "network inspect") == 0
+				? "Verbose output for diagnostics"
+				: NULL},
 		{0},
 	};
 	int status = flags_parse(s, flags, &argc, argv);
@@ -161,14 +172,14 @@ int command_inspect(struct cli *cli, int argc, char **argv)
 	struct inspect_kind kinds[sizeof(all_kinds) / sizeof(*all_kinds)] = {{0}};
 	size_t n = 0;
 	for (const struct inspect_kind *k = all_kinds; k->word; k++) {
-		if (!type || strcmp(type, k->word) == 0) {
+		if (type && *type ? strcmp(type, k->word) == 0 : k - all_kinds < N_TRIED) {
 			kinds[n++] = size && k == all_kinds ? sized_kinds[0] : *k;
 		}
 	}
 	if (n == 0) {
 		struct err e;
 		err_set(&e, ERR_INVALID,
-			"unknown type: \"%s\": must be one of \"container\", \"image\", \"network\", \"volume\"",
+			"unknown type: \"%s\": must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\"",
 			type);
 		return cli_fail(&e);
 	}

@@ -96,12 +96,12 @@ int command_logs(struct cli *cli, int argc, char **argv)
 		{"details", 0, FLAG_BOOL, &o.details, NULL, "Show extra details provided to logs"},
 		{"follow", 'f', FLAG_BOOL, &o.follow, NULL, "Follow log output"},
 		{"since", 0, FLAG_STRING, &o.since, NULL,
-			"Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\")"},
+			"Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)"},
 		{"tail", 'n', FLAG_STRING, &o.tail, NULL,
 			"Number of lines to show from the end of the logs (default \"all\")"},
 		{"timestamps", 't', FLAG_BOOL, &o.timestamps, NULL, "Show timestamps"},
 		{"until", 0, FLAG_STRING, &o.until, NULL,
-			"Show logs before a timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\")"},
+			"Show logs before a timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)"},
 		{0},
 	};
 	const struct syntax s = {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -28,7 +29,7 @@ static const struct command *resolve(int *argc, char ***argv, char **name)
 static int unknown_flag(const char *parent, const char *flag)
 {
 	fprintf(stderr,
-		"unknown flag: %s\n\nUsage:  wherry %s COMMAND\n\nRun 'wherry %s --help' for more information\n",
+		"unknown flag: %s\n\nUsage:  wherry %s\n\nRun 'wherry %s --help' for more information\n",
 		flag, parent, parent);
 	return 125;
 }
@@ -38,6 +39,9 @@ static int run_command(struct cli *cli, int argc, char **argv)
 	if (commands_parent(argv[0]) && (argc == 1 || argv[1][0] == '-')) {
 		bool wants_help =
 			argc == 1 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
+		if (argc == 1) { /* docker shows it on stderr */
+			dup2(STDERR_FILENO, STDOUT_FILENO);
+		}
 		if (wants_help) {
 			commands_parent_help(argv[0]);
 		}
@@ -59,8 +63,10 @@ static int help(struct cli *cli, int argc, char **argv)
 		commands_help();
 		return 0;
 	}
-	if (!commands_parent(argv[1]) && !commands_find(argv[1])) {
-		fprintf(stderr, "unknown help topic: %s\n", argv[1]);
+	bool parent = commands_parent(argv[1]);
+	bool known = parent || commands_find(argv[1]);
+	if (!known || argc > 2 + parent) {
+		fprintf(stderr, "unknown help topic: %s\n", argv[known ? 2 + parent : 1]);
 		return 1;
 	}
 	char flag[] = "--help";
@@ -80,15 +86,25 @@ static int connect_and_run(const struct globals *g, int argc, char **argv)
 	int status;
 	if (globals_choose_engine(g, &cli, &e) < 0 &&
 		!(about_contexts && e.kind == ERR_NOT_FOUND)) {
-		status = cli_fail(&e);
+		fprintf(stderr, "%s%s\n",
+			strncmp(e.msg, "conflicting", 11) == 0
+				? ""
+				: "Failed to initialize: unable to resolve docker endpoint: ",
+			e.msg);
+		status = 1;
 	} else {
 		cli.host = cli.host ? cli.host : xstrdup("");
 		cli.context = cli.context ? cli.context : json_str(config, "currentContext");
 		cli.http = *cli.host ? engine_connect(&cli, &e) : NULL;
 		bool wants_help = strcmp(argv[0], "help") == 0;
-		status = !cli.http && !about_contexts
-				 ? cli_fail(&e)
-				 : (wants_help ? help : run_command)(&cli, argc, argv);
+		if (!cli.http && !about_contexts) {
+			fprintf(stderr,
+				"Failed to initialize: unable to resolve docker endpoint: %s\n",
+				e.msg);
+			status = 1;
+		} else {
+			status = (wants_help ? help : run_command)(&cli, argc, argv);
+		}
 	}
 	http_client_free(cli.http);
 	free((char *)cli.host);

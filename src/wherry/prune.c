@@ -110,7 +110,9 @@ static int parse(
 {
 	struct flag flags[4] = {
 		{"filter", 0, FLAG_FILTER, &o->filters, NULL,
-			"Provide filter values (e.g. \"label=<label>\")"},
+			strcmp(s->command, "volume prune") == 0
+				? "Provide filter values (e.g. \"label=<label>\")"
+				: "Provide filter values (e.g. \"until=<timestamp>\")"},
 		{"force", 'f', FLAG_BOOL, &o->force, NULL, "Do not prompt for confirmation"},
 	};
 	if (all_help) {
@@ -266,6 +268,13 @@ int command_system_prune(struct cli *cli, int argc, char **argv)
 	};
 	const struct syntax s = {"system prune", "[OPTIONS]", "Remove unused data", 0, 0, false};
 	int status = flags_parse(&s, flags, &argc, argv);
+	for (size_t i = 0; status < 0 && o.volumes && i < o.filters.n; i++) {
+		if (strncmp(o.filters.v[i], "until=", 6) == 0) {
+			fprintf(stderr,
+				"ERROR: The \"until\" filter is not supported with \"--volumes\"\n");
+			status = 1;
+		}
+	}
 	if (status < 0 && !o.force && !confirm_system(&o)) {
 		status = 0; /* "no" is no failure */
 	}

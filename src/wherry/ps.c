@@ -215,8 +215,8 @@ static int list(struct cli *cli, const struct ps *o, const struct table *t, stru
 	scoped(buf) struct buf path = BUF_INIT;
 	scoped(json) json_t *found = NULL;
 	buf_puts(&path, "/containers/json");
-	path_query(&path, "all", o->all || o->last >= 0 ? "1" : NULL);
-	if (o->last >= 0) {
+	path_query(&path, "all", o->all ? "1" : NULL);
+	if (o->last > 0) { /* the engine then looks at all */
 		char limit[24];
 		snprintf(limit, sizeof(limit), "%" PRId64, o->last);
 		path_query(&path, "limit", limit);
@@ -247,7 +247,7 @@ int command_ps(struct cli *cli, int argc, char **argv)
 			"Filter output based on conditions provided"},
 		{"format", 0, FLAG_STRING, &o.format, NULL, TABLE_FORMAT_HELP},
 		{"last", 'n', FLAG_INT, &o.last, NULL,
-			"Show n last created containers (includes all states)"},
+			"Show n last created containers (includes all states) (default -1)"},
 		{"latest", 'l', FLAG_BOOL, &o.latest, NULL,
 			"Show the latest created container (includes all states)"},
 		{"no-trunc", 0, FLAG_BOOL, &o.no_trunc, NULL, "Don't truncate output"},

@@ -79,7 +79,8 @@ static int create(struct cli *cli, const struct run_options *o, const json_t *bo
 {
 	const char *image = json_str(body, "Image");
 	scoped(json) json_t *answer = NULL;
-	if (check_pull(o, e) < 0 || check_cidfile(o, e) < 0 ||
+	struct ref checked;
+	if (ref_parse(image, &checked, e) < 0 || check_cidfile(o, e) < 0 ||
 		(strcmp(o->pull, "always") == 0 && pull_for(cli, o, image, e) < 0)) {
 		return -1;
 	}
@@ -174,9 +175,16 @@ static int run_with(struct cli *cli, const struct run_options *o, char **words)
 {
 	struct err e;
 	scoped(free) char *id = NULL;
+	if (check_pull(o, &e) < 0) {
+		return refuse_run("run", &e, STATUS_ENGINE);
+	}
 	scoped(json) json_t *body = run_body(o, words, &e);
 	if (!body) {
 		return refuse_run("run", &e, STATUS_ENGINE);
+	}
+	if (o->detach && o->attach.n > 0) {
+		fprintf(stderr, "conflicting options: cannot specify both --attach and --detach\n");
+		return 1;
 	}
 	if (!o->detach && stream_check_tty(json_bool(body, "AttachStdin"), o->tty, &e) < 0) {
 		return cli_fail(&e);
@@ -199,6 +207,9 @@ static int create_with(struct cli *cli, const struct run_options *o, char **word
 {
 	struct err e;
 	scoped(free) char *id = NULL;
+	if (check_pull(o, &e) < 0) {
+		return refuse_run("create", &e, STATUS_ENGINE);
+	}
 	scoped(json) json_t *body = run_body(o, words, &e);
 	if (!body) {
 		return refuse_run("create", &e, STATUS_ENGINE);

@@ -71,28 +71,16 @@ static int put_labels(const struct run_options *o, json_t *body, struct err *e)
 }
 
 /* -a STREAM; without any all are attached (stdin only with -i), with -d none. */
-static int put_attach(const struct run_options *o, json_t *body, struct err *e)
+static void put_attach(const struct run_options *o, json_t *body)
 {
 	bool in = false;
 	bool out = false;
 	bool err = false;
 	for (size_t i = 0; i < o->attach.n; i++) {
 		const char *name = o->attach.v[i];
-		bool *which = strcasecmp(name, "stdin") == 0    ? &in
-			      : strcasecmp(name, "stdout") == 0 ? &out
-			      : strcasecmp(name, "stderr") == 0 ? &err
-								: NULL;
-		if (which) {
-			*which = true;
-		} else {
-			return err_set(e, ERR_INVALID,
-				"invalid argument \"%s\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR",
-				name);
-		}
-	}
-	if (o->detach && o->attach.n > 0) {
-		return err_set(e, ERR_INVALID,
-			"conflicting options: cannot specify both --attach and --detach");
+		in = in || strcasecmp(name, "stdin") == 0;
+		out = out || strcasecmp(name, "stdout") == 0;
+		err = err || strcasecmp(name, "stderr") == 0;
 	}
 	if (o->attach.n == 0 && !o->detach) {
 		out = err = true;
@@ -104,7 +92,6 @@ static int put_attach(const struct run_options *o, json_t *body, struct err *e)
 	json_put(body, "OpenStdin", json_boolean(o->interactive));
 	json_put(body, "StdinOnce", json_boolean(o->interactive && in));
 	json_put(body, "Tty", json_boolean(o->tty));
-	return 0;
 }
 
 static void put_words(const struct run_options *o, char **words, json_t *body)
@@ -135,9 +122,8 @@ int run_body_config(const struct run_options *o, char **words, json_t *body, str
 	if (o->stop_timeout != RUN_UNSET) {
 		json_put(body, "StopTimeout", json_integer(o->stop_timeout));
 	}
-	return put_attach(o, body, e) < 0 || put_env(o, body, e) < 0 || put_labels(o, body, e) < 0
-		       ? -1
-		       : put_health(o, body, e);
+	put_attach(o, body);
+	return put_env(o, body, e) < 0 || put_labels(o, body, e) < 0 ? -1 : put_health(o, body, e);
 }
 
 /* Ports and volumes have a part in Config and one in HostConfig. */
@@ -179,8 +165,7 @@ static int put_volumes(const struct run_options *o, json_t *body, json_t *host, 
 	for (size_t i = 0; i < o->mounts.n; i++) {
 		json_t *mount = spec_mount(o->mounts.v[i], e);
 		if (!mount) {
-			return err_wrap(
-				e, "invalid argument \"%s\" for \"--mount\" flag", o->mounts.v[i]);
+			return -1;
 		}
 		json_array_append_new(mounts, mount);
 	}

@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "wherry/run_options.h"
+#include "wherry/spec_check.h"
 #include "wherry/specs.h"
 
 #define PROFILE_MAX (4u << 20)
@@ -38,11 +39,45 @@ static int put_options(
 	json_t *options = json_object();
 	json_put(host, key, options);
 	for (size_t i = 0; i < list->n; i++) {
-		if (spec_option(list->v[i], what, options, e) < 0) {
+		if (strcmp(what, "storage option") == 0 && !strchr(list->v[i], '=')) {
+			return err_set(e, ERR_INVALID, "invalid storage option");
+		}
+		if (spec_label(list->v[i], options, e) < 0) {
 			return -1;
 		}
 	}
 	return 0;
+}
+
+/* Modes that the CLI checks itself. */
+static int check_modes(const struct run_options *o, struct err *e)
+{
+	const struct {
+		const char *flag, *value, *words, *kind;
+	} modes[] = {{"pid", o->pid, "host", "PID"}, {"uts", o->uts, "host", "UTS"},
+		{"userns", o->userns, "host", "USER"},
+		{"cgroupns", o->cgroupns, "host|private", "CGROUP"}};
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		const char *v = modes[i].value;
+		bool of_container = v && strcmp(modes[i].flag, "pid") == 0 &&
+				    text_starts(v, "container:") && v[10];
+		scoped(strv) struct strv words = STRV_INIT;
+		strv_split(&words, modes[i].words, '|');
+		if (v && *v && !of_container && !strv_has(&words, v)) {
+			return err_set(e, ERR_INVALID, "--%s: invalid %s mode", modes[i].flag,
+				modes[i].kind);
+		}
+	}
+	if (o->use_api_socket) {
+		return err_set(e, ERR_INVALID,
+			"--use-api-socket is not supported: bind the engine's socket with -v /run/wherry/wherry.sock:/var/run/docker.sock");
+	}
+	bool odd = o->memory_swappiness != RUN_UNSET && o->memory_swappiness != -1 &&
+		   (o->memory_swappiness < 0 || o->memory_swappiness > 100);
+	return odd ? err_set(e, ERR_INVALID,
+			     "invalid value: %lld. Valid memory swappiness range is 0-100",
+			     (long long)o->memory_swappiness)
+		   : 0;
 }
 
 /* A list whose elements are parsed one by one. */
@@ -75,6 +110,9 @@ static void put_resources(const struct run_options *o, json_t *host)
 	put_number(host, "OomScoreAdj", o->oom_score_adj, RUN_UNSET);
 	put_number(host, "BlkioWeight", o->blkio_weight, 0);
 	put_number(host, "ShmSize", o->shm_size, 0);
+	put_number(host, "CpuRealtimePeriod", o->cpu_rt_period, 0);
+	put_number(host, "CpuRealtimeRuntime", o->cpu_rt_runtime, 0);
+	put_number(host, "KernelMemory", o->kernel_memory, 0);
 	put_text(host, "CpusetCpus", o->cpuset_cpus);
 	put_text(host, "CpusetMems", o->cpuset_mems);
 	put_text(host, "CgroupParent", o->cgroup_parent);
@@ -102,7 +140,8 @@ static char *load_profile(const char *path, struct err *e)
 	scoped(buf) struct buf text = BUF_INIT;
 	int r = path_read(AT_FDCWD, path, PROFILE_MAX, &text);
 	if (r < 0) {
-		err_sys(e, -r, "opening seccomp profile (%s) failed", path);
+		spec_open_failed(-r, path, e);
+		err_wrap(e, "opening seccomp profile (%s) failed", path);
 		return NULL;
 	}
 	scoped(json) json_t *profile = json_parse(buf_str(&text), text.len, path, e);
@@ -118,7 +157,7 @@ static int put_security(const struct run_options *o, json_t *host, struct err *e
 		const char *text = o->security_opts.v[i];
 		const char *value = text + strcspn(text, "=:");
 		if (!*value && strcmp(text, "no-new-privileges") != 0) {
-			return err_set(e, ERR_INVALID, "invalid --security-opt: \"%s\"", text);
+			return err_set(e, ERR_INVALID, "Invalid --security-opt: \"%s\"", text);
 		}
 		if (strcmp(text, "systempaths=unconfined") == 0) {
 			json_put(host, "MaskedPaths", json_array());
@@ -199,6 +238,13 @@ int run_body_host(const struct run_options *o, json_t *host, struct err *e)
 	put_namespaces(o, host);
 	if (put_parsed(host, "Devices", &o->devices, spec_device, e) < 0 ||
 		put_parsed(host, "Ulimits", &o->ulimits, spec_ulimit, e) < 0 ||
+		put_parsed(host, "BlkioWeightDevice", &o->blkio_weights, spec_weight, e) < 0 ||
+		put_parsed(host, "BlkioDeviceReadBps", &o->read_bps, spec_bytes_rate, e) < 0 ||
+		put_parsed(host, "BlkioDeviceReadIOps", &o->read_iops, spec_iops_rate, e) < 0 ||
+		put_parsed(host, "BlkioDeviceWriteBps", &o->write_bps, spec_bytes_rate, e) < 0 ||
+		put_parsed(host, "BlkioDeviceWriteIOps", &o->write_iops, spec_iops_rate, e) < 0 ||
+		put_parsed(host, "DeviceRequests", &o->gpus, spec_gpus, e) < 0 ||
+		check_modes(o, e) < 0 ||
 		put_options(host, "Sysctls", "sysctl", &o->sysctls, e) < 0 ||
 		put_options(host, "StorageOpt", "storage option", &o->storage_opts, e) < 0 ||
 		put_options(host, "Annotations", "annotation", &o->annotations, e) < 0) {
@@ -228,7 +274,7 @@ static bool is_user_defined(const char *name)
 static void put_first_endpoint(const struct run_options *o, const char *name, json_t *endpoint)
 {
 	json_t *ipam = json_object_get(endpoint, "IPAMConfig");
-	if ((o->ip || o->ip6) && !ipam) {
+	if ((o->ip || o->ip6 || o->link_local_ips.n) && !ipam) {
 		ipam = json_object();
 		json_put(endpoint, "IPAMConfig", ipam);
 	}
@@ -237,6 +283,9 @@ static void put_first_endpoint(const struct run_options *o, const char *name, js
 	}
 	if (o->ip6) {
 		json_put_str(ipam, "IPv6Address", o->ip6);
+	}
+	if (o->link_local_ips.n) {
+		json_put(ipam, "LinkLocalIPs", json_strv(&o->link_local_ips));
 	}
 	if (o->mac_address) {
 		json_put_str(endpoint, "MacAddress", o->mac_address);
@@ -258,6 +307,9 @@ int run_body_networks(const struct run_options *o, json_t *body, json_t *host, s
 	json_t *endpoints = json_object();
 	json_put(body, "NetworkingConfig", json_pack("{so}", "EndpointsConfig", endpoints));
 	json_put_str(host, "NetworkMode", "default");
+	if (o->mac_address && check_mac(o->mac_address, e) < 0) {
+		return -1;
+	}
 	size_t n = o->networks.n ? o->networks.n : 1;
 	for (size_t i = 0; i < n; i++) {
 		scoped(free) char *name = NULL;

@@ -25,18 +25,23 @@ struct run_options {
 	struct strv env, env_files, labels, label_files, expose;
 
 	/* HostConfig */
-	bool privileged, publish_all, read_only, init, oom_kill_disable;
+	bool privileged, publish_all, read_only, init, oom_kill_disable, use_api_socket;
 	const char *restart, *log_driver, *pid, *ipc, *uts, *userns, *cgroupns, *cgroup_parent,
 		*runtime, *volume_driver, *cpuset_cpus, *cpuset_mems, *isolation;
 	int64_t memory, memory_swap, memory_reservation, memory_swappiness, shm_size, cpus,
-		cpu_shares, cpu_period, cpu_quota, pids_limit, oom_score_adj, blkio_weight;
+		cpu_shares, cpu_period, cpu_quota, pids_limit, oom_score_adj, blkio_weight,
+		cpu_rt_period, cpu_rt_runtime, kernel_memory;
 	struct strv publish, volumes, mounts, tmpfs, devices, device_rules, cap_add, cap_drop,
 		ulimits, add_hosts, dns, dns_search, dns_options, log_opts, security_opts, sysctls,
-		volumes_from, group_add, links, storage_opts, annotations;
+		volumes_from, group_add, links, storage_opts, annotations, blkio_weights, read_bps,
+		read_iops, write_bps, write_iops, gpus;
 
 	/* NetworkingConfig */
 	const char *ip, *ip6;
-	struct strv networks, network_aliases;
+	struct strv networks, network_aliases, link_local_ips;
+
+	struct flag_checked checked[32]; /* of the flags, while they are parsed */
+	size_t n_checked;
 };
 
 #define RUN_UNSET INT64_MIN

@@ -35,7 +35,11 @@ int spec_volume(const char *text, json_t *volumes, json_t *binds, struct err *e)
 	scoped(free) char *source = xstrndup(text, (size_t)(colon - text));
 	scoped(free) char *host = absolute(source);
 	scoped(free) char *bind = xasprintf("%s%s", host, colon);
-	if (!colon[1] || strstr(colon, "::")) {
+	const char *second = strchr(colon + 1, ':');
+	if (second && strchr(second + 1, ':')) {
+		return err_set(e, ERR_INVALID, "invalid spec: %s: too many colons", text);
+	}
+	if ((!colon[1] && strcmp(text, "/:") != 0) || strstr(colon, "::")) {
 		return err_set(
 			e, ERR_INVALID, "invalid spec: %s: empty section between colons", text);
 	}

@@ -49,11 +49,13 @@ int spec_expose(const char *text, json_t *exposed, struct err *e)
 	struct range r;
 	scoped(free) char *ports = xstrdup(text);
 	scoped(free) char *proto = take_protocol(ports);
-	if (strchr(ports, ':') || parse_range(ports, &r) < 0) {
-		return err_set(e, ERR_INVALID, "invalid range format for --expose: %s", text);
+	if (strchr(ports, ':')) {
+		return err_set(e, ERR_INVALID, "invalid port format for --expose: %s", text);
 	}
-	if (check_protocol(proto, e) < 0) {
-		return -1;
+	if (parse_range(ports, &r) < 0) {
+		return err_set(e, ERR_INVALID,
+			"invalid range format for --expose: %s, error: strconv.ParseUint: parsing \"%s\": invalid syntax",
+			text, ports);
 	}
 	for (int port = r.first; port <= r.last; port++) {
 		scoped(free) char *key = xasprintf("%d/%s", port, proto);
@@ -146,6 +148,9 @@ static int parse_short(const char *text, json_t *exposed, json_t *bindings, stru
 	}
 	if (parse_range(inner, &p.inner) < 0) {
 		return err_set(e, ERR_INVALID, "invalid containerPort: %s", inner);
+	}
+	if (*p.ip && !spec_is_ip(p.ip)) {
+		return err_set(e, ERR_INVALID, "invalid IP address: %s", p.ip);
 	}
 	p.has_outer = *host;
 	if (p.has_outer && parse_range(host, &p.outer) < 0) {

@@ -43,30 +43,6 @@ int spec_csv(const char *text, struct strv *ret, struct err *e)
 	}
 }
 
-static bool is_permissions(const char *text)
-{
-	return *text && strspn(text, "rwm") == strlen(text) && strlen(text) <= 3;
-}
-
-json_t *spec_device(const char *text, struct err *e)
-{
-	scoped(strv) struct strv parts = STRV_INIT;
-	strv_split(&parts, text, ':');
-	if (parts.n < 1 || parts.n > 3 || (parts.n == 3 && !is_permissions(parts.v[2]))) {
-		err_set(e, ERR_INVALID, "invalid device specification: %s", text);
-		return NULL;
-	}
-	const char *inner = parts.v[0];
-	const char *permissions = parts.n == 3 ? parts.v[2] : "rwm";
-	if (parts.n == 2 && is_permissions(parts.v[1])) {
-		permissions = parts.v[1];
-	} else if (parts.n >= 2 && *parts.v[1]) {
-		inner = parts.v[1];
-	}
-	return json_pack("{ss ss ss}", "PathOnHost", parts.v[0], "PathInContainer", inner,
-		"CgroupPermissions", permissions);
-}
-
 json_t *spec_ulimit(const char *text, struct err *e)
 {
 	static const char *const names[] = {"core", "cpu", "data", "fsize", "locks", "memlock",
@@ -86,11 +62,13 @@ json_t *spec_ulimit(const char *text, struct err *e)
 	}
 	scoped(free) char *soft_text = xstrndup(equal + 1, strcspn(equal + 1, ":"));
 	const char *colon = strchr(equal + 1, ':');
+	const char *hard_text = colon ? colon + 1 : soft_text;
 	int64_t soft;
 	int64_t hard;
-	if (parse_i64(soft_text, -1, INT64_MAX, &soft) < 0 ||
-		parse_i64(colon ? colon + 1 : soft_text, -1, INT64_MAX, &hard) < 0) {
-		err_set(e, ERR_INVALID, "invalid ulimit argument: %s", text);
+	bool soft_is_number = parse_i64(soft_text, -1, INT64_MAX, &soft) == 0;
+	if (!soft_is_number || parse_i64(hard_text, -1, INT64_MAX, &hard) < 0) {
+		err_set(e, ERR_INVALID, "strconv.ParseInt: parsing \"%s\": invalid syntax",
+			soft_is_number ? hard_text : soft_text);
 		return NULL;
 	}
 	if (hard >= 0 && (soft > hard || soft == -1)) {
@@ -189,17 +167,22 @@ char *spec_add_host(const char *text, struct err *e)
 {
 	size_t n = strcspn(text, "=");
 	n = text[n] ? n : strcspn(text, ":");
-	if (n == 0 || !text[n] || !text[n + 1]) {
+	if (n == 0 || !text[n]) {
 		err_set(e, ERR_INVALID, "bad format for add-host: \"%s\"", text);
 		return NULL;
 	}
 	const char *ip = text + n + 1;
 	size_t len = strlen(ip);
-	if (ip[0] == '[' && ip[len - 1] == ']') {
+	if (len > 1 && ip[0] == '[' && ip[len - 1] == ']') {
 		ip++;
 		len -= 2;
 	}
-	return xasprintf("%.*s:%.*s", (int)n, text, (int)len, ip);
+	scoped(free) char *address = xstrndup(ip, len);
+	if (strcmp(address, "host-gateway") != 0 && !spec_is_ip(address)) {
+		err_set(e, ERR_INVALID, "invalid IP address in add-host: \"%s\"", address);
+		return NULL;
+	}
+	return xasprintf("%.*s:%s", (int)n, text, address);
 }
 
 int spec_env(const char *text, struct strv *env, struct err *e)
@@ -243,7 +226,7 @@ static int read_lines(const char *path, struct strv *ret, struct err *e)
 	scoped(buf) struct buf text = BUF_INIT;
 	int r = path_read(AT_FDCWD, path, FILE_MAX, &text);
 	if (r < 0) {
-		return err_sys(e, -r, "open %s", path);
+		return spec_open_failed(-r, path, e);
 	}
 	const char *p = buf_str(&text);
 	p += text_starts(p, "\xef\xbb\xbf") ? 3 : 0; /* a byte order mark */

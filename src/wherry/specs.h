@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "base/strv.h"
@@ -25,6 +26,14 @@ json_t *spec_mount(const char *text, struct err *e);
 int spec_tmpfs(const char *text, json_t *tmpfs, struct err *e);
 /* --device "/dev/a[:/dev/b[:rwm]]". */
 json_t *spec_device(const char *text, struct err *e);
+/* "/dev/sda:1mb" of the rate flags: {Path, Rate}; and weights: {Path, Weight}. */
+json_t *spec_bytes_rate(const char *text, struct err *e);
+json_t *spec_iops_rate(const char *text, struct err *e);
+json_t *spec_weight(const char *text, struct err *e);
+/* --gpus "all", "2", "count=2,capabilities=compute": a DeviceRequest. */
+json_t *spec_gpus(const char *text, struct err *e);
+/* "open PATH: no such file or directory", as Go says it. */
+int spec_open_failed(int errnum, const char *path, struct err *e);
 /* --ulimit "nofile=1024[:2048]". */
 json_t *spec_ulimit(const char *text, struct err *e);
 /* --restart "no", "on-failure:3". */
@@ -45,5 +54,7 @@ int spec_label_file(const char *path, json_t *labels, struct err *e);
 /* "key=value", the value required: --log-opt, --sysctl, -o. what: the flag for the sentence. */
 int spec_option(const char *text, const char *what, json_t *options, struct err *e);
 
+/* An IPv4 or IPv6 address. */
+bool spec_is_ip(const char *text);
 /* A record of comma separated fields, "..." around those with commas (RFC 4180). */
 int spec_csv(const char *text, struct strv *ret, struct err *e);

@@ -96,12 +96,15 @@ int command_start(struct cli *cli, int argc, char **argv)
 {
 	struct attach_options o = {.sig_proxy = true, .start = true};
 	bool attach = false;
+	const char *checkpoint = NULL;
 	const struct flag flags[] = {
 		{"attach", 'a', FLAG_BOOL, &attach, NULL,
 			"Attach STDOUT/STDERR and forward signals"},
 		{"detach-keys", 0, FLAG_STRING, &o.detach_keys, NULL,
 			"Override the key sequence for detaching a container"},
 		{"interactive", 'i', FLAG_BOOL, &o.interactive, NULL, "Attach container's STDIN"},
+		{"checkpoint", 0, FLAG_STRING, &checkpoint, NULL, NULL},
+		{"checkpoint-dir", 0, FLAG_STRING, &checkpoint, NULL, NULL},
 		{0},
 	};
 	const struct syntax s = {"start", "[OPTIONS] CONTAINER [CONTAINER...]",
@@ -109,6 +112,11 @@ int command_start(struct cli *cli, int argc, char **argv)
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
+	}
+	if (checkpoint) {
+		fprintf(stderr,
+			"\"--checkpoint\" is only supported on a Docker daemon with experimental features enabled\n");
+		return 1;
 	}
 	if (!attach && !o.interactive) {
 		return start_each(cli, argc, argv);

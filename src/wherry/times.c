@@ -51,9 +51,8 @@ int times_parse(const char *name, const char *text, char ret[static TIMES_TEXT_M
 		print(ns, ret);
 		return 0;
 	}
-	return err_set(e, ERR_INVALID,
-		"invalid value for \"%s\": failed to parse value as time or duration: \"%s\"", name,
-		text);
+	return err_set(e, ERR_INVALID, "%s%s%sfailed to parse value as time or duration: \"%s\"",
+		*name ? "invalid value for \"" : "", name, *name ? "\": " : "", text);
 }
 
 const char *times_local(int64_t seconds, char ret[static TIMES_TEXT_MAX])

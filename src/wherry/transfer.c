@@ -11,6 +11,7 @@
 #include "wherry/auth.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
+#include "wherry/specs.h"
 #include "wherry/progress.h"
 #include "wherry/pull.h"
 
@@ -93,7 +94,7 @@ static int open_input(const char *path, struct err *e)
 	bool is_stdin = !path || !*path || strcmp(path, "-") == 0;
 	int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
 			  : open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? err_sys(e, errno, "open %s", is_stdin ? "stdin" : path) : fd;
+	return fd < 0 ? spec_open_failed(errno, is_stdin ? "stdin" : path, e) : fd;
 }
 
 static int send_archive(struct cli *cli, const char *path, int *fd, FILE *out, struct err *e)
@@ -186,8 +187,8 @@ int command_import(struct cli *cli, int argc, char **argv)
 			"Set platform if server is multi-platform capable"},
 		{0},
 	};
-	const struct syntax s = {"import", "[OPTIONS] file|- [REPOSITORY[:TAG]]",
-		"Import the contents from a tarball to create a filesystem image", 1, 2, false};
+	const struct syntax s = {"import", "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+		"Import the contents from a tarball to create a filesystem image", 1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
 		struct err e;

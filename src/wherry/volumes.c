@@ -9,6 +9,7 @@
 #include "wherry/human.h"
 #include "wherry/inspect.h"
 #include "wherry/rows.h"
+#include "wherry/spec_check.h"
 #include "wherry/specs.h"
 #include "wherry/table.h"
 
@@ -129,12 +130,14 @@ static int create(struct cli *cli, const struct volume_create *o, const char *na
 int command_volume_create(struct cli *cli, int argc, char **argv)
 {
 	struct volume_create o = {.driver = "local"};
+	struct flag_checked labels = {&o.labels, check_label};
 	const struct flag flags[] = {
 		{"driver", 'd', FLAG_STRING, &o.driver, NULL,
 			"Specify volume driver name (default \"local\")"},
-		{"label", 0, FLAG_LIST, &o.labels, NULL, "Set metadata for a volume"},
+		{"label", 0, FLAG_CHECKED, &labels, NULL, "Set metadata for a volume"},
 		{"name", 0, FLAG_STRING, &o.name, NULL, NULL},
-		{"opt", 'o', FLAG_LIST, &o.options, "map", "Set driver specific options"},
+		{"opt", 'o', FLAG_LIST, &o.options, "map",
+			"Set driver specific options (default map[])"},
 		{0},
 	};
 	const struct syntax s = {

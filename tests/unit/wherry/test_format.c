@@ -55,7 +55,7 @@ static void fields_print_as_go_values(void **state)
 		{"{{.Labels.z}}|{{.Labels.x}}", "1|<no value>"},
 		{"{{.Binds}} {{.OomKillDisable}} {{.Health}} {{.Sysctls}}|{{.StopSignal}}|",
 			"[] <nil> <nil> map[]||"},
-		{"{{.Ports}}", "map[80/tcp:[{0.0.0.0 8080}] 81/tcp:<no value>]"},
+		{"{{.Ports}}", "map[80/tcp:[{0.0.0.0 8080}] 81/tcp:[]]"},
 		{"{{.RestartPolicy}}", "{no 0}"},
 		{"{{.Load}} {{.State}}", "1.5 {true 3 }"},
 		{"{{json .State}} {{json .Labels}}",
