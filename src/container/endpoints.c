@@ -577,7 +577,8 @@ static json_t *endpoint_view(const struct container *c, const struct endpoint *p
 	bool user_network = w && network_uses_dns(w);
 	return json_pack("{so so so ss so ss ss ss ss si ss ss si so}", "IPAMConfig",
 		or_null(p->config, "IPAMConfig"), "Links", or_null(p->config, "Links"), "Aliases",
-		or_null(p->config, "Aliases"), "MacAddress", f->mac, "DriverOpts",
+		or_null(p->config, "Aliases"), "MacAddress",
+		*f->mac ? f->mac : json_str(p->config, "MacAddress"), "DriverOpts",
 		or_null(p->config, "DriverOpts"), "NetworkID", f->network_id, "EndpointID",
 		f->endpoint_id, "Gateway", f->gateway, "IPAddress", f->ipv4, "IPPrefixLen",
 		f->prefix_len, "IPv6Gateway", f->gateway6, "GlobalIPv6Address", f->ipv6,

@@ -34,7 +34,7 @@ struct resolver {
 	struct map *clients; /* by container id */
 	struct resolv_follow host;
 	size_t pending_n;
-	uint8_t in[QUERY_BYTES_MAX];
+	struct datagram_batch *batch;
 	uint8_t out[QUERY_BYTES_MAX];
 };
 
@@ -148,11 +148,14 @@ void client_pending_done(struct client *c)
 
 static void reply(struct client *c, const struct sockaddr_in *to, const uint8_t *answer, size_t n)
 {
-	const uv_buf_t b = uv_buf_init((char *)answer, (unsigned)n);
 	if (c->udp && n > 0) {
-		uv_udp_try_send(c->udp, &b, 1,
-			(const struct sockaddr *)to); /* lost datagrams are asked for again */
+		datagrams_send(c->udp, to, answer, n);
 	}
+}
+
+struct datagram_batch *client_batch(const struct client *c)
+{
+	return c->resolver->batch;
 }
 
 static void question_free(struct question *q)
@@ -176,7 +179,7 @@ static void on_upstream(void *owner, const uint8_t *answer, size_t n)
 	question_free(q);
 }
 
-static void ask_upstream(
+void client_ask_upstream(
 	struct client *c, const uint8_t *message, size_t n, const struct sockaddr_in *from)
 {
 	struct question *q = xnew(struct question);
@@ -194,31 +197,6 @@ static void ask_upstream(
 	q->n = n;
 	memcpy(q->message, message, n);
 	list_append(&c->pending, &q->link);
-}
-
-static void alloc_query(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
-{
-	struct client *c = handle->data;
-	*ret = c ? uv_buf_init((char *)c->resolver->in, sizeof(c->resolver->in))
-		 : uv_buf_init(NULL, 0);
-}
-
-static void on_query(
-	uv_udp_t *udp, ssize_t n, const uv_buf_t *b, const struct sockaddr *from, unsigned flags)
-{
-	struct client *c = udp->data;
-	if (!c || n <= 0 || !from || from->sa_family != AF_INET || flags & UV_UDP_PARTIAL) {
-		return;
-	}
-	struct resolver *r = c->resolver;
-	ssize_t answer = client_answer(
-		c, (const uint8_t *)b->base, (size_t)n, false, r->out, sizeof(r->out));
-	if (answer == -EAGAIN) {
-		ask_upstream(
-			c, (const uint8_t *)b->base, (size_t)n, (const struct sockaddr_in *)from);
-	} else if (answer > 0) {
-		reply(c, (const struct sockaddr_in *)from, r->out, (size_t)answer);
-	}
 }
 
 /* --- a container's sockets --- */
@@ -275,19 +253,6 @@ static int loopback_up(int netns_fd)
 	return r < 0 ? r : rtnl_commit(&inside);
 }
 
-static int open_udp(struct client *c, int take_fd)
-{
-	c->udp = xnew(uv_udp_t);
-	uv_udp_init(c->resolver->set->loop, c->udp);
-	c->udp->data = c;
-	int r = uv_udp_open(c->udp, take_fd);
-	if (r < 0) {
-		close(take_fd);
-		return r;
-	}
-	return uv_udp_recv_start(c->udp, alloc_query, on_query);
-}
-
 static void client_close(struct client *c)
 {
 	list_each_safe (i, &c->pending) {
@@ -296,11 +261,7 @@ static void client_close(struct client *c)
 		question_free(q);
 	}
 	client_close_connections(c);
-	if (c->udp) {
-		c->udp->data = NULL;
-		uv_close((uv_handle_t *)c->udp, (uv_close_cb)free);
-		c->udp = NULL;
-	}
+	datagrams_close(TAKE(c->udp));
 	if (c->tcp) {
 		c->tcp->data = NULL;
 		uv_close((uv_handle_t *)c->tcp, (uv_close_cb)free);
@@ -323,10 +284,10 @@ static int client_open(struct client *c, int netns_fd)
 	}
 	r = redirect(netns_fd, udp_port, tcp_port);
 	if (r == 0) {
-		r = open_udp(c, TAKE_FD(udp));
+		r = datagrams_open(c->resolver->set->loop, c, TAKE_FD(udp), &c->udp);
 	}
 	if (r == 0) {
-		r = client_listen(c, TAKE_FD(tcp));
+		r = client_listen(c->resolver->set->loop, c, TAKE_FD(tcp));
 	}
 	if (r < 0) {
 		client_close(c);
@@ -349,6 +310,7 @@ struct resolver *resolver_new(struct network_set *n)
 	struct resolver *r = xnew(struct resolver);
 	r->set = n;
 	r->clients = map_new();
+	r->batch = datagram_batch_new();
 	r->host.path = "/etc/resolv.conf";
 	return r;
 }
@@ -362,6 +324,7 @@ void resolver_free(struct resolver *r)
 		client_free(c);
 	}
 	map_free(r->clients);
+	datagram_batch_free(r->batch);
 	resolv_follow_deinit(&r->host);
 	free(r);
 }
@@ -414,11 +377,10 @@ void resolver_resume(struct resolver *r, const char *container_id, int netns_fd)
 int resolver_netns(const struct resolver *r, const char *container_id)
 {
 	const struct client *c = map_get(r->clients, container_id);
-	uv_os_fd_t fd;
-	if (!c || !c->udp || uv_fileno((uv_handle_t *)c->udp, &fd) < 0) {
+	if (!c || !c->udp) {
 		return -1;
 	}
-	return ioctl(fd, SIOCGSKNS); /* close-on-exec: fs/nsfs.c */
+	return ioctl(datagrams_fd(c->udp), SIOCGSKNS); /* close-on-exec: fs/nsfs.c */
 }
 
 void resolver_set_servers(struct resolver *r, const char *container_id, const struct strv *servers)

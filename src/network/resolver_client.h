@@ -1,5 +1,6 @@
-/* network/resolver_client.h - what resolver.c and resolver_tcp.c share. */
+/* network/resolver_client.h - what resolver.c, resolver_udp.c and resolver_tcp.c share. */
 #pragma once
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <uv.h>
 
@@ -19,7 +20,7 @@ struct resolver;
 struct client {
 	struct resolver *resolver;
 	char *container_id;
-	uv_udp_t *udp; /* NULL while parked, as tcp */
+	struct datagrams *udp; /* NULL while parked, as tcp */
 	uv_tcp_t *tcp;
 	struct strv servers; /* of this container alone; empty: the daemon's */
 	struct list pending; /* struct question */
@@ -40,6 +41,22 @@ struct forward *client_forward(struct client *c, const uint8_t *message, size_t 
 	forward_done_fn *done, void *owner);
 void client_pending_done(struct client *c);
 
-/* resolver_tcp.c: take_fd is bound; 0 or -errno */
-int client_listen(struct client *c, int take_fd);
+/* A question that came by UDP: the answer follows when there is one. */
+void client_ask_upstream(
+	struct client *c, const uint8_t *message, size_t n, const struct sockaddr_in *from);
+struct datagram_batch *client_batch(const struct client *c);
+
+/* --- resolver_udp.c --- */
+struct datagram_batch *datagram_batch_new(void);
+void datagram_batch_free(struct datagram_batch *b);
+/* take_fd is bound and non-blocking. 0, or a negative error: *ret, when it is set, is to be closed.
+ */
+int datagrams_open(uv_loop_t *l, struct client *c, int take_fd, struct datagrams **ret);
+int datagrams_fd(const struct datagrams *d); /* borrowed */
+void datagrams_send(
+	const struct datagrams *d, const struct sockaddr_in *to, const uint8_t *answer, size_t n);
+void datagrams_close(struct datagrams *d); /* NULL is fine */
+
+/* --- resolver_tcp.c: take_fd is bound; 0 or -errno --- */
+int client_listen(uv_loop_t *l, struct client *c, int take_fd);
 void client_close_connections(struct client *c);

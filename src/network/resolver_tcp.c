@@ -193,10 +193,9 @@ static void on_connection(uv_stream_t *server, int status)
 	uv_timer_start(&k->timer, on_idle, IDLE_MS, IDLE_MS);
 }
 
-int client_listen(struct client *c, int take_fd)
+int client_listen(uv_loop_t *l, struct client *c, int take_fd)
 {
 	c->tcp = xnew(uv_tcp_t);
-	uv_loop_t *l = c->udp->loop;
 	uv_tcp_init(l, c->tcp);
 	c->tcp->data = c;
 	int r = uv_tcp_open(c->tcp, take_fd);

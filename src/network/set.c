@@ -64,8 +64,9 @@ const char *network_gateway(const struct network *w, char text[static IP_TEXT_MA
 
 bool network_has_user_subnet(const struct network *w, uint8_t size)
 {
-	return network_subnet(w, size) && !json_bool(json_object_get(w->doc, NETWORK_CHOSEN),
-						  size == IP4_BYTES ? "IPv4" : "IPv6");
+	const json_t *chosen = json_object_get(w->doc, NETWORK_CHOSEN);
+	return !w->predefined && network_subnet(w, size) &&
+	       !json_bool(chosen, size == IP4_BYTES ? "IPv4" : "IPv6");
 }
 
 void network_publish_event(struct network *w, const char *action, const char *container_id)

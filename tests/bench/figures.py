@@ -181,3 +181,16 @@ def published_port(e):
     finally:
         e.call("rm", "-f", "server")
         peer.close()
+
+
+@figure(3, g_dns_qps="q/s", g_dns_p50="us")
+def names(e):
+    """A neighbour's name asked of the embedded DNS server: 32 questions at once, and one after the other."""
+    e.call("network", "create", "names")
+    try:
+        e.call("run", "-d", "--name", "peer", "--network", "names", IMAGE, "sleep", "1000")
+        ask = ["run", "--rm", "--network", "names", IMAGE, "net_load", "dns", "peer"]
+        return {"g_dns_qps": float(e.output(*ask, "100000", "32")), "g_dns_p50": float(e.output(*ask, "5000", "1"))}
+    finally:
+        e.call("rm", "-f", "peer")
+        e.call("network", "rm", "names")
