@@ -302,6 +302,10 @@ static void on_datagram(
 
 static int listen_tcp(uv_loop_t *l, struct relay *r, int fd)
 {
+	/* Connections that have ended keep the port for a minute (TIME_WAIT), against all who bind
+	 * or listen without this; who listens is alone all the same. */
+	int one = 1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	uv_tcp_init(l, &r->tcp);
 	int e = uv_tcp_open(&r->tcp, fd);
 	if (e < 0) {

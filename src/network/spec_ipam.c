@@ -144,7 +144,6 @@ static int read_row(const json_t *row, json_t **ret, struct err *e)
 static int read_rows(const json_t *config, bool ipv6, json_t **ret, struct err *e)
 {
 	scoped(json) json_t *rows = json_array();
-	scoped(strv) struct strv found = STRV_INIT;
 	struct faults f = {0};
 	size_t i;
 	json_t *row;

@@ -322,6 +322,11 @@ int run_body_networks(const struct run_options *o, json_t *body, json_t *host, s
 			json_put_str(host, "NetworkMode", name);
 			put_first_endpoint(o, name, endpoint);
 		}
+		if (n > 1 && !is_user_defined(name)) {
+			json_decref(endpoint);
+			return err_set(e, ERR_INVALID,
+				"conflicting options: cannot attach both user-defined and non-user-defined network-modes");
+		}
 		if (json_object_get(endpoints, name)) {
 			json_decref(endpoint);
 			return err_set(

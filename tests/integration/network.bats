@@ -116,6 +116,8 @@ refused() {
 	[[ "$output" == *'network-scoped alias is supported only for containers in user defined networks'*400 ]]
 	run refused POST /containers/create '{"Image":"bb","Cmd":["true"],"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"MacAddress":"zz"}}}}'
 	[[ "$output" == *'invalid MAC address zz'*400 ]]
+	run w run --rm --network front --network bridge bb true
+	[[ "$output" == *'conflicting options: cannot attach both user-defined and non-user-defined network-modes'* ]]
 	run w run --rm -p 80:80/sctp bb true
 	[[ "$output" == *'SCTP is not supported'* ]]
 }

@@ -149,6 +149,11 @@ static void ipv6_ports_lead_to_ipv4_containers(void **state)
 	must_call(host.outside, "192.0.2.1", 8080, "192.0.2.2");
 	drop_box(&a);
 	assert_int_equal(call_from(-1, "::1", 8080, NULL), CALL_REFUSED);
+	/* ended connections are no obstacle to the next one who publishes the port */
+	a = make_box(id_a);
+	must_attach(&a, w, "alpha", "{\"80/tcp\": [{\"HostPort\": \"8080\"}]}");
+	must_call(-1, "::1", 8080, NULL);
+	drop_box(&a);
 	drop_network(w);
 	nothing_is_left();
 }
@@ -287,7 +292,8 @@ static void default_bridge_follows_the_settings(void **state)
 	uv_run(&host.loop, UV_RUN_DEFAULT);
 	host.settings = json_loads(
 		"{\"ipv6\": true, \"fixed-cidr-v6\": \"fd00:99::/64\", \"bip\": \"10.44.0.1/24\","
-		"\"fixed-cidr\": \"10.44.0.128/25\", \"mtu\": 1400, \"ip\": \"127.0.0.1\"}",
+		"\"fixed-cidr\": \"10.44.0.128/25\", \"mtu\": 1400, \"ip\": \"127.0.0.1\","
+		"\"default-network-opts\": {\"bridge\": {\"com.docker.network.driver.mtu\": \"1300\"}}}",
 		0, NULL);
 	open_set();
 	struct err e = {0};
@@ -297,6 +303,9 @@ static void default_bridge_follows_the_settings(void **state)
 	assert_string_equal(a.info.ipv4, "10.44.0.128");
 	assert_string_equal(a.info.ipv6, "fd00:99::2");
 	assert_int_equal(w->mtu, 1400);
+	struct network *v = make_network("{\"Name\": \"front\"}");
+	assert_int_equal(v->mtu, 1300);
+	drop_network(v);
 	assert_int_equal(count_published(), 1);
 	must_call(-1, "127.0.0.1", 8080, NULL);
 	assert_int_not_equal(call_from(host.outside, "192.0.2.1", 8080, NULL), CALL_OK);
