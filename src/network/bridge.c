@@ -74,7 +74,7 @@ static void set_sysctl(const char *family, const char *bridge, const char *name,
 	char path[96];
 	snprintf(path, sizeof(path), "%s/conf/%s/%s", family, bridge, name);
 	int r = netns_sysctl(path, value);
-	if (r < 0) {
+	if (r < 0 && r != -ENOENT) { /* a kernel without IPv6 */
 		log_warning("network", "sysctl", "name", path, "error", strerror(-r), NULL);
 	}
 }
@@ -111,8 +111,9 @@ static int finish_bridge(struct network_set *n, struct network *w, const struct 
 {
 	if (w->ipv6) { /* where the distribution switches it off for new links */
 		set_sysctl("ipv6", w->bridge, "disable_ipv6", "0");
-		set_sysctl("ipv6", w->bridge, "accept_ra", "0");
 	}
+	/* No container tells this host where the internet is: CVE-2020-13401. */
+	set_sysctl("ipv6", w->bridge, "accept_ra", "0");
 	int r = set_bridge_addresses(n, w, link->index);
 	if (r == 0 && w->mtu) {
 		r = rtnl_set_mtu(&n->rtnl, link->index, w->mtu);

@@ -295,10 +295,9 @@ int network_remove(struct network_set *n, struct network *w, struct err *e)
 			network_name(w));
 	}
 	if (!list_empty(&w->endpoints)) {
-		const struct endpoint *p = container_of(w->endpoints.next, struct endpoint, link);
 		return err_set(e, ERR_DENIED,
-			"error while removing network: network %s has active endpoints (name:\"%s\" id:\"%.12s\")",
-			network_name(w), p->container_name, p->info.endpoint_id);
+			"error while removing network: network %s id %s has active endpoints",
+			network_name(w), w->id);
 	}
 	map_remove(n->by_id, w->id);
 	struct err why;

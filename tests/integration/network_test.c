@@ -2,11 +2,13 @@
  */
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <netinet/in.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/path.h"
 #include "network_lab.h"
 
 /* --- tests --- */
@@ -32,6 +34,21 @@ static void predefined_networks_look_like_dockers(void **state)
 	assert_string_equal(e.msg, "network nowhere not found");
 	assert_int_equal(network_remove(host.set, w, &e), -1);
 	assert_int_equal(e.kind, ERR_DENIED);
+}
+
+static int reads_zero(void *owner)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	int r = path_read(AT_FDCWD, owner, 16, &text);
+	return r < 0 ? r : buf_str(&text)[0] != '0';
+}
+
+/* CVE-2020-13401 */
+static void bridges_believe_no_router_advertisements(void **state)
+{
+	char path[] = "/proc/sys/net/ipv6/conf/" PREFIX "/accept_ra";
+	scoped(close) int here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(netns_run(here, reads_zero, path), 0);
 }
 
 static void neighbours_reach_each_other_and_the_outside(void **state)
@@ -760,6 +777,7 @@ int main(void)
 	}
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(predefined_networks_look_like_dockers),
+		cmocka_unit_test(bridges_believe_no_router_advertisements),
 		cmocka_unit_test(neighbours_reach_each_other_and_the_outside),
 		cmocka_unit_test(networks_are_isolated),
 		cmocka_unit_test(published_ports_are_reached_from_everywhere),
