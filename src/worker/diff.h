@@ -9,8 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-
-#define DIFF_ENTRIES_MAX 2000000
+#include "worker/pack.h"
 
 struct diff_result {
 	char diff_id[72]; /* "sha256:..." */
@@ -18,10 +17,13 @@ struct diff_result {
 	int64_t entries;
 };
 
+/* Whether dir_fd/name, which is path below the upper directory, is no change that a layer should
+ * have: it stays away with all below it. */
+typedef bool diff_skip_fn(void *owner, int dir_fd, const char *name, const char *path);
+
 int diff_hash(int upper_fd, struct diff_result *ret, struct err *e);
 
-/* The tar itself, for whoever exports a layer: write is called with each piece, -1 with *e ends it.
- */
-typedef int diff_write_fn(void *owner, const void *data, size_t n, struct err *e);
-int diff_pack(
-	int upper_fd, diff_write_fn *write, void *owner, struct diff_result *ret, struct err *e);
+/* The tar itself, for whoever makes a layer of it: write is called with each piece, -1 with *e ends
+ * it. skip may be NULL. */
+int diff_pack(int upper_fd, pack_write_fn *write, diff_skip_fn *skip, void *owner,
+	struct diff_result *ret, struct err *e);

@@ -7,6 +7,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -27,6 +28,21 @@ struct unpack_result {
  * made. */
 int unpack_layer(
 	int root_fd, struct stream *tar, bool verified, struct unpack_result *ret, struct err *e);
+
+/* Where files go that are no layer: below a root file system that somebody may change meanwhile. */
+struct unpack_place {
+	const char *dir; /* names in the archive count from here: absolute in the root, clean */
+	bool keep_kinds; /* a directory is not replaced by a file, nor a file by a directory */
+	bool set_owner;  /* everything becomes uid's and gid's, whatever the archive says */
+	uid_t uid;
+	gid_t gid;
+};
+
+/* Unpacks a plain tar into root_fd/place->dir, which exists. Links on the way are resolved inside
+ * the root; what stands in the way of an entry is removed first; the kernel's own filesystems are
+ * not touched. */
+int unpack_files(int root_fd, struct stream *tar, const struct unpack_place *place,
+	struct unpack_result *ret, struct err *e);
 
 /* Makes the tree durable. */
 int unpack_sync(int root_fd, struct err *e);

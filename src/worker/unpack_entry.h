@@ -1,0 +1,65 @@
+/* worker/unpack_entry.h - what unpack.c and unpack_entry.c share: one entry of an archive becomes
+ * one file.
+ *
+ * The directory an entry goes into is an open descriptor; its last component is never followed,
+ * also not by what comes after it was made (owner, mode, times).
+ */
+#pragma once
+#include <archive.h>
+#include <archive_entry.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "worker/unpack.h"
+
+#define OVERLAY_OPAQUE "trusted.overlay.opaque"
+
+struct unpack {
+	int root_fd;
+	const struct unpack_place *place; /* NULL: a layer */
+	struct archive *archive;
+	struct stream *tar;
+	char *chunk;
+	struct err *stream_error; /* set when the source failed, rather than the tar */
+	bool stream_failed;
+	bool pad;          /* the last block may be short */
+	int64_t tar_bytes; /* read so far */
+	struct buf dirs; /* names, NUL, struct timespec: times are set last, because children change
+			    them */
+	char *parent_name;
+	int parent_fd;
+	int64_t unchecked_bytes;
+	struct unpack_result result;
+};
+
+struct unpack_target {
+	int dir_fd; /* borrowed from u->parent_fd */
+	const char *name;
+};
+
+/* "cannot unpack NAME: ..." */
+int unpack_entry_error(struct err *e, int errnum, const char *name);
+/* The stream's error, or libarchive's words. */
+int unpack_archive_error(struct unpack *u, struct err *e);
+
+/* A directory as a readable fd, never through a link. */
+int unpack_open_dir(const struct unpack_target *t);
+bool unpack_is_whiteout(const struct stat *st);
+int unpack_make_opaque(const struct unpack_target *t, struct err *e);
+
+/* The name is free, but for a directory that exists. path: from the root, for the times. */
+int unpack_make_file(struct unpack *u, struct archive_entry *entry, const struct unpack_target *t,
+	struct err *e);
+int unpack_make_dir(struct unpack *u, struct archive_entry *entry, const struct unpack_target *t,
+	const char *path, bool exists, bool over_whiteout, struct err *e);
+int unpack_make_symlink(struct unpack *u, struct archive_entry *entry,
+	const struct unpack_target *t, struct err *e);
+int unpack_make_node(struct unpack *u, struct archive_entry *entry, const struct unpack_target *t,
+	struct err *e);
+int unpack_make_hardlink(
+	struct unpack *u, const char *to, const struct unpack_target *t, struct err *e);
+
+/* The path below root_fd that a name in the archive means; the caller's. NULL with *e. */
+char *unpack_path(const struct unpack *u, const char *name, struct err *e);
