@@ -15,6 +15,10 @@ handler_fn containers_list, containers_create, containers_inspect, containers_st
 handler_fn containers_attach, containers_logs, containers_wait;
 /* container_usage.c */
 handler_fn containers_stats, containers_top;
+/* archives.c */
+handler_fn archives_head, archives_get, archives_put, archives_export, archives_changes;
+/* commits.c */
+handler_fn commits_create;
 /* execs.c */
 handler_fn execs_create, execs_start, execs_inspect, execs_resize;
 /* images.c */

@@ -152,38 +152,6 @@ int path_remove_tree(int dirfd, const char *name)
 	return 0;
 }
 
-int path_tree_size(int dirfd_, const char *name, int64_t *ret_bytes)
-{
-	scoped(close) int fd =
-		openat(dirfd_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) {
-		return -errno;
-	}
-	scoped(closedir) DIR *dir = fdopendir(fd);
-	if (!dir) {
-		return -errno;
-	}
-	TAKE_FD(fd);
-	int64_t total = 0;
-	struct dirent *entry;
-	while ((entry = readdir(dir))) {
-		struct stat st;
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-			fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-			continue;
-		}
-		if (S_ISDIR(st.st_mode)) {
-			int64_t below = 0;
-			path_tree_size(dirfd(dir), entry->d_name, &below);
-			total += below;
-		} else if (S_ISREG(st.st_mode)) {
-			total += st.st_size;
-		}
-	}
-	*ret_bytes = total;
-	return 0;
-}
-
 int path_read(int dirfd, const char *name, size_t limit, struct buf *ret)
 {
 	scoped(close) int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);

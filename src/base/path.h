@@ -26,8 +26,6 @@ int path_mkdirs(const char *path, mode_t mode);
 /* Removes a tree without following links or crossing into another filesystem's mount. -ENOENT is
  * success. */
 int path_remove_tree(int dirfd, const char *name);
-/* Bytes on disk (st_blocks) and apparent bytes of a tree, hard links counted once per link. */
-int path_tree_size(int dirfd, const char *name, int64_t *ret_bytes);
 
 /* Reads a whole file of at most limit bytes; -EFBIG beyond. */
 int path_read(int dirfd, const char *name, size_t limit, struct buf *ret);

@@ -167,7 +167,7 @@ static void add_roots(const struct container *c, struct strv *ret)
 	}
 }
 
-static int find_user(
+int bundle_find_user(
 	const struct container *c, const char *user, struct oci_user *ret, struct err *e)
 {
 	scoped(strv) struct strv roots = STRV_INIT;
@@ -283,7 +283,7 @@ static int bundle_read(const struct container *c, struct bundle *b, struct err *
 	const json_t *host = c->host_config;
 	bool tty = json_bool(c->config, "Tty");
 	uint64_t caps;
-	if (find_user(c, json_str(c->config, "User"), &b->user, e) < 0 ||
+	if (bundle_find_user(c, json_str(c->config, "User"), &b->user, e) < 0 ||
 		read_args(c, &b->args, e) < 0 || read_env(c, tty, b->user.home, &b->env, e) < 0 ||
 		security_read(host, &b->security, e) < 0 ||
 		security_caps(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 ||
@@ -399,7 +399,7 @@ int bundle_write_exec(struct container *c, const json_t *exec, const char *file,
 	const char *cwd = *json_str(exec, "WorkingDir") ? json_str(exec, "WorkingDir")
 							: json_str(c->config, "WorkingDir");
 	uint64_t caps;
-	if (find_user(c, user, &b->user, e) < 0 || host_list(exec, "Cmd", &b->args, e) < 0 ||
+	if (bundle_find_user(c, user, &b->user, e) < 0 || host_list(exec, "Cmd", &b->args, e) < 0 ||
 		exec_env(c, exec, b, e) < 0 || security_read(host, &b->security, e) < 0 ||
 		security_caps(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 ||
 		limits_rlimits(host, &b->rlimits, e) < 0) {

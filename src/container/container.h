@@ -78,6 +78,7 @@ size_t container_count(const struct container_set *s);
 const char *container_id(const struct container *c);
 const char *container_name(const struct container *c); /* without '/' */
 const char *container_image_id(const struct container *c);
+json_t *container_layers(const struct container *c); /* diff ids, lowest first; new */
 enum container_state container_state(const struct container *c);
 bool container_is_running(const struct container *c); /* running, paused or stopping */
 bool container_is_tty(const struct container *c);

@@ -124,10 +124,9 @@ static void merge_healthcheck(json_t *config, const json_t *image)
 	}
 }
 
-static int merge_image(json_t *config, const struct image *img, struct err *e)
+int container_config_merge(json_t *config, const json_t *image, struct err *e)
 {
 	static const char *const texts[] = {"User", "WorkingDir", "StopSignal", "Shell"};
-	const json_t *image = json_object_get(img->config, "config");
 	for (size_t i = 0; i < 4; i++) {
 		take_if_unset(config, image, texts[i]);
 	}
@@ -136,7 +135,12 @@ static int merge_image(json_t *config, const struct image *img, struct err *e)
 	merge_objects(config, image, "Volumes");
 	merge_command(config, image);
 	merge_healthcheck(config, image);
-	if (merge_env(config, image, e) < 0) {
+	return merge_env(config, image, e);
+}
+
+static int merge_image(json_t *config, const struct image *img, struct err *e)
+{
+	if (container_config_merge(config, json_object_get(img->config, "config"), e) < 0) {
 		return -1;
 	}
 	if (json_array_size(json_object_get(config, "Entrypoint")) == 0 &&

@@ -27,6 +27,8 @@
 struct shim;
 struct health;
 struct job;
+struct job_handlers;
+struct oci_user;
 struct cgroup_features;
 struct stats_sampler;
 struct stats_source;
@@ -123,6 +125,8 @@ struct container {
 	struct attach_point attaches;
 	struct list waits;
 	struct list starting, stopping, removing; /* struct done_call */
+	struct list file_works;                   /* files.c */
+	bool launch_held;                         /* until the last of them ends */
 	struct delay *restart_delay, *kill_delay;
 	struct job *seeding;
 	size_t seed_next;
@@ -148,6 +152,8 @@ bool container_step(struct container *c, enum container_input input);
 /* The fields of Config and HostConfig with their types and Docker's defaults; ERR_INVALID for a
  * wrong type. */
 json_t *container_fields_config(const json_t *body, struct err *e);
+/* Fills the gaps of config from base, an image's or a container's: moby merge(). */
+int container_config_merge(json_t *config, const json_t *base, struct err *e);
 json_t *container_fields_host(const json_t *host, struct err *e);
 
 /* --- names.c --- */
@@ -169,6 +175,14 @@ json_t *mounts_inspect(const struct container *c);
 /* Host path of a mount (volume or bind), or NULL with *e; the caller's. */
 char *mount_source(const struct container *c, const struct mount_point *m, struct err *e);
 
+struct mount_point *mounts_find(const struct mount_list *list, const char *target); /* or NULL */
+
+/* --- files.c --- */
+/* Whether a launch must wait; then files.c calls container_launch when it need not any more. */
+bool container_files_hold(struct container *c);
+void container_files_cancel(struct container *c);
+void container_files_forget(struct container *c); /* the container goes */
+
 /* --- limits.c --- */
 /* OCI linux.resources and process.rlimits of a normalised HostConfig. */
 int limits_resources(const json_t *host, json_t **ret, struct err *e);
@@ -186,6 +200,9 @@ int bundle_write(
 	struct container *c, struct err *e); /* config.json, hosts, hostname, resolv.conf, rootfs */
 int bundle_write_hosts(struct container *c, struct err *e); /* again, when addresses are known */
 int bundle_write_exec(struct container *c, const json_t *exec, const char *file, struct err *e);
+/* user: "name", "uid:gid" ... as the container's own passwd and group say, with GroupAdd. */
+int bundle_find_user(
+	const struct container *c, const char *user, struct oci_user *ret, struct err *e);
 int bundle_check(
 	const json_t *config, const json_t *host, struct err *e); /* what create can know */
 
@@ -219,6 +236,10 @@ json_t *links_inspect(const struct container *c); /* HostConfig.Links as dockerd
 
 /* --- run.c --- */
 void container_launch(struct container *c);
+/* Whether m is a volume that has not got what the image has there; the job that copies it. */
+bool container_wants_seed(const struct container *c, const struct mount_point *m);
+struct job *container_seed(const struct container *c, const struct mount_point *m,
+	const struct job_handlers *h, void *owner, struct err *e);
 void container_died(struct container *c, int exit_code, int64_t at_ns, bool oom);
 void container_listen(struct container *c, struct shim *s);
 const struct shim_handlers *container_shim_handlers(void);

@@ -37,7 +37,7 @@ void mounts_deinit(struct mount_list *m)
 	*m = (struct mount_list){0};
 }
 
-static struct mount_point *find_target(const struct mount_list *list, const char *target)
+struct mount_point *mounts_find(const struct mount_list *list, const char *target)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		if (strcmp(list->v[i].target, target) == 0) {
@@ -60,7 +60,7 @@ static bool is_kernels_place(const char *target)
 static int add(struct mount_list *list, struct mount_point m, struct err *e)
 {
 	list->v = xrealloc(list->v, list->n + 1, sizeof(*list->v));
-	bool taken = find_target(list, m.target) != NULL;
+	bool taken = mounts_find(list, m.target) != NULL;
 	list->v[list->n++] = m;
 	if (taken) {
 		return err_set(e, ERR_INVALID, "Duplicate mount point: %.300s", m.target);
@@ -323,7 +323,7 @@ static int read_volumes_from(struct reader *r, const char *text, struct err *e)
 	}
 	for (size_t i = 0; i < other->mounts.n; i++) {
 		const struct mount_point *o = &other->mounts.v[i];
-		if (find_target(r->list, o->target) || o->kind == MOUNT_TMPFS) {
+		if (mounts_find(r->list, o->target) || o->kind == MOUNT_TMPFS) {
 			continue;
 		}
 		struct mount_point m = *o;
@@ -352,7 +352,7 @@ static int read_anonymous(struct reader *r, const json_t *volumes, struct err *e
 		if (clean_target(target, &m.target, e) < 0) {
 			return -1;
 		}
-		if (find_target(r->list, m.target)) {
+		if (mounts_find(r->list, m.target)) {
 			mount_deinit(&m);
 			continue;
 		}

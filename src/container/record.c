@@ -26,6 +26,7 @@ struct container *container_new(struct container_set *s, const char *id)
 	list_init(&c->starting);
 	list_init(&c->stopping);
 	list_init(&c->removing);
+	list_init(&c->file_works);
 	return c;
 }
 

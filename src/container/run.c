@@ -347,25 +347,41 @@ static void seed_done(void *owner, struct job *j, json_t *result, const struct e
 	container_launch(c);
 }
 
-static int seed(
-	struct container *c, const struct mount_point *m, const struct volume *v, struct err *e)
+bool container_wants_seed(const struct container *c, const struct mount_point *m)
 {
-	static const struct job_handlers handlers = {NULL, NULL, seed_done};
+	struct err ignored;
+	if (m->kind != MOUNT_VOLUME || m->no_copy || m->subpath) {
+		return false;
+	}
+	const struct volume *v = volume_find(c->set->d.volumes, m->name, &ignored);
+	return v && volume_wants_seed(v) && (!volume_needs_mount(v) || volume_is_mounted(v));
+}
+
+struct job *container_seed(const struct container *c, const struct mount_point *m,
+	const struct job_handlers *h, void *owner, struct err *e)
+{
+	const struct volume *v = volume_find(c->set->d.volumes, m->name, e);
+	if (!v) {
+		return NULL;
+	}
 	scoped(free) char *lower = image_lowerdir(c->set->d.images, &c->layers);
 	scoped(strv) struct strv names = STRV_INIT;
 	strv_split(&names, lower, ':');
 	json_t *request = json_pack("{ss so ss ss}", "layers_dir",
 		image_layers_dir(c->set->d.images), "lower", json_strv(&names), "path", m->target,
 		"target", volume_mountpoint(v));
-	c->seeding = job_start(c->set->d.jobs, "seed-volume", request, -1, false, &handlers, c, e);
-	return c->seeding ? 0 : -1;
+	return job_start(c->set->d.jobs, "seed-volume", request, -1, false, h, owner, e);
 }
 
 /* Volumes first, then what the image has for them, then the shim. Called again after each step that
  * takes its time. */
 void container_launch(struct container *c)
 {
+	static const struct job_handlers handlers = {NULL, NULL, seed_done};
 	struct err why;
+	if (container_files_hold(c)) {
+		return; /* files.c comes back here */
+	}
 	int ready = container_volumes_ready(c, &why);
 	if (ready < 0) {
 		container_start_failed(c, &why);
@@ -376,12 +392,9 @@ void container_launch(struct container *c)
 	for (; c->seed_next < c->mounts.n; c->seed_next++) {
 		const struct mount_point *m = &c->mounts.v[c->seed_next];
 		struct err e;
-		if (m->kind != MOUNT_VOLUME || m->no_copy || m->subpath) {
-			continue;
-		}
-		const struct volume *v = volume_find(c->set->d.volumes, m->name, &e);
-		if (v && volume_wants_seed(v)) {
-			if (seed(c, m, v, &e) < 0) {
+		if (container_wants_seed(c, m)) {
+			c->seeding = container_seed(c, m, &handlers, c, &e);
+			if (!c->seeding) {
 				container_start_failed(c, &e);
 			}
 			return;

@@ -61,6 +61,11 @@ const char *container_image_id(const struct container *c)
 	return c->image_id;
 }
 
+json_t *container_layers(const struct container *c)
+{
+	return json_strv(&c->layers);
+}
+
 enum container_state container_state(const struct container *c)
 {
 	return c->state;

@@ -332,6 +332,7 @@ void container_remove_now(struct container *c, bool volumes)
 		return;
 	}
 	container_step(c, INPUT_REMOVE);
+	container_files_forget(c);
 	delay_cancel(c->restart_delay);
 	c->restart_delay = NULL;
 	map_remove(s->by_id, c->id);
@@ -378,6 +379,7 @@ void container_remove(
 		container_remove_now(c, volumes);
 		return;
 	}
+	container_files_cancel(c); /* they may hold its start */
 	c->remove_asked = true;
 	c->remove_volumes = volumes;
 	if (c->state != CONTAINER_STARTING) {

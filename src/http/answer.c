@@ -191,6 +191,11 @@ void http_stream_end(struct http_request *r)
 	end_answer(r);
 }
 
+void http_stream_abort(struct http_request *r)
+{
+	conn_close(r->conn);
+}
+
 /* --- hijack --- */
 
 static void release_hold(struct conn *c)

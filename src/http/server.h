@@ -83,6 +83,9 @@ void http_stream_begin(struct http_request *r, int status, const char *content_t
 bool http_stream_write(struct http_request *r, const void *data, size_t n);
 void http_stream_on_drain(struct http_request *r, void (*drained)(void *owner), void *owner);
 void http_stream_end(struct http_request *r);
+/* Closes the connection without the body's end, so that the client knows it is not whole. closed()
+ * is called before this returns. */
+void http_stream_abort(struct http_request *r);
 
 /* Takes the connection over for raw bytes both ways, after 101 (http_wants_upgrade) or 200 and the
  * given content type as dockerd writes them. A request body (dockerode sends one) is read and

@@ -106,6 +106,10 @@ struct image_work *image_load(
 struct image_work *image_import(struct image_store *s, const char *reference, const char *message,
 	const struct strv *changes, const struct image_work_handlers *h, void *owner,
 	struct err *e);
+/* take_request: what the worker's commit job needs (worker/commit.c) but "references" and "tmp".
+ * reference "": the image gets no name. No progress. */
+struct image_work *image_commit(struct image_store *s, const char *reference, json_t *take_request,
+	const struct image_work_handlers *h, void *owner, struct err *e);
 /* Returns false when the caller should wait for drained(owner) before feeding more. */
 bool image_work_feed(struct image_work *w, const char *data, size_t n, void (*drained)(void *owner),
 	void *owner);

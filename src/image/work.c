@@ -1,4 +1,4 @@
-/* Pull, load and import: one worker each, and the daemon's answers to what it asks.
+/* Pull, load, import and commit: one worker each, and the daemon's answers to what it asks.
  *
  * Invariants
  * 1. A layer that is being fetched has exactly one entry in s->claims, owned by a running work.
@@ -21,7 +21,7 @@
 
 #define PLATFORM_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-"
 
-enum work_kind { WORK_PULL, WORK_LOAD, WORK_IMPORT };
+enum work_kind { WORK_PULL, WORK_LOAD, WORK_IMPORT, WORK_COMMIT };
 
 static const struct {
 	const char *job, *event;
@@ -29,6 +29,7 @@ static const struct {
 	[WORK_PULL] = {"pull", "pull"},
 	[WORK_LOAD] = {"load", "load"},
 	[WORK_IMPORT] = {"import", "import"},
+	[WORK_COMMIT] = {"commit", "tag"},
 };
 
 struct image_work {
@@ -261,7 +262,8 @@ static struct image *record_image(struct image_work *w, const json_t *record, st
 		tell_pulled(w, record, before, i);
 	} else if (w->kind == WORK_LOAD) {
 		tell_loaded(w, record, i);
-	} else {
+	} else if (w->kind == WORK_IMPORT ||
+		   json_array_size(json_object_get(record, "references"))) {
 		image_event(w->store, kinds[w->kind].event, i->id, i, i->id);
 	}
 	return i;
@@ -332,7 +334,7 @@ static struct image_work *start(struct image_store *s, enum work_kind kind, json
 		free(w);
 		return NULL;
 	}
-	int body = kind == WORK_PULL ? -1 : JOB_BODY_PIPE;
+	int body = kind == WORK_PULL || kind == WORK_COMMIT ? -1 : JOB_BODY_PIPE;
 	w->job = job_start(s->jobs, kinds[kind].job, TAKE(request), body, false, &handlers, w, e);
 	if (!w->job) {
 		image_discard(s, w->tmp_name, true);
@@ -373,30 +375,45 @@ struct image_work *image_load(
 	return start(s, WORK_LOAD, json_object(), NULL, h, owner, e);
 }
 
+/* The name that the new image gets, or none for "": the job's list of references. */
+static int put_reference(json_t *request, const char *reference, struct err *e)
+{
+	struct ref ref;
+	char canonical[REF_TEXT_MAX];
+	json_t *references = json_array();
+	json_put(request, "references", references);
+	if (!*reference) {
+		return 0;
+	}
+	if (ref_parse(reference, &ref, e) < 0) {
+		return -1;
+	}
+	if (*ref.digest) {
+		return err_set(e, ERR_INVALID, "cannot import digest reference");
+	}
+	ref_default_tag(&ref);
+	json_array_append_new(references, json_string(ref_canonical(&ref, canonical)));
+	return 0;
+}
+
 struct image_work *image_import(struct image_store *s, const char *reference, const char *message,
 	const struct strv *changes, const struct image_work_handlers *h, void *owner, struct err *e)
 {
-	struct ref ref;
-	json_t *request = json_object();
-	json_t *references = json_array();
-	json_put(request, "references", references);
+	scoped(json) json_t *request = json_object();
 	json_put_str(request, "message", message);
 	json_put(request, "changes", json_strv(changes));
-	if (*reference) {
-		char canonical[REF_TEXT_MAX];
-		if (ref_parse(reference, &ref, e) < 0) {
-			json_decref(request);
-			return NULL;
-		}
-		if (*ref.digest) {
-			json_decref(request);
-			(void)err_set(e, ERR_INVALID, "cannot import digest reference");
-			return NULL;
-		}
-		ref_default_tag(&ref);
-		json_array_append_new(references, json_string(ref_canonical(&ref, canonical)));
-	}
-	return start(s, WORK_IMPORT, request, NULL, h, owner, e);
+	return put_reference(request, reference, e) < 0
+		       ? NULL
+		       : start(s, WORK_IMPORT, TAKE(request), NULL, h, owner, e);
+}
+
+struct image_work *image_commit(struct image_store *s, const char *reference, json_t *take_request,
+	const struct image_work_handlers *h, void *owner, struct err *e)
+{
+	scoped(json) json_t *request = take_request;
+	return put_reference(request, reference, e) < 0
+		       ? NULL
+		       : start(s, WORK_COMMIT, TAKE(request), NULL, h, owner, e);
 }
 
 bool image_work_feed(

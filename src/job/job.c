@@ -245,15 +245,16 @@ static void open_pipe(struct job *j, uv_pipe_t *pipe)
 	j->handles++;
 }
 
-static int spawn(struct job *j, int body_fd, struct err *e)
+static int spawn(struct job *j, int body_fd, int extra_fd, struct err *e)
 {
 	char *args[] = {(char *)"wherry-worker", j->name, NULL};
-	uv_stdio_container_t stdio[4] = {
+	uv_stdio_container_t stdio[5] = {
 		{.flags = UV_IGNORE},
 		{.flags = UV_IGNORE},
 		{.flags = UV_INHERIT_FD, .data.fd = 2},
 		{.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
 			.data.stream = (uv_stream_t *)&j->rpc},
+		{.flags = UV_INHERIT_FD, .data.fd = extra_fd},
 	};
 	if (j->has_body) {
 		stdio[0].flags = UV_CREATE_PIPE | UV_READABLE_PIPE;
@@ -271,7 +272,7 @@ static int spawn(struct job *j, int body_fd, struct err *e)
 		.args = args,
 		.exit_cb = on_process_exit,
 		.stdio = stdio,
-		.stdio_count = 4,
+		.stdio_count = extra_fd >= 0 ? 5 : 4,
 	};
 	j->process.data = j;
 	j->handles++; /* uv_spawn makes a handle even when it fails */
@@ -282,11 +283,13 @@ static int spawn(struct job *j, int body_fd, struct err *e)
 	return 0;
 }
 
-struct job *job_start(struct job_pool *p, const char *name, json_t *take_request, int take_body_fd,
-	bool want_output, const struct job_handlers *h, void *owner, struct err *e)
+struct job *job_start_with(struct job_pool *p, const char *name, json_t *take_request,
+	int take_body_fd, int take_extra_fd, bool want_output, const struct job_handlers *h,
+	void *owner, struct err *e)
 {
 	scoped(json) json_t *request = take_request;
 	scoped(close) int body_fd = take_body_fd;
+	scoped(close) int extra_fd = take_extra_fd;
 	struct job *j = xnew(struct job);
 	j->pool = p;
 	j->name = xstrdup(name);
@@ -301,7 +304,7 @@ struct job *job_start(struct job_pool *p, const char *name, json_t *take_request
 	if (j->has_output) {
 		open_pipe(j, &j->output);
 	}
-	if (spawn(j, body_fd, e) < 0) {
+	if (spawn(j, body_fd, extra_fd, e) < 0) {
 		j->finished = true;
 		close_handles(j);
 		return NULL;
@@ -313,6 +316,12 @@ struct job *job_start(struct job_pool *p, const char *name, json_t *take_request
 	}
 	job_send(j, TAKE(request));
 	return j;
+}
+
+struct job *job_start(struct job_pool *p, const char *name, json_t *take_request, int take_body_fd,
+	bool want_output, const struct job_handlers *h, void *owner, struct err *e)
+{
+	return job_start_with(p, name, take_request, take_body_fd, -1, want_output, h, owner, e);
 }
 
 static void on_written(uv_write_t *req, int status)

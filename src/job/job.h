@@ -44,6 +44,10 @@ void job_pool_free(
 #define JOB_BODY_PIPE (-2)
 struct job *job_start(struct job_pool *p, const char *name, json_t *take_request, int take_body_fd,
 	bool want_output, const struct job_handlers *h, void *owner, struct err *e);
+/* The same with one more descriptor for the worker, its fd 4; -1 for none. */
+struct job *job_start_with(struct job_pool *p, const char *name, json_t *take_request,
+	int take_body_fd, int take_extra_fd, bool want_output, const struct job_handlers *h,
+	void *owner, struct err *e);
 
 void job_send(struct job *j, json_t *take_msg); /* one line to the worker */
 

@@ -13,7 +13,11 @@ struct rpc;
 
 typedef json_t *worker_job_fn(struct rpc *r, const json_t *request, struct err *e);
 
-worker_job_fn worker_build;       /* build.c */
+worker_job_fn worker_build;        /* build.c */
+worker_job_fn worker_changes;      /* changes.c */
+worker_job_fn worker_commit;       /* commit.c */
+worker_job_fn worker_files_export; /* files.c */
+worker_job_fn worker_files_get, worker_files_put, worker_files_stat;
 worker_job_fn worker_import;      /* import.c */
 worker_job_fn worker_load;        /* load.c */
 worker_job_fn worker_pull;        /* pull.c */

@@ -13,6 +13,7 @@
 #include "base/oom.h"
 #include "worker/jobs.h"
 #include "worker/rpc.h"
+#include "worker/view.h"
 
 #define RPC_FD 3
 
@@ -21,6 +22,12 @@ static const struct {
 	worker_job_fn *run;
 } jobs[] = {
 	{"build", worker_build},
+	{"changes", worker_changes},
+	{"commit", worker_commit},
+	{"files-export", worker_files_export},
+	{"files-get", worker_files_get},
+	{"files-put", worker_files_put},
+	{"files-stat", worker_files_stat},
 	{"import", worker_import},
 	{"load", worker_load},
 	{"mount-volume", worker_mount_volume},
@@ -62,6 +69,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "wherry-worker: fd 3 must be the daemon's socket\n");
 		return 2;
 	}
+	(void)fcntl(VIEW_NS_FD, F_SETFD, FD_CLOEXEC); /* only the jobs of files.c have one */
 	umask(022);
 	setlocale(LC_CTYPE, "C.UTF-8"); /* libarchive converts the names in pax headers */
 	mallopt(M_ARENA_MAX, 2);        /* a heap for each thread would cost more than the work */

@@ -133,6 +133,10 @@ void http_stream_end(struct http_request *r)
 {
 }
 
+void http_stream_abort(struct http_request *r)
+{
+}
+
 void http_hijack(
 	struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner)
 {

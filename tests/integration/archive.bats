@@ -1,0 +1,257 @@
+# A container's files through the API: archive, export, changes, commit, sizes. Seen with curl and the real docker CLI.
+
+load lib
+
+setup_file() {
+	daemon_setup
+	busybox_image
+	export DOCKER
+	DOCKER=$(docker_cli)
+	# the files every test looks at, in a container that runs and one that does not
+	"$DOCKER" run -d --name live -v live-vol:/vol -v live-ro:/ro:ro --tmpfs /tf bb sh -c '
+		mkdir -p /d/e; echo hi >/d/f; ln -s /d /ld; ln -s f /d/lf; ln -s /nope /broken; ln -s /d/f/x /bad
+		chmod 4755 /d/f; mkfifo /d/fifo; ln /d/f /d/hard; echo ready >/ready; exec sleep 100000' >/dev/null
+	eventually 10 "$DOCKER" exec live test -e /ready
+	"$DOCKER" create --name made -v made-vol:/var/lib/seeded bb true >/dev/null
+}
+
+teardown_file() {
+	daemon_teardown
+}
+
+# The status of HEAD, and what the header says.
+path_stat() {
+	curl -s -I --unix-socket "$SOCK" -G --data-urlencode "path=$2" "http://d/v1.45/containers/$1/archive" | tr -d '\r' |
+		sed -n 's/^HTTP[^ ]* //p; s/^X-Docker-Container-Path-Stat: //p' |
+		while read -r line; do
+			case $line in [0-9]*) echo "${line%% *}" ;; *) base64 -d <<<"$line" && echo ;; esac
+		done
+}
+
+get() {
+	curl -s --unix-socket "$SOCK" -G --data-urlencode "path=$2" "http://d/v1.45/containers/$1/archive"
+}
+
+# put CONTAINER PATH&OPTIONS FILE: the answer's body and status
+put() {
+	curl -s -w '%{http_code}' --unix-socket "$SOCK" -X PUT -H 'Content-Type: application/x-tar' --data-binary @"$3" \
+		"http://d/v1.45/containers/$1/archive?path=$2"
+}
+
+# What has happened so far, one JSON object a line.
+happened() {
+	curl -s --unix-socket "$SOCK" "http://d/v1.45/events?since=1&until=$(($(date +%s) + 1))"
+}
+
+names() {
+	tar -tf - | tr '\n' ' '
+}
+
+# A tar made by python: NAME TYPE LINK ... , types as tarfile's letters.
+make_tar() {
+	python3 - "$@" <<-'END'
+		import io, sys, tarfile
+		with tarfile.open(sys.argv[1], "w") as t:
+		    for spec in sys.argv[2:]:
+		        name, kind, link = (spec.split(",") + ["", ""])[:3]
+		        i = tarfile.TarInfo(name)
+		        i.type = {"f": tarfile.REGTYPE, "l": tarfile.SYMTYPE, "h": tarfile.LNKTYPE, "d": tarfile.DIRTYPE}[kind]
+		        i.linkname = link
+		        i.mode = 0o755 if kind == "d" else 0o644
+		        i.size = 4 if kind == "f" else 0
+		        t.addfile(i, io.BytesIO(b"new\n"))
+	END
+}
+
+@test "stat: mode in Go's bits, links not followed but at a trailing slash" {
+	[[ "$(path_stat live /d)" == 200*'"name":"d"'*'"mode":2147484141'* ]]
+	[[ "$(path_stat live /d/.)" == 200*'"name":"."'* ]]
+	[[ "$(path_stat live /d/f)" == 200*'"size":3,"mode":8389101'*'"linkTarget":""'* ]]
+	[[ "$(path_stat live /ld)" == 200*'"mode":134218239'*'"linkTarget":"/d"'* ]]
+	[[ "$(path_stat live /ld/)" == 200*'"name":"ld"'*'"mode":2147484141'* ]]
+	[[ "$(path_stat live /d/lf)" == 200*'"linkTarget":"/d/f"'* ]]
+	[[ "$(path_stat live /broken)" == 200*'"linkTarget":"/nope"'* ]]
+	[[ "$(path_stat live /d/fifo)" == 200*'"mode":33554852'* ]]
+	[[ "$(path_stat live /)" == 200*'"name":"/"'* ]]
+	[[ "$(path_stat live /d/f/)" == 400* ]]
+	[[ "$(path_stat live /nope)" == 404* ]]
+	[[ "$(path_stat live '')" == 400* ]]
+	[[ "$(path_stat nobody /)" == 404* ]]
+}
+
+@test "get: the archive is rooted at the name that was asked for" {
+	[ "$(get live /d | names)" = "d/ d/e/ d/f d/fifo d/hard d/lf " ]
+	[ "$(get live /ld/ | names)" = "ld/ ld/e/ ld/f ld/fifo ld/hard ld/lf " ]
+	[ "$(get live /d/. | names)" = "./ ./e/ ./f ./fifo ./hard ./lf " ]
+	[ "$(get live /ld | names)" = "ld " ]
+	[ "$(get live d/f | names)" = "f " ]
+	get live /d | tar -tvf - | grep -q 'hard link to d/f'
+	[ "$(get live /nope)" = '{"message":"Could not find the file /nope in container live"}' ]
+	[[ "$(api GET '/containers/live/archive?path=/d/f' -D - -o /dev/null)" == *Content-Type:\ application/x-tar* ]]
+}
+
+@test "get: what the kernel mounted is not read, what users mounted is" {
+	"$DOCKER" exec live sh -c 'echo v >/vol/v; echo t >/tf/t; echo s >/dev/shm/s'
+	[ "$(get live /vol/v | tar -xOf -)" = v ]
+	[ "$(get live /tf/t | tar -xOf -)" = t ]
+	[ "$(get live /dev/shm/s | tar -xOf -)" = s ]
+	[[ "$(path_stat live /proc/1/environ)" == 404* ]]
+	[[ "$(path_stat live /proc/self)" == 404* ]]
+	[[ "$(path_stat live /dev/fd/0)" == 404* ]]
+	[ "$(get live /proc | names)" = "proc/ " ]
+	get live / >"$BATS_TEST_TMPDIR/all.tar"
+	tar -tf "$BATS_TEST_TMPDIR/all.tar" >"$BATS_TEST_TMPDIR/all" 2>/dev/null
+	grep -q '^/vol/v$' "$BATS_TEST_TMPDIR/all"
+	! grep -E '^/(proc|sys|dev)/.' "$BATS_TEST_TMPDIR/all"
+}
+
+@test "put: plain, compressed, absolute names; Docker's words when it cannot be" {
+	local t=$BATS_TEST_TMPDIR
+	make_tar "$t/a.tar" n,f
+	for kind in gz xz bz2 zst; do
+		case $kind in gz) gzip -k "$t/a.tar" ;; xz) xz -k "$t/a.tar" ;; bz2) bzip2 -k "$t/a.tar" ;; zst) zstd -qk "$t/a.tar" ;; esac
+		"$DOCKER" exec live rm -f /d/n
+		[ "$(put live /ld "$t/a.tar.$kind")" = 200 ]
+		[ "$("$DOCKER" exec live cat /d/n)" = new ]
+	done
+	make_tar "$t/conf.tar" /conf,f
+	[ "$(put live / "$t/conf.tar")" = 200 ]
+	[ "$("$DOCKER" exec live cat /conf)" = new ]
+	[ "$(put live /tf "$t/a.tar")" = 200 ]
+	happened | grep -q '"Action":"extract-to-dir"'
+	[ "$("$DOCKER" exec live cat /tf/n)" = new ]
+	: >"$t/empty"
+	[ "$(put live /d "$t/empty")" = 200 ]
+	[ "$(put live /d/f "$t/a.tar")" = '{"message":"extraction point is not a directory"}'$'\n'400 ]
+	[ "$(put live /nope "$t/a.tar")" = '{"message":"Could not find the file /nope in container live"}'$'\n'404 ]
+	[ "$(put live /ro "$t/a.tar")" = '{"message":"mounted volume is marked read-only"}'$'\n'403 ]
+	[[ "$(put live /proc "$t/a.tar")" == *403 ]]
+	head -c 600 "$t/a.tar" >"$t/cut.tar"
+	[[ "$(put live /d "$t/cut.tar")" == *'unexpected EOF'*400 ]]
+}
+
+@test "put: kinds are kept when asked for" {
+	local t=$BATS_TEST_TMPDIR
+	make_tar "$t/dir.tar" f,d
+	make_tar "$t/file.tar" e,f
+	[ "$(put live '/d&noOverwriteDirNonDir=true' "$t/dir.tar")" = '{"message":"cannot overwrite non-directory \"/d/f\" with directory \"/d\""}'$'\n'400 ]
+	[ "$(put live '/d&noOverwriteDirNonDir=1' "$t/file.tar")" = '{"message":"cannot overwrite directory \"/d/e\" with non-directory \"/d\""}'$'\n'400 ]
+	"$DOCKER" exec live mkdir -p /k/e/below
+	[ "$(put live /k "$t/file.tar")" = 200 ]
+	"$DOCKER" exec live test -f /k/e
+}
+
+@test "put: a read-only root takes nothing, a volume in it does" {
+	local t=$BATS_TEST_TMPDIR
+	make_tar "$t/a.tar" n,f
+	"$DOCKER" run -d --name closed --read-only -v closed-vol:/vol bb sleep 100000
+	[ "$(put closed /tmp "$t/a.tar")" = '{"message":"container rootfs is marked read-only"}'$'\n'403 ]
+	[ "$(put closed /vol "$t/a.tar")" = 200 ]
+	"$DOCKER" rm -f closed
+	"$DOCKER" create --name closed --read-only -v closed-vol:/vol -v live-ro:/ro:ro bb true
+	[ "$(put closed /tmp "$t/a.tar")" = '{"message":"container rootfs is marked read-only"}'$'\n'403 ]
+	[ "$(put closed /ro "$t/a.tar")" = '{"message":"mounted volume is marked read-only"}'$'\n'403 ]
+	[ "$(put closed /vol "$t/a.tar")" = 200 ]
+	"$DOCKER" rm -v closed
+}
+
+@test "a container that never ran: its volume has the image's content already, and keeps what is put there" {
+	local t=$BATS_TEST_TMPDIR
+	make_tar "$t/a.tar" n,f
+	[ "$(put made /var/lib/seeded "$t/a.tar")" = 200 ]
+	[ "$(get made /var/lib/seeded | names)" = "seeded/ seeded/file seeded/n " ]
+	"$DOCKER" start -a made
+	[ "$(get made /var/lib/seeded | names)" = "seeded/ seeded/file seeded/n " ]
+	[ "$("$DOCKER" run --rm -v made-vol:/x bb ls /x | tr '\n' ' ')" = "file n " ]
+}
+
+@test "owners, modes, times, hard links, attributes, capabilities and holes come through" {
+	local t=$BATS_TEST_TMPDIR
+	python3 - "$t/rich.tar" <<-'END'
+		import io, struct, sys, tarfile
+		with tarfile.open(sys.argv[1], "w", format=tarfile.PAX_FORMAT) as t:
+		    i = tarfile.TarInfo("cap")
+		    i.size, i.mode, i.uid, i.gid = 3, 0o4711, 1234, 4321
+		    i.pax_headers = {"mtime": "1234567890.123456789",
+		        "SCHILY.xattr.security.capability": struct.pack("<5I", 0x02000001, 0x400, 0, 0, 0).decode("latin1"),
+		        "SCHILY.xattr.user.note": "hello"}
+		    t.addfile(i, io.BytesIO(b"abc"))
+		    i = tarfile.TarInfo("link"); i.type, i.linkname = tarfile.LNKTYPE, "cap"
+		    t.addfile(i)
+		    i = tarfile.TarInfo("long/" + "x" * 200); i.size = 1
+		    t.addfile(i, io.BytesIO(b"y"))
+		    i = tarfile.TarInfo("holes"); i.size = 8 << 20
+		    t.addfile(i, io.BytesIO(b"\0" * (8 << 20)))
+	END
+	"$DOCKER" exec live mkdir /rich
+	[ "$(put live /rich "$t/rich.tar")" = 200 ]
+	[ "$("$DOCKER" exec live stat -c '%a %u:%g %h' /rich/cap)" = "4711 1234:4321 2" ]
+	[ "$("$DOCKER" exec live du -k /rich/holes | cut -f1)" = 0 ]
+	get live /rich >"$t/back.tar"
+	mkdir "$t/out"
+	tar --xattrs --xattrs-include='*' --same-owner -xpf "$t/back.tar" -C "$t/out"
+	[ "$(stat -c '%a %u:%g %h %y' "$t/out/rich/cap")" = "4711 1234:4321 2 2009-02-13 23:31:30.123456789 +0000" ]
+	python3 - "$t/out/rich" "$t/rich.tar" <<-'END'
+		import os, sys
+		root = sys.argv[1]
+		assert os.getxattr(root + "/cap", "user.note") == b"hello"
+		assert len(os.getxattr(root + "/cap", "security.capability")) == 20
+		assert os.path.getsize(root + "/holes") == 8 << 20
+		assert open(root + "/long/" + "x" * 200).read() == "y"
+	END
+}
+
+@test "export: the root file system of a container that runs and of one that does not" {
+	local t=$BATS_TEST_TMPDIR
+	"$DOCKER" exec live sh -c 'echo v >/vol/v'
+	"$DOCKER" export live >"$t/live.tar"
+	tar -tf "$t/live.tar" >"$t/live"
+	grep -qx 'd/f' "$t/live"
+	grep -qx 'bin/busybox' "$t/live"
+	grep -qx 'vol/' "$t/live"
+	! grep -E '^(vol|proc|sys|dev)/.' "$t/live"
+	"$DOCKER" export -o "$t/made.tar" made
+	tar -tf "$t/made.tar" | grep -qx 'bin/busybox'
+	[[ "$(api GET /containers/nobody/export)" == *'No such container: nobody'* ]]
+	happened | grep '"Action":"export"' | grep -q '"name":"live"'
+}
+
+@test "changes: added, modified, deleted, parents, opaque directories; not what the runtime made" {
+	"$DOCKER" run --name changed -v changed-vol:/mnt/vol bb sh -c '
+		echo >/new; rm -r /home/bob; mkdir /home/bob; echo >/home/bob/mine; rm /etc/group; echo x >>/etc/passwd
+		touch /root; chmod 700 /tmp; cat /bin/busybox >/dev/null; rm /var/lib/seeded/file; mkdir -p /a/b'
+	[ "$("$DOCKER" diff changed | LC_ALL=C sort | tr '\n' ' ')" = \
+		"A /a A /a/b A /home/bob/mine A /mnt A /mnt/vol A /new C /etc C /etc/passwd C /home C /home/bob C /tmp C /var C /var/lib C /var/lib/seeded D /etc/group D /var/lib/seeded/file " ]
+	"$DOCKER" create --name unchanged bb true
+	[ "$(api GET /containers/unchanged/changes)" = null ]
+	"$DOCKER" rm -v changed unchanged
+}
+
+@test "commit: layer, configuration, history, event; and the container thaws" {
+	local id
+	id=$("$DOCKER" commit -a 'An Author' -m 'a comment' -c 'ENV A=1 B=$PATH' -c 'CMD ["cat", "/d/f"]' live kept:1)
+	[[ $id == sha256:* ]]
+	[ "$("$DOCKER" inspect -f '{{.State.Status}}' live)" = running ]
+	[ "$("$DOCKER" run --rm kept:1)" = hi ]
+	[ "$("$DOCKER" inspect -f '{{.Author}}|{{.Comment}}|{{index .Config.Env 0}}|{{json .Config.Cmd}}' kept:1)" = 'An Author|a comment|A=1|["cat","/d/f"]' ]
+	[ "$("$DOCKER" history --format '{{.Comment}}' kept:1 | head -1)" = 'a comment' ]
+	[ "$("$DOCKER" run --rm kept:1 sh -c 'stat -c %a /d/f; test /d/f -ef /d/hard; echo $?; ls -A /vol; ls -A /tf' | tr '\n' ' ')" = "4755 0 " ]
+	happened | grep '"Action":"commit"' | grep '"comment":"a comment"' | grep -q '"imageRef":"kept:1"'
+	[[ "$(api POST '/commit?container=live&changes=RUN+x')" == *'RUN is not a valid change command'* ]]
+	[[ "$(api POST '/commit?container=nobody')" == *'No such container: nobody'* ]]
+	# a container that changed nothing gives an image without another layer
+	"$DOCKER" create --name idle bb true
+	"$DOCKER" commit idle kept:2
+	[ "$("$DOCKER" inspect -f '{{len .RootFS.Layers}}' kept:2)" = "$("$DOCKER" inspect -f '{{len .RootFS.Layers}}' bb)" ]
+	"$DOCKER" rm idle
+	"$DOCKER" rmi kept:1 kept:2
+}
+
+@test "sizes are what a container has written and what it has below" {
+	"$DOCKER" run --name sized bb sh -c 'head -c 5000 /dev/zero >/five; ln /five /again'
+	[ "$(api GET '/containers/sized/json?size=1' | python3 -c 'import json,sys; print(json.load(sys.stdin)["SizeRw"])')" = 5000 ]
+	[ "$(api GET '/containers/json?all=1&size=1&filters=%7B%22name%22:%5B%22sized%22%5D%7D' |
+		python3 -c 'import json,sys; c=json.load(sys.stdin)[0]; print(c["SizeRw"], c["SizeRootFs"] > 1000000)')" = "5000 True" ]
+	! api GET /containers/sized/json | grep -q SizeRw
+	"$DOCKER" rm sized
+}
