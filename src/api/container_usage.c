@@ -1,4 +1,4 @@
-/* What a container uses: stats and top. */
+/* What a container uses and may use: stats, top, update. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +11,7 @@
 #include "container/top.h"
 
 #define ONE_SHOT_SINCE 41 /* API 1.41 */
+#define PIDS_LIMIT_SINCE 40
 #define JSON_TYPE "application/json"
 
 static struct container *find(struct call *c)
@@ -127,4 +128,58 @@ void containers_top(struct call *c)
 		call_reply_error(c, &e);
 		call_unref(c);
 	}
+}
+
+/* --- POST /containers/x/update --- */
+
+struct update {
+	struct call *call;
+	json_t *warnings;
+};
+
+static void updated(void *owner, const struct err *e)
+{
+	struct update *u = owner;
+	if (e) {
+		json_decref(u->warnings);
+		call_reply_error(u->call, e);
+	} else {
+		bool any = json_array_size(u->warnings) > 0;
+		call_reply_json(u->call, 200,
+			json_pack("{so}", "Warnings", any ? u->warnings : json_null()));
+		if (!any) {
+			json_decref(u->warnings);
+		}
+	}
+	call_unref(u->call);
+	free(u);
+}
+
+static void update_with(struct call *c, const json_t *body)
+{
+	struct err e;
+	scoped(json) json_t *changes = NULL;
+	scoped(json) json_t *warnings = NULL;
+	scoped(json) json_t *request = json_copy((json_t *)body);
+	if (c->version < PIDS_LIMIT_SINCE) {
+		json_object_del(request, "PidsLimit");
+	}
+	/* before the name is looked up, as dockerd */
+	if (container_update_check(c->api->d.containers, request, &changes, &warnings, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
+	struct container *k = find(c);
+	if (!k) {
+		return;
+	}
+	struct update *u = xnew(struct update);
+	u->call = call_ref(c);
+	u->warnings = TAKE(warnings);
+	container_update(k, changes, updated, u);
+}
+
+void containers_update(struct call *c)
+{
+	call_body_json(c, false, update_with);
 }

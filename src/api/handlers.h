@@ -14,7 +14,7 @@ handler_fn containers_list, containers_create, containers_inspect, containers_st
 /* container_streams.c */
 handler_fn containers_attach, containers_logs, containers_wait;
 /* container_usage.c */
-handler_fn containers_stats, containers_top;
+handler_fn containers_stats, containers_top, containers_update;
 /* archives.c */
 handler_fn archives_head, archives_get, archives_put, archives_export, archives_changes;
 /* commits.c */

@@ -42,6 +42,7 @@ static const struct route {
 	{"POST", "/containers/{}/resize", containers_resize},
 	{"GET", "/containers/{}/stats", containers_stats},
 	{"GET", "/containers/{}/top", containers_top},
+	{"POST", "/containers/{}/update", containers_update},
 	{"POST", "/containers/{}/wait", containers_wait},
 	{"POST", "/containers/{}/attach", containers_attach},
 	{"HEAD", "/containers/{}/archive", archives_head},

@@ -125,6 +125,15 @@ void container_remove(
 	struct container *c, bool force, bool volumes, container_done_fn *done, void *owner);
 int container_rename(struct container *c, const char *name, struct err *e);
 int container_pause(struct container *c, bool pause, struct err *e);
+/* POST /containers/x/update. body: Resources and RestartPolicy; what is 0, "" or null stays.
+ * container_update_check: ERR_INVALID, and what this kernel cannot do goes with a warning;
+ * *ret_changes, *ret_warnings: new. container_update records the changes, then sets them in the
+ * kernel when the container runs: when that fails they are taken back. ERR_CONFLICT "Cannot update
+ * container ID: ...". */
+int container_update_check(const struct container_set *s, const json_t *body, json_t **ret_changes,
+	json_t **ret_warnings, struct err *e);
+void container_update(
+	struct container *c, const json_t *changes, container_done_fn *done, void *owner);
 int container_resize(struct container *c, unsigned rows, unsigned columns, struct err *e);
 
 /* Waits. condition: "not-running" (default), "next-exit", "removed". fn is called once with the

@@ -30,6 +30,7 @@ struct job;
 struct job_handlers;
 struct oci_user;
 struct cgroup_features;
+struct oom_watch;
 struct stats_sampler;
 struct stats_source;
 
@@ -126,16 +127,18 @@ struct container {
 	struct list waits;
 	struct list starting, stopping, removing; /* struct done_call */
 	struct list file_works;                   /* files.c */
-	bool launch_held;                         /* until the last of them ends */
 	struct delay *restart_delay, *kill_delay;
 	struct job *seeding;
 	size_t seed_next;
 	bool awaits_volume; /* its launch goes on when a mount or unmount has ended */
 	bool volumes_taken; /* their mount was told as an event */
+	bool launch_held;   /* until the last of file_works ends */
 	bool dns_started;
 	bool remove_asked, remove_volumes; /* at its end */
 	struct health *health;
 	struct stats_source *stats; /* NULL while nobody watches */
+	bool limits_stale;          /* changed after the bundle was written */
+	struct oom_watch *oom;      /* NULL without a memory limit */
 };
 
 /* --- record.c --- */
@@ -194,6 +197,14 @@ int limits_rlimits(const json_t *host, json_t **ret, struct err *e);
 int limits_check(json_t *host, const struct cgroup_features *f, bool update, json_t *warnings,
 	struct err *e);
 void limits_put_defaults(json_t *host); /* what dockerd records for what was left out */
+
+/* --- oom.c --- */
+void oom_start(struct container *c); /* it runs, or has a limit from now on */
+void oom_stop(struct container *c);
+
+/* --- update.c --- */
+/* It was updated while it was being started: the bundle had the old limits. */
+void update_started(struct container *c);
 
 /* --- bundle.c --- */
 int bundle_write(

@@ -307,6 +307,7 @@ static void spawn(struct container *c)
 	struct err e;
 	scoped(strv) struct strv args = STRV_INIT;
 	container_clean_run(c); /* invariant 2: also what a crash between two runs left */
+	c->limits_stale = false;
 	if (links_ready(c, &e) < 0 || endpoints_ready(c, &e) < 0 || bundle_write(c, &e) < 0 ||
 		shim_args(c, &args, &e) < 0) {
 		container_start_failed(c, &e);
@@ -485,7 +486,8 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	bool fresh = c->state == CONTAINER_STARTING;
 	container_opened_pid(c, init);
 	c->started_ns = at_ns;
-	c->oom_killed = false;
+	c->oom_killed = c->oom_killed && !fresh;
+	oom_start(c);
 	if (!fresh) { /* this daemon is new, the container is not */
 		endpoints_reattach(c);
 		health_start(c);
@@ -497,6 +499,7 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	container_record_note(c);
 	log_info("container", "started", "id", c->id, "pid", LOG_N(init), NULL);
 	container_event(c, "start", NULL);
+	update_started(c);
 	health_start(c);
 	if (c->remove_asked || !list_empty(&c->stopping)) { /* asked for while it was starting */
 		struct err ignored;
@@ -584,14 +587,14 @@ static void settle_end(struct container *c)
 	}
 }
 
-static void publish_end(struct container *c, bool stopped)
+static void publish_end(struct container *c, bool stopped, bool oom)
 {
 	char code[16];
 	char ran[24];
 	snprintf(code, sizeof(code), "%d", c->exit_code);
 	snprintf(ran, sizeof(ran), "%lld",
 		(long long)(c->started_ns ? (c->finished_ns - c->started_ns) / NS_PER_SEC : 0));
-	if (c->oom_killed) {
+	if (oom) {
 		container_event(c, "oom", NULL);
 	}
 	container_event(c, "die", json_pack("{ss ss}", "exitCode", code, "execDuration", ran));
@@ -603,17 +606,19 @@ static void publish_end(struct container *c, bool stopped)
 void container_died(struct container *c, int exit_code, int64_t at_ns, bool oom)
 {
 	bool stopped = !list_empty(&c->stopping);
+	bool unheard_oom = oom && !c->oom_killed;
 	shim_free(TAKE(c->shim));
 	health_stop(c);
+	oom_stop(c);
 	c->exit_code = exit_code;
 	c->finished_ns = at_ns;
-	c->oom_killed = oom;
+	c->oom_killed = c->oom_killed || oom;
 	settle_end(c);
 	endpoints_detach(c);
 	container_record_note(c); /* before the shim's own record goes */
 	container_clean_run(c);
 	log_info("container", "ended", "id", c->id, "exit_code", LOG_N(exit_code), NULL);
-	publish_end(c, stopped);
+	publish_end(c, stopped, unheard_oom);
 	container_volumes_let_go(c);
 	execs_forget(c);
 	attach_point_end(&c->attaches);

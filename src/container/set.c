@@ -215,6 +215,7 @@ void container_set_free(struct container_set *s)
 	stats_free(s);
 	map_each (s->by_id, struct container, c) {
 		shim_free(c->shim);
+		oom_stop(c);
 		delay_cancel(c->restart_delay);
 		delay_cancel(c->kill_delay);
 		waits_free(c);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -180,17 +182,69 @@ int cgroup_freeze(const char *group, bool freeze)
 	return write_text(folder, "freezer.state", freeze ? "FROZEN" : "THAWED");
 }
 
-bool cgroup_oom_killed(const char *group)
+/* The file that counts what the OOM killer took; the caller's string. */
+static char *oom_file(const char *group)
 {
-	scoped(free) char *file = cgroup_is_v2()
-					  ? xasprintf(ROOT "/%s/memory.events", group)
-					  : xasprintf(ROOT "/memory/%s/memory.oom_control", group);
+	return cgroup_is_v2() ? xasprintf(ROOT "/%s/memory.events", group)
+			      : xasprintf(ROOT "/memory/%s/memory.oom_control", group);
+}
+
+static unsigned long count_of(const char *text, const char *key)
+{
+	const char *p = strstr(text, key);
+	return p ? strtoul(p + strlen(key), NULL, 10) : 0;
+}
+
+int cgroup_oom_read(const char *group, struct cgroup_oom *ret)
+{
+	scoped(free) char *file = oom_file(group);
 	scoped(buf) struct buf text = BUF_INIT;
-	if (path_read(AT_FDCWD, file, SMALL_FILE, &text) < 0) {
-		return false;
+	int r = path_read(AT_FDCWD, file, SMALL_FILE, &text);
+	if (r < 0) {
+		return r;
 	}
-	const char *p = strstr(buf_str(&text), "oom_kill ");
-	return p && p[strlen("oom_kill ")] != '0';
+	ret->kills = count_of(buf_str(&text), "oom_kill ");
+	ret->stuck = count_of(buf_str(&text), "oom_kill_disable ") &&
+		     count_of(buf_str(&text), "under_oom ");
+	return 0;
+}
+
+/* cgroup-v1/memory.rst 10 "OOM Control". */
+static int watch_v1(const char *group)
+{
+	scoped(free) char *file = oom_file(group);
+	scoped(free) char *folder = xasprintf(ROOT "/memory/%s", group);
+	scoped(close) int control = open(file, O_RDONLY | O_CLOEXEC);
+	scoped(close) int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (control < 0 || fd < 0) {
+		return -errno;
+	}
+	char line[32];
+	snprintf(line, sizeof(line), "%d %d", fd, control);
+	int r = write_text(folder, "cgroup.event_control", line);
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
+static int watch_v2(const char *group)
+{
+	scoped(free) char *file = oom_file(group);
+	scoped(close) int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (fd < 0 || inotify_add_watch(fd, file, IN_MODIFY | IN_DELETE_SELF) < 0) {
+		return -errno;
+	}
+	return TAKE_FD(fd);
+}
+
+int cgroup_oom_watch(const char *group)
+{
+	return cgroup_is_v2() ? watch_v2(group) : watch_v1(group);
+}
+
+void cgroup_oom_drain(int fd)
+{
+	char bytes[4096];
+	while (read(fd, bytes, sizeof(bytes)) > 0) {
+	}
 }
 
 int cgroup_each_child(const char *parent, void (*fn)(void *owner, const char *name), void *owner)
@@ -254,4 +308,10 @@ int cgroup_pids_read(const char *group, struct cgroup_pids *ret)
 		return 0;
 	}
 	return -ENOENT;
+}
+
+int cgroup_unlimit_pids(const char *group)
+{
+	scoped(free) char *folder = xasprintf(ROOT "%s/%s", cgroup_is_v2() ? "" : "/pids", group);
+	return write_text(folder, "pids.max", "max");
 }

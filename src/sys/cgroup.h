@@ -22,8 +22,17 @@ int cgroup_destroy(const char *group);
 int cgroup_kill(const char *group);
 /* Freezes or thaws. -ENOENT without the group. */
 int cgroup_freeze(const char *group, bool freeze);
-/* True when the kernel's OOM killer took a process of the group. */
-bool cgroup_oom_killed(const char *group);
+struct cgroup_oom {
+	unsigned long kills; /* processes of the group that the kernel's OOM killer took */
+	bool stuck;          /* v1: its processes wait for memory, the killer is off */
+};
+/* -ENOENT without the group. */
+int cgroup_oom_read(const char *group, struct cgroup_oom *ret);
+/* An fd that becomes readable when it may have taken one (v1: an eventfd of memory.oom_control; v2:
+ * inotify on memory.events), or when the group is removed. Non-blocking; cgroup_oom_drain makes it
+ * silent again. */
+int cgroup_oom_watch(const char *group);
+void cgroup_oom_drain(int fd);
 /* Calls fn with the names of the groups directly below parent, v2 or any v1 hierarchy (names may
  * repeat). */
 int cgroup_each_child(const char *parent, void (*fn)(void *owner, const char *name), void *owner);
@@ -34,3 +43,4 @@ struct cgroup_pids {
 };
 /* The processes of the group and of those below it. -ENOENT without the group. */
 int cgroup_pids_read(const char *group, struct cgroup_pids *ret);
+int cgroup_unlimit_pids(const char *group);

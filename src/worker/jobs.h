@@ -25,6 +25,7 @@ worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in t
 worker_job_fn worker_seed_volume; /* seed_volume.c */
 worker_job_fn worker_tree_sizes;  /* {"paths": []}: {"sizes": []}, in bytes */
 worker_job_fn worker_top;         /* top.c */
+worker_job_fn worker_update;      /* update.c */
 
 /* logs and volumes: log_pack.c, read_journal.c, mount_volume.c */
 worker_job_fn worker_unpack_log;

@@ -39,6 +39,7 @@ static const struct {
 	{"top", worker_top},
 	{"unmount-volume", worker_unmount_volume},
 	{"unpack-log", worker_unpack_log},
+	{"update-limits", worker_update},
 };
 
 static worker_job_fn *find_job(const char *name)

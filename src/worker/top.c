@@ -1,69 +1,29 @@
 /* The job "top": {"args", "cgroup"}: ps with those arguments; only the cgroup's processes. */
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/path.h"
-#include "base/scoped.h"
 #include "base/strv.h"
 #include "sys/cgroup.h"
+#include "worker/capture.h"
 #include "worker/jobs.h"
 #include "worker/top_table.h"
-
-#define OUTPUT_MAX (16u << 20)
-
-/* What a child wrote to a memfd, from its beginning. */
-static int read_back(int fd, struct buf *ret)
-{
-	char path[40];
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return path_read(AT_FDCWD, path, OUTPUT_MAX, ret);
-}
-
-static int spawn_ps(const struct strv *argv, int out, int err, int *ret_status)
-{
-	posix_spawn_file_actions_t actions;
-	pid_t pid;
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, out, 1);
-	posix_spawn_file_actions_adddup2(&actions, err, 2);
-	int r = posix_spawnp(&pid, "ps", &actions, NULL, argv->v, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (r != 0) {
-		return -r;
-	}
-	while (waitpid(pid, ret_status, 0) < 0) {
-		if (errno != EINTR) {
-			return -errno;
-		}
-	}
-	return 0;
-}
 
 /* Runs ps. 1 when it succeeded, 0 when it did not: *e then says why, as dockerd says it. */
 static int try_ps(const struct strv *argv, struct buf *ret, struct err *e)
 {
-	scoped(close) int out = memfd_create("ps", MFD_CLOEXEC);
-	scoped(close) int err = memfd_create("ps-errors", MFD_CLOEXEC);
 	scoped(buf) struct buf words = BUF_INIT;
-	int status = 0;
-	if (out < 0 || err < 0) {
-		return err_sys(e, errno, "cannot keep the output of ps");
-	}
-	int r = spawn_ps(argv, out, err, &status);
+	int status;
+	int r = capture_run(argv, ret, &words, &status);
 	if (r == -ENOENT) {
 		return err_set(e, ERR_SYSTEM,
 			"ps: exec: \"ps\": executable file not found in $PATH: apt-get install procps");
 	}
-	if (r < 0 || (r = read_back(err, &words)) < 0 || (r = read_back(out, ret)) < 0) {
+	if (r < 0) {
 		return err_sys(e, -r, "cannot run ps");
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {

@@ -103,3 +103,161 @@ code() { # PATH: the status of a GET
 	run d stats --no-stream -a --format '{{.Name}} {{.PIDs}}'
 	[ "$(sort <<<"$output" | tr '\n' ,)" = "busy 1,rests 0," ] || fail "$output"
 }
+
+# --- limits ---
+
+# CONTAINER V1-CONTROLLER V1-FILE V2-FILE: what the kernel has
+group() {
+	local id
+	id=$(w inspect -f '{{.Id}}' "$1")
+	if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+		cat "/sys/fs/cgroup/wherry-test-$TAG/$id/$4"
+	else
+		cat "/sys/fs/cgroup/$2/wherry-test-$TAG/$id/$3"
+	fi
+}
+
+is_v2() {
+	[ -e /sys/fs/cgroup/cgroup.controllers ]
+}
+
+create() { # NAME HOSTCONFIG
+	api POST "/containers/create?name=$1" -H 'Content-Type: application/json' \
+		-d "{\"Image\": \"bb\", \"Cmd\": [\"sleep\", \"1000\"], \"HostConfig\": $2}"
+}
+
+update() { # NAME BODY
+	api POST "/containers/$1/update" -H 'Content-Type: application/json' -d "$2"
+}
+
+@test "limits are in the kernel" {
+	create limited '{"Memory": 67108864, "MemorySwap": 134217728, "MemoryReservation": 33554432, "CpuShares": 512,
+		"CpuQuota": 50000, "CpuPeriod": 200000, "CpusetCpus": "0", "PidsLimit": 77,
+		"Ulimits": [{"Name": "nofile", "Soft": 99, "Hard": 100}], "ShmSize": 8388608, "OomScoreAdj": 300,
+		"Sysctls": {"net.ipv4.ip_forward": "0"}}'
+	w start limited >/dev/null
+	[ "$(group limited memory memory.limit_in_bytes memory.max)" = 67108864 ]
+	[ "$(group limited memory memory.soft_limit_in_bytes memory.low)" = 33554432 ]
+	[ "$(group limited cpuset cpuset.cpus cpuset.cpus)" = 0 ]
+	[ "$(group limited pids pids.max pids.max)" = 77 ]
+	if is_v2; then
+		[ "$(group limited - - memory.swap.max)" = 67108864 ]
+		[ "$(group limited - - cpu.weight)" = 20 ]
+		[ "$(group limited - - cpu.max)" = "50000 200000" ]
+	else
+		[ "$(group limited memory memory.memsw.limit_in_bytes -)" = 134217728 ]
+		[ "$(group limited cpu cpu.shares -)" = 512 ]
+		[ "$(group limited cpu cpu.cfs_quota_us -) $(group limited cpu cpu.cfs_period_us -)" = "50000 200000" ]
+	fi
+	[ "$(w exec limited sh -c 'ulimit -n; ulimit -Hn' | tr '\n' ,)" = "99,100," ]
+	[ "$(w exec limited cat /proc/1/oom_score_adj)" = 300 ]
+	[ "$(w exec limited cat /proc/sys/net/ipv4/ip_forward)" = 0 ]
+	[[ "$(w exec limited df -k /dev/shm)" == *" 8192 "* ]]
+}
+
+@test "memory alone allows as much swap, cpus are a quota, swappiness is v1's" {
+	create limited '{"Memory": 67108864, "NanoCpus": 500000000, "MemorySwappiness": 40, "PidsLimit": -1}'
+	w start limited >/dev/null
+	[ "$(w inspect -f '{{.HostConfig.MemorySwap}} {{.HostConfig.PidsLimit}}' limited)" = "134217728 <no value>" ] ||
+		[ "$(w inspect -f '{{.HostConfig.MemorySwap}} {{.HostConfig.PidsLimit}}' limited)" = "134217728 <nil>" ]
+	[ "$(group limited pids pids.max pids.max)" = max ]
+	if is_v2; then
+		[ "$(group limited - - cpu.max)" = "50000 100000" ]
+	else
+		[ "$(group limited memory memory.memsw.limit_in_bytes -)" = 134217728 ]
+		[ "$(group limited memory memory.swappiness -)" = 40 ]
+		[ "$(group limited cpu cpu.cfs_quota_us -)" = 50000 ]
+	fi
+}
+
+@test "block devices are throttled" {
+	device=$(lsblk -dno PATH | head -1)
+	[ -n "$device" ] || skip "no block device"
+	numbers=$(lsblk -dno MAJ:MIN "$device" | tr -d ' ')
+	create limited "{\"BlkioDeviceReadBps\": [{\"Path\": \"$device\", \"Rate\": 1048576}],
+		\"BlkioDeviceWriteIOps\": [{\"Path\": \"$device\", \"Rate\": 50}]}"
+	w start limited >/dev/null
+	[[ "$(group limited blkio blkio.throttle.read_bps_device io.max)" == "$numbers "*1048576* ]]
+	[[ "$(group limited blkio blkio.throttle.write_iops_device io.max)" == "$numbers "*50* ]]
+	create nowhere '{"BlkioDeviceReadBps": [{"Path": "/dev/nope", "Rate": 5}]}'
+	run w start nowhere
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"stat /dev/nope: "[Nn]"o such file or directory"* ]]
+}
+
+@test "limits that cannot be are refused in dockerd's words" {
+	[ "$(create bad '{"Memory": 1000}')" = '{"message":"Minimum memory limit allowed is 6MB"}' ]
+	[ "$(create bad '{"CpusetCpus": "4000"}' | jq -r .message | cut -d, -f1)" = "Requested CPUs are not available - requested 4000" ]
+	[[ "$(create bad '{"CpuRealtimeRuntime": 5}')" == *"real-time scheduling is not supported"* ]]
+	[ "$(create warned '{"OomKillDisable": true}' | jq '.Warnings | length')" = 1 ]
+	create sysctl '{"Sysctls": {"kernel.nosuch": "1"}}'
+	run w start sysctl
+	[ "$status" -ne 0 ]
+	[[ "$output" == *kernel.nosuch* ]]
+}
+
+@test "an update reaches the kernel at once, and the next start" {
+	create moved '{"Memory": 67108864}'
+	w start moved >/dev/null
+	[ "$(update moved '{"Memory": 134217728, "MemorySwap": 268435456, "CpuShares": 2048, "CpuQuota": 30000, "PidsLimit": 40,
+		"CpusetCpus": "0"}')" = '{"Warnings":null}' ]
+	for round in live restarted; do
+		[ "$(group moved memory memory.limit_in_bytes memory.max)" = 134217728 ] || fail $round
+		[ "$(group moved pids pids.max pids.max)" = 40 ] || fail $round
+		[ "$(group moved cpuset cpuset.cpus cpuset.cpus)" = 0 ] || fail $round
+		[ "$(group moved cpu cpu.cfs_quota_us cpu.max | cut -d' ' -f1)" = 30000 ] || fail $round
+		is_v2 || [ "$(group moved cpu cpu.shares -)" = 2048 ] || fail $round
+		is_v2 || [ "$(group moved memory memory.memsw.limit_in_bytes -)" = 268435456 ] || fail $round
+		w restart -t 0 moved >/dev/null
+	done
+	[ "$(update moved '{"PidsLimit": -1}')" = '{"Warnings":null}' ]
+	[ "$(group moved pids pids.max pids.max)" = max ]
+	[ "$(w inspect -f '{{.HostConfig.PidsLimit}}' moved)" = 0 ]
+	# memory below what swap was set to, up again
+	[ "$(update moved '{"Memory": 33554432}')" = '{"Warnings":null}' ]
+	[ "$(group moved memory memory.limit_in_bytes memory.max)" = 33554432 ]
+	d update --cpu-shares 300 -m 64m moved
+	[ "$(w inspect -f '{{.HostConfig.CpuShares}} {{.HostConfig.Memory}}' moved)" = "300 67108864" ]
+}
+
+@test "an update that contradicts is refused in dockerd's words and changes nothing" {
+	create moved '{"Memory": 67108864, "NanoCpus": 500000000}'
+	w start moved >/dev/null
+	id=$(w inspect -f '{{.Id}}' moved)
+	[ "$(update moved '{"Memory": 1000000000}')" = "{\"message\":\"Cannot update container $id: Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time\"}" ]
+	[ "$(update moved '{"CpuQuota": 50000}')" = "{\"message\":\"Cannot update container $id: Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set\"}" ]
+	[ "$(update moved '{"Memory": 5}')" = '{"message":"Minimum memory limit allowed is 6MB"}' ]
+	[ "$(update nosuch '{}')" = '{"message":"No such container: nosuch"}' ]
+	[ "$(w inspect -f '{{.HostConfig.Memory}} {{.HostConfig.CpuQuota}}' moved)" = "67108864 0" ]
+	[ "$(group moved memory memory.limit_in_bytes memory.max)" = 67108864 ]
+	# what the kernel refuses is taken back: a process holds more than the new limit
+	w run -d --name held -m 64m --memory-swap 64m bb sh -c 'head -c 30000000 /dev/zero >/dev/shm/x; exec sleep 1000' >/dev/null
+	eventually 10 sh -c "[ \$('$WHERRY' exec held stat -c %s /dev/shm/x) = 30000000 ]"
+	is_v2 || {
+		[[ "$(update held '{"Memory": 6291456, "MemorySwap": 6291456}')" == *"Cannot update container "*"crun: "* ]]
+		[ "$(w inspect -f '{{.HostConfig.Memory}}' held)" = 67108864 ]
+	}
+}
+
+@test "an update of the restart policy holds; the event is told" {
+	since=$(date +%s)
+	w run -d --name policy bb sleep 1000 >/dev/null
+	[ "$(update policy '{"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}}')" = '{"Warnings":null}' ]
+	[ "$(w inspect -f '{{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}}' policy)" = on-failure:2 ]
+	w exec policy sh -c 'kill -9 1; kill -TERM 1' || true
+	[ "$(w events --since "$since" --until "$(($(date +%s) + 1))" --filter event=update --format '{{.Actor.Attributes.name}}')" = policy ]
+	w run -d --name gone --rm bb sleep 1000 >/dev/null
+	[[ "$(update gone '{"RestartPolicy": {"Name": "always"}}')" == *"Restart policy cannot be updated because AutoRemove is enabled"* ]]
+}
+
+@test "a process killed for memory is told at once, and at the end" {
+	since=$(date +%s)
+	w run -d --name hungry -m 16m --memory-swap 16m bb sh -c 'head -c 60m /dev/zero | tail >/dev/null; sleep 1000' >/dev/null
+	eventually 20 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.OOMKilled}}' hungry)\" = true ]"
+	[ "$(w inspect -f '{{.State.Running}}' hungry)" = true ]
+	w kill hungry >/dev/null
+	eventually 5 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.OOMKilled}} {{.State.Running}}' hungry)\" = 'true false' ]"
+	w start hungry >/dev/null
+	eventually 20 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.OOMKilled}}' hungry)\" = true ]"
+	[ "$(w events --since "$since" --until "$(($(date +%s) + 1))" --filter event=oom --filter container=hungry | wc -l)" -ge 2 ]
+}
