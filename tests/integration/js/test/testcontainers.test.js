@@ -88,7 +88,9 @@ test("logs stream, restart, stop without removal, labels, tmpfs, limits", async 
 			.withWaitStrategy(Wait.forLogMessage("hello")),
 	);
 	const stream = await container.logs();
-	await new Promise((resolve) => stream.on("data", (line) => line.toString().includes("hello") && resolve()));
+	let seen = "";
+	stream.on("data", (line) => (seen += line));
+	await eventually(() => seen.includes("hello"), "the log is streamed");
 	stream.destroy();
 	const limits = await container.exec(["sh", "-c", "ulimit -n; df -k /t /dev/shm | awk 'NR>1 {print $2}'; grep foo /etc/hosts"]);
 	assert.match(limits.output, /^100\n1024\n8192\n1\.2\.3\.4\s+foo\n$/);
