@@ -251,6 +251,31 @@ dc-web-1 running " ]
 	c stop -t 0
 }
 
+@test "docker compose: configs and secrets of every kind are there before the command runs; cp" {
+	echo from-file >f
+	chmod 644 f
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a:
+		    image: bb
+		    init: true
+		    command: sh -c "cat /cfg /etc/two.conf /run/secrets/envsec /run/secrets/filesec; exec sleep 1000"
+		    configs:
+		      - cfg
+		      - {source: cfg2, target: /etc/two.conf}
+		    secrets: [envsec, filesec]
+		configs: {cfg: {content: "from-text\n"}, cfg2: {environment: CFGENV}}
+		secrets: {envsec: {environment: SECENV}, filesec: {file: f}}
+	YAML
+	CFGENV=$'config-env\n' SECENV=$'secret-env\n' c up -d
+	eventually 10 logged a from-file
+	[ "$(c logs --no-log-prefix a | sed 's,\x1b.2K,,' | tr '\n' ' ')" = "from-text config-env secret-env from-file " ]
+	c cp a:/etc/two.conf out
+	[ "$(cat out)" = config-env ]
+	c cp f a:/tmp/
+	[ "$(c exec -T a cat /tmp/f)" = from-file ]
+}
+
 @test "docker compose: a classic build, up --build, down --rmi" {
 	mkdir ctx
 	printf 'FROM bb\nARG X=1\nRUN echo $X >/x\nCMD ["cat", "/x"]\n' >ctx/Dockerfile

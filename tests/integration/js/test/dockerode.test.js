@@ -145,6 +145,31 @@ test("errors have dockerd's status codes", async (t) => {
 	await assert.rejects(made.kill(), status(409));
 });
 
+test("archives: put, inspect, get, export, changes, commit", async (t) => {
+	await writeFile(join(dir, "file"), "content\n", { mode: 0o640 });
+	const made = await container(t, { Cmd: ["sh", "-c", "cat /etc/file; rm /etc/passwd"] });
+	await made.putArchive(tar.pack(dir, { entries: ["file"] }), { path: "/etc" });
+	const head = await made.infoArchive({ path: "/etc/file" });
+	head.resume(); // or the connection keeps this process
+	const stat = JSON.parse(Buffer.from(head.headers["x-docker-container-path-stat"], "base64").toString());
+	assert.deepEqual([stat.name, stat.size, stat.mode], ["file", 8, 0o640]);
+	assert.ok((await all(await made.getArchive({ path: "/etc/file" }))).includes("content\n"));
+	await assert.rejects(made.getArchive({ path: "/nope" }), (e) => e.statusCode === 404);
+	await made.start();
+	await made.wait();
+	assert.equal((await made.logs({ stdout: true })).subarray(8).toString(), "content\n");
+	const changes = (await made.changes()).map((c) => `${c.Kind} ${c.Path}`);
+	assert.ok(changes.includes("1 /etc/file") && changes.includes("2 /etc/passwd"), changes.join(", "));
+	assert.ok((await all(await made.export())).includes("content\n"));
+	const image = await made.commit({ repo: "js-committed", changes: 'CMD ["cat", "/etc/file"]' });
+	t.after(() => docker.getImage("js-committed").remove({ force: true }));
+	assert.equal((await docker.getImage("js-committed").inspect()).Id, image.Id);
+	const out = sink();
+	const [, ran] = await docker.run("js-committed", [], out);
+	await ran.remove();
+	assert.equal(out.text(), "content\r\n");
+});
+
 test("networks: addresses, aliases, connect and disconnect a running container", async (t) => {
 	const network = await docker.createNetwork({ Name: "js-net", CheckDuplicate: true, Labels: { js: "net" } });
 	t.after(() => network.remove());

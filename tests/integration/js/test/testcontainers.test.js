@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { DockerComposeEnvironment, GenericContainer, Network, Wait, getContainerRuntimeClient } from "testcontainers";
-import { IMAGE, eventually } from "./helper.js";
+import { IMAGE, all, eventually } from "./helper.js";
 
 const PATIENCE_MS = 60_000;
 const HTTPD = ["sh", "-c", "mkdir -p /www && echo page >/www/index.html && echo ready && exec httpd -f -p 8080 -h /www"];
@@ -51,6 +51,24 @@ test("log messages and health are waited for, alone and together", async (t) => 
 		.withHealthCheck({ test: ["CMD-SHELL", "exit 1"], interval: 200, timeout: 5000, retries: 1 })
 		.withWaitStrategy(Wait.forHealthCheck());
 	await assert.rejects(sick.start(), /unhealthy/);
+});
+
+test("files, directories and content are copied in, archives out", async (t) => {
+	const dir = await temporary(t);
+	await writeFile(join(dir, "one"), "first\n");
+	const container = await started(
+		t,
+		generic(["sh", "-c", "cat /in/one /text; echo ready; exec sleep 1000"])
+			.withCopyFilesToContainer([{ source: join(dir, "one"), target: "/in/one", mode: 0o600 }])
+			.withCopyDirectoriesToContainer([{ source: dir, target: "/tree" }])
+			.withCopyContentToContainer([{ content: "second\n", target: "/text" }])
+			.withWaitStrategy(Wait.forLogMessage("ready")),
+	);
+	const got = await container.exec(["cat", "/in/one", "/text", "/tree/one"]);
+	assert.equal(got.output, "first\nsecond\nfirst\n");
+	await container.copyContentToContainer([{ content: "third\n", target: "/later/text" }]);
+	assert.equal((await container.exec("cat /later/text".split(" "))).output, "third\n");
+	assert.ok((await all(await container.copyArchiveFromContainer("/later"))).includes("third\n"));
 });
 
 test("commands: output apart, exit codes, environment, user, directory", async (t) => {
@@ -108,6 +126,18 @@ test("a container is used again when asked for", async (t) => {
 	const first = await started(t, one());
 	const second = await one().start();
 	assert.equal(first.getId(), second.getId());
+});
+
+test("an image is built from a Dockerfile, and committed from a container", async (t) => {
+	const dir = await temporary(t);
+	await writeFile(join(dir, "Dockerfile"), `FROM ${IMAGE}\nARG WHO\nRUN echo $WHO >/who\nCMD ["sh", "-c", "cat /who; exec sleep 1000"]\n`);
+	const image = await GenericContainer.fromDockerfile(dir).withBuildArgs({ WHO: "built" }).build("js-tc-built:1", { deleteOnExit: false });
+	const container = await started(t, image.withStartupTimeout(PATIENCE_MS).withWaitStrategy(Wait.forLogMessage("built")));
+	await container.exec(["sh", "-c", "echo changed >/who"]);
+	const id = await container.commit({ repo: "js-tc-committed", tag: "1", deleteOnExit: false });
+	assert.match(id, /^sha256:/);
+	const committed = new GenericContainer("js-tc-committed:1").withStartupTimeout(PATIENCE_MS).withWaitStrategy(Wait.forLogMessage("changed"));
+	await started(t, committed);
 });
 
 test("a compose project comes up and goes", { skip: !process.env.WITH_COMPOSE && "no docker CLI with compose" }, async (t) => {
