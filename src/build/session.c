@@ -329,7 +329,7 @@ static int attach(struct build_session *s, struct network *w, int netns_fd, stru
 	char name[ID_SHORT_LEN + 7];
 	snprintf(name, sizeof(name), "build-%.12s", s->id);
 	const struct endpoint_config config = {
-		.container_id = s->id, .container_name = name, .hostname = name, .gateway = true};
+		.container_id = s->id, .container_name = name, .hostname = name};
 	if (network_attach(s->builder->d.networks, w, netns_fd, &config, &s->endpoint, NULL, e) <
 		0) {
 		return -1;

@@ -105,17 +105,22 @@ static int check_config(const struct network *w, const json_t *config, struct er
 	const char *text;
 	json_t *ipam;
 	json_t *options;
+	int64_t priority;
 	scoped(strv) struct strv ignored = STRV_INIT;
 	scoped(strv) struct strv faults = STRV_INIT;
 	if (json_get_strv(config, "Aliases", &ignored, e) < 0 ||
 		json_get_strv(config, "Links", &ignored, e) < 0 ||
 		json_get_object(config, "DriverOpts", &options, e) < 0 ||
+		json_get_i64(config, "GwPriority", 0, &priority, e) < 0 ||
 		json_get_str(config, "MacAddress", &text, e) < 0 ||
 		json_get_object(config, "IPAMConfig", &ipam, e) < 0 ||
 		json_get_str(ipam, "IPv4Address", &text, e) < 0 ||
 		json_get_str(ipam, "IPv6Address", &text, e) < 0 ||
 		check_mac(json_str(config, "MacAddress"), e) < 0) {
 		return -1;
+	}
+	if (json_array_size(json_object_get(ipam, "LinkLocalIPs")) > 0) {
+		return err_set(e, ERR_INVALID, "link-local addresses are not supported");
 	}
 	collect_faults(w, config, &faults);
 	return say_faults(&faults, e);
@@ -232,6 +237,9 @@ json_t *endpoints_record(const struct container *c)
 		json_put_str(row, "Gateway6", f->gateway6);
 		json_put_str(row, "Mac", f->mac);
 		json_put_str(row, "Ifname", f->ifname);
+		json_put(row, "IsGateway",
+			json_boolean(p->live &&
+				     network_is_gateway(c->set->d.networks, f->network_id, c->id)));
 		json_array_append_new(out, row);
 	}
 	json_t *doc = json_pack("{so}", "List", out);
@@ -266,6 +274,7 @@ void endpoints_restore(struct container *c, const json_t *record)
 		copy_text(p->info.endpoint_id, sizeof(p->info.endpoint_id), o, "EndpointID");
 		copy_text(p->info.ipv4, sizeof(p->info.ipv4), o, "IPv4");
 		copy_text(p->info.gateway, sizeof(p->info.gateway), o, "Gateway");
+		p->info.is_gateway = json_bool(o, "IsGateway");
 		p->info.prefix_len6 = (int)json_i64(o, "PrefixLen6", 0);
 		copy_text(p->info.ipv6, sizeof(p->info.ipv6), o, "IPv6");
 		copy_text(p->info.gateway6, sizeof(p->info.gateway6), o, "Gateway6");
@@ -307,7 +316,7 @@ static void request_deinit(struct endpoint_request *q)
 }
 
 static void request_init(
-	struct endpoint_request *q, const struct container *c, const struct endpoint *p, bool first)
+	struct endpoint_request *q, const struct container *c, const struct endpoint *p)
 {
 	const json_t *ipam = json_object_get(p->config, "IPAMConfig");
 	const char *ip = json_str(ipam, "IPv4Address");
@@ -317,7 +326,7 @@ static void request_init(
 	*q = (struct endpoint_request){0};
 	collect_aliases(c, p, &q->aliases);
 	(void)json_get_strv(p->config, "Links", &q->links, &ignored);
-	q->ports = first ? published_wanted(c) : NULL;
+	q->ports = published_wanted(c);
 	q->config = (struct endpoint_config){
 		.container_id = c->id,
 		.container_name = c->name,
@@ -328,8 +337,14 @@ static void request_init(
 		.aliases = &q->aliases,
 		.links = &q->links,
 		.ports = q->ports,
-		.gateway = first,
+		.gateway_priority = json_i64(p->config, "GwPriority", 0),
 	};
+}
+
+static void note_ports(struct container *c)
+{
+	json_decref(c->ports);
+	c->ports = network_ports(c->set->d.networks, c->id);
 }
 
 static int attach_one(struct container *c, struct endpoint *p, int netns_fd, struct err *e)
@@ -337,24 +352,17 @@ static int attach_one(struct container *c, struct endpoint *p, int netns_fd, str
 	struct network_set *networks = c->set->d.networks;
 	struct network *w = network_find(networks, p->network, e);
 	struct endpoint_request q;
-	json_t *ports = NULL;
-	bool first = p == &c->endpoints[0];
 	if (!w) {
 		return -1;
 	}
-	request_init(&q, c, p, first);
-	int r = network_attach(networks, w, netns_fd, &q.config, &p->info, &ports, e);
+	request_init(&q, c, p);
+	int r = network_attach(networks, w, netns_fd, &q.config, &p->info, NULL, e);
 	request_deinit(&q);
 	if (r < 0) {
 		return -1;
 	}
 	p->live = true;
-	if (first) {
-		json_decref(c->ports);
-		c->ports = ports;
-	} else {
-		json_decref(ports);
-	}
+	note_ports(c);
 	return 0;
 }
 
@@ -449,8 +457,8 @@ void endpoints_reattach(struct container *c)
 	}
 	for (size_t i = 0; i < c->n_endpoints; i++) {
 		struct endpoint_request q;
-		request_init(&q, c, &c->endpoints[i], i == 0);
-		if (i == 0 && c->ports) { /* the same host ports as before, also where the user left
+		request_init(&q, c, &c->endpoints[i]);
+		if (c->ports) { /* the same host ports as before, also where the user left
 					     the choice to us */
 			json_decref(q.ports);
 			q.ports = json_deep_copy(c->ports);
@@ -539,7 +547,6 @@ int container_disconnect(struct container *c, const char *network, bool force, s
 		return err_set(e, ERR_INVALID,
 			"container cannot be disconnected from host network or connected to host network");
 	}
-	bool publishes = p == &c->endpoints[0];
 	if (p->live) {
 		network_detach(c->set->d.networks, p->info.network_id, c->id);
 	}
@@ -547,10 +554,7 @@ int container_disconnect(struct container *c, const char *network, bool force, s
 	json_decref(p->config);
 	memmove(p, p + 1, (size_t)(&c->endpoints[c->n_endpoints] - (p + 1)) * sizeof(*p));
 	c->n_endpoints--;
-	if (publishes) {
-		json_decref(c->ports);
-		c->ports = NULL;
-	}
+	note_ports(c);
 	if (container_is_running(c)) {
 		(void)bundle_write_hosts(c, &(struct err){0});
 	}

@@ -7,7 +7,6 @@
 #include "base/parse.h"
 #include "base/scoped.h"
 #include "network/internal.h"
-#include "network/relay.h"
 #include "network/resolver.h"
 #include "network/rules.h"
 #include "sys/netns.h"
@@ -58,7 +57,7 @@ static struct endpoint *endpoint_new(struct network *w, const struct endpoint_co
 	p->network = w;
 	p->container_id = xstrdup(c->container_id);
 	p->container_name = xstrdup(c->container_name ? c->container_name : "");
-	p->gateway = c->gateway;
+	p->priority = c->gateway_priority;
 	strv_add(&p->names, p->container_name);
 	for (size_t i = 0; c->aliases && i < c->aliases->n && i < ALIASES_MAX; i++) {
 		strv_add(&p->names, c->aliases->v[i]);
@@ -72,67 +71,6 @@ static struct endpoint *endpoint_new(struct network *w, const struct endpoint_co
 	}
 	snprintf(p->info.network_id, sizeof(p->info.network_id), "%s", w->id);
 	return p;
-}
-
-/* --- ports --- */
-
-static int reserve_ports(struct network_set *n, struct endpoint *p, const struct endpoint_config *c,
-	bool restore, struct err *e)
-{
-	if (!c->ports || p->network->internal || p->network->driver != DRIVER_BRIDGE) {
-		return 0;
-	}
-	const struct port_request r = {
-		.bindings = c->ports,
-		.address = p->address,
-		.address6 = p->address6,
-		.default_host = p->network->default_host,
-		.remembered = restore ? rules_remembered : NULL,
-		.owner = n->rules,
-		.keep = restore,
-	};
-	if (port_list_reserve(&n->cursor, &r, &p->ports, e) < 0) {
-		return err_wrap(e,
-			"driver failed programming external connectivity on endpoint %s (%s)",
-			p->container_name, p->info.endpoint_id);
-	}
-	for (size_t i = 0; i < p->ports.n; i++) {
-		if (port_is_relayed(&p->ports.v[i])) {
-			p->ports.v[i].relay = relay_start(n->loop, &p->ports.v[i]);
-		}
-	}
-	return 0;
-}
-
-/* --- default route --- */
-
-bool endpoint_routes_outside(const struct endpoint *p)
-{
-	return network_has_links(p->network) && !p->network->internal;
-}
-
-/* Any endpoint of the container that could give, or gives, its default route. */
-static struct endpoint *find_gateway(
-	const struct network_set *n, const char *container_id, bool acting)
-{
-	map_each (n->by_id, struct network, w) {
-		struct endpoint *p = endpoint_find(w, container_id);
-		if (p && endpoint_routes_outside(p) && (p->gateway || !acting)) {
-			return p;
-		}
-	}
-	return NULL;
-}
-
-/* A container that leaves the network of its default route gets another one's, if it lives and has
- * one. */
-static void pass_gateway_on(struct network_set *n, const char *container_id)
-{
-	struct endpoint *p = find_gateway(n, container_id, false);
-	scoped(close) int netns_fd = p ? resolver_netns(n->resolver, container_id) : -1;
-	if (netns_fd >= 0) {
-		p->gateway = link_add_route(p, netns_fd) == 0;
-	}
 }
 
 /* --- attach, detach, restore --- */
@@ -151,23 +89,40 @@ static int attach_nothing(struct endpoint *p, int netns_fd, struct err *e)
 	return r < 0 ? err_sys(e, -r, "cannot set up the loopback interface") : 0;
 }
 
+/* What has been given away comes back; the link is gone, or goes. */
+static int detach_link(struct network_set *n, const struct endpoint *p,
+	const struct endpoint *before, int netns_fd)
+{
+	link_remove(n, p, netns_fd);
+	if (before && p->info.is_gateway) {
+		link_add_route(before, netns_fd); /* the new default route took its place */
+	}
+	return -1;
+}
+
 static int attach_link(struct network_set *n, struct endpoint *p, int netns_fd,
 	const struct endpoint_config *c, struct err *e)
 {
 	uint8_t mac[6];
+	struct endpoint *before = gateway_of(n, c->container_id);
 	id_new(p->info.endpoint_id);
-	if (endpoint_choose_addresses(p, c, mac, e) < 0 || link_add(n, p, netns_fd, mac, e) < 0) {
+	p->info.is_gateway = gateway_wins(p, before);
+	if (endpoint_choose_addresses(p, c, mac, e) < 0) {
 		return -1;
 	}
-	if (reserve_ports(n, p, c, false, e) < 0) {
-		link_remove(n, p, netns_fd);
-		return -1;
+	if (link_add(n, p, netns_fd, mac, e) < 0 ||
+		((!before || before->ports.n == 0) &&
+			gateway_reserve_ports(n, p, c, false, e) < 0)) {
+		return detach_link(n, p, before, netns_fd);
 	}
 	list_append(&p->network->endpoints, &p->link);
 	if (p->ports.n > 0 && rules_publish(n, &p->ports, e) < 0) {
 		list_remove(&p->link);
-		link_remove(n, p, netns_fd);
-		return -1;
+		return detach_link(n, p, before, netns_fd);
+	}
+	if (before && p->info.is_gateway) {
+		before->info.is_gateway = false;
+		gateway_move_ports(n, before, p);
 	}
 	return 0;
 }
@@ -181,9 +136,6 @@ int network_attach(struct network_set *n, struct network *w, int netns_fd,
 			c->container_name, network_name(w));
 	}
 	scoped(endpoint_free) struct endpoint *p = endpoint_new(w, c);
-	if (!p->gateway && endpoint_routes_outside(p) && !find_gateway(n, c->container_id, true)) {
-		p->gateway = true; /* the first network is internal, say */
-	}
 	int r = network_has_links(w) ? attach_link(n, p, netns_fd, c, e)
 				     : attach_nothing(p, netns_fd, e);
 	if (r < 0) {
@@ -209,21 +161,21 @@ void network_detach(struct network_set *n, const char *network_id, const char *c
 	if (!p) {
 		return;
 	}
-	bool gateway = p->gateway;
 	list_remove(&p->link);
-	if (p->ports.n > 0) {
-		rules_unpublish(n, &p->ports);
-	}
 	if (network_has_links(w)) {
 		scoped(close) int netns_fd = resolver_netns(n->resolver, container_id);
 		link_remove(n, p, netns_fd);
+	}
+	if (p->info.is_gateway) {
+		gateway_pass_on(n, p);
+	}
+	if (p->ports.n > 0) {
+		rules_unpublish(n, &p->ports);
 	}
 	endpoint_free(p);
 	if (!network_has_container(n, container_id)) {
 		resolver_park(n->resolver,
 			container_id); /* its sockets would keep the dead namespace alive */
-	} else if (gateway) {
-		pass_gateway_on(n, container_id);
 	}
 	network_publish_event(w, "disconnect", container_id);
 }
@@ -237,7 +189,7 @@ static int restore_link(
 	}
 	ip_parse(p->info.ipv6, &p->address6); /* or none */
 	list_append(&p->network->endpoints, &p->link);
-	if (link_restore(n, p, e) < 0 || reserve_ports(n, p, c, true, e) < 0 ||
+	if (link_restore(n, p, e) < 0 || gateway_reserve_ports(n, p, c, true, e) < 0 ||
 		(p->ports.n > 0 && rules_publish(n, &p->ports, e) < 0)) {
 		list_remove(&p->link);
 		return -1;

@@ -93,12 +93,12 @@ struct endpoint {
 	struct endpoint_info info;
 	char *container_id;
 	char *container_name;
-	struct strv names;  /* all that DNS answers to, the container's name first */
-	struct strv links;  /* "CONTAINER:ALIAS": names that only this container knows */
-	struct ip address;  /* size 0: none */
-	struct ip address6; /* size 0: none */
-	bool gateway;
-	struct port_list ports;
+	struct strv names;      /* all that DNS answers to, the container's name first */
+	struct strv links;      /* "CONTAINER:ALIAS": names that only this container knows */
+	struct ip address;      /* size 0: none */
+	struct ip address6;     /* size 0: none */
+	int64_t priority;       /* of its default route */
+	struct port_list ports; /* only of the acting gateway */
 };
 
 /* set.c */
@@ -181,4 +181,17 @@ struct endpoint *endpoint_find(const struct network *w, const char *container_id
 /* Out of the list, ports given back; links and rules are not touched. */
 void endpoint_free(struct endpoint *p);
 bool network_has_container(const struct network_set *n, const char *container_id);
+
+/* gateway.c */
 bool endpoint_routes_outside(const struct endpoint *p);
+/* The endpoint that gives the container its default route now, or NULL. */
+struct endpoint *gateway_of(const struct network_set *n, const char *container_id);
+/* p is to take the place of acting, which may be NULL. */
+bool gateway_wins(const struct endpoint *p, const struct endpoint *acting);
+/* When it is the gateway. */
+int gateway_reserve_ports(struct network_set *n, struct endpoint *p,
+	const struct endpoint_config *c, bool restore, struct err *e);
+void gateway_move_ports(struct network_set *n, struct endpoint *from, struct endpoint *to);
+/* from, out of its list already, hands route and ports to another endpoint of a living container.
+ */
+void gateway_pass_on(struct network_set *n, struct endpoint *from);

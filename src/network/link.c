@@ -104,7 +104,7 @@ static int configure_inside(struct rtnl *inside, const struct endpoint *p)
 	if (p->address6.size) {
 		rtnl_add_address(inside, index, p->address6, p->info.prefix_len6);
 	}
-	if (p->gateway && endpoint_routes_outside(p)) {
+	if (p->info.is_gateway) {
 		add_default_routes(inside, p, index);
 	}
 	return rtnl_commit(inside);

@@ -70,8 +70,9 @@ struct endpoint_config {
 	const struct strv *links;   /* "CONTAINER:ALIAS": names for this container alone, or NULL */
 	const json_t
 		*ports; /* HostConfig.PortBindings {"80/tcp":[{"HostIp":"","HostPort":"8080"}]}, or
-			   NULL; only for the network that publishes (the first) */
-	bool gateway;   /* this network gives the default route */
+			   NULL; published by whichever network is the gateway */
+	int64_t gateway_priority; /* the highest one gives the default route; then the first by name
+				   */
 };
 struct endpoint_info {
 	char network_id[65];
@@ -84,6 +85,7 @@ struct endpoint_info {
 	char gateway6[46];
 	char mac[18];
 	char ifname[16]; /* inside: eth0, eth1 ... */
+	bool is_gateway; /* gives the default route and publishes: may change: network_is_gateway */
 };
 /* Makes the veth pair, addresses, routes, names and published ports in the namespace netns_fd
  * (borrowed). On failure nothing is left. ERR_SYSTEM with Docker's words for a taken port: "driver
@@ -96,6 +98,10 @@ int network_attach(struct network_set *n, struct network *w, int netns_fd,
 /* Takes an endpoint down; the namespace may be gone already (it is, when the container died).
  * Unknown is fine. */
 void network_detach(struct network_set *n, const char *network_id, const char *container_id);
+bool network_is_gateway(
+	const struct network_set *n, const char *network_id, const char *container_id);
+/* NetworkSettings.Ports as they are now; new, or NULL. */
+json_t *network_ports(const struct network_set *n, const char *container_id);
 /* docker rename: DNS and network_inspect know the new name from now on. */
 void network_container_renamed(struct network_set *n, const char *container_id, const char *name);
 /* After a restart of the daemon: the container still runs in netns_fd with this endpoint; restore

@@ -238,6 +238,11 @@ static void append(struct port_list *l, const struct port *p)
 	l->v[l->n++] = *p;
 }
 
+static struct ip target_of(struct ip host, struct ip address, struct ip address6)
+{
+	return host.size == IP6_BYTES && address6.size ? address6 : address;
+}
+
 /* Where a binding is to be, and where it leads. */
 static int read_claim(const char *host, const struct port_request *r, const struct port *p,
 	struct claim *ret, struct err *e)
@@ -253,8 +258,7 @@ static int read_claim(const char *host, const struct port_request *r, const stru
 		ret->v[i] = *p;
 		ret->v[i].fd = -1;
 		ret->v[i].host = one.size ? one : everywhere[i];
-		bool six = ret->v[i].host.size == IP6_BYTES && r->address6.size;
-		ret->v[i].address = six ? r->address6 : r->address;
+		ret->v[i].address = target_of(ret->v[i].host, r->address, r->address6);
 	}
 	return 0;
 }
@@ -330,6 +334,16 @@ int port_list_reserve(
 	}
 	*ret = l;
 	return 0;
+}
+
+void port_list_lead(struct port_list *l, struct ip address, struct ip address6)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct port *p = &l->v[i];
+		relay_stop(p->relay);
+		p->relay = NULL;
+		p->address = target_of(p->host, address, address6);
+	}
 }
 
 json_t *port_list_json(const struct port_list *l)

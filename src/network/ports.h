@@ -68,5 +68,7 @@ struct port_request {
  * ERR_INVALID; then nothing is held. */
 int port_list_reserve(
 	struct port_cursor *c, const struct port_request *r, struct port_list *ret, struct err *e);
+/* The container has other addresses now: relays are stopped. */
+void port_list_lead(struct port_list *l, struct ip address, struct ip address6);
 /* NetworkSettings.Ports; new. */
 json_t *port_list_json(const struct port_list *l);

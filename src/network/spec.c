@@ -44,12 +44,17 @@ struct flags {
 
 static int read_flags(const json_t *body, struct flags *f, struct err *e)
 {
+	bool ipv4;
 	if (json_get_bool(body, "Internal", false, &f->internal, e) < 0 ||
 		json_get_bool(body, "Attachable", false, &f->attachable, e) < 0 ||
 		json_get_bool(body, "Ingress", false, &f->ingress, e) < 0 ||
 		json_get_bool(body, "ConfigOnly", false, &f->config_only, e) < 0 ||
-		json_get_bool(body, "EnableIPv6", false, &f->ipv6, e) < 0) {
+		json_get_bool(body, "EnableIPv6", false, &f->ipv6, e) < 0 ||
+		json_get_bool(body, "EnableIPv4", true, &ipv4, e) < 0) {
 		return -1;
+	}
+	if (!ipv4) {
+		return err_set(e, ERR_INVALID, "a network without IPv4 is not supported");
 	}
 	if (f->ingress) {
 		return err_set(e, ERR_DENIED, "Ingress network can only be global scope network");

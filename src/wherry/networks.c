@@ -105,8 +105,8 @@ int command_network_ls(struct cli *cli, int argc, char **argv)
 /* --- create --- */
 
 struct network_create {
-	bool attachable, internal, ipv6, ingress, config_only;
-	const char *driver, *ipam_driver, *scope;
+	bool attachable, internal, ipv4, ipv6, ingress, config_only;
+	const char *driver, *ipam_driver, *scope, *config_from;
 	struct strv subnets, gateways, ranges, aux, labels, options, ipam_options;
 };
 
@@ -228,6 +228,12 @@ static int create(struct cli *cli, const struct network_create *o, const char *n
 	json_put(body, "Ingress", json_boolean(o->ingress));
 	json_put(body, "ConfigOnly", json_boolean(o->config_only));
 	json_put(body, "IPAM", ipam);
+	if (!o->ipv4) {
+		json_put(body, "EnableIPv4", json_false());
+	}
+	if (o->config_from) {
+		json_put(body, "ConfigFrom", json_pack("{ss}", "Network", o->config_from));
+	}
 	json_put_str(ipam, "Driver", o->ipam_driver);
 	if (put_pools(o, ipam, e) < 0 ||
 		put_all(&o->ipam_options, "ipam-opt", ipam, "Options", e) < 0 ||
@@ -245,12 +251,13 @@ static int create(struct cli *cli, const struct network_create *o, const char *n
 
 int command_network_create(struct cli *cli, int argc, char **argv)
 {
-	struct network_create o = {.driver = "bridge", .ipam_driver = "default"};
+	struct network_create o = {.ipv4 = true, .driver = "bridge", .ipam_driver = "default"};
 	const struct flag flags[] = {
 		{"attachable", 0, FLAG_BOOL, &o.attachable, NULL,
 			"Enable manual container attachment"},
 		{"aux-address", 0, FLAG_LIST, &o.aux, "map",
 			"Auxiliary IPv4 or IPv6 addresses used by Network driver (default map[])"},
+		{"config-from", 0, FLAG_STRING, &o.config_from, NULL, NULL},
 		{"config-only", 0, FLAG_BOOL, &o.config_only, NULL, NULL},
 		{"driver", 'd', FLAG_STRING, &o.driver, NULL,
 			"Driver to manage the Network (default \"bridge\")"},
@@ -265,6 +272,8 @@ int command_network_create(struct cli *cli, int argc, char **argv)
 			"IP Address Management Driver (default \"default\")"},
 		{"ipam-opt", 0, FLAG_LIST, &o.ipam_options, "map",
 			"Set IPAM driver specific options (default map[])"},
+		{"ipv4", 0, FLAG_BOOL, &o.ipv4, NULL,
+			"Enable or disable IPv4 address assignment (default true)"},
 		{"ipv6", 0, FLAG_BOOL, &o.ipv6, NULL, "Enable or disable IPv6 address assignment"},
 		{"label", 0, FLAG_LIST, &o.labels, NULL, "Set metadata on a network"},
 		{"opt", 'o', FLAG_LIST, &o.options, "map",
@@ -317,7 +326,8 @@ int command_network_rm(struct cli *cli, int argc, char **argv)
 
 struct connect {
 	const char *ip, *ip6;
-	struct strv aliases, links, options;
+	int64_t gw_priority;
+	struct strv aliases, links, options, link_local;
 };
 
 static int connect_with(struct cli *cli, const struct connect *o, char **argv, struct err *e)
@@ -332,6 +342,12 @@ static int connect_with(struct cli *cli, const struct connect *o, char **argv, s
 	}
 	if (o->ip6) {
 		json_put_str(ipam, "IPv6Address", o->ip6);
+	}
+	if (o->link_local.n > 0) {
+		json_put(ipam, "LinkLocalIPs", json_strv(&o->link_local));
+	}
+	if (o->gw_priority) {
+		json_put(endpoint, "GwPriority", json_integer(o->gw_priority));
 	}
 	json_put(endpoint, "Aliases", json_strv(&o->aliases));
 	json_put(endpoint, "Links", json_strv(&o->links));
@@ -351,9 +367,12 @@ int command_network_connect(struct cli *cli, int argc, char **argv)
 			"Add network-scoped alias for the container"},
 		{"driver-opt", 0, FLAG_LIST, &o.options, "strings",
 			"driver options for the network"},
+		{"gw-priority", 0, FLAG_INT, &o.gw_priority, NULL,
+			"Highest gw-priority provides the default gateway. Accepts positive and negative values."},
 		{"ip", 0, FLAG_STRING, &o.ip, NULL, "IPv4 address (e.g., \"172.30.100.104\")"},
 		{"ip6", 0, FLAG_STRING, &o.ip6, NULL, "IPv6 address (e.g., \"2001:db8::33\")"},
 		{"link", 0, FLAG_LIST, &o.links, NULL, "Add link to another container"},
+		{"link-local-ip", 0, FLAG_LIST, &o.link_local, "strings", NULL},
 		{0},
 	};
 	const struct syntax s = {"network connect", "[OPTIONS] NETWORK CONTAINER",
@@ -364,6 +383,7 @@ int command_network_connect(struct cli *cli, int argc, char **argv)
 		status = connect_with(cli, &o, argv, &e) < 0 ? cli_fail(&e) : 0;
 	}
 	strv_deinit(&o.aliases);
+	strv_deinit(&o.link_local);
 	strv_deinit(&o.links);
 	strv_deinit(&o.options);
 	return status;

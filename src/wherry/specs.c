@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -124,6 +125,12 @@ static int set_network_field(
 		json_put_str(child(endpoint, "IPAMConfig", json_object()), "IPv6Address", value);
 	} else if (strcmp(key, "mac-address") == 0) {
 		json_put_str(endpoint, "MacAddress", value);
+	} else if (strcmp(key, "gw-priority") == 0) {
+		int priority;
+		if (parse_int(value, INT_MIN, INT_MAX, &priority) < 0) {
+			return err_set(e, ERR_INVALID, "invalid gw-priority: %s", value);
+		}
+		json_put(endpoint, "GwPriority", json_integer(priority));
 	} else if (strcmp(key, "driver-opt") == 0) {
 		return spec_option(
 			value, "driver-opt", child(endpoint, "DriverOpts", json_object()), e);

@@ -118,6 +118,10 @@ refused() {
 	[[ "$output" == *'invalid MAC address zz'*400 ]]
 	run w run --rm --network front --network bridge bb true
 	[[ "$output" == *'conflicting options: cannot attach both user-defined and non-user-defined network-modes'* ]]
+	run w network create --ipv4=false --ipv6 six
+	[[ "$output" == *'a network without IPv4 is not supported'* ]]
+	run w network create --config-from front copy
+	[[ "$output" == *'configuration-only networks are not supported'* ]]
 	run w run --rm -p 80:80/sctp bb true
 	[[ "$output" == *'SCTP is not supported'* ]]
 }
@@ -136,6 +140,31 @@ refused() {
 	w port many | grep -F '7001/tcp -> 0.0.0.0:23101'
 	w run -d --name all -P --expose 90 bb sleep 1000
 	w port all 90/tcp | grep -F '0.0.0.0:'
+}
+
+@test "ports and the default route go with the network that leads outside" {
+	w network create --internal inner
+	w network create --subnet 10.71.8.0/24 mid
+	w network create --subnet 10.71.9.0/24 zone
+	port=$(free_port)
+	w run -d --name web --network inner --network zone -p "$port:80" bb sh -c 'echo hello >/tmp/index.html; httpd -f -p 80 -h /tmp'
+	eventually 10 curl -sf "http://127.0.0.1:$port/"
+	w exec web ip route | grep '^default via 10.71.9.1'
+	w network connect mid web
+	w exec web ip route | grep '^default via 10.71.8.1'
+	eventually 10 curl -sf "http://127.0.0.1:$port/"
+	w network disconnect mid web
+	w exec web ip route | grep '^default via 10.71.9.1'
+	eventually 10 curl -sf "http://127.0.0.1:$port/"
+	daemon_signal KILL
+	daemon_start
+	eventually 10 curl -sf "http://127.0.0.1:$port/"
+	w network connect --gw-priority -1 mid web
+	w exec web ip route | grep '^default via 10.71.9.1'
+	w network disconnect zone web
+	w exec web ip route | grep '^default via 10.71.8.1'
+	eventually 10 curl -sf "http://127.0.0.1:$port/"
+	w port web 80/tcp | grep -F "0.0.0.0:$port"
 }
 
 @test "an internal network has no way out, not even for names" {

@@ -86,8 +86,7 @@ static void wanted_addresses_are_given(void **state)
 	struct endpoint_config c = {.container_id = id_a,
 		.container_name = "alpha",
 		.ipv4 = "172.18.9.9",
-		.ipv6 = "fd00:71::99",
-		.gateway = true};
+		.ipv6 = "fd00:71::99"};
 	assert_int_equal(network_attach(host.set, w, a.netns, &c, &a.info, NULL, &e), 0);
 	assert_string_equal(a.info.ipv6, "fd00:71::99");
 	assert_string_equal(a.info.mac, "02:42:ac:12:09:09");
@@ -257,7 +256,7 @@ static void containers_survive_a_restart_of_the_daemon(void **state)
 	assert_int_equal(count_published(), 1); /* inherited */
 	scoped(json) json_t *ports = json_loads(bindings, 0, NULL);
 	const struct endpoint_config c = {
-		.container_id = id_a, .container_name = "alpha", .ports = ports, .gateway = true};
+		.container_id = id_a, .container_name = "alpha", .ports = ports};
 	assert_int_equal(network_restore(host.set, &a.info, a.netns, &c, &e), 0);
 	must_call(host.outside, "2001:db8:2::1", 8080, "2001:db8:2::2");
 	drop_box(&a);

@@ -430,8 +430,7 @@ int attach(struct box *b, struct network *w, const char *name, const char *ports
 		.container_name = name,
 		.hostname = "",
 		.aliases = &aliases,
-		.ports = doc,
-		.gateway = true};
+		.ports = doc};
 	return network_attach(host.set, w, b->netns, &c, &b->info, ret_ports, e);
 }
 

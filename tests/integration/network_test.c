@@ -498,10 +498,9 @@ static void containers_survive_a_restart_of_the_daemon(void **state)
 
 	scoped(json) json_t *ports = json_loads(bindings, 0, NULL);
 	const struct endpoint_config c = {
-		.container_id = id_a, .container_name = "alpha", .ports = ports, .gateway = true};
+		.container_id = id_a, .container_name = "alpha", .ports = ports};
 	assert_int_equal(network_restore(host.set, &a.info, a.netns, &c, &e), 0);
-	const struct endpoint_config d = {
-		.container_id = id_b, .container_name = "beta", .gateway = true};
+	const struct endpoint_config d = {.container_id = id_b, .container_name = "beta"};
 	assert_int_equal(network_restore(host.set, &b.info, b.netns, &d, &e), 0);
 	must_call(-1, "127.0.0.1", 8080, NULL);
 	assert_int_equal(ask_from(a.netns, "beta", 1, false), 3);
@@ -637,8 +636,7 @@ static void wanted_addresses_are_given(void **state)
 	struct endpoint_config c = {.container_id = id_a,
 		.container_name = "alpha",
 		.ipv4 = "10.99.0.7",
-		.mac = "02:00:00:00:00:77",
-		.gateway = true};
+		.mac = "02:00:00:00:00:77"};
 	assert_int_equal(network_attach(host.set, w, a.netns, &c, &a.info, NULL, &e), 0);
 	assert_string_equal(a.info.ipv4, "10.99.0.7");
 	assert_string_equal(a.info.gateway, "10.99.0.254");
