@@ -55,6 +55,7 @@ command_fn command_load;
 command_fn command_login;
 command_fn command_logout;
 command_fn command_logs;
+command_fn command_manual; /* wherry-commands(1) */
 command_fn command_pause;
 command_fn command_port;
 command_fn command_ps;

@@ -32,7 +32,7 @@ static const struct command commands[] = {
 		"Attach local standard input, output, and error streams to a running container"},
 	{"create", "container create", GROUP_COMMAND, command_create, "Create a new container"},
 	{"inspect", NULL, GROUP_COMMAND, command_inspect,
-		"Return low-level information on objects"},
+		"Return low-level information on Wherry objects"},
 	{"kill", "container kill", GROUP_COMMAND, command_kill,
 		"Kill one or more running containers"},
 	{"pause", "container pause", GROUP_COMMAND, command_pause,
@@ -107,6 +107,7 @@ static const struct command commands[] = {
 	{"completion", NULL, GROUP_COMMAND, command_completion,
 		"Generate the autocompletion script for the specified shell"},
 	{"__complete", NULL, GROUP_HIDDEN, command_complete, ""},
+	{"__manual", NULL, GROUP_HIDDEN, command_manual, ""},
 	{"system dial-stdio", NULL, GROUP_HIDDEN, command_dial_stdio,
 		"Proxy the stdio stream to the daemon connection. Should not be invoked manually."},
 };

@@ -2,6 +2,7 @@
 #pragma once
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "wherry/command.h"
 
 enum command_group { GROUP_COMMON, GROUP_COMMAND, GROUP_BELOW, GROUP_HIDDEN };
@@ -24,6 +25,11 @@ const char *commands_parent(const char *word);
 const char *commands_below(const struct command *c, const char *parent, size_t *ret_n);
 /* "wherry container ls, wherry ps" for the help; NULL when there is one name. The caller's. */
 char *commands_aliases(const char *name);
+
+/* wherry/complete.c: the operands and flags of a command as flags_describe gives them; sub: of
+ * compose, or NULL. */
+int commands_describe(
+	struct cli *cli, command_fn *fn, const char *name, const char *sub, struct buf *ret);
 
 void commands_help(void);
 void commands_parent_help(const char *word);

@@ -44,16 +44,22 @@ struct described {
 	struct strv lines; /* the operands first */
 };
 
-static void describe(
-	struct cli *cli, command_fn *fn, const char *name, const char *sub, struct described *ret)
+int commands_describe(
+	struct cli *cli, command_fn *fn, const char *name, const char *sub, struct buf *ret)
 {
 	char marker[] = FLAGS_DESCRIBE;
 	scoped(free) char *first = xstrdup(name);
 	scoped(free) char *second = xstrdup(sub ? sub : marker);
-	scoped(buf) struct buf text = BUF_INIT;
 	char *argv[] = {first, second, sub ? marker : NULL, NULL};
+	return capture(cli, fn, sub ? 3 : 2, argv, ret);
+}
+
+static void describe(
+	struct cli *cli, command_fn *fn, const char *name, const char *sub, struct described *ret)
+{
+	scoped(buf) struct buf text = BUF_INIT;
 	*ret = (struct described){0};
-	if (capture(cli, fn, sub ? 3 : 2, argv, &text) == 0) {
+	if (commands_describe(cli, fn, name, sub, &text) == 0) {
 		strv_split(&ret->lines, buf_str(&text), '\n');
 	}
 }
@@ -91,7 +97,7 @@ static void offer_flags(const struct described *d, const char *typed)
 		const char *help = strrchr(line, '\t');
 		scoped(free) char *word = xasprintf("--%.*s", n, line);
 		if (n > 0 && help && text_starts(word, typed)) {
-			printf("%s\t%s\n", word, help + 1);
+			printf("%s\t%.*s\n", word, (int)strcspn(help + 1, "\f"), help + 1);
 		}
 	}
 }

@@ -53,6 +53,7 @@ struct syntax {
  * operands on a line, then for each flag name, letter or '-', '0' (a switch) or '1' (wants a
  * value), type and help, separated by tabs. */
 #define FLAGS_DESCRIBE "\001describe"
+#define FLAGS_NEWLINE '\f' /* in a help that has several lines */
 
 /* Reads the flags and leaves argv[0] and the operands in argv, *argc of them.
  * Returns -1 to go on; otherwise the exit status, after the help or the reason was printed. flags

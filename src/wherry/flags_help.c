@@ -171,12 +171,16 @@ void flags_help(const struct syntax *s, const char *name, const struct flag *fla
 
 void flags_describe(const struct syntax *s, const struct flag *flags, struct buf *ret)
 {
+	size_t n;
+	scoped(free) const struct flag **list = shown_flags(flags, &n);
 	buf_printf(ret, "%s\n", s->operands);
-	for (const struct flag *f = flags; f->name; f++) {
-		if (f->help) {
-			buf_printf(ret, "%s\t%c\t%d\t%s\t%.*s\n", f->name,
-				f->letter ? f->letter : '-', f->kind != FLAG_BOOL,
-				flag_type_word(f), (int)strcspn(f->help, "\n"), f->help);
+	for (size_t i = 0; i < n; i++) {
+		const struct flag *f = list[i];
+		scoped(free) char *help = xstrdup(f->help);
+		for (char *p = help; (p = strchr(p, '\n'));) {
+			*p = FLAGS_NEWLINE;
 		}
+		buf_printf(ret, "%s\t%c\t%d\t%s\t%s\n", f->name, f->letter ? f->letter : '-',
+			f->kind != FLAG_BOOL, flag_type_word(f), help);
 	}
 }

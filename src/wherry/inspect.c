@@ -164,7 +164,7 @@ int command_inspect(struct cli *cli, int argc, char **argv)
 		{0},
 	};
 	const struct syntax s = {"inspect", "[OPTIONS] NAME|ID [NAME|ID...]",
-		"Return low-level information on objects", 1, -1, false};
+		"Return low-level information on Wherry objects", 1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;

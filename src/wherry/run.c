@@ -14,6 +14,7 @@
 #include "wherry/engine.h"
 #include "wherry/pull.h"
 #include "wherry/run_options.h"
+#include "wherry/spec_check.h"
 
 static int check_pull(const struct run_options *o, struct err *e)
 {
@@ -80,7 +81,8 @@ static int create(struct cli *cli, const struct run_options *o, const json_t *bo
 	const char *image = json_str(body, "Image");
 	scoped(json) json_t *answer = NULL;
 	struct ref checked;
-	if (ref_parse(image, &checked, e) < 0 || check_cidfile(o, e) < 0 ||
+	if ((o->platform && check_platform(o->platform, e) < 0) ||
+		ref_parse(image, &checked, e) < 0 || check_cidfile(o, e) < 0 ||
 		(strcmp(o->pull, "always") == 0 && pull_for(cli, o, image, e) < 0)) {
 		return -1;
 	}

@@ -165,6 +165,23 @@ int check_network(const char *value, struct err *e)
 	return r;
 }
 
+int check_platform(const char *value, struct err *e)
+{
+	static const char *const known[] = {"linux", "windows", "darwin", "freebsd", "netbsd",
+		"openbsd", "android", "aix", "solaris", "illumos", "plan9", "js", "wasip1", "386",
+		"i386", "amd64", "x86_64", "x86-64", "arm", "armhf", "armel", "arm64", "aarch64",
+		"ppc64", "ppc64le", "loong64", "mips", "mipsle", "mips64", "mips64le", "riscv64",
+		"s390x", "sparc64", "wasm"};
+	bool found = strchr(value, '/') || !*value;
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		found = found || strcasecmp(known[i], value) == 0;
+	}
+	return found ? 0
+		     : err_set(e, ERR_INVALID,
+			       "error parsing specified platform: \"%s\": unknown operating system or architecture: invalid argument",
+			       value);
+}
+
 int check_sysctl(const char *value, struct err *e)
 {
 	static const char *const known[] = {"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni",

@@ -20,6 +20,8 @@ int check_link(const char *value, struct err *e);
 int check_mac(const char *value, struct err *e);
 int check_mount(const char *value, struct err *e);
 int check_network(const char *value, struct err *e);
+/* One word must be a system or a processor; with more, the engine decides. */
+int check_platform(const char *value, struct err *e);
 int check_sysctl(const char *value, struct err *e);
 int check_ulimit(const char *value, struct err *e);
 int check_weight(const char *value, struct err *e);

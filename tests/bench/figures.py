@@ -67,6 +67,16 @@ def one_call_of_each(e):
     return out
 
 
+@figure(15, b_cli_version="ms", b_cli_ps="ms", b_cli_create="ms", b_cli_start="ms", b_cli_exec="ms", b_cli_stop="ms", b_cli_rm="ms")
+def one_command_of_each(e):
+    """The engine's own client, from its start to its end."""
+    name = "cli-bench"
+    commands = {"version": ["version"], "ps": ["ps"],
+                "create": ["create", "--name", name, IMAGE, "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"],
+                "start": ["start", name], "exec": ["exec", name, "true"], "stop": ["stop", name], "rm": ["rm", name]}
+    return {f"b_cli_{word}": ms(e.call, *words)[0] for word, words in commands.items()}
+
+
 @figure(1, c_idle_pss="MB", c_idle_cpu="ms/s", c_pss_10="MB")
 def memory_idle_and_of_ten_containers(e):
     """c_pss_10: what the engine's own processes need more for each of ten containers with a published port."""

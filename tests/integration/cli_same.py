@@ -28,6 +28,7 @@ def run(program, line, stdin=b""):
 def equalised(text):
     text = text.replace("Wherry", "Docker").replace("wherry", "docker").replace(WHERRY, "docker").replace(DOCKER, "docker")
     text = text.replace("\nSRun", "\nRun").replace("\nexit status 1\n", "\n")  # slips of docker
+    text = re.sub(r"      --use-api-socket .*\n +required auth\n", "", text)  # refused, so not in our help
     text = re.sub(r"Did you mean 'docker [a-z ]+'\?\n", "", text)
     # the texts of --format point to docker's pages in both
     return re.sub(r"\b[0-9a-f]{64}\b|HOSTNAME=\w+", "<ID>", text)

@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import os
+import re
 import socketserver
 import stat
 import subprocess
@@ -393,6 +394,64 @@ class Talking(Engine):
             self.assertEqual((code, err), (0, ""), command)
             self.assertTrue(out.startswith("Usage:  wherry " + command), command + ": " + out[:60])
         self.assertEqual(self.server.seen, [])
+
+    def test_the_manual_has_what_the_helps_have(self):
+        page = self.run_cli("__manual")[1].replace("\\-", "-")
+        sections = {part.split(" \\fR")[0]: part for part in page.split("\n.SS wherry ")[1:]}
+        self.assertGreater(len(sections), 50)
+        for command, section in sections.items():
+            _, out, _ = self.run_cli(*command.split(), "--help")
+            flags = re.findall(r"^  (?:-\w, |    )--([a-z0-9-]+)", out, re.M)
+            listed = re.findall(r"^\\fB(?:-\w\\fR, \\fB)?--([a-z0-9-]+)\\fR", section, re.M)
+            self.assertEqual(sorted(set(flags)), sorted(set(listed)), command)
+        self.assertEqual(self.server.seen, [])
+
+    def complete(self, *words):
+        code, out, err = self.run_cli("__complete", "--", *words)
+        self.assertEqual((code, err), (0, ""))
+        return [line.split("\t")[0] for line in out.splitlines()]
+
+    def test_completion_knows_the_tables(self):
+        self.assertEqual(self.complete("run", "--cap-"), ["--cap-add", "--cap-drop", ":words"])
+        self.assertEqual(self.complete("run", "--pull", "m"), ["missing", ":words"])
+        self.assertEqual(self.complete("run", "--pull=m"), ["--pull=missing", ":words"])
+        self.assertEqual(self.complete("ps", "--filter", "anc"), ["ancestor=", ":words"])
+        self.assertEqual(self.complete("container", "pru"), ["prune", ":words"])
+        self.assertEqual(self.complete("network", "create", "-d", "mac"), ["macvlan", ":words"])
+        self.assertEqual(self.complete("compose", "up", "--no-bu"), ["--no-build", ":words"])
+        self.assertEqual(self.complete("nosuch", ""), [":files"])
+        self.assertEqual(self.server.seen, [])
+
+    def test_completion_asks_for_names(self):
+        self.server.routes["GET", "/containers/json"] = (200, [{"Names": ["/up"], "State": "running"}, {"Names": ["/off"], "State": "exited"}])
+        self.server.routes["GET", "/images/json"] = (200, [{"RepoTags": ["app:latest", "app:1"]}])
+        self.server.routes["GET", "/networks"] = (200, [{"Name": "net"}])
+        self.server.routes["GET", "/volumes"] = (200, {"Volumes": [{"Name": "vol"}]})
+        self.assertEqual(self.complete("rm", ""), ["up", "off", ":words"])
+        self.assertEqual(self.complete("start", ""), ["off", ":words"])
+        self.assertEqual(self.complete("exec", "-it", ""), ["up", ":words"])
+        self.assertEqual(self.complete("exec", "-it", "up", ""), [":files"])
+        self.assertEqual(self.complete("run", "--rm", "-e", "A=B", "a"), ["app", "app:1", ":words"])
+        self.assertEqual(self.complete("run", "--network", "n"), ["net", ":words"])
+        self.assertEqual(self.complete("volume", "rm", ""), ["vol", ":words"])
+        self.assertEqual(self.complete("network", "connect", "net", "u"), ["up", ":words"])
+        self.assertEqual(self.complete("inspect", "v"), ["vol", ":words"])
+
+    def test_completion_is_silent_without_an_engine(self):
+        self.assertEqual(self.complete("-H", "unix:///nonexistent", "rm", ""), [":words"])
+
+    def test_formats_and_headers_of_the_config_are_used(self):
+        self.config({"psFormat": "{{.Names}}", "HttpHeaders": {"X-Meta": "x"}})
+        self.server.routes["GET", "/containers/json"] = (200, [{"Id": "c" * 64, "Names": ["/a"], "State": "running"}])
+        self.assertEqual(self.run_cli("ps")[:2], (0, "a\n"))
+        self.assertEqual(self.run_cli("ps", "-q")[:2], (0, "c" * 12 + "\n"))
+        self.assertEqual(self.run_cli("ps", "--format", "{{.State}}")[:2], (0, "running\n"))
+
+    def test_absent_commands_are_refused_in_words(self):
+        for words in (["push", "x"], ["image", "push", "x"], ["swarm", "init"], ["buildx", "ls"], ["context", "create", "x"]):
+            code, out, err = self.run_cli(*words)
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn("there is no 'wherry " + " ".join(words[:2]) if words[0] in ("image", "context") else "there is no", err)
 
     def test_prune_asks_first(self):
         self.server.routes["POST", "/containers/prune"] = (200, {"ContainersDeleted": ["c1"], "SpaceReclaimed": 1500})

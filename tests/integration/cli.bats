@@ -1,0 +1,70 @@
+# The command line: at a terminal, in a shell's completion, and word for word beside the docker CLI.
+
+load lib
+
+setup_file() {
+	daemon_setup
+	busybox_image
+}
+
+teardown_file() {
+	daemon_teardown
+}
+
+@test "the same words as docker" {
+	docker=$(docker_cli)
+	[ -x "$docker" ] || skip "no docker CLI"
+	version=$("$docker" --version)
+	[[ $version == *" 28."* ]] || skip "recorded for docker 28: $version"
+	python3 "$ROOT/tests/integration/cli_same.py" "$WHERRY" "$docker" "unix://$SOCK" \
+		'^(?!exec --detach-keys)(ps|images|inspect|history|network (ls|rm)|volume (ls|rm)|context|version|exec|run -|rename|-)'
+}
+
+@test "bash completes commands, flags, values and names" {
+	"$WHERRY" run -d --name completed bb sleep 1000
+	"$WHERRY" network create completed-net
+	PATH=$(dirname "$WHERRY"):$PATH
+	source <("$WHERRY" completion bash)
+	complete_line() {
+		COMP_LINE=$1 COMP_POINT=${#1} COMPREPLY=()
+		_wherry
+		printf '%s\n' "${COMPREPLY[@]}"
+	}
+	compopt() { :; } # outside of a completion
+	[ "$(complete_line 'wherry vol')" = volume ]
+	[ "$(complete_line 'wherry container prun')" = prune ]
+	[ "$(complete_line 'wherry run --cap-a')" = --cap-add ]
+	[ "$(complete_line 'wherry run --pull=al')" = always ]
+	[ "$(complete_line 'wherry stop compl')" = completed ]
+	[ "$(complete_line 'wherry start compl')" = "" ] # it runs
+	[ "$(complete_line 'wherry run --rm b')" = bb ]
+	[ "$(complete_line 'wherry run --network completed')" = completed-net ]
+	[ "$(complete_line 'wherry network connect completed-net comp')" = completed ]
+	[ "$(complete_line 'wherry ps --filter anc')" = ancestor= ]
+	[ "$(complete_line "wherry -H unix://$SOCK rm compl")" = completed ]
+	[ "$(complete_line 'wherry -H unix:///nowhere rm compl' 2>&1)" = "" ] # silent
+	[[ $(complete_line 'wherry compose u') == *up* ]]
+	"$WHERRY" rm -f completed
+	"$WHERRY" network rm completed-net
+}
+
+@test "terminals are given back as they were" {
+	python3 "$ROOT/tests/integration/cli_terminal.py" "$WHERRY" "unix://$SOCK" "$(cat "$DIR/daemon.pid")"
+	daemon_start # the last of them kills it
+}
+
+@test "an engine behind ssh" {
+	mkdir -p "$DIR/bin"
+	cat >"$DIR/bin/ssh" <<-END
+		#!/bin/sh
+		echo "\$@" >"$DIR/ssh.words"
+		while [ "\$1" != -- ]; do shift; done
+		export WHERRY_HOST=unix://$SOCK PATH="$(dirname "$WHERRY"):\$PATH"
+		shift 2
+		exec sh -c "\$*"
+	END
+	chmod +x "$DIR/bin/ssh"
+	PATH=$DIR/bin:$PATH run "$WHERRY" -H ssh://me@box:2222 run --rm bb sh -c 'echo over ssh; exit 4'
+	[ "$status" -eq 4 ] && [ "$output" = "over ssh" ]
+	grep -q -- '-l me -p 2222 -- box ' "$DIR/ssh.words"
+}
