@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scoped.h"
+#include "codec/detach.h"
 #include "codec/shim_frame.h"
 #include "container/internal.h"
 #include "container/shim.h"
@@ -91,6 +92,10 @@ static int read_body(const json_t *body, json_t **ret, struct err *e)
 	}
 	if (cmd.n == 0) {
 		return err_set(e, ERR_INVALID, "No exec command specified");
+	}
+	struct detach detach;
+	if (keys && *keys && detach_parse(keys, &detach, e) < 0) {
+		return err_set(e, ERR_INVALID, "Invalid escape keys (%s) provided", keys);
 	}
 	if (env.n > CONTAINER_ENV_MAX) {
 		return err_set(

@@ -163,9 +163,9 @@ static void print_images(const json_t *df, int64_t now)
 		buf_printf(&text, "\t%s\t", human_short_id(json_str(image, "Id"), id));
 		human_ago(json_i64(image, "Created", 0), now, &text);
 		buf_printf(&text, "\t%s\t%s\t%s\t%lld\n", human_size((double)bytes, 3, size),
-			shared_bytes < 0 ? "N/A" : human_size((double)shared_bytes, 3, shared),
+			shared_bytes < 0 ? "N/A" : human_size((double)shared_bytes, 4, shared),
 			shared_bytes < 0 ? "N/A"
-					 : human_size((double)(bytes - shared_bytes), 3, own),
+					 : human_size((double)(bytes - shared_bytes), 4, own),
 			(long long)not_negative(json_i64(image, "Containers", 0)));
 	}
 	table_align(buf_str(&text), 10, &aligned);
@@ -191,8 +191,11 @@ static void print_containers(const json_t *df, int64_t now)
 			volumes +=
 				strcmp(json_str(json_array_get(mounts, k), "Type"), "volume") == 0;
 		}
+		char image_id[13];
+		const char *image = json_str(c, "Image");
+		bool is_id = strncmp(image, "sha256:", 7) == 0; /* of an image that lost its name */
 		buf_printf(&text, "%s\t%s\t\"", human_short_id(json_str(c, "Id"), id),
-			json_str(c, "Image"));
+			is_id ? human_short_id(image, image_id) : image);
 		human_ellipsis(json_str(c, "Command"), 20, &text);
 		buf_printf(&text, "\"\t%d\t%s\t", volumes,
 			human_size((double)not_negative(json_i64(c, "SizeRw", 0)), 3, size));
@@ -222,15 +225,46 @@ static void print_volumes(const json_t *df)
 	printf("\nLocal Volumes space usage:\n\n%s", buf_str(&aligned));
 }
 
+/* "5 minutes ago" of a time that the engine gave; "" when it gave none. */
+static void put_ago(const char *text, int64_t now, struct buf *out)
+{
+	int64_t ns;
+	if (clock_parse(text, &ns) == 0 && ns > 0) {
+		human_ago(ns / NS_PER_SEC, now, out);
+	}
+}
+
+static void print_cache(const json_t *df, int64_t now)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	scoped(buf) struct buf aligned = BUF_INIT;
+	const json_t *list = json_object_get(df, "BuildCache");
+	struct usage u = cache_usage(df);
+	char size[HUMAN_MAX];
+	printf("\nBuild cache usage: %s\n\n", human_size((double)u.bytes, 4, size));
+	buf_puts(&text, "CACHE ID\tCACHE TYPE\tSIZE\tCREATED\tLAST USED\tUSAGE\tSHARED\n");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *c = json_array_get(list, i);
+		char id[13];
+		buf_printf(&text, "%s\t%s\t%s\t", human_short_id(json_str(c, "ID"), id),
+			json_str(c, "Type"), human_size((double)json_i64(c, "Size", 0), 3, size));
+		put_ago(json_str(c, "CreatedAt"), now, &text);
+		buf_putc(&text, '\t');
+		put_ago(json_str(c, "LastUsedAt"), now, &text);
+		buf_printf(&text, "\t%lld\t%s\n", (long long)json_i64(c, "UsageCount", 0),
+			json_bool(c, "Shared") ? "true" : "false");
+	}
+	table_align(buf_str(&text), 10, &aligned);
+	printf("%s", buf_str(&aligned));
+}
+
 static void print_verbose(const json_t *df)
 {
-	char size[HUMAN_MAX];
 	int64_t now = clock_real_ns() / NS_PER_SEC;
 	print_images(df, now);
 	print_containers(df, now);
 	print_volumes(df);
-	struct usage u = cache_usage(df);
-	printf("\nBuild cache usage: %s\n\n", human_size((double)u.bytes, 4, size));
+	print_cache(df, now);
 }
 
 int command_system_df(struct cli *cli, int argc, char **argv)
@@ -250,6 +284,11 @@ int command_system_df(struct cli *cli, int argc, char **argv)
 	}
 	struct err e;
 	scoped(json) json_t *df = NULL;
+	if (verbose && format && *format) {
+		err_set(&e, ERR_INVALID,
+			"--verbose has a format of its own: leave out --format, or --verbose");
+		return cli_fail(&e);
+	}
 	if (engine_json(cli, "GET", "/system/df", NULL, &df, &e) < 0) {
 		return cli_fail(&e);
 	}

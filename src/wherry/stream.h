@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "wherry/command.h"
 #include "wherry/demux.h"
-#include "wherry/detach.h"
+#include "codec/detach.h"
 
 struct stream_options {
 	const char *kind; /* "containers" or "exec": where resize goes */

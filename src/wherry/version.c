@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -10,6 +12,7 @@
 #include "wherry/flags.h"
 #include "wherry/format.h"
 #include "wherry/table.h"
+#include "wherry/times.h"
 
 /* name: of the template, in sentences. */
 static int print_formatted(
@@ -55,26 +58,59 @@ static void print_line(const char *indent, const char *label, const char *value)
 	}
 }
 
-/* A component's Details; the engine's own are printed in Docker's order. */
-static void print_component(const json_t *c)
+/* RFC 3339 as docker shows it, "Thu Aug 13 05:35:48 2026"; other texts stay. */
+static const char *built_at(const char *text, char ret[static TIMES_TEXT_MAX])
 {
-	static const char *const shown[][2] = {{"GoVersion", "Go version:"},
-		{"GitCommit", "Git commit:"}, {"BuildTime", "Built:"}};
-	const json_t *d = json_object_get(c, "Details");
-	printf(" %s:\n", json_str(c, "Name"));
-	print_line("  ", "Version:", json_str(c, "Version"));
+	int64_t ns;
+	struct tm tm;
+	if (clock_parse(text, &ns) < 0) {
+		snprintf(ret, TIMES_TEXT_MAX, "%s", text);
+		return ret;
+	}
+	time_t t = (time_t)(ns / NS_PER_SEC);
+	gmtime_r(&t, &tm);
+	strftime(ret, TIMES_TEXT_MAX, "%a %b %e %H:%M:%S %Y", &tm);
+	return ret;
+}
+
+/* The engine's own details, in Docker's order. */
+static void print_engine(const json_t *d)
+{
+	char built[TIMES_TEXT_MAX];
 	if (*json_str(d, "ApiVersion")) {
 		printf("  %-18s%s (minimum version %s)\n",
 			"API version:", json_str(d, "ApiVersion"), json_str(d, "MinAPIVersion"));
 	}
-	for (size_t i = 0; i < sizeof(shown) / sizeof(*shown); i++) {
-		print_line("  ", shown[i][1], json_str(d, shown[i][0]));
-	}
+	print_line("  ", "Go version:", json_str(d, "GoVersion"));
+	print_line("  ", "Git commit:", json_str(d, "GitCommit"));
+	print_line("  ", "Built:", built_at(json_str(d, "BuildTime"), built));
 	if (*json_str(d, "Os")) {
 		printf("  %-18s%s/%s\n", "OS/Arch:", json_str(d, "Os"), json_str(d, "Arch"));
 	}
-	print_line("  ", "Kernel:", json_str(d, "KernelVersion"));
 	print_line("  ", "Experimental:", json_str(d, "Experimental"));
+}
+
+/* Those of other components, under their own names. */
+static void print_details(json_t *details)
+{
+	const char *key;
+	json_t *v;
+	json_object_foreach (details, key, v) {
+		scoped(free) char *label = xasprintf("%s:", key);
+		printf("  %-18s%s\n", label, json_is_string(v) ? json_string_value(v) : "");
+	}
+}
+
+static void print_component(const json_t *c)
+{
+	json_t *details = json_object_get(c, "Details");
+	printf(" %s:\n", json_str(c, "Name"));
+	print_line("  ", "Version:", json_str(c, "Version"));
+	if (strcmp(json_str(c, "Name"), "Engine") == 0) {
+		print_engine(details);
+	} else {
+		print_details(details);
+	}
 }
 
 static void print_version(const json_t *client, const json_t *server)
@@ -87,7 +123,8 @@ static void print_version(const json_t *client, const json_t *server)
 	if (!server) {
 		return;
 	}
-	printf("\nServer: %s\n", json_str(json_object_get(server, "Platform"), "Name"));
+	const char *platform = json_str(json_object_get(server, "Platform"), "Name");
+	printf("\nServer:%s%s\n", *platform ? " " : "", platform);
 	const json_t *components = json_object_get(server, "Components");
 	for (size_t i = 0; i < json_array_size(components); i++) {
 		print_component(json_array_get(components, i));
@@ -193,6 +230,14 @@ static void put_runtimes(const json_t *info)
 	printf("\n");
 	put_text("Default Runtime", info, "DefaultRuntime");
 	put_text("Init Binary", info, "InitBinary");
+	static const char *const commits[][2] = {{"containerd version", "ContainerdCommit"},
+		{"runc version", "RuncCommit"}, {"init version", "InitCommit"}};
+	for (size_t i = 0; i < sizeof(commits) / sizeof(*commits); i++) {
+		const char *id = json_str(json_object_get(info, commits[i][1]), "ID");
+		if (*id) {
+			printf(" %s: %s\n", commits[i][0], id);
+		}
+	}
 	const json_t *security = json_object_get(info, "SecurityOptions");
 	printf(" Security Options:\n");
 	for (size_t i = 0; i < json_array_size(security);
@@ -273,6 +318,7 @@ static void print_info(const struct cli *cli, const json_t *info)
 	put_flag("Experimental", info, "ExperimentalBuild");
 	put_registries(info);
 	put_flag("Live Restore Enabled", info, "LiveRestoreEnabled");
+	printf("\n");
 	const json_t *warnings = json_object_get(info, "Warnings");
 	fflush(stdout);
 	for (size_t i = 0; i < json_array_size(warnings); i++) {

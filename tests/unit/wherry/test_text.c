@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "wherry/demux.h"
-#include "wherry/detach.h"
+#include "codec/detach.h"
 #include "wherry/flags.h"
 #include "wherry/human.h"
 #include "wherry/progress.h"

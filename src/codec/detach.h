@@ -1,4 +1,4 @@
-/* wherry/detach.h - the keys that leave a container running: "ctrl-p,ctrl-q". Pure. */
+/* codec/detach.h - the keys that leave a container running: "ctrl-p,ctrl-q". Pure. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "wherry/detach.h"
+#include "codec/detach.h"
 
 #include <string.h>
 
