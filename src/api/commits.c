@@ -76,10 +76,8 @@ static void commit_closed(struct call *c)
 
 /* What is known of the image the container was made from: its document without what commit writes
  * anew. */
-static json_t *base_document(const struct call *c, const struct container *k)
+static json_t *base_document(const struct container *k, const struct image *img)
 {
-	struct err ignored;
-	const struct image *img = image_find(c->api->d.images, container_image_id(k), &ignored);
 	json_t *doc = img ? json_deep_copy(img->config) : json_object();
 	if (!img) {
 		json_put_str(doc, "os", "linux");
@@ -106,7 +104,11 @@ static json_t *make_request(
 {
 	json_t *request = container_commit_request(k, body, e);
 	if (request) {
-		json_put(request, "base", base_document(c, k));
+		struct err ignored;
+		const struct image *img =
+			image_find(c->api->d.images, container_image_id(k), &ignored);
+		json_put(request, "base", base_document(k, img));
+		json_put_str(request, "parent", img ? img->id : "");
 		json_put(request, "changes", changes_of(c));
 		json_put_str(request, "author", call_query_or(c, "author", ""));
 		json_put_str(request, "comment", call_query_or(c, "comment", ""));

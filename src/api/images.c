@@ -264,14 +264,23 @@ static json_t *docker_config(const struct image *i)
 	return o;
 }
 
-static json_t *docker_inspect(const struct image *i, int api_version)
+/* What a commit wrote down (worker/commit.c), while that image is here. */
+static const char *parent_of(const struct call *c, const struct image *i)
 {
+	struct err ignored;
+	const char *parent = json_str(i->config, "parent");
+	return *parent && image_find(c->api->d.images, parent, &ignored) ? parent : "";
+}
+
+static json_t *docker_inspect(const struct call *c, const struct image *i)
+{
+	const int api_version = c->version;
 	char now[CLOCK_TEXT_MAX];
 	json_t *o = json_object();
 	json_put_str(o, "Id", i->id);
 	json_put(o, "RepoTags", json_strv(&i->tags));
 	json_put(o, "RepoDigests", json_strv(&i->digests));
-	json_put_str(o, "Parent", "");
+	json_put_str(o, "Parent", parent_of(c, i));
 	json_put_str(o, "Comment", json_str(i->config, "comment"));
 	json_put_str(o, "Created", clock_format(created_ns(i), now));
 	json_put_str(o, "DockerVersion", "");
@@ -305,7 +314,7 @@ void images_inspect(struct call *c)
 {
 	struct image *i = find(c);
 	if (i) {
-		call_reply_json(c, 200, docker_inspect(i, c->version));
+		call_reply_json(c, 200, docker_inspect(c, i));
 	}
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
-#include "worker/unpack.h"
+#include "tree/unpack.h"
 
 #define BLOCK 512
 #define CHECKSUM_AT 148

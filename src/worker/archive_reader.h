@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "base/scoped.h"
-#include "worker/stream.h"
+#include "tree/stream.h"
 
 #define ARCHIVE_FILES_MAX 100000
 

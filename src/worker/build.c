@@ -20,7 +20,7 @@
 #include "worker/overlay.h"
 #include "worker/platform.h"
 #include "worker/rpc.h"
-#include "worker/stream.h"
+#include "tree/stream.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
 

@@ -18,7 +18,7 @@
 #include "oci/passwd.h"
 #include "worker/context.h"
 #include "worker/copy.h"
-#include "worker/stream.h"
+#include "tree/stream.h"
 
 #define HEREDOC_NAME "heredoc"
 

@@ -14,7 +14,7 @@
 #include "worker/layers.h"
 #include "worker/overlay.h"
 #include "worker/rpc.h"
-#include "worker/unpack.h"
+#include "tree/unpack.h"
 
 /* For overlayfs: topmost first, each once (an upper one hides all that the same one below would
  * show). */

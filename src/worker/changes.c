@@ -22,7 +22,7 @@
 #include "worker/jobs.h"
 #include "worker/output.h"
 #include "worker/overlay.h"
-#include "worker/pack.h"
+#include "tree/pack.h"
 #include "worker/rpc.h"
 #include "worker/stubs.h"
 

@@ -1,9 +1,8 @@
 /* Job "commit": a container's changes as one more layer, and the image that has it.
  *
  * request {"upper", "base": the image's document, "config": the new image's, "container_config",
- *         "container": id, "created_by", "author", "comment", "changes": [Dockerfile instructions],
- *         "references": [canonical], "tmp": {}}
- * result  as of "load"
+ *         "parent": its id or "", "container": id, "created_by", "author", "comment", "changes":
+ * [Dockerfile instructions], "references": [canonical], "tmp": {}} result  as of "load"
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -119,6 +118,7 @@ static void describe(json_t *doc, const json_t *request)
 	json_put_str(doc, "created", clock_format(clock_real_ns(), now));
 	set_or_drop(doc, "author", json_str(request, "author"));
 	set_or_drop(doc, "comment", json_str(request, "comment"));
+	set_or_drop(doc, "parent", json_str(request, "parent"));
 	json_put_str(doc, "container", json_str(request, "container"));
 	json_put(
 		doc, "container_config", json_incref(json_object_get(request, "container_config")));

@@ -20,8 +20,8 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "base/text.h"
-#include "worker/stream.h"
-#include "worker/unpack.h"
+#include "tree/stream.h"
+#include "tree/unpack.h"
 
 #define SPACE_CHECK_BYTES (32 << 20)
 #define DIR_NAMES_MAX (64u << 20)

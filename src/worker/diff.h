@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "worker/pack.h"
+#include "tree/pack.h"
 
 struct diff_result {
 	char diff_id[72]; /* "sha256:..." */

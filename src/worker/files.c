@@ -19,12 +19,12 @@
 #include "base/strv.h"
 #include "worker/find.h"
 #include "worker/jobs.h"
-#include "worker/kernel_fs.h"
+#include "tree/kernel_fs.h"
 #include "worker/output.h"
-#include "worker/pack.h"
+#include "tree/pack.h"
 #include "worker/rpc.h"
-#include "worker/stream.h"
-#include "worker/unpack.h"
+#include "tree/stream.h"
+#include "tree/unpack.h"
 #include "worker/view.h"
 
 static int find_requested(

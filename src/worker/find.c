@@ -10,7 +10,7 @@
 #include "base/path.h"
 #include "base/strv.h"
 #include "base/text.h"
-#include "worker/kernel_fs.h"
+#include "tree/kernel_fs.h"
 
 #define LINKS_MAX 255
 

@@ -9,7 +9,7 @@
 #include "base/path.h"
 #include "codec/ref.h"
 #include "worker/rpc.h"
-#include "worker/unpack.h"
+#include "tree/unpack.h"
 
 static int open_tmp(const json_t *request, struct err *e)
 {

@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 #include "base/strv.h"
-#include "worker/stream.h"
+#include "tree/stream.h"
 
 struct rpc;
 

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "worker/stream.h"
+#include "tree/stream.h"
 
 struct rpc;
 

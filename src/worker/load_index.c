@@ -7,7 +7,7 @@
 #include "worker/load.h"
 #include "worker/manifest.h"
 #include "worker/rpc.h"
-#include "worker/unpack.h"
+#include "tree/unpack.h"
 
 #define IMAGES_MAX 1000
 #define DEPTH_MAX 3 /* index.json, an index of platforms, and one that some tools put between */

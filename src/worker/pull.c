@@ -25,7 +25,7 @@
 #include "worker/manifest.h"
 #include "worker/registry.h"
 #include "worker/rpc.h"
-#include "worker/stream.h"
+#include "tree/stream.h"
 
 #define PARALLEL 3
 

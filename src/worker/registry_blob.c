@@ -6,7 +6,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "worker/registry_http.h"
-#include "worker/stream.h"
+#include "tree/stream.h"
 
 #define RESUME_TRIES 4
 

@@ -9,7 +9,7 @@
 #include "base/path.h"
 #include "base/strv.h"
 #include "worker/jobs.h"
-#include "worker/pack.h"
+#include "tree/pack.h"
 
 struct sum {
 	int64_t bytes;

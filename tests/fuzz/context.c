@@ -18,7 +18,7 @@
 #include "worker/context.h"
 #include "worker/copy.h"
 #include "worker/diff.h"
-#include "worker/stream.h"
+#include "tree/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

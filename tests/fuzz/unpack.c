@@ -16,8 +16,8 @@
 #include "base/list.h"
 #include "base/path.h"
 #include "worker/archive_reader.h"
-#include "worker/stream.h"
-#include "worker/unpack.h"
+#include "tree/stream.h"
+#include "tree/unpack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

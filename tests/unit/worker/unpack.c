@@ -14,8 +14,8 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "worker/archive_reader.h"
-#include "worker/stream.h"
-#include "worker/unpack.h"
+#include "tree/stream.h"
+#include "tree/unpack.h"
 
 static void names_mean_a_path_below_the_root(void **state)
 {

@@ -1,4 +1,4 @@
-#include "worker/pack.h"
+#include "tree/pack.h"
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -1,4 +1,4 @@
-/* worker/pack.h - files into a tar, one after another, from directories that somebody may change
+/* tree/pack.h - files into a tar, one after another, from directories that somebody may change
  * meanwhile.
  *
  * Nothing but a regular file or a directory is ever opened for more than a look (O_PATH): a name

@@ -1,4 +1,4 @@
-#include "worker/unpack_entry.h"
+#include "tree/unpack_entry.h"
 
 #include <errno.h>
 #include <fcntl.h>

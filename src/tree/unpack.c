@@ -6,7 +6,7 @@
  * 3. parent_fd is the directory named parent_name; it is forgotten whenever something was removed
  * or linked.
  */
-#include "worker/unpack.h"
+#include "tree/unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +19,9 @@
 #include "base/scoped.h"
 #include "base/strv.h"
 #include "base/text.h"
-#include "worker/kernel_fs.h"
-#include "worker/stream.h"
-#include "worker/unpack_entry.h"
+#include "tree/kernel_fs.h"
+#include "tree/stream.h"
+#include "tree/unpack_entry.h"
 
 static void free_archive(struct archive *a)
 {

@@ -1,4 +1,4 @@
-/* worker/stream.h - bytes that are pulled, through hashes and decompressors, without ever being
+/* tree/stream.h - bytes that are pulled, through hashes and decompressors, without ever being
  * kept.
  *
  * A chain (registry blob -> digest -> decompress -> digest -> tar reader) is built from the source

@@ -1,4 +1,4 @@
-/* worker/unpack.h - a stranger's layer tar into a directory, as overlayfs wants it.
+/* tree/unpack.h - a stranger's layer tar into a directory, as overlayfs wants it.
  *
  * libarchive parses; every file is made here, under the root fd by openat2, so that no name, link
  * or earlier entry can reach outside. Whiteouts become overlayfs' own (OCI image-spec layer.md

@@ -1,4 +1,4 @@
-/* worker/unpack_entry.h - what unpack.c and unpack_entry.c share: one entry of an archive becomes
+/* tree/unpack_entry.h - what unpack.c and unpack_entry.c share: one entry of an archive becomes
  * one file.
  *
  * The directory an entry goes into is an open descriptor; its last component is never followed,
@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "worker/unpack.h"
+#include "tree/unpack.h"
 
 #define OVERLAY_OPAQUE "trusted.overlay.opaque"
 

@@ -1,4 +1,4 @@
-/* worker/kernel_fs.h - the filesystems that are the kernel's own: proc, sysfs, cgroup and their
+/* tree/kernel_fs.h - the filesystems that are the kernel's own: proc, sysfs, cgroup and their
  * kind.
  *
  * What is in them is not a container's files: reading may block or have effects, writing always

@@ -1,4 +1,4 @@
-#include "worker/kernel_fs.h"
+#include "tree/kernel_fs.h"
 
 #include <linux/magic.h>
 #include <stddef.h>
