@@ -255,3 +255,121 @@ make_tar() {
 	! api GET /containers/sized/json | grep -q SizeRw
 	"$DOCKER" rm sized
 }
+
+# --- a container that fights back ---
+
+@test "a swapped path component never leads to the host, not out and not in (CVE-2018-15664, GHSA-rg2x-37c3-w2rh)" {
+	local t=$BATS_TEST_TMPDIR i
+	# the host has the same names: whoever follows a link outside of the container finds these
+	mkdir -p "$t/host/in"
+	echo secret >"$t/host/in/secret"
+	"$DOCKER" run -d --name swapper bb sh -c "
+		mkdir -p /s/real/in $t/host/in; echo mine >/s/real/in/secret; echo mine >$t/host/in/secret; ln -s $t/host /s/link
+		echo ready >/ready
+		while :; do mv /s/real /s/x; mv /s/link /s/real; mv /s/real /s/link; mv /s/x /s/real; done"
+	eventually 10 "$DOCKER" exec swapper test -e /ready
+	make_tar "$t/a.tar" put,f put-dir,d put-dir/f,f put-link,l,/etc put-hard,h,put
+	for i in $(seq 25); do
+		get swapper /s/real/in/secret | tar -xOf - 2>/dev/null >>"$t/got" || true
+		get swapper /s/real | tar -xOf - 2>/dev/null >>"$t/got" || true
+		put swapper /s/real/in "$t/a.tar" >>"$t/answers"
+	done
+	"$DOCKER" rm -f swapper
+	grep -q mine "$t/got"
+	! grep -q secret "$t/got"
+	grep -q 200 "$t/answers"
+	[ "$(find "$t/host" | LC_ALL=C sort | tr '\n' ' ')" = "$t/host $t/host/in $t/host/in/secret " ]
+}
+
+@test "links of the image that are absolute go on working" {
+	local t=$BATS_TEST_TMPDIR
+	make_tar "$t/a.tar" lock/n,f
+	"$DOCKER" exec live sh -c 'mkdir -p /run/lock && rm -rf /var/run && ln -s /run /var/run'
+	[ "$(put live /var/run "$t/a.tar")" = 200 ]
+	[ "$("$DOCKER" exec live cat /run/lock/n)" = new ]
+	[ "$(get live /var/run/lock/n | tar -xOf -)" = new ]
+	make_tar "$t/b.tar" var/run/lock/m,f
+	[ "$(put live / "$t/b.tar")" = 200 ]
+	[ "$("$DOCKER" exec live cat /run/lock/m)" = new ]
+}
+
+@test "an archive whose links chain outwards stays in the container (CVE-2026-17106)" {
+	local t=$BATS_TEST_TMPDIR
+	mkdir "$t/host"
+	make_tar "$t/a.tar" "a,l,$t" "a/host/pwned,f" "up,l,../../../../../../../..$t/host" "up/pwned,f" "h,h,up/pwned" "a/host/dir,d"
+	"$DOCKER" exec live mkdir -p /chain
+	put live /chain "$t/a.tar"
+	[ -z "$(ls -A "$t/host")" ]
+	make_tar "$t/b.tar" ../../up,f
+	[[ "$(put live /chain "$t/b.tar")" == *'is outside of'*400 ]]
+}
+
+@test "no program and no library of the container is run or loaded (GHSA-x86f-5xw2-fm2r, CVE-2019-14271)" {
+	local t=$BATS_TEST_TMPDIR
+	# a worker that made this root its own would find these first
+	"$DOCKER" exec live sh -c 'for p in xz unxz gzip unpigz bzip2 zstd; do
+		rm -f /bin/$p; printf "#!/bin/sh\necho pwned >/pwned\n" >/bin/$p; chmod 755 /bin/$p; done
+		mkdir -p /lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu/gconv; for l in libnss_files.so.2 libnss_compat.so.2; do
+		echo junk >/lib/x86_64-linux-gnu/$l; done; echo junk >/usr/lib/x86_64-linux-gnu/gconv/gconv-modules
+		echo "passwd: files evil" >/etc/nsswitch.conf'
+	make_tar "$t/a.tar" n,f "$(printf 'n\303\244me'),f"
+	for kind in gz xz bz2 zst; do
+		case $kind in gz) gzip -k "$t/a.tar" ;; xz) xz -k "$t/a.tar" ;; bz2) bzip2 -k "$t/a.tar" ;; zst) zstd -qk "$t/a.tar" ;; esac
+		[ "$(put live /d "$t/a.tar.$kind")" = 200 ]
+	done
+	get live /d >/dev/null
+	! "$DOCKER" exec live test -e /pwned
+}
+
+@test "FIFOs and devices are packed, never opened; a process that ends meanwhile is no harm" {
+	"$DOCKER" run -d --name ends bb sh -c 'mkdir /q; mkfifo /q/fifo; mknod /q/null c 1 3; echo x >/q/x; echo >/ready; exec sleep 100000'
+	eventually 10 "$DOCKER" exec ends test -e /ready
+	[ "$(get ends /q | names)" = "q/ q/fifo q/null q/x " ]
+	get ends /q/fifo | tar -tvf - | grep -q '^p'
+	"$DOCKER" kill ends
+	[ "$(get ends /q | names)" = "q/ q/fifo q/null q/x " ]
+	"$DOCKER" start ends
+	"$DOCKER" rm -f ends
+}
+
+@test "a paused container gives and takes files" {
+	local t=$BATS_TEST_TMPDIR
+	make_tar "$t/a.tar" paused,f
+	"$DOCKER" pause live
+	[ "$(put live /d "$t/a.tar")" = 200 ]
+	[ "$(get live /d/paused | tar -xOf -)" = new ]
+	"$DOCKER" unpause live
+}
+
+@test "a client that leaves in the middle ends the worker; a start waits for the reader of a stopped one" {
+	"$DOCKER" exec live sh -c 'head -c 50000000 /dev/urandom >/big'
+	get live /big | head -c 1000 >/dev/null
+	eventually 10 no_workers
+	"$DOCKER" run --name large bb sh -c 'head -c 50000000 /dev/urandom >/big'
+	get large /big | head -c 1000 >/dev/null
+	"$DOCKER" start -a large
+	eventually 10 no_workers
+	# and one that is removed while it is read
+	(get large /big | (head -c 1000 >/dev/null; sleep 1)) &
+	"$DOCKER" rm -f large
+	wait
+	eventually 10 no_workers
+}
+
+no_workers() {
+	! pgrep -P "$(cat "$DIR/daemon.pid")" wherry-worker
+}
+
+@test "a bomb stops at the end of the disk, the daemon goes on" {
+	local t=$BATS_TEST_TMPDIR
+	"$DOCKER" run -d --name small --tmpfs /small:size=1m bb sleep 100000
+	python3 - "$t/bomb.tar.gz" <<-'END'
+		import io, os, sys, tarfile
+		with tarfile.open(sys.argv[1], "w:gz", compresslevel=1) as t:
+		    i = tarfile.TarInfo("bomb"); i.size = 4 << 20
+		    t.addfile(i, io.BytesIO(b"x" * (4 << 20)))
+	END
+	[[ "$(put small /small "$t/bomb.tar.gz")" == *'no space left on device'*500 ]]
+	[[ "$(path_stat small /small)" == 200* ]]
+	"$DOCKER" rm -f small
+}
