@@ -44,6 +44,19 @@ char *unpack_clean_name(const char *name, struct err *e)
 	return xstrdup(*p ? p : ".");
 }
 
+static char *rename_root(const struct unpack_place *p, const char *clean)
+{
+	size_t n = p->old_root ? strlen(p->old_root) : 0;
+	if (!p->old_root) {
+		return xstrdup(clean);
+	}
+	if (n == 0) {
+		return path_join(p->new_root, clean);
+	}
+	bool is_root = strncmp(clean, p->old_root, n) == 0 && (clean[n] == '/' || !clean[n]);
+	return is_root ? xasprintf("%s%s", p->new_root, clean + n) : xstrdup(clean);
+}
+
 char *unpack_path(const struct unpack *u, const char *name, struct err *e)
 {
 	char *clean = unpack_clean_name(name, e);
@@ -54,9 +67,9 @@ char *unpack_path(const struct unpack *u, const char *name, struct err *e)
 		(void)err_set(e, ERR_INVALID, "\"%s\" is outside of \"%s\"", name, u->place->dir);
 		return NULL;
 	}
-	char *path = path_join(u->place->dir, clean);
+	scoped(free) char *renamed = rename_root(u->place, clean);
 	free(clean);
-	return path;
+	return path_join(u->place->dir, renamed);
 }
 
 static void forget_parent(struct unpack *u)

@@ -33,7 +33,11 @@ int unpack_layer(
 struct unpack_place {
 	const char *dir; /* names in the archive count from here: absolute in the root, clean */
 	bool keep_kinds; /* a directory is not replaced by a file, nor a file by a directory */
-	bool set_owner;  /* everything becomes uid's and gid's, whatever the archive says */
+	/* The first component of names: one that is old_root becomes new_root; "" for names that
+	 * have no root of their own, which get new_root in front. NULL: they stay. */
+	const char *old_root, *new_root;
+	bool lenient;   /* attributes that only root may set are left out; the disk may be filled */
+	bool set_owner; /* everything becomes uid's and gid's, whatever the archive says */
 	uid_t uid;
 	gid_t gid;
 };

@@ -373,3 +373,67 @@ no_workers() {
 	[[ "$(path_stat small /small)" == 200* ]]
 	"$DOCKER" rm -f small
 }
+
+# --- our own command line ---
+
+@test "wherry cp: both directions, trailing slashes, -L, tar streams" {
+	local t=$BATS_TEST_TMPDIR
+	cd "$t"
+	mkdir -p src/sub
+	echo a >src/a
+	ln -s a src/l
+	ln -s src ls
+	"$WHERRY" cp live:/d/f out
+	[ "$(cat out)" = hi ]
+	"$WHERRY" cp live:/ld .
+	[ "$(readlink ld)" = /d ]
+	"$WHERRY" cp -L live:/d/lf followed
+	[ -f followed ] && [ ! -L followed ]
+	"$WHERRY" cp live:/d/. here
+	[ -f here/f ] && [ "$(stat -c %u here/f)" = "$(id -u)" ]
+	run "$WHERRY" cp live:/d out
+	[ "$status $output" = "1 cannot copy directory" ]
+	run "$WHERRY" cp live:/nope .
+	[ "$output" = "Error response from daemon: Could not find the file /nope in container live" ]
+	"$DOCKER" exec live mkdir -p /cp
+	"$WHERRY" cp src live:/cp
+	"$WHERRY" cp src/. live:/cp/new
+	"$WHERRY" cp ls/ live:/cp/slash
+	"$WHERRY" cp src/a live:/cp/file
+	tar -cf - src | "$WHERRY" cp - live:/cp/new
+	[ "$("$DOCKER" exec live sh -c 'cd /cp; find . -type f | sort' | tr '\n' ' ')" = "./file ./new/a ./new/src/a ./slash/a ./src/a " ]
+	[ "$("$WHERRY" cp live:/cp/src - | tar -tf - | tr '\n' ' ')" = "src/ src/a src/l src/sub/ " ]
+	run "$WHERRY" cp src live:/cp/file
+	[ "$status $output" = "1 cannot copy directory" ]
+	run "$WHERRY" cp live:/a live:/b
+	[ "$output" = "copying between containers is not supported" ]
+}
+
+@test "wherry cp: what a container sends stays where it was asked for" {
+	local t=$BATS_TEST_TMPDIR
+	mkdir "$t/host" "$t/to"
+	"$DOCKER" exec live sh -c "mkdir -p /evil && ln -s $t/host /evil/link && echo x >/evil/f"
+	"$WHERRY" cp live:/evil "$t/to"
+	[ "$(readlink "$t/to/evil/link")" = "$t/host" ]
+	# a second copy, of a file below that link's name, must not go through it
+	"$DOCKER" exec live sh -c "rm /evil/link && mkdir /evil/link && echo pwned >/evil/link/pwned"
+	run "$WHERRY" cp live:/evil "$t/to"
+	[ "$status" = 1 ]
+	[ -z "$(ls -A "$t/host")" ]
+}
+
+@test "wherry cp -a gives files to the container's user; diff, export and commit" {
+	local t=$BATS_TEST_TMPDIR
+	echo x >"$t/x"
+	"$WHERRY" create --name owned -u bob bb sh -c 'stat -c %u:%g /home/bob/x'
+	"$WHERRY" cp -a "$t/x" owned:/home/bob/x
+	[ "$("$WHERRY" start -a owned)" = 1000:1000 ]
+	[ "$("$WHERRY" diff owned)" = "$("$DOCKER" diff owned)" ]
+	"$WHERRY" diff owned | grep -qx 'A /home/bob/x'
+	"$WHERRY" export -o "$t/o.tar" owned
+	tar -tf "$t/o.tar" | grep -qx home/bob/x
+	"$WHERRY" commit -a Me -m note -c 'LABEL k=v' owned cli:1
+	[ "$("$WHERRY" inspect -f '{{.Author}} {{.Comment}} {{.Config.Labels.k}}' cli:1)" = "Me note v" ]
+	"$WHERRY" rm owned
+	"$WHERRY" rmi cli:1
+}
