@@ -19,6 +19,8 @@ static const struct subcommand {
 } subcommands[] = {
 	{"build", compose_build, "Build or rebuild services"},
 	{"config", compose_config, "Parse, resolve and render compose file in canonical format"},
+	{"cp", compose_cp,
+		"Copy files/folders between a service container and the local filesystem"},
 	{"create", compose_create, "Creates containers for a service"},
 	{"down", compose_down, "Stop and remove containers, networks"},
 	{"exec", compose_exec, "Execute a command in a running container"},

@@ -182,6 +182,7 @@ int compose_attached_run(struct compose_attached *a);
 /* ---- subcommands ---- */
 compose_fn compose_build;
 compose_fn compose_config;
+compose_fn compose_cp;
 compose_fn compose_create;
 compose_fn compose_down;
 compose_fn compose_exec;

@@ -437,3 +437,31 @@ no_workers() {
 	"$WHERRY" rm owned
 	"$WHERRY" rmi cli:1
 }
+
+@test "wherry compose: configs and secrets by content reach a service; compose cp both ways" {
+	local t=$BATS_TEST_TMPDIR
+	cd "$t"
+	cat >compose.yaml <<-'END'
+		name: arch
+		services:
+		  one:
+		    image: bb
+		    command: sh -c 'cat /conf /run/secrets/word; exec sleep 100000'
+		    configs: [{source: conf, target: /conf, mode: 0440}]
+		    secrets: [word]
+		configs: {conf: {content: "from content\n"}}
+		secrets: {word: {environment: WORD}}
+	END
+	WORD="from environment" "$WHERRY" compose up -d
+	export WORD=x
+	eventually 10 "$WHERRY" compose exec -T one cat /conf
+	[ "$("$WHERRY" compose exec -T one cat /conf /run/secrets/word)" = $'from content\nfrom environment' ]
+	echo mine >here
+	"$WHERRY" compose cp here one:/there
+	"$WHERRY" compose cp one:/there back
+	[ "$(cat back)" = mine ]
+	[ "$("$WHERRY" compose cp one:/there - | tar -xOf -)" = mine ]
+	run "$WHERRY" compose cp here two:/there
+	[ "$output" = 'no container found for service "two"' ]
+	"$WHERRY" compose down -t 0
+}
