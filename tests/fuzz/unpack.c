@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "base/path.h"
@@ -116,6 +117,36 @@ static void read_files(const uint8_t *data, size_t size)
 	}
 }
 
+/* The same bytes as files that are put into a root that has links in it already. */
+static void unpack_into_place(const uint8_t *data, size_t size)
+{
+	struct unpack_result result;
+	struct err e = {0};
+	assert(mkdirat(jail, "root", 0700) == 0);
+	int root = openat(jail, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert(root >= 0 && mkdirat(root, "sub", 0700) == 0 && mkdirat(root, "a", 0700) == 0);
+	assert(symlinkat("../..", root, "sub/up") == 0 && symlinkat("/a", root, "sub/abs") == 0);
+	const struct unpack_place place = {
+		.dir = "/sub",
+		.keep_kinds = size % 2,
+		.old_root = size % 3 ? NULL : "a",
+		.new_root = "up",
+		.lenient = size % 5 == 0,
+		.set_owner = true,
+		.uid = geteuid(),
+		.gid = getegid(),
+	};
+	struct memory m = {{memory_read, memory_free}, data, size};
+	struct stream *plain = stream_decompress_new(&m.base);
+	if (unpack_files(root, plain, &place, &result, &e) < 0) {
+		assert(*e.msg);
+	}
+	stream_free(plain);
+	check_jail();
+	close(root);
+	assert(path_remove_tree(jail, "root") == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct unpack_result result;
@@ -138,5 +169,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_jail();
 	close(root);
 	assert(path_remove_tree(jail, "root") == 0);
+	unpack_into_place(data, size);
 	return 0;
 }

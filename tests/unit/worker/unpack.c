@@ -4,7 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -14,6 +17,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "worker/archive_reader.h"
+#include "tree/pack.h"
 #include "tree/stream.h"
 #include "tree/unpack.h"
 
@@ -200,6 +204,84 @@ static void a_tar_is_known_by_its_checksum(void **state)
 	assert_false(archive_is_tar(block, 512));
 }
 
+/* --- files into a place --- */
+
+static int drop(void *owner, const void *data, size_t n, struct err *e)
+{
+	buf_append(owner, data, n);
+	return 0;
+}
+
+/* A directory "d" with a file "d/f" and a link to it, packed. */
+static void pack_sample(int dir, struct buf *ret)
+{
+	struct err e;
+	int d;
+	assert_int_equal(mkdirat(dir, "from", 0755), 0);
+	assert_int_equal(path_write(dir, "from/f", "x", 1, 0640, false), 0);
+	assert_int_equal(linkat(dir, "from/f", dir, "from/g", 0), 0);
+	struct pack *p = pack_new(drop, ret);
+	assert_int_equal(pack_entry(p, dir, "from", "d", &d, &e), 0);
+	assert_int_equal(pack_entry(p, d, "f", "d/f", NULL, &e), 0);
+	assert_int_equal(pack_entry(p, d, "g", "d/g", NULL, &e), 0);
+	assert_int_equal(pack_entry(p, d, "gone", "d/gone", NULL, &e), -1);
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	assert_int_equal(pack_end(p, &e), 0);
+	pack_free(p);
+	close(d);
+}
+
+static void unpack_sample(
+	int root, const struct buf *tar, const struct unpack_place *place, int want, struct err *e)
+{
+	struct unpack_result made;
+	int fd = fd_of(tar->data, tar->len);
+	struct stream *in = stream_from_fd(fd);
+	assert_int_equal(unpack_files(root, in, place, &made, e), want);
+	stream_free(in);
+	close(fd);
+}
+
+static void files_go_to_their_place_under_the_name_they_get(void **state)
+{
+	char top[] = "/tmp/unit-unpack.XXXXXX";
+	scoped(buf) struct buf tar = BUF_INIT;
+	struct stat f;
+	struct stat g;
+	struct err e = {0};
+	assert_non_null(mkdtemp(top));
+	int root = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct unpack_place place = {.dir = "/abs",
+		.keep_kinds = true,
+		.set_owner = true,
+		.uid = geteuid(),
+		.gid = getegid()};
+	pack_sample(root, &tar);
+	assert_int_equal(mkdirat(root, "real", 0755), 0);
+	assert_int_equal(
+		symlinkat("/real", root, "abs"), 0); /* absolute, and resolved in the root */
+
+	unpack_sample(root, &tar, &place, 0, &e);
+	place.old_root = "d";
+	place.new_root = "renamed";
+	unpack_sample(root, &tar, &place, 0, &e);
+
+	assert_int_equal(fstatat(root, "real/d/f", &f, 0), 0);
+	assert_int_equal(fstatat(root, "real/d/g", &g, 0), 0);
+	assert_true(f.st_ino == g.st_ino && (f.st_mode & 07777) == 0640);
+	assert_int_equal(fstatat(root, "real/renamed/f", &f, 0), 0);
+	assert_int_equal(fstatat(root, "real/renamed/g", &g, 0), 0);
+	assert_true(f.st_ino == g.st_ino);
+
+	assert_int_equal(path_write(root, "real/file", "", 0, 0600, false), 0);
+	place.new_root = "file";
+	unpack_sample(root, &tar, &place, -1, &e);
+	assert_string_equal(
+		e.msg, "cannot overwrite non-directory \"/abs/file\" with directory \"/abs\"");
+	close(root);
+	assert_int_equal(path_remove_tree(AT_FDCWD, top), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +293,7 @@ int main(void)
 		cmocka_unit_test(a_digest_is_of_what_passed),
 		cmocka_unit_test(peeking_consumes_nothing),
 		cmocka_unit_test(a_tar_is_known_by_its_checksum),
+		cmocka_unit_test(files_go_to_their_place_under_the_name_they_get),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
