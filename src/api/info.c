@@ -173,8 +173,9 @@ static void put_features(json_t *o, const struct cgroup_features *f)
 		json_pack("{ss ss ss sb ss sn}", "NodeID", "", "NodeAddr", "", "LocalNodeState",
 			"inactive", "ControlAvailable", 0, "Error", "", "RemoteManagers"));
 	json_put(o, "Plugins",
-		json_pack("{s[s] s[sss] sn s[ss]}", "Volume", "local", "Network", "bridge", "host",
-			"none", "Authorization", "Log", "json-file", "none"));
+		json_pack("{s[s] s[sssss] sn s[sss]}", "Volume", "local", "Network", "bridge",
+			"host", "ipvlan", "macvlan", "null", "Authorization", "Log", "journald",
+			"json-file", "local"));
 }
 
 /* Programs of dockerd that are none here; the CLI prints their versions. */

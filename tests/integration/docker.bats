@@ -31,6 +31,7 @@ d() {
 @test "version and info name the engine" {
 	[[ "$(d version --format '{{.Server.Version}}')" =~ ^[0-9]+\.[0-9]+ ]]
 	[ "$(d info --format '{{.Driver}}')" = overlay2 ]
+	[ "$(d info --format '{{.Plugins.Log}} {{.Plugins.Network}}')" = "[journald json-file local] [bridge host ipvlan macvlan null]" ]
 }
 
 @test "a detached run, ps, port, inspect, top-level formats" {
@@ -57,6 +58,15 @@ d() {
 	[ "$status" -eq 1 ]
 	[[ "$output" == *'Error when allocating new name: Conflict. The container name "/done" is already in use'* ]]
 	d rm done free
+}
+
+@test "a namespace of nobody fails the start, and no image is pulled for it" {
+	for mode in --network --pid --ipc; do
+		run d run --rm "$mode" container:nobody bb true
+		[ "$status" -eq 125 ]
+		[[ "$output" == *"No such container: nobody"* && "$output" != *"Unable to find image"* ]] || fail "$output"
+	done
+	[ -z "$(d ps -aq)" ]
 }
 
 @test "an anonymous volume goes with its container, but not with one that got it by name" {
