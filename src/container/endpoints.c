@@ -12,6 +12,8 @@
 #include "base/scoped.h"
 #include "container/internal.h"
 
+#define LINK_LOCAL_MAX 16 /* of one place */
+
 const char *container_network_mode(const struct container *c)
 {
 	return json_str(c->host_config, "NetworkMode");
@@ -108,6 +110,7 @@ static int check_config(const struct network *w, const json_t *config, struct er
 	int64_t priority;
 	scoped(strv) struct strv ignored = STRV_INIT;
 	scoped(strv) struct strv faults = STRV_INIT;
+	scoped(strv) struct strv local = STRV_INIT;
 	if (json_get_strv(config, "Aliases", &ignored, e) < 0 ||
 		json_get_strv(config, "Links", &ignored, e) < 0 ||
 		json_get_object(config, "DriverOpts", &options, e) < 0 ||
@@ -116,11 +119,15 @@ static int check_config(const struct network *w, const json_t *config, struct er
 		json_get_object(config, "IPAMConfig", &ipam, e) < 0 ||
 		json_get_str(ipam, "IPv4Address", &text, e) < 0 ||
 		json_get_str(ipam, "IPv6Address", &text, e) < 0 ||
+		(ipam && json_get_strv(ipam, "LinkLocalIPs", &local, e) < 0) ||
 		check_mac(json_str(config, "MacAddress"), e) < 0) {
 		return -1;
 	}
-	if (json_array_size(json_object_get(ipam, "LinkLocalIPs")) > 0) {
-		return err_set(e, ERR_INVALID, "link-local addresses are not supported");
+	for (size_t i = 0; i < local.n; i++) {
+		struct ip a;
+		if (ip_parse(local.v[i], &a) < 0 || i >= LINK_LOCAL_MAX) {
+			strv_addf(&faults, "invalid link-local IP address: %.64s", local.v[i]);
+		}
 	}
 	collect_faults(w, config, &faults);
 	return say_faults(&faults, e);
@@ -305,6 +312,7 @@ struct endpoint_request {
 	struct endpoint_config config;
 	struct strv aliases;
 	struct strv links;
+	struct strv link_local;
 	json_t *ports;
 };
 
@@ -312,6 +320,7 @@ static void request_deinit(struct endpoint_request *q)
 {
 	strv_deinit(&q->aliases);
 	strv_deinit(&q->links);
+	strv_deinit(&q->link_local);
 	json_decref(q->ports);
 }
 
@@ -326,6 +335,9 @@ static void request_init(
 	*q = (struct endpoint_request){0};
 	collect_aliases(c, p, &q->aliases);
 	(void)json_get_strv(p->config, "Links", &q->links, &ignored);
+	if (ipam) {
+		(void)json_get_strv(ipam, "LinkLocalIPs", &q->link_local, &ignored);
+	}
 	q->ports = published_wanted(c);
 	q->config = (struct endpoint_config){
 		.container_id = c->id,
@@ -336,6 +348,7 @@ static void request_init(
 		.mac = *mac ? mac : NULL,
 		.aliases = &q->aliases,
 		.links = &q->links,
+		.link_local = &q->link_local,
 		.ports = q->ports,
 		.gateway_priority = json_i64(p->config, "GwPriority", 0),
 	};

@@ -163,8 +163,9 @@ int host_forward6(struct err *e);
 
 /* link.c: a container's interface */
 void link_host_name(const char *endpoint_id, char ret[static IF_NAMESIZE]);
+/* link_local: further addresses for it, or NULL. */
 int link_add(struct network_set *n, struct endpoint *p, int netns_fd, const uint8_t mac[6],
-	struct err *e);
+	const struct strv *link_local, struct err *e);
 int link_restore(struct network_set *n, const struct endpoint *p, struct err *e);
 /* netns_fd: of the container, -1 when it is gone. */
 void link_remove(struct network_set *n, const struct endpoint *p, int netns_fd);

@@ -91,7 +91,19 @@ static int add_default_routes(struct rtnl *inside, const struct endpoint *p, uin
 	return r;
 }
 
-static int configure_inside(struct rtnl *inside, const struct endpoint *p)
+/* The networks of RFC 3927 and RFC 4291 2.5.6, as moby has them. */
+static void add_link_local(struct rtnl *inside, uint32_t index, const struct strv *list)
+{
+	for (size_t i = 0; list && i < list->n; i++) {
+		struct ip a;
+		if (ip_parse(list->v[i], &a) == 0) {
+			rtnl_add_address(inside, index, a, a.size == IP4_BYTES ? 16 : 64);
+		}
+	}
+}
+
+static int configure_inside(
+	struct rtnl *inside, const struct endpoint *p, const struct strv *link_local)
 {
 	uint32_t index;
 	int r = rtnl_index(inside, p->info.ifname, &index);
@@ -104,6 +116,7 @@ static int configure_inside(struct rtnl *inside, const struct endpoint *p)
 	if (p->address6.size) {
 		rtnl_add_address(inside, index, p->address6, p->info.prefix_len6);
 	}
+	add_link_local(inside, index, link_local);
 	if (p->info.is_gateway) {
 		add_default_routes(inside, p, index);
 	}
@@ -169,7 +182,7 @@ static int add_child(struct network_set *n, struct endpoint *p, int netns_fd, co
 }
 
 int link_add(struct network_set *n, struct endpoint *p, int netns_fd, const uint8_t mac[6],
-	struct err *e)
+	const struct strv *link_local, struct err *e)
 {
 	const struct network *w = p->network;
 	bool bridge = w->driver == DRIVER_BRIDGE;
@@ -183,7 +196,7 @@ int link_add(struct network_set *n, struct endpoint *p, int netns_fd, const uint
 			bridge ? "bridge" : "parent", bridge ? w->bridge : w->parent);
 	}
 	netns_run(netns_fd, set_ipv6, p); /* what matters of it fails below */
-	r = configure_inside(&inside, p);
+	r = configure_inside(&inside, p, link_local);
 	if (r < 0) {
 		link_remove(n, p, netns_fd);
 		return err_sys(e, -r,

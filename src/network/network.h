@@ -63,11 +63,12 @@ struct endpoint_config {
 	const char *container_id;
 	const char *container_name; /* without the slash */
 	const char *hostname;
-	const char *ipv4;           /* wanted address or NULL */
-	const char *ipv6;           /* the same */
-	const char *mac;            /* wanted or NULL */
-	const struct strv *aliases; /* further DNS names: service names */
-	const struct strv *links;   /* "CONTAINER:ALIAS": names for this container alone, or NULL */
+	const char *ipv4;              /* wanted address or NULL */
+	const char *ipv6;              /* the same */
+	const char *mac;               /* wanted or NULL */
+	const struct strv *link_local; /* further addresses, of IPv4 or IPv6, or NULL */
+	const struct strv *aliases;    /* further DNS names: service names */
+	const struct strv *links; /* "CONTAINER:ALIAS": names for this container alone, or NULL */
 	const json_t
 		*ports; /* HostConfig.PortBindings {"80/tcp":[{"HostIp":"","HostPort":"8080"}]}, or
 			   NULL; published by whichever network is the gateway */

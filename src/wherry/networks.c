@@ -372,7 +372,8 @@ int command_network_connect(struct cli *cli, int argc, char **argv)
 		{"ip", 0, FLAG_STRING, &o.ip, NULL, "IPv4 address (e.g., \"172.30.100.104\")"},
 		{"ip6", 0, FLAG_STRING, &o.ip6, NULL, "IPv6 address (e.g., \"2001:db8::33\")"},
 		{"link", 0, FLAG_LIST, &o.links, NULL, "Add link to another container"},
-		{"link-local-ip", 0, FLAG_LIST, &o.link_local, "strings", NULL},
+		{"link-local-ip", 0, FLAG_LIST, &o.link_local, "strings",
+			"Add a link-local address for the container"},
 		{0},
 	};
 	const struct syntax s = {"network connect", "[OPTIONS] NETWORK CONTAINER",

@@ -86,8 +86,8 @@ refused() {
 	w start con
 	w exec con ip addr show eth1
 	w exec con nslookup -type=a kept
-	w network connect back con
-	w exec con ip addr show eth2
+	w network connect --link-local-ip 169.254.7.7 back con
+	w exec con ip addr show eth2 | grep -F 169.254.7.7/16
 	w exec con grep "$(w inspect -f '{{.NetworkSettings.Networks.back.IPAddress}}' con)" /etc/hosts
 	w network disconnect bridge con
 	w exec con ip route | grep '^default'
