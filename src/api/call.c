@@ -72,7 +72,9 @@ void call_reply_empty(struct call *c, int status)
 
 void call_reply_error(struct call *c, const struct err *e)
 {
-	if (c->r) {
+	if (c->r && e->kind == ERR_UNCHANGED) {
+		http_reply_empty(c->r, 304);
+	} else if (c->r) {
 		http_reply_error(c->r, e);
 	}
 }
@@ -136,7 +138,7 @@ static json_t *parse_body(
 static void json_arrived(
 	struct call *c, bool optional, call_body_fn *fn, const char *data, size_t n)
 {
-	struct err e;
+	struct err e = {0};
 	scoped(json) json_t *doc = parse_body(c, optional, data, n, &e);
 	if (doc) {
 		fn(c, doc);

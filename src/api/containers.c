@@ -7,11 +7,13 @@
 #include "api/create_body.h"
 #include "api/handlers.h"
 #include "api/measure.h"
+#include "api/reference.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/text.h"
 #include "container/container.h"
+#include "image/image.h"
 
 /* The container named by the path, or NULL after a 404 was sent. */
 static struct container *find(struct call *c)
@@ -22,6 +24,14 @@ static struct container *find(struct call *c)
 		call_reply_error(c, &e);
 	}
 	return k;
+}
+
+static int check_platform(
+	const struct call *c, const json_t *body, const char *platform, struct err *e)
+{
+	const char *name = json_str(body, "Image");
+	const struct image *i = image_find(c->api->d.images, name, e);
+	return i ? platform_check_image(i, name, platform, e) : -1;
 }
 
 static void create_with(struct call *c, const json_t *body)
@@ -35,6 +45,11 @@ static void create_with(struct call *c, const json_t *body)
 	}
 	if (json_is_null(body) || json_object_size(body) == 0) {
 		err_set(&e, ERR_INVALID, "config cannot be empty in order to create a container");
+		call_reply_error(c, &e);
+		return;
+	}
+	const char *platform = c->version >= 41 ? call_query_or(c, "platform", NULL) : NULL;
+	if (platform && check_platform(c, body, platform, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
@@ -158,9 +173,13 @@ static void stop_with(struct call *c, stop_fn *fn)
 	if (!k) {
 		return;
 	}
-	signal = 0; /* the parameter came with 1.42 */
-	if ((c->version >= 42 && query_signal(c, &signal, &e) < 0) ||
-		call_query_int(c, "t", INT32_MIN, &timeout_s, &e) < 0) {
+	signal = 0;
+	if (c->version >= 42 && query_signal(c, &signal, &e) < 0) { /* it came with 1.42 */
+		err_wrap(&e, "cannot stop container: %.128s", c->args[0]);
+		call_reply_error(c, &e);
+		return;
+	}
+	if (call_query_int(c, "t", INT32_MIN, &timeout_s, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
@@ -224,11 +243,8 @@ void containers_kill(struct call *c)
 {
 	struct err e;
 	int signal;
-	struct container *k = find(c);
-	if (!k) {
-		return;
-	}
-	if (query_signal(c, &signal, &e) < 0 ||
+	struct container *k = container_find(c->api->d.containers, c->args[0], &e);
+	if (!k || query_signal(c, &signal, &e) < 0 ||
 		kill_with(c, k, signal ? signal : SIGKILL, &e) < 0) {
 		err_wrap(&e, "cannot kill container: %.128s", c->args[0]);
 		call_reply_error(c, &e);
@@ -286,6 +302,11 @@ void containers_resize(struct call *c)
 	int columns;
 	struct container *k = find(c);
 	if (!k) {
+		return;
+	}
+	if (!call_query_or(c, "h", NULL) || !call_query_or(c, "w", NULL)) {
+		err_set(&e, ERR_INVALID, "h and w must say how many rows and columns there are");
+		call_reply_error(c, &e);
 		return;
 	}
 	if (call_query_int(c, "h", 0, &rows, &e) < 0 ||

@@ -135,6 +135,17 @@ static void start_attached(struct call *c, struct exec *x)
 	http_hijack(c->r, frame_content_type(s->tty, c->version), input_arrived, s);
 }
 
+static void started_detached(void *owner, const struct err *e)
+{
+	struct call *c = owner;
+	if (e) {
+		call_reply_error(c, e);
+	} else {
+		call_reply_empty(c, 200);
+	}
+	call_unref(c);
+}
+
 static void start_with(struct call *c, const json_t *body)
 {
 	struct err e;
@@ -153,11 +164,7 @@ static void start_with(struct call *c, const json_t *body)
 		start_attached(c, x);
 		return;
 	}
-	if (exec_start(x, tty, NULL, NULL, NULL, &e) < 0) {
-		call_reply_error(c, &e);
-		return;
-	}
-	call_reply_empty(c, 200);
+	exec_start_detached(x, started_detached, call_ref(c));
 }
 
 void execs_start(struct call *c)

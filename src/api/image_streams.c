@@ -6,9 +6,12 @@
 #include "api/call.h"
 #include "api/handlers.h"
 #include "api/progress.h"
+#include "api/reference.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "base/text.h"
+#include "codec/ref.h"
 #include "image/image.h"
 
 struct transfer {
@@ -110,18 +113,46 @@ static const struct image_work_handlers handlers = {transfer_progress, transfer_
 /* fromImage + tag: the tag may be a digest, and the name may carry either already. */
 static char *pull_reference(const struct call *c)
 {
-	const char *name = call_query_or(c, "fromImage", "");
+	const char *from = call_query_or(c, "fromImage", "");
 	const char *tag = call_query_or(c, "tag", NULL);
+	/* "pull -a" may send a name with a trailing ":" */
+	scoped(free) char *name = xstrndup(from, strlen(from) - text_ends(from, ":"));
 	if (!tag) {
-		return xstrdup(name);
+		return TAKE(name);
 	}
 	return xasprintf("%s%s%s", name, strncmp(tag, "sha256:", 7) == 0 ? "@" : ":", tag);
+}
+
+static int check_pull(const struct call *c, struct err *e)
+{
+	struct ref r;
+	scoped(free) char *reference = pull_reference(c);
+	const char *tag = call_query_or(c, "tag", "latest");
+	const char *platform = c->version >= 32 ? call_query_or(c, "platform", NULL) : NULL;
+	if (platform && platform_check(platform, e) < 0) {
+		return -1;
+	}
+	if (!ref_is_digest(tag) && ref_parse(call_query_or(c, "fromImage", ""), &r, e) == 0 &&
+		ref_parse(reference, &r, e) < 0) {
+		return err_set(e, ERR_INVALID, "invalid tag format");
+	}
+	if (ref_parse(reference, &r, e) < 0) {
+		return -1;
+	}
+	if (strcmp(r.domain, REF_DEFAULT_DOMAIN) == 0 && strcmp(r.path, "library/scratch") == 0) {
+		return err_set(e, ERR_DENIED, "'scratch' is a reserved name");
+	}
+	return 0;
 }
 
 static void pull(struct call *c)
 {
 	struct err e;
 	json_t *auth;
+	if (check_pull(c, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
 	if (call_auth_header(c, "X-Registry-Auth", &auth, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
@@ -148,13 +179,17 @@ static void import(struct call *c)
 	for (size_t i = 0; (change = http_query_nth(c->r, "changes", i)); i++) {
 		strv_add(&changes, change);
 	}
-	const char *repo = call_query_or(c, "repo", "");
-	const char *tag = call_query_or(c, "tag", NULL);
-	scoped(free) char *reference = tag ? xasprintf("%s:%s", repo, tag) : xstrdup(repo);
+	const char *repo = call_query_or(c, "repo", NULL); /* an image without a name is well */
+	scoped(free) char *reference =
+		repo ? reference_join(repo, call_query(c, "tag"), &e) : xstrdup("");
+	if (!reference) {
+		call_reply_error(c, &e);
+		return;
+	}
 	struct transfer *t = transfer_new(c);
 	t->is_import = true;
 	struct image_work *w = image_import(c->api->d.images, reference,
-		call_query_or(c, "message", ""), &changes, &handlers, t, &e);
+		call_query_or(c, "message", "Imported from -"), &changes, &handlers, t, &e);
 	transfer_run(t, w, true, &e);
 }
 

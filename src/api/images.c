@@ -6,6 +6,7 @@
 #include "api/call.h"
 #include "api/filters.h"
 #include "api/handlers.h"
+#include "api/reference.h"
 #include "api/shapes.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -48,6 +49,22 @@ static int count_users(const struct container_set *s, const struct image *i)
 	return n;
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Names in dockerd's order: not as they came. */
+static json_t *sorted_names(const struct strv *names)
+{
+	scoped(strv) struct strv sorted = STRV_INIT;
+	strv_copy(&sorted, names);
+	if (sorted.n > 0) {
+		qsort(sorted.v, sorted.n, sizeof(char *), by_text);
+	}
+	return json_strv(&sorted);
+}
+
 json_t *shape_image_summary(
 	const struct image *i, const struct container_set *containers, int api_version)
 {
@@ -58,8 +75,8 @@ json_t *shape_image_summary(
 	json_put_str(o, "Id", i->id);
 	json_put(o, "Labels", labels ? json_incref(labels) : json_null());
 	json_put_str(o, "ParentId", "");
-	json_put(o, "RepoDigests", json_strv(&i->digests));
-	json_put(o, "RepoTags", json_strv(&i->tags));
+	json_put(o, "RepoDigests", sorted_names(&i->digests));
+	json_put(o, "RepoTags", sorted_names(&i->tags));
 	json_put(o, "SharedSize", json_integer(-1));
 	json_put(o, "Size", json_integer(i->size_bytes));
 	if (api_version < 44) {
@@ -278,8 +295,8 @@ static json_t *docker_inspect(const struct call *c, const struct image *i)
 	char now[CLOCK_TEXT_MAX];
 	json_t *o = json_object();
 	json_put_str(o, "Id", i->id);
-	json_put(o, "RepoTags", json_strv(&i->tags));
-	json_put(o, "RepoDigests", json_strv(&i->digests));
+	json_put(o, "RepoTags", sorted_names(&i->tags));
+	json_put(o, "RepoDigests", sorted_names(&i->digests));
 	json_put_str(o, "Parent", parent_of(c, i));
 	json_put_str(o, "Comment", json_str(i->config, "comment"));
 	json_put_str(o, "Created", clock_format(created_ns(i), now));
@@ -342,7 +359,7 @@ static json_t *history_rows(struct call *c, const struct image *i)
 	json_t *newest = json_array_get(rows, 0);
 	if (newest) {
 		json_put_str(newest, "Id", i->id);
-		json_put(newest, "Tags", i->tags.n ? json_strv(&i->tags) : json_null());
+		json_put(newest, "Tags", i->tags.n ? sorted_names(&i->tags) : json_null());
 	}
 	return rows;
 }
@@ -358,12 +375,22 @@ void images_history(struct call *c)
 void images_tag(struct call *c)
 {
 	struct err e;
+	scoped(free) char *reference =
+		reference_join(call_query_or(c, "repo", ""), call_query(c, "tag"), &e);
+	if (!reference) {
+		call_reply_error(c, &e);
+		return;
+	}
+	if (text_starts(reference, "sha256:")) {
+		err_set(&e, ERR_INVALID,
+			"refusing to create an ambiguous tag using digest algorithm as name");
+		call_reply_error(c, &e);
+		return;
+	}
 	struct image *i = find(c);
 	if (!i) {
 		return;
 	}
-	const char *repo = call_query_or(c, "repo", "");
-	scoped(free) char *reference = xasprintf("%s:%s", repo, call_query_or(c, "tag", "latest"));
 	if (image_tag(c->api->d.images, i, reference, &e) < 0) {
 		call_reply_error(c, &e);
 		return;

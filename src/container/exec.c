@@ -39,8 +39,10 @@ struct exec {
 	pid_t pid;
 	int pidfd;
 	int exit_code;
-	struct delay *later; /* refused, then forget */
-	char *refusal;       /* why it could not even be tried */
+	struct delay *later;         /* refused, then forget */
+	char *refusal;               /* why it could not even be tried */
+	container_done_fn *on_start; /* who waits for a detached start, or NULL */
+	void *start_owner;
 	/* a health probe: output is kept, fn called, then it is freed */
 	exec_probe_fn *probe;
 	void *probe_owner;
@@ -48,8 +50,21 @@ struct exec {
 	struct buf output;
 };
 
+/* Tells who waits for the start, once. */
+static void tell_start(struct exec *x, const struct err *e)
+{
+	container_done_fn *fn = x->on_start;
+	x->on_start = NULL;
+	if (fn) {
+		fn(x->start_owner, e);
+	}
+}
+
 static void exec_free(struct exec *x)
 {
+	struct err gone;
+	(void)err_set(&gone, ERR_CONFLICT, "exec %s ended before it was started", x->id);
+	tell_start(x, &gone);
 	shim_free(x->shim);
 	delay_cancel(x->later);
 	free(x->refusal);
@@ -125,7 +140,7 @@ static int check_container(const struct container *c, struct err *e)
 {
 	if (c->state == CONTAINER_PAUSED) {
 		return err_set(e, ERR_CONFLICT,
-			"container %s is paused, unpause the container before exec", c->id);
+			"Container %s is paused, unpause the container before exec", c->name);
 	}
 	if (!container_is_running(c)) {
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
@@ -238,10 +253,14 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	x->pidfd = (int)syscall(SYS_pidfd_open, init, 0);
 	x->running = true;
 	publish(x, "exec_start");
+	tell_start(x, NULL);
 }
 
 static void finish(struct exec *x, int exit_code)
 {
+	struct err lost;
+	(void)err_set(&lost, ERR_SYSTEM, "exec %s was lost while it started", x->id);
+	tell_start(x, &lost); /* nobody is left to tell but after a crash of the shim */
 	shim_free(TAKE(x->shim));
 	x->running = false;
 	x->ended = true;
@@ -267,6 +286,9 @@ static void on_failed(void *owner, const char *text)
 		"OCI runtime exec failed: exec failed: unable to start container process: %s\r\n",
 		reason ? reason + strlen("crun: ") : text);
 	attach_point_say(&x->attaches, exec_is_tty(x) ? SHIM_STDOUT : SHIM_STDERR, message);
+	struct err told;
+	(void)err_set(&told, ERR_INVALID, "%.*s", (int)strcspn(message, "\r\n"), message);
+	tell_start(x, &told);
 	finish(x, strstr(e.msg, "permission denied") ? 126 : 127);
 }
 
@@ -354,6 +376,17 @@ int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *
 			x->set->d.loop, &x->attaches, NULL, wanted_streams(x), h, owner);
 	}
 	return 0;
+}
+
+void exec_start_detached(struct exec *x, container_done_fn *done, void *owner)
+{
+	struct err e;
+	if (exec_start(x, exec_is_tty(x), NULL, NULL, NULL, &e) < 0) {
+		done(owner, &e);
+		return;
+	}
+	x->on_start = done;
+	x->start_owner = owner;
 }
 
 int exec_resize(struct exec *x, unsigned rows, unsigned columns, struct err *e)

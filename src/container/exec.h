@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "container/attach.h"
+#include "container/container.h"
 
 struct container;
 struct container_set;
@@ -26,4 +27,7 @@ json_t *exec_inspect(const struct exec *x); /* GET /exec/x/json; new */
  * caller's; *ret_attach NULL when detached. */
 int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *owner,
 	struct attach **ret_attach, struct err *e);
+/* Without streams: done tells that it runs, or ERR_INVALID with the runtime's words when it cannot.
+ */
+void exec_start_detached(struct exec *x, container_done_fn *done, void *owner);
 int exec_resize(struct exec *x, unsigned rows, unsigned columns, struct err *e);

@@ -225,7 +225,7 @@ int container_pause(struct container *c, bool pause, struct err *e)
 		return err_set(e, ERR_CONFLICT, "Container %s is already paused", c->id);
 	}
 	if (pause && c->state != CONTAINER_RUNNING) {
-		return err_set(e, ERR_CONFLICT, "Container %s is not running", c->id);
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	}
 	int r = cgroup_freeze(c->cgroup, pause);
 	if (r < 0) {

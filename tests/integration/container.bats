@@ -224,7 +224,7 @@ w() {
 	eventually 5 no_leftovers || fail "$(leftovers)"
 	[ -z "$(w volume ls -q)" ]
 	run api POST '/images/create?fromImage=bb&platform=%7B%22x%22' -w ' %{http_code}'
-	[[ "$output" == *'invalid platform'*' 400' ]] || fail "$output"
+	[[ "$output" == *'platform specifier'*' 400' ]] || fail "$output"
 }
 
 @test "an attached client that goes away does not stop the container" {

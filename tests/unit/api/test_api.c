@@ -9,7 +9,9 @@
 
 #include "api/api.h"
 #include "api/call.h"
+#include "api/create_body.h"
 #include "api/filters.h"
+#include "api/reference.h"
 #include "base/json.h"
 #include "fake_http.h"
 
@@ -249,6 +251,129 @@ static void times_in_queries_have_three_forms(void **state)
 	}
 }
 
+/* The body at a version as the newest version would have it; text is JSON. */
+static json_t *current(const char *text, int version, json_t *warnings, struct err *e)
+{
+	scoped(json) json_t *body = json_parse(text, strlen(text), "a test", e);
+	assert_non_null(body);
+	return create_body_current(body, version, warnings, e);
+}
+
+static void a_creation_means_what_its_version_meant(void **state)
+{
+	static const struct {
+		int version;
+		const char *body, *holds; /* a piece of the compact result */
+		const char *lacks;
+	} cases[] = {
+		{24, "{\"HostConfig\":{\"AutoRemove\":true}}", "{", "AutoRemove"},
+		{25, "{\"HostConfig\":{\"AutoRemove\":true}}", "AutoRemove", NULL},
+		{39, "{}", "\"IpcMode\":\"shareable\"", NULL},
+		{39, "{\"HostConfig\":{\"IpcMode\":\"host\"}}", "\"IpcMode\":\"host\"",
+			"shareable"},
+		{40, "{}", "{", "shareable"},
+		{41, "{\"HostConfig\":{\"ConsoleSize\":[1,2]}}", "{", "ConsoleSize"},
+		{43, "{\"Healthcheck\":{\"Retries\":2,\"StartInterval\":5}}", "Retries",
+			"StartInterval"},
+		{44, "{\"Healthcheck\":{\"StartInterval\":5}}", "StartInterval", NULL},
+		{42, "{\"HostConfig\":{\"Annotations\":{\"a\":\"b\"}}}", "{", "Annotations"},
+		{41, "{\"HostConfig\":{\"Mounts\":[{\"Type\":\"bind\",\"VolumeOptions\":{}}]}}",
+			"bind", "VolumeOptions"},
+		{43, "{\"MacAddress\":\"02:00:00:00:00:01\"}",
+			"\"default\":{\"MacAddress\":\"02:00:00:00:00:01\"}", NULL},
+		{43, "{\"NetworkingConfig\":{\"EndpointsConfig\":{\"n\":{\"MacAddress\":\"02:00:00:00:00:01\"}}}}",
+			"\"n\":{}", "02:"},
+		{45,
+			"{\"MacAddress\":\"02:00:00:00:00:01\",\"HostConfig\":{\"NetworkMode\":\"n\"},"
+			"\"NetworkingConfig\":{\"EndpointsConfig\":{\"n\":{}}}}",
+			"\"n\":{\"MacAddress\":\"02:00:00:00:00:01\"}", NULL},
+		{45, "{\"HostConfig\":3}", "\"HostConfig\":3",
+			NULL}, /* left for the reader to name */
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e = {0};
+		scoped(json) json_t *warnings = json_array();
+		scoped(json) json_t *got = current(cases[i].body, cases[i].version, warnings, &e);
+		assert_non_null(got);
+		scoped(free) char *text = json_text(got);
+		if (!strstr(text, cases[i].holds) ||
+			(cases[i].lacks && strstr(text, cases[i].lacks))) {
+			fail_msg("case %zu: %s", i, text);
+		}
+	}
+}
+
+static void what_a_version_cannot_ask_for_is_refused(void **state)
+{
+	static const struct {
+		int version;
+		const char *body, *says;
+	} cases[] = {
+		{43, "{\"NetworkingConfig\":{\"EndpointsConfig\":{\"a\":{},\"b\":{}}}}",
+			"Container cannot be created with multiple network endpoints: a, b"},
+		{44, "{\"HostConfig\":{\"Mounts\":[{\"Type\":\"volume\",\"VolumeOptions\":{\"Subpath\":\"x\"}}]}}",
+			"VolumeOptions.Subpath needs API v1.45 or newer"},
+		{42, "{\"HostConfig\":{\"Mounts\":[{\"Type\":\"bind\",\"TmpfsOptions\":{}}]}}",
+			"TmpfsOptions must not be specified on mount type \"bind\""},
+		{43, "{\"HostConfig\":{\"Mounts\":[{\"Type\":\"bind\",\"BindOptions\":{\"ReadOnlyForceRecursive\":true}}]}}",
+			"BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer"},
+		{45,
+			"{\"MacAddress\":\"02:00:00:00:00:01\","
+			"\"NetworkingConfig\":{\"EndpointsConfig\":{\"default\":{\"MacAddress\":\"02:00:00:00:00:02\"}}}}",
+			"the container-wide MAC address must match the endpoint-specific MAC address for "
+			"the main network, or be left empty"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e = {0};
+		scoped(json) json_t *warnings = json_array();
+		assert_null(current(cases[i].body, cases[i].version, warnings, &e));
+		assert_string_equal(e.msg, cases[i].says);
+		assert_int_equal(e.kind, ERR_INVALID);
+	}
+}
+
+static void names_and_tags_are_joined_or_refused(void **state)
+{
+	static const struct {
+		const char *repo, *tag, *joined, *says;
+	} cases[] = {
+		{"nginx", NULL, "nginx:latest", NULL},
+		{"nginx", "", "nginx:latest", NULL},
+		{"nginx:1", NULL, "nginx:1", NULL},
+		{"nginx:1", "2", "nginx:2", NULL},
+		{"127.0.0.1:5000/a/b", "c", "127.0.0.1:5000/a/b:c", NULL},
+		{"nginx", "a:b", NULL, "invalid tag format"},
+		{"nginx", "a@sha256:0", NULL, "invalid tag format"},
+		{"", NULL, NULL, "invalid reference format"},
+		{"NGINX", NULL, NULL,
+			"invalid reference format: repository name (library/NGINX) must be lowercase"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e = {0};
+		scoped(free) char *joined = reference_join(cases[i].repo, cases[i].tag, &e);
+		if (cases[i].joined) {
+			assert_string_equal(joined, cases[i].joined);
+		} else {
+			assert_null(joined);
+			assert_string_equal(e.msg, cases[i].says);
+		}
+	}
+}
+
+static void platforms_have_up_to_three_words(void **state)
+{
+	static const char *const fine[] = {"linux", "arm64", "linux/arm/v7"};
+	static const char *const wrong[] = {"a/b/c/d", "", "linux/", "linux/a b", "linux//v7"};
+	struct err e;
+	for (size_t i = 0; i < sizeof(fine) / sizeof(*fine); i++) {
+		assert_int_equal(platform_check(fine[i], &e), 0);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		assert_int_equal(platform_check(wrong[i], &e), -1);
+		assert_int_equal(e.kind, ERR_INVALID);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +385,10 @@ int main(void)
 		cmocka_unit_test(all_labels_must_match_but_one_name_is_enough),
 		cmocka_unit_test(booleans_in_filters_are_checked),
 		cmocka_unit_test(costly_expressions_are_plain_text),
+		cmocka_unit_test(a_creation_means_what_its_version_meant),
+		cmocka_unit_test(what_a_version_cannot_ask_for_is_refused),
+		cmocka_unit_test(names_and_tags_are_joined_or_refused),
+		cmocka_unit_test(platforms_have_up_to_three_words),
 		cmocka_unit_test(until_is_one_duration_or_time),
 		cmocka_unit_test(times_in_queries_have_three_forms),
 	};
