@@ -5,10 +5,12 @@
 #include "api/call.h"
 #include "api/frames.h"
 #include "api/handlers.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "codec/detach.h"
 #include "codec/shim_frame.h"
 #include "container/attach.h"
 #include "container/container.h"
@@ -190,6 +192,7 @@ struct attach_stream {
 	struct attach *attach;
 	struct buf batch;
 	struct log_reader *history; /* logs=1: what was printed before, shown first */
+	struct detach detach;       /* the keys that end it, on a tty */
 	bool tty;
 	bool with_stdin;
 };
@@ -261,8 +264,22 @@ static void input_arrived(void *owner, struct http_request *r, const char *data,
 	}
 	if (!data) {
 		attach_input_end(s->attach);
-	} else if (!attach_input(s->attach, data, n, input_drained, s)) {
+		return;
+	}
+	scoped(buf) struct buf typed = BUF_INIT;
+	bool leaves = detach_feed(&s->detach, data, n, &typed);
+	if (!attach_input(s->attach, buf_str(&typed), typed.len, input_drained, s)) {
 		http_body_pause(r, true);
+	}
+	if (leaves) {
+		struct err ignored;
+		struct container *k =
+			container_find(s->call->api->d.containers, s->call->args[0], &ignored);
+		attach_free(TAKE(s->attach));
+		http_stream_end(r);
+		if (k) {
+			container_detached(k);
+		}
 	}
 }
 
@@ -327,7 +344,8 @@ void containers_attach(struct call *c)
 	s->call = c;
 	s->tty = container_is_tty(k);
 	s->with_stdin = call_query_bool(c, "stdin", false) && container_open_stdin(k);
-	if (open_sources(s, k, &e) < 0) {
+	const char *keys = call_query_or(c, "detachKeys", DETACH_KEYS_DEFAULT);
+	if ((s->tty && detach_parse(keys, &s->detach, &e) < 0) || open_sources(s, k, &e) < 0) {
 		attach_free(s->attach);
 		free(s);
 		call_reply_error(c, &e);

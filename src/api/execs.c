@@ -3,8 +3,10 @@
 #include "api/call.h"
 #include "api/frames.h"
 #include "api/handlers.h"
+#include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "codec/detach.h"
 #include "container/attach.h"
 #include "container/container.h"
 #include "container/exec.h"
@@ -66,7 +68,8 @@ void execs_resize(struct call *c)
 
 struct exec_stream {
 	struct call *call;
-	struct attach *attach;
+	struct attach *attach; /* NULL once the client has left by its keys */
+	struct detach detach;  /* these keys, on a tty */
 	bool tty;
 };
 
@@ -89,7 +92,9 @@ static void exec_ended(void *owner)
 static void output_drained(void *owner)
 {
 	struct exec_stream *s = owner;
-	attach_pause(s->attach, false);
+	if (s->attach) {
+		attach_pause(s->attach, false);
+	}
 }
 
 static void input_drained(void *owner)
@@ -103,10 +108,26 @@ static void input_drained(void *owner)
 static void input_arrived(void *owner, struct http_request *r, const char *data, size_t n)
 {
 	struct exec_stream *s = owner;
+	if (!s->attach) {
+		return;
+	}
 	if (!data) {
 		attach_input_end(s->attach);
-	} else if (!attach_input(s->attach, data, n, input_drained, s)) {
+		return;
+	}
+	scoped(buf) struct buf typed = BUF_INIT;
+	bool leaves = detach_feed(&s->detach, data, n, &typed);
+	if (!attach_input(s->attach, buf_str(&typed), typed.len, input_drained, s)) {
 		http_body_pause(r, true);
+	}
+	if (leaves) {
+		struct err ignored;
+		struct exec *x = exec_find(s->call->api->d.containers, s->call->args[0], &ignored);
+		attach_free(TAKE(s->attach));
+		http_stream_end(r);
+		if (x) {
+			exec_detached(x);
+		}
 	}
 }
 
@@ -124,7 +145,9 @@ static void start_attached(struct call *c, struct exec *x)
 	struct exec_stream *s = xnew(struct exec_stream);
 	s->call = c;
 	s->tty = exec_is_tty(x);
-	if (exec_start(x, s->tty, &handlers, s, &s->attach, &e) < 0) {
+	const char *keys = exec_detach_keys(x);
+	if ((s->tty && detach_parse(*keys ? keys : DETACH_KEYS_DEFAULT, &s->detach, &e) < 0) ||
+		exec_start(x, s->tty, &handlers, s, &s->attach, &e) < 0) {
 		free(s);
 		call_reply_error(c, &e);
 		return;

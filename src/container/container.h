@@ -91,6 +91,7 @@ const json_t *container_labels(const struct container *c); /* object, never NULL
 pid_t container_pid(const struct container *c);            /* 0 when it does not run */
 int container_exit_code(const struct container *c);
 int64_t container_created_ns(const struct container *c);
+void container_detached(struct container *c);          /* tells that a client left by its keys */
 bool container_was_started(const struct container *c); /* ever */
 
 /* The full GET /containers/x/json and one row of GET /containers/json; new. Sizes are the caller's

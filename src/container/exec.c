@@ -173,7 +173,7 @@ static void publish(const struct exec *x, const char *what)
 		return;
 	}
 	buf_puts(&action, what);
-	if (strcmp(what, "exec_die") != 0) {
+	if (strcmp(what, "exec_die") != 0 && strcmp(what, "exec_detach") != 0) {
 		buf_puts(&action, ":");
 		json_array_foreach (json_object_get(x->body, "Cmd"), i, arg) {
 			buf_printf(&action, " %s", json_string_value(arg));
@@ -211,6 +211,16 @@ struct exec *exec_find(struct container_set *s, const char *id, struct err *e)
 const char *exec_id(const struct exec *x)
 {
 	return x->id;
+}
+
+const char *exec_detach_keys(const struct exec *x)
+{
+	return json_str(x->body, "DetachKeys");
+}
+
+void exec_detached(struct exec *x)
+{
+	publish(x, "exec_detach");
 }
 
 bool exec_is_tty(const struct exec *x)

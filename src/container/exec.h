@@ -19,6 +19,8 @@ struct exec *exec_create(struct container *c, const json_t *body, struct err *e)
 struct exec *exec_find(
 	struct container_set *s, const char *id, struct err *e); /* "No such exec instance: x" */
 const char *exec_id(const struct exec *x);
+const char *exec_detach_keys(const struct exec *x); /* "" for the usual; borrowed */
+void exec_detached(struct exec *x);                 /* tells that the client left by them */
 bool exec_is_tty(const struct exec *x);
 json_t *exec_inspect(const struct exec *x); /* GET /exec/x/json; new */
 /* Starts it; attached output from the first byte goes to h (h NULL: detached). A command that

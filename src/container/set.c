@@ -117,6 +117,11 @@ int64_t container_created_ns(const struct container *c)
 	return c->created_ns;
 }
 
+void container_detached(struct container *c)
+{
+	container_event(c, "detach", NULL);
+}
+
 bool container_was_started(const struct container *c)
 {
 	return c->started_ns != 0;

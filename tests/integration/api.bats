@@ -65,3 +65,41 @@ refused() { # METHOD PATH CURL-ARGUMENTS...
 	[ $((after - before)) -lt 16384 ] || fail "$before kB before, $after kB after"
 	[ -z "$("$WHERRY" ps -aq)" ]
 }
+
+# Upgrades a POST, types, and reads until the engine hangs up.
+type_into() { # PATH BODY KEYS
+	python3 - "$SOCK" "$@" <<'PY'
+import socket, sys
+sock, path, body, keys = sys.argv[1:]
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(30)
+s.connect(sock)
+s.sendall(f"POST /v1.45{path} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+          f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+assert b" 101 " in s.recv(4096)
+s.sendall(keys.encode().decode("unicode_escape").encode())
+while s.recv(4096):
+    pass
+PY
+}
+
+@test "the keys that detach end the stream and nothing else" {
+	local x since
+	since=$(date +%s)
+	api POST '/containers/create?name=keys' -H 'Content-Type: application/json' \
+		-d '{"Image":"bb","Cmd":["cat"],"Tty":true,"OpenStdin":true,"StopSignal":"SIGKILL"}' >/dev/null
+	api POST /containers/keys/start
+	type_into '/containers/keys/attach?stream=1&stdin=1&stdout=1' '' 'ab\x10\x11'
+	type_into '/containers/keys/attach?stream=1&stdin=1&stdout=1&detachKeys=x,y' '' 'ab\x10\x11xy'
+	x=$(api POST /containers/keys/exec -H 'Content-Type: application/json' \
+		-d '{"Cmd":["cat"],"Tty":true,"AttachStdin":true,"AttachStdout":true,"DetachKeys":"ctrl-a"}' | jq -r .Id)
+	type_into "/exec/$x/start" '{"Tty":true}' 'ab\x01'
+	[ "$(api GET "/exec/$x/json" | jq .Running)" = true ]
+	[ "$(api GET /containers/keys/json | jq .State.Running)" = true ]
+	run api GET "/events?since=$since&until=$(($(date +%s) + 1))&filters={\"container\":[\"keys\"]}" -g
+	[ "$(grep -c '"Action":"detach"' <<<"$output")" -eq 2 ]
+	[ "$(grep -c '"Action":"exec_detach"' <<<"$output")" -eq 1 ]
+	run api POST '/containers/keys/attach?stream=1&detachKeys=nonsense'
+	[[ "$output" == *'invalid detach keys'* ]]
+	api DELETE '/containers/keys?force=1'
+}
