@@ -78,6 +78,11 @@ static json_t *registry_config(const json_t *config)
 		"IndexConfigs", index, "Mirrors", mirrors ? json_deep_copy(mirrors) : json_null());
 }
 
+static const char *logging_driver(const json_t *config)
+{
+	return *json_str(config, "log-driver") ? json_str(config, "log-driver") : "json-file";
+}
+
 static void put_machine(json_t *o)
 {
 	struct utsname u;
@@ -213,7 +218,7 @@ void system_info(struct call *c)
 	put_machine(o);
 	json_put_str(o, "DockerRootDir", d->data_root);
 	json_put_str(o, "SystemTime", clock_format(clock_real_ns(), now));
-	json_put_str(o, "LoggingDriver", "json-file");
+	json_put_str(o, "LoggingDriver", logging_driver(d->config));
 	json_put_str(o, "IndexServerAddress", "https://index.docker.io/v1/");
 	json_put(o, "RegistryConfig", registry_config(d->config));
 	json_put_str(o, "HttpProxy", "");
@@ -223,6 +228,7 @@ void system_info(struct call *c)
 	json_put(o, "Labels", labels ? json_deep_copy(labels) : json_array());
 	json_put_str(o, "Isolation", "");
 	put_commits(o);
+	json_put(o, "Debug", json_boolean(json_bool(d->config, "debug")));
 	json_put(o, "GenericResources", json_null());
 	json_put_str(o, "ServerVersion", WHERRY_VERSION);
 	json_put_str(o, "InitBinary", "docker-init");

@@ -200,6 +200,11 @@ struct api *api_new(const struct api_deps *d)
 	return a;
 }
 
+const char *api_engine_id(const struct api *a)
+{
+	return a->engine_id;
+}
+
 void api_free(struct api *a)
 {
 	free(a);

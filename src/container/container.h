@@ -42,6 +42,7 @@ struct container_deps {
 	const char *seccomp_path;              /* Docker-format profile, or NULL */
 	const char *cgroup_parent;             /* "wherry": a cgroup at the top of the tree */
 	const struct cgroup_features *cgroups; /* what limits can be set */
+	const json_t *settings;                /* of daemon.json, for defaults.c; NULL: none */
 	const json_t *log_defaults; /* {"Type": "json-file", "Config": {...}} of the daemon's
 				       configuration */
 };

@@ -335,6 +335,9 @@ static int read_request(
 	}
 	c->config = container_fields_config(body, e);
 	c->host_config = c->config ? container_fields_host(host, e) : NULL;
+	if (c->host_config) {
+		container_defaults(c->host_config, c->set->d.settings);
+	}
 	if (!c->host_config || merge_image(c->config, img, e) < 0 || check_config(c, e) < 0 ||
 		check_unsupported(c->host_config, e) < 0 || check_restart(c, e) < 0 ||
 		check_log_config(&c->set->d, c->host_config, e) < 0 || check_resources(c, e) < 0 ||

@@ -33,12 +33,16 @@ static int write_file(const struct container *c, const char *name, const char *t
 	return r < 0 ? err_sys(e, -r, "cannot write %s", path) : 0;
 }
 
-/* The default bridge's address, as in dockerd; without a default bridge, that of the container's
- * own network. */
+/* What daemon.json says, else the default bridge's address, as in dockerd; without a default
+ * bridge, that of the container's own network. */
 static const char *host_gateway(const struct container *c, char text[static IP_TEXT_MAX])
 {
 	struct err ignored;
+	const char *set = json_str(c->set->d.settings, "host-gateway-ip");
 	const struct network *w = network_find(c->set->d.networks, "bridge", &ignored);
+	if (*set) {
+		return set;
+	}
 	if (w) {
 		return network_gateway(w, text);
 	}

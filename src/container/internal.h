@@ -159,6 +159,10 @@ json_t *container_fields_config(const json_t *body, struct err *e);
 int container_config_merge(json_t *config, const json_t *base, struct err *e);
 json_t *container_fields_host(const json_t *host, struct err *e);
 
+/* --- defaults.c --- */
+/* Completes HostConfig from the daemon's configuration (keys of daemon.json, checked). */
+void container_defaults(json_t *host, const json_t *settings);
+
 /* --- names.c --- */
 void container_name_random(char *ret, size_t n);
 bool container_name_is_valid(const char *name);

@@ -1,6 +1,7 @@
 #include "http/conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -90,22 +91,42 @@ static int bind_socket(const char *path, mode_t mode, gid_t gid, int *ret_fd, st
 	return 0;
 }
 
+/* take_path NULL: the socket file is somebody else's to remove. */
+static int listen_on(struct http_server *s, int take_fd, char *take_path, struct err *e)
+{
+	struct listener *l = xnew(struct listener);
+	l->server = s;
+	l->path = take_path;
+	uv_pipe_init(s->loop, &l->pipe, 0);
+	l->pipe.data = l;
+	list_append(&s->listeners, &l->node);
+	int r = uv_pipe_open(&l->pipe, take_fd);
+	r = r < 0 ? r : uv_listen((uv_stream_t *)&l->pipe, 128, accept_one);
+	return r < 0 ? err_sys(e, -r, "cannot listen on %s", take_path ? take_path : "fd://") : 0;
+}
+
 int http_server_listen_unix(
 	struct http_server *s, const char *path, mode_t mode, gid_t gid, struct err *e)
 {
 	int fd;
-	if (bind_socket(path, mode, gid, &fd, e) < 0) {
-		return -1;
+	return bind_socket(path, mode, gid, &fd, e) < 0 ? -1 : listen_on(s, fd, xstrdup(path), e);
+}
+
+int http_server_listen_fd(struct http_server *s, int take_fd, struct err *e)
+{
+	struct sockaddr_storage a = {0};
+	socklen_t n = sizeof(a);
+	int listens = 0;
+	socklen_t len = sizeof(listens);
+	if (getsockname(take_fd, (struct sockaddr *)&a, &n) < 0 || a.ss_family != AF_UNIX ||
+		getsockopt(take_fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens) {
+		return err_set(e, ERR_INVALID,
+			"cannot listen on fd %d: expected a listening unix socket", take_fd);
 	}
-	struct listener *l = xnew(struct listener);
-	l->server = s;
-	l->path = xstrdup(path);
-	uv_pipe_init(s->loop, &l->pipe, 0);
-	l->pipe.data = l;
-	list_append(&s->listeners, &l->node);
-	int r = uv_pipe_open(&l->pipe, fd);
-	r = r < 0 ? r : uv_listen((uv_stream_t *)&l->pipe, 128, accept_one);
-	return r < 0 ? err_sys(e, -r, "cannot listen on %s", path) : 0;
+	if (fcntl(take_fd, F_SETFD, FD_CLOEXEC) < 0) {
+		return err_sys(e, errno, "cannot listen on fd %d", take_fd);
+	}
+	return listen_on(s, take_fd, NULL, e);
 }
 
 struct http_server *http_server_new(uv_loop_t *l, http_handler_fn *fn, void *owner)
@@ -138,7 +159,9 @@ void http_server_free(struct http_server *s)
 	list_each_safe (pos, &s->listeners) {
 		struct listener *l = container_of(pos, struct listener, node);
 		list_remove(pos);
-		unlink(l->path);
+		if (l->path) {
+			unlink(l->path);
+		}
 		uv_close((uv_handle_t *)&l->pipe, listener_closed);
 	}
 	while (!list_empty(&s->conns)) {

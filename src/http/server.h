@@ -30,6 +30,10 @@ void http_server_free(
 int http_server_listen_unix(
 	struct http_server *s, const char *path, mode_t mode, gid_t gid, struct err *e);
 
+/* A listening unix socket that was handed to this process; its file, if it has one, stays at the
+ * end. */
+int http_server_listen_fd(struct http_server *s, int take_fd, struct err *e);
+
 /* --- what the client asked; strings are borrowed and live as long as the request --- */
 const char *http_method(const struct http_request *r); /* "GET" */
 const char *http_path(

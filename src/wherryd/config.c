@@ -11,15 +11,16 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "wherryd/config_check.h"
 
 #define DEFAULT_FILE "/etc/wherry/daemon.json"
 #define FILE_MAX (1u << 20)
 
-enum kind { K_STRING, K_BOOL, K_NUMBER, K_LIST, K_MAP, K_MAPS, K_JSON, K_IGNORED };
+enum kind { K_STRING, K_BOOL, K_NUMBER, K_LIST, K_MAP, K_MAPS, K_JSON, K_CHECKED };
 
 /* key in the file; flag without dashes (NULL: file only) and its letter; what --help says (NULL:
- * not shown). K_IGNORED settings are dockerd's whose effect wherry has always or never: accepted so
- * that a daemon.json can be kept. */
+ * not shown). K_CHECKED: type and values are config_check.c's; most of them have no effect here and
+ * are known so that a daemon.json can be kept, or to say why not. */
 static const struct setting {
 	const char *key;
 	const char *flag;
@@ -29,7 +30,7 @@ static const struct setting {
 	const char *help;
 } settings[] = {
 	{"hosts", "host", 'H', K_LIST, "ADDRESS",
-		"Socket to listen on, unix://PATH; may be repeated"},
+		"Socket to listen on, unix://PATH or fd://; may be repeated"},
 	{"data-root", "data-root", 0, K_STRING, "DIR",
 		"Images, containers, volumes, state (default /var/lib/wherry)"},
 	{"exec-root", "exec-root", 0, K_STRING, "DIR", "Runtime state (default /run/wherry)"},
@@ -68,9 +69,9 @@ static const struct setting {
 	{"insecure-registries", "insecure-registry", 0, K_LIST, "HOST",
 		"Registry that may be used without TLS; may be repeated"},
 	{"log-driver", "log-driver", 0, K_STRING, "NAME",
-		"Default of containers' logs: json-file or none"},
+		"Default of containers' logs: json-file, local, journald or none"},
 	{"log-opts", "log-opt", 0, K_MAP, "KEY=VALUE",
-		"Options of the default log driver: max-size, max-file"},
+		"Options of the default log driver; may be repeated"},
 	{"seccomp-profile", "seccomp-profile", 0, K_STRING, "FILE",
 		"Default seccomp profile, or \"unconfined\""},
 	{"cgroup-parent", "cgroup-parent", 0, K_STRING, "NAME",
@@ -79,14 +80,74 @@ static const struct setting {
 	{"log-level", "log-level", 'l', K_STRING, "LEVEL",
 		"error, warn, info or debug (default info)"},
 	{"debug", "debug", 'D', K_BOOL, NULL, "Log everything"},
-	{"live-restore", "live-restore", 0, K_IGNORED, NULL, NULL},
-	{"userland-proxy", "userland-proxy", 0, K_IGNORED, NULL, NULL},
-	{"storage-driver", "storage-driver", 's', K_IGNORED, "NAME", NULL},
-	{"max-concurrent-downloads", "max-concurrent-downloads", 0, K_IGNORED, "N", NULL},
-	{"exec-opts", "exec-opt", 0, K_IGNORED, "OPT", NULL},
-	{"features", NULL, 0, K_IGNORED, NULL, NULL},
-	{"experimental", "experimental", 0, K_IGNORED, NULL, NULL},
-	{"shutdown-timeout", "shutdown-timeout", 0, K_IGNORED, "N", NULL},
+	{"live-restore", "live-restore", 0, K_CHECKED, NULL, NULL},
+	{"userland-proxy", "userland-proxy", 0, K_CHECKED, NULL, NULL},
+	{"storage-driver", "storage-driver", 's', K_CHECKED, "NAME", NULL},
+	{"max-concurrent-downloads", "max-concurrent-downloads", 0, K_CHECKED, "N", NULL},
+	{"exec-opts", "exec-opt", 0, K_LIST, "OPT", NULL},
+	{"features", NULL, 0, K_CHECKED, NULL, NULL},
+	{"experimental", "experimental", 0, K_CHECKED, NULL, NULL},
+	{"shutdown-timeout", "shutdown-timeout", 0, K_CHECKED, "N", NULL},
+	/* config_check.c has their types and values */
+	{"labels", "label", 0, K_LIST, "KEY=VALUE",
+		"Label of the daemon, for /info; may be repeated"},
+	{"default-shm-size", "default-shm-size", 0, K_CHECKED, "SIZE",
+		"Of containers' /dev/shm (default 64m)"},
+	{"default-ulimits", "default-ulimit", 0, K_CHECKED, "NAME=SOFT[:HARD]",
+		"Limit of containers that do not say otherwise; may be repeated"},
+	{"default-ipc-mode", "default-ipc-mode", 0, K_CHECKED, "MODE", "private or shareable"},
+	{"default-cgroupns-mode", "default-cgroupns-mode", 0, K_CHECKED, "MODE", "private or host"},
+	{"init", "init", 0, K_BOOL, NULL, "Run an init in every container"},
+	{"no-new-privileges", "no-new-privileges", 0, K_BOOL, NULL,
+		"No container's process gains privileges"},
+	{"dns-opts", "dns-opt", 0, K_LIST, "OPTION", "Option of resolv.conf; may be repeated"},
+	{"dns-search", "dns-search", 0, K_LIST, "DOMAIN", "Search domain; may be repeated"},
+	{"host-gateway-ip", "host-gateway-ip", 0, K_CHECKED, "ADDRESS",
+		"What host-gateway means in extra hosts (default the bridge's)"},
+	{"http-proxy", "http-proxy", 0, K_CHECKED, "URL", "Proxy for registries"},
+	{"https-proxy", "https-proxy", 0, K_CHECKED, "URL", "Proxy for registries with TLS"},
+	{"no-proxy", "no-proxy", 0, K_CHECKED, "HOSTS", "Hosts that need no proxy"},
+	{"proxies", NULL, 0, K_CHECKED, NULL, NULL},
+	{"max-concurrent-uploads", "max-concurrent-uploads", 0, K_CHECKED, "VALUE", NULL},
+	{"max-download-attempts", "max-download-attempts", 0, K_CHECKED, "VALUE", NULL},
+	{"containerd", "containerd", 0, K_CHECKED, "VALUE", NULL},
+	{"containerd-namespace", "containerd-namespace", 0, K_CHECKED, "VALUE", NULL},
+	{"log-format", "log-format", 0, K_CHECKED, "VALUE", NULL},
+	{"network-control-plane-mtu", "network-control-plane-mtu", 0, K_CHECKED, "VALUE", NULL},
+	{"swarm-default-advertise-addr", "swarm-default-advertise-addr", 0, K_CHECKED, "VALUE",
+		NULL},
+	{"swarm-raft-heartbeat-tick", "swarm-raft-heartbeat-tick", 0, K_CHECKED, "VALUE", NULL},
+	{"swarm-raft-election-tick", "swarm-raft-election-tick", 0, K_CHECKED, "VALUE", NULL},
+	{"userland-proxy-path", "userland-proxy-path", 0, K_CHECKED, "VALUE", NULL},
+	{"tlscacert", "tlscacert", 0, K_CHECKED, "VALUE", NULL},
+	{"tlscert", "tlscert", 0, K_CHECKED, "VALUE", NULL},
+	{"tlskey", "tlskey", 0, K_CHECKED, "VALUE", NULL},
+	{"userns-remap", "userns-remap", 0, K_CHECKED, "VALUE", NULL},
+	{"api-cors-header", "api-cors-header", 0, K_CHECKED, "VALUE", NULL},
+	{"cpu-rt-period", "cpu-rt-period", 0, K_CHECKED, "VALUE", NULL},
+	{"cpu-rt-runtime", "cpu-rt-runtime", 0, K_CHECKED, "VALUE", NULL},
+	{"init-path", "init-path", 0, K_CHECKED, "VALUE", NULL},
+	{"network-diagnostic-port", "network-diagnostic-port", 0, K_CHECKED, "VALUE", NULL},
+	{"cluster-store", "cluster-store", 0, K_CHECKED, "VALUE", NULL},
+	{"cluster-advertise", "cluster-advertise", 0, K_CHECKED, "VALUE", NULL},
+	{"containerd-plugin-namespace", NULL, 0, K_CHECKED, NULL, NULL},
+	{"containerd-plugins-namespace", "containerd-plugins-namespace", 0, K_CHECKED, "VALUE",
+		NULL},
+	{"raw-logs", "raw-logs", 0, K_CHECKED, NULL, NULL},
+	{"tls", "tls", 0, K_CHECKED, NULL, NULL},
+	{"tlsverify", "tlsverify", 0, K_CHECKED, NULL, NULL},
+	{"rootless", "rootless", 0, K_CHECKED, NULL, NULL},
+	{"selinux-enabled", "selinux-enabled", 0, K_CHECKED, NULL, NULL},
+	{"cri-containerd", "cri-containerd", 0, K_CHECKED, NULL, NULL},
+	{"builder", NULL, 0, K_CHECKED, NULL, NULL},
+	{"default-init", NULL, 0, K_CHECKED, NULL, NULL},
+	{"cluster-store-opts", NULL, 0, K_CHECKED, NULL, NULL},
+	{"storage-opts", "storage-opt", 0, K_LIST, "VALUE", NULL},
+	{"allow-nondistributable-artifacts", "allow-nondistributable-artifacts", 0, K_LIST, "VALUE",
+		NULL},
+	{"authorization-plugins", "authorization-plugin", 0, K_LIST, "VALUE", NULL},
+	{"cdi-spec-dirs", "cdi-spec-dir", 0, K_LIST, "VALUE", NULL},
+	{"node-generic-resources", "node-generic-resource", 0, K_LIST, "VALUE", NULL},
 };
 #define SETTINGS (sizeof(settings) / sizeof(*settings))
 
@@ -127,6 +188,31 @@ void config_print_help(void)
 	     "      --purge-network              Remove this daemon's bridges and firewall rules and exit\n"
 	     "  -v, --version                    Print the version and exit\n"
 	     "      --help                       Print this and exit");
+}
+
+/* "nofile=1024:2048", "nproc=100" as the file has it. */
+static int set_ulimit(json_t *flags, const struct setting *s, const char *value, struct err *e)
+{
+	const char *equals = strchr(value, '=');
+	const char *colon = equals ? strchr(equals, ':') : NULL;
+	scoped(free) char *name = equals ? xstrndup(value, (size_t)(equals - value)) : NULL;
+	scoped(free) char *soft_text = colon    ? xstrndup(equals + 1, (size_t)(colon - equals - 1))
+				       : equals ? xstrdup(equals + 1)
+						: NULL;
+	int64_t soft;
+	int64_t hard;
+	if (!equals || parse_i64(soft_text, -1, INT64_MAX, &soft) < 0 ||
+		parse_i64(colon ? colon + 1 : soft_text, -1, INT64_MAX, &hard) < 0) {
+		return err_set(
+			e, ERR_INVALID, "--%s %s: expected NAME=SOFT[:HARD]", s->flag, value);
+	}
+	if (!json_object_get(flags, s->key)) {
+		json_put(flags, s->key, json_object());
+	}
+	json_put(json_object_get(flags, s->key), name,
+		json_pack("{ss sI sI}", "Name", name, "Hard", (json_int_t)hard, "Soft",
+			(json_int_t)soft));
+	return 0;
 }
 
 /* Puts one flag's value among the settings given on the command line. */
@@ -183,6 +269,12 @@ static int set_flag(json_t *flags, const struct setting *s, const char *value, s
 		json_put(flags, s->key, json_integer(number));
 		return 0;
 	}
+	case K_CHECKED:
+		if (strcmp(s->key, "default-ulimits") == 0) {
+			return set_ulimit(flags, s, value, e);
+		}
+		json_put_str(flags, s->key, value ? value : "true");
+		return 0;
 	default:
 		json_put_str(flags, s->key, value ? value : "");
 		return 0;
@@ -288,7 +380,7 @@ static int check_type(const struct setting *s, const json_t *v, struct err *e)
 		[K_MAP] = "an object of strings",
 		[K_MAPS] = "an object of objects of strings",
 		[K_JSON] = "a list"};
-	bool ok = s->kind == K_IGNORED || (s->kind == K_STRING && json_is_string(v)) ||
+	bool ok = s->kind == K_CHECKED || (s->kind == K_STRING && json_is_string(v)) ||
 		  (s->kind == K_BOOL && json_is_boolean(v)) ||
 		  (s->kind == K_NUMBER && json_is_integer(v)) ||
 		  (s->kind == K_LIST && json_is_array(v)) ||
@@ -316,6 +408,17 @@ static int check_type(const struct setting *s, const json_t *v, struct err *e)
 	return ok ? 0 : err_set(e, ERR_INVALID, "%s must be %s", s->key, wanted[s->kind]);
 }
 
+static int conflict(
+	const char *path, const char *key, const json_t *flag, const json_t *file, struct err *e)
+{
+	scoped(free) char *from_flag = json_dumps(flag, JSON_COMPACT | JSON_ENCODE_ANY);
+	scoped(free) char *from_file = json_dumps(file, JSON_COMPACT | JSON_ENCODE_ANY);
+	return err_set(e, ERR_CONFLICT,
+		"%s: the following directives are specified both as a flag and in the configuration file: "
+		"%s: (from flag: %.100s, from file: %.100s)",
+		path, key, from_flag ? from_flag : "", from_file ? from_file : "");
+}
+
 /* Adds the file's settings to those of the flags. */
 static int read_file(const char *path, bool named, json_t *merged, struct err *e)
 {
@@ -326,6 +429,9 @@ static int read_file(const char *path, bool named, json_t *merged, struct err *e
 	}
 	if (r < 0) {
 		return err_sys(e, -r, "cannot read %s", path);
+	}
+	if (buf_str(&text)[strspn(buf_str(&text), " \t\r\n")] == '\0') {
+		return 0; /* an empty file, as dockerd takes it */
 	}
 	scoped(json) json_t *doc = json_parse(buf_str(&text), text.len, path, e);
 	if (!doc) {
@@ -339,13 +445,13 @@ static int read_file(const char *path, bool named, json_t *merged, struct err *e
 	json_object_foreach (doc, key, v) {
 		const struct setting *s = setting_by_key(key);
 		if (!s) {
-			return err_set(e, ERR_INVALID, "%s: unknown setting \"%s\"; see wherryd(8)",
-				path, key);
+			return err_set(e, ERR_INVALID,
+				"%s: unknown setting \"%s\": the following directives don't match any "
+				"configuration option: %s; see wherryd(8)",
+				path, key, key);
 		}
 		if (json_object_get(merged, key)) {
-			return err_set(e, ERR_CONFLICT,
-				"%s: \"%s\" is also given as a flag; give it in one place", path,
-				key);
+			return conflict(path, key, json_object_get(merged, key), v, e);
 		}
 		if (check_type(s, v, e) < 0) {
 			return err_wrap(e, "%s", path);
@@ -367,23 +473,27 @@ static json_t *list_or_empty(const json_t *merged, const char *key)
 	return list ? json_incref(list) : json_array();
 }
 
-/* Docker's defaults leave logs unbounded; ours are 10 MB x 3 (SD cards). */
+/* Docker's defaults leave logs unbounded; ours of json-file are 10 MB x 3 (SD cards). */
 static int read_log_defaults(struct config *c, struct err *e)
 {
+	static const char *const drivers[] = {"json-file", "local", "journald", "none"};
 	const char *driver = json_str(c->merged, "log-driver");
-	if (*driver && strcmp(driver, "json-file") != 0 && strcmp(driver, "none") != 0 &&
-		strcmp(driver, "local") != 0) {
+	const char *type = NULL;
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
+		type = strcmp(*driver ? driver : "json-file", drivers[i]) == 0 ? drivers[i] : type;
+	}
+	if (!type) {
 		return err_set(e, ERR_INVALID,
-			"log-driver \"%s\" is not supported: use json-file or none", driver);
+			"log-driver \"%s\" is not supported: use json-file, local, journald or none",
+			driver);
 	}
 	json_t *options = json_object();
-	if (strcmp(driver, "none") != 0) {
+	if (strcmp(type, "json-file") == 0) {
 		json_put_str(options, "max-size", "10m");
 		json_put_str(options, "max-file", "3");
-		json_object_update(options, json_object_get(c->merged, "log-opts"));
 	}
-	c->log_defaults = json_pack("{ss so}", "Type",
-		strcmp(driver, "none") == 0 ? "none" : "json-file", "Config", options);
+	json_object_update(options, json_object_get(c->merged, "log-opts"));
+	c->log_defaults = json_pack("{ss so}", "Type", type, "Config", options);
 	return 0;
 }
 
@@ -405,13 +515,24 @@ static int apply(struct config *c, struct err *e)
 {
 	const json_t *m = c->merged;
 	struct err ignored; /* types were checked */
+	if (config_check(m, e) < 0) {
+		return -1;
+	}
 	json_get_strv(m, "hosts", &c->hosts, &ignored);
 	if (c->hosts.n == 0) {
 		strv_add(&c->hosts, "unix:///run/wherry/wherry.sock");
 	}
 	for (size_t i = 0; i < c->hosts.n; i++) {
-		if (!text_starts(c->hosts.v[i], "unix:///")) {
-			return err_set(e, ERR_INVALID, "cannot listen on %s: expected unix:///PATH",
+		if (text_starts(c->hosts.v[i], "tcp://")) {
+			return err_set(e, ERR_INVALID,
+				"cannot listen on %s: TCP would give root to the network; use ssh:// from the "
+				"other machine, or a TLS server in front of the unix socket",
+				c->hosts.v[i]);
+		}
+		if (!text_starts(c->hosts.v[i], "unix:///") &&
+			strcmp(c->hosts.v[i], "fd://") != 0) {
+			return err_set(e, ERR_INVALID,
+				"cannot listen on %s: expected unix:///PATH or fd://",
 				c->hosts.v[i]);
 		}
 	}

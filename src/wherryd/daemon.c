@@ -4,16 +4,20 @@
 #include <grp.h>
 #include <limits.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "api/api.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/path.h"
 #include "base/text.h"
 #include "build/session.h"
@@ -29,6 +33,10 @@
 #include "sys/cgroup_stat.h"
 #include "volume/volume.h"
 #include "wherryd/config.h"
+#include "wherryd/reload.h"
+
+#define HANDED_FIRST 3 /* sd_listen_fds(3): SD_LISTEN_FDS_START */
+#define HANDED_MAX 16
 
 #define DEFAULT_SECCOMP "/usr/share/containers/seccomp.json"
 
@@ -237,6 +245,7 @@ static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 		.seccomp_path = d->seccomp_path,
 		.cgroup_parent = c->cgroup_parent,
 		.cgroups = &d->cgroups,
+		.settings = c->merged,
 		.log_defaults = c->log_defaults,
 	};
 	d->containers = container_set_new(&containers, e);
@@ -275,6 +284,31 @@ static int socket_group(const struct config *c, gid_t *ret, struct err *e)
 	return 0;
 }
 
+/* Sockets that systemd has opened for us: sd_listen_fds(3). They are its own to remove. */
+static int listen_handed(struct daemon *d, struct err *e)
+{
+	const char *pid = getenv("LISTEN_PID");
+	const char *count = getenv("LISTEN_FDS");
+	int n;
+	int whose;
+	if (!pid || !count || parse_int(pid, 1, INT_MAX, &whose) < 0 || whose != (int)getpid() ||
+		parse_int(count, 1, HANDED_MAX, &n) < 0) {
+		return err_set(e, ERR_INVALID,
+			"cannot listen on fd://: no sockets were handed over (LISTEN_FDS); is this started by a "
+			"systemd socket unit?");
+	}
+	for (int i = 0; i < n; i++) {
+		if (http_server_listen_fd(d->http, HANDED_FIRST + i, e) < 0) {
+			return -1;
+		}
+		log_info("daemon", "listening", "fd", LOG_N(HANDED_FIRST + i), NULL);
+	}
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return 0;
+}
+
 static int listen_all(struct daemon *d, struct err *e)
 {
 	gid_t gid;
@@ -283,6 +317,12 @@ static int listen_all(struct daemon *d, struct err *e)
 	}
 	for (size_t i = 0; i < d->config->hosts.n; i++) {
 		const char *path = d->config->hosts.v[i] + strlen("unix://");
+		if (strcmp(d->config->hosts.v[i], "fd://") == 0) {
+			if (listen_handed(d, e) < 0) {
+				return -1;
+			}
+			continue;
+		}
 		scoped(free) char *folder = xstrdup(path);
 		*strrchr(folder, '/') = '\0';
 		int r = *folder ? path_mkdirs(folder, 0755) : 0;
@@ -333,6 +373,15 @@ struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
 		return NULL;
 	}
 	return d;
+}
+
+void daemon_reloaded(struct daemon *d)
+{
+	json_t *attributes = config_reload_attributes(d->config);
+	struct utsname u;
+	uname(&u);
+	json_put_str(attributes, "name", u.nodename);
+	event_publish(d->bus, "daemon", "reload", api_engine_id(d->api), attributes);
 }
 
 void daemon_stop_containers(struct daemon *d, void (*done)(void *owner), void *owner)

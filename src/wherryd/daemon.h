@@ -19,6 +19,9 @@ struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e);
  * is fine. */
 void daemon_free(struct daemon *d);
 /* Ends all containers because the machine goes down; done is called once, when none runs. */
+/* The configuration was read again: tells who watches events. */
+void daemon_reloaded(struct daemon *d);
+
 void daemon_stop_containers(struct daemon *d, void (*done)(void *owner), void *owner);
 /* Removes the bridges and rules of a daemon that does not run: `wherryd --purge-network`. */
 int daemon_purge_network(uv_loop_t *l, const struct config *c, struct err *e);

@@ -12,12 +12,14 @@
 #include <sys/un.h>
 #include <uv.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scoped.h"
 #include "wherryd/config.h"
 #include "wherryd/daemon.h"
+#include "wherryd/reload.h"
 
 /* systemd's readiness message: sd_notify(3), "READY=1" as a datagram to $NOTIFY_SOCKET. */
 static void notify_ready(void)
@@ -81,6 +83,24 @@ static int take_pidfile(const char *path, int *ret_fd, struct err *e)
 	return 0;
 }
 
+/* For the workers that speak to registries: libcurl reads them. Here they would be the daemon's own
+ * only if it asked the network for anything. */
+static void set_proxies(const json_t *merged)
+{
+	static const struct {
+		const char *key, *variable;
+	} proxies[] = {{"http-proxy", "http_proxy"}, {"https-proxy", "https_proxy"},
+		{"no-proxy", "no_proxy"}};
+	for (size_t i = 0; i < 3; i++) {
+		const char *own = json_str(merged, proxies[i].key);
+		const char *grouped = json_str(json_object_get(merged, "proxies"), proxies[i].key);
+		const char *value = *own ? own : grouped;
+		if (*value) {
+			setenv(proxies[i].variable, value, 1);
+		}
+	}
+}
+
 static int set_level(const struct config *c, struct err *e)
 {
 	static const struct {
@@ -101,6 +121,9 @@ static int set_level(const struct config *c, struct err *e)
 struct service {
 	uv_loop_t loop;
 	struct daemon *daemon;
+	struct config *config;
+	int argc; /* of the command line, to read it again */
+	char **argv;
 	bool going_down;
 };
 
@@ -110,11 +133,27 @@ static void stop_loop(void *owner)
 	uv_stop(&v->loop);
 }
 
+/* A broken file changes nothing: the daemon goes on with what it has. */
+static void reload(struct service *v)
+{
+	struct err e;
+	if (config_reload(v->config, v->argc, v->argv, &e) < 0 || set_level(v->config, &e) < 0) {
+		log_error("daemon", "configuration_not_reloaded", "reason", e.msg, NULL);
+		return;
+	}
+	log_info("daemon", "configuration_reloaded", NULL);
+	daemon_reloaded(v->daemon);
+}
+
 /* SIGPWR: the machine goes down and the containers with it. systemd's SIGTERM follows at once and
  * must not cut their patience short; SIGINT may. */
 static void on_signal(uv_signal_t *s, int signum)
 {
 	struct service *v = s->data;
+	if (signum == SIGHUP) {
+		reload(v);
+		return;
+	}
 	if (v->going_down && signum != SIGINT) {
 		return;
 	}
@@ -137,11 +176,11 @@ static void end_loop(uv_loop_t *l)
 	}
 }
 
-static int serve(const struct config *c, struct err *e)
+static int serve(struct config *c, int argc, char **argv, struct err *e)
 {
-	static const int numbers[] = {SIGTERM, SIGINT, SIGPWR};
+	static const int numbers[] = {SIGTERM, SIGINT, SIGPWR, SIGHUP};
 	enum { N = sizeof(numbers) / sizeof(*numbers) };
-	struct service v = {.going_down = false};
+	struct service v = {.config = c, .argc = argc, .argv = argv};
 	uv_signal_t signals[N];
 	uv_loop_init(&v.loop);
 	v.daemon = daemon_new(&v.loop, c, e);
@@ -203,7 +242,8 @@ static int run(struct config *c, int argc, char **argv, struct err *e)
 		return -1;
 	}
 	raise_fd_limit();
-	int r = c->purge_network ? purge_network(c, e) : serve(c, e);
+	set_proxies(c->merged);
+	int r = c->purge_network ? purge_network(c, e) : serve(c, argc, argv, e);
 	unlink(c->pidfile);
 	return r;
 }

@@ -78,13 +78,35 @@ static void what_is_wrong_is_named(void **state)
 		{"{\"bridg\": \"x\"}", NULL, "unknown setting \"bridg\""},
 		{"{\"debug\": \"yes\"}", NULL, "debug must be true or false"},
 		{"{\"dns\": [1]}", NULL, "dns must be a list of strings"},
-		{"{\"bridge\": \"a\"}", "--bridge=b", "\"bridge\" is also given as a flag"},
+		{"{\"bridge\": \"a\"}", "--bridge=b",
+			"specified both as a flag and in the configuration file: bridge: (from flag: \"b\", from file: \"a\")"},
 		{"{", NULL, "invalid JSON"},
 		{"[]", NULL, "expected a JSON object"},
 		{"{}", "--nonsense", "unknown flag: --nonsense"},
 		{"{}", "stray", "unexpected argument: stray"},
 		{"{}", "--log-opt=x", "expected KEY=VALUE"},
-		{"{}", "--host=tcp://0.0.0.0:2375", "expected unix:///PATH"},
+		{"{}", "--host=tcp://0.0.0.0:2375", "TCP would give root to the network"},
+		{"{}", "--host=npipe://x", "expected unix:///PATH or fd://"},
+		{"{\"userns-remap\": \"default\"}", NULL,
+			"userns-remap cannot be used: user namespaces"},
+		{"{\"tlsverify\": true}", NULL,
+			"tlsverify cannot be used: the daemon listens on unix"},
+		{"{\"max-concurrent-downloads\": \"x\"}", NULL,
+			"max-concurrent-downloads must be a number"},
+		{"{}", "--max-concurrent-downloads=0", "max-concurrent-downloads must be over 0"},
+		{"{\"labels\": [\"a\"]}", NULL, "bad attribute format: a"},
+		{"{\"labels\": [\"a=1\", \"a=2\"]}", NULL, "conflict labels for a"},
+		{"{\"default-ipc-mode\": \"host\"}", NULL, "it is private or shareable"},
+		{"{\"storage-driver\": \"btrfs\"}", NULL, "kept with overlayfs"},
+		{"{\"exec-opts\": [\"native.cgroupdriver=systemd\"]}", NULL,
+			"native.cgroupdriver=cgroupfs"},
+		{"{\"default-shm-size\": \"big\"}", NULL, "default-shm-size must be a size"},
+		{"{\"default-ulimits\": {\"nofile\": 5}}", NULL, "nofile must be {"},
+		{"{\"default-ulimits\": {\"nofile\": {\"Hard\": 1, \"Soft\": 2}}}", NULL,
+			"over the hard limit"},
+		{"{\"proxies\": {\"ftp\": \"x\"}}", NULL, "proxies: unknown setting \"ftp\""},
+		{"{}", "--default-ulimit=nofile", "expected NAME=SOFT[:HARD]"},
+		{"{}", "--selinux-enabled", "selinux-enabled cannot be used"},
 		{"{}", "--data-root=var", "must be absolute"},
 		{"{}", "--log-driver=syslog", "not supported"},
 	};
@@ -101,12 +123,75 @@ static void what_is_wrong_is_named(void **state)
 	}
 }
 
+/* Every key of dockerd 26.1.5's daemon.json, with the value it has there by default. */
+static void a_daemon_json_of_dockerd_can_be_kept(void **state)
+{
+	static const char text[] =
+		"{\"allow-nondistributable-artifacts\": [], \"api-cors-header\": \"\", \"authorization-plugins\": [],"
+		"\"bridge\": \"\", \"builder\": {\"gc\": {\"enabled\": true}}, \"cgroup-parent\": \"\","
+		"\"containerd\": \"/run/containerd/containerd.sock\", \"containerd-namespace\": \"docker\","
+		"\"containerd-plugin-namespace\": \"docker-plugins\", \"data-root\": \"\", \"debug\": true,"
+		"\"default-address-pools\": [{\"base\": \"172.30.0.0/16\", \"size\": 24}],"
+		"\"default-cgroupns-mode\": \"private\", \"default-ipc-mode\": \"private\","
+		"\"default-shm-size\": \"64M\", \"default-ulimits\": {\"nofile\": {\"Hard\": 64000, \"Name\": "
+		"\"nofile\", \"Soft\": 64000}}, \"dns\": [], \"dns-opts\": [], \"dns-search\": [], \"exec-opts\": [],"
+		"\"exec-root\": \"\", \"experimental\": false, \"features\": {}, \"group\": \"\", \"hosts\": [],"
+		"\"proxies\": {\"http-proxy\": \"http://p:80\", \"https-proxy\": \"https://p:443\", \"no-proxy\": "
+		"\"*.lan\"}, \"init\": false, \"insecure-registries\": [], \"labels\": [], \"live-restore\": true,"
+		"\"log-driver\": \"json-file\", \"log-format\": \"text\", \"log-level\": \"\", \"log-opts\": "
+		"{\"max-size\": \"10m\"}, \"max-concurrent-downloads\": 3, \"max-concurrent-uploads\": 5,"
+		"\"max-download-attempts\": 5, \"network-control-plane-mtu\": 1500, \"no-new-privileges\": false,"
+		"\"node-generic-resources\": [], \"pidfile\": \"\", \"raw-logs\": false, \"registry-mirrors\": [],"
+		"\"seccomp-profile\": \"\", \"selinux-enabled\": false, \"shutdown-timeout\": 15, \"storage-driver\": "
+		"\"\", \"storage-opts\": [], \"swarm-default-advertise-addr\": \"\", \"tls\": false, \"tlscacert\": \"\","
+		"\"tlscert\": \"\", \"tlskey\": \"\", \"tlsverify\": false, \"userland-proxy\": false,"
+		"\"userland-proxy-path\": \"/usr/libexec/docker-proxy\", \"userns-remap\": \"\"}";
+	struct config c;
+	struct err e;
+
+	int r = read_config(&c, text, &e, NULL);
+
+	if (r < 0) {
+		fail_msg("%s", e.msg);
+	}
+	config_deinit(&c);
+}
+
+static void an_empty_file_is_no_settings(void **state)
+{
+	struct config c;
+	struct err e;
+
+	assert_int_equal(read_config(&c, " \n", &e, NULL), 0);
+
+	config_deinit(&c);
+}
+
+static void an_ulimit_of_a_flag_is_as_one_of_the_file(void **state)
+{
+	struct config c;
+	struct err e;
+
+	assert_int_equal(read_config(&c, "{}", &e, "--default-ulimit=nofile=1024:2048",
+				 "--default-ulimit", "nproc=5", NULL),
+		0);
+
+	const json_t *limits = json_object_get(c.merged, "default-ulimits");
+	assert_int_equal(json_i64(json_object_get(limits, "nofile"), "Soft", 0), 1024);
+	assert_int_equal(json_i64(json_object_get(limits, "nofile"), "Hard", 0), 2048);
+	assert_int_equal(json_i64(json_object_get(limits, "nproc"), "Hard", 0), 5);
+	config_deinit(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_wherrys_own),
 		cmocka_unit_test(flags_and_file_add_up),
 		cmocka_unit_test(what_is_wrong_is_named),
+		cmocka_unit_test(a_daemon_json_of_dockerd_can_be_kept),
+		cmocka_unit_test(an_empty_file_is_no_settings),
+		cmocka_unit_test(an_ulimit_of_a_flag_is_as_one_of_the_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
