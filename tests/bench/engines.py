@@ -217,7 +217,8 @@ def small_image(top, build):
     shutil.copy("/bin/busybox", os.path.join(root, "bin/busybox"))
     for name in ("sh", "true", "false", "sleep", "cat", "dd", "yes", "head", "httpd"):
         os.symlink("busybox", os.path.join(root, "bin", name))
-    shutil.copy(f"{build}/tests/bench/net_load", os.path.join(root, "bin/net_load"))
+    for name in ("net_load", "log_load"):
+        shutil.copy(f"{build}/tests/bench/{name}", os.path.join(root, "bin", name))
     tar = os.path.join(top, "image.tar")
     subprocess.run(["tar", "-C", root, "-cf", tar, "."], check=True)
     return tar

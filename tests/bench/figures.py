@@ -1,6 +1,6 @@
 """What bench measures. A figure is a function of an engine that gives {name: value}; bench calls it for each engine in turns.
 
-The names are those of the performance notes: a run, b one call, c memory and start, g network, i many at once. Lower is better
+The names are those of the performance notes: a run, b one call, c memory and start, g network, h logs, i many at once. Lower is better
 unless the unit is a rate.
 """
 import json, subprocess, threading, time
@@ -204,3 +204,43 @@ def names(e):
     finally:
         e.call("rm", "-f", "peer")
         e.call("network", "rm", "names")
+def logged_mb_s(e, mb, *line):
+    """From the start of the container to its end, when everything it said is in its log."""
+    name = "logged"
+    e.call("create", "--name", name, "--log-opt", "max-size=2g", IMAGE, "log_load", str(mb), *line)
+    begin = time.monotonic()
+    e.call("start", name)
+    e.call("wait", name)
+    return name, mb / (time.monotonic() - begin)
+
+
+@figure(3, h_write="MB/s", h_write_line="MB/s", h_read="MB/s", h_read_cpu="s for 100 MB")
+def logs_to_disk_and_back(e):
+    """More is better: what a container says in blocks, or line by line, until it is logged; then `logs` to /dev/null."""
+    name, line = logged_mb_s(e, 100, "line")
+    e.call("rm", name)
+    name, block = logged_mb_s(e, 300)
+    cpu, begin = e.group.cpu_ms(), time.monotonic()
+    subprocess.run(e.cli("logs", name), stdout=subprocess.DEVNULL, check=True)
+    read = 300 / (time.monotonic() - begin)
+    used = (e.group.cpu_ms() - cpu) / 3000
+    e.call("rm", name)
+    return {"h_write": block, "h_write_line": line, "h_read": read, "h_read_cpu": used}
+
+
+@figure(1, h_follow_500="MB")
+def five_hundred_idle_followers(e):
+    """What the engine's processes need more for 500 clients that follow the log of a container that says nothing."""
+    name = "quiet"
+    e.call("run", "-d", "--name", name, IMAGE, "sleep", "1000")
+    before, streams = e.memory_mb(), []
+    for _ in range(500):
+        c = e.connection()
+        c.request("GET", f"/containers/{name}/logs?follow=1&stdout=1&stderr=1")
+        streams.append((c, c.getresponse()))
+    time.sleep(1)
+    used = e.memory_mb() - before
+    for c, _ in streams:
+        c.close()
+    e.call("rm", "-f", name)
+    return {"h_follow_500": used}
