@@ -58,6 +58,10 @@ static void create_with(struct call *c, const json_t *body)
 	const char *driver;
 	json_t *labels;
 	json_t *options;
+	if (json_is_object(json_object_get(body, "ClusterVolumeSpec"))) {
+		absent_swarm(c);
+		return;
+	}
 	if (json_get_str(body, "Name", &name, &e) < 0 ||
 		json_get_str(body, "Driver", &driver, &e) < 0 ||
 		json_get_object(body, "Labels", &labels, &e) < 0 ||

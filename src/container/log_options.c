@@ -96,6 +96,9 @@ int log_options_check(const char *type, const json_t *config, struct err *e)
 			type);
 	}
 	json_object_foreach ((json_t *)config, key, v) {
+		if (!json_is_string(v)) {
+			return err_set(e, ERR_INVALID, "log option %.64s must be a string", key);
+		}
 		if (!knows(d, key)) {
 			return err_set(e, ERR_INVALID, "unknown log opt '%.64s' %s", key, d->place);
 		}

@@ -645,6 +645,11 @@ struct log_reader *log_reader_new(struct container *c, const struct log_query *q
 			"configured logging driver does not support reading");
 		return NULL;
 	}
+	if (c->state == CONTAINER_DEAD || c->state == CONTAINER_REMOVING) {
+		(void)err_set(e, ERR_CONFLICT,
+			"can not get logs from container which is dead or marked for removal");
+		return NULL;
+	}
 	bool runs = container_is_running(c) || c->state == CONTAINER_STARTING;
 	struct log_reader *r = xnew(struct log_reader);
 	r->set = c->set;

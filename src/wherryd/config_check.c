@@ -30,6 +30,8 @@ static const struct known {
 	const char *reason;   /* why nothing else */
 } known[] = {
 	/* what has an effect */
+	{"log-level", TEXT, ONE_OF, "trace|debug|info|warn|error|fatal|panic",
+		"it is debug, info, warn, error or fatal"},
 	{"labels", TEXTS, LABELS, NULL, NULL},
 	{"default-ulimits", OBJECT, ULIMITS, NULL, NULL},
 	{"default-shm-size", SIZE, ANY, NULL, NULL},

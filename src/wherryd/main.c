@@ -106,8 +106,9 @@ static int set_level(const struct config *c, struct err *e)
 	static const struct {
 		const char *name;
 		enum log_level level;
-	} levels[] = {{"error", LOG_ERROR}, {"fatal", LOG_ERROR}, {"warn", LOG_WARNING},
-		{"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+	} levels[] = {{"error", LOG_ERROR}, {"fatal", LOG_ERROR}, {"panic", LOG_ERROR},
+		{"trace", LOG_DEBUG}, {"warn", LOG_WARNING}, {"info", LOG_INFO},
+		{"debug", LOG_DEBUG}};
 	for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
 		if (strcmp(levels[i].name, c->log_level) == 0) {
 			log_set_level(c->debug ? LOG_DEBUG : levels[i].level);

@@ -1,4 +1,5 @@
-/* log_load MB [line] - writes that many megabytes of lines of 100 bytes to stdout, in blocks or one write each. */
+/* log_load MB [line] - writes that many megabytes of lines of 100 bytes to stdout, in blocks or one
+ * write each. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

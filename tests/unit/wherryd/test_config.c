@@ -105,6 +105,7 @@ static void what_is_wrong_is_named(void **state)
 		{"{\"default-ulimits\": {\"nofile\": {\"Hard\": 1, \"Soft\": 2}}}", NULL,
 			"over the hard limit"},
 		{"{\"proxies\": {\"ftp\": \"x\"}}", NULL, "proxies: unknown setting \"ftp\""},
+		{"{\"log-level\": \"loud\"}", NULL, "log-level: it is debug"},
 		{"{}", "--default-ulimit=nofile", "expected NAME=SOFT[:HARD]"},
 		{"{}", "--selinux-enabled", "selinux-enabled cannot be used"},
 		{"{}", "--data-root=var", "must be absolute"},
