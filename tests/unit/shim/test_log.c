@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -356,6 +357,134 @@ static void the_log_is_not_for_everybody(void **state)
 	log_free(l);
 }
 
+/* --- who reads, another format, a writer of its own --- */
+
+static bool is_there(const struct fixture *f, int number)
+{
+	scoped(free) char *name = xasprintf("%s.%d", f->path, number);
+	return access(name, F_OK) == 0;
+}
+
+static void say_many(struct log *l, int lines)
+{
+	for (int i = 0; i < lines; i++) {
+		say(l, 1, "line\n");
+		log_flush(l);
+	}
+}
+
+static void rotated_files_stay_while_somebody_reads(void **state)
+{
+	struct fixture *f = *state;
+	scoped(free) char *lock = xasprintf("%s.readers", f->path);
+	struct log *l =
+		log_open(&(struct log_options){.path = f->path, .max_bytes = 1000, .files = 2});
+	int reader = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(flock(reader, LOCK_SH), 0);
+
+	say_many(l, 100);
+	assert_true(is_there(f, 5));
+	close(reader);
+	say_many(l, 30);
+
+	assert_true(is_there(f, 1));
+	assert_false(is_there(f, 2));
+	log_free(l);
+}
+
+/* More than SPARE_FILES_MAX rotations: a reader that is stuck keeps no more alive. */
+static void what_is_kept_for_readers_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	scoped(free) char *lock = xasprintf("%s.readers", f->path);
+	struct log *l =
+		log_open(&(struct log_options){.path = f->path, .max_bytes = 100, .files = 2});
+	scoped(close) int reader = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(flock(reader, LOCK_SH), 0);
+
+	say_many(l, 300);
+
+	assert_true(is_there(f, 101));
+	assert_false(is_there(f, 102));
+	log_free(l);
+}
+
+static void the_local_format_is_time_stream_and_bytes(void **state)
+{
+	struct fixture *f = *state;
+	struct log *l = log_open(
+		&(struct log_options){.path = f->path, .format = LOG_FORMAT_LOCAL, .files = 1});
+
+	say(l, 1, "a\xff\"\n");
+	say(l, 2, "part");
+	log_end(l);
+
+	scoped(buf) struct buf text = BUF_INIT;
+	assert_int_equal(path_read(AT_FDCWD, f->path, 4096, &text), 0);
+	assert_int_equal(text.len, 2 * (19 + 1 + 1) + 3 + 4);
+	assert_int_equal(strspn(text.data, "0123456789"), 19);
+	assert_memory_equal(text.data + 19, "oa\xff\"\n", 5);
+	assert_memory_equal(text.data + 24 + 19, "Epart\n", 6);
+	log_free(l);
+}
+
+static void members_of_a_file_stand_in_every_line(void **state)
+{
+	struct fixture *f = *state;
+	scoped(free) char *extra = xasprintf("%s/extra", f->folder);
+	static const char members[] = "\"attrs\":{\"a\":\"b\"},";
+	assert_int_equal(path_write(AT_FDCWD, extra, members, sizeof(members) - 1, 0600, false), 0);
+	struct log *l =
+		log_open(&(struct log_options){.path = f->path, .extra = extra, .files = 1});
+
+	say(l, 1, "one\ntwo\n");
+	log_end(l);
+
+	scoped(json) json_t *lines = lines_of(f, 0);
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *attrs = json_object_get(json_array_get(lines, i), "attrs");
+		assert_string_equal(json_str(attrs, "a"), "b");
+	}
+	log_free(l);
+}
+
+static void a_writer_of_its_own_writes_everything_before_the_end(void **state)
+{
+	struct fixture *f = *state;
+	struct log *l = log_open(
+		&(struct log_options){.path = f->path, .files = 1, .buffer_bytes = 1 << 20});
+	assert_non_null(l);
+
+	for (int i = 0; i < 2000; i++) {
+		char text[32];
+		snprintf(text, sizeof(text), "line %d\n", i);
+		say(l, 1, text);
+		log_flush(l);
+	}
+	log_end(l);
+
+	scoped(json) json_t *lines = lines_of(f, 0);
+	assert_int_equal(json_array_size(lines), 2000);
+	assert_string_equal(text_at(lines, 1999), "line 1999\n");
+	log_free(l);
+}
+
+static void a_full_buffer_drops_and_does_not_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct log *l =
+		log_open(&(struct log_options){.path = f->path, .files = 1, .buffer_bytes = 10});
+
+	say(l, 1, "this line is longer than the buffer\n");
+	say(l, 1, "short\n");
+	log_end(l);
+
+	scoped(json) json_t *lines = lines_of(f, 0);
+	assert_int_equal(json_array_size(lines), 1);
+	assert_string_equal(text_at(lines, 0), "short\n");
+	log_free(l);
+}
+
 /* --- a disk that does not take it --- */
 
 static void a_full_disk_stops_nothing(void **state)
@@ -431,6 +560,12 @@ int main(void)
 		WITH(a_single_file_begins_anew),
 		WITH(a_restarted_container_goes_on_in_its_file),
 		WITH(the_log_is_not_for_everybody),
+		WITH(rotated_files_stay_while_somebody_reads),
+		WITH(what_is_kept_for_readers_is_bounded),
+		WITH(the_local_format_is_time_stream_and_bytes),
+		WITH(members_of_a_file_stand_in_every_line),
+		WITH(a_writer_of_its_own_writes_everything_before_the_end),
+		WITH(a_full_buffer_drops_and_does_not_wait),
 		WITH(a_full_disk_stops_nothing),
 		WITH(a_torn_line_does_not_take_the_next_along),
 		WITH(a_place_that_cannot_be_opened_is_said),
