@@ -40,6 +40,7 @@ struct container_set {
 	struct map *by_name;           /* -> struct container */
 	struct map *execs;             /* exec id -> struct exec */
 	struct list readers;           /* log readers that follow */
+	struct delay *policies;        /* restart policies are about to be applied */
 	struct list volume_jobs;       /* mounts and unmounts that are on their way */
 	struct stats_sampler *sampler; /* NULL before the first watcher */
 	bool closing;

@@ -114,6 +114,7 @@ static void apply_policies(void *owner)
 {
 	struct container_set *s = owner;
 	scoped(strv) struct strv ids = STRV_INIT;
+	s->policies = NULL;
 	map_each (s->by_id, struct container, c) {
 		bool rests = c->state == CONTAINER_EXITED || c->state == CONTAINER_CREATED;
 		if (rests && c->started_ns != 0 &&
@@ -158,6 +159,6 @@ struct container_set *container_set_new(const struct container_deps *d, struct e
 		}
 	}
 	container_volumes_reconcile(s);
-	delay_start(d->loop, 0, apply_policies, s);
+	s->policies = delay_start(d->loop, 0, apply_policies, s);
 	return s;
 }

@@ -213,6 +213,7 @@ int container_resize(struct container *c, unsigned rows, unsigned columns, struc
 void container_set_free(struct container_set *s)
 {
 	s->closing = true;
+	delay_cancel(s->policies);
 	map_each (s->by_id, struct container, probed) {
 		health_stop(probed);
 	}
