@@ -17,6 +17,7 @@ import unittest
 WHERRY, HOST = sys.argv[1:3]
 DAEMON = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 ENV = dict(os.environ, WHERRY_HOST=HOST, DOCKER_HOST=HOST)
+SIZED = 'until [ "$(stty size 2>/dev/null)" = "33 99" ]; do sleep 0.05; done; '  # crun 1.8 starts with 0 0, resize follows
 PATIENCE = 60  # seconds until something that never comes is given up
 
 
@@ -112,7 +113,7 @@ class Terminals(unittest.TestCase):
 
     def test_run_gives_size_and_status_and_restores(self):
         t = self.terminal("run", "-it", "--name", "term-a", "bb", "sh", "-c",
-                          "trap 'stty size; exit 7' WINCH; stty size; while :; do sleep 0.05; done")
+                          SIZED + "trap 'stty size; exit 7' WINCH; stty size; while :; do sleep 0.05; done")
         t.shows("33 99")
         self.assertTrue(t.is_raw())
         t.resize(44, 120)
@@ -121,7 +122,7 @@ class Terminals(unittest.TestCase):
 
     def test_exec_too(self):
         run("run", "-d", "--name", "term-a", "bb", "sleep", "1000")
-        t = self.terminal("exec", "-it", "term-a", "sh", "-c", "echo size $(stty size); read x; exit 9")
+        t = self.terminal("exec", "-it", "term-a", "sh", "-c", SIZED + "echo size $(stty size); read x; exit 9")
         t.shows("size 33 99")
         t.type("\r")
         self.assert_left_as_it_was(t, 9)
