@@ -226,6 +226,21 @@ unpause same-a
 wait same-none
 wait same-done
 wait
+diff same-done
+diff same-none
+diff
+cp same-none:/x .
+cp same-a:/nope .
+cp same-a:/etc/passwd -
+cp a b
+cp same-a:/x same-b:/y
+cp
+export same-none
+export -o /nope/x same-a
+commit same-none
+commit -c FOO same-done
+commit
+container diff same-none
 rename same-a
 rename same-a same-done
 rename same-none x
@@ -469,7 +484,7 @@ DOCKER_HOST= PROGRAM -H $DOCKER_HOST ps -aq --filter name=same-a
 
 
 HELPS = """run create exec ps build pull images logs login logout attach inspect kill pause port rename restart rm start stop
-unpause wait history import load rmi tag events info version container/ls container/inspect container/prune container/start
+unpause wait cp diff export commit history import load rmi tag events info version container/ls container/inspect container/prune container/start
 image/ls image/inspect image/prune image/rm network/connect network/create network/disconnect network/inspect network/ls
 network/prune network/rm volume/create volume/inspect volume/ls volume/prune volume/rm system/df system/prune system/info
 system/events context/ls context/show context/use context/inspect container network volume""".split()
