@@ -138,16 +138,19 @@ static void exec_closed(struct call *c)
 	free(s);
 }
 
-static void start_attached(struct call *c, struct exec *x)
+/* The output is framed by what the start says of a tty, not by what the exec has: as in dockerd,
+ * whose clients count on it. */
+static void start_attached(struct call *c, struct exec *x, bool tty)
 {
 	static const struct attach_handlers handlers = {exec_output, exec_ended};
 	struct err e;
 	struct exec_stream *s = xnew(struct exec_stream);
 	s->call = c;
-	s->tty = exec_is_tty(x);
+	s->tty = tty;
 	const char *keys = exec_detach_keys(x);
-	if ((s->tty && detach_parse(*keys ? keys : DETACH_KEYS_DEFAULT, &s->detach, &e) < 0) ||
-		exec_start(x, s->tty, &handlers, s, &s->attach, &e) < 0) {
+	if ((exec_is_tty(x) &&
+		    detach_parse(*keys ? keys : DETACH_KEYS_DEFAULT, &s->detach, &e) < 0) ||
+		exec_start(x, tty, &handlers, s, &s->attach, &e) < 0) {
 		free(s);
 		call_reply_error(c, &e);
 		return;
@@ -184,7 +187,7 @@ static void start_with(struct call *c, const json_t *body)
 		return;
 	}
 	if (!detach) {
-		start_attached(c, x);
+		start_attached(c, x, tty);
 		return;
 	}
 	exec_start_detached(x, started_detached, call_ref(c));

@@ -19,7 +19,8 @@ struct transfer {
 	struct image_work *work; /* NULL once it is done */
 	bool begun;              /* the head has left */
 	bool is_import;
-	bool quiet; /* no steps, only results */
+	bool is_load; /* even its first error is part of the stream, as in dockerd */
+	bool quiet;   /* no steps, only results */
 };
 
 static void transfer_progress(void *owner, json_t *msg)
@@ -47,6 +48,10 @@ static void transfer_done(void *owner, struct image *img, const struct err *e)
 	if (img && t->is_import) { /* the last line of an import is the image's id */
 		scoped(json) json_t *msg = json_pack("{ss}", "status", img->id);
 		transfer_progress(t, msg);
+	}
+	if (t->is_load && !t->begun) {
+		t->begun = true;
+		progress_begin(t->call);
 	}
 	progress_end(t->call, t->begun, img ? NULL : e, 0);
 }
@@ -211,6 +216,7 @@ void images_load(struct call *c)
 {
 	struct err e;
 	struct transfer *t = transfer_new(c);
+	t->is_load = true;
 	t->quiet = call_query_bool(c, "quiet", true);
 	struct image_work *w = image_load(c->api->d.images, &handlers, t, &e);
 	transfer_run(t, w, true, &e);
