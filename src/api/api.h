@@ -37,3 +37,5 @@ struct api *api_new(const struct api_deps *d);
 void api_free(struct api *a); /* NULL is fine; after the HTTP server has closed its connections */
 const char *api_engine_id(const struct api *a);
 void api_handle(void *api, struct http_request *r); /* an http_handler_fn */
+/* The same for metrics-addr: GET /metrics, and nothing else. */
+void api_handle_metrics(void *api, struct http_request *r);

@@ -104,9 +104,16 @@ void containers_stats(struct call *c)
 
 /* --- GET /containers/x/top --- */
 
+/* ps may hang on a process that waits for memory: it ends with the client's patience. */
+static void top_closed(struct call *c)
+{
+	container_top_cancel(c->stream);
+}
+
 static void top_listed(void *owner, const json_t *result, const struct err *e)
 {
 	struct call *c = owner;
+	c->stream_closed = NULL;
 	if (result) {
 		call_reply_json(c, 200, json_incref((json_t *)result));
 	} else {
@@ -124,10 +131,16 @@ void containers_top(struct call *c)
 		return;
 	}
 	struct container *k = find(c);
-	if (k && container_top(k, args, top_listed, call_ref(c), &e) < 0) {
+	if (!k) {
+		return;
+	}
+	c->stream = container_top(k, args, top_listed, call_ref(c), &e);
+	if (!c->stream) {
 		call_reply_error(c, &e);
 		call_unref(c);
+		return;
 	}
+	c->stream_closed = top_closed;
 }
 
 /* --- POST /containers/x/update --- */

@@ -19,6 +19,8 @@ handler_fn containers_stats, containers_top, containers_update;
 handler_fn archives_head, archives_get, archives_put, archives_export, archives_changes;
 /* commits.c */
 handler_fn commits_create;
+/* metrics.c */
+handler_fn system_metrics;
 /* execs.c */
 handler_fn execs_create, execs_start, execs_inspect, execs_resize;
 /* images.c */

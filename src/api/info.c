@@ -9,6 +9,7 @@
 
 #include "api/call.h"
 #include "api/handlers.h"
+#include "api/shapes.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -48,7 +49,7 @@ static int count_images(const struct image_store *s)
 }
 
 /* PRETTY_NAME of /etc/os-release; the caller's. */
-static char *os_name(void)
+char *shape_os_name(void)
 {
 	scoped(buf) struct buf text = BUF_INIT;
 	if (path_read(AT_FDCWD, "/etc/os-release", 65536, &text) == 0) {
@@ -89,7 +90,7 @@ static void put_machine(json_t *o)
 	uname(&u);
 	struct sysinfo si = {0};
 	sysinfo(&si);
-	scoped(free) char *os = os_name();
+	scoped(free) char *os = shape_os_name();
 	json_put_str(o, "KernelVersion", u.release);
 	json_put_str(o, "OperatingSystem", os);
 	json_put_str(o, "OSType", "linux");

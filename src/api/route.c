@@ -20,6 +20,7 @@ static const struct route {
 } routes[] = {
 	{"GET", "/_ping", system_ping},
 	{"HEAD", "/_ping", system_ping},
+	{"GET", "/metrics", system_metrics},
 	{"GET", "/version", system_version},
 	{"GET", "/info", system_info},
 	{"POST", "/auth", system_auth},

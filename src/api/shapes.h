@@ -9,6 +9,8 @@ struct container_set;
 struct image;
 struct volume;
 
+/* PRETTY_NAME of /etc/os-release, "Linux" without one; the caller's. */
+char *shape_os_name(void);
 /* A row of GET /images/json; containers NULL: not counted. */
 json_t *shape_image_summary(
 	const struct image *i, const struct container_set *containers, int api_version);

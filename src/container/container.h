@@ -91,6 +91,14 @@ const json_t *container_host_config(
 const json_t *container_labels(const struct container *c); /* object, never NULL; borrowed */
 pid_t container_pid(const struct container *c);            /* 0 when it does not run */
 int container_exit_code(const struct container *c);
+const char *container_image_ref(const struct container *c); /* as the user named it */
+/* "healthy", "starting", "unhealthy", or "" without a health check that runs. Static. */
+const char *container_health(const struct container *c);
+int container_restarts(const struct container *c);       /* by its policy */
+int64_t container_started_ns(const struct container *c); /* since 1970; 0: never */
+/* Probes of all containers since this daemon started. */
+void container_health_counts(
+	const struct container_set *s, uint64_t *ret_all, uint64_t *ret_failed);
 int64_t container_created_ns(const struct container *c);
 void container_detached(struct container *c);          /* tells that a client left by its keys */
 bool container_was_started(const struct container *c); /* ever */

@@ -127,6 +127,8 @@ static void probed(void *owner, int exit_code, const char *output)
 	h->probe = NULL;
 	delay_cancel(h->timeout);
 	h->timeout = NULL;
+	c->set->probes++;
+	c->set->failed_probes += h->timed_out || exit_code != 0;
 	scoped(free) char *late = h->timed_out ? xasprintf("Health check exceeded timeout (%llds)",
 							 (long long)(h->config.timeout_ms / 1000))
 					       : NULL;

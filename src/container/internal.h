@@ -36,13 +36,14 @@ struct stats_source;
 
 struct container_set {
 	struct container_deps d;
-	struct map *by_id;             /* -> struct container, in order of creation */
-	struct map *by_name;           /* -> struct container */
-	struct map *execs;             /* exec id -> struct exec */
-	struct list readers;           /* log readers that follow */
-	struct delay *policies;        /* restart policies are about to be applied */
-	struct list volume_jobs;       /* mounts and unmounts that are on their way */
-	struct stats_sampler *sampler; /* NULL before the first watcher */
+	struct map *by_id;              /* -> struct container, in order of creation */
+	struct map *by_name;            /* -> struct container */
+	struct map *execs;              /* exec id -> struct exec */
+	struct list readers;            /* log readers that follow */
+	struct delay *policies;         /* restart policies are about to be applied */
+	struct list volume_jobs;        /* mounts and unmounts that are on their way */
+	struct stats_sampler *sampler;  /* NULL before the first watcher */
+	uint64_t probes, failed_probes; /* of health checks */
 	bool closing;
 	bool going_down; /* with the machine: nothing starts any more */
 	container_set_stopped_fn *all_stopped;

@@ -107,6 +107,32 @@ pid_t container_pid(const struct container *c)
 	return container_is_running(c) ? c->pid : 0;
 }
 
+const char *container_image_ref(const struct container *c)
+{
+	return c->image_ref;
+}
+
+const char *container_health(const struct container *c)
+{
+	return health_word(c);
+}
+
+int container_restarts(const struct container *c)
+{
+	return c->restart_count;
+}
+
+int64_t container_started_ns(const struct container *c)
+{
+	return c->started_ns;
+}
+
+void container_health_counts(const struct container_set *s, uint64_t *ret_all, uint64_t *ret_failed)
+{
+	*ret_all = s->probes;
+	*ret_failed = s->failed_probes;
+}
+
 int container_exit_code(const struct container *c)
 {
 	return c->exit_code;

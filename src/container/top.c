@@ -12,6 +12,7 @@
 struct top {
 	struct container_set *set;
 	char id[ID_LEN + 1];
+	struct job *job;
 	container_top_fn *fn;
 	void *owner;
 };
@@ -48,19 +49,22 @@ static void listed(void *owner, struct job *j, json_t *result, const struct err 
 	free(t);
 }
 
-int container_top(
+struct top *container_top(
 	struct container *c, const char *ps_args, container_top_fn *fn, void *owner, struct err *e)
 {
 	static const struct job_handlers handlers = {NULL, NULL, listed};
 	if (c->state == CONTAINER_RESTARTING) {
-		return err_set(e, ERR_CONFLICT,
+		(void)err_set(e, ERR_CONFLICT,
 			"Container %s is restarting, wait until the container is running", c->id);
+		return NULL;
 	}
 	if (!container_is_running(c)) {
-		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+		(void)err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+		return NULL;
 	}
 	if (strlen(ps_args) > PS_ARGS_MAX) {
-		return err_set(e, ERR_INVALID, "ps_args is longer than %d bytes", PS_ARGS_MAX);
+		(void)err_set(e, ERR_INVALID, "ps_args is longer than %d bytes", PS_ARGS_MAX);
+		return NULL;
 	}
 	struct top *t = xnew(struct top);
 	t->set = c->set;
@@ -69,9 +73,15 @@ int container_top(
 	t->owner = owner;
 	json_t *request =
 		json_pack("{ss ss}", "args", *ps_args ? ps_args : "-ef", "cgroup", c->cgroup);
-	if (!job_start(c->set->d.jobs, "top", request, -1, false, &handlers, t, e)) {
+	t->job = job_start(c->set->d.jobs, "top", request, -1, false, &handlers, t, e);
+	if (!t->job) {
 		free(t);
-		return -1;
+		return NULL;
 	}
-	return 0;
+	return t;
+}
+
+void container_top_cancel(struct top *t)
+{
+	job_cancel(t->job);
 }

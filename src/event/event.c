@@ -19,6 +19,7 @@ struct event_bus {
 	struct list listeners;
 	struct event history[EVENT_HISTORY]; /* a ring; its strings are owned */
 	size_t next;
+	uint64_t count;
 	unsigned publishing; /* nesting depth: dead listeners are freed when it returns to 0 */
 };
 
@@ -50,6 +51,11 @@ void event_bus_free(struct event_bus *b)
 		event_deinit(&b->history[i]);
 	}
 	free(b);
+}
+
+uint64_t event_count(const struct event_bus *b)
+{
+	return b->count;
 }
 
 struct event_listener *event_listen(struct event_bus *b, event_fn *fn, void *owner)
@@ -108,6 +114,7 @@ void event_publish(struct event_bus *b, const char *type, const char *action, co
 	event_deinit(&b->history[b->next]);
 	b->history[b->next] = v;
 	b->next = (b->next + 1) % EVENT_HISTORY;
+	b->count++;
 
 	/* A listener may publish, and a storm of those may overwrite the slot: keep what this call
 	 * needs alive. */

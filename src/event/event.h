@@ -26,6 +26,7 @@ typedef void event_fn(void *owner, const struct event *event); /* everything in 
 
 struct event_bus *event_bus_new(void);
 void event_bus_free(struct event_bus *b);
+uint64_t event_count(const struct event_bus *b); /* published so far */
 struct event_listener *event_listen(struct event_bus *b, event_fn *fn, void *owner);
 size_t event_listeners(const struct event_bus *b); /* how many there are */
 void event_unlisten(struct event_listener *l);     /* NULL is fine; no call after this returns */

@@ -1,7 +1,9 @@
 #include "http/conn.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/parse.h"
 
 static void idle_closed(uv_handle_t *h)
 {
@@ -127,6 +130,55 @@ int http_server_listen_fd(struct http_server *s, int take_fd, struct err *e)
 		return err_sys(e, errno, "cannot listen on fd %d", take_fd);
 	}
 	return listen_on(s, take_fd, NULL, e);
+}
+
+/* --- TCP --- */
+
+/* "HOST:PORT" with numbers. */
+static int parse_address(
+	const char *text, struct sockaddr_storage *ret, socklen_t *ret_n, struct err *e)
+{
+	const char *colon = strrchr(text, ':');
+	bool brackets = *text == '[' && colon && colon > text && colon[-1] == ']';
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	scoped(free) char *host = brackets ? xstrndup(text + 1, n - 2) : xstrndup(text, n);
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+	uint16_t port;
+	memset(ret, 0, sizeof(*ret));
+	if (!colon || parse_u16(colon + 1, &port) < 0) {
+		return err_set(e, ERR_INVALID, "invalid address %.64s: expected IP:PORT", text);
+	}
+	if (!brackets && inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		*ret_n = sizeof(*v4);
+	} else if (brackets && inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(port);
+		*ret_n = sizeof(*v6);
+	} else {
+		return err_set(e, ERR_INVALID, "invalid address %.64s: expected IP:PORT", text);
+	}
+	return 0;
+}
+
+int http_server_listen_tcp(struct http_server *s, const char *address, struct err *e)
+{
+	struct sockaddr_storage a;
+	socklen_t n;
+	if (parse_address(address, &a, &n, e) < 0) {
+		return -1;
+	}
+	scoped(close) int fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int on = 1;
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+		bind(fd, (struct sockaddr *)&a, n) < 0) {
+		return errno == EADDRINUSE
+			       ? err_set(e, ERR_CONFLICT, "another program listens on %s", address)
+			       : err_sys(e, errno, "cannot listen on %s", address);
+	}
+	return listen_on(s, TAKE_FD(fd), NULL, e);
 }
 
 struct http_server *http_server_new(uv_loop_t *l, http_handler_fn *fn, void *owner)

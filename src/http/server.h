@@ -29,6 +29,9 @@ void http_server_free(
  * ERR_CONFLICT when a live server answers there. May be called several times. */
 int http_server_listen_unix(
 	struct http_server *s, const char *path, mode_t mode, gid_t gid, struct err *e);
+/* address: "127.0.0.1:9323" or "[::1]:9323", numbers only; port 0: any. ERR_INVALID, ERR_CONFLICT
+ * when another program has the port. */
+int http_server_listen_tcp(struct http_server *s, const char *address, struct err *e);
 
 /* A listening unix socket that was handed to this process; its file, if it has one, stays at the
  * end. */

@@ -175,7 +175,7 @@ static int parse_rule(const char *text, json_t **ret, struct err *e)
 			4 ||
 		text[used] || !strchr("abc", type)) {
 		return err_set(e, ERR_INVALID,
-			"invalid device cgroup rule '%.64s': expected 'TYPE MAJOR:MINOR ACCESS' like 'c 188:* rwm'",
+			"invalid device cgroup rule format: '%.64s': expected 'TYPE MAJOR:MINOR ACCESS' like 'c 188:* rwm'",
 			text);
 	}
 	long long numbers[2] = {-1, -1};

@@ -331,6 +331,9 @@ static void exec_crun(const struct shim_options *o, const struct stdio_ends *s)
 		dup2(s->theirs[i], i);
 	}
 	oom_drop_protection();
+	/* where crun makes the file over which it binds itself: else a file in /tmp, on a disk, for
+	 * every probe of a health check (crun src/libcrun/cloned_binary.c) */
+	(void)setenv("_LIBCONTAINER_STATEDIR", o->dir, 1);
 	close_range(3, ~0u, 0); /* nothing of ours reaches the container (CVE-2024-21626) */
 	execve(o->crun, (char **)argv, environ);
 	_exit(127);

@@ -61,24 +61,27 @@ static void read_v1(const char *root, struct cgroup_features *f)
 	read_line(root, "cpuset/cpuset.mems", f->mems);
 }
 
-/* memory.swap.max is in every group but the root, where the kernel has swap accounting. */
-static bool has_swap_v2(const char *root)
+/* Whether the groups have one of two files, which the root never has. sign: the file that shows
+ * that the controller is on in a group; where no group can tell, the kernel is believed to have it.
+ */
+static bool groups_have(const char *root, const char *sign, const char *name, const char *or_name)
 {
 	scoped(closedir) DIR *dir = opendir(root);
-	bool any = false;
+	bool told = false;
 	struct dirent *entry;
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.') {
 			continue;
 		}
-		scoped(free) char *limit = xasprintf("%s/memory.max", entry->d_name);
-		scoped(free) char *swap = xasprintf("%s/memory.swap.max", entry->d_name);
-		if (has(root, swap)) {
+		scoped(free) char *on = xasprintf("%s/%s", entry->d_name, sign);
+		scoped(free) char *one = xasprintf("%s/%s", entry->d_name, name);
+		scoped(free) char *other = xasprintf("%s/%s", entry->d_name, or_name);
+		if (has(root, one) || has(root, other)) {
 			return true;
 		}
-		any = any || has(root, limit);
+		told = told || has(root, on);
 	}
-	return !any; /* no group yet that could say so: kernels from 5.8 on have it */
+	return !told;
 }
 
 static void read_v2(const char *root, struct cgroup_features *f)
@@ -88,12 +91,16 @@ static void read_v2(const char *root, struct cgroup_features *f)
 	read_line(root, "cgroup.controllers", line);
 	strv_split(&controllers, line, ' ');
 	f->memory = f->reservation = strv_has(&controllers, "memory");
-	f->swap = f->memory && has_swap_v2(root);
+	f->swap =
+		f->memory && groups_have(root, "memory.max", "memory.swap.max", "memory.swap.max");
 	f->cpu_shares = f->cpu_quota = strv_has(&controllers, "cpu");
 	f->cpuset = strv_has(&controllers, "cpuset");
 	f->pids = strv_has(&controllers, "pids");
-	f->io_weight = f->io_weight_device = strv_has(&controllers, "io");
-	f->io_read_bps = f->io_write_bps = f->io_read_iops = f->io_write_iops = f->io_weight;
+	f->io_read_bps = strv_has(&controllers, "io");
+	f->io_write_bps = f->io_read_iops = f->io_write_iops = f->io_read_bps;
+	/* the kernel may have neither BFQ nor a cost model */
+	f->io_weight = f->io_read_bps && groups_have(root, "io.max", "io.weight", "io.bfq.weight");
+	f->io_weight_device = f->io_weight;
 	read_line(root, "cpuset.cpus.effective", f->cpus);
 	read_line(root, "cpuset.mems.effective", f->mems);
 }

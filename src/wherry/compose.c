@@ -36,6 +36,7 @@ static const struct subcommand {
 	{"rm", compose_rm, "Removes stopped service containers"},
 	{"run", compose_run, "Run a one-off command on a service"},
 	{"start", compose_start, "Start services"},
+	{"stats", compose_stats, "Display a live stream of container(s) resource usage statistics"},
 	{"stop", compose_stop, "Stop services"},
 	{"top", compose_top, "Display the running processes"},
 	{"unpause", compose_unpause, "Unpause services"},

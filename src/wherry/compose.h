@@ -198,6 +198,7 @@ compose_fn compose_restart;
 compose_fn compose_rm;
 compose_fn compose_run;
 compose_fn compose_start;
+compose_fn compose_stats;
 compose_fn compose_stop;
 compose_fn compose_top;
 compose_fn compose_unpause;

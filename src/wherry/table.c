@@ -157,13 +157,12 @@ static int print_titles(
 	return format_run(f, titles, &style, out, e);
 }
 
-int table_print(const struct table *t, const json_t *rows, struct err *e)
+int table_text(const struct table *t, const json_t *rows, struct buf *ret, struct err *e)
 {
 	bool is_table;
 	scoped(free) char *template = choose_template(t, &is_table);
 	scoped(buf) struct buf text = BUF_INIT;
 	scoped(buf) struct buf titles = BUF_INIT;
-	scoped(buf) struct buf aligned = BUF_INIT;
 	const struct format_style style = {.type = t->type ? t->type : "the list", .is_row = true};
 	scoped(format) struct format *f = parse(template, e);
 	if (!f) {
@@ -176,7 +175,7 @@ int table_print(const struct table *t, const json_t *rows, struct err *e)
 		buf_putc(&text, '\n');
 	}
 	if (!is_table) {
-		fwrite(buf_str(&text), 1, text.len, stdout);
+		buf_append(ret, buf_str(&text), text.len);
 		return 0;
 	}
 	if (print_titles(t, f, &titles, e) < 0) {
@@ -184,7 +183,16 @@ int table_print(const struct table *t, const json_t *rows, struct err *e)
 	}
 	buf_putc(&titles, '\n');
 	buf_append(&titles, buf_str(&text), text.len);
-	table_align(buf_str(&titles), DOCKER_MIN_WIDTH, &aligned);
-	fwrite(buf_str(&aligned), 1, aligned.len, stdout);
+	table_align(buf_str(&titles), DOCKER_MIN_WIDTH, ret);
+	return 0;
+}
+
+int table_print(const struct table *t, const json_t *rows, struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	if (table_text(t, rows, &text, e) < 0) {
+		return -1;
+	}
+	fwrite(buf_str(&text), 1, text.len, stdout);
 	return 0;
 }

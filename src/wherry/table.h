@@ -47,6 +47,8 @@ char *table_format(const json_t *config, const char *key, const char *given, boo
 
 /* Checks the format before anything is asked of the engine. */
 int table_check(const struct table *t, struct err *e);
+/* Appends what table_print prints. */
+int table_text(const struct table *t, const json_t *rows, struct buf *ret, struct err *e);
 /* Prints the rows on stdout. */
 int table_print(const struct table *t, const json_t *rows, struct err *e);
 

@@ -77,6 +77,8 @@ static const struct setting {
 	{"cgroup-parent", "cgroup-parent", 0, K_STRING, "NAME",
 		"Control group of the containers (default /wherry)"},
 	{"default-address-pools", NULL, 0, K_JSON, NULL, NULL},
+	{"metrics-addr", "metrics-addr", 0, K_STRING, "IP:PORT",
+		"Address for GET /metrics, in Prometheus' format"},
 	{"log-level", "log-level", 'l', K_STRING, "LEVEL",
 		"error, warn, info or debug (default info)"},
 	{"debug", "debug", 'D', K_BOOL, NULL, "Log everything"},
@@ -554,6 +556,7 @@ static int apply(struct config *c, struct err *e)
 	c->group = string_or(m, "group", "");
 	c->bridge = string_or(m, "bridge", "wherry0");
 	c->seccomp_profile = string_or(m, "seccomp-profile", "");
+	c->metrics_addr = string_or(m, "metrics-addr", "");
 	c->cgroup_parent = string_or(m, "cgroup-parent", "wherry");
 	c->log_level = string_or(m, "log-level", "info");
 	c->debug = json_bool(m, "debug");
@@ -582,7 +585,7 @@ int config_read(struct config *c, int argc, char **argv, struct err *e)
 void config_deinit(struct config *c)
 {
 	char *texts[] = {c->data_root, c->exec_root, c->pidfile, c->group, c->bridge,
-		c->seccomp_profile, c->cgroup_parent, c->log_level};
+		c->seccomp_profile, c->cgroup_parent, c->metrics_addr, c->log_level};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		free(texts[i]);
 	}

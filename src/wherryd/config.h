@@ -21,6 +21,7 @@ struct config {
 	char *seccomp_profile;
 	char *cgroup_parent;
 	char *log_level;
+	char *metrics_addr; /* "127.0.0.1:9323", or "" */
 	bool debug;
 	struct strv dns;
 	json_t *log_defaults; /* {"Type", "Config"} */

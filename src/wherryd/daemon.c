@@ -58,6 +58,7 @@ struct daemon {
 	struct builder *builder;
 	struct api *api;
 	struct http_server *http;
+	struct http_server *metrics; /* NULL without metrics-addr */
 };
 
 /* A helper program: beside wherryd, where it is installed, or in the build tree. The caller's
@@ -337,6 +338,20 @@ static int listen_all(struct daemon *d, struct err *e)
 	return 0;
 }
 
+static int listen_metrics(struct daemon *d, uv_loop_t *l, struct err *e)
+{
+	const char *address = d->config->metrics_addr;
+	if (!*address) {
+		return 0;
+	}
+	d->metrics = http_server_new(l, api_handle_metrics, d->api);
+	if (http_server_listen_tcp(d->metrics, address, e) < 0) {
+		return err_wrap(e, "metrics-addr");
+	}
+	log_info("daemon", "metrics", "address", address, NULL);
+	return 0;
+}
+
 static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 {
 	const struct api_deps deps = {
@@ -354,7 +369,7 @@ static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 	};
 	d->api = api_new(&deps);
 	d->http = http_server_new(l, api_handle, d->api);
-	return listen_all(d, e);
+	return listen_all(d, e) < 0 ? -1 : listen_metrics(d, l, e);
 }
 
 struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
@@ -412,6 +427,7 @@ void daemon_free(struct daemon *d)
 	if (d->http) {
 		http_server_free(d->http);
 	}
+	http_server_free(d->metrics);
 	api_free(d->api);
 	if (d->jobs) {
 		job_pool_free(d->jobs); /* first: their done calls still reach builder and images */

@@ -6,7 +6,9 @@ setup_file() {
 	export DOCKER
 	DOCKER=$(docker_cli)
 	[ -x "$DOCKER" ] || fail "no docker CLI: ./test fetches it"
-	daemon_setup
+	export METRICS
+	METRICS=127.0.0.1:$(free_port)
+	daemon_setup --metrics-addr "$METRICS"
 	busybox_image
 }
 
@@ -73,6 +75,17 @@ code() { # PATH: the status of a GET
 	jq -e '.cpu_stats.cpu_usage.total_usage > 0 and .precpu_stats.cpu_usage.total_usage == 0' <<<"$doc"
 	[ "$(code '/containers/busy/stats?stream=1&one-shot=1')" = 400 ]
 	[ "$(code '/containers/nosuch/stats?stream=0')" = 404 ]
+}
+
+@test "one-shot came with API 1.41, a limit of processes in updates with 1.40" {
+	w run -d --name busy bb sleep 1000 >/dev/null
+	doc=$(curl -s --unix-socket "$SOCK" 'http://d/v1.40/containers/busy/stats?stream=0&one-shot=1')
+	jq -e '.precpu_stats.cpu_usage.total_usage > 0' <<<"$doc"
+	for version in 1.39 1.40; do
+		curl -s --unix-socket "$SOCK" -X POST -H 'Content-Type: application/json' -d '{"PidsLimit": 33}' \
+			"http://d/v$version/containers/busy/update"
+		[ "$(group busy pids pids.max pids.max)" = "$([ $version = 1.39 ] && echo max || echo 33)" ]
+	done
 }
 
 @test "stats of a stopped container are empty, the host's network has no interfaces" {
@@ -170,6 +183,17 @@ update() { # NAME BODY
 	fi
 }
 
+@test "the OOM killer is off where it can be" {
+	is_v2 && skip "cgroup v1 only"
+	[ "$(create patient '{"Memory": 67108864, "MemorySwap": 67108864, "OomKillDisable": true}' | jq '.Warnings | length')" = 0 ]
+	w start patient >/dev/null
+	[[ "$(group patient memory memory.oom_control -)" == *"oom_kill_disable 1"* ]]
+	# stuck is told too, and it can be ended all the same
+	w exec -d patient sh -c 'x=$(head -c 100m /dev/zero | tr "\0" x)'
+	eventually 30 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.OOMKilled}}' patient)\" = true ]"
+	w rm -f patient >/dev/null
+}
+
 @test "block devices are throttled" {
 	device=$(lsblk -dno PATH | head -1)
 	[ -n "$device" ] || skip "no block device"
@@ -252,7 +276,8 @@ update() { # NAME BODY
 
 @test "a process killed for memory is told at once, and at the end" {
 	since=$(date +%s)
-	w run -d --name hungry -m 16m --memory-swap 16m bb sh -c 'head -c 60m /dev/zero | tail >/dev/null; sleep 1000' >/dev/null
+	w run -d --name hungry -m 16m --memory-swap 16m \
+		bb sh -c 'sh -c "x=\$(head -c 60m /dev/zero | tr \"\\0\" x)"; sleep 1000' >/dev/null
 	eventually 20 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.OOMKilled}}' hungry)\" = true ]"
 	[ "$(w inspect -f '{{.State.Running}}' hungry)" = true ]
 	w kill hungry >/dev/null
@@ -260,4 +285,85 @@ update() { # NAME BODY
 	w start hungry >/dev/null
 	eventually 20 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.OOMKilled}}' hungry)\" = true ]"
 	[ "$(w events --since "$since" --until "$(($(date +%s) + 1))" --filter event=oom --filter container=hungry | wc -l)" -ge 2 ]
+}
+
+# --- our CLI, metrics ---
+
+@test "our stats and top print what docker prints" {
+	w run -d --name busy -m 64m bb sh -c 'sleep 1001 & exec sleep 1002' >/dev/null
+	w create --name rests bb true >/dev/null
+	eventually 5 sh -c "'$WHERRY' top busy | grep -q 'sleep 1001'"
+	[ "$(w top busy)" = "$(d top busy)" ]
+	[ "$(w top busy -o pid,comm)" = "$(d top busy -o pid,comm)" ]
+	[ "$(w container top busy -eo pid,args)" = "$(d container top busy -eo pid,args)" ]
+	# what does not change from one call to the next
+	for format in '{{.Container}} {{.ID}} {{.Name}} {{.PIDs}}' 'table {{.Name}}\t{{.PIDs}}'; do
+		[ "$(w stats --no-stream --format "$format" busy rests)" = "$(d stats --no-stream --format "$format" busy rests)" ]
+		[ "$(w stats --no-stream -a --format "$format" | sort)" = "$(d stats --no-stream -a --format "$format" | sort)" ]
+	done
+	[[ "$(w stats --no-stream --format '{{.MemUsage}} {{.MemPerc}} {{.CPUPerc}} {{.NetIO}}' busy)" =~ ^[0-9.]+[KM]iB\ /\ 64MiB\ [0-9.]+%\ [0-9.]+%\ [0-9.]+k?B\ /\ [0-9.]+k?B$ ]]
+	[ "$(w stats --no-stream --no-trunc --format '{{.ID}}')" = "$(w inspect -f '{{.Id}}' busy)" ]
+	[ "$(w stats --no-stream busy | head -1 | tr -s ' ')" = "$(d stats --no-stream busy | head -1 | tr -s ' ')" ]
+	run w stats --no-stream busy nosuch
+	[ "$status" -eq 1 ]
+	[ "$output" = "Error response from daemon: No such container: nosuch" ]
+}
+
+@test "compose stats and top show the project's containers" {
+	printf 'services:\n  one:\n    image: bb\n    command: sleep 1001\n  two:\n    image: bb\n    command: sleep 1002\n' >"$DIR/compose.yaml"
+	own="$BUILD/src/wherry/wherry compose -p usage -f $DIR/compose.yaml"
+	w run -d --name other bb sleep 1000 >/dev/null
+	$own up -d
+	[ "$($own stats --no-stream --format '{{.Name}} {{.PIDs}}' | sort | tr '\n' ,)" = "usage-one-1 1,usage-two-1 1," ]
+	[ "$($own stats --no-stream --format '{{.Name}}' two)" = usage-two-1 ]
+	[[ "$($own top two)" == *"sleep 1002"* ]]
+	$own down -t 0
+	[ -z "$($own stats --no-stream --format '{{.Name}}')" ]
+}
+
+@test "our stats follow until the containers are gone" {
+	w run -d --name busy bb sleep 1000 >/dev/null
+	w stats --format '{{.Name}} {{.PIDs}}' busy >"$DIR/followed" 3>&- &
+	follower=$!
+	eventually 10 grep -q 'busy 1' "$DIR/followed"
+	w rm -f busy >/dev/null
+	wait $follower
+}
+
+@test "our update has docker's flags and words" {
+	create moved '{}'
+	w start moved >/dev/null
+	[ "$(w update -m 64m --memory-swap 128m --cpus 0.5 --pids-limit 60 -c 700 --restart on-failure:3 moved)" = moved ]
+	[ "$(w inspect -f '{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.RestartPolicy.MaximumRetryCount}}' moved)" = "67108864 500000000 3" ]
+	[ "$(group moved pids pids.max pids.max)" = 60 ]
+	run w container update moved
+	[ "$status" -eq 1 ]
+	[ "$output" = "you must provide one or more flags when using this command" ]
+	run w update -m 5 moved
+	[ "$status" -eq 1 ]
+	[ "$output" = "Error response from daemon: Minimum memory limit allowed is 6MB" ]
+	run w update --pids-limit 70 moved nosuch
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"No such container: nosuch"* && "$output" == *moved* ]]
+}
+
+@test "metrics are on the API's socket and, alone, on metrics-addr" {
+	w run -d --name busy -m 64m --health-cmd true --health-interval 1s bb sleep 1000 >/dev/null
+	w create --name rests bb true >/dev/null
+	eventually 20 sh -c "'$WHERRY' ps --filter health=healthy -q | grep -q ."
+	text=$(api GET /metrics)
+	[[ "$text" == *'engine_daemon_container_states_containers{state="running"} 1'* ]]
+	[[ "$text" == *'engine_daemon_container_states_containers{state="stopped"} 1'* ]]
+	[[ "$text" == *'engine_daemon_engine_info{architecture='* ]]
+	id=$(w inspect -f '{{.Id}}' busy)
+	labels="{id=\"$id\",name=\"busy\",image=\"bb\""
+	[[ "$text" == *"container_spec_memory_limit_bytes$labels} 67108864"* ]]
+	[[ "$text" == *"container_threads$labels} "[1-9]* ]] # more than one while a probe runs
+	[[ "$text" == *"container_network_receive_bytes_total$labels,interface=\"eth0\"} "* ]]
+	[[ "$text" == *"container_health_status$labels,status=\"healthy\"} 1"* ]]
+	# each family once and in one piece
+	[ -z "$(grep '^# TYPE' <<<"$text" | sort | uniq -d)" ]
+	[[ "$(curl -s "http://$METRICS/metrics")" == *"container_threads$labels} "[1-9]* ]]
+	[ "$(curl -s -o /dev/null -w '%{http_code}' "http://$METRICS/containers/json")" = 404 ]
+	[ "$(curl -s -o /dev/null -w '%{http_code}' -X POST "http://$METRICS/metrics")" = 404 ]
 }

@@ -161,6 +161,11 @@ static void v2_features_are_controllers(void **state)
 	assert_false(f.oom_kill_disable || f.swappiness || f.cpu_realtime);
 	assert_string_equal(f.cpus, "0-1");
 
+	/* accounting of swap is off, and no scheduler knows weights */
+	cgroup_features_read(CGROUP_TREES "/v2-lean", true, &f);
+	assert_true(f.memory && f.io_read_bps);
+	assert_false(f.swap || f.io_weight || f.io_weight_device);
+
 	cgroup_features_read(CGROUP_TREES "/v2-bare", true, &f);
 	assert_true(f.cpu_shares && f.pids);
 	assert_false(f.memory || f.swap || f.io_read_bps || f.cpuset);
