@@ -2,18 +2,22 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scoped.h"
 #include "container/bundle.h"
+#include "container/mount_rules.h"
 #include "image/image.h"
 #include "oci/passwd.h"
 #include "oci/seccomp.h"
 #include "oci/spec.h"
+#include "sys/mounts.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define MOUNTINFO_MAX (16u << 20)
 #define INIT_INSIDE "/sbin/docker-init"
 
 static const char *find_init(void)
@@ -35,8 +39,6 @@ int bundle_check(const json_t *config, const json_t *host, struct err *e)
 	scoped(strv) struct strv drop = STRV_INIT;
 	struct security security;
 	uint64_t caps;
-	size_t i;
-	json_t *item;
 	if (security_read(host, &security, e) < 0 ||
 		security_caps(host, &add, &drop, &caps, e) < 0) {
 		return -1;
@@ -51,27 +53,9 @@ int bundle_check(const json_t *config, const json_t *host, struct err *e)
 		}
 		json_decref(converted);
 	}
-	json_array_foreach (json_object_get(host, "ExtraHosts"), i, item) {
-		char *name;
-		const char *address;
-		if (etc_split_host(json_string_value(item), &name, &address, e) < 0) {
-			return -1;
-		}
-		free(name);
-	}
 	if (json_bool(host, "Init") && !find_init()) {
 		return err_set(e, ERR_INVALID,
 			"no init program is installed for --init: apt-get install tini");
-	}
-	const char *ipc = json_str(host, "IpcMode");
-	if (*ipc && strcmp(ipc, "private") != 0 && strcmp(ipc, "shareable") != 0 &&
-		strcmp(ipc, "host") != 0 && strcmp(ipc, "none") != 0 &&
-		!text_starts(ipc, "container:")) {
-		return err_set(e, ERR_INVALID, "invalid IPC mode: %.64s", ipc);
-	}
-	const char *pid = json_str(host, "PidMode");
-	if (*pid && strcmp(pid, "host") != 0 && !text_starts(pid, "container:")) {
-		return err_set(e, ERR_INVALID, "invalid PID mode: %.64s", pid);
 	}
 	return 0;
 }
@@ -107,28 +91,104 @@ static bool has_target(const struct mount_list *list, const char *target)
 	return false;
 }
 
+static int add_tmpfs(const struct mount_point *m, struct mount_texts *t, struct err *e)
+{
+	char *options;
+	if (mount_tmpfs_options(m->options ? m->options : "", &options, e) < 0) {
+		return -1;
+	}
+	const char *kept = keep(t, options);
+	add_mount(t, "tmpfs", m->target, "tmpfs",
+		m->read_only ? keep(t, xasprintf("%s,ro", kept)) : kept);
+	return 0;
+}
+
+/* Read-only goes down to the mounts below it, as far as kernel and runtime can: Docker 25. */
+static int access_option(const struct container *c, const struct mount_point *m, const char *source,
+	const char **ret, struct err *e)
+{
+	struct stat st;
+	bool read_only = m->read_only || container_volume_read_only(c, m);
+	bool recursive = runtime_is_own(c) && mount_can_set_attributes() && !m->non_recursive;
+	if (stat(source, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		*ret = m->read_only ? ",ro"
+				    : ""; /* crun's rro opens a directory; nothing is below */
+		return 0;
+	}
+	if (m->forced_read_only && !m->non_recursive && !recursive) {
+		return err_set(e, ERR_INVALID,
+			"recursive read-only mounts need Linux 5.12 and the runtime crun");
+	}
+	*ret = !read_only ? "" : recursive && !m->shallow_read_only ? ",rro" : ",ro";
+	return 0;
+}
+
+/* Nothing comes through a mount that is in no peer group: said rather than ignored, as dockerd. */
+static int check_propagation(const struct mount_point *m, const char *source, struct err *e)
+{
+	if (!mount_propagation_is_slave(m->propagation) &&
+		!mount_propagation_is_shared(m->propagation)) {
+		return 0;
+	}
+	scoped(buf) struct buf text = BUF_INIT;
+	int r = path_read(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &text);
+	if (r < 0) {
+		return err_sys(e, -r, "cannot read /proc/self/mountinfo");
+	}
+	scoped(free) char *refusal =
+		mount_propagation_refusal(buf_str(&text), source, m->propagation);
+	return refusal ? err_set(e, ERR_SYSTEM, "%.250s", refusal) : 0;
+}
+
+static int add_bind(const struct container *c, size_t i, struct mount_texts *t, struct err *e)
+{
+	const struct mount_point *m = &c->mounts.v[i];
+	const char *access;
+	char *source = mount_source(c, m, e);
+	if (!source) {
+		return -1;
+	}
+	const char *kept = keep(t, source);
+	if (check_propagation(m, kept, e) < 0 || access_option(c, m, kept, &access, e) < 0) {
+		return -1;
+	}
+	/* crun binds what is below as soon as one of the words is recursive */
+	const char *propagation = m->propagation ? m->propagation : "rprivate";
+	propagation += m->non_recursive && *propagation == 'r' ? 1 : 0;
+	char *options =
+		xasprintf("%s,%s%s", m->non_recursive ? "bind" : "rbind", propagation, access);
+	if (mount_is_pinned(m)) {
+		kept = keep(t, mount_pin_path(c, i));
+	}
+	add_mount(t, kept, m->target, "bind", keep(t, options));
+	return 0;
+}
+
 static int add_user_mounts(const struct container *c, struct mount_texts *t, struct err *e)
 {
 	for (size_t i = 0; i < c->mounts.n; i++) {
-		const struct mount_point *m = &c->mounts.v[i];
-		if (m->kind == MOUNT_TMPFS) {
-			const char *given = m->options && *m->options ? m->options : NULL;
-			char *options = xasprintf("noexec,nosuid,nodev%s%s%s", given ? "," : "",
-				given ? given : "", m->read_only ? ",ro" : "");
-			add_mount(t, "tmpfs", m->target, "tmpfs", keep(t, options));
-			continue;
-		}
-		char *source = mount_source(c, m, e);
-		if (!source) {
+		int r = c->mounts.v[i].kind == MOUNT_TMPFS ? add_tmpfs(&c->mounts.v[i], t, e)
+							   : add_bind(c, i, t, e);
+		if (r < 0) {
 			return -1;
 		}
-		char *options = xasprintf("%s,%s%s", m->non_recursive ? "bind" : "rbind",
-			m->propagation ? m->propagation : "rprivate",
-			m->read_only || container_volume_read_only(c, m) ? ",ro" : "");
-		const char *kept = keep(t, source);
-		add_mount(t, kept, m->target, "bind", keep(t, options));
 	}
 	return 0;
+}
+
+/* As the mount that asks for most needs the root to be: runtime-spec rootfsPropagation. */
+static const char *root_propagation(const struct container *c)
+{
+	const char *found = NULL;
+	for (size_t i = 0; i < c->mounts.n; i++) {
+		if (mount_propagation_is_shared(c->mounts.v[i].propagation)) {
+			return "shared";
+		}
+		if (mount_propagation_is_slave(c->mounts.v[i].propagation)) {
+			found = "rslave";
+		}
+	}
+	return found;
 }
 
 static int read_mounts(const struct container *c, struct mount_texts *t, struct err *e)
@@ -137,11 +197,13 @@ static int read_mounts(const struct container *c, struct mount_texts *t, struct 
 	if (add_user_mounts(c, t, e) < 0) {
 		return -1;
 	}
+	/* the owner's own files, not copies: who rewrites his resolv.conf means all who share it */
+	const char *etc = container_etc_owner(c)->dir;
 	for (size_t i = 0; i < 3; i++) {
 		char *target = xasprintf("/etc/%s", files[i]);
 		const char *inside = keep(t, target);
 		if (!has_target(&c->mounts, inside)) {
-			add_mount(t, keep(t, xasprintf("%s/%s", c->dir, files[i])), inside, "bind",
+			add_mount(t, keep(t, xasprintf("%s/%s", etc, files[i])), inside, "bind",
 				"rbind,rprivate");
 		}
 	}
@@ -150,6 +212,9 @@ static int read_mounts(const struct container *c, struct mount_texts *t, struct 
 	}
 	if (strcmp(json_str(c->host_config, "IpcMode"), "host") == 0) {
 		add_mount(t, "/dev/shm", "/dev/shm", "bind", "rbind,rprivate");
+	} else if (container_of_mode(c, "IpcMode")) {
+		add_mount(t, keep(t, xasprintf("%s/pins/shm", c->run_dir)), "/dev/shm", "bind",
+			"rbind,rprivate");
 	}
 	return 0;
 }
@@ -218,33 +283,6 @@ static int read_args(const struct container *c, struct strv *ret, struct err *e)
 		       : 0;
 }
 
-/* --- namespaces shared with others --- */
-
-/* mode: "", "private", "host" or "container:NAME"; *ret: NULL for a new one, "host", or a path (the
- * caller's). */
-static int shared_namespace(
-	const struct container *c, const char *mode, const char *kind, char **ret, struct err *e)
-{
-	*ret = NULL;
-	if (strcmp(mode, "host") == 0) {
-		*ret = xstrdup("host");
-		return 0;
-	}
-	if (!text_starts(mode, "container:")) {
-		return 0;
-	}
-	const struct container *other = container_find(c->set, mode + strlen("container:"), e);
-	if (!other) {
-		return -1;
-	}
-	if (!container_is_running(other)) {
-		return err_set(e, ERR_CONFLICT, "cannot join %s of a non running container: %s",
-			strcmp(kind, "net") == 0 ? "network" : kind, other->id);
-	}
-	*ret = xasprintf("/proc/%d/ns/%s", (int)other->pid, kind);
-	return 0;
-}
-
 /* --- config.json --- */
 
 struct bundle {
@@ -293,13 +331,9 @@ static int bundle_read(const struct container *c, struct bundle *b, struct err *
 		limits_rlimits(host, &b->rlimits, e) < 0) {
 		return -1;
 	}
-	const char *mode = container_network_mode(c);
-	return shared_namespace(c, strcmp(mode, "host") == 0 ? "" : mode, "net", &b->netns, e) <
-				       0 ||
-			       shared_namespace(
-				       c, json_str(host, "PidMode"), "pid", &b->pid_ns, e) < 0 ||
-			       shared_namespace(
-				       c, json_str(host, "IpcMode"), "ipc", &b->ipc_ns, e) < 0
+	return mode_namespace(c, "NetworkMode", "net", &b->netns, e) < 0 ||
+			       mode_namespace(c, "PidMode", "pid", &b->pid_ns, e) < 0 ||
+			       mode_namespace(c, "IpcMode", "ipc", &b->ipc_ns, e) < 0
 		       ? -1
 		       : 0;
 }
@@ -310,6 +344,9 @@ static struct oci_spec spec_of(const struct container *c, struct bundle *b)
 	const json_t *size = json_object_get(host, "ConsoleSize");
 	const json_t *sysctls = json_object_get(host, "Sysctls");
 	const json_t *rules = json_object_get(host, "DeviceCgroupRules");
+	const json_t *masked = json_object_get(host, "MaskedPaths");
+	const json_t *readonly = json_object_get(host, "ReadonlyPaths");
+	const json_t *annotations = json_object_get(host, "Annotations");
 	return (struct oci_spec){
 		.rootfs = b->rootfs,
 		.rootfs_readonly = json_bool(host, "ReadonlyRootfs"),
@@ -329,6 +366,12 @@ static struct oci_spec spec_of(const struct container *c, struct bundle *b)
 		.no_new_privileges = b->security.no_new_privileges,
 		.seccomp = b->seccomp,
 		.unmasked = b->security.unmasked,
+		.masked_paths = json_is_array(masked) ? masked : NULL,
+		.readonly_paths = json_is_array(readonly) ? readonly : NULL,
+		.annotations = json_is_object(annotations) ? annotations : NULL,
+		.root_propagation = root_propagation(c),
+		.no_shm = strcmp(json_str(host, "IpcMode"), "none") == 0,
+		.cgroup_ns = strcmp(json_str(host, "CgroupnsMode"), "private") == 0,
 		.netns = b->netns,
 		.netns_inherited = container_has_own_netns(c),
 		.pid_ns = b->pid_ns,
@@ -344,7 +387,7 @@ static struct oci_spec spec_of(const struct container *c, struct bundle *b)
 		.resources = b->resources,
 		.rlimits = b->rlimits,
 		.sysctls = json_is_object(sysctls) ? sysctls : NULL,
-		.oom_score_adj = (int)json_i64(host, "OomScoreAdj", 0),
+		.oom_score_adj = limits_oom_score(host),
 		.tty_height = (unsigned)json_integer_value(json_array_get(size, 0)),
 		.tty_width = (unsigned)json_integer_value(json_array_get(size, 1)),
 	};
@@ -419,7 +462,7 @@ int bundle_write_exec(struct container *c, const json_t *exec, const char *file,
 		.cap_drop = &b->cap_drop,
 		.no_new_privileges = b->security.no_new_privileges,
 		.rlimits = b->rlimits,
-		.oom_score_adj = (int)json_i64(host, "OomScoreAdj", 0),
+		.oom_score_adj = limits_oom_score(host),
 		.tty_height = (unsigned)json_integer_value(json_array_get(size, 0)),
 		.tty_width = (unsigned)json_integer_value(json_array_get(size, 1)),
 	};

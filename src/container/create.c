@@ -173,95 +173,6 @@ static int check_log_config(const struct container_deps *d, json_t *host, struct
 	return log_options_check(json_str(log, "Type"), config, e);
 }
 
-/* What this engine does not do is said now, not ignored. */
-static int check_unsupported(const json_t *host, struct err *e)
-{
-	const char *runtime = json_str(host, "Runtime");
-	const char *userns = json_str(host, "UsernsMode");
-	const char *isolation = json_str(host, "Isolation");
-	if (*runtime && strcmp(runtime, "crun") != 0 && strcmp(runtime, "runc") != 0) {
-		return err_set(e, ERR_INVALID, "unknown or invalid runtime name: %.64s", runtime);
-	}
-	if (*userns && strcmp(userns, "host") != 0) {
-		return err_set(e, ERR_INVALID, "invalid userns mode: %.64s: only host is supported",
-			userns);
-	}
-	if (*isolation && strcmp(isolation, "default") != 0) {
-		return err_set(e, ERR_INVALID,
-			"invalid isolation '%.64s': only default is supported", isolation);
-	}
-	if (json_array_size(json_object_get(host, "DeviceRequests")) > 0) {
-		return err_set(e, ERR_INVALID,
-			"could not select device driver: device requests (--gpus) are not supported");
-	}
-	if (json_object_size(json_object_get(host, "StorageOpt")) > 0) {
-		return err_set(e, ERR_INVALID,
-			"--storage-opt is not supported for overlay without project quotas");
-	}
-	if (*json_str(host, "CgroupParent")) {
-		return err_set(e, ERR_INVALID,
-			"cgroup-parent is set for the whole daemon, not for a container");
-	}
-	return 0;
-}
-
-static int check_restart(struct container *c, struct err *e)
-{
-	json_t *p = json_object_get(c->host_config, "RestartPolicy");
-	const char *name;
-	int64_t count;
-	if (json_get_str(p, "Name", &name, e) < 0 ||
-		json_get_i64(p, "MaximumRetryCount", 0, &count, e) < 0 ||
-		restart_policy_parse(name ? name : "", count, &c->policy, e) < 0) {
-		return -1;
-	}
-	if (c->policy.kind != RESTART_NO && json_bool(c->host_config, "AutoRemove")) {
-		return err_set(
-			e, ERR_INVALID, "can't create 'AutoRemove' container with restart policy");
-	}
-	json_put_str(p, "Name", name && *name ? name : "no");
-	json_put(p, "MaximumRetryCount", json_integer(count));
-	return 0;
-}
-
-static int check_config(struct container *c, struct err *e)
-{
-	int signal;
-	const char *stop = json_str(c->config, "StopSignal");
-	const char *workdir = json_str(c->config, "WorkingDir");
-	if (*stop && parse_signal(stop, &signal) < 0) {
-		return err_set(e, ERR_INVALID, "invalid signal: %.64s", stop);
-	}
-	if (*workdir) {
-		if (*workdir != '/') {
-			return err_set(e, ERR_INVALID,
-				"the working directory '%.200s' is invalid, it needs to be an absolute path",
-				workdir);
-		}
-		scoped(free) char *clean = path_clean(workdir);
-		json_put_str(c->config, "WorkingDir", clean);
-	}
-	if (strlen(json_str(c->config, "Hostname")) > 63) {
-		return err_set(e, ERR_INVALID,
-			"invalid hostname '%.80s': it may have at most 63 characters",
-			json_str(c->config, "Hostname"));
-	}
-	return health_check_config(c->config, e);
-}
-
-static int check_resources(struct container *c, struct err *e)
-{
-	json_t *rlimits = NULL;
-	c->warnings = json_array();
-	if (limits_check(c->host_config, c->set->d.cgroups, false, c->warnings, e) < 0 ||
-		limits_rlimits(c->host_config, &rlimits, e) < 0) {
-		return -1;
-	}
-	json_decref(rlimits);
-	limits_put_defaults(c->host_config);
-	return 0;
-}
-
 /* --- names --- */
 
 static int name_container(struct container *c, const char *name, struct err *e)
@@ -338,13 +249,15 @@ static int read_request(
 	if (c->host_config) {
 		container_defaults(c->host_config, c->set->d.settings);
 	}
-	if (!c->host_config || merge_image(c->config, img, e) < 0 || check_config(c, e) < 0 ||
-		check_unsupported(c->host_config, e) < 0 || check_restart(c, e) < 0 ||
-		check_log_config(&c->set->d, c->host_config, e) < 0 || check_resources(c, e) < 0 ||
-		bundle_check(c->config, c->host_config, e) < 0 || endpoints_read(c, body, e) < 0) {
+	/* modes first: that the image exposes ports does not hinder sharing a network */
+	if (!c->host_config || modes_check(c->config, c->host_config, e) < 0 ||
+		merge_image(c->config, img, e) < 0 || checks_run(c, e) < 0 ||
+		check_log_config(&c->set->d, c->host_config, e) < 0 ||
+		endpoints_read(c, body, e) < 0) {
 		return -1;
 	}
 	default_hostname(c);
+	container_place(c);
 	return 0;
 }
 

@@ -82,7 +82,7 @@ int devices_read(const json_t *host, struct device_list *list, struct err *e)
 					     : "rwm";
 		struct stat st;
 		if (stat(path, &st) < 0) {
-			return err_set(e, ERR_INVALID,
+			return err_set(e, ERR_SYSTEM,
 				"error gathering device information while adding custom device \"%.200s\": no such file or directory",
 				path);
 		}
@@ -95,7 +95,7 @@ int devices_read(const json_t *host, struct device_list *list, struct err *e)
 				return -1;
 			}
 		} else if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) {
-			return err_set(e, ERR_INVALID,
+			return err_set(e, ERR_SYSTEM,
 				"error gathering device information while adding custom device \"%.200s\": not a device node",
 				path);
 		} else if (add_device(list, &st, inside, access, e) < 0) {

@@ -93,15 +93,8 @@ int bundle_write_hosts(struct container *c, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
 	const char *mode = container_network_mode(c);
-	if (text_starts(mode, "container:")) {
-		struct err ignored;
-		const struct container *other =
-			container_find(c->set, mode + strlen("container:"), &ignored);
-		scoped(free) char *path = other ? xasprintf("%s/hosts", other->dir) : NULL;
-		if (path) {
-			path_read(AT_FDCWD, path, 1u << 20, &text);
-		}
-		return write_file(c, "hosts", buf_str(&text), e);
+	if (container_etc_owner(c) != c) {
+		return 0;
 	}
 	if (strcmp(mode, "host") == 0) {
 		path_read(AT_FDCWD, "/etc/hosts", 1u << 20, &text);
@@ -119,8 +112,20 @@ int bundle_write_hosts(struct container *c, struct err *e)
 	return write_file(c, "hosts", buf_str(&text), e);
 }
 
+/* Who shares a network shares its owner's name: moby initializeNetworking. */
+static void take_names(struct container *c, const struct container *owner)
+{
+	json_put_str(c->config, "Hostname", json_str(owner->config, "Hostname"));
+	json_put_str(c->config, "Domainname", json_str(owner->config, "Domainname"));
+}
+
 int etc_write(struct container *c, struct err *e)
 {
+	const struct container *owner = container_etc_owner(c);
+	if (owner != c) {
+		take_names(c, owner);
+		return 0;
+	}
 	scoped(strv) struct strv dns = STRV_INIT;
 	scoped(strv) struct strv search = STRV_INIT;
 	scoped(strv) struct strv options = STRV_INIT;

@@ -327,8 +327,7 @@ static int launch(struct exec *x, struct container *c, struct err *e)
 	}
 	strv_addf(&args, "--id=%s", c->id);
 	strv_addf(&args, "--dir=%s", x->dir);
-	strv_addf(&args, "--crun=%s", d->crun_path);
-	strv_addf(&args, "--crun-root=%s/crun", d->exec_root);
+	runtime_shim_args(c, &args);
 	strv_addf(&args, "--exec=%s", file);
 	if (exec_is_tty(x)) {
 		strv_add(&args, "--tty");

@@ -92,7 +92,8 @@ json_t *container_inspect(const struct container *c)
 	} files[] = {{"ResolvConfPath", "resolv.conf"}, {"HostnamePath", "hostname"},
 		{"HostsPath", "hosts"}};
 	for (size_t i = 0; i < 3; i++) {
-		scoped(free) char *path = xasprintf("%s/%s", c->dir, files[i].file);
+		scoped(free) char *path =
+			xasprintf("%s/%s", container_etc_owner(c)->dir, files[i].file);
 		json_put_str(o, files[i].key, path);
 	}
 	json_put_str(o, "LogPath", log ? log : "");

@@ -69,6 +69,8 @@ struct mount_point {
 	bool read_only;
 	bool no_copy; /* the image's content is not offered to the volume */
 	bool non_recursive;
+	bool shallow_read_only; /* read-only without the mounts below it */
+	bool forced_read_only;  /* with them, or not at all */
 };
 
 struct mount_list {
@@ -164,6 +166,37 @@ json_t *container_fields_host(const json_t *host, struct err *e);
 /* --- defaults.c --- */
 /* Completes HostConfig from the daemon's configuration (keys of daemon.json, checked). */
 void container_defaults(json_t *host, const json_t *settings);
+/* --- checks.c --- */
+/* All that create can know of Config and HostConfig, their defaults filled in; sets c->policy and
+ * c->warnings. */
+int checks_run(struct container *c, struct err *e);
+
+/* --- modes.c --- */
+int modes_check(const json_t *config, const json_t *host, struct err *e); /* the words alone */
+/* "container:NAME" becomes "container:ID"; ERR_INVALID when there is none. */
+int modes_resolve(const struct container_set *s, json_t *host, struct err *e);
+/* The container that a mode ("NetworkMode", "IpcMode", "PidMode") names, or NULL. */
+const struct container *container_of_mode(const struct container *c, const char *key);
+/* Whose hosts, hostname and resolv.conf it has: its own, or its network's owner's. */
+const struct container *container_etc_owner(const struct container *c);
+/* kind as in /proc/PID/ns; *ret: NULL for a new one, "host", or a path (the caller's). ERR_CONFLICT
+ * when its owner does not run. */
+int mode_namespace(
+	const struct container *c, const char *key, const char *kind, char **ret, struct err *e);
+
+/* --- runtime.c --- */
+/* The control group of a container below a CgroupParent in the form of either of Docker's drivers
+ * ("/a/b", "a-b.slice"), without a first '/'; the caller's. */
+char *runtime_cgroup(const char *parent, const char *id);
+void container_place(struct container *c); /* sets c->cgroup */
+const char *runtime_default(const struct container_set *s);
+int runtime_check(const struct container_set *s, json_t *host, struct err *e);
+bool runtime_is_own(const struct container *c); /* crun, whose options we know */
+void runtime_shim_args(const struct container *c, struct strv *args);
+bool mount_is_pinned(const struct mount_point *m);
+char *mount_pin_path(
+	const struct container *c, size_t i); /* where the shim puts it; the caller's */
+void mounts_shim_args(const struct container *c, struct strv *args);
 
 /* --- names.c --- */
 void container_name_random(char *ret, size_t n);
@@ -181,7 +214,8 @@ void mounts_deinit(struct mount_list *m);
 json_t *mounts_record(const struct mount_list *m);
 int mounts_restore(const json_t *record, struct mount_list *ret);
 json_t *mounts_inspect(const struct container *c);
-/* Host path of a mount (volume or bind), or NULL with *e; the caller's. */
+/* Host path of a mount (volume or bind), or NULL with *e; the caller's. Of a subpath, which exists,
+ * it is the volume's. */
 char *mount_source(const struct container *c, const struct mount_point *m, struct err *e);
 
 struct mount_point *mounts_find(const struct mount_list *list, const char *target); /* or NULL */
@@ -196,6 +230,8 @@ void container_files_forget(struct container *c); /* the container goes */
 /* OCI linux.resources and process.rlimits of a normalised HostConfig. */
 int limits_resources(const json_t *host, json_t **ret, struct err *e);
 int limits_rlimits(const json_t *host, json_t **ret, struct err *e);
+/* OomScoreAdj, or the nearest to it that we may set. */
+int limits_oom_score(const json_t *host);
 
 /* --- limits_check.c --- */
 /* Refuses in dockerd's words (ERR_INVALID); drops from host what this kernel cannot do and says so

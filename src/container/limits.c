@@ -1,6 +1,7 @@
 /* Memory, CPU, pids, block I/O and ulimits of HostConfig as the OCI runtime takes them
  * (config-linux.md). */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -10,6 +11,8 @@
 #include <sys/sysmacros.h>
 
 #include "base/json.h"
+#include "base/parse.h"
+#include "base/path.h"
 #include "base/scoped.h"
 #include "container/internal.h"
 
@@ -225,4 +228,19 @@ int limits_rlimits(const json_t *host, json_t **ret, struct err *e)
 	}
 	*ret = json_array_size(list) > 0 ? TAKE(list) : NULL;
 	return 0;
+}
+
+/* proc(5): without CAP_SYS_RESOURCE it only goes up. Kubernetes asks for -998 for every pod, also
+ * where the daemon is itself in a container. */
+int limits_oom_score(const json_t *host)
+{
+	int wanted = (int)json_i64(host, "OomScoreAdj", 0);
+	scoped(buf) struct buf text = BUF_INIT;
+	int own;
+	if (wanted >= 0 || prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE) == 1 ||
+		path_read(AT_FDCWD, "/proc/self/oom_score_adj", 16, &text) < 0 || text.len == 0) {
+		return wanted;
+	}
+	text.data[strcspn(buf_str(&text), "\n")] = '\0';
+	return parse_int(text.data, -1000, 1000, &own) == 0 && own > wanted ? own : wanted;
 }

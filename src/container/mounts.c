@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "container/mount_rules.h"
 #include "volume/volume.h"
 
 static const char *const kind_words[] = {
@@ -94,6 +95,7 @@ struct reader {
 	struct container_set *set;
 	struct mount_list *list;
 	struct strv *made;
+	const char *driver; /* VolumeDriver, of volumes that name none; NULL: local */
 };
 
 /* Makes the volume, or finds it; remembers it when it is new. */
@@ -111,33 +113,6 @@ static struct volume *volume_for(struct reader *r, const char *name, const char 
 
 /* --- "SOURCE:TARGET:OPTIONS" --- */
 
-static int bind_option(struct mount_point *m, const char *option, const char *whole, struct err *e)
-{
-	static const char *const accepted[] = {"rw", "z", "Z", "consistent", "cached", "delegated"};
-	static const char *const propagations[] = {
-		"private", "rprivate", "shared", "rshared", "slave", "rslave"};
-	for (size_t i = 0; i < 6; i++) {
-		if (strcmp(option, accepted[i]) == 0) {
-			return 0;
-		}
-		if (strcmp(option, propagations[i]) == 0) {
-			free(m->propagation);
-			m->propagation = xstrdup(option);
-			return 0;
-		}
-	}
-	if (strcmp(option, "ro") == 0) {
-		m->read_only = true;
-	} else if (strcmp(option, "nocopy") == 0) {
-		m->no_copy = true;
-	} else {
-		return err_set(e, ERR_INVALID,
-			"invalid volume specification: '%.200s': invalid mode: %.64s", whole,
-			option);
-	}
-	return 0;
-}
-
 static int bind_source(const char *path, struct err *e)
 {
 	struct stat st;
@@ -148,33 +123,56 @@ static int bind_source(const char *path, struct err *e)
 	return r < 0 ? err_sys(e, -r, "error while creating mount source path '%.200s'", path) : 0;
 }
 
+/* Docker's sentence for a part of -v that does not stand up. */
+static int wrap_bind(const struct mount_point *m, const char *text, struct err *e)
+{
+	(void)err_wrap(e, "invalid mount config for type \"%s\"", kind_words[m->kind]);
+	return err_wrap(e, "invalid volume specification: '%.100s'", text);
+}
+
+/* The parts of "SOURCE:TARGET:MODE" into m; *ret_source is borrowed from parts, or NULL. */
+static int split_bind(struct mount_point *m, const struct strv *parts, const char *text,
+	const char **ret_source, struct err *e)
+{
+	struct mount_mode mode = {0};
+	size_t n = parts->n;
+	if (n < 1 || n > 3 || !*parts->v[0] || !*parts->v[n - 1] ||
+		(n == 2 && mount_mode_is_valid(parts->v[1]))) {
+		return err_set(e, ERR_INVALID, "invalid volume specification: '%.200s'", text);
+	}
+	if (n == 3 && !mount_mode_parse(parts->v[2], &mode)) {
+		return err_set(e, ERR_INVALID, "invalid mode: %.100s", parts->v[2]);
+	}
+	const char *source = n > 1 ? parts->v[0] : NULL;
+	m->kind = source && *source == '/' ? MOUNT_BIND : MOUNT_VOLUME;
+	if (clean_target(n > 1 ? parts->v[1] : parts->v[0], &m->target, e) < 0) {
+		return wrap_bind(m, text, e);
+	}
+	if (m->kind == MOUNT_BIND ? mode.no_copy : mode.propagation != NULL) {
+		(void)err_set(e, ERR_INVALID, "field %s must not be specified",
+			m->kind == MOUNT_BIND ? "VolumeOptions" : "BindOptions");
+		return wrap_bind(m, text, e);
+	}
+	m->read_only = mode.read_only;
+	m->no_copy = mode.no_copy;
+	m->propagation = mode.propagation ? xstrdup(mode.propagation) : NULL;
+	m->mode = xstrdup(n == 3 ? parts->v[2] : m->kind == MOUNT_BIND ? "" : "z");
+	*ret_source = source;
+	return 0;
+}
+
 static int read_bind(struct reader *r, const char *text, struct err *e)
 {
 	scoped(strv) struct strv parts = STRV_INIT;
-	scoped(strv) struct strv options = STRV_INIT;
 	struct mount_point m = {0};
+	const char *source = NULL;
 	strv_split(&parts, text, ':');
-	if (parts.n < 1 || parts.n > 3 || !*parts.v[parts.n - 1] || !*parts.v[0]) {
-		return err_set(e, ERR_INVALID, "invalid volume specification: '%.200s'", text);
-	}
-	const char *source = parts.n > 1 ? parts.v[0] : NULL;
-	if (clean_target(parts.n > 1 ? parts.v[1] : parts.v[0], &m.target, e) < 0) {
-		return -1;
-	}
-	m.mode = xstrdup(parts.n == 3 ? parts.v[2] : source && *source == '/' ? "" : "z");
-	m.kind = source && *source == '/' ? MOUNT_BIND : MOUNT_VOLUME;
-	int failed = 0;
-	if (parts.n == 3) {
-		strv_split(&options, parts.v[2], ',');
-		for (size_t i = 0; i < options.n && failed == 0; i++) {
-			failed = bind_option(&m, options.v[i], text, e);
-		}
-	}
+	int failed = split_bind(&m, &parts, text, &source, e);
 	if (failed == 0 && m.kind == MOUNT_BIND) {
 		m.source = path_clean(source);
 		failed = bind_source(m.source, e);
 	} else if (failed == 0) {
-		const struct volume *v = volume_for(r, source, NULL, NULL, NULL, e);
+		const struct volume *v = volume_for(r, source, r->driver, NULL, NULL, e);
 		m.name = v ? xstrdup(volume_name(v)) : NULL;
 		failed = v ? 0 : -1;
 	}
@@ -192,14 +190,11 @@ static int mount_bind(const json_t *o, struct mount_point *m, struct err *e)
 	const json_t *options = json_object_get(o, "BindOptions");
 	const char *source = json_str(o, "Source");
 	struct stat st;
-	if (*source != '/') {
-		return err_set(e, ERR_INVALID,
-			"invalid mount config for type \"bind\": invalid mount path: '%.200s' mount path must be absolute",
-			source);
-	}
 	m->kind = MOUNT_BIND;
 	m->source = path_clean(source);
 	m->non_recursive = json_bool(options, "NonRecursive");
+	m->shallow_read_only = json_bool(options, "ReadOnlyNonRecursive");
+	m->forced_read_only = json_bool(options, "ReadOnlyForceRecursive");
 	m->propagation = *json_str(options, "Propagation")
 				 ? xstrdup(json_str(options, "Propagation"))
 				 : NULL;
@@ -233,10 +228,6 @@ static int mount_tmpfs(const json_t *o, struct mount_point *m, struct err *e)
 	int64_t size = json_i64(options, "SizeBytes", 0);
 	int64_t mode = json_i64(options, "Mode", 0);
 	scoped(buf) struct buf text = BUF_INIT;
-	if (*json_str(o, "Source")) {
-		return err_set(e, ERR_INVALID,
-			"invalid mount config for type \"tmpfs\": field Source must not be specified");
-	}
 	if (size > 0) {
 		buf_printf(&text, "size=%lld", (long long)size);
 	}
@@ -253,23 +244,18 @@ static int read_mount(struct reader *r, const json_t *o, struct err *e)
 	struct mount_point m = {.read_only = json_bool(o, "ReadOnly")};
 	const char *type = json_str(o, "Type");
 	int failed;
-	if (!*json_str(o, "Target")) {
-		return err_set(e, ERR_INVALID,
-			"invalid mount config for type \"%.16s\": field Target must not be empty",
-			type);
+	if (mount_object_check(o, e) < 0) {
+		return -1;
 	}
 	if (clean_target(json_str(o, "Target"), &m.target, e) < 0) {
 		return -1;
 	}
 	if (strcmp(type, "bind") == 0) {
 		failed = mount_bind(o, &m, e);
-	} else if (strcmp(type, "volume") == 0 || !*type) {
+	} else if (strcmp(type, "volume") == 0) {
 		failed = mount_volume(r, o, &m, e);
-	} else if (strcmp(type, "tmpfs") == 0) {
-		failed = mount_tmpfs(o, &m, e);
 	} else {
-		failed = err_set(e, ERR_INVALID,
-			"mount type unknown: \"%.32s\": expected bind, volume or tmpfs", type);
+		failed = mount_tmpfs(o, &m, e);
 	}
 	if (failed < 0) {
 		mount_deinit(&m);
@@ -291,7 +277,9 @@ static int read_tmpfs(struct reader *r, const json_t *map, struct err *e)
 			return err_set(e, ERR_INVALID,
 				"the options of tmpfs %.200s must be a string", target);
 		}
-		if (clean_target(target, &m.target, e) < 0) {
+		scoped(free) char *checked = NULL;
+		if (mount_tmpfs_options(json_string_value(options), &checked, e) < 0 ||
+			clean_target(target, &m.target, e) < 0) {
 			return -1;
 		}
 		m.options = xstrdup(json_string_value(options));
@@ -314,13 +302,16 @@ static int read_volumes_from(struct reader *r, const char *text, struct err *e)
 {
 	scoped(free) char *name = xstrndup(text, strcspn(text, ":"));
 	const char *mode = text[strlen(name)] == ':' ? text + strlen(name) + 1 : "";
+	if (!mount_mode_is_for_volumes_from(mode)) {
+		return err_set(e, ERR_INVALID, "invalid mode: %.32s", mode);
+	}
 	const struct container *other = container_find(r->set, name, e);
 	if (!other) {
+		e->kind = ERR_INVALID; /* the fault is in the request: 400 as in dockerd, not 404 */
 		return -1;
 	}
-	if (*mode && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0) {
-		return err_set(e, ERR_INVALID, "invalid mode for volumes-from: %.32s", mode);
-	}
+	bool read_only =
+		strcmp(mode, "ro") == 0 || text_starts(mode, "ro,") || text_ends(mode, ",ro");
 	for (size_t i = 0; i < other->mounts.n; i++) {
 		const struct mount_point *o = &other->mounts.v[i];
 		if (mounts_find(r->list, o->target) || o->kind == MOUNT_TMPFS) {
@@ -334,7 +325,7 @@ static int read_volumes_from(struct reader *r, const char *text, struct err *e)
 		m.propagation = copy_or_null(o->propagation);
 		m.options = copy_or_null(o->options);
 		m.subpath = copy_or_null(o->subpath);
-		m.read_only = o->read_only || strcmp(mode, "ro") == 0;
+		m.read_only = o->read_only || read_only;
 		if (add(r->list, m, e) < 0) {
 			return -1;
 		}
@@ -356,7 +347,7 @@ static int read_anonymous(struct reader *r, const json_t *volumes, struct err *e
 			mount_deinit(&m);
 			continue;
 		}
-		const struct volume *v = volume_for(r, NULL, NULL, NULL, NULL, e);
+		const struct volume *v = volume_for(r, NULL, r->driver, NULL, NULL, e);
 		if (!v) {
 			mount_deinit(&m);
 			return -1;
@@ -387,14 +378,10 @@ static int by_depth(const void *a, const void *b)
 int mounts_read(struct container_set *s, const json_t *config, const json_t *host,
 	struct mount_list *ret, struct strv *ret_made, struct err *e)
 {
-	struct reader r = {s, ret, ret_made};
 	const char *driver = json_str(host, "VolumeDriver");
+	struct reader r = {s, ret, ret_made, *driver ? driver : NULL};
 	size_t i;
 	json_t *item;
-	if (*driver && strcmp(driver, "local") != 0) {
-		return err_set(e, ERR_INVALID,
-			"volume driver \"%.64s\" not found: only local is supported", driver);
-	}
 	json_array_foreach (json_object_get(host, "Binds"), i, item) {
 		if (read_bind(&r, json_string_value(item), e) < 0) {
 			return -1;
@@ -429,9 +416,10 @@ json_t *mounts_record(const struct mount_list *list)
 	json_t *out = json_array();
 	for (size_t i = 0; i < list->n; i++) {
 		const struct mount_point *m = &list->v[i];
-		json_t *o = json_pack("{ss ss ss sb sb sb}", "Kind", kind_words[m->kind], "Target",
-			m->target, "Mode", m->mode, "ReadOnly", m->read_only, "NoCopy", m->no_copy,
-			"NonRecursive", m->non_recursive);
+		json_t *o = json_pack("{ss ss ss sb sb sb sb sb}", "Kind", kind_words[m->kind],
+			"Target", m->target, "Mode", m->mode, "ReadOnly", m->read_only, "NoCopy",
+			m->no_copy, "NonRecursive", m->non_recursive, "ShallowReadOnly",
+			m->shallow_read_only, "ForcedReadOnly", m->forced_read_only);
 		const struct {
 			const char *key, *value;
 		} texts[] = {{"Name", m->name}, {"Source", m->source},
@@ -460,7 +448,9 @@ int mounts_restore(const json_t *record, struct mount_list *ret)
 	json_array_foreach (record, i, o) {
 		struct mount_point m = {.read_only = json_bool(o, "ReadOnly"),
 			.no_copy = json_bool(o, "NoCopy"),
-			.non_recursive = json_bool(o, "NonRecursive")};
+			.non_recursive = json_bool(o, "NonRecursive"),
+			.shallow_read_only = json_bool(o, "ShallowReadOnly"),
+			.forced_read_only = json_bool(o, "ForcedReadOnly")};
 		for (int k = 0; k < 3; k++) {
 			if (strcmp(json_str(o, "Kind"), kind_words[k]) == 0) {
 				m.kind = (enum mount_kind)k;
@@ -499,25 +489,21 @@ char *mount_source(const struct container *c, const struct mount_point *m, struc
 	if (!m->subpath) {
 		return xstrdup(root);
 	}
-	/* the subpath is resolved inside the volume: a link in it cannot name a place of the host
-	 * (CVE class of runc's mounts) */
+	/* resolved inside the volume; the shim resolves it again and pins what it found, so that a
+	 * link that another container puts there meanwhile leads nowhere (CVE-2021-30465) */
 	scoped(close) int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	scoped(close) int fd = root_fd < 0 ? -errno : path_open_in(root_fd, m->subpath, O_PATH, 0);
+	if (fd == -ENOENT) {
+		(void)err_set(e, ERR_NOT_FOUND,
+			"cannot access path %s/%.100s: lstat %s/%.100s: no such file or directory",
+			root, m->subpath, root, m->subpath);
+		return NULL;
+	}
 	if (fd < 0) {
-		(void)err_sys(
-			e, -fd, "cannot access path %.200s of volume %s", m->subpath, m->name);
+		(void)err_sys(e, -fd, "cannot access path %s/%.100s", root, m->subpath);
 		return NULL;
 	}
-	char link[64];
-	char real[4096];
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	ssize_t n = readlink(link, real, sizeof(real) - 1);
-	if (n < 0) {
-		(void)err_sys(
-			e, errno, "cannot resolve path %.200s of volume %s", m->subpath, m->name);
-		return NULL;
-	}
-	return xstrndup(real, (size_t)n);
+	return xstrdup(root);
 }
 
 json_t *mounts_inspect(const struct container *c)

@@ -19,7 +19,6 @@ struct container *container_new(struct container_set *s, const char *id)
 	c->dir = xasprintf("%s/containers/%s", s->d.data_root, id);
 	/* half the id: console.sock below it must fit sun_path */
 	c->run_dir = xasprintf("%s/containers/%.32s", s->d.exec_root, id);
-	c->cgroup = xasprintf("%s/%s", s->d.cgroup_parent, id);
 	c->pidfd = -1;
 	attach_point_init(&c->attaches);
 	list_init(&c->waits);
@@ -138,6 +137,7 @@ int container_record_load(void *set, const char *id, json_t *doc, struct err *e)
 	c->config = json_incref(part);
 	part = json_object_get(doc, "HostConfig");
 	c->host_config = part ? json_incref(part) : json_object();
+	container_place(c);
 	const json_t *policy = json_object_get(c->host_config, "RestartPolicy");
 	if (restart_policy_parse(json_str(policy, "Name"), json_i64(policy, "MaximumRetryCount", 0),
 		    &c->policy, &wrong) < 0) {

@@ -258,25 +258,13 @@ static int add_log_args(const struct container *c, struct strv *args, struct err
 	return write_log_extra(c, log, args, e);
 }
 
-static bool shares_mounts(const struct container *c)
-{
-	for (size_t i = 0; i < c->mounts.n; i++) {
-		const char *p = c->mounts.v[i].propagation;
-		if (p && (strcmp(p, "shared") == 0 || strcmp(p, "rshared") == 0)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static int shim_args(const struct container *c, struct strv *args, struct err *e)
 {
 	const struct container_deps *d = &c->set->d;
 	scoped(free) char *lower = image_lowerdir(d->images, &c->layers);
 	strv_addf(args, "--id=%s", c->id);
 	strv_addf(args, "--dir=%s", c->run_dir);
-	strv_addf(args, "--crun=%s", d->crun_path);
-	strv_addf(args, "--crun-root=%s/crun", d->exec_root);
+	runtime_shim_args(c, args);
 	strv_addf(args, "--cgroup=%s", c->cgroup);
 	strv_addf(args, "--layers=%s", image_layers_dir(d->images));
 	strv_addf(args, "--lower=%s", lower);
@@ -290,9 +278,7 @@ static int shim_args(const struct container *c, struct strv *args, struct err *e
 	if (container_has_own_netns(c)) {
 		strv_add(args, "--netns");
 	}
-	if (shares_mounts(c)) {
-		strv_add(args, "--shared-mounts");
-	}
+	mounts_shim_args(c, args);
 	if (json_bool(c->config, "Tty")) {
 		strv_add(args, "--tty");
 	}

@@ -13,6 +13,18 @@ int host_list(const json_t *host, const char *key, struct strv *ret, struct err 
 	return json_is_null(json_object_get(host, key)) ? 0 : json_get_strv(host, key, ret, e);
 }
 
+/* SELinux and AppArmor: accepted and without effect, as by a dockerd on a kernel without them. */
+static bool is_ignored(const char *o)
+{
+	static const char *const prefixes[] = {"label=", "label:", "apparmor=", "apparmor:"};
+	for (size_t i = 0; i < 4; i++) {
+		if (text_starts(o, prefixes[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
 int security_read(const json_t *host, struct security *ret, struct err *e)
 {
 	size_t i;
@@ -35,10 +47,10 @@ int security_read(const json_t *host, struct security *ret, struct err *e)
 				ret->unconfined || strcmp(value, "builtin") == 0 ? NULL : value;
 		} else if (strcmp(o, "systempaths=unconfined") == 0) {
 			ret->unmasked = true;
-		} else if (strcmp(o, "apparmor=unconfined") != 0 &&
-			   strcmp(o, "apparmor:unconfined") != 0 &&
-			   strcmp(o, "label=disable") != 0 && strcmp(o, "label:disable") != 0) {
-			return err_set(e, ERR_INVALID, "invalid --security-opt: \"%.100s\"", o);
+		} else if (!is_ignored(o)) {
+			bool has_value = strpbrk(o, "=:") != NULL;
+			return err_set(e, ERR_INVALID, "invalid --security-opt %d: \"%.100s\"",
+				has_value ? 2 : 1, o);
 		}
 	}
 	return 0;

@@ -1,10 +1,14 @@
 #include "oci/caps.h"
 
+#include <ctype.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/prctl.h>
+
+#include "base/mem.h"
+#include "base/scoped.h"
 
 /* Index is the capability's number. */
 static const char *const names[] = {"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID",
@@ -38,7 +42,11 @@ static int find(const char *name, uint64_t *ret, struct err *e)
 			return 0;
 		}
 	}
-	return err_set(e, ERR_INVALID, "invalid capability: \"%.64s\"", name);
+	scoped(free) char *upper = xasprintf("CAP_%.64s", bare);
+	for (char *p = upper; *p; p++) {
+		*p = (char)toupper((unsigned char)*p);
+	}
+	return err_set(e, ERR_INVALID, "unknown capability: \"%s\"", upper);
 }
 
 static int collect(const struct strv *list, uint64_t *ret, struct err *e)
@@ -72,8 +80,11 @@ int oci_caps_resolve(const struct strv *add, const struct strv *drop, bool privi
 {
 	uint64_t added;
 	uint64_t dropped;
-	if (collect(add, &added, e) < 0 || collect(drop, &dropped, e) < 0) {
-		return -1;
+	if (collect(add, &added, e) < 0) {
+		return err_wrap(e, "invalid CapAdd");
+	}
+	if (collect(drop, &dropped, e) < 0) {
+		return err_wrap(e, "invalid CapDrop");
 	}
 	uint64_t set;
 	if (privileged) {
@@ -81,7 +92,10 @@ int oci_caps_resolve(const struct strv *add, const struct strv *drop, bool privi
 	} else if (dropped == BIT(CAPS) - 1) { /* drop ALL, then add some: the additions win */
 		set = added;
 	} else {
-		set = (DEFAULT_CAPS | added) & ~dropped;
+		/* what is said to be added is there, also when it is said to be dropped; but not
+		 * "ALL", which only stands for the rest */
+		bool all = added == BIT(CAPS) - 1;
+		set = all ? added & ~dropped : (DEFAULT_CAPS & ~dropped) | added;
 	}
 	*ret = set & bounding();
 	return 0;

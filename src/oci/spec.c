@@ -30,6 +30,16 @@ static json_t *texts(const char *const *list, size_t n)
 	return out;
 }
 
+json_t *oci_default_masked_paths(void)
+{
+	return texts(masked_paths, COUNT(masked_paths));
+}
+
+json_t *oci_default_readonly_paths(void)
+{
+	return texts(readonly_paths, COUNT(readonly_paths));
+}
+
 static json_t *options_json(const char *options)
 {
 	scoped(strv) struct strv parts = STRV_INIT;
@@ -103,7 +113,8 @@ static json_t *mounts_json(const struct oci_spec *s)
 	 * CVE-2025-31133) */
 	add_mounts(out, s, false);
 	for (size_t i = 0; i < COUNT(defaults); i++) {
-		if (!is_taken(s, defaults[i].target)) {
+		bool left_out = s->no_shm && strcmp(defaults[i].target, "/dev/shm") == 0;
+		if (!left_out && !is_taken(s, defaults[i].target)) {
 			json_array_append_new(out, mount_json(&defaults[i]));
 		}
 	}
@@ -140,8 +151,7 @@ static json_t *namespaces_json(const struct oci_spec *s)
 	} else if (s->netns) {
 		add_namespace(list, "network", s->netns);
 	}
-	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) ==
-		0) { /* v2: private, as Docker's default there */
+	if (s->cgroup_ns) {
 		add_namespace(list, "cgroup", NULL);
 	}
 	return list;
@@ -318,6 +328,17 @@ static json_t *sysctls_json(const struct oci_spec *s)
 	return o;
 }
 
+/* Lists of the caller's hold for a privileged container too, the defaults do not. */
+static void put_paths(json_t *o, const char *key, const struct oci_spec *s, const json_t *own,
+	json_t *(*defaults)(void))
+{
+	if (!s->unmasked && own) {
+		json_put(o, key, json_incref((json_t *)own));
+	} else if (!s->unmasked && !s->privileged) {
+		json_put(o, key, defaults());
+	}
+}
+
 static int linux_json(const struct oci_spec *s, json_t **ret, struct err *e)
 {
 	scoped(json) json_t *o = json_object();
@@ -332,9 +353,10 @@ static int linux_json(const struct oci_spec *s, json_t **ret, struct err *e)
 	json_put(o, "namespaces", namespaces_json(s));
 	json_put(o, "devices", devices_json(s));
 	json_put(o, "sysctl", sysctls_json(s));
-	if (!s->privileged && !s->unmasked) {
-		json_put(o, "maskedPaths", texts(masked_paths, COUNT(masked_paths)));
-		json_put(o, "readonlyPaths", texts(readonly_paths, COUNT(readonly_paths)));
+	put_paths(o, "maskedPaths", s, s->masked_paths, oci_default_masked_paths);
+	put_paths(o, "readonlyPaths", s, s->readonly_paths, oci_default_readonly_paths);
+	if (s->root_propagation) {
+		json_put_str(o, "rootfsPropagation", s->root_propagation);
 	}
 	if (s->seccomp && !s->privileged) {
 		json_t *seccomp =
@@ -372,6 +394,9 @@ int oci_spec_text(const struct oci_spec *s, char **ret_text, struct err *e)
 	}
 	json_put(doc, "mounts", mounts_json(s));
 	json_put(doc, "linux", linux_part);
+	if (s->annotations) {
+		json_put(doc, "annotations", json_incref((json_t *)s->annotations));
+	}
 	*ret_text = json_text(doc);
 	return 0;
 }

@@ -63,7 +63,13 @@ struct oci_spec {
 	int oom_score_adj;
 	unsigned tty_width, tty_height;
 	bool tty, privileged, no_new_privileges, rootfs_readonly;
-	bool unmasked;        /* security-opt systempaths=unconfined */
+	bool unmasked;                               /* security-opt systempaths=unconfined */
+	const json_t *masked_paths, *readonly_paths; /* lists of strings; NULL: the defaults, which
+							a privileged container does not have */
+	const json_t *annotations;                   /* object of strings, or NULL */
+	const char *root_propagation;                /* rootfsPropagation, or NULL */
+	bool no_shm;                                 /* IpcMode none: no /dev/shm */
+	bool cgroup_ns;                              /* a cgroup namespace of its own */
 	bool netns_inherited; /* the shim's new namespace: "/proc/self/ns/net", sysctls net.* are
 				 allowed */
 };
@@ -71,5 +77,7 @@ struct oci_spec {
 /* *ret_text: the file's text, the caller's. ERR_INVALID for an unknown capability ("invalid
  * capability: X") and the like. */
 int oci_spec_text(const struct oci_spec *s, char **ret_text, struct err *e);
+json_t *oci_default_masked_paths(void); /* new */
+json_t *oci_default_readonly_paths(void);
 /* The process object alone (crun exec --process). */
 int oci_process_text(const struct oci_spec *s, char **ret_text, struct err *e);

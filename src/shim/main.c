@@ -64,7 +64,11 @@ enum {
 	O_LET_GO,
 	O_EXEC,
 	O_NETNS,
-	O_SHARED,
+	O_PIN,
+	O_PIN_ROOT,
+	O_PIN_PATH,
+	O_PIN_PID,
+	O_RUNTIME_ARG,
 	O_TTY,
 	O_STDIN,
 	O_PARENT
@@ -77,6 +81,29 @@ static enum log_format log_format(const char *word)
 					       : LOG_FORMAT_JSON;
 }
 
+/* --pin=NAME begins one, --pin-root, --pin-path and --pin-pid say what it is. */
+static int read_pin(struct shim_options *o, int opt, const char *value)
+{
+	static struct shim_pin pins[SHIM_PINS_MAX];
+	if (opt == O_PIN && o->n_pins < SHIM_PINS_MAX) {
+		o->pins = pins;
+		pins[o->n_pins++] = (struct shim_pin){value, "/", "", 0, -1};
+		return 0;
+	}
+	if (opt == O_PIN || o->n_pins == 0) {
+		return -1;
+	}
+	struct shim_pin *p = &pins[o->n_pins - 1];
+	if (opt == O_PIN_ROOT) {
+		p->root = value;
+	} else if (opt == O_PIN_PATH) {
+		p->path = value;
+	} else {
+		p->pid = (pid_t)strtol(value, NULL, 10);
+	}
+	return 0;
+}
+
 static int read_options(struct shim_options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {{"id", 1, NULL, O_ID}, {"dir", 1, NULL, O_DIR},
@@ -87,9 +114,11 @@ static int read_options(struct shim_options *o, int argc, char **argv)
 		{"log-files", 1, NULL, O_LOG_FILES}, {"log-format", 1, NULL, O_LOG_FORMAT},
 		{"log-compressor", 1, NULL, O_LOG_COMPRESSOR}, {"log-extra", 1, NULL, O_LOG_EXTRA},
 		{"log-buffer", 1, NULL, O_LOG_BUFFER}, {"let-go", 1, NULL, O_LET_GO},
-		{"exec", 1, NULL, O_EXEC}, {"netns", 0, NULL, O_NETNS},
-		{"shared-mounts", 0, NULL, O_SHARED}, {"tty", 0, NULL, O_TTY},
-		{"stdin", 0, NULL, O_STDIN}, {"parent", 1, NULL, O_PARENT}, {NULL, 0, NULL, 0}};
+		{"exec", 1, NULL, O_EXEC}, {"netns", 0, NULL, O_NETNS}, {"pin", 1, NULL, O_PIN},
+		{"pin-root", 1, NULL, O_PIN_ROOT}, {"pin-path", 1, NULL, O_PIN_PATH},
+		{"pin-pid", 1, NULL, O_PIN_PID}, {"runtime-arg", 1, NULL, O_RUNTIME_ARG},
+		{"tty", 0, NULL, O_TTY}, {"stdin", 0, NULL, O_STDIN}, {"parent", 1, NULL, O_PARENT},
+		{NULL, 0, NULL, 0}};
 	const char **texts[] = {[O_ID] = &o->id,
 		[O_DIR] = &o->dir,
 		[O_CRUN] = &o->crun,
@@ -130,8 +159,19 @@ static int read_options(struct shim_options *o, int argc, char **argv)
 		case O_NETNS:
 			o->new_netns = true;
 			break;
-		case O_SHARED:
-			o->shared_mounts = true;
+		case O_PIN:
+		case O_PIN_ROOT:
+		case O_PIN_PATH:
+		case O_PIN_PID:
+			if (read_pin(o, opt, optarg) < 0) {
+				return -1;
+			}
+			break;
+		case O_RUNTIME_ARG:
+			if (o->n_runtime_args == SHIM_RUNTIME_ARGS_MAX) {
+				return -1;
+			}
+			o->runtime_args[o->n_runtime_args++] = optarg;
 			break;
 		case O_TTY:
 			o->tty = true;
@@ -193,18 +233,23 @@ static int mount_root(const struct shim_options *o)
 
 static int enter_namespaces(const struct shim_options *o)
 {
-	int flags = (o->shared_mounts ? 0 : CLONE_NEWNS) | (o->new_netns ? CLONE_NEWNET : 0);
-	if (unshare(flags) < 0) {
+	if (unshare(CLONE_NEWNS | (o->new_netns ? CLONE_NEWNET : 0)) < 0) {
 		return fail("cannot make the container's namespaces");
+	}
+	if (pins_take(o->pins, o->n_pins) < 0) {
+		return fail("cannot take hold of a mount's source");
 	}
 	/* slave: a disk the host mounts later shows up in binds that asked for it; ours do not
 	 * reach the host */
-	if (!o->shared_mounts && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) {
 		return fail("cannot make the mount namespace private");
 	}
 	/* or our copies would keep a disk busy that its own containers have left */
-	for (int i = 0; i < o->n_let_go && !o->shared_mounts; i++) {
+	for (int i = 0; i < o->n_let_go; i++) {
 		umount2(o->let_go[i], MNT_DETACH | UMOUNT_NOFOLLOW);
+	}
+	if (pins_mount(o->pins, o->n_pins, o->dir) < 0) {
+		return fail("cannot hold on to a mount's source");
 	}
 	if (o->new_netns) {
 		loopback_up();
@@ -296,7 +341,7 @@ static void exec_crun(const struct shim_options *o, const struct stdio_ends *s)
 	char log_file[4096];
 	char console[4096];
 	char process[4096];
-	const char *argv[24];
+	const char *argv[24 + SHIM_RUNTIME_ARGS_MAX];
 	int n = 0;
 	snprintf(pid_file, sizeof(pid_file), "--pid-file=%s/pid", o->dir);
 	snprintf(log_file, sizeof(log_file), "--log=%s/crun.log", o->dir);
@@ -304,8 +349,10 @@ static void exec_crun(const struct shim_options *o, const struct stdio_ends *s)
 	argv[n++] = o->crun;
 	argv[n++] = "--root";
 	argv[n++] = o->crun_root;
-	argv[n++] = "--cgroup-manager=cgroupfs";
 	argv[n++] = log_file;
+	for (size_t i = 0; i < o->n_runtime_args; i++) {
+		argv[n++] = o->runtime_args[i];
+	}
 	if (o->exec) {
 		snprintf(process, sizeof(process), "--process=%s", o->exec);
 		argv[n++] = "exec";
@@ -361,6 +408,18 @@ static pid_t start_crun(const struct shim_options *o, struct stdio_ends *s)
 	return pid;
 }
 
+/* The message of a line of runc's log, time="..." level=error msg="..."; NULL when it is none. */
+static char *runc_message(char *line)
+{
+	char *start = strstr(line, " msg=\"");
+	char *end = start ? strrchr(start, '"') : NULL;
+	if (!start || end < start + 7) {
+		return NULL;
+	}
+	*end = '\0';
+	return start + 7;
+}
+
 /* crun's last line is the reason: "2026-11-24T...: msg" in its text format. */
 static void read_crun_failure(const struct shim_options *o)
 {
@@ -383,7 +442,8 @@ static void read_crun_failure(const struct shim_options *o)
 	char *line = strrchr(text, '\n');
 	line = line ? line + 1 : text;
 	char *message = line[0] >= '0' && line[0] <= '9' ? strstr(line, ": ") : NULL;
-	snprintf(failure, sizeof(failure), "%s", message ? message + 2 : line);
+	const char *runc = runc_message(line);
+	snprintf(failure, sizeof(failure), "%s", runc ? runc : message ? message + 2 : line);
 }
 
 static pid_t read_pid(const struct shim_options *o)

@@ -3,6 +3,7 @@
  * main.c   arguments, namespaces, overlay mount, crun, the exit record
  * relay.c  the poll loop between the container's stdio, the log and the clients on shim.sock
  * log.c    the container's log (log.h)
+ * pins.c   sources of mounts, held on to
  * The wire format is codec/shim_frame.h. No library but libc: the program is static and stays
  * resident.
  */
@@ -26,6 +27,18 @@ struct log_options {
 
 #define SHIM_LET_GO_MAX 256
 
+#define SHIM_PINS_MAX 600
+#define SHIM_RUNTIME_ARGS_MAX 32
+
+/* A source to be held on to: see pins.c. */
+struct shim_pin {
+	const char *name; /* DIR/pins/NAME */
+	const char *root; /* host directory or file */
+	const char *path; /* below it, "" for itself; with pid: absolute, as that process sees it */
+	pid_t pid;        /* 0: from the host */
+	int tree_fd;
+};
+
 struct shim_options {
 	const char *id;
 	const char *dir; /* RUN/containers/ID: bundle, pid, exit, console.sock */
@@ -39,8 +52,16 @@ struct shim_options {
 	struct log_options log; /* path NULL: no log */
 	const char *exec;       /* process file: run `crun exec`; NULL: run the container */
 	pid_t parent;           /* the daemon: its death before GO is ours */
-	bool new_netns, shared_mounts, tty, open_stdin;
+	bool new_netns, tty, open_stdin;
+	struct shim_pin *pins;
+	size_t n_pins;
+	const char *runtime_args[SHIM_RUNTIME_ARGS_MAX]; /* before the command */
+	size_t n_runtime_args;
 };
+
+/* --- pins.c: all -1 with errno --- */
+int pins_take(struct shim_pin *pins, size_t n); /* before the namespace is the host's slave */
+int pins_mount(struct shim_pin *pins, size_t n, const char *dir); /* after */
 
 /* --- log.c --- */
 struct log;

@@ -18,6 +18,7 @@
 #include "oci/passwd.h"
 #include "oci/seccomp.h"
 #include "oci/spec.h"
+#include "sys/cgroup.h"
 #include "worker/build.h"
 #include "worker/build_mounts.h"
 #include "worker/rpc.h"
@@ -237,6 +238,7 @@ static int write_bundle(struct run_step *r, int netns_fd, struct err *e)
 	char hostname[ID_SHORT_LEN + 1];
 	snprintf(hostname, sizeof(hostname), "%.12s", r->id);
 	const struct oci_spec spec = {
+		.cgroup_ns = cgroup_is_v2(),
 		.rootfs = r->layer.root,
 		.hostname = hostname,
 		.args = &r->argv,

@@ -188,7 +188,7 @@ static void wrong_mounts_are_refused(void **state)
 		json_pack("{s[{ss ss ss s{s{ss}}}]}", "Mounts", "Type", "volume", "Source", "data",
 			"Target", "/a", "VolumeOptions", "DriverConfig", "Name", "nfs"),
 		"nfs");
-	assert_refused(f, json_pack("{ss}", "VolumeDriver", "nfs"), "nfs");
+	assert_refused(f, json_pack("{ss s[s]}", "VolumeDriver", "nfs", "Binds", "data:/a"), "nfs");
 	assert_refused(f, json_pack("{s{si}}", "Tmpfs", "/run", 1), "must be a string");
 	assert_refused(f, json_pack("{s{ss}}", "Tmpfs", "run", ""), "must be absolute");
 }
@@ -270,8 +270,7 @@ static void volumes_from_copies_all_but_what_is_taken(void **state)
 	assert_true(at(&r, "/d")->read_only);
 	assert_refused(
 		f, json_pack("{s[s]}", "VolumesFrom", "nobody"), "No such container: nobody");
-	assert_refused(f, json_pack("{s[s]}", "VolumesFrom", "anchor:rx"),
-		"invalid mode for volumes-from");
+	assert_refused(f, json_pack("{s[s]}", "VolumesFrom", "anchor:rx"), "invalid mode: ");
 }
 
 static void a_record_brings_every_mount_back(void **state)
@@ -304,17 +303,17 @@ static void a_subpath_cannot_leave_its_volume(void **state)
 	assert_int_equal(symlink("/etc", link), 0);
 	assert_int_equal(mkdir(inside, 0755), 0);
 	struct mount_point m = {.kind = MOUNT_VOLUME, .name = "data"};
-	static char *const escapes[] = {"evil", "../../..", "inside/../../../../etc"};
+	static char *const escapes[] = {"evil", "../../../etc", "inside/../../../../etc"};
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 3; i++) { /* with the volume as root there is no such place */
 		m.subpath = escapes[i];
-		scoped(free) char *place = mount_source(f->anchor, &m, &f->e);
-		assert_true(!place || strncmp(place, volume_mountpoint(v),
-					      strlen(volume_mountpoint(v))) == 0);
+		assert_null(mount_source(f->anchor, &m, &f->e));
+		assert_int_equal(f->e.kind, ERR_NOT_FOUND);
 	}
 	m.subpath = "inside";
 	scoped(free) char *good = mount_source(f->anchor, &m, &f->e);
-	assert_string_equal(good, inside);
+	assert_string_equal(good, volume_mountpoint(v)); /* the shim goes on from there */
+	assert_true(mount_is_pinned(&m));
 }
 
 static void inspect_shows_what_docker_shows(void **state)
