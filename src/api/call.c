@@ -223,9 +223,27 @@ int call_query_int(const struct call *c, const char *name, int dflt, int *ret, s
 		return 0;
 	}
 	if (parse_int(value, INT32_MIN, INT32_MAX, ret) < 0) {
-		return err_set(e, ERR_INVALID, "invalid value for %s: '%.64s' is not a number",
-			name, value);
+		return err_set(
+			e, ERR_INVALID, "strconv.Atoi: parsing \"%.64s\": invalid syntax", value);
 	}
+	return 0;
+}
+
+int call_query_size(const struct call *c, unsigned *ret_rows, unsigned *ret_columns, struct err *e)
+{
+	static const char *const names[] = {"h", "w"};
+	unsigned values[2] = {0};
+	for (size_t i = 0; i < 2; i++) {
+		uint16_t value;
+		const char *text = call_query_or(c, names[i], "");
+		if (parse_u16(text, &value) < 0) {
+			return err_set(e, ERR_INVALID,
+				"strconv.Atoi: parsing \"%.64s\": invalid syntax", text);
+		}
+		values[i] = value;
+	}
+	*ret_rows = values[0];
+	*ret_columns = values[1];
 	return 0;
 }
 

@@ -61,6 +61,8 @@ const char *call_query_or(
 	const struct call *c, const char *name, const char *dflt); /* dflt when absent or "" */
 bool call_query_bool(const struct call *c, const char *name, bool dflt);
 int call_query_int(const struct call *c, const char *name, int dflt, int *ret, struct err *e);
+/* h and w of a terminal; both must be there, as in dockerd. */
+int call_query_size(const struct call *c, unsigned *ret_rows, unsigned *ret_columns, struct err *e);
 /* "1795331066", "1795331066.5", "...123456789" digits or RFC 3339 in ns; 0 when absent or "0". */
 int call_query_time(const struct call *c, const char *name, int64_t *ret_ns, struct err *e);
 /* X-Registry-Auth and the like: base64url JSON; *ret_auth NULL when absent or empty. */

@@ -155,8 +155,12 @@ static int query_signal(const struct call *c, int *ret, struct err *e)
 {
 	const char *text = call_query_or(c, "signal", NULL);
 	*ret = 0;
+	int number;
 	if (text && parse_signal(text, ret) < 0) {
-		return err_set(e, ERR_INVALID, "invalid signal: %.32s", text);
+		return parse_int(text, 65, INT32_MAX, &number) == 0
+			       ? err_set(e, ERR_INVALID,
+					 "the linux daemon does not support signal %d", number)
+			       : err_set(e, ERR_INVALID, "invalid signal: %.32s", text);
 	}
 	return 0;
 }
@@ -254,6 +258,13 @@ void containers_kill(struct call *c)
 void containers_remove(struct call *c)
 {
 	struct container *k = find(c);
+	if (k && call_query_bool(c, "link", false)) {
+		struct err e;
+		(void)err_set(&e, ERR_SYSTEM,
+			"Conflict, cannot remove the default link name of the container");
+		call_reply_error(c, &e);
+		return;
+	}
 	if (k) {
 		container_remove(k, call_query_bool(c, "force", false),
 			call_query_bool(c, "v", false), call_done_empty, call_ref(c));

@@ -49,15 +49,13 @@ void execs_inspect(struct call *c)
 void execs_resize(struct call *c)
 {
 	struct err e;
-	int rows;
-	int columns;
+	unsigned rows;
+	unsigned columns;
 	struct exec *x = find(c);
 	if (!x) {
 		return;
 	}
-	if (call_query_int(c, "h", 0, &rows, &e) < 0 ||
-		call_query_int(c, "w", 0, &columns, &e) < 0 ||
-		exec_resize(x, (unsigned)rows & 0xffffu, (unsigned)columns & 0xffffu, &e) < 0) {
+	if (call_query_size(c, &rows, &columns, &e) < 0 || exec_resize(x, rows, columns, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
@@ -186,6 +184,7 @@ static void start_with(struct call *c, const json_t *body)
 		call_reply_error(c, &e);
 		return;
 	}
+	exec_set_console_size(x, body);
 	if (!detach) {
 		start_attached(c, x, tty);
 		return;

@@ -12,7 +12,9 @@ handler_fn containers_list, containers_create, containers_inspect, containers_st
 	containers_stop, containers_restart, containers_kill, containers_remove, containers_rename,
 	containers_pause, containers_unpause, containers_resize, containers_prune;
 /* container_streams.c */
-handler_fn containers_attach, containers_logs, containers_wait;
+handler_fn containers_logs, containers_wait;
+/* container_attach.c */
+handler_fn containers_attach, containers_attach_ws;
 /* container_usage.c */
 handler_fn containers_stats, containers_top, containers_update;
 /* archives.c */

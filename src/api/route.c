@@ -52,6 +52,7 @@ static const struct route {
 	{"GET", "/containers/{}/export", archives_export},
 	{"GET", "/containers/{}/changes", archives_changes},
 	{"POST", "/commit", commits_create},
+	{"GET", "/containers/{}/attach/ws", containers_attach_ws},
 	{"DELETE", "/containers/{}", containers_remove},
 	{"POST", "/containers/{}/exec", execs_create},
 	{"POST", "/exec/{}/start", execs_start},

@@ -309,6 +309,21 @@ struct attach *attach_new(struct container *c, unsigned want, const struct attac
 		return NULL;
 	}
 	bool live = container_is_running(c) || c->state == CONTAINER_STARTING;
+	container_event(c, "attach", NULL);
 	return attach_open(
 		c->set->d.loop, &c->attaches, live && c->shim ? c->run_dir : NULL, want, h, owner);
+}
+
+int container_check_attach(const struct container *c, const char *named, struct err *e)
+{
+	if (c->state == CONTAINER_PAUSED) {
+		return err_set(e, ERR_CONFLICT,
+			"container %.64s is paused, unpause the container before attach", named);
+	}
+	if (c->state == CONTAINER_RESTARTING) {
+		return err_set(e, ERR_CONFLICT,
+			"container %.64s is restarting, wait until the container is running",
+			named);
+	}
+	return 0;
 }

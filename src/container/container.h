@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/strv.h"
+#include "container/restart.h"
 
 typedef struct uv_loop_s uv_loop_t;
 struct store;
@@ -38,11 +39,12 @@ struct container_deps {
 	const char *data_root;
 	const char *exec_root;
 	const char *shim_path;
-	const char *crun_path;       /* runtime "crun", also under Docker's names */
-	const json_t *runtimes;      /* others: name -> {"path", "runtimeArgs"}; may be NULL */
-	const char *default_runtime; /* NULL or "": crun */
-	const char *seccomp_path;    /* Docker-format profile, or NULL */
-	const char *cgroup_parent;   /* "wherry": a cgroup at the top of the tree */
+	const char *crun_path;           /* runtime "crun", also under Docker's names */
+	const json_t *runtimes;          /* others: name -> {"path", "runtimeArgs"}; may be NULL */
+	const char *default_runtime;     /* NULL or "": crun */
+	enum unhealthy_action unhealthy; /* of containers whose label says nothing */
+	const char *seccomp_path;        /* Docker-format profile, or NULL */
+	const char *cgroup_parent;       /* "wherry": a cgroup at the top of the tree */
 	const struct cgroup_features *cgroups; /* what limits can be set */
 	const json_t *settings;                /* of daemon.json, for defaults.c; NULL: none */
 	const json_t *log_defaults; /* {"Type": "json-file", "Config": {...}} of the daemon's
@@ -146,6 +148,8 @@ int container_update_check(const struct container_set *s, const json_t *body, js
 	json_t **ret_warnings, struct err *e);
 void container_update(
 	struct container *c, const json_t *changes, container_done_fn *done, void *owner);
+/* ERR_CONFLICT while it is paused or waits to be restarted; named is what the client called it. */
+int container_check_attach(const struct container *c, const char *named, struct err *e);
 int container_resize(struct container *c, unsigned rows, unsigned columns, struct err *e);
 
 /* Waits. condition: "not-running" (default), "next-exit", "removed". fn is called once with the

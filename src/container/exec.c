@@ -89,6 +89,31 @@ static void forget(void *owner)
 
 /* --- creation --- */
 
+/* [rows, columns], or NULL. */
+static json_t *console_size(const json_t *body)
+{
+	json_t *size = json_object_get(body, "ConsoleSize");
+	bool whole = json_array_size(size) == 2 && json_is_integer(json_array_get(size, 0)) &&
+		     json_is_integer(json_array_get(size, 1));
+	return whole ? json_incref(size) : NULL;
+}
+
+/* What runc would refuse, and crun takes to mean something. */
+static int check_process(const struct strv *env, const char *cwd, struct err *e)
+{
+	if (cwd && *cwd && *cwd != '/') {
+		return err_set(e, ERR_INVALID,
+			"OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown");
+	}
+	for (size_t i = 0; i < env->n; i++) {
+		if (*env->v[i] == '=' || !*env->v[i]) {
+			return err_set(e, ERR_INVALID,
+				"OCI runtime exec failed: exec failed: unable to start container process: invalid environment variable: name cannot be empty: unknown");
+		}
+	}
+	return 0;
+}
+
 static int read_body(const json_t *body, json_t **ret, struct err *e)
 {
 	static const char *const flags[] = {
@@ -108,9 +133,12 @@ static int read_body(const json_t *body, json_t **ret, struct err *e)
 	if (cmd.n == 0) {
 		return err_set(e, ERR_INVALID, "No exec command specified");
 	}
-	struct detach detach;
-	if (keys && *keys && detach_parse(keys, &detach, e) < 0) {
-		return err_set(e, ERR_INVALID, "Invalid escape keys (%s) provided", keys);
+	if (check_process(&env, cwd, e) < 0) {
+		return -1;
+	}
+	struct detach ignored;
+	if (keys && *keys && detach_parse(keys, &ignored, e) < 0) {
+		return err_set(e, ERR_INVALID, "Invalid escape keys (%.64s) provided", keys);
 	}
 	if (env.n > CONTAINER_ENV_MAX) {
 		return err_set(
@@ -123,10 +151,7 @@ static int read_body(const json_t *body, json_t **ret, struct err *e)
 		}
 		json_put(out, flags[i], json_boolean(value));
 	}
-	const json_t *size = json_object_get(body, "ConsoleSize");
-	if (json_is_array(size)) {
-		json_put(out, "ConsoleSize", json_incref((json_t *)size));
-	}
+	json_put(out, "ConsoleSize", console_size(body));
 	json_put(out, "Cmd", json_strv(&cmd));
 	json_put(out, "Env", json_strv(&env));
 	json_put_str(out, "User", user);
@@ -191,7 +216,16 @@ static void publish(const struct exec *x, const char *what)
 struct exec *exec_create(struct container *c, const json_t *body, struct err *e)
 {
 	json_t *read;
-	if (check_container(c, e) < 0 || read_body(body, &read, e) < 0) {
+	if (read_body(body, &read, e) < 0) {
+		return NULL;
+	}
+	int r = c->state == CONTAINER_RESTARTING
+			? err_set(e, ERR_CONFLICT,
+				  "Container %s is restarting, wait until the container is running",
+				  c->id)
+			: check_container(c, e);
+	if (r < 0) {
+		json_decref(read);
 		return NULL;
 	}
 	struct exec *x = exec_new(c->set, c->id, read);
@@ -228,14 +262,21 @@ bool exec_is_tty(const struct exec *x)
 	return json_bool(x->body, "Tty");
 }
 
+void exec_set_console_size(struct exec *x, const json_t *start_body)
+{
+	json_put(x->body, "ConsoleSize", console_size(start_body));
+}
+
 json_t *exec_inspect(const struct exec *x)
 {
 	json_t *args = json_deep_copy(json_object_get(x->body, "Cmd"));
 	json_t *first = json_incref(json_array_get(args, 0));
 	json_array_remove(args, 0);
-	json_t *process = json_pack("{sb so so sb ss}", "tty", exec_is_tty(x), "entrypoint", first,
-		"arguments", args, "privileged", json_bool(x->body, "Privileged"), "user",
-		json_str(x->body, "User"));
+	json_t *process = json_pack("{sb so so sb}", "tty", exec_is_tty(x), "entrypoint", first,
+		"arguments", args, "privileged", json_bool(x->body, "Privileged"));
+	if (*json_str(x->body, "User")) {
+		json_put_str(process, "user", json_str(x->body, "User"));
+	}
 	return json_pack("{ss sb so so sb sb sb sb ss ss si}", "ID", x->id, "Running", x->running,
 		"ExitCode", x->ended ? json_integer(x->exit_code) : json_null(), "ProcessConfig",
 		process, "OpenStdin", json_bool(x->body, "AttachStdin"), "OpenStderr",
@@ -359,7 +400,7 @@ static void refused(void *owner)
 	struct exec *x = owner;
 	scoped(free) char *message = xasprintf("%s\r\n", x->refusal);
 	x->later = NULL;
-	attach_point_say(&x->attaches, exec_is_tty(x) ? SHIM_STDOUT : SHIM_STDERR, message);
+	attach_point_say(&x->attaches, SHIM_STDOUT, message);
 	finish(x, 126);
 }
 
@@ -367,7 +408,7 @@ int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *
 	struct attach **ret_attach, struct err *e)
 {
 	if (x->started || x->ended || x->refusal) {
-		return err_set(e, ERR_CONFLICT, "exec command %s is already running", x->id);
+		return err_set(e, ERR_CONFLICT, "Error: Exec command %s has already run", x->id);
 	}
 	struct container *c = container_find(x->set, x->container_id, e);
 	if (!c || check_container(c, e) < 0) {
@@ -400,8 +441,11 @@ void exec_start_detached(struct exec *x, container_done_fn *done, void *owner)
 
 int exec_resize(struct exec *x, unsigned rows, unsigned columns, struct err *e)
 {
+	if (x->ended) {
+		return err_set(e, ERR_NOT_FOUND, "process does not exist %s: not found", x->id);
+	}
 	if (!x->running || !x->shim) {
-		return err_set(e, ERR_CONFLICT, "exec process %s is not running", x->id);
+		return err_set(e, ERR_INVALID, "exec process is not started");
 	}
 	shim_resize(x->shim, rows, columns);
 	return 0;

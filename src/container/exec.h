@@ -22,6 +22,8 @@ const char *exec_id(const struct exec *x);
 const char *exec_detach_keys(const struct exec *x); /* "" for the usual; borrowed */
 void exec_detached(struct exec *x);                 /* tells that the client left by them */
 bool exec_is_tty(const struct exec *x);
+/* "ConsoleSize" of POST /exec/x/start, when it is there: it wins over that of the creation. */
+void exec_set_console_size(struct exec *x, const json_t *start_body);
 json_t *exec_inspect(const struct exec *x); /* GET /exec/x/json; new */
 /* Starts it; attached output from the first byte goes to h (h NULL: detached). A command that
  * cannot be run is not an error here: its message comes as output on stderr and its exit code is

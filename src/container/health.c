@@ -29,6 +29,7 @@ struct health {
 	struct result results[RESULTS_KEPT]; /* oldest first */
 	size_t n_results;
 	struct delay *next, *timeout;
+	struct delay *restart; /* it is unhealthy, and shall be restarted when this is over */
 	struct exec *probe;
 	bool timed_out;
 	int64_t began_ms, probe_start_ns;
@@ -55,6 +56,12 @@ int health_check_config(const json_t *config, struct err *e)
 	const json_t *h = json_object_get(config, "Healthcheck");
 	scoped(strv) struct strv test = STRV_INIT;
 	int64_t n;
+	enum unhealthy_action ignored;
+	const char *action = json_str(json_object_get(config, "Labels"), UNHEALTHY_LABEL);
+	if (!unhealthy_action_parse(action, UNHEALTHY_IGNORE, &ignored)) {
+		return err_set(e, ERR_INVALID,
+			"invalid label " UNHEALTHY_LABEL "=%.64s: it is restart or ignore", action);
+	}
 	if (!json_is_object(h)) {
 		return 0;
 	}
@@ -119,6 +126,41 @@ static void keep_result(struct health *h, int exit_code, const char *output)
 
 static void plan_next(struct health *h);
 
+/* --- wherry.unhealthy=restart --- */
+
+static void ignore_result(void *owner, const struct err *e)
+{
+}
+
+static void restart_now(void *owner)
+{
+	struct health *h = owner;
+	struct container *c = h->container;
+	h->restart = NULL;
+	if (c->set->going_down || c->state != CONTAINER_RUNNING) {
+		return;
+	}
+	c->unhealthy = unhealthy_after(c->unhealthy, clock_mono_ms());
+	log_warning("container", "restarted_unhealthy", "id", c->id, NULL);
+	container_event(c, "unhealthy_restart", NULL);
+	container_restart(c, 0, -1, ignore_result, NULL); /* h goes with the end of this run */
+}
+
+static void status_changed(struct health *h)
+{
+	struct container *c = h->container;
+	enum unhealthy_action action;
+	(void)unhealthy_action_parse(json_str(container_labels(c), UNHEALTHY_LABEL),
+		c->set->d.unhealthy, &action); /* checked by create */
+	if (h->state.status != HEALTH_UNHEALTHY) {
+		delay_cancel(h->restart);
+		h->restart = NULL;
+	} else if (action == UNHEALTHY_RESTART && !h->restart) {
+		h->restart = delay_start(c->set->d.loop,
+			unhealthy_wait_ms(&c->unhealthy, clock_mono_ms()), restart_now, h);
+	}
+}
+
 static void probed(void *owner, int exit_code, const char *output)
 {
 	struct health *h = owner;
@@ -141,6 +183,7 @@ static void probed(void *owner, int exit_code, const char *output)
 		log_info(
 			"container", "health", "id", c->id, "status", words[h->state.status], NULL);
 		container_event(c, action, NULL);
+		status_changed(h);
 	}
 }
 
@@ -211,6 +254,7 @@ void health_stop(struct container *c)
 	c->health = NULL;
 	delay_cancel(h->next);
 	delay_cancel(h->timeout);
+	delay_cancel(h->restart);
 	if (h->probe) {
 		exec_kill(h->probe);
 		exec_drop(h->probe);

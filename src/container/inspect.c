@@ -26,6 +26,9 @@ static json_t *state_view(const struct container *c)
 		"StartedAt", clock_format(c->started_ns, started), "FinishedAt",
 		clock_format(c->finished_ns, finished));
 	json_put(o, "Health", health_inspect(c));
+	if (c->waits_for) {
+		json_put_str(o, "WherryWaitingFor", c->waits_for);
+	}
 	return o;
 }
 
@@ -135,6 +138,9 @@ static char *status_text(const struct container *c, int64_t now_ns)
 	case CONTAINER_PAUSED:
 		return xasprintf("Up %s (Paused)", span);
 	case CONTAINER_RESTARTING:
+		if (c->waits_for) {
+			return xasprintf("Waiting for %s", c->waits_for);
+		}
 		return xasprintf("Restarting (%d) %s ago", c->exit_code, ago);
 	case CONTAINER_REMOVING:
 		return xstrdup("Removal In Progress");

@@ -118,9 +118,12 @@ struct container {
 	int pidfd; /* -1 when it does not run */
 	int exit_code;
 	bool oom_killed;
-	char *error; /* why the last start failed, or NULL */
+	char *error;     /* why the last start failed, or NULL */
+	char *waits_for; /* "device /dev/x": what its next start waits for, or NULL */
+	struct unhealthy_history unhealthy;
 	int64_t started_ns, finished_ns;
 	bool stopped_by_user;
+	bool kill_asked;  /* while it was starting: it is, as soon as it runs */
 	bool was_running; /* as the store said when the daemon started */
 	int restart_count;
 	int64_t last_wait_ms;
@@ -197,6 +200,11 @@ bool mount_is_pinned(const struct mount_point *m);
 char *mount_pin_path(
 	const struct container *c, size_t i); /* where the shim puts it; the caller's */
 void mounts_shim_args(const struct container *c, struct strv *args);
+
+/* --- waiting.c --- */
+char *waiting_for(const struct container *c);           /* what is missing, or NULL; the caller's */
+void waiting_set(struct container *c, char *take_what); /* with its event when it is news */
+bool waiting_goes_on(struct container *c); /* true: planned again, nothing else to do */
 
 /* --- names.c --- */
 void container_name_random(char *ret, size_t n);

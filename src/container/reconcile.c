@@ -117,7 +117,7 @@ static void apply_policies(void *owner)
 	s->policies = NULL;
 	map_each (s->by_id, struct container, c) {
 		bool rests = c->state == CONTAINER_EXITED || c->state == CONTAINER_CREATED;
-		if (rests && c->started_ns != 0 &&
+		if (rests && (c->started_ns != 0 || c->was_running) &&
 			restart_at_boot(
 				&c->policy, c->exit_code, c->was_running, c->stopped_by_user)) {
 			strv_add(&ids, c->id);

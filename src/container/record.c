@@ -52,6 +52,7 @@ void container_free(struct container *c)
 	free(c->run_dir);
 	free(c->cgroup);
 	free(c->error);
+	free(c->waits_for);
 	free(c);
 }
 

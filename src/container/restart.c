@@ -5,6 +5,12 @@
 #define WAIT_FIRST_MS 100
 #define WAIT_MAX_MS 60000
 #define RUN_RESETS_MS 10000
+#define WAITING_MAX_MS                                                             \
+	5000 /* a look at a path costs little, and somebody has just plugged it in \
+	      */
+#define UNHEALTHY_FIRST_MS 10000
+#define UNHEALTHY_MAX_MS (10 * 60 * 1000)
+#define UNHEALTHY_RESETS_MS (30 * 60 * 1000)
 
 int restart_policy_parse(
 	const char *name, int64_t max_retries, struct restart_policy *ret, struct err *e)
@@ -45,7 +51,8 @@ static int64_t next_wait(const struct restart_facts *f)
 		return WAIT_FIRST_MS;
 	}
 	int64_t wait = f->last_wait_ms * 2;
-	return wait > WAIT_MAX_MS ? WAIT_MAX_MS : wait;
+	int64_t max = f->waiting ? WAITING_MAX_MS : WAIT_MAX_MS;
+	return wait > max ? max : wait;
 }
 
 bool restart_decide(
@@ -75,4 +82,37 @@ bool restart_at_boot(
 	default:
 		return false;
 	}
+}
+
+bool unhealthy_action_parse(
+	const char *word, enum unhealthy_action dflt, enum unhealthy_action *ret)
+{
+	*ret = strcmp(word, "restart") == 0  ? UNHEALTHY_RESTART
+	       : strcmp(word, "ignore") == 0 ? UNHEALTHY_IGNORE
+					     : dflt;
+	return !*word || strcmp(word, "restart") == 0 || strcmp(word, "ignore") == 0;
+}
+
+static bool starts_over(const struct unhealthy_history *h, int64_t now_ms)
+{
+	return h->count == 0 || now_ms - h->last_ms >= UNHEALTHY_RESETS_MS;
+}
+
+int64_t unhealthy_wait_ms(const struct unhealthy_history *h, int64_t now_ms)
+{
+	if (starts_over(h, now_ms)) {
+		return 0;
+	}
+	int64_t pause = UNHEALTHY_FIRST_MS;
+	for (int i = 1; i < h->count && pause < UNHEALTHY_MAX_MS; i++) {
+		pause *= 2;
+	}
+	pause = pause > UNHEALTHY_MAX_MS ? UNHEALTHY_MAX_MS : pause;
+	int64_t due = h->last_ms + pause;
+	return due > now_ms ? due - now_ms : 0;
+}
+
+struct unhealthy_history unhealthy_after(struct unhealthy_history h, int64_t now_ms)
+{
+	return (struct unhealthy_history){starts_over(&h, now_ms) ? 1 : h.count + 1, now_ms};
 }

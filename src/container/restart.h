@@ -28,6 +28,7 @@ struct restart_facts {
 	int64_t ran_ms;       /* how long this run took */
 	int64_t last_wait_ms; /* the pause before this run, 0 if none */
 	bool stopped_by_user;
+	bool waiting; /* it did not run: something it needs is not there */
 };
 /* True when it is to be started again, after *ret_wait_ms. */
 bool restart_decide(
@@ -35,3 +36,20 @@ bool restart_decide(
 /* Whether a container that is not running is started when the daemon starts. */
 bool restart_at_boot(
 	const struct restart_policy *p, int exit_code, bool was_running, bool stopped_by_user);
+
+/* What is done about a container that has become unhealthy: label or setting wherry.unhealthy. */
+#define UNHEALTHY_LABEL "wherry.unhealthy"
+enum unhealthy_action { UNHEALTHY_IGNORE, UNHEALTHY_RESTART };
+/* "restart", "ignore", or "" for dflt. False for another word. */
+bool unhealthy_action_parse(
+	const char *word, enum unhealthy_action dflt, enum unhealthy_action *ret);
+
+/* Restarts for being unhealthy, so far; zero at first. */
+struct unhealthy_history {
+	int count;
+	int64_t last_ms; /* when the last one was */
+};
+/* The pause before the next one: none at first; after each 10 s, doubled up to 10 minutes, counted
+ * from it. Half an hour without any starts over. */
+int64_t unhealthy_wait_ms(const struct unhealthy_history *h, int64_t now_ms);
+struct unhealthy_history unhealthy_after(struct unhealthy_history h, int64_t now_ms);

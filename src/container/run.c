@@ -55,9 +55,8 @@ void done_all(struct list *l, const struct err *e)
 {
 	struct list calls = LIST_INIT(calls);
 	done_take(l, &calls);
-	while (!list_empty(&calls)) {
-		struct done_call *d = container_of(calls.next, struct done_call, node);
-		list_remove(&d->node);
+	list_each_safe (pos, &calls) {
+		struct done_call *d = container_of(pos, struct done_call, node);
 		d->fn(d->owner, e);
 		free(d);
 	}
@@ -134,7 +133,12 @@ void container_put_start_error(const char *arg0, const char *text, struct err *e
 {
 	static const char prefix[] =
 		"failed to create task for container: failed to create shim task: OCI runtime create failed: ";
-	if (strstr(text, "not found in $PATH")) {
+	bool named = strchr(arg0, '/') != NULL; /* a path, not a word to be looked for */
+	if (named && (strstr(text, "not found in $PATH") || strstr(text, "executable file"))) {
+		(void)err_set(e, ERR_INVALID,
+			"%scrun: exec: \"%.60s\": stat %.60s: no such file or directory: unknown",
+			prefix, arg0, arg0);
+	} else if (strstr(text, "not found in $PATH")) {
 		(void)err_set(e, ERR_INVALID,
 			"%scrun: exec: \"%.100s\": executable file not found in $PATH: unknown",
 			prefix, arg0);
@@ -173,30 +177,46 @@ static const char *first_arg(const struct container *c)
 	return "";
 }
 
+/* The policy is asked about starts of its own, and about those that only lack something. True when
+ * it is waited for. */
+static bool plan_after_failure(struct container *c, bool by_user)
+{
+	int64_t wait_ms;
+	scoped(free) char *missing = waiting_for(c);
+	const struct restart_facts facts = {.exit_code = c->exit_code,
+		.count = c->restart_count,
+		.last_wait_ms = c->last_wait_ms,
+		.stopped_by_user = c->stopped_by_user,
+		.waiting = missing != NULL};
+	bool asked = !by_user || missing;
+	if (!asked || !restart_decide(&c->policy, &facts, &wait_ms)) {
+		container_step(c, INPUT_FAILED);
+		waiting_set(c, NULL);
+		return false;
+	}
+	container_restart_later(c, wait_ms);
+	waiting_set(c, missing ? xstrdup(missing) : NULL);
+	return missing != NULL;
+}
+
 void container_start_failed(struct container *c, const struct err *e)
 {
 	bool by_user = !list_empty(&c->starting);
 	const struct err reason = *e;
 	char id[ID_LEN + 1];
 	struct container_set *s = c->set;
-	int64_t wait_ms;
 	shim_free(TAKE(c->shim));
 	container_clean_run(c);
 	c->exit_code = start_exit_code(reason.msg);
 	set_error(c, reason.msg);
 	log_warning("container", "start_failed", "id", c->id, "reason", reason.msg, NULL);
-	attach_point_end(&c->attaches);
-	const struct restart_facts facts = {
-		c->exit_code, c->restart_count, 0, c->last_wait_ms, c->stopped_by_user};
-	bool again = !by_user && restart_decide(&c->policy, &facts, &wait_ms);
-	if (again) {
-		container_restart_later(c, wait_ms);
-	} else {
-		container_step(c, INPUT_FAILED);
-	}
+	bool waits = plan_after_failure(c, by_user);
 	container_volumes_let_go(c);
 	container_record_note(c);
-	waits_fire(c, true, false);
+	if (!waits) { /* else it has not even begun: who attached stays for the first byte */
+		attach_point_end(&c->attaches);
+		waits_fire(c, true, false);
+	}
 	memcpy(id, c->id, sizeof(id));
 	bool remove = json_bool(c->host_config, "AutoRemove") || c->remove_asked;
 	struct list starting = LIST_INIT(starting);
@@ -208,7 +228,7 @@ void container_start_failed(struct container *c, const struct err *e)
 	if (c && remove) {
 		container_remove_now(c, true);
 	}
-	done_all(&starting, &reason);
+	done_all(&starting, waits ? NULL : &reason);
 	container_set_note_end(s);
 }
 
@@ -394,6 +414,7 @@ static void begin(struct container *c)
 {
 	container_step(c, INPUT_START);
 	set_error(c, NULL);
+	c->kill_asked = false;
 	c->seed_next = 0;
 	container_launch(c);
 }
@@ -406,9 +427,12 @@ void container_start(struct container *c, container_done_fn *done, void *owner)
 		done(owner, &e);
 		return;
 	}
-	switch (c->state) {
+	/* who waits for a device may be told to look again */
+	bool waits = c->state == CONTAINER_RESTARTING && c->waits_for;
+	switch (waits ? CONTAINER_EXITED : c->state) {
 	case CONTAINER_RUNNING:
 	case CONTAINER_STOPPING:
+	case CONTAINER_RESTARTING: /* to its clients it runs, and starts without them */
 		(void)err_set(&e, ERR_UNCHANGED, "container %s is already running", c->id);
 		done(owner, &e);
 		return;
@@ -472,6 +496,7 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	bool fresh = c->state == CONTAINER_STARTING;
 	container_opened_pid(c, init);
 	c->started_ns = at_ns;
+	waiting_set(c, NULL);
 	c->oom_killed = c->oom_killed && !fresh;
 	oom_start(c);
 	if (!fresh) { /* this daemon is new, the container is not */
@@ -487,7 +512,8 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	container_event(c, "start", NULL);
 	update_started(c);
 	health_start(c);
-	if (c->remove_asked || !list_empty(&c->stopping)) { /* asked for while it was starting */
+	if (c->remove_asked || c->kill_asked ||
+		!list_empty(&c->stopping)) { /* asked for while it was starting */
 		struct err ignored;
 		c->stopped_by_user = true;
 		container_step(c, INPUT_STOP);
@@ -543,6 +569,9 @@ static void restart_now(void *owner)
 	struct container *c = owner;
 	c->restart_delay = NULL;
 	c->restart_count++;
+	if (waiting_goes_on(c)) {
+		return;
+	}
 	begin(c);
 }
 

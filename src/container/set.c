@@ -231,7 +231,13 @@ int container_resize(struct container *c, unsigned rows, unsigned columns, struc
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	}
 	if (c->shim) {
+		char height[12];
+		char width[12];
 		shim_resize(c->shim, rows, columns);
+		snprintf(height, sizeof(height), "%u", rows);
+		snprintf(width, sizeof(width), "%u", columns);
+		container_event(
+			c, "resize", json_pack("{ss ss}", "height", height, "width", width));
 	}
 	return 0;
 }

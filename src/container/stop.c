@@ -43,11 +43,15 @@ static void publish_kill(const struct container *c, int signal)
 	container_event(c, "kill", json_pack("{ss}", "signal", text));
 }
 
-/* A frozen process acts on a signal once it is thawed. */
-static void thaw(struct container *c)
+/* A frozen process acts on a signal once it is thawed; after SIGKILL nobody sees it run again. */
+static void thaw(struct container *c, int signal)
 {
-	if (c->state == CONTAINER_PAUSED) {
-		(void)cgroup_freeze(c->cgroup, false);
+	if (c->state != CONTAINER_PAUSED || cgroup_freeze(c->cgroup, false) < 0) {
+		return;
+	}
+	if (signal != SIGKILL) {
+		container_step(c, INPUT_UNPAUSE);
+		container_event(c, "unpause", NULL);
 	}
 }
 
@@ -73,7 +77,7 @@ void container_ask_to_stop(struct container *c, int signal, int timeout_s)
 	int wanted = signal ? signal : container_stop_signal(c);
 	publish_kill(c, wanted);
 	(void)container_signal(c, wanted, &ignored);
-	thaw(c);
+	thaw(c, wanted);
 	container_step(c, INPUT_STOP);
 	container_record_note(c);
 	if (timeout_s == INT32_MAX || (timeout_s < 0 && container_stop_timeout(c) < 0)) {
@@ -85,17 +89,26 @@ void container_ask_to_stop(struct container *c, int signal, int timeout_s)
 	c->kill_delay = delay_start(c->set->d.loop, patience_ms, patience_is_over, c);
 }
 
+/* It waits for its back-off, or for a device: from now on it rests. */
+static void end_pause_before_restart(struct container *c)
+{
+	delay_cancel(c->restart_delay);
+	c->restart_delay = NULL;
+	c->stopped_by_user = true;
+	waiting_set(c, NULL);
+	container_step(c, INPUT_STOP);
+	container_record_note(c);
+	attach_point_end(&c->attaches);
+	waits_fire(c, true, false);
+}
+
 void container_stop(
 	struct container *c, int signal, int timeout_s, container_done_fn *done, void *owner)
 {
 	struct err e;
 	if (c->state == CONTAINER_RESTARTING) {
-		delay_cancel(c->restart_delay);
-		c->restart_delay = NULL;
-		c->stopped_by_user = true;
-		container_step(c, INPUT_STOP);
-		container_record_note(c);
-		waits_fire(c, true, false);
+		end_pause_before_restart(c);
+		container_event(c, "stop", NULL);
 		done(owner, NULL);
 		return;
 	}
@@ -114,6 +127,15 @@ void container_stop(
 
 int container_kill(struct container *c, int signal, struct err *e)
 {
+	if (c->state == CONTAINER_RESTARTING) { /* moby: as a stop by hand, without an event */
+		end_pause_before_restart(c);
+		return 0;
+	}
+	if (c->state == CONTAINER_STARTING && signal == SIGKILL) {
+		c->stopped_by_user = true;
+		c->kill_asked = true;
+		return 0;
+	}
 	if (!container_is_running(c)) {
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	}
@@ -125,9 +147,7 @@ int container_kill(struct container *c, int signal, struct err *e)
 		c->stopped_by_user = true; /* moby: no restart after a kill by hand */
 		container_record_note(c);
 	}
-	if (signal == SIGKILL) {
-		thaw(c);
-	}
+	thaw(c, signal);
 	return 0;
 }
 
@@ -185,6 +205,14 @@ static void restarted(void *owner, const struct err *e)
 		container_event(c, "restart", NULL);
 		e = NULL;
 	}
+	struct err failed;
+	if (e) {
+		failed = *e;
+		failed.kind =
+			e->kind == ERR_CONFLICT || e->kind == ERR_NOT_FOUND ? e->kind : ERR_SYSTEM;
+		(void)err_wrap(&failed, "Cannot restart container %s", c ? c->name : r->id);
+		e = &failed;
+	}
 	r->done(r->owner, e);
 	free(r);
 }
@@ -219,10 +247,14 @@ void container_restart(
 int container_pause(struct container *c, bool pause, struct err *e)
 {
 	if (!pause && c->state != CONTAINER_PAUSED) {
-		return err_set(e, ERR_CONFLICT, "Container %s is not paused", c->id);
+		return err_set(e, ERR_SYSTEM, "Container %s is not paused", c->id);
 	}
 	if (pause && c->state == CONTAINER_PAUSED) {
 		return err_set(e, ERR_CONFLICT, "Container %s is already paused", c->id);
+	}
+	if (pause && c->state == CONTAINER_RESTARTING) {
+		return err_set(e, ERR_CONFLICT,
+			"Container %s is restarting, wait until the container is running", c->id);
 	}
 	if (pause && c->state != CONTAINER_RUNNING) {
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
@@ -367,10 +399,13 @@ void container_remove(
 	}
 	if (!force && (runs || c->state == CONTAINER_RESTARTING)) {
 		const char *state =
-			c->state == CONTAINER_PAUSED ? "paused" : container_state_word(c->state);
+			c->state == CONTAINER_STARTING ? "running" : container_state_word(c->state);
 		(void)err_set(&e, ERR_CONFLICT,
-			"cannot remove container \"/%s\": container is %s: stop the container before removing or force remove",
-			c->name, c->state == CONTAINER_STARTING ? "running" : state);
+			"cannot remove container \"/%s\": container is %s%s", c->name,
+			c->state == CONTAINER_PAUSED ? "paused" : state,
+			c->state == CONTAINER_PAUSED
+				? " and must be unpaused first"
+				: ": stop the container before removing or force remove");
 		done(owner, &e);
 		return;
 	}
@@ -384,7 +419,7 @@ void container_remove(
 	c->remove_volumes = volumes;
 	if (c->state != CONTAINER_STARTING) {
 		(void)container_signal(c, SIGKILL, &e);
-		thaw(c);
+		thaw(c, SIGKILL);
 		publish_kill(c, SIGKILL);
 	}
 }

@@ -223,20 +223,11 @@ static void poll_hold(uv_timer_t *t)
 	}
 }
 
-void http_hijack(
-	struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner)
+static void take_over(struct http_request *r, const struct buf *head, bool switched,
+	http_chunk_fn *input, void *owner)
 {
 	struct conn *c = r->conn;
-	scoped(buf) struct buf out = BUF_INIT;
-	bool upgrade = r->head.upgrade;
-	if (upgrade) {
-		buf_printf(&out,
-			"HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
-			content_type);
-	} else {
-		buf_printf(&out, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n\r\n", content_type);
-	}
-	conn_write(c, out.data, out.len);
+	conn_write(c, head->data, head->len);
 	r->answer = ANSWER_OPEN;
 	r->chunked_answer = false;
 	r->no_body = false;
@@ -246,10 +237,35 @@ void http_hijack(
 	if (!r->body_done) {
 		r->use = BODY_DROPPED;
 	}
-	if (upgrade && !c->closing) {
+	if (switched && !c->closing) {
 		c->held = true;
 		c->hold_until = uv_now(c->server->loop) + HOLD_MAX_MS;
 		uv_timer_start(&c->hold_timer, poll_hold, 0, HOLD_POLL_MS);
 	}
 	conn_schedule_process(c);
+}
+
+void http_hijack(
+	struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner)
+{
+	scoped(buf) struct buf head = BUF_INIT;
+	bool upgrade = r->head.upgrade;
+	if (upgrade) {
+		buf_printf(&head,
+			"HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
+			content_type);
+	} else {
+		buf_printf(&head, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n\r\n", content_type);
+	}
+	take_over(r, &head, upgrade, input, owner);
+}
+
+void http_hijack_websocket(
+	struct http_request *r, const char *accept, http_chunk_fn *input, void *owner)
+{
+	scoped(buf) struct buf head = BUF_INIT;
+	buf_printf(&head,
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+		accept);
+	take_over(r, &head, true, input, owner);
 }

@@ -104,3 +104,7 @@ void http_stream_abort(struct http_request *r);
  * the head). */
 void http_hijack(
 	struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner);
+/* The same with the answer to a WebSocket handshake (codec/websocket.h); frames are the caller's.
+ */
+void http_hijack_websocket(
+	struct http_request *r, const char *accept, http_chunk_fn *input, void *owner);

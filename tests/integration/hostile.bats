@@ -63,3 +63,105 @@ daemon_kib() {
 	run api POST /containers/create -m 5 -H 'Content-Type: application/json' --data-binary @"$DIR/env.json"
 	[ "$output" = '{"message":"more than 4096 environment variables"}' ]
 }
+
+# --- classes of CVEs ---
+
+# CVE-2024-21626: a directory of the host that is open somewhere above the runtime
+@test "no descriptor of the daemon's reaches a container or an exec, nor a working directory through one" {
+	daemon_signal TERM
+	exec 9<"$ROOT"
+	daemon_start
+	exec 9<&-
+	[ -e "/proc/$(cat "$DIR/daemon.pid")/fd/9/README.md" ] # it does have it
+	[ "$(w run --rm bb ls /proc/self/fd | sort -n | tr '\n' ' ')" = "0 1 2 3 " ]
+	w run -d --name box bb sleep 1000
+	[ "$(w exec box ls /proc/self/fd | sort -n | tr '\n' ' ')" = "0 1 2 3 " ]
+	for n in $(seq 3 16); do
+		! w run --rm -w "/proc/self/fd/$n" bb cat README.md || fail "descriptor $n"
+		! w exec -w "/proc/self/fd/$n" box cat README.md || fail "descriptor $n of an exec"
+	done
+	w rm -f box
+}
+
+# CVE-2025-31133, CVE-2025-52565, CVE-2025-52881: what the image puts at /dev/null, /dev/console and below /proc
+@test "an image's own /dev and /proc decide nothing" {
+	mkdir -p "$DIR/evil"
+	cp -a "$DIR/busybox/." "$DIR/evil/"
+	rm -rf "$DIR/evil/dev" "$DIR/evil/proc"
+	mkdir -p "$DIR/evil/dev" "$DIR/evil/proc/sys/kernel" "$DIR/evil/trap"
+	echo free >"$DIR/evil/trap/file"
+	ln -s /trap/file "$DIR/evil/dev/null"
+	ln -s /trap/file "$DIR/evil/dev/console"
+	ln -s /trap/file "$DIR/evil/proc/keys"
+	ln -s /trap "$DIR/evil/proc/self"
+	tar -C "$DIR/evil" -cf "$DIR/evil.tar" .
+	curl -sf --unix-socket "$SOCK" -X POST -H 'Content-Type: application/x-tar' --data-binary @"$DIR/evil.tar" \
+		"http://d/images/create?fromSrc=-&repo=evil" >/dev/null
+	[ "$(w run --rm evil stat -c '%t:%T' /dev/null /proc/keys | tr '\n' ' ')" = "1:3 1:3 " ]
+	[ "$(w run --rm evil sh -c 'echo x >/dev/null; cat /trap/file; readlink -f /proc/self | grep -c "^/proc/[0-9]*$"' | tr '\n' ' ')" = "free 1 " ]
+	cat >"$DIR/console.exp" <<-END
+		set timeout 20
+		spawn $WHERRY run -it --rm evil sh -c "ls -l /dev/console; cat /trap/file; echo 1 >/proc/sys/kernel/panic"
+		expect eof
+	END
+	run expect "$DIR/console.exp"
+	[[ "$output" == *"crw"*"/dev/console"*free*"Read-only file system"* ]] || fail "$output"
+}
+
+# CVE-2026-46680, CVE-2026-30892: a number is a number, whatever the image's passwd calls it
+@test "a numeric user stays numeric, at start and in an exec" {
+	w run --name numbered bb sh -c 'echo "1234:x:0:0::/root:/bin/sh" >>/etc/passwd; echo "77:x:0:" >>/etc/group'
+	api POST '/commit?container=numbered&repo=numbered' -H 'Content-Type: application/json' -d '{}' -o /dev/null
+	[ "$(w run --rm -u 1234 numbered id -u)" = 1234 ]
+	w run -d --name box numbered sleep 1000
+	[ "$(w exec -u 1234 box id -u)" = 1234 ]
+	[ "$(w exec -u 1234:77 box id -g)" = 77 ]
+	for user in 4294967296 -1 +5 4294967295; do
+		run w run --rm -u "$user" numbered id
+		[[ "$output" == *"uids and gids must be in range"* ]] || fail "$user: $output"
+	done
+	w rm -f box numbered
+}
+
+# CVE-2026-47262
+@test "a passwd file of gigabytes costs the daemon nothing" {
+	w run --name big bb sh -c 'dd if=/dev/zero of=/etc/passwd bs=1 count=1 seek=3000000000 2>/dev/null; cp /etc/group /g; dd if=/dev/zero of=/etc/group bs=1 count=1 seek=3000000000 2>/dev/null'
+	before=$(daemon_kib)
+	run w start big
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"cannot read the image's /etc/passwd: File too large"* ]] || fail "$output"
+	w run -d --name grown bb sh -c 'sleep 1; dd if=/dev/zero of=/etc/group bs=1 count=1 seek=3000000000 2>/dev/null; touch /done; sleep 1000'
+	eventually 10 sh -c "[ -e '$DIR'/data/containers/\$('$WHERRY' inspect -f '{{.Id}}' grown)/upper/done ]"
+	run w exec -u bob grown true
+	[ "$status" -ne 0 ]
+	[ $(($(daemon_kib) - before)) -lt 20000 ]
+	[ "$(api GET /_ping)" = OK ]
+	w rm -f big grown
+}
+
+@test "names and ids are no paths" {
+	touch "$DIR/data/containers.secret"
+	before=$(w ps -aq | wc -l)
+	for path in ..%2f..%2fetc/json .%2f/json %2e%2e/json "$(printf 'a%.0s' $(seq 5000))/json"; do
+		run api GET "/containers/$path" -o /dev/null -w '%{http_code}'
+		[[ "$output" == 4?? ]] || fail "$path: $output"
+	done
+	for name in ../x .. . .hidden a/b 'a%00b' "$(printf 'a%.0s' $(seq 300))"; do
+		run api POST "/containers/create?name=$name" -H 'Content-Type: application/json' -d '{"Image":"bb","Cmd":["true"]}' -w ' %{http_code}'
+		[[ "$output" == *' 4'?? ]] || fail "$name: $output"
+	done
+	for body in '{"Image":"bb","Cmd":["true"],"HostConfig":{"NetworkMode":"container:../../x"}}' \
+		'{"Image":"bb","Cmd":["true"],"HostConfig":{"PidMode":"container:/"}}' \
+		'{"Image":"bb","Cmd":["true"],"HostConfig":{"Binds":["../x:/y"]}}' \
+		'{"Image":"../../etc","Cmd":["true"]}' \
+		'{"Image":"bb","Cmd":["true"],"HostConfig":{"Runtime":"/bin/sh"}}'; do
+		run api POST /containers/create -H 'Content-Type: application/json' -d "$body" -w ' %{http_code}'
+		[[ "$output" == *' 4'?? ]] || fail "$body: $output"
+	done
+	for id in .. ..%2f..%2f 'a%2fb'; do
+		[[ "$(api GET "/exec/$id/json" -o /dev/null -w '%{http_code}')" == 4?? ]]
+		[[ "$(api DELETE "/containers/$id?force=1" -o /dev/null -w '%{http_code}')" == 4?? ]]
+	done
+	[ -e "$DIR/data/containers.secret" ]
+	[ "$(w ps -aq | wc -l)" = "$before" ]
+}

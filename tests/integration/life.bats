@@ -193,3 +193,123 @@ status_of() {
 	[ -z "$(nsenter -n -t "$pid" nft list ruleset)" ]
 	[ "$(w exec joined grep -c 127.0.0.11 /etc/resolv.conf)" -eq 0 ]
 }
+
+# --- verbs, in states where they are not at home: recorded from dockerd 26.1.5 ---
+
+verb() { # METHOD PATH [BODY]: status and message
+	api "$1" "$2" ${3:+-H 'Content-Type: application/json' -d "$3"} -w '%{http_code}' | jq -rs 'map(if type == "object" then (.message // "") else tostring end) | join(" ")'
+}
+
+@test "verbs answer in dockerd's words whatever the state" {
+	w run -d --name loop --restart always bb false
+	eventually 10 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}} {{lt 3 .RestartCount}}' loop)\" = 'restarting true' ]"
+	loop=$(w inspect -f '{{.Id}}' loop)
+	[ "$(verb POST /containers/loop/start)" = 304 ]
+	[ "$(verb POST /containers/loop/pause)" = "Container $loop is restarting, wait until the container is running 409" ]
+	[ "$(verb POST /containers/loop/exec '{"Cmd":["true"]}')" = "Container $loop is restarting, wait until the container is running 409" ]
+	[ "$(verb POST '/containers/loop/attach?stream=1')" = "container loop is restarting, wait until the container is running 409" ]
+	[ "$(verb DELETE /containers/loop)" = 'cannot remove container "/loop": container is restarting: stop the container before removing or force remove 409' ]
+	run verb POST /containers/loop/kill
+	[ "$output" = 204 ] || fail "$output"
+	[ "$(status_of loop)" = exited ]
+	w run -d --name box bb sleep 1000
+	box=$(w inspect -f '{{.Id}}' box)
+	[ "$(verb POST /containers/box/unpause)" = "Container $box is not paused 500" ]
+	[ "$(verb POST /containers/box/kill?signal=1000)" = "cannot kill container: box: the linux daemon does not support signal 1000 400" ]
+	[ "$(verb POST '/containers/box/resize?h=x&w=1')" = 'strconv.Atoi: parsing "x": invalid syntax 400' ]
+	[ "$(verb POST '/containers/box/attach?stream=1&detachKeys=zzz')" = 'Invalid detach keys (zzz) provided 400' ]
+	[ "$(verb POST /containers/box/pause)" = 204 ]
+	[ "$(verb POST /containers/box/pause)" = "Container $box is already paused 409" ]
+	[ "$(verb POST /containers/box/start)" = "cannot start a paused container, try unpause instead 409" ]
+	[ "$(verb POST /containers/box/exec '{"Cmd":["true"]}')" = "Container box is paused, unpause the container before exec 409" ]
+	[ "$(verb DELETE /containers/box)" = 'cannot remove container "/box": container is paused and must be unpaused first 409' ]
+	[ "$(verb POST /containers/box/kill?signal=WINCH)" = 204 ]
+	[ "$(status_of box)" = running ] # the signal has thawed it
+	w kill box
+	[ "$(verb POST /containers/box/stop)" = 304 ]
+	[ "$(verb POST /containers/box/pause)" = "container $box is not running 409" ]
+	[ "$(verb POST /containers/box/exec '{"Cmd":["true"]}')" = "container $box is not running 409" ]
+	[ "$(verb POST /containers/box/exec '{}')" = "No exec command specified 400" ]
+	[ "$(verb POST '/containers/box/wait?condition=soon')" = 'invalid condition: "soon" 400' ]
+	[ "$(verb DELETE '/containers/box?link=1')" = "Conflict, cannot remove the default link name of the container 500" ]
+}
+
+# Sends TEXT over an attached connection and prints what comes until the end.
+session() { # PATH TEXT [websocket | BODY]
+	timeout 25 python3 "$ROOT/tests/integration/life_session.py" "$SOCK" "$@"
+}
+
+@test "attach over WebSocket: typed and printed, history first, closed at the end" {
+	create web '{"Image":"bb","OpenStdin":true,"Cmd":["sh","-c","echo before; read x; echo got $x"]}'
+	w start web
+	eventually 5 sh -c "'$WHERRY' logs web | grep -q before"
+	run session '/containers/web/attach/ws?logs=1&stream=1&stdin=1&stdout=1&stderr=1' 'words\n' websocket
+	[ "$output" = "$(printf 'before\ngot words\n[closed 1000]')" ] || fail "$output"
+	run verb GET '/containers/web/attach/ws?stream=1'
+	[ "$output" = "the request is no WebSocket handshake 400" ]
+}
+
+@test "the detach keys let a client go and the container run" {
+	w run -d -it --name term bb sh
+	run session '/containers/term/attach?stream=1&stdin=1&stdout=1&detachKeys=ctrl-x,q' 'echo typed\r\x18q'
+	[[ "$output" == *"[ended]" ]] || fail "$output"
+	[ "$(status_of term)" = running ]
+	eventually 5 sh -c "'$WHERRY' logs term | grep -q '^typed'" # what was typed before the keys arrived
+	run api GET "/events?since=1&until=$(date +%s.%N)&filters=%7B%22event%22:%5B%22detach%22%5D%7D"
+	[[ "$output" == *'"Action":"detach"'* ]] || fail "$output"
+	id=$(api POST /containers/term/exec -H 'Content-Type: application/json' -d '{"Cmd":["sh"],"Tty":true,"AttachStdin":true,"AttachStdout":true}' | jq -r .Id)
+	session "/exec/$id/start" '\x10\x11' '{"Tty":true}'
+	[ "$(api GET "/exec/$id/json" | jq -c '[.Running, .ExitCode]')" = '[true,null]' ]
+}
+
+# --- what Docker does not do ---
+
+@test "a container waits for its device, visibly, and starts when it is there" {
+	w run -d --name usb --restart unless-stopped --device "$DIR/node:/dev/node" bb sleep 1000 ||
+		fail "under a policy the start is not refused"
+	[ "$(status_of usb)" = restarting ]
+	[ "$(w inspect -f '{{.State.WherryWaitingFor}}' usb)" = "device $DIR/node" ]
+	[[ "$(w inspect -f '{{.State.Error}}' usb)" == *"error gathering device information"* ]]
+	[ "$(api GET '/containers/json?all=1' | jq -r '.[].Status')" = "Waiting for device $DIR/node" ]
+	run api GET "/events?since=1&until=$(date +%s.%N)&filters=%7B%22event%22:%5B%22waiting%22%5D%7D"
+	[ "$(jq -r '.Actor.Attributes.for' <<<"$output")" = "device $DIR/node" ] || fail "$output"
+	daemon_signal KILL # it waits on, also when it has never run
+	daemon_start
+	[ "$(w inspect -f '{{.State.WherryWaitingFor}}' usb)" = "device $DIR/node" ] ||
+		eventually 5 sh -c "'$WHERRY' inspect -f '{{.State.WherryWaitingFor}}' usb | grep -q device"
+	mknod "$DIR/node" c 1 3
+	eventually 20 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}}' usb)\" = running ]"
+	w exec usb test -c /dev/node
+	[ "$(api GET /containers/usb/json | jq .State.WherryWaitingFor)" = null ]
+	rm "$DIR/node"
+	w rm -f usb
+}
+
+@test "without a policy a missing device or mount source is an error" {
+	run -127 w run -d --name once --device "$DIR/nonode" bb true # docker's status for these words
+	[[ "$output" == *"error gathering device information while adding custom device \"$DIR/nonode\": no such file or directory"* ]]
+	[ "$(status_of once)" = created ]
+	mkdir "$DIR/disk"
+	create disk "{\"Image\":\"bb\",\"Cmd\":[\"sleep\",\"1000\"],\"HostConfig\":{\"RestartPolicy\":{\"Name\":\"on-failure\",\"MaximumRetryCount\":2},\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"$DIR/disk\",\"Target\":\"/m\"}]}}"
+	rmdir "$DIR/disk"
+	w start disk
+	[ "$(w inspect -f '{{.State.WherryWaitingFor}}' disk)" = "mount source $DIR/disk" ]
+	eventually 10 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}}' disk)\" = created ]" # twice was allowed
+	w start disk
+	w stop disk
+	[ "$(status_of disk)" != restarting ]
+}
+
+@test "an unhealthy container is restarted where that is asked for" {
+	w run -d --name sick --label wherry.unhealthy=restart --health-cmd 'test -e /tmp/../well' --health-interval 200ms --health-retries 1 \
+		bb sh -c 'echo begun >>/runs; sleep 1000'
+	w run -d --name left --health-cmd false --health-interval 200ms --health-retries 1 bb sleep 1000
+	first=$(w inspect -f '{{.State.StartedAt}}' sick)
+	eventually 15 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.StartedAt}}' sick)\" != $first ]"
+	run api GET "/events?since=1&until=$(date +%s.%N)&filters=%7B%22event%22:%5B%22unhealthy_restart%22%5D%7D"
+	[ "$(jq -r '.Actor.Attributes.name' <<<"$output")" = sick ] || fail "$output"
+	eventually 10 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Health.Status}}' left)\" = unhealthy ]"
+	[ "$(w inspect -f '{{.State.Status}}' left)" = running ]
+	run create wrong '{"Image":"bb","Cmd":["true"],"Labels":{"wherry.unhealthy":"reboot"}}'
+	[[ "$output" == *"invalid label wherry.unhealthy=reboot"*" 400" ]] || fail "$output"
+}

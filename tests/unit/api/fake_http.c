@@ -137,6 +137,11 @@ void http_stream_abort(struct http_request *r)
 {
 }
 
+void http_hijack_websocket(
+	struct http_request *r, const char *accept, http_chunk_fn *input, void *owner)
+{
+}
+
 void http_hijack(
 	struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner)
 {

@@ -207,6 +207,60 @@ static void on_failure_is_content_with_success(void **state)
 	assert_int_equal(sim.starts, 1);
 }
 
+static void who_waits_for_a_device_looks_again_every_few_seconds(void **state)
+{
+	struct restart_policy p = parsed("unless-stopped", 0);
+	struct restart_facts f = {.exit_code = 128, .waiting = true};
+	int64_t wait = 0;
+	int64_t waited = 0;
+
+	for (int i = 0; i < 20; i++) {
+		assert_true(restart_decide(&p, &f, &wait));
+		assert_true(wait >= 100 && wait <= 5000);
+		waited += wait;
+		f.last_wait_ms = wait;
+	}
+	assert_int_equal(wait, 5000);
+	assert_true(waited > 60000);
+	p = parsed("on-failure", 3);
+	f.count = 3;
+	assert_false(restart_decide(&p, &f, &wait));
+}
+
+static void an_unhealthy_container_is_restarted_ever_more_rarely(void **state)
+{
+	struct unhealthy_history h = {0};
+	int64_t now = 1000;
+	int64_t waits[9];
+
+	/* it becomes unhealthy again 1 s after each restart */
+	for (int i = 0; i < 9; i++) {
+		waits[i] = unhealthy_wait_ms(&h, now);
+		now += waits[i];
+		h = unhealthy_after(h, now);
+		now += 1000;
+	}
+	assert_int_equal(waits[0], 0);
+	assert_int_equal(waits[1], 9000);
+	assert_int_equal(waits[2], 19000);
+	assert_int_equal(waits[8], 10 * 60 * 1000 - 1000);
+	/* half an hour well: the next one is the first */
+	assert_int_equal(unhealthy_wait_ms(&h, now + 30 * 60 * 1000), 0);
+	assert_int_equal(unhealthy_after(h, now + 30 * 60 * 1000).count, 1);
+}
+
+static void the_label_wins_over_the_setting(void **state)
+{
+	enum unhealthy_action a;
+
+	assert_true(unhealthy_action_parse("", UNHEALTHY_RESTART, &a) && a == UNHEALTHY_RESTART);
+	assert_true(
+		unhealthy_action_parse("ignore", UNHEALTHY_RESTART, &a) && a == UNHEALTHY_IGNORE);
+	assert_true(
+		unhealthy_action_parse("restart", UNHEALTHY_IGNORE, &a) && a == UNHEALTHY_RESTART);
+	assert_false(unhealthy_action_parse("reboot", UNHEALTHY_IGNORE, &a));
+}
+
 static void nothing_restarts_what_its_user_has_stopped(void **state)
 {
 	static const char *const names[] = {"no", "always", "unless-stopped", "on-failure"};
@@ -306,6 +360,9 @@ int main(void)
 		cmocka_unit_test(a_run_of_ten_seconds_forgets_the_pause),
 		cmocka_unit_test(on_failure_gives_up_after_its_count),
 		cmocka_unit_test(on_failure_is_content_with_success),
+		cmocka_unit_test(who_waits_for_a_device_looks_again_every_few_seconds),
+		cmocka_unit_test(an_unhealthy_container_is_restarted_ever_more_rarely),
+		cmocka_unit_test(the_label_wins_over_the_setting),
 		cmocka_unit_test(nothing_restarts_what_its_user_has_stopped),
 		cmocka_unit_test(the_daemons_start_brings_back_what_was_meant_to_run),
 		cmocka_unit_test(failures_in_the_start_period_do_not_count),
