@@ -39,12 +39,9 @@ struct container_deps {
 	const char *data_root;
 	const char *exec_root;
 	const char *shim_path;
-	const char *crun_path;           /* runtime "crun", also under Docker's names */
-	const json_t *runtimes;          /* others: name -> {"path", "runtimeArgs"}; may be NULL */
-	const char *default_runtime;     /* NULL or "": crun */
-	enum unhealthy_action unhealthy; /* of containers whose label says nothing */
-	const char *seccomp_path;        /* Docker-format profile, or NULL */
-	const char *cgroup_parent;       /* "wherry": a cgroup at the top of the tree */
+	const char *crun_path;                 /* runtime "crun", also under Docker's names */
+	const char *seccomp_path;              /* Docker-format profile, or NULL */
+	const char *cgroup_parent;             /* "wherry": a cgroup at the top of the tree */
 	const struct cgroup_features *cgroups; /* what limits can be set */
 	const json_t *settings;                /* of daemon.json, for defaults.c; NULL: none */
 	const json_t *log_defaults; /* {"Type": "json-file", "Config": {...}} of the daemon's

@@ -150,8 +150,11 @@ static void status_changed(struct health *h)
 {
 	struct container *c = h->container;
 	enum unhealthy_action action;
-	(void)unhealthy_action_parse(json_str(container_labels(c), UNHEALTHY_LABEL),
-		c->set->d.unhealthy, &action); /* checked by create */
+	/* both were checked: by create, and when the configuration was read */
+	(void)unhealthy_action_parse(
+		json_str(c->set->d.settings, UNHEALTHY_LABEL), UNHEALTHY_IGNORE, &action);
+	(void)unhealthy_action_parse(
+		json_str(container_labels(c), UNHEALTHY_LABEL), action, &action);
 	if (h->state.status != HEALTH_UNHEALTHY) {
 		delay_cancel(h->restart);
 		h->restart = NULL;

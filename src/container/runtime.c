@@ -53,8 +53,8 @@ void container_place(struct container *c)
 
 const char *runtime_default(const struct container_set *s)
 {
-	return s->d.default_runtime && *s->d.default_runtime ? s->d.default_runtime
-							     : RUNTIME_DEFAULT;
+	const char *name = json_str(s->d.settings, "default-runtime");
+	return *name ? name : RUNTIME_DEFAULT;
 }
 
 /* crun stands in for what a client may ask for by Docker's names. */
@@ -66,7 +66,7 @@ static bool is_crun(const char *name)
 
 static const json_t *configured(const struct container_set *s, const char *name)
 {
-	return json_object_get(s->d.runtimes, name);
+	return json_object_get(json_object_get(s->d.settings, "runtimes"), name);
 }
 
 int runtime_check(const struct container_set *s, json_t *host, struct err *e)
@@ -74,7 +74,7 @@ int runtime_check(const struct container_set *s, json_t *host, struct err *e)
 	const char *name = json_str(host, "Runtime");
 	if (!*name) {
 		json_put_str(host, "Runtime", runtime_default(s));
-		return 0;
+		name = json_str(host, "Runtime");
 	}
 	return is_crun(name) || configured(s, name)
 		       ? 0

@@ -313,3 +313,23 @@ session() { # PATH TEXT [websocket | BODY]
 	run create wrong '{"Image":"bb","Cmd":["true"],"Labels":{"wherry.unhealthy":"reboot"}}'
 	[[ "$output" == *"invalid label wherry.unhealthy=reboot"*" 400" ]] || fail "$output"
 }
+
+@test "another runtime and the default for unhealthy containers come from daemon.json" {
+	printf '#!/bin/sh\necho "$@" >>%s/runtime.log\nexec crun --cgroup-manager=cgroupfs "$@"\n' "$DIR" >"$DIR/runtime"
+	chmod +x "$DIR/runtime"
+	cp "$DIR/daemon.json" "$DIR/daemon.kept"
+	echo "{\"runtimes\":{\"wrapped\":{\"path\":\"$DIR/runtime\"}},\"wherry.unhealthy\":\"restart\"}" >"$DIR/daemon.json"
+	daemon_signal TERM
+	daemon_start
+	[ "$(with_host '{"Runtime":"wrapped"}' 'echo through')" = through ]
+	grep -q -- '--bundle' "$DIR/runtime.log"
+	run create none '{"Image":"bb","Cmd":["true"],"HostConfig":{"Runtime":"other"}}'
+	[[ "$output" == *"unknown or invalid runtime name: other"*" 400" ]] || fail "$output"
+	w run -d --name sick --health-cmd false --health-interval 200ms --health-retries 1 --stop-timeout 1 bb sleep 1000
+	first=$(w inspect -f '{{.State.StartedAt}}' sick)
+	eventually 15 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.StartedAt}}' sick)\" != $first ]"
+	w rm -f sick
+	mv "$DIR/daemon.kept" "$DIR/daemon.json"
+	daemon_signal TERM
+	daemon_start
+}
