@@ -259,7 +259,8 @@ session() { # PATH TEXT [websocket | BODY]
 	[[ "$output" == *'"Action":"detach"'* ]] || fail "$output"
 	id=$(api POST /containers/term/exec -H 'Content-Type: application/json' -d '{"Cmd":["sh"],"Tty":true,"AttachStdin":true,"AttachStdout":true}' | jq -r .Id)
 	session "/exec/$id/start" '\x10\x11' '{"Tty":true}'
-	[ "$(api GET "/exec/$id/json" | jq -c '[.Running, .ExitCode]')" = '[true,null]' ]
+	# the keys may come before crun has started it: it goes on to run
+	eventually 5 sh -c "curl -s --unix-socket '$SOCK' http://d/exec/$id/json | jq -e '.Running and .ExitCode == null'"
 }
 
 # --- what Docker does not do ---
