@@ -5,7 +5,7 @@
 struct call;
 typedef void handler_fn(struct call *c);
 
-/* system.c, info.c, disk.c, events.c */
+/* system.c, auth.c, info.c, disk.c, events.c */
 handler_fn system_ping, system_version, system_auth, system_info, system_df, system_events;
 /* containers.c, container_list.c, container_prune.c */
 handler_fn containers_list, containers_create, containers_inspect, containers_start,

@@ -1,5 +1,4 @@
-/* GET /_ping, /version, POST /auth and what belongs to the engine as a whole; /info, /events and
- * /system/df have files of their own. */
+/* GET /_ping and /version; /auth, /info, /events and /system/df have files of their own. */
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -50,22 +49,4 @@ void system_version(struct call *c)
 	json_put_str(doc, "KernelVersion", u.release);
 	json_put_str(doc, "BuildTime", "");
 	call_reply_json(c, 200, doc);
-}
-
-static void auth_checked(struct call *c, const json_t *body)
-{
-	struct err e;
-	const char *server;
-	if (json_get_str(body, "serveraddress", &server, &e) < 0) {
-		call_reply_error(c, &e);
-		return;
-	}
-	/* The credentials are checked by the registry at the first pull; the client keeps them. */
-	call_reply_json(
-		c, 200, json_pack("{ss ss}", "Status", "Login Succeeded", "IdentityToken", ""));
-}
-
-void system_auth(struct call *c)
-{
-	call_body_json(c, false, auth_checked);
 }

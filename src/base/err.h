@@ -15,6 +15,7 @@ enum err_kind {
 	ERR_UNCHANGED,       /* 304: what was asked for is already so */
 	ERR_BUSY,            /* 503: try again later */
 	ERR_NOT_IMPLEMENTED, /* 501: a part of the API that this engine does not have */
+	ERR_UNAUTHORIZED,    /* 401: a registry does not take the credentials */
 };
 
 struct err {

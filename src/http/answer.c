@@ -134,6 +134,7 @@ void http_reply_error(struct http_request *r, const struct err *e)
 		[ERR_UNCHANGED] = 304,
 		[ERR_BUSY] = 503,
 		[ERR_NOT_IMPLEMENTED] = 501,
+		[ERR_UNAUTHORIZED] = 401,
 	};
 	json_t *doc = json_object();
 	json_put_str(doc, "message", e->msg);

@@ -484,6 +484,7 @@ static enum err_kind kind_of(int status)
 	case 400:
 		return ERR_INVALID;
 	case 401:
+		return ERR_UNAUTHORIZED;
 	case 403:
 		return ERR_DENIED;
 	case 404:

@@ -13,6 +13,7 @@ static const char *const kind_names[] = {
 	[ERR_UNCHANGED] = "unchanged",
 	[ERR_BUSY] = "busy",
 	[ERR_NOT_IMPLEMENTED] = "not_implemented",
+	[ERR_UNAUTHORIZED] = "unauthorized",
 };
 #define N_KINDS (sizeof(kind_names) / sizeof(*kind_names))
 

@@ -20,6 +20,7 @@ worker_job_fn worker_files_export; /* files.c */
 worker_job_fn worker_files_get, worker_files_put, worker_files_stat;
 worker_job_fn worker_import;      /* import.c */
 worker_job_fn worker_load;        /* load.c */
+worker_job_fn worker_login;       /* login.c */
 worker_job_fn worker_pull;        /* pull.c */
 worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in this order */
 worker_job_fn worker_seed_volume; /* seed_volume.c */

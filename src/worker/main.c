@@ -30,6 +30,7 @@ static const struct {
 	{"files-stat", worker_files_stat},
 	{"import", worker_import},
 	{"load", worker_load},
+	{"login", worker_login},
 	{"mount-volume", worker_mount_volume},
 	{"pull", worker_pull},
 	{"read-journal", worker_read_journal},

@@ -28,6 +28,11 @@ void registry_free(struct registry *r);
  * was no mirror. */
 bool registry_next(struct registry *r);
 
+/* Asks /v2/ of the registry itself, no mirror, with the credentials. ERR_UNAUTHORIZED with Docker's
+ * words when they are refused: "login attempt to https://x/v2/ failed with status: 401
+ * Unauthorized", "Get \"https://x/v2/\": unauthorized: incorrect username or password". */
+int registry_check_login(struct registry *r, struct err *e);
+
 /* The manifest that ref names, from the first endpoint that has it; later requests go to the same
  * one. ERR_NOT_FOUND with Docker's words: "manifest for x:y not found: manifest unknown: manifest
  * unknown", "pull access denied for x, repository does not exist or may require 'docker login':

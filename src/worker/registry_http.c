@@ -194,6 +194,20 @@ static void add_query(struct buf *url, const char *key, const char *value)
 	}
 }
 
+/* With the reason that the token server gives: "details" (Docker Hub) or the errors of the
+ * distribution-spec. */
+static int token_refused(const struct reply *reply, struct err *e)
+{
+	struct err ignored;
+	scoped(json) json_t *doc =
+		json_parse(buf_str(reply->body), reply->body->len, "the refusal", &ignored);
+	const json_t *first = json_array_get(json_object_get(doc, "errors"), 0);
+	const char *why = json_str(doc, "details");
+	why = *why ? why : json_str(first, "message");
+	return err_set(
+		e, ERR_DENIED, "unauthorized: %.160s", *why ? why : "authentication required");
+}
+
 static int fetch_token(struct registry *r, const struct challenge *c, char **ret, struct err *e)
 {
 	scoped(buf) struct buf url = BUF_INIT;
@@ -214,7 +228,7 @@ static int fetch_token(struct registry *r, const struct challenge *c, char **ret
 		return -1;
 	}
 	if (reply.status != 200) {
-		return err_set(e, ERR_DENIED, "unauthorized: authentication required");
+		return token_refused(&reply, e);
 	}
 	scoped(json) json_t *doc = json_parse(buf_str(&body), body.len, "the token", e);
 	const char *token = json_str(doc, "token");

@@ -17,7 +17,9 @@ setup_file() {
 
 teardown_file() {
 	[ -z "${REGISTRY_PID:-}" ] || kill "$REGISTRY_PID" || true
-	[ ! -e "$DIR/registry.pid" ] || kill "$(cat "$DIR/registry.pid")" || true
+	for pid in registry private proxy; do
+		[ ! -e "$DIR/$pid.pid" ] || kill "$(cat "$DIR/$pid.pid")" || true
+	done
 	daemon_teardown
 }
 
@@ -160,6 +162,49 @@ not_empty() {
 	[[ "$output" == *'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused'* ]]
 	run -1 d pull registry.invalid/x
 	[[ "$output" == *"no such host"* ]]
+}
+
+auth() { # USER PASSWORD [PORT]: the engine's status and words
+	api POST /auth -H 'Content-Type: application/json' -w ' %{http_code}' \
+		-d "{\"username\":\"$1\",\"password\":\"$2\",\"serveraddress\":\"127.0.0.1:${3:-$(cat private.port)}\"}" | tr -d '\n'
+}
+
+@test "a registry with passwords is asked whether a login is good" {
+	command -v docker-registry || skip "docker-registry is missing"
+	python3 -Wignore -c 'import crypt; print("u:" + crypt.crypt("p", crypt.mksalt(crypt.METHOD_BLOWFISH)))' >htpasswd
+	free_port >private.port
+	r=127.0.0.1:$(cat private.port)
+	printf '%s\n' 'version: 0.1' 'log: {level: error, accesslog: {disabled: true}}' "http: {addr: \"$r\"}" \
+		"storage: {filesystem: {rootdirectory: $DIR/private}}" "auth: {htpasswd: {realm: r, path: $DIR/htpasswd}}" >private.yml
+	docker-registry serve private.yml >private.log 2>&1 3>&- &
+	echo $! >private.pid
+	eventually 10 curl -s -o /dev/null "http://$r/v2/"
+	[ "$(auth u p)" = '{"Status":"Login Succeeded","IdentityToken":""} 200' ]
+	[ "$(auth u wrong)" = "{\"message\":\"login attempt to http://$r/v2/ failed with status: 401 Unauthorized\"} 401" ]
+	[ "$(auth '' '')" = "{\"message\":\"Get \\\"http://$r/v2/\\\": no basic auth credentials\"} 401" ]
+	[[ "$(auth u p 1)" == *'dial tcp 127.0.0.1:1: connect: connection refused'*' 500' ]]
+	[[ "$(auth u p '1 2')" == *'unable to parse server address: '*' 400' ]]
+	run -1 d login -u u -p wrong "$r"
+	[[ "$output" == *"login attempt to http://$r/v2/ failed with status: 401 Unauthorized"* ]]
+	run -1 "$WHERRY" login -u u -p wrong "$r"
+	[[ "$output" == *"login attempt to http://$r/v2/ failed with status: 401 Unauthorized"* ]]
+	run ! grep -q "$r" "$DOCKER_CONFIG/config.json"
+	run -0 "$WHERRY" login -u u -p p "$r"
+	[[ "$output" == *"Login Succeeded"* ]]
+	run -0 "$WHERRY" logout "$r"
+	run -0 d login -u u -p p "$r"
+	d logout "$r"
+}
+
+@test "a token server is asked whether a login is good" {
+	port=$(free_port)
+	python3 "$BATS_TEST_DIRNAME/image_proxy.py" "$port" 1 token >proxy.log 2>&1 3>&- &
+	echo $! >proxy.pid
+	eventually 10 curl -s -o /dev/null "http://127.0.0.1:$port/v2/"
+	[ "$(auth u wrong "$port")" = \
+		"{\"message\":\"Get \\\"http://127.0.0.1:$port/v2/\\\": unauthorized: incorrect username or password\"} 401" ]
+	[ "$(auth u p "$port")" = '{"Status":"Login Succeeded","IdentityToken":""} 200' ]
+	grep -q '^token /token?service=reg$' proxy.log # for no repository
 }
 
 @test "pulls at the same time fetch a layer once" {

@@ -44,6 +44,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             challenge = 'Bearer realm="http://127.0.0.1:%d/token",service="reg",scope="repository:%s:pull"' % (port, name)
             self.answer(401, [("WWW-Authenticate", challenge)], b'{"errors": [{"code": "UNAUTHORIZED", "message": "no"}]}')
             return False
+        if self.path == "/v2/":
+            self.answer(200, [], b"{}")
+            return False
         if "/blobs/" in self.path:
             print("redirected", flush=True)
             self.answer(307, [("Location", "http://127.0.0.2:%d%s" % (port, self.path))])
