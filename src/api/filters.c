@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/regex.h"
 #include "base/strv.h"
 #include "base/text.h"
 #include "base/timestamp.h"
@@ -152,15 +153,10 @@ static bool compare_prefix(const char *value, const char *text)
 	return text_starts(text, value);
 }
 
-/* glibc's regcomp takes exponential memory for nested repetition, its regexec exponential time for
- * back references: such expressions and long ones count as plain text. */
+/* Compiled once for each object: costly expressions and long ones count as plain text. */
 static bool is_costly(const char *value)
 {
-	const char *escape = strchr(value, '\\');
-	while (escape && !(escape[1] >= '1' && escape[1] <= '9')) {
-		escape = escape[1] ? strchr(escape + 2, '\\') : NULL;
-	}
-	return escape || strlen(value) > 128 || strchr(value, '{');
+	return strlen(value) > 128 || strchr(value, '{') || regex_is_costly(value);
 }
 
 static bool compare_name(const char *value, const char *text)

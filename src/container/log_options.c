@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/regex.h"
 #include "base/text.h"
 #include "container/internal.h"
 
@@ -237,6 +238,10 @@ static int add_matching(json_t *out, const char *pattern, const json_t *from, st
 	json_t *v;
 	if (!*pattern) {
 		return 0;
+	}
+	if (regex_is_costly(pattern)) {
+		return err_set(
+			e, ERR_SYSTEM, "error parsing regexp: too costly: `%.200s`", pattern);
 	}
 	int r = regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB);
 	if (r != 0) {

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/path.h"
+#include "base/regex.h"
 #include "base/strv.h"
 #include "base/text.h"
 
@@ -372,6 +373,29 @@ static void mac_addresses_are_those_of_one_interface(void **state)
 	}
 }
 
+static void expressions_that_glibc_cannot_bound_are_told(void **state)
+{
+	static const char *const fine[] = {
+		"", "^com\\.example\\.[a-z]{2,8}$", "(a|b)*c+?", "a{2}{3}", "\\(\\{9999}"};
+	static const char *const costly[] = {"((a{255}){255}){255}", "a{1,9999}", "a{9999,}",
+		"(a)\\1", "a{99999999999999999999}"};
+	char deep[64];
+	char wide[1024];
+	memset(deep, '(', sizeof(deep) - 1);
+	deep[sizeof(deep) - 1] = '\0';
+	memset(wide, 'a', sizeof(wide) - 1);
+	wide[sizeof(wide) - 1] = '\0';
+
+	for (size_t i = 0; i < sizeof(fine) / sizeof(*fine); i++) {
+		assert_false(regex_is_costly(fine[i]));
+	}
+	for (size_t i = 0; i < sizeof(costly) / sizeof(*costly); i++) {
+		assert_true(regex_is_costly(costly[i]));
+	}
+	assert_true(regex_is_costly(deep));
+	assert_true(regex_is_costly(wide));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +421,7 @@ int main(void)
 		cmocka_unit_test(percent_escapes_are_strict),
 		cmocka_unit_test(json_errors_name_the_key_and_both_types),
 		cmocka_unit_test(hostile_json_is_refused),
+		cmocka_unit_test(expressions_that_glibc_cannot_bound_are_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
