@@ -49,16 +49,40 @@ static void body_give_end(struct http_request *r)
 	}
 }
 
-/* Takes one piece of the body off in. False when nothing more can be done now. */
+/* All chunks that have come, one after the other in to, which has room for n bytes; *ret_n: how
+ * many those are. What was used of data, or -1. Chunks of one byte each must not cost more than
+ * others: the rest is moved once. */
+static ssize_t take_chunks(
+	struct http1_chunked *d, const char *data, size_t n, char *to, size_t *ret_n)
+{
+	size_t used = 0;
+	*ret_n = 0;
+	while (used < n && !http1_chunked_done(d)) {
+		const char *piece;
+		size_t piece_n;
+		ssize_t r = http1_chunked_decode(d, data + used, n - used, &piece, &piece_n);
+		if (r < 0) {
+			return -1;
+		}
+		memcpy(to + *ret_n, piece, piece_n);
+		*ret_n += piece_n;
+		used += (size_t)r;
+	}
+	return (ssize_t)used;
+}
+
+/* Takes what there is of the body off in. False when nothing more can be done now. */
 static bool take_piece(struct conn *c, struct http_request *r)
 {
 	const char *data = buf_str(&c->in);
 	size_t n = c->in.len;
 	ssize_t used;
-	const char *piece = data;
-	size_t piece_n = 0;
+	/* give() may lead to anything, a closed connection included: the bytes must be ours until
+	 * it returns */
+	scoped(free) char *copy = xrealloc(NULL, n, 1);
+	size_t piece_n;
 	if (r->head.body == HTTP1_CHUNKED) {
-		used = http1_chunked_decode(&r->chunked, data, n, &piece, &piece_n);
+		used = take_chunks(&r->chunked, data, n, copy, &piece_n);
 		if (used < 0) {
 			body_fail(r, "malformed chunked request body");
 			return false;
@@ -67,13 +91,7 @@ static bool take_piece(struct conn *c, struct http_request *r)
 		piece_n = n < r->body_left ? n : (size_t)r->body_left;
 		r->body_left -= piece_n;
 		used = (ssize_t)piece_n;
-	}
-	/* give() may lead to anything, a closed connection included: the bytes must be ours until
-	 * it returns */
-	scoped(free) char *copy = NULL;
-	if (piece_n > 0) {
-		copy = xrealloc(NULL, piece_n, 1);
-		memcpy(copy, piece, piece_n);
+		memcpy(copy, data, piece_n);
 	}
 	buf_consume(&c->in, (size_t)used);
 	bool ended =

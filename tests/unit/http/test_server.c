@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -84,6 +85,17 @@ static void count_chunk(void *owner, struct http_request *r, const char *data, s
 	http_reply(r, 200, "text/plain", text, strlen(text));
 }
 
+static void count_pieces(void *owner, struct http_request *r, const char *data, size_t n)
+{
+	static int pieces;
+	if (data) {
+		pieces++;
+		return;
+	}
+	http_reply_json(r, 200, json_pack("{si}", "pieces", pieces));
+	pieces = 0;
+}
+
 static void handle(void *owner, struct http_request *r)
 {
 	const char *path = http_path(r);
@@ -92,6 +104,8 @@ static void handle(void *owner, struct http_request *r)
 		http_body_read(r, 1000, echo_body, NULL);
 	} else if (strcmp(path, "/count") == 0) {
 		http_body_stream(r, count_chunk, NULL);
+	} else if (strcmp(path, "/pieces") == 0) {
+		http_body_stream(r, count_pieces, NULL);
 	} else if (strcmp(path, "/hijack") == 0) {
 		http_hijack(r, "application/vnd.docker.raw-stream", echo_input, NULL);
 		http_stream_write(r, "early ", 6);
@@ -265,6 +279,25 @@ static void pipelined_requests_are_answered_in_order(void **state)
 	assert_non_null(strstr(two, "last"));
 }
 
+/* Each piece moves what is left of the input: one for each byte would be a square. */
+static void tiny_chunks_are_given_together(void **state)
+{
+	struct fixture *f = *state;
+	scoped(buf) struct buf text = BUF_INIT;
+	buf_puts(&text, "POST /pieces HTTP/1.1\r\nConnection: close\r\n"
+			"Transfer-Encoding: chunked\r\n\r\n");
+	for (int i = 0; i < 2000; i++) {
+		buf_puts(&text, "1\r\nx\r\n");
+	}
+	buf_puts(&text, "0\r\n\r\n");
+
+	scoped(free) char *answer = say(f, buf_str(&text));
+
+	const char *pieces = strstr(answer, "\"pieces\":");
+	assert_non_null(pieces);
+	assert_in_range(strtol(pieces + strlen("\"pieces\":"), NULL, 10), 1, 200);
+}
+
 static void wrong_requests_get_400_and_the_end(void **state)
 {
 	struct fixture *f = *state;
@@ -433,6 +466,7 @@ int main(void)
 		WITH(errors_are_json_with_dockers_shape),
 		WITH(a_connection_is_kept_and_queries_are_decoded),
 		WITH(pipelined_requests_are_answered_in_order),
+		WITH(tiny_chunks_are_given_together),
 		WITH(wrong_requests_get_400_and_the_end),
 		WITH(a_body_beyond_its_limit_is_refused),
 		WITH(a_head_request_has_no_body),
