@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -138,6 +139,10 @@ static int check_config(struct container *c, struct err *e)
 			return err_set(e, ERR_INVALID,
 				"the working directory '%.200s' is invalid, it needs to be an absolute path",
 				workdir);
+		}
+		if (strlen(workdir) >= PATH_MAX) {
+			return err_set(e, ERR_INVALID,
+				"the working directory is longer than %d bytes", PATH_MAX - 1);
 		}
 		scoped(free) char *clean = path_clean(workdir);
 		json_put_str(c->config, "WorkingDir", clean);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,10 @@ static int check_process(const struct strv *env, const char *cwd, struct err *e)
 	if (cwd && *cwd && *cwd != '/') {
 		return err_set(e, ERR_INVALID,
 			"OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown");
+	}
+	if (cwd && strlen(cwd) >= PATH_MAX) { /* crun 1.8.1 hangs on one over 64 KiB */
+		return err_set(e, ERR_INVALID, "the working directory is longer than %d bytes",
+			PATH_MAX - 1);
 	}
 	for (size_t i = 0; i < env->n; i++) {
 		if (*env->v[i] == '=' || !*env->v[i]) {
@@ -316,6 +321,10 @@ static void finish(struct exec *x, int exit_code)
 	x->running = false;
 	x->ended = true;
 	x->exit_code = exit_code;
+	if (x->pidfd >= 0) { /* the rest of it stays for those who inspect it */
+		close(x->pidfd);
+		x->pidfd = -1;
+	}
 	path_remove_tree(AT_FDCWD, x->dir);
 	if (x->started) {
 		publish(x, "exec_die");
