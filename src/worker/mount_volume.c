@@ -60,6 +60,16 @@ static char *resolve(const char *host, struct err *e)
 	return xstrdup(address);
 }
 
+/* Where the option "addr=" stands; "clientaddr=" before it is another one. */
+static const char *find_address(const char *options)
+{
+	const char *at = strstr(options, "addr=");
+	while (at > options && at[-1] != ',') {
+		at = strstr(at + 1, "addr=");
+	}
+	return at;
+}
+
 /* "addr=host" in the options, or the host of "//host/share", becomes an address. */
 static int resolve_names(const char *type, char **device, char **options, struct err *e)
 {
@@ -72,7 +82,7 @@ static int resolve_names(const char *type, char **device, char **options, struct
 		if (!address) {
 			return -1;
 		}
-		const char *at = strstr(*options, "addr=");
+		const char *at = find_address(*options); /* host is its value */
 		char *fresh = xasprintf("%.*saddr=%s%s", (int)(at - *options), *options, address,
 			at + strlen("addr=") + strlen(host));
 		free(*options);
