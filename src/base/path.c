@@ -101,6 +101,8 @@ int path_mkdirs(const char *path, mode_t mode)
 	}
 }
 
+static int remove_tree(int dirfd, const char *name, uint64_t resolve);
+
 static int remove_entries(DIR *dir, dev_t dev)
 {
 	int first_error = 0;
@@ -118,8 +120,9 @@ static int remove_entries(DIR *dir, dev_t dev)
 			first_error = first_error ? first_error : -errno;
 			continue;
 		}
-		int r = S_ISDIR(st.st_mode) && st.st_dev == dev ? path_remove_tree(dirfd(dir), name)
-								: -EBUSY;
+		int r = S_ISDIR(st.st_mode) && st.st_dev == dev
+				? remove_tree(dirfd(dir), name, RESOLVE_NO_XDEV)
+				: -EBUSY;
 		if (r < 0 && !first_error) {
 			first_error = r;
 		}
@@ -127,12 +130,18 @@ static int remove_entries(DIR *dir, dev_t dev)
 	return first_error;
 }
 
-int path_remove_tree(int dirfd, const char *name)
+/* RESOLVE_NO_XDEV for what lies in a tree: a directory of the same filesystem may be mounted there.
+ */
+static int remove_tree(int dirfd, const char *name, uint64_t resolve)
 {
-	scoped(close) int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = resolve,
+	};
+	scoped(close) int fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
 	if (fd < 0) {
-		if (errno == ENOENT) {
-			return 0;
+		if (errno == ENOENT || errno == EXDEV) {
+			return errno == ENOENT ? 0 : -EBUSY;
 		}
 		return unlinkat(dirfd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 	}
@@ -150,6 +159,11 @@ int path_remove_tree(int dirfd, const char *name)
 		return r < 0 ? r : -errno;
 	}
 	return 0;
+}
+
+int path_remove_tree(int dirfd, const char *name)
+{
+	return remove_tree(dirfd, name, 0);
 }
 
 int path_read(int dirfd, const char *name, size_t limit, struct buf *ret)

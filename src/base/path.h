@@ -23,8 +23,7 @@ int path_mkdir_in(int root_fd, const char *path, mode_t mode);
 
 /* For our own directories, whose parents we trust. */
 int path_mkdirs(const char *path, mode_t mode);
-/* Removes a tree without following links or crossing into another filesystem's mount. -ENOENT is
- * success. */
+/* Removes a tree without following links or entering what is mounted in it. -ENOENT is success. */
 int path_remove_tree(int dirfd, const char *name);
 
 /* Reads a whole file of at most limit bytes; -EFBIG beyond. */

@@ -206,6 +206,10 @@ static int put_mounts(const struct container *c, json_t *request, struct err *e)
 		}
 		bool closed = m->kind == MOUNT_VOLUME && is_unmounted(c, m);
 		add_mount(mounts, source, m->target, m->read_only || closed, m->non_recursive);
+		if (m->subpath) {
+			json_put_str(json_array_get(mounts, json_array_size(mounts) - 1), "subpath",
+				m->subpath);
+		}
 	}
 	for (size_t i = 0; i < 3; i++) {
 		scoped(free) char *source = xasprintf("%s/%s", c->dir, files[i]);

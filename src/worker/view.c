@@ -75,12 +75,27 @@ static int open_mount_point(int root, const char *target, bool is_dir)
 	return fd < 0 ? -errno : fd;
 }
 
+/* A part of a volume is looked for inside of it, whatever links its containers put there. */
+static int open_source(const json_t *mount)
+{
+	scoped(close) int fd = open(json_str(mount, "source"), O_PATH | O_CLOEXEC);
+	if (fd < 0) {
+		return -errno;
+	}
+	const char *subpath = json_str(mount, "subpath");
+	return *subpath ? path_open_in(fd, subpath, O_PATH, 0) : TAKE_FD(fd);
+}
+
 static int clone_source(const json_t *mount)
 {
 	bool recursive = !json_bool(mount, "non_recursive");
 	unsigned deep = recursive ? AT_RECURSIVE : 0;
-	scoped(close) int fd = open_tree(
-		AT_FDCWD, json_str(mount, "source"), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep);
+	scoped(close) int source = open_source(mount);
+	if (source < 0) {
+		return source;
+	}
+	scoped(close) int fd =
+		open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | deep);
 	struct mount_attr attr = {
 		.attr_set = json_bool(mount, "read_only") ? MOUNT_ATTR_RDONLY : 0,
 		.propagation = MS_PRIVATE,

@@ -165,3 +165,49 @@ daemon_kib() {
 	[ -e "$DIR/data/containers.secret" ]
 	[ "$(w ps -aq | wc -l)" = "$before" ]
 }
+
+# Starts a container that has the body; prints the answer.
+started() { # name, body
+	api POST "/containers/create?name=$1" -H 'Content-Type: application/json' -d "$2" >/dev/null
+	api POST "/containers/$1/start" -m 20
+	w rm -f "$1" >/dev/null
+}
+
+@test "an expression that would take all memory is refused" {
+	run started costly '{"Image":"bb","Cmd":["true"],"Labels":{"a":"b"},"HostConfig":{"LogConfig":{"Type":"json-file",
+		"Config":{"labels-regex":"((((a{1,255}){1,255}){1,255}){1,255})"}}}}'
+	[[ $output == *"error parsing regexp: too costly"* ]]
+}
+
+@test "a working directory longer than a path is refused, also for an exec" {
+	long=$(printf '/%070000d' 0)
+	w run -d --name long bb sleep 1000
+	echo "{\"Cmd\":[\"true\"],\"WorkingDir\":\"$long\"}" >"$DIR/long.json"
+	run api POST /containers/long/exec -H 'Content-Type: application/json' -d @"$DIR/long.json"
+	[ "$output" = '{"message":"the working directory is longer than 4095 bytes"}' ]
+	w rm -f long
+}
+
+@test "the subpath of a volume that becomes a link does not show the host" {
+	w volume create vol
+	data=$DIR/data/volumes/vol/_data
+	mkdir -p "$data/sub" "$DIR/outside"
+	touch "$data/sub/mine" "$DIR/outside/secret"
+	ln -s "$DIR/outside" "$data/link"
+	python3 "$BATS_TEST_DIRNAME/hostile_clients.py" "$data/sub" "$data/link" swap 0 3>&- &
+	swapper=$!
+	for _ in $(seq 12); do
+		api POST "/containers/create?name=part" -H 'Content-Type: application/json' -d '{"Image":"bb","Cmd":["ls","/s"],"HostConfig":
+			{"Mounts":[{"Type":"volume","Source":"vol","Target":"/s","VolumeOptions":{"Subpath":"sub"}}]}}' >/dev/null
+		api POST /containers/part/start >/dev/null
+		api POST /containers/part/wait -m 20 >/dev/null
+		w logs part >>"$DIR/seen" 2>&1 || true
+		api GET "/containers/part/archive?path=/s" -m 20 | tar -t >>"$DIR/seen" 2>/dev/null || true
+		w rm -f part >/dev/null
+	done
+	kill $swapper
+	grep -qx mine "$DIR/seen" && grep -qx s/mine "$DIR/seen" # in the container, and in an archive of it
+	! grep -q s/sub/ "$DIR/seen" || fail "an archive showed the whole volume"
+	! grep secret "$DIR/seen" || fail "a container saw the host"
+	w volume rm vol
+}

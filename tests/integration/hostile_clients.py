@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """hostile_clients.py SOCKET READY stall N PATH | churn N - clients that behave badly, for hostile.bats.
+hostile_clients.py A B swap 0 - exchanges the names A and B until it is killed.
 
 stall: N connections that each send GET PATH and read nothing; the file READY appears when all have sent, then it waits to be killed.
 churn: makes and removes N volumes and containers with large labels, so that events are large.
 """
-import http.client, json, pathlib, signal, socket, sys
+import ctypes, http.client, json, pathlib, signal, socket, sys
 
 path, ready, what, number = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 
@@ -40,4 +41,12 @@ def churn():
     ask("DELETE", "/volumes/pad")
 
 
+def swap():
+    libc, here, exchange = ctypes.CDLL(None), -100, 2
+    while True:
+        libc.renameat2(here, path.encode(), here, ready.encode(), exchange)
+
+
+if what == "swap":
+    swap()
 stall(sys.argv[5]) if what == "stall" else churn()
