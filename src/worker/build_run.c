@@ -1,6 +1,7 @@
 /* RUN: crun in the foreground, on the merged root. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <strings.h>
@@ -268,7 +269,7 @@ static int write_bundle(struct run_step *r, int netns_fd, struct err *e)
 
 /* --- the process --- */
 
-static void exec_crun(const struct run_step *r, int out)
+static void exec_crun(const struct run_step *r, int out, int err)
 {
 	const struct build *b = r->t->b;
 	char root[4096], log[4096], bundle[4096];
@@ -281,7 +282,7 @@ static void exec_crun(const struct run_step *r, int out)
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	dup2(null_fd, 0);
 	dup2(out, 1);
-	dup2(out, 2);
+	dup2(err, 2);
 	close_range(3, ~0u, 0); /* nothing of ours reaches the step (CVE-2024-21626) */
 	execv(argv[0], (char **)argv);
 	_exit(127);
@@ -301,31 +302,63 @@ static size_t cut_tail(const char *text, size_t n)
 	return 0;
 }
 
-static void relay_output(struct build *b, int fd)
-{
+struct output {
+	int fd;
+	bool is_error; /* shown in red, as dockerd does: "\033[91m...\033[0m" */
+	size_t kept;   /* of a character that is not complete yet */
 	char chunk[16384];
-	size_t kept = 0, total = 0;
-	for (;;) {
-		ssize_t n = read(fd, chunk + kept, sizeof(chunk) - kept);
-		if (n < 0 && errno == EINTR) {
-			continue;
+};
+
+static void say_output(struct build *b, const struct output *o, size_t n)
+{
+	if (!o->is_error) {
+		build_say_text(b, o->chunk, n);
+	} else if (n > 0) {
+		scoped(buf) struct buf red = BUF_INIT;
+		buf_puts(&red, "\033[91m");
+		buf_append(&red, o->chunk, n);
+		buf_puts(&red, "\033[0m");
+		build_say_text(b, buf_str(&red), red.len);
+	}
+}
+
+/* What there is to read, to the client as long as *total allows it. False at the end. */
+static bool relay_some(struct build *b, struct output *o, size_t *total)
+{
+	ssize_t n = read(o->fd, o->chunk + o->kept, sizeof(o->chunk) - o->kept);
+	if (n < 0 && errno == EINTR) {
+		return true;
+	}
+	size_t have = o->kept + (n > 0 ? (size_t)n : 0);
+	o->kept = n > 0 ? cut_tail(o->chunk, have) : 0;
+	if (*total <= OUTPUT_MAX) {
+		say_output(b, o, have - o->kept);
+		*total += have;
+		if (*total > OUTPUT_MAX) {
+			build_say(b, "\n[output clipped, log limit 2MiB reached]\n");
 		}
-		if (n <= 0) {
-			break;
+	}
+	memmove(o->chunk, o->chunk + have - o->kept, o->kept);
+	return n > 0;
+}
+
+static void relay_output(struct build *b, int out_fd, int err_fd)
+{
+	struct output sources[] = {{.fd = out_fd}, {.fd = err_fd, .is_error = true}};
+	struct pollfd wanted[] = {{out_fd, POLLIN, 0}, {err_fd, POLLIN, 0}};
+	size_t total = 0;
+	int open_ends = 2;
+	while (open_ends > 0) {
+		if (poll(wanted, 2, -1) < 0) {
+			continue; /* EINTR */
 		}
-		size_t have = kept + (size_t)n;
-		kept = cut_tail(chunk, have);
-		if (total <= OUTPUT_MAX) {
-			build_say_text(b, chunk, have - kept);
-			total += have;
-			if (total > OUTPUT_MAX) {
-				build_say(b, "\n[output clipped, log limit 2MiB reached]\n");
+		for (size_t i = 0; i < 2; i++) {
+			if (wanted[i].revents && !relay_some(b, &sources[i], &total)) {
+				wanted[i].fd = -1;
+				wanted[i].revents = 0;
+				open_ends--;
 			}
 		}
-		memmove(chunk, chunk + have - kept, kept);
-	}
-	if (kept && total <= OUTPUT_MAX) {
-		build_say_text(b, chunk, kept);
 	}
 }
 
@@ -358,22 +391,27 @@ static int wait_for(pid_t pid)
 
 static int run_crun(struct run_step *r, int *ret_code, struct err *e)
 {
-	int out[2];
+	int out[2], err[2];
 	unlinkat(r->t->b->tmp_fd, "crun.log", 0);
 	if (pipe2(out, O_CLOEXEC) < 0) {
 		return err_sys(e, errno, "cannot make a pipe");
 	}
+	scoped(close) int out_fd = out[0];
+	if (pipe2(err, O_CLOEXEC) < 0) {
+		close(out[1]);
+		return err_sys(e, errno, "cannot make a pipe");
+	}
+	scoped(close) int err_fd = err[0];
 	pid_t pid = fork();
 	if (pid == 0) {
-		exec_crun(r, out[1]);
+		exec_crun(r, out[1], err[1]);
 	}
 	close(out[1]);
+	close(err[1]);
 	if (pid < 0) {
-		close(out[0]);
 		return err_sys(e, errno, "cannot start crun");
 	}
-	relay_output(r->t->b, out[0]);
-	close(out[0]);
+	relay_output(r->t->b, out_fd, err_fd);
 	*ret_code = wait_for(pid);
 	return *ret_code ? crun_failure(r, e) : 0;
 }

@@ -149,6 +149,11 @@ RUN --mount=from=tools,source=/opt,target=/o cp /o/t /t
         self.assertIn("output clipped", got.stdout)
         self.assertLess(len(got.stdout), 2200000)
 
+    def test_errors_are_red(self):
+        got = self.build("FROM base:1\nRUN echo plain; echo broken >&2\n", "--no-cache")
+        self.assertIn("\nplain\n", "\n" + got.stdout.replace("\x1b[91mbroken\n\x1b[0m", ""))
+        self.assertIn("\x1b[91mbroken\n\x1b[0m", got.stdout)
+
     def test_the_step_is_confined(self):
         got = self.build("FROM base:1\nRUN grep -E 'Cap|Seccomp:|NoNewPrivs' /proc/self/status; mknod /d b 8 0 && cat /d;"
                          " echo > /proc/sys/kernel/domainname; mkdir /sys/fs/x; true\n")
