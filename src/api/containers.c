@@ -257,6 +257,11 @@ void containers_kill(struct call *c)
 
 void containers_remove(struct call *c)
 {
+	if (call_query_bool(c, "link", false)) {
+		struct err e;
+		reply_result(c, container_unlink(c->api->d.containers, c->args[0], &e), &e, 204);
+		return;
+	}
 	struct container *k = find(c);
 	if (k && call_query_bool(c, "link", false)) {
 		struct err e;

@@ -53,7 +53,6 @@ static const struct route {
 	{"GET", "/containers/{}/changes", archives_changes},
 	{"POST", "/commit", commits_create},
 	{"GET", "/containers/{}/attach/ws", containers_attach_ws},
-	{"DELETE", "/containers/{}", containers_remove},
 	{"POST", "/containers/{}/exec", execs_create},
 	{"POST", "/exec/{}/start", execs_start},
 	{"POST", "/exec/{}/resize", execs_resize},
@@ -106,6 +105,7 @@ static const struct route {
 	{"GET", "/containers/{}/checkpoints", absent_experiment},
 	{"POST", "/containers/{}/checkpoints", absent_experiment},
 	{"DELETE", "/containers/{}/checkpoints/{}", absent_experiment},
+	{"DELETE", "/containers/{*}", containers_remove}, /* a link's name has a slash */
 
 	{"POST", "/swarm/init", absent_swarm_start},
 	{"POST", "/swarm/join", absent_swarm_start},

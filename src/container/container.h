@@ -134,6 +134,9 @@ int container_kill(
 	struct container *c, int signal, struct err *e); /* ERR_CONFLICT "... is not running" */
 void container_remove(
 	struct container *c, bool force, bool volumes, container_done_fn *done, void *owner);
+/* DELETE /containers/A/ALIAS?link=1: A forgets its --link. ERR_NOT_FOUND "No such container: ...".
+ */
+int container_unlink(struct container_set *s, const char *name, struct err *e);
 int container_rename(struct container *c, const char *name, struct err *e);
 int container_pause(struct container *c, bool pause, struct err *e);
 /* POST /containers/x/update. body: Resources and RestartPolicy; what is 0, "" or null stays.

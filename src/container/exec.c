@@ -132,7 +132,9 @@ static int read_body(const json_t *body, json_t **ret, struct err *e)
 	if (json_get_strv(body, "Cmd", &cmd, e) < 0 || json_get_strv(body, "Env", &env, e) < 0 ||
 		json_get_str(body, "User", &user, e) < 0 ||
 		json_get_str(body, "WorkingDir", &cwd, e) < 0 ||
-		json_get_str(body, "DetachKeys", &keys, e) < 0) {
+		json_get_str(body,
+			json_object_get(body, "detachKeys") ? "detachKeys" : "DetachKeys", &keys,
+			e) < 0) { /* docker-py writes it small; Go's decoder takes both */
 		return -1;
 	}
 	if (cmd.n == 0) {

@@ -216,6 +216,7 @@ json_t *container_summary(const struct container *c, int64_t now_ns)
 	json_t *o = json_pack("{ss s[s] ss ss ss sI}", "Id", c->id, "Names", name, "Image",
 		shown_image(c), "ImageID", c->image_id, "Command", command, "Created",
 		(json_int_t)(c->created_ns / NS_PER_SEC));
+	links_add_names(c, json_object_get(o, "Names"));
 	json_put(o, "Ports", port_rows(network));
 	json_put(o, "Labels", json_incref((json_t *)container_labels(c)));
 	json_put_str(o, "State", container_state_word(c->state));

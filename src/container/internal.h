@@ -45,6 +45,7 @@ struct container_set {
 	struct stats_sampler *sampler;  /* NULL before the first watcher */
 	uint64_t probes, failed_probes; /* of health checks */
 	bool closing;
+	bool has_links;  /* a container has had links: their names are looked for */
 	bool going_down; /* with the machine: nothing starts any more */
 	container_set_stopped_fn *all_stopped;
 	void *all_stopped_owner;
@@ -293,6 +294,7 @@ int links_check(struct container *c, struct err *e);
 int links_ready(const struct container *c, struct err *e);
 void links_add_env(const struct container *c, struct strv *ret);
 void links_add_hosts(const struct container *c, struct buf *text);
+void links_add_names(const struct container *c, json_t *names);
 json_t *links_inspect(const struct container *c); /* HostConfig.Links as dockerd shows it; new */
 
 /* --- run.c --- */

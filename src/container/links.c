@@ -35,7 +35,7 @@ static void scoped_link(struct link *l)
 	free(l->alias);
 }
 
-static const json_t *list_of(const struct container *c)
+static json_t *list_of(const struct container *c)
 {
 	return json_object_get(c->host_config, "Links");
 }
@@ -49,6 +49,7 @@ int links_check(struct container *c, struct err *e)
 {
 	size_t i;
 	json_t *item;
+	c->set->has_links = c->set->has_links || json_array_size(list_of(c)) > 0;
 	if (json_array_size(list_of(c)) > 0 && strcmp(container_network_mode(c), "host") == 0) {
 		return err_set(e, ERR_INVALID,
 			"conflicting options: host type networking can't be used with links. This would result in undefined behavior");
@@ -188,6 +189,65 @@ void links_add_hosts(const struct container *c, struct buf *text)
 				hostname, named ? "" : " ", named ? "" : l.to->name);
 		}
 	}
+}
+
+/* "/A/ALIAS" for each A that links to c, as dockerd's list shows them. */
+void links_add_names(const struct container *c, json_t *names)
+{
+	if (!c->set->has_links) {
+		return;
+	}
+	map_each (c->set->by_id, const struct container, from) {
+		size_t i;
+		json_t *item;
+		json_array_foreach (is_legacy(from) ? list_of(from) : NULL, i, item) {
+			scoped(link) struct link l = {0};
+			link_read(from, json_string_value(item), &l);
+			if (l.to == c) {
+				scoped(free) char *text = xasprintf("/%s/%s", from->name, l.alias);
+				json_array_append_new(names, json_string(text));
+			}
+		}
+	}
+}
+
+/* The index of A's link ALIAS, or -1. */
+static int find_alias(const struct container *from, const char *alias)
+{
+	size_t i;
+	json_t *item;
+	json_array_foreach (is_legacy(from) ? list_of(from) : NULL, i, item) {
+		scoped(link) struct link l = {0};
+		link_read(from, json_string_value(item), &l);
+		if (strcmp(l.alias, alias) == 0) {
+			return (int)i;
+		}
+	}
+	return -1;
+}
+
+int container_unlink(struct container_set *s, const char *name, struct err *e)
+{
+	const char *plain = *name == '/' ? name + 1 : name;
+	const char *slash = strchr(plain, '/');
+	struct err missing;
+	if (!slash) {
+		return container_find(s, name, e)
+			       ? err_set(e, ERR_SYSTEM,
+					 "Conflict, cannot remove the default link name of the container")
+			       : -1;
+	}
+	scoped(free) char *parent = xstrndup(plain, (size_t)(slash - plain));
+	struct container *from = container_find(s, parent, &missing);
+	int at = from ? find_alias(from, slash + 1) : -1;
+	if (at < 0) {
+		return err_set(e, ERR_NOT_FOUND, "No such container: %.300s", name);
+	}
+	json_array_remove(list_of(from), (size_t)at);
+	if (container_record_save(from, e) < 0) {
+		return -1;
+	}
+	return container_is_running(from) ? bundle_write_hosts(from, e) : 0;
 }
 
 json_t *links_inspect(const struct container *c)

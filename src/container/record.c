@@ -144,6 +144,8 @@ int container_record_load(void *set, const char *id, json_t *doc, struct err *e)
 		    &c->policy, &wrong) < 0) {
 		c->policy.kind = RESTART_NO;
 	}
+	s->has_links =
+		s->has_links || json_array_size(json_object_get(c->host_config, "Links")) > 0;
 	mounts_restore(json_object_get(doc, "Mounts"), &c->mounts);
 	endpoints_restore(c, json_object_get(doc, "Endpoints"));
 	state_restore(c, json_object_get(doc, "State"));

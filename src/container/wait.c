@@ -79,13 +79,13 @@ void container_wait_cancel(struct container_wait *w)
 	free(w);
 }
 
+/* Also a container that its policy starts again has ended, for those who wait for "not-running": as
+ * moby container/state.go SetRestarting. */
 void waits_fire(struct container *c, bool died, bool removed)
 {
-	bool rests = c->state != CONTAINER_RESTARTING;
 	list_each_safe (pos, &c->waits) {
 		struct container_wait *w = container_of(pos, struct container_wait, node);
-		if (removed || (died && w->what == WAIT_NEXT_EXIT) ||
-			(died && rests && w->what == WAIT_NOT_RUNNING)) {
+		if (removed || (died && w->what != WAIT_REMOVED)) {
 			settle(w, c->exit_code);
 		}
 	}

@@ -125,6 +125,15 @@ w() {
 	[ "$(w inspect -f '{{.State.Status}}' forever)" = exited ]
 }
 
+@test "wait is answered at each end, also when the policy starts it again" {
+	w run -d --name again3 --restart always bb sh -c 'exit 3'
+	for _ in 1 2; do
+		[ "$(api POST /containers/again3/wait -m 60)" = '{"StatusCode":3}' ]
+	done
+	[ "$(api POST '/containers/again3/wait?condition=not-running' -m 60)" = '{"StatusCode":3}' ]
+	w rm -f again3
+}
+
 @test "users, groups, environment, hostname and working directory" {
 	[ "$(w run --rm -u bob bb id)" = "uid=1000(bob) gid=1000(bob) groups=20(dialout),1000(bob)" ]
 	[ "$(w run --rm -u 1234:20 bb sh -c 'id -u; id -g' | tr '\n' ' ')" = "1234 20 " ]

@@ -60,6 +60,25 @@ refused() {
 	grep -q "^$ip	the-db .* db$" <<<"$output"
 }
 
+@test "a link is a name of its container until it is removed" {
+	w run -d --name db bb sleep 1000
+	w run -d --name app --link db:one --link db:two bb sleep 1000
+	names() { api GET /containers/json | python3 -c 'import json, sys; print(*sorted(n for c in json.load(sys.stdin) for n in c["Names"]))'; }
+	[ "$(names)" = "/app /app/one /app/two /db" ]
+	run refused DELETE '/containers/app/nope?link=1'
+	[[ "$output" == *'No such container: app/nope'*404 ]]
+	run refused DELETE '/containers/db?link=1&force=1'
+	[[ "$output" == *'Conflict, cannot remove the default link name of the container'*500 ]]
+	[ -z "$(api DELETE '/containers/app/one?link=1')" ]
+	[ "$(names)" = "/app /app/two /db" ]
+	[ "$(w inspect -f '{{.HostConfig.Links}}' app)" = "[/db:/app/two]" ]
+	run w exec app cat /etc/hosts
+	[[ "$output" == *" db"* && "$output" == *"	two "* && "$output" != *"	one "* ]]
+	w restart -t 0 app
+	run w exec app cat /etc/hosts
+	[[ "$output" == *"	two "* && "$output" != *"	one "* ]]
+}
+
 @test "links of a user-defined network are names for one container" {
 	w network create front
 	w run -d --name db --network front bb sleep 1000
