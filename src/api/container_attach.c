@@ -8,6 +8,7 @@
 #include "api/frames.h"
 #include "api/handlers.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "codec/detach.h"
 #include "codec/shim_frame.h"
@@ -26,6 +27,8 @@ struct attach_stream {
 	struct buf batch;           /* lines of it that go together */
 	bool tty;
 	bool with_stdin;
+	bool ends_stdin;      /* StdinOnce: the container's input ends with ours */
+	bool unread;          /* more is queued than the client reads: no pings are answered */
 	struct detach detach; /* n 0: nothing that is typed leaves */
 	bool over_websocket;
 	struct websocket websocket;
@@ -33,13 +36,13 @@ struct attach_stream {
 
 /* --- to the client --- */
 
-static void send_control(
+static bool send_control(
 	const struct attach_stream *s, enum websocket_opcode opcode, const void *data, size_t n)
 {
 	uint8_t head[WEBSOCKET_HEAD_MAX];
 	size_t length = websocket_head(opcode, n, head);
 	http_stream_write(s->call->r, head, length);
-	http_stream_write(s->call->r, data, n);
+	return http_stream_write(s->call->r, data, n);
 }
 
 static bool send_output(const struct attach_stream *s, int stream, const char *data, size_t n)
@@ -63,7 +66,7 @@ static void end_stream(const struct attach_stream *s, uint16_t code)
 		return;
 	}
 	if (s->over_websocket) {
-		send_control(s, WEBSOCKET_CLOSE, reason, sizeof(reason));
+		(void)send_control(s, WEBSOCKET_CLOSE, reason, sizeof(reason));
 	}
 	http_stream_end(s->call->r);
 }
@@ -71,6 +74,7 @@ static void end_stream(const struct attach_stream *s, uint16_t code)
 static void attach_drained(void *owner)
 {
 	struct attach_stream *s = owner;
+	s->unread = false;
 	if (s->history) {
 		log_reader_resume(s->history);
 	} else if (s->attach) {
@@ -158,7 +162,9 @@ static void take_input(struct attach_stream *s, const char *data, size_t n)
 		return;
 	}
 	if (!data) {
-		attach_input_end(s->attach);
+		if (s->ends_stdin) {
+			attach_input_end(s->attach);
+		}
 		return;
 	}
 	scoped(buf) struct buf typed = BUF_INIT;
@@ -184,7 +190,7 @@ static bool take_event(struct attach_stream *s, const struct websocket_event *e)
 		}
 		return true;
 	case WEBSOCKET_PING:
-		send_control(s, WEBSOCKET_PONG, e->data, e->n);
+		s->unread = s->unread || !send_control(s, WEBSOCKET_PONG, e->data, e->n);
 		return true;
 	case WEBSOCKET_CLOSE:
 		take_input(s, NULL, 0);
@@ -291,6 +297,7 @@ static struct attach_stream *open_stream(struct call *c)
 	s->call = c;
 	s->tty = container_is_tty(k);
 	s->with_stdin = call_query_bool(c, "stdin", false) && container_open_stdin(k);
+	s->ends_stdin = json_bool(container_config(k), "StdinOnce");
 	snprintf(s->id, sizeof(s->id), "%s", container_id(k));
 	if (read_keys(s, &e) < 0 || container_check_attach(k, c->args[0], &e) < 0 ||
 		open_sources(s, k, &e) < 0) {

@@ -211,3 +211,23 @@ started() { # name, body
 	! grep secret "$DIR/seen" || fail "a container saw the host"
 	w volume rm vol
 }
+
+@test "answers to pings that nobody reads are not kept" {
+	w run -d -i --name cat bb cat
+	before=$(daemon_kib)
+	rm -f "$DIR/pinged"
+	python3 "$BATS_TEST_DIRNAME/hostile_clients.py" "$SOCK" "$DIR/pinged" pings 300000 cat 3>&- &
+	eventually 30 test -e "$DIR/pinged"
+	[ "$(api GET /_ping)" = OK ]
+	[ $(($(daemon_kib) - before)) -lt 15000 ] || fail "from $before to $(daemon_kib) KiB"
+	kill $!
+	w rm -f cat
+}
+
+@test "a client that ends its input ends the container's only with StdinOnce" {
+	api POST '/containers/create?name=many' -H 'Content-Type: application/json' -d '{"Image":"bb","Cmd":["cat"],"OpenStdin":true}' >/dev/null
+	w start many
+	[ "$(timeout 20 python3 "$BATS_TEST_DIRNAME/hostile_clients.py" "$SOCK" "" halves 1 many)" = hi ]
+	w rm -f many
+	[ "$(echo once | w run --rm -i bb cat)" = once ]
+}

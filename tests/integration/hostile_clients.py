@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """hostile_clients.py SOCKET READY stall N PATH | churn N - clients that behave badly, for hostile.bats.
+pings N NAME: N pings over a WebSocket, no answer is read; READY appears, then it waits to be killed.
+halves 1 NAME: one client of the container ends its input, then another one types "hi" and prints what comes.
 hostile_clients.py A B swap 0 - exchanges the names A and B until it is killed.
 
 stall: N connections that each send GET PATH and read nothing; the file READY appears when all have sent, then it waits to be killed.
@@ -41,6 +43,37 @@ def churn():
     ask("DELETE", "/volumes/pad")
 
 
+def attach(name, head="Upgrade: tcp\r\n", method="POST", end=""):
+    s = connect()
+    s.sendall(f"{method} /containers/{name}/attach{end}?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: d\r\n"
+              f"Connection: Upgrade\r\n{head}\r\n".encode())
+    text = b""
+    while b"\r\n\r\n" not in text:
+        text += s.recv(1)
+    assert b" 101 " in text, text
+    return s
+
+
+def pings(name):
+    s = attach(name, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + "A" * 22 + "==\r\n", "GET", "/ws")
+    for _ in range(number // 100):
+        s.sendall((b"\x89\xfd" + bytes(4) + b"p" * 125) * 100)
+    pathlib.Path(ready).touch()
+    signal.pause()
+
+
+def halves(name):
+    first = attach(name)
+    first.shutdown(socket.SHUT_WR)
+    c = http.client.HTTPConnection("d")
+    c.sock = connect()
+    c.request("GET", "/_ping")
+    c.getresponse().read()
+    second = attach(name)
+    second.sendall(b"hi\n")
+    print(second.recv(100)[8:].decode(), end="")
+
+
 def swap():
     libc, here, exchange = ctypes.CDLL(None), -100, 2
     while True:
@@ -49,4 +82,7 @@ def swap():
 
 if what == "swap":
     swap()
-stall(sys.argv[5]) if what == "stall" else churn()
+if what == "churn":
+    churn()
+else:
+    {"stall": stall, "pings": pings, "halves": halves}[what](sys.argv[5])
