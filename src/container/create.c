@@ -79,7 +79,7 @@ static int merge_env(json_t *config, const json_t *image, struct err *e)
 			}
 		}
 	}
-	json_put(config, "Env", json_strv(&own));
+	json_put(config, "Env", own.n > 0 ? json_strv(&own) : json_null());
 	return 0;
 }
 

@@ -37,7 +37,7 @@ static const struct field config_fields[] = {{"Hostname", TEXT}, {"Domainname", 
 	{"StopSignal", TEXT}, {"StopTimeout", NUMBER_OR_NULL}, {"Shell", TEXTS}};
 
 static const struct field host_fields[] = {{"Binds", TEXTS}, {"ContainerIDFile", TEXT},
-	{"LogConfig", OBJECT_OR_EMPTY}, {"NetworkMode", TEXT}, {"PortBindings", OBJECT_OR_EMPTY},
+	{"LogConfig", OBJECT_OR_EMPTY}, {"NetworkMode", TEXT}, {"PortBindings", OBJECT},
 	{"RestartPolicy", OBJECT_OR_EMPTY}, {"AutoRemove", FLAG}, {"VolumeDriver", TEXT},
 	{"VolumesFrom", TEXTS}, {"ConsoleSize", NUMBERS}, {"Annotations", OBJECT},
 	{"CapAdd", TEXTS}, {"CapDrop", TEXTS}, {"CgroupnsMode", TEXT}, {"Dns", TEXTS},

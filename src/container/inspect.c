@@ -108,12 +108,10 @@ json_t *container_inspect(const struct container *c)
 	json_put_str(o, "ProcessLabel", "");
 	json_put_str(o, "AppArmorProfile", "");
 	json_put(o, "ExecIDs", execs_ids(c));
-	json_t *host = json_copy(c->host_config);
-	json_put(host, "Links", links_inspect(c));
-	json_put(o, "HostConfig", host);
+	json_put(o, "HostConfig", shown_host_config(c));
 	json_put(o, "GraphDriver", driver_view(c));
 	json_put(o, "Mounts", mounts_inspect(c));
-	json_put(o, "Config", json_incref(c->config));
+	json_put(o, "Config", shown_config(c));
 	json_put(o, "NetworkSettings", endpoints_inspect(c));
 	return o;
 }

@@ -297,6 +297,10 @@ void links_add_hosts(const struct container *c, struct buf *text);
 void links_add_names(const struct container *c, json_t *names);
 json_t *links_inspect(const struct container *c); /* HostConfig.Links as dockerd shows it; new */
 
+/* --- shown.c: as inspect shows them; new --- */
+json_t *shown_config(const struct container *c);
+json_t *shown_host_config(const struct container *c);
+
 /* --- run.c --- */
 void container_launch(struct container *c);
 /* Whether m is a volume that has not got what the image has there; the job that copies it. */

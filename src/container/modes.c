@@ -123,8 +123,8 @@ int modes_check(const json_t *config, const json_t *host, struct err *e)
 	return check_words(host, e);
 }
 
-/* The containers that IpcMode and PidMode name exist; ids stay what inspect shows: a name may go to
- * another container later. */
+/* The containers that IpcMode and PidMode name exist, 400 otherwise; ids stay what inspect shows: a
+ * name may go to another container later. */
 int modes_resolve(const struct container_set *s, json_t *host, struct err *e)
 {
 	static const char *const keys[] = {"IpcMode", "PidMode", "NetworkMode"};
@@ -132,10 +132,12 @@ int modes_resolve(const struct container_set *s, json_t *host, struct err *e)
 		const char *name = donor_name(json_str(host, keys[i]));
 		const struct container *donor =
 			name ? container_find((struct container_set *)s, name, e) : NULL;
-		if (name && !donor) {
-			e->kind = i < 2 ? ERR_INVALID : e->kind; /* as dockerd: 400, and 404 */
+		if (name && !donor && i < 2) {
+			e->kind = ERR_INVALID;
 			return -1;
 		}
+		/* one for the network is missed at start, as in dockerd: a 404 now would make
+		 * docker run pull the image */
 		if (donor) {
 			scoped(free) char *mode = xasprintf(CONTAINER_PREFIX "%s", donor->id);
 			json_put_str(host, keys[i], mode);

@@ -111,7 +111,8 @@ void published_expose(struct container *c)
 /* PortBindings, with -P also an ephemeral port for every exposed one; new, NULL for none. */
 json_t *published_wanted(const struct container *c)
 {
-	json_t *out = json_deep_copy(json_object_get(c->host_config, "PortBindings"));
+	const json_t *bindings = json_object_get(c->host_config, "PortBindings");
+	json_t *out = json_is_object(bindings) ? json_deep_copy(bindings) : json_object();
 	const char *key;
 	json_t *value;
 	if (json_bool(c->host_config, "PublishAllPorts")) {

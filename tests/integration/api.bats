@@ -83,6 +83,10 @@ while s.recv(4096):
 PY
 }
 
+exec_runs() {
+	[ "$(api GET "/exec/$1/json" | jq .Running)" = true ]
+}
+
 @test "the keys that detach end the stream and nothing else" {
 	local x since
 	since=$(date +%s)
@@ -94,12 +98,12 @@ PY
 	x=$(api POST /containers/keys/exec -H 'Content-Type: application/json' \
 		-d '{"Cmd":["cat"],"Tty":true,"AttachStdin":true,"AttachStdout":true,"DetachKeys":"ctrl-a"}' | jq -r .Id)
 	type_into "/exec/$x/start" '{"Tty":true}' 'ab\x01'
-	[ "$(api GET "/exec/$x/json" | jq .Running)" = true ]
+	eventually 10 exec_runs "$x" # the keys may have been read before it did
 	[ "$(api GET /containers/keys/json | jq .State.Running)" = true ]
 	run api GET "/events?since=$since&until=$(($(date +%s) + 1))&filters={\"container\":[\"keys\"]}" -g
 	[ "$(grep -c '"Action":"detach"' <<<"$output")" -eq 2 ]
 	[ "$(grep -c '"Action":"exec_detach"' <<<"$output")" -eq 1 ]
 	run api POST '/containers/keys/attach?stream=1&detachKeys=nonsense'
-	[[ "$output" == *'invalid detach keys'* ]]
+	[[ "$output" == *'Invalid detach keys (nonsense) provided'* ]]
 	api DELETE '/containers/keys?force=1'
 }

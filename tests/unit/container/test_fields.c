@@ -52,7 +52,7 @@ static void an_empty_request_gets_dockers_defaults(void **state)
 	assert_true(json_is_object(json_object_get(config, "Labels")));
 	assert_int_equal(json_i64(host, "Memory", 7), 0);
 	assert_true(json_is_null(json_object_get(host, "PidsLimit")));
-	assert_true(json_is_object(json_object_get(host, "PortBindings")));
+	assert_true(json_is_null(json_object_get(host, "PortBindings")));
 	assert_true(json_is_null(json_object_get(host, "Binds")));
 }
 
