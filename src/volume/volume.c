@@ -397,6 +397,8 @@ static int discard_tree(struct volume_set *v, const char *name, struct err *e)
 int volume_remove(struct volume_set *v, struct volume *w, struct err *e)
 {
 	if (volume_needs_mount(w) && volume_is_mounted(w)) {
+		/* rbind of shared mounts: detaching must not reach what they are copies of */
+		mount(NULL, w->mountpoint, NULL, MS_REC | MS_PRIVATE, NULL);
 		umount2(w->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
 		if (volume_is_mounted(w)) {
 			return err_set(

@@ -104,6 +104,14 @@ static int resolve_names(const char *type, char **device, char **options, struct
 	return 0;
 }
 
+/* With all below it. What is shared is made private first: detaching copies of shared mounts
+ * (o=rbind) would unmount what they are copies of, /dev of the host for one. */
+static int detach(const char *target)
+{
+	mount(NULL, target, NULL, MS_REC | MS_PRIVATE, NULL);
+	return umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
 static int mount_all(const char *device, const char *target, const char *type,
 	const struct mount_options *o, struct err *e)
 {
@@ -116,7 +124,7 @@ static int mount_all(const char *device, const char *target, const char *type,
 		((o->flags & bind_ro) == bind_ro &&
 			mount("", target, "", o->flags | MS_REMOUNT, NULL) < 0)) {
 		int reason = errno;
-		umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW);
+		detach(target);
 		return fail(reason, device, target, o, e);
 	}
 	return 0;
@@ -145,7 +153,9 @@ json_t *worker_mount_volume(struct rpc *r, const json_t *request, struct err *e)
 json_t *worker_unmount_volume(struct rpc *r, const json_t *request, struct err *e)
 {
 	const char *target = json_str(request, "target");
-	if (umount2(target, UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT) {
+	int failed = umount2(target, UMOUNT_NOFOLLOW);
+	failed = failed < 0 && errno == EBUSY ? detach(target) : failed;
+	if (failed < 0 && errno != EINVAL && errno != ENOENT) {
 		(void)err_sys(e, errno, "cannot unmount %s", target);
 		return NULL;
 	}

@@ -231,3 +231,19 @@ started() { # name, body
 	w rm -f many
 	[ "$(echo once | w run --rm -i bb cat)" = once ]
 }
+
+@test "a volume that binds shared mounts takes none of the host's with it" {
+	mkdir -p "$DIR/tree"
+	mount -t tmpfs tmpfs "$DIR/tree"
+	mount --make-shared "$DIR/tree"
+	mkdir "$DIR/tree/below"
+	mount -t tmpfs tmpfs "$DIR/tree/below"
+	touch "$DIR/tree/below/kept"
+	w volume create -o type=none -o device="$DIR/tree" -o o=rbind tree
+	w run --rm -v tree:/v bb ls /v/below || true
+	eventually 10 sh -c "! grep -q '$DIR/data/volumes/tree' /proc/mounts" || true
+	w volume rm tree || true
+	kept=$(ls "$DIR/tree/below")
+	umount -R "$DIR/tree"
+	[ "$kept" = kept ] || fail "the host's mount is gone"
+}
