@@ -31,7 +31,7 @@ static const struct route {
 	{"GET", "/containers/json", containers_list},
 	{"POST", "/containers/create", containers_create},
 	{"POST", "/containers/prune", containers_prune},
-	{"GET", "/containers/{}/json", containers_inspect},
+	{"GET", "/containers/{*}/json", containers_inspect}, /* a link's name has a slash */
 	{"GET", "/containers/{}/logs", containers_logs},
 	{"POST", "/containers/{}/start", containers_start},
 	{"POST", "/containers/{}/stop", containers_stop},

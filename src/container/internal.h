@@ -294,6 +294,8 @@ int links_check(struct container *c, struct err *e);
 int links_ready(const struct container *c, struct err *e);
 void links_add_env(const struct container *c, struct strv *ret);
 void links_add_hosts(const struct container *c, struct buf *text);
+/* The container that "A/ALIAS" is, or NULL. */
+struct container *links_find(struct container_set *s, const char *name);
 void links_add_names(const struct container *c, json_t *names);
 json_t *links_inspect(const struct container *c); /* HostConfig.Links as dockerd shows it; new */
 

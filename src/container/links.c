@@ -66,6 +66,10 @@ int links_check(struct container *c, struct err *e)
 			return err_set(e, ERR_INVALID, "could not get container for %.64s: %.150s",
 				l.name, missing.msg);
 		}
+		if (is_legacy(c)) { /* the name may go to another container later */
+			scoped(free) char *by_id = xasprintf("%s:%s", l.to->id, l.alias);
+			json_array_set_new(list_of(c), i, json_string(by_id));
+		}
 	}
 	return 0;
 }
@@ -224,6 +228,23 @@ static int find_alias(const struct container *from, const char *alias)
 		}
 	}
 	return -1;
+}
+
+struct container *links_find(struct container_set *s, const char *name)
+{
+	const char *slash = strchr(name, '/');
+	if (!s->has_links || !slash) {
+		return NULL;
+	}
+	scoped(free) char *parent = xstrndup(name, (size_t)(slash - name));
+	const struct container *from = map_get(s->by_name, parent);
+	int at = from ? find_alias(from, slash + 1) : -1;
+	if (at < 0) {
+		return NULL;
+	}
+	scoped(link) struct link l = {0};
+	link_read(from, json_string_value(json_array_get(list_of(from), (size_t)at)), &l);
+	return l.to;
 }
 
 int container_unlink(struct container_set *s, const char *name, struct err *e)

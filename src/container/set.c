@@ -17,6 +17,9 @@ struct container *container_find(struct container_set *s, const char *name, stru
 	if (!found) {
 		found = map_get(s->by_name, plain);
 	}
+	if (!found) {
+		found = links_find(s, plain);
+	}
 	if (found) {
 		return found;
 	}

@@ -69,6 +69,14 @@ refused() {
 	[[ "$output" == *'No such container: app/nope'*404 ]]
 	run refused DELETE '/containers/db?link=1&force=1'
 	[[ "$output" == *'Conflict, cannot remove the default link name of the container'*500 ]]
+	db=$(api GET /containers/db/json | jq -r .Id)
+	[ "$(api GET /containers/app/two/json | jq -r .Id)" = "$db" ]
+	w rename db base # a link goes with the container, not with its name
+	w run -d --name db bb sleep 1000
+	[ "$(api GET /containers/app/two/json | jq -r .Id)" = "$db" ]
+	[ "$(w inspect -f '{{.HostConfig.Links}}' app)" = "[/base:/app/one /base:/app/two]" ]
+	w rm -f db
+	w rename base db
 	[ -z "$(api DELETE '/containers/app/one?link=1')" ]
 	[ "$(names)" = "/app /app/two /db" ]
 	[ "$(w inspect -f '{{.HostConfig.Links}}' app)" = "[/db:/app/two]" ]
