@@ -102,9 +102,16 @@ void networks_inspect(struct call *c)
 		return;
 	}
 	struct network *w = find(c);
-	if (w) {
-		call_reply_json(c, 200, network_inspect(w));
+	if (!w) {
+		return;
 	}
+	if (strcmp(call_query_or(c, "scope", "local"), "local") != 0) { /* ours are all local */
+		struct err e;
+		err_set(&e, ERR_NOT_FOUND, "network %.200s not found", c->args[0]);
+		call_reply_error(c, &e);
+		return;
+	}
+	call_reply_json(c, 200, network_inspect(w));
 }
 
 static void create_with(struct call *c, const json_t *body)

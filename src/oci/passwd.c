@@ -230,8 +230,9 @@ int oci_user_find(const struct strv *roots, const char *user, const struct strv 
 			return -1;
 		}
 		if (!find_group(buf_str(&group), extra_groups->v[i], &gid)) {
-			return err_set(
-				e, ERR_INVALID, "Unable to find group %.64s", extra_groups->v[i]);
+			return err_set(e, ERR_INVALID,
+				"Unable to find group %.64s: no matching entries in group file",
+				extra_groups->v[i]);
 		}
 		add_group(&u, gid);
 	}

@@ -154,7 +154,8 @@ static void unknown_names_are_refused_in_dockers_words(void **state)
 	assert_int_equal(oci_user_find(&f->roots, "bob:eve", NULL, &u, &e), -1);
 	assert_string_equal(e.msg, "unable to find group eve: no matching entries in group file");
 	assert_int_equal(oci_user_find(&f->roots, "bob", &extra, &u, &e), -1);
-	assert_string_equal(e.msg, "Unable to find group nogroup");
+	assert_string_equal(
+		e.msg, "Unable to find group nogroup: no matching entries in group file");
 	assert_int_equal(e.kind, ERR_INVALID);
 }
 
