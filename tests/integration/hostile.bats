@@ -150,14 +150,18 @@ daemon_kib() {
 		run api POST "/containers/create?name=$name" -H 'Content-Type: application/json' -d '{"Image":"bb","Cmd":["true"]}' -w ' %{http_code}'
 		[[ "$output" == *' 4'?? ]] || fail "$name: $output"
 	done
-	for body in '{"Image":"bb","Cmd":["true"],"HostConfig":{"NetworkMode":"container:../../x"}}' \
-		'{"Image":"bb","Cmd":["true"],"HostConfig":{"PidMode":"container:/"}}' \
+	for body in '{"Image":"bb","Cmd":["true"],"HostConfig":{"PidMode":"container:/"}}' \
 		'{"Image":"bb","Cmd":["true"],"HostConfig":{"Binds":["../x:/y"]}}' \
 		'{"Image":"../../etc","Cmd":["true"]}' \
 		'{"Image":"bb","Cmd":["true"],"HostConfig":{"Runtime":"/bin/sh"}}'; do
 		run api POST /containers/create -H 'Content-Type: application/json' -d "$body" -w ' %{http_code}'
 		[[ "$output" == *' 4'?? ]] || fail "$body: $output"
 	done
+	# whose network it is, is found out at start
+	api POST "/containers/create?name=joins" -H 'Content-Type: application/json' \
+		-d '{"Image":"bb","Cmd":["true"],"HostConfig":{"NetworkMode":"container:../../x"}}'
+	[[ "$(api POST /containers/joins/start -w ' %{http_code}')" == *'No such container: ../../x'*' 404' ]]
+	api DELETE /containers/joins
 	for id in .. ..%2f..%2f 'a%2fb'; do
 		[[ "$(api GET "/exec/$id/json" -o /dev/null -w '%{http_code}')" == 4?? ]]
 		[[ "$(api DELETE "/containers/$id?force=1" -o /dev/null -w '%{http_code}')" == 4?? ]]
