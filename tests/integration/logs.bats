@@ -113,7 +113,7 @@ readers() {
 }
 
 @test "journald gets each line with its fields, and says so when it is not there" {
-	JOURNAL_OUT=$DIR/journal unshare -m --propagation private "$BATS_TEST_DIRNAME/journald.sh"
+	JOURNAL_OUT=$DIR/journal unshare -m --propagation private "$BATS_TEST_DIRNAME/journald_session.bash"
 	grep -qx 'hello' "$DIR/journal/logs"
 	grep -qx 'oops' "$DIR/journal/logs"
 	[ "$(grep -x 'x*' "$DIR/journal/logs" | wc -c)" = 40001 ]
