@@ -251,3 +251,17 @@ started() { # name, body
 	umount -R "$DIR/tree"
 	[ "$kept" = kept ] || fail "the host's mount is gone"
 }
+
+pidfds() {
+	ls -l "/proc/$(cat "$DIR/daemon.pid")/fd" | grep -c pidfd || true
+}
+
+@test "an exec that has ended holds no descriptor" {
+	w run -d --name box bb sleep 1000
+	before=$(pidfds)
+	for _ in 1 2 3 4 5; do
+		w exec box true
+	done
+	[ "$(pidfds)" = "$before" ]
+	w rm -f box
+}
