@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "api/api.h"
+#include "api/memory.h"
 #include "api/version.h"
 #include "base/err.h"
 #include "http/server.h"
@@ -21,6 +22,7 @@ struct api {
 	struct api_deps d;
 	int64_t started_ns;
 	char engine_id[65];
+	struct memory_watch memory;
 };
 
 struct call {

@@ -265,3 +265,15 @@ pidfds() {
 	[ "$(pidfds)" = "$before" ]
 	w rm -f box
 }
+
+@test "memory of a large request goes back" {
+	python3 -c 'import json; print(json.dumps({"Image": "bb", "Cmd": ["a"] * 400000}))' >"$DIR/large.json"
+	before=$(daemon_kib)
+	api POST "/containers/create?name=large" -H 'Content-Type: application/json' --data-binary @"$DIR/large.json" >/dev/null
+	w rm large
+	smaller() {
+		api GET /_ping >/dev/null
+		[ $(($(daemon_kib) - before)) -lt 20000 ]
+	}
+	eventually 10 smaller || fail "from $before to $(daemon_kib) KiB"
+}
