@@ -269,7 +269,7 @@ update() { # NAME BODY
 	[ "$(update policy '{"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}}')" = '{"Warnings":null}' ]
 	[ "$(w inspect -f '{{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}}' policy)" = on-failure:2 ]
 	w exec policy sh -c 'kill -9 1; kill -TERM 1' || true
-	[ "$(w events --since "$since" --until "$(($(date +%s) + 1))" --filter event=update --format '{{.Actor.Attributes.name}}')" = policy ]
+	[ "$(w events --since "$since" --until "$(($(date +%s) + 1))" --filter event=update --filter container=policy --format '{{.Actor.Attributes.name}}')" = policy ]
 	w run -d --name gone --rm bb sleep 1000 >/dev/null
 	[[ "$(update gone '{"RestartPolicy": {"Name": "always"}}')" == *"Restart policy cannot be updated because AutoRemove is enabled"* ]]
 }
