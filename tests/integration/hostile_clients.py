@@ -7,7 +7,7 @@ hostile_clients.py A B swap 0 - exchanges the names A and B until it is killed.
 stall: N connections that each send GET PATH and read nothing; the file READY appears when all have sent, then it waits to be killed.
 churn: makes and removes N volumes and containers with large labels, so that events are large.
 """
-import ctypes, http.client, json, pathlib, signal, socket, sys
+import ctypes, http.client, json, pathlib, select, socket, sys
 
 path, ready, what, number = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 
@@ -18,12 +18,20 @@ def connect():
     return s
 
 
+def wait_for_the_end(sockets):
+    """Reads nothing; returns when the engine has gone, also after a test that failed."""
+    p = select.poll()
+    for s in sockets:
+        p.register(s, 0)
+    p.poll()
+
+
 def stall(target):
     keep = [connect() for _ in range(number)]
     for s in keep:
         s.send(f"GET {target} HTTP/1.1\r\nHost: d\r\n\r\n".encode())
     pathlib.Path(ready).touch()
-    signal.pause()
+    wait_for_the_end(keep)
 
 
 def churn():
@@ -59,7 +67,7 @@ def pings(name):
     for _ in range(number // 100):
         s.sendall((b"\x89\xfd" + bytes(4) + b"p" * 125) * 100)
     pathlib.Path(ready).touch()
-    signal.pause()
+    wait_for_the_end([s])
 
 
 def halves(name):
@@ -76,8 +84,9 @@ def halves(name):
 
 def swap():
     libc, here, exchange = ctypes.CDLL(None), -100, 2
-    while True:
-        libc.renameat2(here, path.encode(), here, ready.encode(), exchange)
+    while pathlib.Path(path).parent.is_dir():
+        for _ in range(1000):
+            libc.renameat2(here, path.encode(), here, ready.encode(), exchange)
 
 
 if what == "swap":
