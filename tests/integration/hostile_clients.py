@@ -79,7 +79,7 @@ def halves(name):
     c.getresponse().read()
     second = attach(name)
     second.sendall(b"hi\n")
-    print(second.recv(100)[8:].decode(), end="")
+    print(second.recv(8 + 3, socket.MSG_WAITALL)[8:].decode(), end="")
 
 
 def swap():
