@@ -59,7 +59,10 @@ status_of() {
 	w rm -f slave private shared
 	umount -R -l "$DIR/peers"
 	eventually 5 no_leftovers || fail "$(leftovers)"
-	run w run --rm -v "$DIR:/m:rslave" bb true
+	mount -t tmpfs alone "$DIR/peers"
+	mount --make-private "$DIR/peers"
+	run w run --rm -v "$DIR/peers:/m:rslave" bb true
+	umount "$DIR/peers"
 	[[ "$output" == *"but it is not a shared or slave mount"* ]]
 }
 
@@ -156,7 +159,7 @@ status_of() {
 }
 
 @test "a control group of the caller's, in either form" {
-	out=$(with_host "{\"CgroupParent\":\"/wherry-test-$TAG/pods/one\"}" 'cat /proc/1/cgroup')
+	out=$(with_host "{\"CgroupnsMode\":\"host\",\"CgroupParent\":\"/wherry-test-$TAG/pods/one\"}" 'cat /proc/1/cgroup')
 	[[ "$out" == *":/wherry-test-$TAG/pods/one/"* ]] || fail "$out"
 	create sliced "{\"Image\":\"bb\",\"Cmd\":[\"sleep\",\"1000\"],\"HostConfig\":{\"CgroupParent\":\"wherry-test-$TAG/x.slice\"}}"
 	w start sliced
@@ -202,7 +205,7 @@ verb() { # METHOD PATH [BODY]: status and message
 
 @test "verbs answer in dockerd's words whatever the state" {
 	w run -d --name loop --restart always bb false
-	eventually 10 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}} {{lt 3 .RestartCount}}' loop)\" = 'restarting true' ]"
+	eventually 30 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}} {{lt 4 .RestartCount}}' loop)\" = 'restarting true' ]" # for 3 s
 	loop=$(w inspect -f '{{.Id}}' loop)
 	[ "$(verb POST /containers/loop/start)" = 304 ]
 	[ "$(verb POST /containers/loop/pause)" = "Container $loop is restarting, wait until the container is running 409" ]
