@@ -51,7 +51,6 @@ void call_unref(struct call *c)
 	for (int i = 0; i < CALL_ARGS_MAX; i++) {
 		free(c->args[i]);
 	}
-	memory_give_back(&c->api->memory, clock_mono_ms());
 	free(c);
 }
 

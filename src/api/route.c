@@ -234,6 +234,7 @@ void api_handle(void *owner, struct http_request *r)
 {
 	struct api *a = owner;
 	struct err e;
+	memory_give_back(&a->memory, clock_mono_ms());
 	scoped(free) char *version = NULL;
 	const char *path = version_split(http_path(r), &version);
 	struct call *c = call_new(a, r, API_VERSION);
