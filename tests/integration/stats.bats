@@ -277,7 +277,7 @@ update() { # NAME BODY
 @test "a process killed for memory is told at once, and at the end" {
 	since=$(date +%s)
 	w run -d --name hungry -m 16m --memory-swap 16m \
-		bb sh -c 'sh -c "x=\$(head -c 60m /dev/zero | tr \"\\0\" x)"; sleep 1000' >/dev/null
+		bb sh -c '(echo 1000 >/proc/self/oom_score_adj; x=$(head -c 60m /dev/zero | tr "\0" x)); sleep 1000' >/dev/null
 	eventually 20 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.OOMKilled}}' hungry)\" = true ]"
 	[ "$(w inspect -f '{{.State.Running}}' hungry)" = true ]
 	w kill hungry >/dev/null
