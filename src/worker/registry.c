@@ -1,7 +1,6 @@
 #include "worker/registry.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -90,6 +89,9 @@ struct registry *registry_new(const json_t *config, const struct ref *ref, const
 	if (*json_str(auth, "registrytoken")) {
 		r->fixed_token = xstrdup(json_str(auth, "registrytoken"));
 	}
+	if (*json_str(auth, "identitytoken")) {
+		r->identity_token = xstrdup(json_str(auth, "identitytoken"));
+	}
 	return r;
 }
 
@@ -102,32 +104,14 @@ void registry_free(struct registry *r)
 	free(r->user);
 	free(r->password);
 	free(r->fixed_token);
+	free(r->identity_token);
+	strv_deinit(&r->scopes);
 	registry_forget_authorization(r);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
 
 /* --- manifests --- */
-
-/* "MANIFEST_UNKNOWN" and "manifest unknown" as Docker prints them: "manifest unknown: manifest
- * unknown". */
-static void registry_words(const struct reply *reply, char *ret, size_t room, char code[static 64])
-{
-	struct err ignored;
-	scoped(json) json_t *doc =
-		json_parse(buf_str(reply->body), reply->body->len, "the error", &ignored);
-	json_t *first = json_array_get(json_object_get(doc, "errors"), 0);
-	snprintf(code, 64, "%.63s", json_str(first, "code"));
-	if (!*code) {
-		snprintf(ret, room, "received unexpected HTTP status: %ld", reply->status);
-		return;
-	}
-	char words[64];
-	for (size_t i = 0; i < sizeof(words); i++) {
-		words[i] = code[i] == '_' ? ' ' : (char)tolower((unsigned char)code[i]);
-	}
-	snprintf(ret, room, "%s: %.160s", words, json_str(first, "message"));
-}
 
 static int refused(const struct registry *r, const struct reply *reply, struct err *e)
 {

@@ -1,7 +1,6 @@
 /* One blob as a stream: libcurl's multi interface, driven by whoever reads, so that nothing is
  * fetched that nobody has room for. */
 #include <string.h>
-#include <time.h>
 
 #include "base/list.h"
 #include "base/mem.h"
@@ -93,12 +92,6 @@ static void connect_blob(struct blob *b)
 	curl_multi_add_handle(b->multi, b->easy);
 }
 
-static void sleep_ms(long ms)
-{
-	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-	nanosleep(&t, NULL);
-}
-
 /* The connection has ended and all its bytes were read. 1: connected again, 0: the blob is
  * complete, -1 with *e. */
 static int next_connection(struct blob *b, struct err *e)
@@ -134,7 +127,7 @@ static int next_connection(struct blob *b, struct err *e)
 		return err_wrap(e, "cannot fetch %.19s", b->digest);
 	}
 	disconnect(b);
-	sleep_ms(200L << b->tries);
+	registry_sleep_ms(200L << b->tries);
 	connect_blob(b);
 	return 1;
 }

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -14,6 +15,9 @@
 #define CONNECT_TIMEOUT_S 15L
 #define STALL_TIMEOUT_S 60L
 #define SMALL_TIMEOUT_S 120L
+#define BUSY_TRIES 5
+#define RETRY_AFTER_MAX_S 30
+#define CLIENT_ID "wherry"
 
 /* Exactly these: "127.0.0.1.example.com" is somebody else, and would be spoken to in the clear. */
 bool registry_is_loopback(const char *host)
@@ -59,11 +63,30 @@ static void take_header(char *ret, size_t room, const char *line, size_t n, cons
 static size_t on_header(char *line, size_t size, size_t n, void *owner)
 {
 	struct reply *reply = owner;
-	if (n >= 5 &&
-		memcmp(line, "HTTP/", 5) == 0) { /* the next response of a chain of redirects */
-		*reply->type = *reply->challenge = '\0';
+	const struct {
+		const char *name;
+		char *to;
+		size_t room;
+	} wanted[] = {
+		{"Content-Type:", reply->type, sizeof(reply->type)},
+		{"Location:", reply->location, sizeof(reply->location)},
+		{"Link:", reply->link, sizeof(reply->link)},
+		{"Range:", reply->range, sizeof(reply->range)},
+		{"Retry-After:", reply->retry_after, sizeof(reply->retry_after)},
+		{"OCI-Chunk-Min-Length:", reply->chunk_min, sizeof(reply->chunk_min)},
+		{"Docker-Content-Digest:", reply->content_digest, sizeof(reply->content_digest)},
+	};
+	/* the next response of a chain of redirects: nothing of the one before counts */
+	bool begins = n >= 5 && memcmp(line, "HTTP/", 5) == 0;
+	if (begins) {
+		*reply->challenge = '\0';
 	}
-	take_header(reply->type, sizeof(reply->type), line, n, "Content-Type:");
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
+		if (begins) {
+			*wanted[i].to = '\0';
+		}
+		take_header(wanted[i].to, wanted[i].room, line, n, wanted[i].name);
+	}
 	if (!text_starts(reply->challenge,
 		    "Bearer ")) { /* of several challenges, the token is preferred */
 		take_header(
@@ -147,15 +170,33 @@ int registry_transport_error(CURL *c, CURLcode code, const char *base, struct er
 	return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": %s", base, curl_easy_strerror(code));
 }
 
-int registry_get(const struct registry *r, const char *url, const char *accept,
+static struct curl_slist *add_line(struct curl_slist *lines, const char *line)
+{
+	return line ? curl_slist_append(lines, line) : lines;
+}
+
+static void set_method(CURL *c, const struct registry_request *q)
+{
+	if (strcmp(q->method, "HEAD") == 0) {
+		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+	} else if (strcmp(q->method, "GET") != 0) {
+		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len);
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->body ? q->body : "");
+		curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
+	}
+}
+
+/* One request and its small answer. user: for basic authentication, or NULL. */
+static int perform(const struct registry *r, const struct registry_request *q,
 	const char *authorization, const char *user, struct reply *reply, struct err *e)
 {
-	struct curl_slist *headers = accept ? curl_slist_append(NULL, accept) : NULL;
-	if (authorization) {
-		headers = curl_slist_append(headers, authorization);
-	}
+	struct curl_slist *headers = add_line(NULL, q->accept);
+	headers = add_line(headers, authorization);
+	headers = add_line(headers, q->content_type);
+	headers = curl_slist_append(headers, "Expect:"); /* or curl waits a second for 100 */
 	buf_clear(reply->body);
-	CURL *c = registry_handle(r, url, reply, headers);
+	CURL *c = registry_handle(r, q->url, reply, headers);
+	set_method(c, q);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT, SMALL_TIMEOUT_S);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_small_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, reply);
@@ -173,9 +214,109 @@ int registry_get(const struct registry *r, const char *url, const char *accept,
 		result = registry_transport_error(c, code, registry_base(r), e);
 	}
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &reply->status);
+	curl_easy_getinfo(c, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &reply->length);
 	curl_easy_cleanup(c);
 	curl_slist_free_all(headers);
 	return result;
+}
+
+void registry_sleep_ms(long ms)
+{
+	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+	nanosleep(&t, NULL);
+}
+
+bool registry_wait(const struct reply *reply, int *tries)
+{
+	if ((reply->status != 429 && reply->status != 503) || ++*tries > BUSY_TRIES) {
+		return false;
+	}
+	int seconds = registry_retry_after(reply->retry_after, 1, RETRY_AFTER_MAX_S);
+	registry_sleep_ms(seconds > 0 ? seconds * 1000L : 200L);
+	return true;
+}
+
+int registry_get(const struct registry *r, const char *url, const char *accept,
+	const char *authorization, const char *user, struct reply *reply, struct err *e)
+{
+	const struct registry_request q = {.method = "GET", .url = url, .accept = accept};
+	int busy = 0;
+	do {
+		if (perform(r, &q, authorization, user, reply, e) < 0) {
+			return -1;
+		}
+	} while (registry_wait(reply, &busy));
+	return 0;
+}
+
+int registry_send(
+	struct registry *r, const struct registry_request *q, struct reply *reply, struct err *e)
+{
+	int busy = 0;
+	int logins = 0;
+	for (;;) {
+		scoped(free) char *authorization = registry_authorization(r);
+		if (perform(r, q, authorization, NULL, reply, e) < 0) {
+			return -1;
+		}
+		if (reply->status == 401 && logins++ == 0) {
+			if (registry_log_in(r, reply->challenge, authorization, e) < 0) {
+				return -1;
+			}
+			continue;
+		}
+		if (reply->status == 401) {
+			char words[256], code[64];
+			registry_words(reply, words, sizeof(words), code);
+			return err_set(e, ERR_DENIED, "%s",
+				*code ? words : "unauthorized: authentication required");
+		}
+		if (!registry_wait(reply, &busy)) {
+			return 0;
+		}
+	}
+}
+
+/* --- what a registry says about a failure --- */
+
+const char *registry_status_words(long status)
+{
+	static const struct {
+		long status;
+		const char *words;
+	} known[] = {{400, " Bad Request"}, {401, " Unauthorized"}, {403, " Forbidden"},
+		{404, " Not Found"}, {405, " Method Not Allowed"}, {409, " Conflict"},
+		{411, " Length Required"}, {413, " Request Entity Too Large"},
+		{416, " Requested Range Not Satisfiable"}, {429, " Too Many Requests"},
+		{500, " Internal Server Error"}, {501, " Not Implemented"}, {502, " Bad Gateway"},
+		{503, " Service Unavailable"}, {504, " Gateway Timeout"}};
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if (known[i].status == status) {
+			return known[i].words;
+		}
+	}
+	return "";
+}
+
+/* "MANIFEST_UNKNOWN" and "manifest unknown" as Docker prints them: "manifest unknown: manifest
+ * unknown". */
+void registry_words(const struct reply *reply, char *ret, size_t room, char code[static 64])
+{
+	struct err ignored;
+	scoped(json) json_t *doc =
+		json_parse(buf_str(reply->body), reply->body->len, "the error", &ignored);
+	json_t *first = json_array_get(json_object_get(doc, "errors"), 0);
+	snprintf(code, 64, "%.63s", json_str(first, "code"));
+	if (!*code) {
+		snprintf(ret, room, "received unexpected HTTP status: %ld%s", reply->status,
+			registry_status_words(reply->status));
+		return;
+	}
+	char words[64];
+	for (size_t i = 0; i < sizeof(words); i++) {
+		words[i] = code[i] == '_' ? ' ' : (char)tolower((unsigned char)code[i]);
+	}
+	snprintf(ret, room, "%s: %.160s", words, json_str(first, "message"));
 }
 
 /* --- log in --- */
@@ -184,14 +325,6 @@ void registry_forget_authorization(struct registry *r)
 {
 	free(r->authorization);
 	r->authorization = NULL;
-}
-
-static void add_query(struct buf *url, const char *key, const char *value)
-{
-	if (*value) {
-		buf_printf(url, "%s%s=", strchr(buf_str(url), '?') ? "&" : "?", key);
-		percent_encode(value, url);
-	}
 }
 
 /* With the reason that the token server gives: "details" (Docker Hub) or the errors of the
@@ -208,9 +341,59 @@ static int token_refused(const struct reply *reply, struct err *e)
 		e, ERR_DENIED, "unauthorized: %.160s", *why ? why : "authentication required");
 }
 
-static int fetch_token(struct registry *r, const struct challenge *c, char **ret, struct err *e)
+static void add_scopes(const struct registry *r, const struct challenge *c, struct buf *to)
+{
+	for (size_t i = 0; i < r->scopes.n; i++) {
+		registry_url_query(to, "scope", r->scopes.v[i]);
+	}
+	if (r->scopes.n == 0 && *c->scope) {
+		registry_url_query(to, "scope", c->scope);
+	}
+}
+
+/* With a user's password or for anybody: distribution "token authentication". */
+static int get_token(
+	struct registry *r, const struct challenge *c, struct reply *reply, struct err *e)
 {
 	scoped(buf) struct buf url = BUF_INIT;
+	buf_puts(&url, c->realm);
+	if (*c->service) {
+		registry_url_query(&url, "service", c->service);
+	}
+	add_scopes(r, c, &url);
+	return registry_get(
+		r, buf_str(&url), NULL, NULL, registry_is_origin(r) ? r->user : NULL, reply, e);
+}
+
+/* With an identity token: distribution "OAuth 2 token authentication". */
+static int post_token(
+	struct registry *r, const struct challenge *c, struct reply *reply, struct err *e)
+{
+	scoped(buf) struct buf form = BUF_INIT;
+	/* a form is a query without its first character */
+	registry_url_query(&form, "grant_type", "refresh_token");
+	registry_url_query(&form, "service", c->service);
+	registry_url_query(&form, "client_id", CLIENT_ID);
+	registry_url_query(&form, "refresh_token", r->identity_token);
+	if (r->scopes.n == 0) {
+		registry_url_query(&form, "scope", c->scope);
+	} else { /* one parameter, blanks between */
+		scoped(buf) struct buf all = BUF_INIT;
+		for (size_t i = 0; i < r->scopes.n; i++) {
+			buf_printf(&all, "%s%s", i ? " " : "", r->scopes.v[i]);
+		}
+		registry_url_query(&form, "scope", buf_str(&all));
+	}
+	const struct registry_request q = {.method = "POST",
+		.url = c->realm,
+		.content_type = "Content-Type: application/x-www-form-urlencoded",
+		.body = form.data + 1,
+		.body_len = form.len - 1};
+	return perform(r, &q, NULL, NULL, reply, e);
+}
+
+static int fetch_token(struct registry *r, const struct challenge *c, char **ret, struct err *e)
+{
 	scoped(buf) struct buf body = BUF_INIT;
 	bool realm_ok =
 		text_starts(c->realm, "https://") ||
@@ -219,12 +402,9 @@ static int fetch_token(struct registry *r, const struct challenge *c, char **ret
 		return err_set(e, ERR_SYSTEM, "the registry %s asks to log in at an insecure place",
 			registry_base(r));
 	}
-	buf_puts(&url, c->realm);
-	add_query(&url, "service", c->service);
-	add_query(&url, "scope", c->scope);
 	struct reply reply = {.body = &body, .limit = TOKEN_MAX};
-	if (registry_get(r, buf_str(&url), NULL, NULL, registry_is_origin(r) ? r->user : NULL,
-		    &reply, e) < 0) {
+	bool refresh = r->identity_token && registry_is_origin(r);
+	if ((refresh ? post_token : get_token)(r, c, &reply, e) < 0) {
 		return -1;
 	}
 	if (reply.status != 200) {

@@ -6,7 +6,10 @@
 
 #include "base/strv.h"
 #include "codec/challenge.h"
+#include "codec/registry_text.h"
 #include "worker/registry.h"
+
+#define REGISTRY_SHORT_HEADER_MAX 64
 
 struct registry {
 	struct ref ref;
@@ -17,6 +20,8 @@ struct registry {
 	bool insecure; /* the registry may show any certificate */
 	char *user, *password;
 	char *fixed_token;
+	char *identity_token; /* an OAuth 2 refresh token, instead of a password */
+	struct strv scopes;   /* of tokens; none: what the challenge says */
 	pthread_mutex_t lock; /* authorization */
 	char *authorization;  /* the header line, or NULL */
 };
@@ -26,7 +31,14 @@ struct reply {
 	long status;
 	char type[REGISTRY_TYPE_MAX];
 	char challenge[3 * CHALLENGE_VALUE_MAX];
-	struct buf *body; /* of registry_get */
+	char location[REGISTRY_URL_MAX + 1];
+	char link[REGISTRY_URL_MAX + 1];
+	char range[REGISTRY_SHORT_HEADER_MAX];
+	char retry_after[REGISTRY_SHORT_HEADER_MAX];
+	char chunk_min[REGISTRY_SHORT_HEADER_MAX]; /* OCI-Chunk-Min-Length */
+	char content_digest[REF_DIGEST_LEN + 1];   /* Docker-Content-Digest; not verified */
+	curl_off_t length;                         /* Content-Length, or -1 */
+	struct buf *body;                          /* of registry_get */
 	size_t limit;
 	bool too_big;
 };
@@ -43,6 +55,28 @@ int registry_transport_error(CURL *c, CURLcode code, const char *base, struct er
  * authentication, or NULL. */
 int registry_get(const struct registry *r, const char *url, const char *accept,
 	const char *authorization, const char *user, struct reply *reply, struct err *e);
+
+/* A request that may be sent again: after a log-in when it is answered with 401, and after the time
+ * that a 429 or 503 asks for. */
+struct registry_request {
+	const char *method; /* "GET", "HEAD", "POST", "PUT", "DELETE" */
+	const char *url;
+	const char *accept, *content_type; /* header lines, or NULL */
+	const void *body;                  /* NULL: none */
+	size_t body_len;
+};
+/* 0 with any status but 401; ERR_DENIED with Docker's words when there are no good credentials. */
+int registry_send(
+	struct registry *r, const struct registry_request *q, struct reply *reply, struct err *e);
+/* Waits as long as a 429 or 503 asks for. False when that is no such answer, or was one too often.
+ */
+bool registry_wait(const struct reply *reply, int *tries);
+void registry_sleep_ms(long ms);
+
+/* "code: message" of the first error in a registry's document, as Docker prints it, or "received
+ * unexpected HTTP status: 500 Internal Server Error". code: "DENIED", or "". */
+void registry_words(const struct reply *reply, char *ret, size_t room, char code[static 64]);
+const char *registry_status_words(long status); /* " Not Found", or "" */
 
 /* Answers a 401. used: the authorization that was refused, or NULL; another thread may have renewed
  * it. ERR_DENIED when there is nothing to answer with. */

@@ -11,19 +11,9 @@
 
 static int refused(const struct registry *r, long status, struct err *e)
 {
-	const struct {
-		long status;
-		const char *words;
-	} known[] = {{401, " Unauthorized"}, {403, " Forbidden"}, {404, " Not Found"},
-		{429, " Too Many Requests"}, {500, " Internal Server Error"}, {502, " Bad Gateway"},
-		{503, " Service Unavailable"}};
-	const char *words = "";
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-		words = known[i].status == status ? known[i].words : words;
-	}
 	return err_set(e, status == 401 ? ERR_UNAUTHORIZED : ERR_SYSTEM,
 		"login attempt to %s/v2/ failed with status: %ld%s", registry_base(r), status,
-		words);
+		registry_status_words(status));
 }
 
 /* The token for a login is for no repository, whatever the challenge says: a scope would be asked
