@@ -292,7 +292,7 @@ struct bundle {
 	struct mount_texts mounts;
 	struct device_list devices;
 	json_t *resources, *rlimits;
-	char *seccomp, *netns, *pid_ns, *ipc_ns, *rootfs, *cgroup;
+	char *seccomp, *filter, *netns, *pid_ns, *ipc_ns, *rootfs, *cgroup;
 };
 
 static void bundle_deinit(struct bundle *b)
@@ -307,6 +307,7 @@ static void bundle_deinit(struct bundle *b)
 	json_decref(b->rlimits);
 	free(b->mounts.v);
 	free(b->seccomp);
+	free(b->filter);
 	free(b->netns);
 	free(b->pid_ns);
 	free(b->ipc_ns);
@@ -365,6 +366,7 @@ static struct oci_spec spec_of(const struct container *c, struct bundle *b)
 		.cap_drop = &b->cap_drop,
 		.no_new_privileges = b->security.no_new_privileges,
 		.seccomp = b->seccomp,
+		.filter = b->filter,
 		.unmasked = b->security.unmasked,
 		.masked_paths = json_is_array(masked) ? masked : NULL,
 		.readonly_paths = json_is_array(readonly) ? readonly : NULL,
@@ -405,6 +407,7 @@ int bundle_write(struct container *c, struct err *e)
 	if (etc_write(c, e) < 0 || bundle_read(c, b, e) < 0) {
 		return -1;
 	}
+	b->filter = security_filter(c, b->seccomp);
 	const struct oci_spec spec = spec_of(c, b);
 	scoped(free) char *text = NULL;
 	if (oci_spec_text(&spec, &text, e) < 0) {

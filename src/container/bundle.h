@@ -24,6 +24,9 @@ int security_caps(
 /* *ret NULL: no filter. */
 int security_seccomp(const struct container_set *s, const json_t *host,
 	const struct security *security, uint64_t caps, char **ret, struct err *e);
+/* The filter that an earlier start left of this profile (NULL: none), the caller's, or NULL and
+ * c->filter_key says what security_keep_filter keeps of this one. */
+char *security_filter(struct container *c, const char *profile);
 
 /* --- etc.c --- */
 /* "name:address" or "name=address" of --add-host; *ret_name is the caller's, *ret_address borrowed

@@ -146,6 +146,7 @@ struct container {
 	struct health *health;
 	struct stats_source *stats; /* NULL while nobody watches */
 	bool limits_stale;          /* changed after the bundle was written */
+	char filter_key[65];        /* oci/filter.h: of what this start compiles anew, or "" */
 	struct oom_watch *oom;      /* NULL without a memory limit */
 };
 
@@ -197,6 +198,9 @@ const char *runtime_default(const struct container_set *s);
 int runtime_check(const struct container_set *s, json_t *host, struct err *e);
 bool runtime_is_own(const struct container *c); /* crun, whose options we know */
 void runtime_shim_args(const struct container *c, struct strv *args);
+/* --- security.c --- */
+void security_keep_filter(struct container *c); /* crun has started it */
+
 bool mount_is_pinned(const struct mount_point *m);
 char *mount_pin_path(
 	const struct container *c, size_t i); /* where the shim puts it; the caller's */

@@ -506,6 +506,7 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 		return;
 	}
 	container_step(c, INPUT_STARTED);
+	security_keep_filter(c);
 	c->exit_code = 0;
 	container_record_note(c);
 	log_info("container", "started", "id", c->id, "pid", LOG_N(init), NULL);

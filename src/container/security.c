@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/scoped.h"
 #include "oci/caps.h"
+#include "oci/filter.h"
 #include "oci/seccomp.h"
 
 int host_list(const json_t *host, const char *key, struct strv *ret, struct err *e)
@@ -84,4 +86,30 @@ int security_seccomp(const struct container_set *s, const json_t *host,
 	}
 	*ret = json_text(converted);
 	return 0;
+}
+
+char *security_filter(struct container *c, const char *profile)
+{
+	*c->filter_key = '\0';
+	if (!profile || !runtime_is_own(c)) {
+		return NULL;
+	}
+	oci_filter_key(profile, c->filter_key);
+	scoped(free) char *dir = xasprintf("%s/filters", c->set->d.exec_root);
+	char *filter = oci_filter_read(dir, c->filter_key);
+	if (filter) {
+		*c->filter_key = '\0';
+	}
+	return filter;
+}
+
+void security_keep_filter(struct container *c)
+{
+	if (!*c->filter_key) {
+		return;
+	}
+	scoped(free) char *dir = xasprintf("%s/filters", c->set->d.exec_root);
+	scoped(free) char *crun_root = xasprintf("%s/crun", c->set->d.exec_root);
+	oci_filter_keep(dir, c->filter_key, crun_root, c->id);
+	*c->filter_key = '\0';
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "oci/caps.h"
+#include "oci/filter.h"
 
 #define SHM_DEFAULT (INT64_C(64) << 20)
 
@@ -370,6 +371,17 @@ static int linux_json(const struct oci_spec *s, json_t **ret, struct err *e)
 	return 0;
 }
 
+/* A filter that the user brings in this way goes first. NULL: none. */
+static json_t *annotations_json(const struct oci_spec *s)
+{
+	if (!s->filter || json_object_get(s->annotations, OCI_FILTER_ANNOTATION)) {
+		return json_incref((json_t *)s->annotations);
+	}
+	json_t *o = s->annotations ? json_copy((json_t *)s->annotations) : json_object();
+	json_put_str(o, OCI_FILTER_ANNOTATION, s->filter);
+	return o;
+}
+
 int oci_spec_text(const struct oci_spec *s, char **ret_text, struct err *e)
 {
 	json_t *process;
@@ -394,8 +406,9 @@ int oci_spec_text(const struct oci_spec *s, char **ret_text, struct err *e)
 	}
 	json_put(doc, "mounts", mounts_json(s));
 	json_put(doc, "linux", linux_part);
-	if (s->annotations) {
-		json_put(doc, "annotations", json_incref((json_t *)s->annotations));
+	json_t *annotations = annotations_json(s);
+	if (annotations) {
+		json_put(doc, "annotations", annotations);
 	}
 	*ret_text = json_text(doc);
 	return 0;

@@ -67,9 +67,10 @@ struct oci_spec {
 	const json_t *masked_paths, *readonly_paths; /* lists of strings; NULL: the defaults, which
 							a privileged container does not have */
 	const json_t *annotations;                   /* object of strings, or NULL */
-	const char *root_propagation;                /* rootfsPropagation, or NULL */
-	bool no_shm;                                 /* IpcMode none: no /dev/shm */
-	bool cgroup_ns;                              /* a cgroup namespace of its own */
+	const char *filter; /* seccomp, compiled, in base64 (oci/filter.h); NULL: crun compiles */
+	const char *root_propagation; /* rootfsPropagation, or NULL */
+	bool no_shm;                  /* IpcMode none: no /dev/shm */
+	bool cgroup_ns;               /* a cgroup namespace of its own */
 	bool netns_inherited; /* the shim's new namespace: "/proc/self/ns/net", sysctls net.* are
 				 allowed */
 };

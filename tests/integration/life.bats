@@ -158,6 +158,21 @@ status_of() {
 	[[ "$(w inspect -f '{{json .HostConfig.MaskedPaths}}' seen)" == *'"/proc/kcore"'* ]]
 }
 
+@test "a seccomp profile is compiled once, and holds at every start" {
+	echo '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":28}]}' \
+		>"$DIR/no-mkdir.json"
+	for i in 1 2; do
+		run w run --name "filtered-$i" --security-opt "seccomp=$DIR/no-mkdir.json" bb sh -c 'grep Seccomp: /proc/self/status; mkdir /new'
+		[ "$status" -eq 1 ]
+		[[ "$output" == *"Seccomp:"*2* ]]
+		[[ "$output" == *"No space left on device"* ]]
+	done
+	w run -d --name filtered-3 --security-opt "seccomp=$DIR/no-mkdir.json" bb sleep 1000 >/dev/null
+	grep -q run.oci.seccomp_bpf_data "$DIR"/run/containers/"$(w inspect -f '{{slice .Id 0 32}}' filtered-3)"/config.json
+	[ "$(w exec filtered-3 mkdir /new 2>&1 | grep -c 'No space left')" = 1 ]
+	w run --rm bb mkdir /new
+}
+
 @test "a control group of the caller's, in either form" {
 	out=$(with_host "{\"CgroupnsMode\":\"host\",\"CgroupParent\":\"/wherry-test-$TAG/pods/one\"}" 'cat /proc/1/cgroup')
 	[[ "$out" == *":/wherry-test-$TAG/pods/one/"* ]] || fail "$out"
