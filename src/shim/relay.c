@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "codec/shim_frame.h"
+#include "shim/pages.h"
 
 #define CLIENTS_MAX 32
 #define QUEUE_HIGH (256u << 10)
@@ -55,7 +56,7 @@ struct relay {
 
 struct relay *relay_new(int listen_fd, int signal_fd, struct log *l, bool tty)
 {
-	struct relay *r = calloc(1, sizeof(*r));
+	struct relay *r = pages_new(sizeof(*r));
 	if (r) {
 		r->listen_fd = listen_fd;
 		r->signal_fd = signal_fd;
@@ -77,7 +78,7 @@ static void client_free(struct relay *r, struct client *c)
 	r->abandoned = r->abandoned || (c->kind == CONTROL && !r->go);
 	close(c->fd);
 	free(c->queue);
-	free(c);
+	pages_free(c, sizeof(*c));
 }
 
 void relay_free(struct relay *r)
@@ -87,7 +88,7 @@ void relay_free(struct relay *r)
 			client_free(r, r->clients[i]);
 		}
 	}
-	free(r);
+	pages_free(r, sizeof(*r));
 }
 
 /* --- to clients --- */
@@ -371,7 +372,7 @@ static void accept_client(struct relay *r)
 	int fd = accept4(r->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	for (size_t i = 0; fd >= 0 && i < CLIENTS_MAX; i++) {
 		if (!r->clients[i]) {
-			r->clients[i] = calloc(1, sizeof(struct client));
+			r->clients[i] = pages_new(sizeof(struct client));
 			if (r->clients[i]) {
 				r->clients[i]->fd = fd;
 				return;
