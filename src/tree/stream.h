@@ -46,3 +46,8 @@ bool stream_is_compressed(const void *begin, size_t n); /* 6 bytes are enough */
 ssize_t stream_peek(struct stream *peekable, const void **ret, size_t n, struct err *e);
 struct stream *stream_peek_new(
 	struct stream *inner); /* a stage that can stream_peek up to 512 bytes */
+
+/* Compresses what it pulls to one gzip member without a name or a time; level 1 (fastest) to 3, as
+ * igzip's. The bytes depend on the plain bytes and the kind of processor only, not on the pieces
+ * they come in. inner is borrowed. */
+struct stream *stream_gzip_new(struct stream *inner, unsigned level);

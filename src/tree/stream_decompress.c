@@ -4,11 +4,11 @@
 #include <archive.h>
 #include <errno.h>
 #include <string.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "tree/gunzip.h"
 
 #define ZSTD_WINDOW_LOG_MAX 25
 #define MAGIC_MAX 6
@@ -19,7 +19,7 @@ struct unzip_stream {
 	struct stream base;
 	struct stream *inner; /* our own peek stage */
 	enum format format;
-	z_stream z;
+	struct gunzip *gzip;
 	ZSTD_DCtx *zstd;
 	struct archive *other; /* xz and bzip2, which only people's own archives use: libarchive may
 				  look after them */
@@ -27,8 +27,8 @@ struct unzip_stream {
 	struct err inner_error;
 	unsigned char *in;
 	size_t in_begin, in_end;
-	bool in_over;     /* inner has ended */
-	bool member_over; /* between two gzip members or zstd frames: the input may end here */
+	bool in_over;    /* inner has ended */
+	bool frame_over; /* between two zstd frames: the input may end here */
 };
 
 static enum format find_format(const unsigned char *magic, size_t n)
@@ -113,9 +113,8 @@ static int unzip_begin(struct unzip_stream *u, struct err *e)
 		return begin_other(u, e);
 	}
 	if (u->format == GZIP) {
-		return inflateInit2(&u->z, 16 + MAX_WBITS) == Z_OK
-			       ? 0
-			       : err_sys(e, ENOMEM, "cannot unpack gzip");
+		u->gzip = gunzip_new();
+		return 0;
 	}
 	u->zstd = ZSTD_createDCtx();
 	if (!u->zstd) {
@@ -141,26 +140,15 @@ static int unzip_fill(struct unzip_stream *u, struct err *e)
 }
 
 /* One step; *ret_out bytes were written to data, perhaps none yet. */
-static int inflate_step(
-	struct unzip_stream *u, void *data, size_t n, size_t *ret_out, struct err *e)
+static int gzip_step(struct unzip_stream *u, void *data, size_t n, size_t *ret_out, struct err *e)
 {
-	if (u->member_over && inflateReset(&u->z) != Z_OK) {
-		return err_set(e, ERR_INVALID, "invalid gzip data");
+	size_t used;
+	if (gunzip_step(u->gzip, u->in + u->in_begin, u->in_end - u->in_begin, &used, data, n,
+		    ret_out, e) < 0) {
+		return -1;
 	}
-	u->member_over = false;
-	u->z.next_in = u->in + u->in_begin;
-	u->z.avail_in = (unsigned)(u->in_end - u->in_begin);
-	u->z.next_out = data;
-	u->z.avail_out = (unsigned)n;
-	int r = inflate(&u->z, Z_NO_FLUSH);
-	u->in_begin = u->in_end - u->z.avail_in;
-	*ret_out = n - u->z.avail_out;
-	u->member_over = r == Z_STREAM_END;
-	if (r == Z_OK || r == Z_STREAM_END || r == Z_BUF_ERROR) {
-		return 0;
-	}
-	return err_set(
-		e, ERR_INVALID, "invalid gzip data: %s", u->z.msg ? u->z.msg : "it is damaged");
+	u->in_begin += used;
+	return 0;
 }
 
 static int zstd_step(struct unzip_stream *u, void *data, size_t n, size_t *ret_out, struct err *e)
@@ -173,8 +161,13 @@ static int zstd_step(struct unzip_stream *u, void *data, size_t n, size_t *ret_o
 	}
 	u->in_begin += in.pos;
 	*ret_out = out.pos;
-	u->member_over = r == 0;
+	u->frame_over = r == 0;
 	return 0;
+}
+
+static bool may_end(const struct unzip_stream *u)
+{
+	return u->format == GZIP ? gunzip_is_over(u->gzip) : u->frame_over;
 }
 
 static ssize_t unzip_read(struct stream *s, void *data, size_t n, struct err *e)
@@ -194,11 +187,11 @@ static ssize_t unzip_read(struct stream *s, void *data, size_t n, struct err *e)
 		if (unzip_fill(u, e) < 0) {
 			return -1;
 		}
-		if (u->in_over && u->member_over) {
+		if (u->in_over && may_end(u)) {
 			return 0;
 		}
 		size_t out = 0;
-		int r = u->format == GZIP ? inflate_step(u, data, n, &out, e)
+		int r = u->format == GZIP ? gzip_step(u, data, n, &out, e)
 					  : zstd_step(u, data, n, &out, e);
 		if (r < 0) {
 			return -1;
@@ -206,7 +199,7 @@ static ssize_t unzip_read(struct stream *s, void *data, size_t n, struct err *e)
 		if (out > 0) {
 			return (ssize_t)out;
 		}
-		if (u->in_over && !u->member_over) {
+		if (u->in_over && !may_end(u)) {
 			return err_set(
 				e, ERR_INVALID, "unexpected EOF: the compressed data is cut short");
 		}
@@ -216,9 +209,7 @@ static ssize_t unzip_read(struct stream *s, void *data, size_t n, struct err *e)
 static void unzip_free(struct stream *s)
 {
 	struct unzip_stream *u = container_of(s, struct unzip_stream, base);
-	if (u->format == GZIP) {
-		inflateEnd(&u->z);
-	}
+	gunzip_free(u->gzip);
 	ZSTD_freeDCtx(u->zstd);
 	archive_read_free(u->other);
 	stream_free(u->inner);

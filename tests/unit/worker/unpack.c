@@ -62,7 +62,7 @@ static int fd_of(const void *data, size_t n)
 {
 	int fd[2];
 	assert_int_equal(pipe(fd), 0);
-	assert_true(n < 60000); /* fits the pipe */
+	assert_true(n <= 65536); /* fits the pipe */
 	assert_int_equal(path_write_all(fd[1], data, n), 0);
 	close(fd[1]);
 	return fd[0];
@@ -144,6 +144,94 @@ static void gzip_with_a_wrong_checksum_is_an_error(void **state)
 
 	assert_int_equal(unzip(packed, n, &out, &e), -1);
 	assert_int_equal(e.kind, ERR_INVALID);
+}
+
+static void gzip_with_a_long_head_is_read_in_pieces(void **state)
+{
+	char packed[300], with_head[400] = "\x1f\x8b\x08\x1e\0\0\0\0\0\xff"
+					   "\x05\0extraname\0comment\0";
+	size_t n = gzip("hello world", packed, sizeof(packed));
+	size_t head = 10 + 2 + 5 + 5 + 8;
+	uLong crc = crc32(0, (Bytef *)with_head, (unsigned)head);
+	with_head[head++] = (char)crc;
+	with_head[head++] = (char)(crc >> 8);
+	memcpy(with_head + head, packed + 10, n - 10);
+	scoped(buf) struct buf out = BUF_INIT;
+	struct err e;
+
+	assert_int_equal(unzip(with_head, head + n - 10, &out, &e), 0);
+	assert_string_equal(buf_str(&out), "hello world");
+
+	with_head[14] ^= 1; /* in the extra field, which only the head's checksum covers */
+	assert_int_equal(unzip(with_head, head + n - 10, &out, &e), -1);
+	assert_string_equal(e.msg, "invalid gzip data: header crc mismatch");
+}
+
+static void what_follows_gzip_must_be_gzip(void **state)
+{
+	char packed[300];
+	size_t n = gzip("hello world", packed, sizeof(packed));
+	scoped(buf) struct buf out = BUF_INIT;
+	struct err e;
+	memset(packed + n, 0, 20);
+
+	assert_int_equal(unzip(packed, n + 20, &out, &e), -1);
+	assert_string_equal(e.msg, "invalid gzip data: incorrect header check");
+}
+
+static void compressed(const struct buf *text, size_t piece, unsigned level, struct buf *ret)
+{
+	int fd = fd_of(text->data, text->len);
+	struct stream *in = stream_from_fd(fd);
+	struct stream *packed = stream_gzip_new(in, level);
+	scoped(free) char *data = xnew_array(char, piece);
+	struct err e;
+	ssize_t n;
+	while ((n = stream_read(packed, data, piece, &e)) > 0) {
+		buf_append(ret, data, (size_t)n);
+	}
+	assert_int_equal(n, 0);
+	stream_free(packed);
+	stream_free(in);
+	close(fd);
+}
+
+static void compressing_gives_the_same_bytes_every_time(void **state)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	for (int i = 0; i < 2500; i++) {
+		buf_printf(&text, "line %d of the text\n", i);
+	}
+	for (unsigned level = 1; level <= 3; level++) {
+		scoped(buf) struct buf packed = BUF_INIT;
+		scoped(buf) struct buf again = BUF_INIT;
+		scoped(buf) struct buf plain = BUF_INIT;
+		struct err e;
+
+		compressed(&text, 5, level, &packed);
+		compressed(&text, 60000, level, &again);
+
+		assert_int_equal(packed.len, again.len);
+		assert_memory_equal(packed.data, again.data, packed.len);
+		assert_true(packed.len < text.len / 4);
+		assert_memory_equal(packed.data, "\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
+		assert_int_equal(unzip(packed.data, packed.len, &plain, &e), 0);
+		assert_string_equal(buf_str(&plain), buf_str(&text));
+	}
+}
+
+static void compressing_nothing_gives_an_empty_member(void **state)
+{
+	scoped(buf) struct buf nothing = BUF_INIT;
+	scoped(buf) struct buf packed = BUF_INIT;
+	scoped(buf) struct buf plain = BUF_INIT;
+	struct err e;
+
+	compressed(&nothing, 100, 1, &packed);
+
+	assert_true(packed.len >= 20);
+	assert_int_equal(unzip(packed.data, packed.len, &plain, &e), 0);
+	assert_int_equal(plain.len, 0);
 }
 
 static void a_digest_is_of_what_passed(void **state)
@@ -290,6 +378,10 @@ int main(void)
 		cmocka_unit_test(gzip_of_several_members_is_one_text),
 		cmocka_unit_test(gzip_that_is_cut_is_an_error),
 		cmocka_unit_test(gzip_with_a_wrong_checksum_is_an_error),
+		cmocka_unit_test(gzip_with_a_long_head_is_read_in_pieces),
+		cmocka_unit_test(what_follows_gzip_must_be_gzip),
+		cmocka_unit_test(compressing_gives_the_same_bytes_every_time),
+		cmocka_unit_test(compressing_nothing_gives_an_empty_member),
 		cmocka_unit_test(a_digest_is_of_what_passed),
 		cmocka_unit_test(peeking_consumes_nothing),
 		cmocka_unit_test(a_tar_is_known_by_its_checksum),
