@@ -72,7 +72,7 @@ type_into() { # PATH BODY KEYS
 import socket, sys
 sock, path, body, keys = sys.argv[1:]
 s = socket.socket(socket.AF_UNIX)
-s.settimeout(30)
+s.settimeout(100)
 s.connect(sock)
 s.sendall(f"POST /v1.45{path} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
           f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())

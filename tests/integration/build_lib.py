@@ -80,7 +80,7 @@ class Daemon:
         self.data = data_root or os.path.join(self.dir, "data")
         self.socket = os.path.join(self.dir, "s.sock")
         self.group = "wherry-" + os.path.basename(self.dir).split(".")[1]
-        self.env = {"PATH": os.environ["PATH"], "HOME": self.dir, "DOCKER_HOST": "unix://" + self.socket,
+        self.env = {"PATH": os.environ["PATH"] + ":" + os.path.join(BUILD, "docker-cli/usr/bin"), "HOME": self.dir, "DOCKER_HOST": "unix://" + self.socket,
                     "DOCKER_BUILDKIT": "0"}
         self.log = open(os.path.join(self.dir, "log"), "a", encoding="utf-8")
         self.process = None
@@ -92,7 +92,7 @@ class Daemon:
         script = 'ip link set lo up; exec "$@"'
         self.process = subprocess.Popen(["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", script, "sh",
                                          *command], stdout=self.log, stderr=self.log)
-        for _ in range(200):
+        for _ in range(1500):
             if os.path.exists(self.socket) and self.docker("version").returncode == 0:
                 return
             time.sleep(0.02)
@@ -101,7 +101,7 @@ class Daemon:
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=100)
 
     def close(self):
         if self.process.poll() is None:
@@ -121,7 +121,7 @@ class Daemon:
 
     def docker(self, *args):
         return subprocess.run(["docker", *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=120, check=False, errors="replace")
+                              timeout=300, check=False, errors="replace")
 
     def workers(self):
         """Build jobs that run for this daemon."""
@@ -155,7 +155,7 @@ def serve_in(case, port, handler):
             servers[0].serve_forever()
 
     threading.Thread(target=run, daemon=True).start()
-    case.assertTrue(ready.wait(5) and servers)
+    case.assertTrue(ready.wait(60) and servers)
     case.addCleanup(servers[0].server_close)
     case.addCleanup(servers[0].shutdown)
 
@@ -190,7 +190,7 @@ class Case(unittest.TestCase):
         self.wait_gone(self.daemon.groups)
 
     def wait_gone(self, what):
-        for _ in range(250):
+        for _ in range(1500):
             left = what()
             if not left:
                 return

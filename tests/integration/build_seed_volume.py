@@ -20,7 +20,7 @@ def run_job(name, request):
     theirs.close()
     ours.sendall(json.dumps(request).encode() + b"\n")
     answer = ours.makefile().read()
-    worker.wait(timeout=30)
+    worker.wait(timeout=120)
     ours.close()
     return json.loads(answer.splitlines()[-1])
 

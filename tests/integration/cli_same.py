@@ -21,7 +21,7 @@ MINE = "--filter name=same-"
 
 def run(program, line, stdin=b""):
     command = line.replace("PROGRAM", program) if "PROGRAM" in line else f"{program} {line}"
-    done = subprocess.run(["bash", "-c", command], input=stdin, capture_output=True, env=ENV, timeout=60)
+    done = subprocess.run(["bash", "-c", command], input=stdin, capture_output=True, env=ENV, timeout=120)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
@@ -515,7 +515,7 @@ def main():
     for line in table:
         if ONLY and not re.search(ONLY, line):
             continue
-        for _ in range(3):
+        for _ in range(20):
             theirs, ours = (result(p, line, b"stdin\n") for p in (DOCKER, WHERRY))
             if theirs == ours:
                 break

@@ -58,7 +58,7 @@ three_services() {
 		    image: bb
 		    init: true
 		    command: sh -c "sleep 0.5; touch /tmp/ok; exec sleep 1000"
-		    healthcheck: {test: test -f /tmp/ok, interval: 200ms, timeout: 2s, retries: 30}
+		    healthcheck: {test: test -f /tmp/ok, interval: 200ms, timeout: 20s, retries: 300}
 		    volumes: ["data:/data"]
 		  job:
 		    image: bb

@@ -62,7 +62,7 @@ w() {
 
 @test "logs keep what was printed, also after the end" {
 	w run -d --name printer bb sh -c 'echo one; sleep 0.2; echo two >&2; sleep 0.2; echo three'
-	eventually 5 sh -c "'$WHERRY' ps -a | grep -q Exited"
+	w wait printer
 	[ "$(w logs printer 2>/dev/null)" = "$(printf 'one\nthree')" ]
 	[ "$(w logs printer 2>&1 >/dev/null)" = two ]
 	[ "$(w logs --tail 1 printer 2>/dev/null)" = three ]
@@ -70,7 +70,7 @@ w() {
 
 @test "logs -f ends with the container" {
 	w run -d --name ticker bb sh -c 'for i in 1 2 3; do echo $i; sleep 0.3; done'
-	run timeout 10 "$WHERRY" logs -f ticker
+	run timeout 60 "$WHERRY" logs -f ticker
 	[ "$status" -eq 0 ]
 	[ "$output" = "$(printf '1\n2\n3')" ]
 }
@@ -100,7 +100,8 @@ w() {
 }
 
 @test "stop sends the stop signal, waits, then kills" {
-	w run -d --name polite bb sh -c 'trap "echo bye; exit 3" TERM; while :; do sleep 0.1; done'
+	w run -d --name polite bb sh -c 'trap "echo bye; exit 3" TERM; touch /ready; while :; do sleep 0.1; done'
+	eventually 10 w exec polite test -e /ready
 	w run -d --name stubborn bb sh -c 'trap "" TERM; while :; do sleep 1; done'
 	w stop polite
 	[ "$(w inspect -f '{{.State.ExitCode}}' polite)" = 3 ]
@@ -121,7 +122,7 @@ w() {
 	w run -d --name forever --restart always bb sh -c 'exit 0'
 	eventually 10 sh -c "[ \"\$('$WHERRY' inspect -f '{{.RestartCount}}' forever)\" -ge 2 ]"
 	w stop forever
-	sleep 1
+	sleep 1 # a policy that holds on would have started it by now
 	[ "$(w inspect -f '{{.State.Status}}' forever)" = exited ]
 }
 
@@ -195,9 +196,12 @@ w() {
 @test "pause stops and unpause continues" {
 	w run -d --name count bb sh -c 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done'
 	w pause count
-	before=$(w logs count | tail -1)
-	sleep 0.5
-	[ "$(w logs count | tail -1)" = "$before" ]
+	stands_still() { # what it had written already may still be on its way into the log
+		before=$(w logs count | tail -1)
+		sleep 0.5
+		[ "$(w logs count | tail -1)" = "$before" ]
+	}
+	eventually 10 stands_still
 	run w exec count true
 	[ "$status" -ne 0 ]
 	w unpause count
@@ -237,16 +241,17 @@ w() {
 }
 
 @test "an attached client that goes away does not stop the container" {
-	w run --name lonely bb sh -c 'i=0; while [ $i -lt 20 ]; do echo $i; i=$((i+1)); sleep 0.1; done' >/dev/null &
+	w run --name lonely bb sh -c 'i=0; while [ $i -lt 20 ]; do [ $i -lt 10 -o -e /go ] && echo $i && i=$((i+1)); sleep 0.1; done' >/dev/null &
 	eventually 5 sh -c "'$WHERRY' ps | grep -q lonely"
 	kill -9 $!
+	w exec lonely touch /go
 	eventually 10 sh -c "'$WHERRY' ps -a | grep lonely | grep -q 'Exited (0)'"
 	[ "$(w logs lonely | tail -1)" = 19 ]
 }
 
 @test "a terminal: size, line discipline, exit status" {
 	cat >"$DIR/tty.exp" <<-END
-		set timeout 10
+		set timeout 60
 		spawn $WHERRY run -it --rm bb sh
 		expect "# "
 		send "tty; stty size; exit 9\r"
@@ -262,7 +267,7 @@ w() {
 @test "a hundred short execs all end with their own status" {
 	w run -d --name busy bb sleep 1000
 	for i in $(seq 100); do
-		run timeout 10 "$WHERRY" exec busy sh -c "exit $i"
+		run timeout 60 "$WHERRY" exec busy sh -c "exit $i"
 		[ "$status" -eq "$i" ]
 	done
 }

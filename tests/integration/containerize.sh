@@ -82,14 +82,14 @@ within() { # SECONDS COMMAND...
 port=$(free_port)
 "$here/../images/registry" "$cache" "$port" >"$top/registry.log" 2>&1 &
 registry_pid=$!
-result "the registry answers" within 10 curl -fsS --noproxy '*' "http://127.0.0.1:$port/v2/" || exit 1
+result "the registry answers" within 60 curl -fsS --noproxy '*' "http://127.0.0.1:$port/v2/" || exit 1
 
 echo '{}' >"$top/daemon.json"
 start_daemon() {
 	"$build/src/wherryd/wherryd" -H "$WHERRY_HOST" --data-root "$top/data" --exec-root "$top/run" --pidfile "$top/pid" \
 		--config-file "$top/daemon.json" --bridge "$bridge" --registry-mirror "http://127.0.0.1:$port" >>"$top/wherryd.log" 2>&1 &
 	daemon_pid=$!
-	within 10 "$WHERRY" version
+	within 60 "$WHERRY" version
 }
 result "wherryd answers" start_daemon || exit 1
 
@@ -105,7 +105,7 @@ result "compose up --build -d" "$WHERRY" compose up --build -d || exit 1
 if ./check; then echo "ok check"; else echo "not ok check"; failures=$((failures + 1)); fi
 result "compose up again has nothing to do" "$WHERRY" compose up -d
 
-page() { curl -fsSk --noproxy '*' --max-time 10 "https://localhost:$HTTPS_PORT/"; }
+page() { curl -fsSk --noproxy '*' --max-time 60 "https://localhost:$HTTPS_PORT/"; }
 containers() { "$WHERRY" ps --no-trunc --format '{{.ID}} {{.Names}} {{.State}}' | sort; }
 before=$(containers)
 kill -9 "$daemon_pid" && wait "$daemon_pid" 2>/dev/null

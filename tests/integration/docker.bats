@@ -129,7 +129,7 @@ d() {
 @test "events tell a container's life" {
 	since=$(date +%s)
 	d run --rm --name eventful bb true
-	out=$(timeout 5 "$DOCKER" events --since "$since" --until "$(($(date +%s) + 1))" --filter container=eventful --format '{{.Action}}')
+	out=$(timeout 60 "$DOCKER" events --since "$since" --until "$(($(date +%s) + 1))" --filter container=eventful --format '{{.Action}}')
 	for action in create start die destroy; do
 		[[ "$out" == *"$action"* ]] || fail "no $action in: $out"
 	done

@@ -42,6 +42,14 @@ fails_with() { # TEXT COMMAND...
 }
 says() { grep -qF -- "$1" "$top/out" || wrong "should have said '$1'"; }
 layer_dir() { echo "$data/layers/$(sha256sum <"$1" | head -c 24)"; } # of a plain layer tar
+within() { # SECONDS COMMAND...
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
 # Nothing half-made is left. The driver ends when its workers have.
 is_clean() {
 	[ -z "$(ls -A "$data/layers/tmp")" ] || wrong "left in tmp: $(ls -A "$data/layers/tmp")"
@@ -283,6 +291,8 @@ case_full_disk_fails_cleanly_and_can_be_repeated() {
 	umount "$data"
 }
 
+has_begun() { [ -n "$(ls -A "$data/layers/tmp")" ]; }
+has_ended() { ! kill -0 "$1" 2>/dev/null; }
 child_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
 
 case_killed_worker_leaves_nothing() {
@@ -293,8 +303,7 @@ case_killed_worker_leaves_nothing() {
 		pid=$!
 		exec 9>slow
 		head -c 3000000 t.tar >&9
-		sleep 0.5
-		[ -n "$(ls -A "$data/layers/tmp")" ] || wrong "the worker has not begun"
+		within 30 has_begun || wrong "the worker has not begun"
 		if [ $victim = worker ]; then
 			kill -9 "$(child_of $pid)"
 			wait $pid
@@ -303,8 +312,7 @@ case_killed_worker_leaves_nothing() {
 			worker_pid=$(child_of $pid)
 			kill -9 $pid
 			wait $pid 2>/dev/null
-			sleep 0.3
-			kill -0 "$worker_pid" 2>/dev/null && wrong "the worker outlived its daemon"
+			within 30 has_ended "$worker_pid" || wrong "the worker outlived its daemon"
 		fi
 		exec 9>&-
 		run ls # the next start
@@ -340,10 +348,7 @@ start_registry() { # NAME PORT [EXTRA YAML]
 	END
 	docker-registry serve "$1.yml" >"$1.log" 2>&1 &
 	registry_pids+=($!)
-	for _ in $(seq 100); do
-		curl -s -o /dev/null "http://127.0.0.1:$2/v2/" && return
-		sleep 0.05
-	done
+	within 60 curl -s "http://127.0.0.1:$2/v2/" && return
 	echo "image.sh: the registry does not start" && cat "$1.log"
 }
 stop_registries() {
@@ -424,7 +429,7 @@ case_pull_through_mirrors() {
 	sed -i 's/127.0.0.1:5000/192.0.2.1:5000/' hub.yml 2>/dev/null
 	docker-registry serve hub.yml >hub.log 2>&1 &
 	registry_pids+=($!)
-	sleep 0.5
+	within 60 curl -s http://192.0.2.1:5000/v2/ || wrong "the registry does not start"
 	succeeds run pull 192.0.2.1:5000/library/u:1 '{"insecure-registries": ["192.0.2.1:5000"]}'
 	fresh
 	fails_with "error: " run pull 192.0.2.1:5000/library/u:1
@@ -446,10 +451,7 @@ case_certificates() {
 	END
 	docker-registry serve tls.yml >tls.log 2>&1 &
 	registry_pids+=($!)
-	for _ in $(seq 100); do
-		curl -sk -o /dev/null https://127.0.0.1:5006/v2/ && break
-		sleep 0.05
-	done
+	within 60 curl -sk https://127.0.0.1:5006/v2/ || wrong "the registry does not start"
 	fails_with 'Get "https://192.0.2.2:5006/v2/": ' run pull 192.0.2.2:5006/u:1
 	succeeds run pull 192.0.2.2:5006/u:1 '{"insecure-registries": ["192.0.2.2:5006"]}'
 	fresh
@@ -503,10 +505,7 @@ case_wrong_bytes_from_a_registry_are_refused() {
 start_proxy() { # WAY: on port 5003 before 5000
 	python3 "$here/image_proxy.py" 5003 5000 "$1" >proxy.log 2>&1 &
 	registry_pids+=($!)
-	for _ in $(seq 100); do
-		curl -s -o /dev/null http://127.0.0.1:5003/v2/ && return
-		sleep 0.05
-	done
+	within 60 curl -s http://127.0.0.1:5003/v2/ || wrong "the proxy does not start"
 }
 
 case_broken_connections_are_resumed() {

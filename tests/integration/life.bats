@@ -254,7 +254,7 @@ verb() { # METHOD PATH [BODY]: status and message
 
 # Sends TEXT over an attached connection and prints what comes until the end.
 session() { # PATH TEXT [websocket | BODY]
-	timeout 25 python3 "$ROOT/tests/integration/life_session.py" "$SOCK" "$@"
+	timeout 120 python3 "$ROOT/tests/integration/life_session.py" "$SOCK" "$@"
 }
 
 @test "attach over WebSocket: typed and printed, history first, closed at the end" {

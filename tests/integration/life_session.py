@@ -9,7 +9,7 @@ sock, path, text = sys.argv[1:4]
 mode = sys.argv[4] if len(sys.argv) > 4 else ""
 ws = mode == "websocket"
 s = socket.socket(socket.AF_UNIX)
-s.settimeout(20)
+s.settimeout(100)
 s.connect(sock)
 body = b"" if ws else mode.encode()
 if ws:

@@ -32,7 +32,7 @@ refused() {
 	[ "$(w inspect -f '{{.NetworkSettings.Networks.front.GlobalIPv6Address}}' one)" = fd00:7171::9 ]
 	[ "$(w inspect -f '{{.NetworkSettings.Networks.front.IPv6Gateway}}' two)" = fd00:7171::1 ]
 	w exec two nslookup -type=aaaa first | grep -F fd00:7171::9
-	w exec two ping -6 -c 1 -w 10 one
+	w exec two ping -6 -c 1 -w 60 one
 	w exec one grep -F fd00:7171::9 /etc/hosts
 	w network inspect front -f '{{range .Containers}}{{.IPv6Address}} {{end}}' | grep -F fd00:7171::9/64
 }

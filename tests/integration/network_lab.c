@@ -112,7 +112,7 @@ static int call(const void *arg)
 		if (errno != ECONNREFUSED) {
 			return CALL_SILENCE;
 		}
-		if (i == 20 * c->patience_s) { /* the server may not listen yet */
+		if (i == 100 * c->patience_s) { /* the server may not listen yet */
 			return CALL_REFUSED;
 		}
 		usleep(10000);
@@ -138,7 +138,7 @@ int call_from(int netns_fd, const char *address, uint16_t port, const char *seen
 void lab_must_call(const char *file, int line, int netns_fd, const char *address, uint16_t port,
 	const char *seen_as)
 {
-	struct call c = {address, port, seen_as, 10};
+	struct call c = {address, port, seen_as, 30};
 	_assert_int_equal((unsigned long)run_in(netns_fd, call, &c), CALL_OK, file, line);
 }
 
@@ -172,7 +172,7 @@ static int ask(const void *arg)
 	size_t n = write_question(q, message + 2);
 	struct sockaddr_storage a;
 	lab_address("127.0.0.11", 53, &a);
-	struct timeval limit = {.tv_sec = 8};
+	struct timeval limit = {.tv_sec = 30};
 	int fd = socket(AF_INET, q->tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	message[0] = (uint8_t)(n >> 8);

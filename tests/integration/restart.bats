@@ -25,7 +25,10 @@ w() {
 	pid=$(w inspect -f '{{.State.Pid}}' runner)
 	daemon_signal KILL
 	before=$(wc -l <"$DIR"/data/containers/*/*-json.log)
-	sleep 0.5
+	more() {
+		[ "$(wc -l <"$DIR"/data/containers/*/*-json.log)" -gt "$before" ]
+	}
+	eventually 5 more
 	kill -0 "$pid"
 	daemon_start
 	[ "$(w inspect -f '{{.State.Pid}}' runner)" = "$pid" ]
@@ -35,10 +38,15 @@ w() {
 	[ "$(w inspect -f '{{.State.Status}} {{.State.ExitCode}}' runner)" = "exited 137" ]
 }
 
+# A shim has written down how its container ended, and has gone.
+has_ended() {
+	[ -e "$(echo "$DIR"/run/containers/*/exit)" ]
+}
+
 @test "an end that nobody saw is told with its exit status and its logs" {
 	w run -d --name ender bb sh -c 'sleep 0.5; echo last words; exit 9'
 	daemon_signal KILL
-	sleep 1
+	eventually 10 has_ended
 	daemon_start
 	[ "$(w inspect -f '{{.State.Status}} {{.State.ExitCode}}' ender)" = "exited 9" ]
 	[ "$(w logs ender)" = "last words" ]
@@ -49,7 +57,7 @@ w() {
 	w run -d --name stopped --restart unless-stopped bb sleep 1000
 	w stop -t 0 stopped
 	daemon_signal KILL
-	sleep 1
+	eventually 10 has_ended
 	daemon_start
 	eventually 5 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Running}}' back)\" = true ]"
 	[ "$(w inspect -f '{{.State.Status}}' stopped)" = exited ]
@@ -123,7 +131,7 @@ w() {
 		echo $! >"$(dirname "$0")/half-pid"
 	END
 	chmod +x "$DIR/half-crun"
-	run timeout 30 python3 "$BATS_TEST_DIRNAME/shim_client.py" "$(dirname "$WHERRYD")/../shim/wherry-shim" "$DIR/alone" "$DIR/half-crun"
+	run timeout 120 python3 "$BATS_TEST_DIRNAME/shim_client.py" "$(dirname "$WHERRYD")/../shim/wherry-shim" "$DIR/alone" "$DIR/half-crun"
 	[ "$output" = "READY
 FAILED crun ended before the container was started" ] || fail "$output"
 	eventually 5 process_ended "$(cat "$DIR/half-pid")"
@@ -150,14 +158,13 @@ FAILED crun ended before the container was started" ] || fail "$output"
 	done
 	ids=$(w ps -aq)
 	[ -z "$ids" ] || w rm -f $ids >/dev/null
-	sleep 0.5
 	eventually 5 no_leftovers || fail "$(leftovers)"
 }
 
 @test "when the machine goes down each container ends in its own way, and policies bring it back" {
 	w run -d --name db --restart unless-stopped -v down:/d bb \
 		sh -c 'trap "sleep 0.5; echo clean >>/d/log; exit 0" TERM; echo up >>/d/log; while :; do sleep 0.1; done'
-	w run -d --name failing --restart on-failure bb sh -c 'trap "exit 5" TERM; while :; do sleep 0.1; done'
+	w run -d --name failing --restart on-failure bb sh -c 'trap "exit 5" TERM; touch /ready; while :; do sleep 0.1; done'
 	w run -d --name waiting --restart always bb false
 	w run -d --name deaf --stop-timeout 1 bb sleep 1000
 	w run -d --name paused --stop-timeout 1 bb sleep 1000
@@ -165,8 +172,9 @@ FAILED crun ended before the container was started" ] || fail "$output"
 	w run -d --name stopped --restart unless-stopped bb sleep 1000
 	w stop -t 0 stopped
 	eventually 5 "$WHERRY" exec db test -s /d/log
+	eventually 5 "$WHERRY" exec failing test -e /ready
 	kill -PWR "$(cat "$DIR/daemon.pid")"
-	daemon_signal TERM # systemd's, which follows at once, cuts nothing short; this waits 5 s for the end
+	daemon_signal TERM # systemd's, which follows at once, cuts nothing short; this waits for the end
 	[ -z "$(pgrep -f -- "--dir=$DIR/run/containers")" ]
 	rm -rf "$DIR/run/containers" # as /run after a boot
 	daemon_start
@@ -193,10 +201,10 @@ FAILED crun ended before the container was started" ] || fail "$output"
 		[ "$(w ps -q | wc -l)" -eq 1 ]
 		[ "$(w run --rm bb echo two)" = two ]
 	)
-	run timeout 10 "$WHERRYD" --data-root "$DIR/other" --exec-root "$DIR/other-run" -H "unix://$DIR/other.sock" --bridge "$bridge"
+	run timeout 60 "$WHERRYD" --data-root "$DIR/other" --exec-root "$DIR/other-run" -H "unix://$DIR/other.sock" --bridge "$bridge"
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"another wherryd uses the bridge $bridge"* ]]
-	run timeout 10 "$WHERRYD" --data-root "$DIR/data" --exec-root "$DIR/other-run" -H "unix://$DIR/other.sock" --bridge "x$bridge"
+	run timeout 60 "$WHERRYD" --data-root "$DIR/data" --exec-root "$DIR/other-run" -H "unix://$DIR/other.sock" --bridge "x$bridge"
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"in use by another wherryd"* ]]
 	[ "$(WHERRY_HOST=unix://$sock "$WHERRY" ps -q | wc -l)" -eq 1 ]

@@ -15,7 +15,7 @@ os.close(3)
 listener.close()
 s = socket.socket(socket.AF_UNIX)
 s.connect(f"{directory}/shim.sock")
-s.settimeout(20)
+s.settimeout(100)
 
 
 def send(kind):
@@ -39,4 +39,4 @@ while head := receive(8):
     print(f"{NAMES.get(kind, kind)} {payload.decode() if kind == 24 else ''}".strip(), flush=True)
     if kind == 22:
         send(21)
-child.wait(20)
+child.wait(100)

@@ -94,7 +94,7 @@ static void serve(struct fixture *f, const struct step *steps, size_t n)
 	f->server = fork();
 	assert_true(f->server >= 0);
 	if (f->server == 0) {
-		alarm(20);
+		alarm(120);
 		play(fd, steps, n);
 	}
 	close(fd);
@@ -312,7 +312,7 @@ static void a_refusal_ends_a_long_upload(void **state)
 	const struct http_source source = {flow, &flood};
 	const struct http_call call = {.method = "POST", .path = "/load", .source = &source};
 	struct http_response r;
-	alarm(10);
+	alarm(120);
 
 	int sent = http_client_send(f->client, &call, &r, &f->e);
 

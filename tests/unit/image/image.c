@@ -78,12 +78,12 @@ static void finish(const char *diff_id, const char *reference)
 		reference, "digest", M));
 }
 
-/* The test says when: the other pull has found the layer busy. False after 20 s. */
+/* The test says when: the other pull has found the layer busy. False after two minutes. */
 static bool wait_for_the_other(const json_t *request)
 {
 	const json_t *tmp = json_object_get(request, "tmp");
 	scoped(free) char *sign = xasprintf("%s/../busy", json_str(tmp, "dir"));
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 12000; i++) {
 		if (access(sign, F_OK) == 0) {
 			return true;
 		}
