@@ -13,6 +13,8 @@
 #include "base/scoped.h"
 #include "base/strv.h"
 
+#define SMALL_FILE_BLOCKS (2 << 10) /* of 512 bytes: 1 MiB */
+
 int path_open_in(int root_fd, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
@@ -101,9 +103,25 @@ int path_mkdirs(const char *path, mode_t mode)
 	}
 }
 
-static int remove_tree(int dirfd, const char *name, uint64_t resolve);
+/* entries_left: NULL for a tree of any size. */
+static int remove_tree(int dirfd, const char *name, uint64_t resolve, size_t *entries_left);
 
-static int remove_entries(DIR *dir, dev_t dev)
+/* Freeing the blocks of a large file takes long, too. */
+static bool is_within(int dirfd, const char *name, size_t *entries_left)
+{
+	struct stat st;
+	if (!entries_left) {
+		return true;
+	}
+	if (*entries_left == 0) {
+		return false;
+	}
+	--*entries_left;
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	       st.st_blocks <= SMALL_FILE_BLOCKS;
+}
+
+static int remove_entries(DIR *dir, dev_t dev, size_t *entries_left)
 {
 	int first_error = 0;
 	struct dirent *entry;
@@ -111,6 +129,9 @@ static int remove_entries(DIR *dir, dev_t dev)
 		const char *name = entry->d_name;
 		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
 			continue;
+		}
+		if (!is_within(dirfd(dir), name, entries_left)) {
+			return -E2BIG;
 		}
 		if (unlinkat(dirfd(dir), name, 0) == 0 || errno == ENOENT) {
 			continue;
@@ -121,7 +142,7 @@ static int remove_entries(DIR *dir, dev_t dev)
 			continue;
 		}
 		int r = S_ISDIR(st.st_mode) && st.st_dev == dev
-				? remove_tree(dirfd(dir), name, RESOLVE_NO_XDEV)
+				? remove_tree(dirfd(dir), name, RESOLVE_NO_XDEV, entries_left)
 				: -EBUSY;
 		if (r < 0 && !first_error) {
 			first_error = r;
@@ -132,7 +153,7 @@ static int remove_entries(DIR *dir, dev_t dev)
 
 /* RESOLVE_NO_XDEV for what lies in a tree: a directory of the same filesystem may be mounted there.
  */
-static int remove_tree(int dirfd, const char *name, uint64_t resolve)
+static int remove_tree(int dirfd, const char *name, uint64_t resolve, size_t *entries_left)
 {
 	struct open_how how = {
 		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
@@ -154,7 +175,7 @@ static int remove_tree(int dirfd, const char *name, uint64_t resolve)
 		return -errno;
 	}
 	TAKE_FD(fd);
-	int r = remove_entries(dir, st.st_dev);
+	int r = remove_entries(dir, st.st_dev, entries_left);
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
 		return r < 0 ? r : -errno;
 	}
@@ -163,7 +184,13 @@ static int remove_tree(int dirfd, const char *name, uint64_t resolve)
 
 int path_remove_tree(int dirfd, const char *name)
 {
-	return remove_tree(dirfd, name, 0);
+	return remove_tree(dirfd, name, 0, NULL);
+}
+
+int path_remove_small_tree(int dirfd, const char *name, size_t entries_max)
+{
+	return is_within(dirfd, name, &entries_max) ? remove_tree(dirfd, name, 0, &entries_max)
+						    : -E2BIG;
 }
 
 int path_read(int dirfd, const char *name, size_t limit, struct buf *ret)

@@ -25,6 +25,9 @@ int path_mkdir_in(int root_fd, const char *path, mode_t mode);
 int path_mkdirs(const char *path, mode_t mode);
 /* Removes a tree without following links or entering what is mounted in it. -ENOENT is success. */
 int path_remove_tree(int dirfd, const char *name);
+/* The same for a directory of at most entries_max names, none of them a file over 1 MiB; -E2BIG
+ * when more is there: then some of it is gone. */
+int path_remove_small_tree(int dirfd, const char *name, size_t entries_max);
 
 /* Reads a whole file of at most limit bytes; -EFBIG beyond. */
 int path_read(int dirfd, const char *name, size_t limit, struct buf *ret);

@@ -16,7 +16,7 @@
 #include "base/text.h"
 #include "codec/sha256.h"
 #include "image/image.h"
-#include "job/job.h"
+#include "job/remove.h"
 #include "store/store.h"
 #include "sys/cgroup.h"
 
@@ -248,27 +248,9 @@ void builder_pin_layers(
 
 /* --- life --- */
 
-static void removed(void *owner, struct job *j, json_t *result, const struct err *e)
-{
-	if (e && e->kind != ERR_BUSY) {
-		log_warning("build", "rubbish-stays", "error", e->msg, NULL);
-	}
-}
-
 void builder_remove_trees(struct builder *b, const char *dir, json_t *take_names)
 {
-	static const struct job_handlers handlers = {.done = removed};
-	scoped(json) json_t *names = take_names;
-	struct err e;
-	if (json_array_size(names) == 0) {
-		return;
-	}
-	json_t *request = json_object();
-	json_put_str(request, "dir", dir);
-	json_put(request, "names", TAKE(names));
-	if (!job_start(b->d.jobs, "remove-tree", request, -1, false, &handlers, NULL, &e)) {
-		log_warning("build", "rubbish-stays", "error", e.msg, NULL);
-	}
+	job_remove_trees(b->d.jobs, "build", dir, take_names, NULL, NULL);
 }
 
 /* A daemon that was killed leaves the groups of its RUN steps, with processes in them. */

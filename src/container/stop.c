@@ -16,7 +16,7 @@
 #include "base/text.h"
 #include "container/internal.h"
 #include "image/image.h"
-#include "job/job.h"
+#include "job/remove.h"
 #include "store/store.h"
 #include "sys/cgroup.h"
 #include "volume/volume.h"
@@ -276,21 +276,18 @@ struct removal {
 	struct list calls;
 };
 
-static void tree_removed(void *owner, struct job *j, json_t *result, const struct err *e)
+static void tree_removed(void *owner)
 {
 	struct removal *r = owner;
-	done_all(&r->calls, NULL); /* the container is gone, whatever became of its files: the next
-				      start empties tmp */
+	done_all(&r->calls, NULL); /* the container is gone, whatever became of its files */
 	free(r);
 }
 
-/* Out of the way by one rename; a worker deletes it, and the next start of the daemon if the worker
- * cannot. take_calls is emptied. */
+/* Out of the way by one rename, so that its name is free (job/remove.h does the rest). take_calls
+ * is emptied when they have to wait. */
 static void discard_tree(struct container *c, struct list *take_calls)
 {
-	static const struct job_handlers handlers = {NULL, NULL, tree_removed};
 	const struct container_deps *d = &c->set->d;
-	struct err e;
 	scoped(free) char *name = xasprintf("removed-%.32s", c->id);
 	scoped(free) char *tmp = xasprintf("%s/tmp", d->data_root);
 	scoped(free) char *to = xasprintf("%s/%s", tmp, name);
@@ -303,10 +300,7 @@ static void discard_tree(struct container *c, struct list *take_calls)
 	}
 	struct removal *r = xnew(struct removal);
 	list_init(&r->calls);
-	json_t *request = json_pack("{ss s[s]}", "dir", tmp, "names", name);
-	if (!job_start(d->jobs, "remove-tree", request, -1, false, &handlers, r, &e)) {
-		log_warning("container", "directory_kept_until_restart", "id", c->id, "reason",
-			e.msg, NULL);
+	if (job_remove_trees(d->jobs, "container", tmp, json_pack("[s]", name), tree_removed, r)) {
 		free(r);
 		return;
 	}

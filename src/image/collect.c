@@ -13,27 +13,13 @@
 #include "base/scoped.h"
 #include "base/text.h"
 #include "image/store.h"
-#include "job/job.h"
+#include "job/remove.h"
 #include "store/store.h"
 
-static void removed(void *owner, struct job *j, json_t *result, const struct err *e)
+static void remove_trees(struct image_store *s, json_t *take_names)
 {
-	if (e && e->kind != ERR_BUSY) {
-		log_warning("image", "rubbish-stays", "error", e->msg, NULL);
-	}
-}
-
-static void remove_in_worker(struct image_store *s, json_t *take_names)
-{
-	static const struct job_handlers handlers = {.done = removed};
-	struct err e;
 	scoped(free) char *dir = xasprintf("%s/tmp", s->layers_dir);
-	json_t *request = json_object();
-	json_put_str(request, "dir", dir);
-	json_put(request, "names", take_names);
-	if (!job_start(s->jobs, "remove-tree", request, -1, false, &handlers, NULL, &e)) {
-		log_warning("image", "rubbish-stays", "error", e.msg, NULL);
-	}
+	job_remove_trees(s->jobs, "image", dir, take_names, NULL, NULL);
 }
 
 void image_discard(struct image_store *s, const char *name, bool is_tmp)
@@ -48,7 +34,7 @@ void image_discard(struct image_store *s, const char *name, bool is_tmp)
 	}
 	json_t *names = json_array();
 	json_array_append_new(names, json_string(gone));
-	remove_in_worker(s, names);
+	remove_trees(s, names);
 }
 
 void image_discard_all_tmp(struct image_store *s)
@@ -70,7 +56,7 @@ void image_discard_all_tmp(struct image_store *s)
 		json_decref(names);
 		return;
 	}
-	remove_in_worker(s, names);
+	remove_trees(s, names);
 }
 
 /* --- who needs what --- */

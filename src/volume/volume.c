@@ -20,7 +20,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "event/event.h"
-#include "job/job.h"
+#include "job/remove.h"
 #include "store/store.h"
 
 struct volume {
@@ -363,18 +363,9 @@ struct volume *volume_create(struct volume_set *v, const char *name, const char 
 	return TAKE(w);
 }
 
-static void tree_removed(void *owner, struct job *j, json_t *result, const struct err *e)
-{
-	if (!result) {
-		log_warning("volume", "directory_kept_until_restart", "reason", e->msg, NULL);
-	}
-}
-
 /* Out of the way by one rename, then a worker's business (doc/decisions.md). */
 static int discard_tree(struct volume_set *v, const char *name, struct err *e)
 {
-	static const struct job_handlers handlers = {NULL, NULL, tree_removed};
-	struct err why;
 	char id[ID_LEN + 1];
 	id_new(id);
 	scoped(free) char *away = xasprintf("volume-%.32s", id);
@@ -386,10 +377,7 @@ static int discard_tree(struct volume_set *v, const char *name, struct err *e)
 			     : 0;
 	}
 	if (v->jobs) {
-		json_t *request = json_pack("{ss s[s]}", "dir", v->tmp, "names", away);
-		if (!job_start(v->jobs, "remove-tree", request, -1, false, &handlers, NULL, &why)) {
-			tree_removed(NULL, NULL, NULL, &why);
-		}
+		job_remove_trees(v->jobs, "volume", v->tmp, json_pack("[s]", away), NULL, NULL);
 	}
 	return 0;
 }

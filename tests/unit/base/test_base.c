@@ -292,6 +292,24 @@ static void a_tree_is_removed_without_following_links(void **state)
 	assert_int_equal(path_remove_tree(f->fd, "gone"), 0);
 }
 
+static void a_tree_that_is_small_goes_and_a_larger_one_is_told(void **state)
+{
+	struct folder *f = *state;
+	assert_int_equal(mkdirat(f->fd, "three", 0755), 0);
+	assert_int_equal(mkdirat(f->fd, "three/below", 0755), 0);
+	assert_int_equal(path_write(f->fd, "three/below/file", "x", 1, 0644, false), 0);
+	assert_int_equal(path_remove_small_tree(f->fd, "three", 2), -E2BIG);
+	assert_int_equal(path_remove_small_tree(f->fd, "three", 3), 0);
+	assert_int_equal(faccessat(f->fd, "three", F_OK, 0), -1);
+
+	assert_int_equal(mkdirat(f->fd, "large", 0755), 0);
+	int fd = openat(f->fd, "large/file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_int_equal(posix_fallocate(fd, 0, (2 << 20)), 0);
+	close(fd);
+	assert_int_equal(path_remove_small_tree(f->fd, "large", 100), -E2BIG);
+	assert_int_equal(faccessat(f->fd, "large/file", F_OK, 0), 0);
+}
+
 static void a_file_is_replaced_whole_and_read_within_its_limit(void **state)
 {
 	struct folder *f = *state;
@@ -416,6 +434,7 @@ int main(void)
 		WITH_FOLDER(links_are_resolved_inside_the_root),
 		WITH_FOLDER(a_dangling_link_is_no_directory),
 		WITH_FOLDER(a_tree_is_removed_without_following_links),
+		WITH_FOLDER(a_tree_that_is_small_goes_and_a_larger_one_is_told),
 		WITH_FOLDER(a_file_is_replaced_whole_and_read_within_its_limit),
 		cmocka_unit_test(base64_takes_both_alphabets_and_missing_padding),
 		cmocka_unit_test(percent_escapes_are_strict),

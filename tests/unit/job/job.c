@@ -1,4 +1,5 @@
 /* The worker in these tests is this very program, started under the name "wherry-worker". */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,8 +11,10 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/path.h"
 #include "job/job.h"
+#include "job/remove.h"
 #include "job/wire.h"
 
 /* --- the worker side --- */
@@ -36,6 +39,8 @@ static int work(const char *name)
 	} else if (strcmp(name, "fail") == 0) {
 		say("{\"error\": {\"kind\": \"not_found\", \"message\": \"no such thing\"}}\n");
 		return 1;
+	} else if (strcmp(name, "remove-tree") == 0) {
+		say("{\"result\": {}}\n");
 	} else if (strcmp(name, "crash") == 0) {
 		raise(SIGKILL);
 	} else if (strcmp(name, "babble") == 0) {
@@ -267,6 +272,50 @@ static void missing_program_is_an_error_at_the_start(void **state)
 	job_pool_free(p);
 }
 
+static void count_done(void *owner)
+{
+	((struct seen *)owner)->dones++;
+}
+
+/* A folder with n files in a folder "gone". */
+static void make_tree(char *ret_top, int n)
+{
+	snprintf(ret_top, 64, "/tmp/wherry-job.XXXXXX");
+	assert_non_null(mkdtemp(ret_top));
+	for (int i = 0; i < n; i++) {
+		scoped(free) char *dir = xasprintf("%s/gone", ret_top);
+		scoped(free) char *file = xasprintf("%s/%d", dir, i);
+		assert_int_equal(path_mkdirs(dir, 0700), 0);
+		assert_int_equal(path_write(AT_FDCWD, file, "x", 1, 0600, false), 0);
+	}
+}
+
+static void a_small_tree_is_removed_without_a_worker(void **state)
+{
+	struct seen *s = *state;
+	char top[64];
+	make_tree(top, 10);
+	assert_true(
+		job_remove_trees(s->pool, "test", top, json_pack("[s]", "gone"), count_done, s));
+	assert_int_equal(rmdir(top), 0);
+	assert_true(job_remove_trees(s->pool, "test", top, json_array(), count_done, s));
+	uv_run(&s->loop, UV_RUN_DEFAULT);
+	assert_int_equal(s->dones, 0);
+}
+
+static void a_large_tree_is_a_workers_business(void **state)
+{
+	struct seen *s = *state;
+	char top[64];
+	make_tree(top, 100);
+	assert_false(
+		job_remove_trees(s->pool, "test", top, json_pack("[s]", "gone"), count_done, s));
+	assert_int_equal(s->dones, 0);
+	uv_run(&s->loop, UV_RUN_DEFAULT);
+	assert_int_equal(s->dones, 1);
+	assert_int_equal(path_remove_tree(AT_FDCWD, top), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(int argc, char **argv)
@@ -285,6 +334,8 @@ int main(int argc, char **argv)
 		TEST(cancelled_job_is_done_once),
 		TEST(cancel_inside_a_message_is_allowed),
 		TEST(pool_takes_its_jobs_along),
+		TEST(a_small_tree_is_removed_without_a_worker),
+		TEST(a_large_tree_is_a_workers_business),
 		TEST(missing_program_is_an_error_at_the_start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
