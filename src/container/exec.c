@@ -23,6 +23,7 @@
 #include "codec/detach.h"
 #include "codec/shim_frame.h"
 #include "container/internal.h"
+#include "container/runtime_words.h"
 #include "container/shim.h"
 
 #define FORGET_AFTER_MS (5 * 60 * 1000)
@@ -201,15 +202,17 @@ static void publish(const struct exec *x, const char *what)
 	scoped(buf) struct buf action = BUF_INIT;
 	size_t i;
 	json_t *arg;
-	if (!c || x->probe) {
+	if (!c) {
 		return;
 	}
 	buf_puts(&action, what);
 	if (strcmp(what, "exec_die") != 0 && strcmp(what, "exec_detach") != 0) {
+		const json_t *cmd = json_object_get(x->body, "Cmd");
 		buf_puts(&action, ":");
-		json_array_foreach (json_object_get(x->body, "Cmd"), i, arg) {
+		json_array_foreach (cmd, i, arg) {
 			buf_printf(&action, " %s", json_string_value(arg));
 		}
+		buf_puts(&action, json_array_size(cmd) == 1 ? " " : ""); /* as dockerd joins them */
 	}
 	json_t *more = json_pack("{ss}", "execID", x->id);
 	if (strcmp(what, "exec_die") == 0) {
@@ -310,7 +313,6 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	x->pid = init;
 	x->pidfd = (int)syscall(SYS_pidfd_open, init, 0);
 	x->running = true;
-	publish(x, "exec_start");
 	tell_start(x, NULL);
 }
 
@@ -320,6 +322,7 @@ static void finish(struct exec *x, int exit_code)
 	(void)err_set(&lost, ERR_SYSTEM, "exec %s was lost while it started", x->id);
 	tell_start(x, &lost); /* nobody is left to tell but after a crash of the shim */
 	shim_free(TAKE(x->shim));
+	bool ran = x->running;
 	x->running = false;
 	x->ended = true;
 	x->exit_code = exit_code;
@@ -328,7 +331,7 @@ static void finish(struct exec *x, int exit_code)
 		x->pidfd = -1;
 	}
 	path_remove_tree(AT_FDCWD, x->dir);
-	if (x->started) {
+	if (ran) {
 		publish(x, "exec_die");
 	}
 	attach_point_end(&x->attaches);
@@ -337,21 +340,17 @@ static void finish(struct exec *x, int exit_code)
 	}
 }
 
+/* As dockerd: it is said on stdout, also when there is no tty. */
 static void on_failed(void *owner, const char *text)
 {
 	struct exec *x = owner;
+	const char *arg0 = json_string_value(json_array_get(json_object_get(x->body, "Cmd"), 0));
 	struct err e;
-	container_put_start_error(
-		json_string_value(json_array_get(json_object_get(x->body, "Cmd"), 0)), text, &e);
-	const char *reason = strstr(e.msg, "crun: ");
-	scoped(free) char *message = xasprintf(
-		"OCI runtime exec failed: exec failed: unable to start container process: %s\r\n",
-		reason ? reason + strlen("crun: ") : text);
-	attach_point_say(&x->attaches, exec_is_tty(x) ? SHIM_STDOUT : SHIM_STDERR, message);
-	struct err told;
-	(void)err_set(&told, ERR_INVALID, "%.*s", (int)strcspn(message, "\r\n"), message);
-	tell_start(x, &told);
-	finish(x, strstr(e.msg, "permission denied") ? 126 : 127);
+	int exit_code = runtime_failure(RUNTIME_EXEC, arg0 ? arg0 : "", text, &e);
+	scoped(free) char *line = xasprintf("%s\r\n", e.msg);
+	attach_point_say(&x->attaches, SHIM_STDOUT, line);
+	tell_start(x, &e);
+	finish(x, exit_code);
 }
 
 static void on_exited(void *owner, int exit_code, int64_t at_ns, bool oom)
@@ -425,6 +424,7 @@ int exec_start(struct exec *x, bool tty, const struct attach_handlers *h, void *
 	if (!c || check_container(c, e) < 0) {
 		return -1;
 	}
+	publish(x, "exec_start"); /* also of one that then cannot be run, as in dockerd */
 	if (launch(x, c, e) < 0) {
 		if (!h || e->kind != ERR_INVALID) {
 			return -1;
@@ -496,6 +496,7 @@ struct exec *exec_probe(
 	struct exec *x = exec_new(c->set, c->id, body);
 	x->probe = fn;
 	x->probe_owner = owner;
+	publish(x, "exec_create");
 	if (exec_start(x, false, &probe_handlers, x, &x->probe_attach, e) < 0) {
 		exec_free(x);
 		return NULL;
@@ -540,7 +541,7 @@ json_t *execs_ids(const struct container *c)
 {
 	json_t *ids = json_array();
 	map_each (c->set->execs, const struct exec, x) {
-		if (x->running && !x->probe && strcmp(x->container_id, c->id) == 0) {
+		if (x->running && strcmp(x->container_id, c->id) == 0) {
 			json_array_append_new(ids, json_string(x->id));
 		}
 	}

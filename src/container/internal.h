@@ -328,8 +328,6 @@ int container_signal(struct container *c, int signal, struct err *e);
 void container_ask_to_stop(struct container *c, int signal, int timeout_s);
 void container_set_note_end(struct container_set *s); /* one has ended: perhaps it was the last */
 void container_opened_pid(struct container *c, pid_t pid);
-void container_put_start_error(const char *arg0, const char *text, struct err *e);
-
 void container_start_failed(struct container *c, const struct err *e);
 
 /* --- volume_use.c --- */

@@ -24,6 +24,7 @@
 #include "base/scoped.h"
 #include "container/internal.h"
 #include "container/log_options.h"
+#include "container/runtime_words.h"
 #include "container/shim.h"
 #include "event/event.h"
 #include "image/image.h"
@@ -127,44 +128,6 @@ void container_clean_run(struct container *c)
 
 /* --- failure --- */
 
-/* crun's words in those that the docker CLI takes its exit status from (docker/cli run.go: 127 and
- * 126). */
-void container_put_start_error(const char *arg0, const char *text, struct err *e)
-{
-	static const char prefix[] =
-		"failed to create task for container: failed to create shim task: OCI runtime create failed: ";
-	bool named = strchr(arg0, '/') != NULL; /* a path, not a word to be looked for */
-	if (named && (strstr(text, "not found in $PATH") || strstr(text, "executable file"))) {
-		(void)err_set(e, ERR_INVALID,
-			"%scrun: exec: \"%.60s\": stat %.60s: no such file or directory: unknown",
-			prefix, arg0, arg0);
-	} else if (strstr(text, "not found in $PATH")) {
-		(void)err_set(e, ERR_INVALID,
-			"%scrun: exec: \"%.100s\": executable file not found in $PATH: unknown",
-			prefix, arg0);
-	} else if (strstr(text, "ermission denied") ||
-		   strstr(text, "open executable: Operation not permitted")) {
-		(void)err_set(e, ERR_INVALID,
-			"%scrun: exec: \"%.100s\": permission denied: unknown", prefix, arg0);
-	} else if (strstr(text, "open executable") || strstr(text, "exec container process") ||
-		   strstr(text, "executable file")) {
-		(void)err_set(e, ERR_INVALID,
-			"%scrun: exec: \"%.100s\": no such file or directory: unknown", prefix,
-			arg0);
-	} else {
-		(void)err_set(e, ERR_SYSTEM, "%scrun: %.300s: unknown", prefix, text);
-	}
-}
-
-static int start_exit_code(const char *text)
-{
-	return strstr(text, "executable file not found") ||
-			       strstr(text, "no such file or directory")
-		       ? 127
-	       : strstr(text, "permission denied") ? 126
-						   : 128;
-}
-
 static const char *first_arg(const struct container *c)
 {
 	const char *keys[] = {"Entrypoint", "Cmd"};
@@ -199,7 +162,7 @@ static bool plan_after_failure(struct container *c, bool by_user)
 	return missing != NULL;
 }
 
-void container_start_failed(struct container *c, const struct err *e)
+static void start_failed(struct container *c, const struct err *e, int exit_code)
 {
 	bool by_user = !list_empty(&c->starting);
 	const struct err reason = *e;
@@ -207,7 +170,7 @@ void container_start_failed(struct container *c, const struct err *e)
 	struct container_set *s = c->set;
 	shim_free(TAKE(c->shim));
 	container_clean_run(c);
-	c->exit_code = start_exit_code(reason.msg);
+	c->exit_code = exit_code;
 	set_error(c, reason.msg);
 	log_warning("container", "start_failed", "id", c->id, "reason", reason.msg, NULL);
 	bool waits = plan_after_failure(c, by_user);
@@ -525,12 +488,18 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	done_all(&c->starting, NULL);
 }
 
+/* Before there was a runtime to ask: dockerd says 128 then (moby daemon/start.go). */
+void container_start_failed(struct container *c, const struct err *e)
+{
+	start_failed(c, e, 128);
+}
+
 static void on_failed(void *owner, const char *text)
 {
 	struct container *c = owner;
 	struct err e;
-	container_put_start_error(first_arg(c), text, &e);
-	container_start_failed(c, &e);
+	int exit_code = runtime_failure(RUNTIME_CREATE, first_arg(c), text, &e);
+	start_failed(c, &e, exit_code);
 }
 
 static void on_exited(void *owner, int exit_code, int64_t at_ns, bool oom)

@@ -256,7 +256,8 @@ void http_hijack(
 			"HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
 			content_type);
 	} else {
-		buf_printf(&head, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n\r\n", content_type);
+		buf_puts(&head,
+			"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n");
 	}
 	take_over(r, &head, upgrade, input, owner);
 }

@@ -94,14 +94,15 @@ void http_stream_end(struct http_request *r);
  * is called before this returns. */
 void http_stream_abort(struct http_request *r);
 
-/* Takes the connection over for raw bytes both ways, after 101 (http_wants_upgrade) or 200 and the
- * given content type as dockerd writes them. A request body (dockerode sends one) is read and
- * dropped first. Output is http_stream_write/http_stream_end on the same request, without framing;
- * http_stream_end half-closes after the queue and closes once the client has closed too. input: the
- * client's bytes; data NULL is its half-close (output must go on). http_body_pause holds it back.
- * settled: called once the client has taken the 101 head from the socket (SIOCOUTQ 0, at most 200
- * ms): bytes written before that are kept back until then (docker-py loses bytes that arrive with
- * the head). */
+/* Takes the connection over for raw bytes both ways, after 101 (http_wants_upgrade) and the given
+ * content type, or 200 and, whatever follows, that of a raw stream: as dockerd writes them. A
+ * request body (dockerode sends one) is read and dropped first. Output is
+ * http_stream_write/http_stream_end on the same request, without framing; http_stream_end
+ * half-closes after the queue and closes once the client has closed too. input: the client's bytes;
+ * data NULL is its half-close (output must go on). http_body_pause holds it back. settled: called
+ * once the client has taken the 101 head from the socket (SIOCOUTQ 0, at most 200 ms): bytes
+ * written before that are kept back until then (docker-py loses bytes that arrive with the head).
+ */
 void http_hijack(
 	struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner);
 /* The same with the answer to a WebSocket handshake (codec/websocket.h); frames are the caller's.

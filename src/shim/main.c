@@ -408,7 +408,9 @@ static pid_t start_crun(const struct shim_options *o, struct stdio_ends *s)
 	return pid;
 }
 
-/* The message of a line of runc's log, time="..." level=error msg="..."; NULL when it is none. */
+/* The message of a line of runc's log, time="..." level=error msg="... \"...\""; NULL when it is
+ * none.
+ */
 static char *runc_message(char *line)
 {
 	char *start = strstr(line, " msg=\"");
@@ -417,7 +419,14 @@ static char *runc_message(char *line)
 		return NULL;
 	}
 	*end = '\0';
-	return start + 7;
+	start += 7;
+	char *to = start;
+	for (const char *from = start; *from; from++) {
+		from += from[0] == '\\' && from[1] ? 1 : 0;
+		*to++ = *from;
+	}
+	*to = '\0';
+	return start;
 }
 
 /* crun's last line is the reason: "2026-11-24T...: msg" in its text format. */

@@ -32,6 +32,10 @@ refused() { # METHOD PATH CURL-ARGUMENTS...
 	replay containers
 }
 
+@test "what cannot be run fails in dockerd's words, with its codes" {
+	replay failures
+}
+
 @test "networks and volumes answer as in dockerd" {
 	replay networks
 }
@@ -64,6 +68,20 @@ refused() { # METHOD PATH CURL-ARGUMENTS...
 	after=$(awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
 	[ $((after - before)) -lt 16384 ] || fail "$before kB before, $after kB after"
 	[ -z "$("$WHERRY" ps -aq)" ]
+}
+
+said() { # SINCE ACTION
+	api GET "/events?since=$1&until=$(($(date +%s) + 1))&filters={\"container\":[\"probed\"]}" -g | jq -r .Action | grep -qxF "$2"
+}
+
+@test "a probe of a health check is told as any exec" {
+	local since
+	since=$(date +%s)
+	"$WHERRY" run -d --name probed --health-cmd 'exit 0' --health-interval 100ms --stop-signal KILL bb sleep 1000
+	eventually 20 said "$since" exec_die
+	said "$since" 'exec_create: /bin/sh -c exit 0'
+	said "$since" 'exec_start: /bin/sh -c exit 0'
+	"$WHERRY" rm -f probed
 }
 
 # Upgrades a POST, types, and reads until the engine hangs up.

@@ -94,6 +94,9 @@ w() {
 	[ "$(w exec -e A=b host sh -c 'echo $A')" = b ]
 	[ "$(echo via | w exec -i host cat)" = via ]
 	run -127 w exec host nosuch
+	[[ "$output" == *'exec: "nosuch": executable file not found in $PATH'* ]]
+	run w exec host /etc/passwd
+	[ "$status" -eq 126 ]
 	run w exec -u nobodyhere host id
 	[ "$status" -ne 0 ]
 	[[ "$output" == *"unable to find user nobodyhere: no matching entries in passwd file"* ]]
