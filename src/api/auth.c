@@ -11,7 +11,8 @@ static void checked(void *owner, struct job *j, json_t *result, const struct err
 	struct call *c = owner;
 	if (result) {
 		call_reply_json(c, 200,
-			json_pack("{ss ss}", "Status", "Login Succeeded", "IdentityToken", ""));
+			json_pack("{ss ss}", "Status", "Login Succeeded", "IdentityToken",
+				json_str(result, "identitytoken")));
 	} else {
 		call_reply_error(c, e);
 	}
@@ -21,7 +22,8 @@ static void checked(void *owner, struct job *j, json_t *result, const struct err
 /* The members that the job reads, each a string; a new object or NULL with *e. */
 static json_t *read_auth(const json_t *body, struct err *e)
 {
-	static const char *const members[] = {"username", "password", "serveraddress"};
+	static const char *const members[] = {
+		"username", "password", "identitytoken", "serveraddress"};
 	scoped(json) json_t *auth = json_object();
 	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++) {
 		const char *text;

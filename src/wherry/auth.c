@@ -23,7 +23,7 @@ char *auth_default_server(struct cli *cli)
 	return xstrdup(json_str(info, "IndexServerAddress"));
 }
 
-/* docker/registry ConvertToHostname: "https://host/v1/" is "host". */
+/* docker/cli ConvertToHostname: "https://host/v1/" is "host". */
 static char *host_of(const char *server)
 {
 	const char *scheme = strstr(server, "://");
@@ -39,10 +39,12 @@ char *auth_server_key(const char *server)
 /* The helper that answers for a server, or NULL; borrowed from config. */
 static const char *helper_for(const json_t *config, const char *server)
 {
+	const json_t *helpers = json_object_get(config, "credHelpers");
 	scoped(free) char *host = host_of(server);
-	const char *own = json_str(json_object_get(config, "credHelpers"), host);
+	const char *own = json_str(helpers, server);
+	const char *of_host = json_str(helpers, host);
 	const char *all = json_str(config, "credsStore");
-	return *own ? own : *all ? all : NULL;
+	return *own ? own : *of_host ? of_host : *all ? all : NULL;
 }
 
 static json_t *auth_new(
@@ -63,7 +65,7 @@ static json_t *ask_helper(const char *helper, const char *server)
 {
 	struct err e;
 	scoped(buf) struct buf answer = BUF_INIT;
-	if (auth_helper_run(helper, "get", server, &answer, &e) < 0) {
+	if (auth_helper_run(helper, "get", server, AUTH_HELPER_TIMEOUT_MS, &answer, &e) < 0) {
 		if (e.kind != ERR_NOT_FOUND) {
 			fprintf(stderr, "WARNING: %s\n", e.msg);
 		}
@@ -177,7 +179,7 @@ static void add_helper_servers(const char *helper, json_t *all)
 {
 	struct err e;
 	scoped(buf) struct buf answer = BUF_INIT;
-	if (auth_helper_run(helper, "list", "", &answer, &e) < 0) {
+	if (auth_helper_run(helper, "list", "unused", AUTH_HELPER_TIMEOUT_MS, &answer, &e) < 0) {
 		return; /* helpers need not know list */
 	}
 	scoped(json) json_t *list =
@@ -219,10 +221,36 @@ static int store_in_helper(const char *helper, const json_t *auth, struct err *e
 			*token ? "<token>" : json_str(auth, "username"), "Secret",
 			*token ? token : json_str(auth, "password"));
 	scoped(free) char *text = json_text(doc);
-	return auth_helper_run(helper, "store", text, &answer, e);
+	return auth_helper_run(helper, "store", text, AUTH_HELPER_TIMEOUT_MS, &answer, e);
 }
 
-int auth_store(struct cli *cli, const json_t *auth, char **ret_helper, struct err *e)
+static json_t *auths_of(json_t *config)
+{
+	json_t *auths = json_object_get(config, "auths");
+	if (!json_is_object(auths)) {
+		auths = json_object();
+		json_put(config, "auths", auths);
+	}
+	return auths;
+}
+
+/* What config.json says about the server; with a helper only that it is known. */
+static json_t *entry_of(const json_t *auth)
+{
+	const char *token = json_str(auth, "identitytoken");
+	scoped(free) char *pair = xasprintf(
+		"%s:%s", json_str(auth, "username"), *token ? "" : json_str(auth, "password"));
+	scoped(buf) struct buf encoded = BUF_INIT;
+	json_t *entry = json_object();
+	base64_encode(pair, strlen(pair), &encoded);
+	json_put_str(entry, "auth", buf_str(&encoded));
+	if (*token) {
+		json_put_str(entry, "identitytoken", token);
+	}
+	return entry;
+}
+
+int auth_store(struct cli *cli, const json_t *auth, bool *ret_in_clear, struct err *e)
 {
 	scoped(json) json_t *config = config_file_read(cli, e);
 	if (!config) {
@@ -230,28 +258,18 @@ int auth_store(struct cli *cli, const json_t *auth, char **ret_helper, struct er
 	}
 	const char *server = json_str(auth, "serveraddress");
 	const char *helper = helper_for(config, server);
-	json_t *entry = json_object();
-	json_t *auths = json_object_get(config, "auths");
-	if (!json_is_object(auths)) {
-		auths = json_object();
-		json_put(config, "auths", auths);
+	if (helper && store_in_helper(helper, auth, e) < 0) {
+		return err_wrap(e, "Error saving credentials");
 	}
-	json_put(auths, server,
-		entry); /* with a helper it stays empty and only says that the server is known */
-	*ret_helper = xstrdup(helper);
-	if (helper) {
-		return store_in_helper(helper, auth, e) < 0 ? -1
-							    : config_file_write(cli, config, e);
+	scoped(json) json_t *entry = helper ? json_object() : entry_of(auth);
+	json_t *auths = auths_of(config);
+	*ret_in_clear = false;
+	if (json_equal(json_object_get(auths, server), entry)) {
+		return 0;
 	}
-	scoped(free) char *pair =
-		xasprintf("%s:%s", json_str(auth, "username"), json_str(auth, "password"));
-	scoped(buf) struct buf encoded = BUF_INIT;
-	base64_encode(pair, strlen(pair), &encoded);
-	json_put_str(entry, "auth", buf_str(&encoded));
-	if (*json_str(auth, "identitytoken")) {
-		json_put_str(entry, "identitytoken", json_str(auth, "identitytoken"));
-	}
-	return config_file_write(cli, config, e);
+	json_put(auths, server, json_incref(entry));
+	*ret_in_clear = !helper && !*json_str(auth, "identitytoken");
+	return config_file_write(cli, config, e) < 0 ? err_wrap(e, "Error saving credentials") : 0;
 }
 
 int auth_erase(struct cli *cli, const char *server, struct err *e)
@@ -262,8 +280,8 @@ int auth_erase(struct cli *cli, const char *server, struct err *e)
 	}
 	const char *helper = helper_for(config, server);
 	scoped(buf) struct buf answer = BUF_INIT;
-	if (helper && auth_helper_run(helper, "erase", server, &answer, e) < 0 &&
-		e->kind != ERR_NOT_FOUND) {
+	if (helper &&
+		auth_helper_run(helper, "erase", server, AUTH_HELPER_TIMEOUT_MS, &answer, e) < 0) {
 		return -1;
 	}
 	json_t *auths = json_object_get(config, "auths");

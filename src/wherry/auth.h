@@ -26,8 +26,8 @@ void auth_header_for_build(struct cli *cli, struct buf *ret);
 /* The credentials of a server: {"username", "password" or "identitytoken", "serveraddress"}, or
  * NULL. */
 json_t *auth_find(struct cli *cli, const char *server);
-/* Stores into the helper that config.json names, or into config.json. *ret_helper: NULL or its
- * name, the caller's. */
-int auth_store(struct cli *cli, const json_t *auth, char **ret_helper, struct err *e);
-/* Forgets. 0 also when there was nothing. */
+/* Stores into the helper that config.json names, or into config.json itself; *ret_in_clear: a
+ * password was written there that was not there before. */
+int auth_store(struct cli *cli, const json_t *auth, bool *ret_in_clear, struct err *e);
+/* Forgets what is kept under this very name. 0 also when config.json had nothing. */
 int auth_erase(struct cli *cli, const char *server, struct err *e);

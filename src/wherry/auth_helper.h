@@ -4,7 +4,11 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* verb: get, store, erase. ret: what it printed. Failing: ERR_NOT_FOUND when it has no such
- * credentials. */
-int auth_helper_run(
-	const char *name, const char *verb, const char *input, struct buf *ret, struct err *e);
+/* A helper may ask its user for a password of its own. */
+#define AUTH_HELPER_TIMEOUT_MS 120000
+
+/* verb: get, store, erase, list. ret: what it printed. The program is looked up in PATH; one that
+ * does not answer in time is killed. Failing: ERR_NOT_FOUND when it has no such credentials,
+ * ERR_INVALID for a name that cannot be one; the words of docker. */
+int auth_helper_run(const char *name, const char *verb, const char *input, int timeout_ms,
+	struct buf *ret, struct err *e);

@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -42,13 +45,27 @@ json_t *config_file_read_or_empty(const struct cli *cli)
 	return doc;
 }
 
+/* Through a symbolic link to the file it means, which may be kept elsewhere. The caller's. */
+static char *real_file(const char *path)
+{
+	char *real = realpath(path, NULL);
+	return real ? real : xstrdup(path);
+}
+
 int config_file_write(const struct cli *cli, const json_t *doc, struct err *e)
 {
 	scoped(free) char *path = xasprintf("%s/config.json", cli->config_dir);
+	scoped(free) char *real = real_file(path);
 	scoped(free) char *text = json_dumps(doc, JSON_INDENT(4));
 	int r = path_mkdirs(cli->config_dir, 0700);
+	struct stat st;
+	bool owned = stat(real, &st) == 0;
 	if (r == 0) {
-		r = path_write(AT_FDCWD, path, text, strlen(text), 0600, true);
+		r = path_write(AT_FDCWD, real, text, strlen(text), 0600, true);
+	}
+	if (r == 0 && owned && geteuid() == 0 && (st.st_uid != 0 || st.st_gid != 0) &&
+		chown(real, st.st_uid, st.st_gid) < 0) { /* sudo must not take a user's file away */
+		r = -errno;
 	}
 	return r < 0 ? err_sys(e, -r, "cannot write %s", path) : 0;
 }

@@ -1,5 +1,6 @@
-/* The job "login": {"auth": {"username", "password", "serveraddress"}, "registry": {...}}: asks the
- * registry whether the credentials are good. {} when they are. */
+/* The job "login": {"auth": {"username", "password", "identitytoken", "serveraddress"}, "registry":
+ * {...}}: asks the registry whether the credentials are good. {"identitytoken": what its token
+ * server wants to see from now on, or ""} when they are. */
 #include <string.h>
 
 #include "base/json.h"
@@ -37,7 +38,11 @@ json_t *worker_login(struct rpc *rpc, const json_t *request, struct err *e)
 		return NULL;
 	}
 	struct registry *r = registry_new(json_object_get(request, "registry"), &ref, auth);
-	int result = registry_check_login(r, e);
+	json_t *result = NULL;
+	if (registry_check_login(r, e) == 0) {
+		result = json_object();
+		json_put_str(result, "identitytoken", registry_identity_token(r));
+	}
 	registry_free(r);
-	return result < 0 ? NULL : json_object();
+	return result;
 }

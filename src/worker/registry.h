@@ -20,7 +20,7 @@ struct stream;
 #define REGISTRY_TYPE_MAX 160
 
 /* config: {"registry-mirrors": [], "insecure-registries": [name or network]} or NULL; auth:
- * {"username", "password"} or NULL. */
+ * {"username", "password"}, {"identitytoken"} or NULL. */
 struct registry *registry_new(const json_t *config, const struct ref *ref, const json_t *auth);
 void registry_free(struct registry *r);
 
@@ -32,6 +32,8 @@ bool registry_next(struct registry *r);
  * words when they are refused: "login attempt to https://x/v2/ failed with status: 401
  * Unauthorized", "Get \"https://x/v2/\": unauthorized: incorrect username or password". */
 int registry_check_login(struct registry *r, struct err *e);
+/* What its token server gave to be sent instead of the password from now on; "" for none. */
+const char *registry_identity_token(const struct registry *r);
 
 /* The manifest that ref names, from the first endpoint that has it; later requests go to the same
  * one. ERR_NOT_FOUND with Docker's words: "manifest for x:y not found: manifest unknown: manifest

@@ -351,7 +351,8 @@ static void add_scopes(const struct registry *r, const struct challenge *c, stru
 	}
 }
 
-/* With a user's password or for anybody: distribution "token authentication". */
+/* With a user's password or for anybody: distribution "token authentication". A login says who it
+ * is, so that the server can give a token for good. */
 static int get_token(
 	struct registry *r, const struct challenge *c, struct reply *reply, struct err *e)
 {
@@ -361,8 +362,13 @@ static int get_token(
 		registry_url_query(&url, "service", c->service);
 	}
 	add_scopes(r, c, &url);
-	return registry_get(
-		r, buf_str(&url), NULL, NULL, registry_is_origin(r) ? r->user : NULL, reply, e);
+	const char *user = registry_is_origin(r) ? r->user : NULL;
+	if (r->wants_identity && user) {
+		registry_url_query(&url, "account", user);
+		registry_url_query(&url, "client_id", CLIENT_ID);
+		registry_url_query(&url, "offline_token", "true");
+	}
+	return registry_get(r, buf_str(&url), NULL, NULL, user, reply, e);
 }
 
 /* With an identity token: distribution "OAuth 2 token authentication". */
@@ -392,6 +398,15 @@ static int post_token(
 	return perform(r, &q, NULL, NULL, reply, e);
 }
 
+static void take_identity(struct registry *r, const json_t *answer)
+{
+	const char *token = json_str(answer, "refresh_token");
+	if (r->wants_identity && *token) {
+		free(r->identity_token);
+		r->identity_token = xstrdup(token);
+	}
+}
+
 static int fetch_token(struct registry *r, const struct challenge *c, char **ret, struct err *e)
 {
 	scoped(buf) struct buf body = BUF_INIT;
@@ -418,6 +433,7 @@ static int fetch_token(struct registry *r, const struct challenge *c, char **ret
 			e, ERR_SYSTEM, "the token server of %s sent no token", registry_base(r));
 	}
 	*ret = xasprintf("Authorization: Bearer %s", token);
+	take_identity(r, doc);
 	return 0;
 }
 

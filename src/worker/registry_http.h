@@ -21,6 +21,7 @@ struct registry {
 	char *user, *password;
 	char *fixed_token;
 	char *identity_token; /* an OAuth 2 refresh token, instead of a password */
+	bool wants_identity;  /* a login: the token server is asked for such a token */
 	struct strv scopes;   /* of tokens; none: what the challenge says */
 	pthread_mutex_t lock; /* authorization */
 	char *authorization;  /* the header line, or NULL */

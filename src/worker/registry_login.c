@@ -55,6 +55,7 @@ static int check_endpoint(struct registry *r, struct err *e)
 /* The second way, in the clear, only when there is no answer in the first. */
 int registry_check_login(struct registry *r, struct err *e)
 {
+	r->wants_identity = true;
 	for (r->endpoint = r->n_mirrors;; r->endpoint++) {
 		registry_forget_authorization(r);
 		if (check_endpoint(r, e) == 0) {
@@ -64,4 +65,9 @@ int registry_check_login(struct registry *r, struct err *e)
 			return -1;
 		}
 	}
+}
+
+const char *registry_identity_token(const struct registry *r)
+{
+	return r->identity_token ? r->identity_token : "";
 }

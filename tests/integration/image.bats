@@ -204,7 +204,7 @@ auth() { # USER PASSWORD [PORT]: the engine's status and words
 	[ "$(auth u wrong "$port")" = \
 		"{\"message\":\"Get \\\"http://127.0.0.1:$port/v2/\\\": unauthorized: incorrect username or password\"} 401" ]
 	[ "$(auth u p "$port")" = '{"Status":"Login Succeeded","IdentityToken":""} 200' ]
-	grep -q '^token /token?service=reg$' proxy.log # for no repository
+	grep -q '^token /token?service=reg&account=u&client_id=docker&offline_token=true$' proxy.log # for no repository
 }
 
 @test "pulls at the same time fetch a layer once" {
