@@ -145,7 +145,7 @@ int auth_helper_run(const char *name, const char *verb, const char *input, int t
 {
 	scoped(free) char *program = xasprintf("docker-credential-%s", name);
 	scoped(free) char *word = xstrdup(verb);
-	struct child c;
+	struct child c = {-1, -1, -1};
 	char why[160];
 	int status = 0;
 	if (!is_name(name)) {

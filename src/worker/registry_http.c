@@ -17,7 +17,7 @@
 #define SMALL_TIMEOUT_S 120L
 #define BUSY_TRIES 5
 #define RETRY_AFTER_MAX_S 30
-#define CLIENT_ID "wherry"
+#define CLIENT_ID "docker" /* config.json is shared: a token may be for this client alone */
 
 /* Exactly these: "127.0.0.1.example.com" is somebody else, and would be spoken to in the clear. */
 bool registry_is_loopback(const char *host)
