@@ -8,7 +8,9 @@
 #include "api/progress.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "build/session.h"
+#include "container/container.h"
 
 struct build_stream {
 	struct call *call;
@@ -122,6 +124,15 @@ static int refuse(struct call *c, struct err *e)
 		return err_set(e, ERR_INVALID,
 			"remote build contexts are not supported; send the context as the request body");
 	}
+	if (call_query_or(c, "cgroupparent", NULL)) {
+		return err_set(e, ERR_INVALID,
+			"a cgroup parent for builds is not supported: steps run in a group of the builder, with the limits that the build has");
+	}
+	const char *asked = call_query_or(c, "securityopt", NULL);
+	if (asked && strcmp(asked, "null") != 0 && strcmp(asked, "[]") != 0) { /* JSON */
+		return err_set(e, ERR_INVALID,
+			"The daemon on this platform does not support setting security options on build");
+	}
 	if (strcmp(call_query_or(c, "version", "1"), "1") != 0) {
 		return err_set(e, ERR_INVALID,
 			"version=2 (BuildKit) is not supported by this version of wherry; set DOCKER_BUILDKIT=0");
@@ -129,10 +140,54 @@ static int refuse(struct call *c, struct err *e)
 	return 0;
 }
 
+/* What Docker's classic builder gives each RUN: the query's names in HostConfig's. */
+static int read_limits(struct call *c, json_t *options, struct err *e)
+{
+	static const struct {
+		const char *query, *key;
+		bool text;
+	} names[] = {
+		{"memory", "Memory", false},
+		{"memswap", "MemorySwap", false},
+		{"cpushares", "CpuShares", false},
+		{"cpuperiod", "CpuPeriod", false},
+		{"cpuquota", "CpuQuota", false},
+		{"cpusetcpus", "CpusetCpus", true},
+		{"cpusetmems", "CpusetMems", true},
+	};
+	scoped(json) json_t *host = json_object();
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const char *value = call_query_or(c, names[i].query, NULL);
+		int64_t number;
+		if (value && names[i].text) {
+			json_put_str(host, names[i].key, value);
+		} else if (value && parse_i64(value, INT64_MIN, INT64_MAX, &number) < 0) {
+			return err_set(e, ERR_INVALID, "invalid %s: %.64s is not a number",
+				names[i].query, value);
+		} else if (value && number != 0) {
+			json_put(host, names[i].key, json_integer(number));
+		}
+	}
+	const char *ulimits = call_query_or(c, "ulimits", NULL);
+	json_t *list = ulimits ? json_parse(ulimits, strlen(ulimits), "ulimits", e) : json_null();
+	if (!list) {
+		return -1;
+	}
+	json_put(host, "Ulimits", list);
+	json_t *resources;
+	json_t *rlimits;
+	if (container_limits(host, c->api->d.cgroups, &resources, &rlimits, e) < 0) {
+		return -1;
+	}
+	json_put(options, "resources", resources);
+	json_put(options, "rlimits", rlimits);
+	return 0;
+}
+
 static int read_options(struct call *c, json_t *options, struct err *e)
 {
 	if (refuse(c, e) < 0 || put_json(c, options, "buildargs", e) < 0 ||
-		put_json(c, options, "labels", e) < 0) {
+		put_json(c, options, "labels", e) < 0 || read_limits(c, options, e) < 0) {
 		return -1;
 	}
 	json_t *auths;

@@ -54,8 +54,22 @@ void call_unref(struct call *c)
 	free(c);
 }
 
+void call_note_done(struct call *c)
+{
+	action_times_add(&c->api->times, c->action, clock_mono_ns() - c->began_ns);
+	c->action = ACTION_NONE;
+}
+
+static void note_status(struct call *c, int status)
+{
+	if (status < 300) {
+		call_note_done(c);
+	}
+}
+
 void call_reply_json(struct call *c, int status, json_t *take_doc)
 {
+	note_status(c, status);
 	if (c->r) {
 		http_reply_json(c->r, status, take_doc);
 	} else {
@@ -65,6 +79,7 @@ void call_reply_json(struct call *c, int status, json_t *take_doc)
 
 void call_reply_empty(struct call *c, int status)
 {
+	note_status(c, status);
 	if (c->r) {
 		http_reply_empty(c->r, status);
 	}

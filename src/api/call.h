@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/action_times.h"
 #include "api/api.h"
 #include "api/memory.h"
 #include "api/version.h"
@@ -23,6 +24,7 @@ struct api {
 	int64_t started_ns;
 	char engine_id[65];
 	struct memory_watch memory;
+	struct action_times times;
 };
 
 struct call {
@@ -31,6 +33,8 @@ struct call {
 	struct http_request *r;    /* NULL once the client has left */
 	int version;               /* the 45 of v1.45; API_VERSION without a prefix */
 	char *args[CALL_ARGS_MAX]; /* what the {} of the pattern matched, decoded */
+	enum action action;        /* what to count when it is done, */
+	int64_t began_ns;          /* and since when: clock_mono_ns */
 	void *stream;              /* the handler's own state for a long answer */
 	/* Called once when the request is over, while stream is still the handler's to free. */
 	void (*stream_closed)(struct call *c);
@@ -40,6 +44,8 @@ struct call *call_new(struct api *a, struct http_request *r, int version);
 struct call *call_ref(struct call *c);
 void call_unref(struct call *c);
 
+/* It was done, for replies that do not go through these. */
+void call_note_done(struct call *c);
 /* Replies: nothing happens when the client has left. */
 void call_reply_json(struct call *c, int status, json_t *take_doc);
 void call_reply_empty(struct call *c, int status);

@@ -103,6 +103,7 @@ static void put_engine(const struct api *a, struct buf *text)
 	container_health_counts(a->d.containers, &m.health_checks, &m.health_checks_failed);
 	count_states(a->d.containers, &m);
 	metrics_put_engine(text, &m);
+	action_times_put(text, &a->times);
 }
 
 /* --- containers --- */

@@ -44,6 +44,8 @@ void progress_end(struct call *c, bool begun, const struct err *e, int code)
 		scoped(json) json_t *msg =
 			json_pack("{so ss}", "errorDetail", detail, "error", e->msg);
 		progress_send(c, msg);
+	} else {
+		call_note_done(c);
 	}
 	http_stream_end(c->r);
 }

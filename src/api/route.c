@@ -182,6 +182,35 @@ static bool route_match(const char *pattern, const char *path, char **args)
 	}
 }
 
+static enum action action_of(const struct call *c, handler_fn *handler)
+{
+	static const struct {
+		handler_fn *handler;
+		enum action action;
+	} timed[] = {
+		{archives_changes, ACTION_CONTAINER_CHANGES},
+		{commits_create, ACTION_CONTAINER_COMMIT},
+		{containers_create, ACTION_CONTAINER_CREATE},
+		{containers_remove, ACTION_CONTAINER_DELETE},
+		{containers_start, ACTION_CONTAINER_START},
+		{images_remove, ACTION_IMAGE_DELETE},
+		{images_history, ACTION_IMAGE_HISTORY},
+		{networks_connect, ACTION_NETWORK_CONNECT},
+		{networks_disconnect, ACTION_NETWORK_RELEASE},
+		{system_info, ACTION_HOST_INFO},
+		{system_version, ACTION_HOST_VERSION},
+	};
+	if (handler == images_create) { /* an import is none */
+		return call_query_or(c, "fromImage", NULL) ? ACTION_IMAGE_PULL : ACTION_NONE;
+	}
+	for (size_t i = 0; i < sizeof(timed) / sizeof(*timed); i++) {
+		if (timed[i].handler == handler) {
+			return timed[i].action;
+		}
+	}
+	return ACTION_NONE;
+}
+
 static const struct route *find_route(const char *method, const char *path, char **args)
 {
 	for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
@@ -254,6 +283,8 @@ void api_handle(void *owner, struct http_request *r)
 		call_reply_error(c, &e);
 		return;
 	}
+	c->action = action_of(c, route->handler);
+	c->began_ns = clock_mono_ns();
 	call_ref(c); /* the handler may answer, and so end the request, before it returns */
 	route->handler(c);
 	call_unref(c);

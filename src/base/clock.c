@@ -5,11 +5,16 @@
 #include <string.h>
 #include <time.h>
 
-int64_t clock_mono_ms(void)
+int64_t clock_mono_ns(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / NS_PER_MS;
+	return t.tv_sec * NS_PER_SEC + t.tv_nsec;
+}
+
+int64_t clock_mono_ms(void)
+{
+	return clock_mono_ns() / NS_PER_MS;
 }
 
 int64_t clock_real_ns(void)

@@ -11,6 +11,7 @@
 #define NS_PER_MS INT64_C(1000000)
 
 int64_t clock_mono_ms(void); /* CLOCK_MONOTONIC: for intervals */
+int64_t clock_mono_ns(void);
 int64_t clock_real_ns(void); /* CLOCK_REALTIME, since 1970: for people */
 
 /* RFC 3339 in UTC as Go's time.RFC3339Nano prints it: trailing zeros of the fraction are dropped.

@@ -111,6 +111,12 @@ json_t *container_summary(const struct container *c, int64_t now_ns);
 char *container_upper(const struct container *c);
 int64_t container_image_bytes(const struct container *c);
 
+/* Limits of a process that is no container, a build's RUN: host has keys of HostConfig and is
+ * normalised, what this kernel cannot do is left out. New: OCI linux.resources, process.rlimits. */
+struct cgroup_features;
+int container_limits(json_t *host, const struct cgroup_features *f, json_t **ret_resources,
+	json_t **ret_rlimits, struct err *e);
+
 /* body: POST /containers/create. name NULL: one is made up (adjective_surname, as Docker).
  * Validates everything that can be known now; makes anonymous volumes; ERR_NOT_FOUND "No such
  * image: x:latest", ERR_CONFLICT "Conflict. The container name \"/x\" is already in use by

@@ -309,3 +309,19 @@ void limits_put_defaults(json_t *host)
 		json_put(host, "PidsLimit", json_null());
 	}
 }
+
+int container_limits(json_t *host, const struct cgroup_features *f, json_t **ret_resources,
+	json_t **ret_rlimits, struct err *e)
+{
+	scoped(json) json_t *warnings = json_array();
+	scoped(json) json_t *resources = NULL;
+	if (limits_check(host, f, false, warnings, e) < 0) {
+		return -1;
+	}
+	limits_put_defaults(host);
+	if (limits_resources(host, &resources, e) < 0 || limits_rlimits(host, ret_rlimits, e) < 0) {
+		return -1;
+	}
+	*ret_resources = TAKE(resources);
+	return 0;
+}

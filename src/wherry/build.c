@@ -25,10 +25,12 @@
 #define SHOW_EVERY_MS 100
 
 struct build {
-	bool no_cache, pull, quiet, rm, force_rm, compress;
+	bool no_cache, pull, quiet, rm, force_rm, compress, squash, push, load;
 	const char *file, *network, *target, *platform, *iidfile;
-	int64_t shm_size, memory;
-	struct strv tags, build_args, labels, add_hosts, cache_from;
+	const char *cgroup_parent, *cpuset_cpus, *cpuset_mems, *isolation;
+	int64_t shm_size, memory, memory_swap, cpu_period, cpu_quota, cpu_shares;
+	struct strv tags, build_args, labels, add_hosts, cache_from, ulimits, security_opts,
+		buildkit;
 };
 
 /* Where the context comes from. */
@@ -319,9 +321,48 @@ static int put_pairs(
 	return 0;
 }
 
-static int make_path(const struct build *o, const struct input *in, struct buf *path, struct err *e)
+static void number_query(struct buf *path, const char *key, int64_t value)
 {
 	char number[24];
+	snprintf(number, sizeof(number), "%" PRId64, value);
+	path_query(path, key, value ? number : NULL);
+}
+
+static void list_query(struct buf *path, const char *key, json_t *take_list)
+{
+	scoped(json) json_t *list = take_list;
+	scoped(free) char *text = json_text(list);
+	path_query(path, key, json_array_size(list) > 0 ? text : NULL);
+}
+
+/* What the steps may use. */
+static int put_limits(const struct build *o, struct buf *path, struct err *e)
+{
+	scoped(json) json_t *ulimits = json_array();
+	for (size_t i = 0; i < o->ulimits.n; i++) {
+		json_t *one = spec_ulimit(o->ulimits.v[i], e);
+		if (!one) {
+			return -1;
+		}
+		json_array_append_new(ulimits, one);
+	}
+	list_query(path, "ulimits", json_incref(ulimits));
+	list_query(path, "securityopt", json_strv(&o->security_opts));
+	number_query(path, "shmsize", o->shm_size);
+	number_query(path, "memory", o->memory);
+	number_query(path, "memswap", o->memory_swap);
+	number_query(path, "cpuperiod", o->cpu_period);
+	number_query(path, "cpuquota", o->cpu_quota);
+	number_query(path, "cpushares", o->cpu_shares);
+	path_query(path, "cpusetcpus", o->cpuset_cpus);
+	path_query(path, "cpusetmems", o->cpuset_mems);
+	path_query(path, "cgroupparent", o->cgroup_parent);
+	path_query(path, "isolation", o->isolation);
+	return 0;
+}
+
+static int make_path(const struct build *o, const struct input *in, struct buf *path, struct err *e)
+{
 	buf_puts(path, "/build?version=1");
 	for (size_t i = 0; i < o->tags.n; i++) {
 		path_query(path, "t", o->tags.v[i]);
@@ -339,17 +380,13 @@ static int make_path(const struct build *o, const struct input *in, struct buf *
 	path_query(path, "q", o->quiet ? "1" : NULL);
 	path_query(path, "rm", o->rm ? "1" : "0");
 	path_query(path, "forcerm", o->force_rm ? "1" : NULL);
+	path_query(path, "squash", o->squash ? "1" : NULL);
 	path_query(path, "target", o->target);
 	path_query(path, "networkmode", o->network);
 	path_query(path, "platform", o->platform);
-	snprintf(number, sizeof(number), "%" PRId64, o->shm_size);
-	path_query(path, "shmsize", o->shm_size ? number : NULL);
-	snprintf(number, sizeof(number), "%" PRId64, o->memory);
-	path_query(path, "memory", o->memory ? number : NULL);
-	if (o->cache_from.n > 0) {
-		scoped(json) json_t *list = json_strv(&o->cache_from);
-		scoped(free) char *text = json_text(list);
-		path_query(path, "cachefrom", text);
+	list_query(path, "cachefrom", json_strv(&o->cache_from));
+	if (put_limits(o, path, e) < 0) {
+		return -1;
 	}
 	return put_pairs(path, "buildargs", &o->build_args, true, e) < 0
 		       ? -1
@@ -428,23 +465,68 @@ static int build_with(struct cli *cli, const struct build *o, const char *operan
 	return r < 0 ? (cli_fail(&e), status) : 0;
 }
 
+/* What `docker build` has where buildx is behind it. */
+static int check_buildkit(const char *value, struct err *e)
+{
+	return err_set(e, ERR_INVALID, "it needs BuildKit, which this engine does not have");
+}
+
+/* No attestation is made, which is what people ask for by false. */
+static int check_attestation(const char *value, struct err *e)
+{
+	return strcmp(value, "false") == 0
+		       ? 0
+		       : err_set(e, ERR_INVALID, "attestations are not made; only false is taken");
+}
+
+static int check_progress(const char *value, struct err *e)
+{
+	static const char *const modes[] = {"auto", "plain", "tty", "quiet", "rawjson"};
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		if (strcmp(value, modes[i]) == 0) {
+			return 0;
+		}
+	}
+	return err_set(e, ERR_INVALID, "invalid progress mode %s", value);
+}
+
 int command_build(struct cli *cli, int argc, char **argv)
 {
 	struct build o = {.rm = true};
+	struct flag_checked needs_buildkit = {&o.buildkit, check_buildkit};
+	struct flag_checked attestation = {&o.buildkit, check_attestation};
+	struct flag_checked progress = {&o.buildkit, check_progress};
 	const struct flag flags[] = {
 		{"add-host", 0, FLAG_LIST, &o.add_hosts, NULL,
 			"Add a custom host-to-IP mapping (\"host:ip\")"},
 		{"build-arg", 0, FLAG_LIST, &o.build_args, NULL, "Set build-time variables"},
 		{"cache-from", 0, FLAG_LIST, &o.cache_from, "strings",
 			"Images to consider as cache sources"},
-		{"compress", 0, FLAG_BOOL, &o.compress, NULL, NULL},
+		{"cgroup-parent", 0, FLAG_STRING, &o.cgroup_parent, NULL,
+			"Set the parent cgroup for the \"RUN\" instructions during build"},
+		{"compress", 0, FLAG_BOOL, &o.compress, NULL,
+			"Compress the build context using gzip"},
+		{"cpu-period", 0, FLAG_INT, &o.cpu_period, NULL,
+			"Limit the CPU CFS (Completely Fair Scheduler) period"},
+		{"cpu-quota", 0, FLAG_INT, &o.cpu_quota, NULL,
+			"Limit the CPU CFS (Completely Fair Scheduler) quota"},
+		{"cpu-shares", 'c', FLAG_INT, &o.cpu_shares, NULL, "CPU shares (relative weight)"},
+		{"cpuset-cpus", 0, FLAG_STRING, &o.cpuset_cpus, NULL,
+			"CPUs in which to allow execution (0-3, 0,1)"},
+		{"cpuset-mems", 0, FLAG_STRING, &o.cpuset_mems, NULL,
+			"MEMs in which to allow execution (0-3, 0,1)"},
+		{"disable-content-trust", 0, FLAG_BOOL, NULL, NULL,
+			"Skip image verification (default true)"},
 		{"file", 'f', FLAG_STRING, &o.file, NULL,
 			"Name of the Dockerfile (Default is \"PATH/Dockerfile\")"},
 		{"force-rm", 0, FLAG_BOOL, &o.force_rm, NULL,
 			"Always remove intermediate containers"},
 		{"iidfile", 0, FLAG_STRING, &o.iidfile, NULL, "Write the image ID to the file"},
+		{"isolation", 0, FLAG_STRING, &o.isolation, NULL, "Container isolation technology"},
 		{"label", 0, FLAG_LIST, &o.labels, NULL, "Set metadata for an image"},
 		{"memory", 'm', FLAG_SIZE, &o.memory, NULL, "Memory limit"},
+		{"memory-swap", 0, FLAG_SIZE, &o.memory_swap, NULL,
+			"Swap limit equal to memory plus swap: -1 to enable unlimited swap"},
 		{"network", 0, FLAG_STRING, &o.network, NULL,
 			"Set the networking mode for the RUN instructions during build"},
 		{"no-cache", 0, FLAG_BOOL, &o.no_cache, NULL,
@@ -457,20 +539,40 @@ int command_build(struct cli *cli, int argc, char **argv)
 			"Suppress the build output and print image ID on success"},
 		{"rm", 0, FLAG_BOOL, &o.rm, NULL,
 			"Remove intermediate containers after a successful build (default true)"},
+		{"security-opt", 0, FLAG_LIST, &o.security_opts, "strings", "Security options"},
 		{"shm-size", 0, FLAG_SIZE, &o.shm_size, NULL, "Size of \"/dev/shm\""},
 		{"tag", 't', FLAG_LIST, &o.tags, NULL,
 			"Name and optionally a tag in the \"name:tag\" format"},
+		{"load", 0, FLAG_BOOL, &o.load, NULL, NULL}, /* it always is */
+		{"push", 0, FLAG_BOOL, &o.push, NULL, NULL},
+		{"builder", 0, FLAG_LIST, &o.buildkit, NULL, NULL},
+		{"progress", 0, FLAG_CHECKED, &progress, NULL, NULL},
+		{"provenance", 0, FLAG_CHECKED, &attestation, NULL, NULL},
+		{"sbom", 0, FLAG_CHECKED, &attestation, NULL, NULL},
+		{"attest", 0, FLAG_CHECKED, &needs_buildkit, NULL, NULL},
+		{"build-context", 0, FLAG_CHECKED, &needs_buildkit, NULL, NULL},
+		{"cache-to", 0, FLAG_CHECKED, &needs_buildkit, NULL, NULL},
+		{"output", 'o', FLAG_CHECKED, &needs_buildkit, NULL, NULL},
+		{"secret", 0, FLAG_CHECKED, &needs_buildkit, NULL, NULL},
+		{"ssh", 0, FLAG_CHECKED, &needs_buildkit, NULL, NULL},
+		{"squash", 0, FLAG_BOOL, &o.squash, NULL, NULL},
 		{"target", 0, FLAG_STRING, &o.target, NULL, "Set the target build stage to build."},
+		{"ulimit", 0, FLAG_LIST, &o.ulimits, "ulimit", "Ulimit options (default [])"},
 		{0},
 	};
 	const struct syntax s = {
 		"build", "[OPTIONS] PATH | -", "Build an image from a Dockerfile", 1, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
-	if (status < 0) {
+	if (status < 0 && o.push) {
+		struct err e;
+		(void)err_set(&e, ERR_INVALID,
+			"--push needs BuildKit, which this engine does not have: push the image afterwards");
+		status = cli_fail(&e);
+	} else if (status < 0) {
 		status = build_with(cli, &o, argv[1]);
 	}
-	struct strv *const lists[] = {
-		&o.tags, &o.build_args, &o.labels, &o.add_hosts, &o.cache_from, NULL};
+	struct strv *const lists[] = {&o.tags, &o.build_args, &o.labels, &o.add_hosts,
+		&o.cache_from, &o.ulimits, &o.security_opts, &o.buildkit, NULL};
 	for (size_t i = 0; lists[i]; i++) {
 		strv_deinit(lists[i]);
 	}

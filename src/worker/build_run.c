@@ -255,6 +255,8 @@ static int write_bundle(struct run_step *r, int netns_fd, struct err *e)
 		.mounts = r->mounts.v,
 		.n_mounts = r->mounts.n,
 		.cgroup = json_str(b->request, "cgroup"),
+		.resources = json_object_get(b->options, "resources"),
+		.rlimits = json_object_get(b->options, "rlimits"),
 		.sysctls = sysctls,
 	};
 	if (oci_spec_text(&spec, &text, e) < 0) {

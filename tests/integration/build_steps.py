@@ -154,6 +154,19 @@ RUN --mount=from=tools,source=/opt,target=/o cp /o/t /t
         self.assertIn("\nplain\n", "\n" + got.stdout.replace("\x1b[91mbroken\n\x1b[0m", ""))
         self.assertIn("\x1b[91mbroken\n\x1b[0m", got.stdout)
 
+    def test_limits_hold_in_each_step(self):
+        got = self.build("FROM base:1\nRUN echo $(ulimit -n) $(ulimit -Hn); grep Cpus_allowed_list /proc/self/status\n",
+                         "--no-cache", "--ulimit", "nofile=77:88", "--cpuset-cpus", "0")
+        self.assertIn("\n77 88\nCpus_allowed_list:\t0\n", got.stdout)
+        got = self.build("FROM base:1\nRUN tail /dev/zero\n", "--no-cache", "-m", "10m", ok=False)
+        self.assertIn("returned a non-zero code: 137", got.stderr)
+        got = self.build("FROM base:1\n", "-m", "1m", ok=False)
+        self.assertIn("Minimum memory limit allowed is 6MB", got.stderr)
+        got = self.build("FROM base:1\n", "--security-opt", "x=y", ok=False)
+        self.assertIn("does not support setting security options on build", got.stderr)
+        got = self.build("FROM base:1\n", "--cgroup-parent", "x", ok=False)
+        self.assertIn("a cgroup parent for builds is not supported", got.stderr)
+
     def test_the_step_is_confined(self):
         got = self.build("FROM base:1\nRUN grep -E 'Cap|Seccomp:|NoNewPrivs' /proc/self/status; mknod /d b 8 0 && cat /d;"
                          " echo > /proc/sys/kernel/domainname; mkdir /sys/fs/x; true\n")

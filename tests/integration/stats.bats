@@ -356,6 +356,8 @@ update() { # NAME BODY
 	[[ "$text" == *'engine_daemon_container_states_containers{state="running"} 1'* ]]
 	[[ "$text" == *'engine_daemon_container_states_containers{state="stopped"} 1'* ]]
 	[[ "$text" == *'engine_daemon_engine_info{architecture='* ]]
+	[[ "$text" == *'engine_daemon_container_actions_seconds_count{action="start"} '[1-9]* ]]
+	[[ "$text" == *'engine_daemon_container_actions_seconds_count{action="create"} '[1-9]* ]]
 	id=$(w inspect -f '{{.Id}}' busy)
 	labels="{id=\"$id\",name=\"busy\",image=\"bb\""
 	[[ "$text" == *"container_spec_memory_limit_bytes$labels} 67108864"* ]]

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "api/action_times.h"
 #include "api/metrics_text.h"
 
 static void has(const struct buf *b, const char *line)
@@ -42,6 +43,35 @@ static void the_engine_has_dockerds_names(void **state)
 	has(&b, "version=\"1.2\"} 1\n");
 }
 
+/* The lines of client_golang for dockerd's labelled timers. */
+static void actions_are_counted_in_each_bucket_above(void **state)
+{
+	struct action_times t = {0};
+	scoped(buf) struct buf b = BUF_INIT;
+
+	action_times_add(&t, ACTION_CONTAINER_START, 5000000);
+	action_times_add(&t, ACTION_CONTAINER_START, 70000000);
+	action_times_add(&t, ACTION_CONTAINER_START, INT64_C(12000000001));
+	action_times_add(&t, ACTION_NONE, 1);
+	action_times_put(&b, &t);
+
+	has(&b, "# TYPE engine_daemon_container_actions_seconds histogram\n");
+	has(&b, "engine_daemon_container_actions_seconds_bucket{action=\"start\",le=\"0.005\"} 1\n");
+	has(&b, "engine_daemon_container_actions_seconds_bucket{action=\"start\",le=\"0.05\"} 1\n");
+	has(&b, "engine_daemon_container_actions_seconds_bucket{action=\"start\",le=\"0.1\"} 2\n");
+	has(&b, "engine_daemon_container_actions_seconds_bucket{action=\"start\",le=\"10\"} 2\n");
+	has(&b, "engine_daemon_container_actions_seconds_bucket{action=\"start\",le=\"+Inf\"} 3\n");
+	has(&b, "engine_daemon_container_actions_seconds_sum{action=\"start\"} 12.075000001\n");
+	has(&b, "engine_daemon_container_actions_seconds_count{action=\"start\"} 3\n");
+	has(&b, "engine_daemon_container_actions_seconds_count{action=\"create\"} 0\n");
+	has(&b, "engine_daemon_image_actions_seconds_count{action=\"pull\"} 0\n");
+	has(&b, "engine_daemon_network_actions_seconds_count{action=\"connect\"} 0\n");
+	has(&b, "engine_daemon_host_info_functions_seconds_count{function=\"system_info\"} 0\n");
+	const char *head = strstr(buf_str(&b), "# TYPE engine_daemon_image_actions_seconds");
+	assert_non_null(head);
+	assert_null(strstr(head + 1, "# TYPE engine_daemon_image_actions_seconds")); /* once */
+}
+
 static void a_family_is_in_one_piece(void **state)
 {
 	struct procfs_link eth = {.name = "eth0", .rx_bytes = 11, .tx_dropped = 12};
@@ -75,6 +105,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_engine_has_dockerds_names),
+		cmocka_unit_test(actions_are_counted_in_each_bucket_above),
 		cmocka_unit_test(a_family_is_in_one_piece),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
