@@ -1,7 +1,9 @@
 /* The stage of stream.h that compresses.
  *
- * isa-l's choices depend on how much it is given at once: every call but the last gets a full
- * buffer, so that the same bytes always become the same blob. */
+ * The same bytes must always become the same blob. isa-l's choices depend on how much it is given
+ * at once: every call but the last gets a full buffer. And levels 1 and 2 of 2.30 are not
+ * repeatable for inputs below 16 KiB (one in some hundreds differs): what fits one buffer gets
+ * level 3. */
 #include <assert.h>
 #include <isa-l/igzip_lib.h>
 #include <string.h>
@@ -14,7 +16,7 @@ struct gzip_stream {
 	struct stream base;
 	struct stream *inner;
 	struct isal_zstream z;
-	bool in_over; /* inner has ended */
+	bool begun, in_over; /* inner has given something; has ended */
 	uint8_t *level_buf;
 	uint8_t in[STREAM_CHUNK];
 	uint8_t out[STREAM_CHUNK];
@@ -32,6 +34,10 @@ static int gzip_fill(struct gzip_stream *g, struct err *e)
 		g->in_over = got == 0;
 		n += (size_t)got;
 	}
+	if (g->in_over && !g->begun) {
+		g->z.level = 3;
+	}
+	g->begun = true;
 	g->z.next_in = g->in;
 	g->z.avail_in = (uint32_t)n;
 	g->z.end_of_stream = g->in_over;
@@ -78,9 +84,6 @@ static void gzip_free(struct stream *s)
 
 struct stream *stream_gzip_new(struct stream *inner, unsigned level)
 {
-	static const uint32_t level_bufs[] = {[1] = ISAL_DEF_LVL1_DEFAULT,
-		[2] = ISAL_DEF_LVL2_DEFAULT,
-		[3] = ISAL_DEF_LVL3_DEFAULT};
 	assert(level >= 1 && level <= 3);
 	struct gzip_stream *g = xnew(struct gzip_stream);
 	g->base = (struct stream){gzip_read, gzip_free};
@@ -88,8 +91,8 @@ struct stream *stream_gzip_new(struct stream *inner, unsigned level)
 	isal_deflate_init(&g->z);
 	g->z.gzip_flag = IGZIP_GZIP;
 	g->z.level = level;
-	g->z.level_buf_size = level_bufs[level];
-	g->level_buf = xnew_array(uint8_t, level_bufs[level]);
+	g->z.level_buf_size = ISAL_DEF_LVL3_DEFAULT; /* enough for the others too */
+	g->level_buf = xnew_array(uint8_t, ISAL_DEF_LVL3_DEFAULT);
 	g->z.level_buf = g->level_buf;
 	return &g->base;
 }
