@@ -51,6 +51,11 @@ void image_refs_of(const struct image_store *s, const struct image *i, struct st
 void image_event(struct image_store *s, const char *action, const char *id, const struct image *i,
 	const char *name);
 
+/* --- image.c --- */
+/* image_find; *ret_by_id: the name was an id rather than a reference. */
+struct image *image_find_named(
+	struct image_store *s, const char *name, bool *ret_by_id, struct err *e);
+
 /* --- collect.c --- */
 /* Moves layers/NAME (or layers/tmp/NAME) out of the way and deletes it in a worker. */
 void image_discard(struct image_store *s, const char *name, bool is_tmp);
