@@ -7,6 +7,7 @@
 #include "api/shapes.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/scoped.h"
 #include "container/container.h"
 #include "image/image.h"
@@ -43,14 +44,33 @@ static int read_types(const struct call *c, unsigned *ret, struct err *e)
 	return 0;
 }
 
+/* Here dockerd has null for no names at all. */
+static void put_null_names(json_t *row)
+{
+	static const char *const keys[] = {"RepoTags", "RepoDigests"};
+	for (size_t i = 0; i < 2; i++) {
+		if (json_array_size(json_object_get(row, keys[i])) == 0) {
+			json_put(row, keys[i], json_null());
+		}
+	}
+}
+
 static json_t *image_rows(const struct call *c)
 {
 	const struct api_deps *d = &c->api->d;
 	json_t *rows = json_array();
+	scoped(free) struct image **found = NULL;
 	size_t pos = 0;
+	size_t n = 0;
 	for (struct image *i; (i = image_next(d->images, &pos));) {
-		json_t *row = shape_image_summary(i, d->containers, c->version);
-		json_put(row, "SharedSize", json_integer(image_shared_bytes(d->images, i)));
+		found = xrealloc(found, n + 1, sizeof(struct image *));
+		found[n++] = i;
+	}
+	images_sort(found, n);
+	for (size_t i = 0; i < n; i++) {
+		json_t *row = shape_image_summary(d->images, found[i], d->containers, c->version);
+		json_put(row, "SharedSize", json_integer(image_shared_bytes(d->images, found[i])));
+		put_null_names(row);
 		json_array_append_new(rows, row);
 	}
 	return rows;

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "api/call.h"
+#include "base/buf.h"
 #include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -32,11 +33,9 @@ static int add_values(struct strv *values, const json_t *v, struct err *e)
 {
 	if (json_is_object(v)) {
 		const char *text;
-		json_t *on;
+		json_t *on; /* whatever it says: dockerd looks at the keys */
 		json_object_foreach ((json_t *)v, text, on) {
-			if (!json_is_false(on)) {
-				strv_add(values, text);
-			}
+			strv_add(values, text);
 		}
 		return 0;
 	}
@@ -56,13 +55,15 @@ static int add_all(struct filters *f, const json_t *doc, const char *const *allo
 	const char *key;
 	json_t *v;
 	json_object_foreach ((json_t *)doc, key, v) {
-		if (allowed && !is_allowed(key, allowed)) {
-			return err_set(e, ERR_INVALID, "invalid filter '%.64s'", key);
-		}
 		struct strv *values = xnew(struct strv);
 		map_put(f->by_key, key, values);
 		if (add_values(values, v, e) < 0) {
 			return -1;
+		}
+	}
+	json_object_foreach ((json_t *)doc, key, v) {
+		if (allowed && !is_allowed(key, allowed)) {
+			return err_set(e, ERR_INVALID, "invalid filter '%.64s'", key);
 		}
 	}
 	return 0;
@@ -217,35 +218,42 @@ bool filters_match_labels(const struct filters *f, const json_t *labels)
 
 int filters_bool(const struct filters *f, const char *key, bool dflt, bool *ret, struct err *e)
 {
-	static const char *const yes[] = {"1", "true", "True", "TRUE", "t"};
-	static const char *const no[] = {"0", "false", "False", "FALSE", "f"};
-	const char *value = filters_value(f, key, 0);
-	*ret = dflt;
-	if (!value) {
+	const struct strv *values = values_of(f, key);
+	bool yes = values && (strv_has(values, "1") || strv_has(values, "true"));
+	bool no = values && (strv_has(values, "0") || strv_has(values, "false"));
+	*ret = values ? yes : dflt;
+	if (!values || yes != no) {
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(yes) / sizeof(*yes); i++) {
-		if (strcmp(value, yes[i]) == 0 || strcmp(value, no[i]) == 0) {
-			*ret = strcmp(value, yes[i]) == 0;
-			return 0;
-		}
+	if (values->n == 0) {
+		return err_set(e, ERR_INVALID, "invalid filter '%s'", key);
 	}
-	return err_set(e, ERR_INVALID, "invalid filter '%s=[%.64s]'", key, value);
+	scoped(buf) struct buf all = BUF_INIT;
+	for (size_t i = 0; i < values->n; i++) {
+		buf_printf(&all, "%s%s", i ? " " : "", values->v[i]);
+	}
+	return err_set(e, ERR_INVALID, "invalid filter '%s=[%.64s]'", key, buf_str(&all));
 }
 
-int filters_until(const struct filters *f, int64_t now_ns, int64_t *ret_ns, struct err *e)
+int filters_until_nth(
+	const struct filters *f, size_t i, int64_t now_ns, int64_t *ret_ns, struct err *e)
 {
-	const char *text = filters_value(f, "until", 0);
-	*ret_ns = INT64_MAX;
-	if (!text) {
-		return 0;
-	}
-	if (filters_value(f, "until", 1)) {
-		return err_set(e, ERR_INVALID, "more than one until filter specified");
-	}
+	const char *text = filters_value(f, "until", i);
 	if (timestamp_parse(text, now_ns, ret_ns) == 0) {
 		return 0;
 	}
 	return err_set(
 		e, ERR_INVALID, "failed to parse value as time or duration: \"%.64s\"", text);
+}
+
+int filters_until(const struct filters *f, int64_t now_ns, int64_t *ret_ns, struct err *e)
+{
+	*ret_ns = INT64_MAX;
+	if (!filters_has(f, "until")) {
+		return 0;
+	}
+	if (filters_value(f, "until", 1)) {
+		return err_set(e, ERR_INVALID, "more than one until filter specified");
+	}
+	return filters_until_nth(f, 0, now_ns, ret_ns, e);
 }

@@ -39,4 +39,7 @@ bool filters_match_labels(const struct filters *f, const json_t *labels);
 /* A boolean key (dangling=true): dflt when absent. "invalid filter 'dangling=[x]'" otherwise. */
 int filters_bool(const struct filters *f, const char *key, bool dflt, bool *ret, struct err *e);
 /* until=10m (before now), a time or seconds since 1970, for prunes: INT64_MAX when absent. */
+/* The same of one of several values. */
+int filters_until_nth(
+	const struct filters *f, size_t i, int64_t now_ns, int64_t *ret_ns, struct err *e);
 int filters_until(const struct filters *f, int64_t now_ns, int64_t *ret_ns, struct err *e);

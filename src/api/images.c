@@ -39,6 +39,14 @@ static int64_t created_ns(const struct image *i)
 	return *text && clock_parse(text, &ns) == 0 ? ns : 0;
 }
 
+/* What a commit wrote down (worker/commit.c), while that image is here. */
+static const char *parent_of(struct image_store *s, const struct image *i)
+{
+	struct err ignored;
+	const char *parent = json_str(i->config, "parent");
+	return *parent && image_find(s, parent, &ignored) ? parent : "";
+}
+
 static int count_users(const struct container_set *s, const struct image *i)
 {
 	int n = 0;
@@ -65,8 +73,8 @@ static json_t *sorted_names(const struct strv *names)
 	return json_strv(&sorted);
 }
 
-json_t *shape_image_summary(
-	const struct image *i, const struct container_set *containers, int api_version)
+json_t *shape_image_summary(struct image_store *s, const struct image *i,
+	const struct container_set *containers, int api_version)
 {
 	json_t *o = json_object();
 	json_t *labels = labels_of(i);
@@ -74,7 +82,7 @@ json_t *shape_image_summary(
 	json_put(o, "Created", json_integer(created_ns(i) / NS_PER_SEC));
 	json_put_str(o, "Id", i->id);
 	json_put(o, "Labels", labels ? json_incref(labels) : json_null());
-	json_put_str(o, "ParentId", "");
+	json_put_str(o, "ParentId", parent_of(s, i));
 	json_put(o, "RepoDigests", sorted_names(&i->digests));
 	json_put(o, "RepoTags", sorted_names(&i->tags));
 	json_put(o, "SharedSize", json_integer(-1));
@@ -125,7 +133,7 @@ static bool narrow_names(json_t *row, const struct filters *f)
 
 struct image_bounds {
 	bool dangling;
-	int64_t before_ns, since_ns, until_ns;
+	int64_t before_ns, since_ns; /* neither is in the list */
 };
 
 static int creation_bound(
@@ -137,7 +145,22 @@ static int creation_bound(
 		if (!i) {
 			return -1;
 		}
-		*ret = created_ns(i);
+		int64_t ns = created_ns(i);
+		bool narrower = *key == 'b' ? ns < *ret : ns > *ret;
+		*ret = narrower ? ns : *ret;
+	}
+	return 0;
+}
+
+/* Of a list, unlike of a prune, there may be several. */
+static int until_bound(const struct filters *f, int64_t *ret, struct err *e)
+{
+	int64_t ns;
+	for (size_t k = 0; filters_value(f, "until", k); k++) {
+		if (filters_until_nth(f, k, clock_real_ns(), &ns, e) < 0) {
+			return -1;
+		}
+		*ret = ns < *ret ? ns : *ret;
 	}
 	return 0;
 }
@@ -158,8 +181,7 @@ static int read_bounds(
 {
 	*b = (struct image_bounds){.before_ns = INT64_MAX, .since_ns = -1};
 	return filters_bool(f, "dangling", false, &b->dangling, e) < 0 ||
-			       filters_until(f, clock_real_ns(), &b->until_ns, e) < 0 ||
-			       check_patterns(f, e) < 0 ||
+			       until_bound(f, &b->before_ns, e) < 0 || check_patterns(f, e) < 0 ||
 			       creation_bound(c, f, "before", &b->before_ns, e) < 0 ||
 			       creation_bound(c, f, "since", &b->since_ns, e) < 0
 		       ? -1
@@ -172,7 +194,7 @@ static bool matches(const struct filters *f, const struct image_bounds *b, const
 	int64_t created = created_ns(i);
 	return (!filters_has(f, "dangling") || dangling == b->dangling) &&
 	       filters_match_labels(f, labels_of(i)) && created < b->before_ns &&
-	       created > b->since_ns && created <= b->until_ns;
+	       created > b->since_ns;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -182,20 +204,32 @@ static int newest_first(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Before 1.43 an image without a name has the name "<none>:<none>". */
+void images_sort(struct image **v, size_t n)
+{
+	if (n > 0) {
+		qsort(v, n, sizeof(struct image *), newest_first);
+	}
+}
+
+/* Before 1.43 an image without a name has the name "<none>:<none>", and an empty list is null. */
 static void put_none_names(json_t *row)
 {
-	if (json_array_size(json_object_get(row, "RepoTags")) == 0 &&
-		json_array_size(json_object_get(row, "RepoDigests")) == 0) {
-		json_put(row, "RepoTags", json_pack("[s]", "<none>:<none>"));
-		json_put(row, "RepoDigests", json_pack("[s]", "<none>@<none>"));
+	bool tags = json_array_size(json_object_get(row, "RepoTags")) > 0;
+	bool digests = json_array_size(json_object_get(row, "RepoDigests")) > 0;
+	if (!tags) {
+		json_put(
+			row, "RepoTags", digests ? json_null() : json_pack("[s]", "<none>:<none>"));
+	}
+	if (!digests) {
+		json_put(
+			row, "RepoDigests", tags ? json_null() : json_pack("[s]", "<none>@<none>"));
 	}
 }
 
 static json_t *list_row(const struct call *c, const struct filters *f, const struct image *i)
 {
 	const struct api_deps *d = &c->api->d;
-	json_t *row = shape_image_summary(i, NULL, c->version);
+	json_t *row = shape_image_summary(d->images, i, NULL, c->version);
 	if (!narrow_names(row, f)) {
 		json_decref(row);
 		return NULL;
@@ -235,15 +269,15 @@ void images_list(struct call *c)
 	scoped(free) struct image **found = NULL;
 	size_t n = 0;
 	size_t pos = 0;
+	/* as dockerd: who asks for the dangling ones gets no intermediate ones with them */
+	bool all = call_query_bool(c, "all", false) && !filters_has(f, "dangling");
 	for (struct image *i; (i = image_next(d->images, &pos));) {
-		if (matches(f, &bounds, i)) {
+		if ((all || !image_is_intermediate(d->images, i)) && matches(f, &bounds, i)) {
 			found = xrealloc(found, n + 1, sizeof(struct image *));
 			found[n++] = i;
 		}
 	}
-	if (n > 0) {
-		qsort(found, n, sizeof(struct image *), newest_first);
-	}
+	images_sort(found, n);
 	json_t *rows = json_array();
 	for (size_t i = 0; i < n; i++) {
 		json_t *row = list_row(c, f, found[i]);
@@ -281,12 +315,13 @@ static json_t *docker_config(const struct image *i)
 	return o;
 }
 
-/* What a commit wrote down (worker/commit.c), while that image is here. */
-static const char *parent_of(const struct call *c, const struct image *i)
+/* Its own, or that of its last step. */
+static const char *comment_of(const struct image *i)
 {
-	struct err ignored;
-	const char *parent = json_str(i->config, "parent");
-	return *parent && image_find(c->api->d.images, parent, &ignored) ? parent : "";
+	const json_t *history = json_object_get(i->config, "history");
+	size_t n = json_array_size(history);
+	const char *own = json_str(i->config, "comment");
+	return *own || n == 0 ? own : json_str(json_array_get(history, n - 1), "comment");
 }
 
 static json_t *docker_inspect(const struct call *c, const struct image *i)
@@ -297,17 +332,17 @@ static json_t *docker_inspect(const struct call *c, const struct image *i)
 	json_put_str(o, "Id", i->id);
 	json_put(o, "RepoTags", sorted_names(&i->tags));
 	json_put(o, "RepoDigests", sorted_names(&i->digests));
-	json_put_str(o, "Parent", parent_of(c, i));
-	json_put_str(o, "Comment", json_str(i->config, "comment"));
+	json_put_str(o, "Parent", parent_of(c->api->d.images, i));
+	json_put_str(o, "Comment", comment_of(i));
 	json_put_str(o, "Created", clock_format(created_ns(i), now));
-	json_put_str(o, "DockerVersion", "");
+	json_put_str(o, "DockerVersion", json_str(i->config, "docker_version"));
 	json_put_str(o, "Author", json_str(i->config, "author"));
 	json_put(o, "Config", docker_config(i));
 	/* dockerd leaves it out since 1.45, and docker-compose 1.29 fails there when it recreates
 	 */
 	json_put(o, "ContainerConfig", docker_config(i));
-	if (api_version < 45) {
-		json_put_str(o, "Container", "");
+	if (api_version < 45 && *json_str(i->config, "container")) {
+		json_put_str(o, "Container", json_str(i->config, "container"));
 	}
 	json_put_str(o, "Architecture", json_str(i->config, "architecture"));
 	if (*json_str(i->config, "variant")) {
@@ -387,8 +422,10 @@ void images_tag(struct call *c)
 		call_reply_error(c, &e);
 		return;
 	}
-	struct image *i = find(c);
+	struct image *i = image_find(c->api->d.images, c->args[0], &e);
 	if (!i) {
+		e.kind = ERR_NOT_FOUND; /* also for what is no name at all, as in dockerd */
+		call_reply_error(c, &e);
 		return;
 	}
 	if (image_tag(c->api->d.images, i, reference, &e) < 0) {
@@ -417,8 +454,14 @@ void images_remove(struct call *c)
 	const struct api_deps *d = &c->api->d;
 	struct err e;
 	json_t *changes;
-	bool force = call_query_bool(c, "force", false);
-	if (image_remove(d->images, c->args[0], force, use_of, d->containers, &changes, &e) < 0) {
+	const struct image_remove_query query = {call_query_bool(c, "force", false),
+		call_query_bool(c, "noprune", false), use_of, d->containers};
+	if (!c->args[0][strspn(c->args[0], " \t")]) {
+		err_set(&e, ERR_INVALID, "image name cannot be blank");
+		call_reply_error(c, &e);
+		return;
+	}
+	if (image_remove(d->images, c->args[0], &query, &changes, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}

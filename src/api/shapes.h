@@ -7,13 +7,15 @@
 struct container;
 struct container_set;
 struct image;
+struct image_store;
 struct volume;
 
 /* PRETTY_NAME of /etc/os-release, "Linux" without one; the caller's. */
 char *shape_os_name(void);
 /* A row of GET /images/json; containers NULL: not counted. */
-json_t *shape_image_summary(
-	const struct image *i, const struct container_set *containers, int api_version);
+json_t *shape_image_summary(struct image_store *s, const struct image *i,
+	const struct container_set *containers, int api_version);
+void images_sort(struct image **v, size_t n); /* the newest first, as lists show them */
 /* A row of GET /containers/json whose size is still to come, and its coming (SizeRw is left out
  * when nothing was written, as in dockerd). */
 json_t *shape_container_unsized(const struct container *k, int64_t now_ns);

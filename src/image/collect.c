@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/scoped.h"
 #include "base/text.h"
+#include "codec/sha256.h"
 #include "image/store.h"
 #include "job/remove.h"
 #include "store/store.h"
@@ -22,18 +23,23 @@ static void remove_trees(struct image_store *s, json_t *take_names)
 	job_remove_trees(s->jobs, "image", dir, take_names, NULL, NULL);
 }
 
-void image_discard(struct image_store *s, const char *name, bool is_tmp)
+/* The name below layers/tmp that it has from now on joins names. */
+static void move_away(struct image_store *s, const char *name, bool is_tmp, json_t *names)
 {
 	char id[ID_LEN + 1];
 	id_new(id);
 	scoped(free) char *from = xasprintf("%s%s", is_tmp ? "tmp/" : "", name);
 	scoped(free) char *gone = xasprintf("gone-%.16s", id);
 	scoped(free) char *to = xasprintf("tmp/%s", gone);
-	if (renameat(s->layers_fd, from, s->layers_fd, to) < 0) {
-		return; /* it is not there */
+	if (renameat(s->layers_fd, from, s->layers_fd, to) == 0) { /* else it is not there */
+		json_array_append_new(names, json_string(gone));
 	}
+}
+
+void image_discard(struct image_store *s, const char *name, bool is_tmp)
+{
 	json_t *names = json_array();
-	json_array_append_new(names, json_string(gone));
+	move_away(s, name, is_tmp, names);
 	remove_trees(s, names);
 }
 
@@ -51,10 +57,6 @@ void image_discard_all_tmp(struct image_store *s)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
 			json_array_append_new(names, json_string(entry->d_name));
 		}
-	}
-	if (json_array_size(names) == 0) {
-		json_decref(names);
-		return;
 	}
 	remove_trees(s, names);
 }
@@ -81,39 +83,88 @@ static struct map *needed_layers(struct image_store *s, const struct image *skip
 	return needed;
 }
 
-void image_own_layers(
-	struct image_store *s, const struct image *i, struct strv *ret, int64_t *ret_bytes)
+/* How many of i's lowest layers another image has in the same order. */
+static size_t shared_depth(const struct image_store *s, const struct image *i)
 {
-	struct map *needed = needed_layers(s, i);
+	size_t deepest = 0;
+	map_each (s->images, struct image, other) {
+		size_t n = 0;
+		while (other != i && n < i->layers.n && n < other->layers.n &&
+			strcmp(i->layers.v[n], other->layers.v[n]) == 0) {
+			n++;
+		}
+		deepest = n > deepest ? n : deepest;
+	}
+	return deepest;
+}
+
+/* ChainID(n) is the digest of "ChainID(n - 1) DiffID(n)". */
+static void chain_ids(const struct image *i, struct strv *ret)
+{
+	char chain[DIGEST_LEN + 1] = "";
+	for (size_t k = 0; k < i->layers.n; k++) {
+		if (k == 0) {
+			snprintf(chain, sizeof(chain), "%s", i->layers.v[0]);
+		} else {
+			scoped(free) char *both = xasprintf("%s %s", chain, i->layers.v[k]);
+			sha256_digest(both, strlen(both), chain);
+		}
+		strv_add(ret, chain);
+	}
+}
+
+static int64_t own_bytes(struct image_store *s, const struct image *i, const struct map *needed)
+{
+	scoped(strv) struct strv counted = STRV_INIT;
 	int64_t total = 0;
-	for (size_t k = i->layers.n; k > 0; k--) {
-		const char *diff_id = i->layers.v[k - 1];
+	for (size_t k = 0; k < i->layers.n; k++) {
+		const char *diff_id = i->layers.v[k];
 		int64_t bytes = 0;
-		if (!map_get(needed, diff_id) && !strv_has(ret, diff_id) &&
+		if (!map_get(needed, diff_id) && !strv_has(&counted, diff_id) &&
 			image_has_layer(s, diff_id, &bytes)) {
-			strv_add(ret, diff_id);
+			strv_add(&counted, diff_id);
 			total += bytes;
 		}
 	}
+	return total;
+}
+
+void image_own_chains(
+	struct image_store *s, const struct image *i, struct strv *ret, int64_t *ret_bytes)
+{
+	scoped(strv) struct strv chains = STRV_INIT;
+	struct map *pinned = map_new();
+	struct map *needed = needed_layers(s, i);
+	size_t shared = shared_depth(s, i);
+	chain_ids(i, &chains);
+	if (s->pins) {
+		s->pins(s->pins_owner, pin, pinned);
+	}
+	for (size_t k = chains.n; k > shared && !map_get(pinned, i->layers.v[k - 1]); k--) {
+		strv_add(ret, chains.v[k - 1]);
+	}
+	*ret_bytes = own_bytes(s, i, needed);
 	map_free(needed);
-	*ret_bytes = total;
+	map_free(pinned);
 }
 
 void image_collect(struct image_store *s)
 {
-	if (image_works_running(s)) { /* they have added layers that no image names yet */
-		s->collect_wanted = true;
-		return;
-	}
-	s->collect_wanted = false;
 	struct map *needed = needed_layers(s, NULL);
 	scoped(strv) struct strv unneeded = STRV_INIT;
+	s->collect_wanted = false;
 	map_each (s->layers, struct image_layer, l) {
-		if (!map_get(needed, l->diff_id)) {
+		if (map_get(needed, l->diff_id)) {
+			continue;
+		}
+		if (image_is_held(s, l->diff_id)) {
+			s->collect_wanted = true;
+		} else {
 			strv_add(&unneeded, l->diff_id);
 		}
 	}
 	map_free(needed);
+	json_t *gone = json_array();
 	for (size_t k = 0; k < unneeded.n; k++) {
 		struct err e;
 		char dir[LAYER_DIR_LEN + 1];
@@ -124,6 +175,7 @@ void image_collect(struct image_store *s)
 			continue;
 		}
 		free(map_remove(s->layers, dir));
-		image_discard(s, dir, false);
+		move_away(s, dir, false, gone);
 	}
+	remove_trees(s, gone);
 }

@@ -46,6 +46,7 @@ struct image_store *image_store_new(uv_loop_t *l, struct store *s, struct job_po
 	is->layers = map_new();
 	is->claims = map_new();
 	list_init(&is->works);
+	list_init(&is->holds);
 	if (make_dirs(is, e) < 0 || image_records_load(is, e) < 0) {
 		image_store_free(is);
 		return NULL;
@@ -107,7 +108,9 @@ static struct image *find_by_id(struct image_store *s, const char *name, struct 
 		}
 	}
 	if (!found) {
-		(void)err_set(e, ERR_NOT_FOUND, "No such image: %.300s", name);
+		bool bare = strlen(name) == 64;
+		(void)err_set(
+			e, ERR_NOT_FOUND, "No such image: %s%.300s", bare ? "sha256:" : "", name);
 	}
 	return found;
 }

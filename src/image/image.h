@@ -59,14 +59,24 @@ int64_t image_shared_bytes(const struct image_store *s, const struct image *i);
 
 int image_tag(struct image_store *s, struct image *i, const char *reference, struct err *e);
 
-/* As DELETE /images/x: removes the tag or, for an id or the last tag, the image and the layers
- * nobody else needs. in_use(owner, id) says whether a container holds it: "running" (never
- * removable), "stopped" (with force) or NULL. *ret_changes: a new array of {"Untagged": ...} and
- * {"Deleted": ...}. ERR_CONFLICT with Docker's words. */
+/* An image without a name that another was committed from: hidden from lists. */
+bool image_is_intermediate(const struct image_store *s, const struct image *i);
+
+/* in_use(owner, id) says whether a container holds it: "running" (never removable), "stopped"
+ * (with force) or NULL. */
 typedef const char *image_use_fn(
 	void *owner, const char *image_id, char ret_container_short_id[static 13]);
-int image_remove(struct image_store *s, const char *name, bool force, image_use_fn *in_use,
-	void *owner, json_t **ret_changes, struct err *e);
+struct image_remove_query {
+	bool force;
+	bool no_prune; /* images without a name that it was committed from stay */
+	image_use_fn *in_use;
+	void *use_owner;
+};
+/* As DELETE /images/x: removes the tag or, for an id or the last tag, the image and the layers
+ * nobody else needs. *ret_changes: a new array of {"Untagged": ...} and {"Deleted": ...}.
+ * ERR_CONFLICT with Docker's words. */
+int image_remove(struct image_store *s, const char *name, const struct image_remove_query *q,
+	json_t **ret_changes, struct err *e);
 typedef bool image_wanted_fn(void *owner, const struct image *i);
 struct image_prune_query {
 	bool all;                /* not only those without tags */
@@ -84,6 +94,14 @@ typedef void image_pin_fn(void *owner, void (*pin)(void *arg, const char *diff_i
 void image_set_pins(struct image_store *s, image_pin_fn *fn, void *owner);
 void image_collect(
 	struct image_store *s); /* removes layers that nothing names; deletes in a worker */
+
+/* Layers that stay while somebody reads them, or will name them in an image to come. */
+struct image_hold;
+struct image_hold *image_hold_new(struct image_store *s);
+void image_hold_layer(struct image_hold *h, const char *diff_id); /* need not be there yet */
+void image_hold_image(struct image_hold *h, const struct image *i);
+void image_hold_free(
+	struct image_hold *h); /* NULL is fine; what nobody else needs is collected now */
 
 /* --- work that takes time. progress: one Docker progress object {"status","id","progressDetail"},
  * borrowed. done: exactly once, never from inside the start; img is NULL with *e on failure.

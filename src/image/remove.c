@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "event/event.h"
 #include "image/store.h"
 
 #define SHORT_ID_LEN 12
@@ -63,125 +64,237 @@ static bool is_single_reference(const struct image_store *s, const struct image 
 	return i->tags.n <= 1;
 }
 
-/* Why an image must stay: Docker's words (moby daemon/images/image_delete.go). */
-static int check_use(
-	const struct image *i, bool force, image_use_fn *in_use, void *owner, struct err *e)
+/* An image that was committed from it is here: its history would hang in the air. */
+static bool has_children(const struct image_store *s, const struct image *i)
+{
+	map_each (s->images, struct image, other) {
+		if (strcmp(json_str(other->config, "parent"), i->id) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool image_is_intermediate(const struct image_store *s, const struct image *i)
+{
+	return i->tags.n + i->digests.n == 0 && has_children(s, i);
+}
+
+/* Who asks for a removal, and what may stand in its way. */
+struct removal {
+	struct image_store *s;
+	bool force, no_prune;
+	image_use_fn *in_use;
+	void *owner;
+	json_t *changes;
+};
+
+static const char *use_of(
+	const struct removal *r, const struct image *i, char ret_container[static SHORT_ID_LEN + 1])
+{
+	return r->in_use ? r->in_use(r->owner, i->id, ret_container) : NULL;
+}
+
+/* Why an image must stay: Docker's words and order (checkImageDeleteConflict). many: whether
+ * references stand in the way. */
+static int check_conflict(
+	const struct removal *r, const struct image *i, bool many, bool *ret_used, struct err *e)
 {
 	char container[SHORT_ID_LEN + 1] = "";
-	const char *state = in_use ? in_use(owner, i->id, container) : NULL;
+	const char *state = use_of(r, i, container);
 	const char *short_id = i->id + strlen("sha256:");
+	*ret_used = true;
+	if (has_children(r->s, i)) {
+		*ret_used = false;
+		return err_set(e, ERR_CONFLICT,
+			"conflict: unable to delete %.12s (cannot be forced) - image has dependent "
+			"child images",
+			short_id);
+	}
 	if (state && strcmp(state, "running") == 0) {
 		return err_set(e, ERR_CONFLICT,
-			"conflict: unable to delete %.12s (cannot be forced) - image is being used by running container %s",
+			"conflict: unable to delete %.12s (cannot be forced) - image is being used "
+			"by running container %s",
 			short_id, container);
 	}
-	if (state && !force) {
+	if (!r->force && many) {
+		*ret_used = false;
 		return err_set(e, ERR_CONFLICT,
-			"conflict: unable to delete %.12s (must be forced) - image is being used by stopped container %s",
+			"conflict: unable to delete %.12s (must be forced) - image is referenced in "
+			"multiple repositories",
+			short_id);
+	}
+	if (!r->force && state) {
+		return err_set(e, ERR_CONFLICT,
+			"conflict: unable to delete %.12s (must be forced) - image is being used by "
+			"stopped container %s",
 			short_id, container);
 	}
 	return 0;
 }
 
-static int delete_image(
-	struct image_store *s, struct image *i, json_t *changes, int64_t *ret_bytes, struct err *e)
+static int delete_image(struct removal *r, struct image *i, int64_t *ret_bytes, struct err *e)
 {
-	scoped(strv) struct strv layers = STRV_INIT;
+	scoped(strv) struct strv chains = STRV_INIT;
 	int64_t bytes;
 	char id[DIGEST_LEN + 1];
-	image_own_layers(s, i, &layers, &bytes);
+	image_own_chains(r->s, i, &chains, &bytes);
 	memcpy(id, i->id, sizeof(id));
-	image_event(s, "delete", id, i, id);
-	if (image_forget(s, i, e) < 0) {
+	if (image_forget(r->s, i, e) < 0) {
 		return -1;
 	}
-	add_change(changes, "Deleted", id);
-	for (size_t k = 0; k < layers.n; k++) {
-		add_change(changes, "Deleted", layers.v[k]);
+	event_publish(r->s->bus, "image", "delete", id, json_pack("{ss}", "name", id));
+	add_change(r->changes, "Deleted", id);
+	for (size_t k = 0; k < chains.n; k++) {
+		add_change(r->changes, "Deleted", chains.v[k]);
 	}
-	*ret_bytes = bytes;
+	*ret_bytes += bytes;
 	return 0;
 }
 
-/* Digests of a repository whose last tag went mean nothing to a user any more. */
-static int drop_lone_digests(struct image_store *s, struct image *i, json_t *changes, struct err *e)
+/* The image goes with all its names, and after it what it was committed from, where that has no
+ * name either. quiet: only a tag was to go, and it went; an image that must stay is no error then.
+ */
+static int remove_with_parents(
+	struct removal *r, struct image *i, bool quiet, int64_t *ret_bytes, struct err *e)
 {
-	return i->tags.n == 0 ? untag_all(s, i, changes, e) : 0;
+	while (i) {
+		bool used;
+		bool named = i->tags.n + i->digests.n > 0;
+		if (check_conflict(r, i, named, &used, e) < 0) {
+			bool dangling = !named && !has_children(r->s, i);
+			return quiet && (!dangling || used) ? 0 : -1;
+		}
+		struct err ignored;
+		scoped(free) char *parent = xstrdup(json_str(i->config, "parent"));
+		if (untag_all(r->s, i, r->changes, e) < 0 || delete_image(r, i, ret_bytes, e) < 0) {
+			return -1;
+		}
+		i = r->no_prune || !ref_is_digest(parent) ? NULL
+							  : image_find(r->s, parent, &ignored);
+		if (i && i->tags.n + i->digests.n > 0) {
+			return 0;
+		}
+		r->force = false;
+		quiet = true;
+	}
+	return 0;
 }
 
-static int remove_by_tag(struct image_store *s, struct image *i, const char *typed, bool force,
-	image_use_fn *in_use, void *owner, json_t *changes, bool *ret_over, struct err *e)
+/* The last tag of a repository takes the digests of it along: they mean nothing to a user alone. */
+static int drop_lone_digests(
+	struct removal *r, struct image *i, const struct ref *gone, struct err *e)
 {
-	struct ref r;
+	scoped(strv) struct strv refs = STRV_INIT;
+	scoped(strv) struct strv digests = STRV_INIT;
+	char name[REF_TEXT_MAX], other[REF_TEXT_MAX];
+	if (*gone->digest) {
+		return 0;
+	}
+	ref_name(gone, name);
+	image_refs_of(r->s, i, &refs);
+	for (size_t k = 0; k < refs.n; k++) {
+		struct ref one;
+		struct err ignored;
+		if (ref_parse(refs.v[k], &one, &ignored) < 0 ||
+			strcmp(ref_name(&one, other), name) != 0) {
+			continue;
+		}
+		if (!*one.digest) {
+			return 0;
+		}
+		strv_add(&digests, refs.v[k]);
+	}
+	for (size_t k = 0; k < digests.n; k++) {
+		if (untag(r->s, i, digests.v[k], r->changes, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int remove_by_name(
+	struct removal *r, struct image *i, const char *typed, int64_t *ret_bytes, struct err *e)
+{
+	struct ref ref;
 	char canonical[REF_TEXT_MAX], container[SHORT_ID_LEN + 1] = "";
-	if (ref_parse(typed, &r, e) < 0) {
+	if (ref_parse(typed, &ref, e) < 0) {
 		return -1;
 	}
-	ref_default_tag(&r);
-	if (*r.digest) {
-		*r.tag = '\0';
+	ref_default_tag(&ref);
+	if (*ref.digest) {
+		*ref.tag = '\0';
 	}
-	if (!force && is_single_reference(s, i) && in_use && in_use(owner, i->id, container)) {
+	if (!r->force && is_single_reference(r->s, i) && use_of(r, i, container)) {
 		return err_set(e, ERR_CONFLICT,
-			"conflict: unable to remove repository reference \"%.200s\" (must force) - container %s is using "
-			"its referenced image %.12s",
+			"conflict: unable to remove repository reference \"%.200s\" (must force) - "
+			"container %s is using its referenced image %.12s",
 			typed, container, i->id + strlen("sha256:"));
 	}
-	if (untag(s, i, ref_canonical(&r, canonical), changes, e) < 0 ||
-		drop_lone_digests(s, i, changes, e) < 0) {
+	if (untag(r->s, i, ref_canonical(&ref, canonical), r->changes, e) < 0 ||
+		drop_lone_digests(r, i, &ref, e) < 0) {
 		return -1;
 	}
-	*ret_over = i->tags.n + i->digests.n > 0;
-	return 0;
+	return i->tags.n + i->digests.n > 0 ? 0 : remove_with_parents(r, i, true, ret_bytes, e);
 }
 
-static int remove_by_id(struct image_store *s, struct image *i, bool force, image_use_fn *in_use,
-	void *owner, json_t *changes, struct err *e)
+static int remove_by_id(struct removal *r, struct image *i, int64_t *ret_bytes, struct err *e)
 {
-	if (check_use(i, force, in_use, owner, e) < 0) {
+	bool used;
+	if (is_single_reference(r->s, i) && (check_conflict(r, i, false, &used, e) < 0 ||
+						    untag_all(r->s, i, r->changes, e) < 0)) {
 		return -1;
 	}
-	if (!force && !is_single_reference(s, i)) {
-		return err_set(e, ERR_CONFLICT,
-			"conflict: unable to delete %.12s (must be forced) - image is referenced in multiple repositories",
-			i->id + strlen("sha256:"));
-	}
-	return untag_all(s, i, changes, e);
+	return remove_with_parents(r, i, false, ret_bytes, e);
 }
 
-int image_remove(struct image_store *s, const char *name, bool force, image_use_fn *in_use,
-	void *owner, json_t **ret_changes, struct err *e)
+int image_remove(struct image_store *s, const char *name, const struct image_remove_query *q,
+	json_t **ret_changes, struct err *e)
 {
-	bool by_id, over = false;
-	int64_t bytes;
+	bool by_id;
+	int64_t bytes = 0;
 	struct image *i = image_find_named(s, name, &by_id, e);
 	if (!i) {
 		return -1;
 	}
 	scoped(json) json_t *changes = json_array();
-	int r = by_id ? remove_by_id(s, i, force, in_use, owner, changes, e)
-		      : remove_by_tag(s, i, name, force, in_use, owner, changes, &over, e);
-	if (r < 0) {
+	struct removal r = {s, q->force, q->no_prune, q->in_use, q->use_owner, changes};
+	int failed =
+		by_id ? remove_by_id(&r, i, &bytes, e) : remove_by_name(&r, i, name, &bytes, e);
+	image_collect(s);
+	if (failed < 0) {
 		return -1;
-	}
-	struct err why;
-	/* after a tag went, an image in use stays without a name, as in Docker */
-	bool stays = over || check_use(i, force, in_use, owner, &why) < 0;
-	if (!stays && delete_image(s, i, changes, &bytes, e) < 0) {
-		return -1;
-	}
-	if (!stays) {
-		image_collect(s);
 	}
 	*ret_changes = TAKE(changes);
 	return 0;
 }
 
-static bool is_prunable(const struct image_prune_query *q, const struct image *i)
+static bool is_prunable(
+	const struct image_store *s, const struct image_prune_query *q, const struct image *i)
 {
 	char container[SHORT_ID_LEN + 1];
-	return (q->all || i->tags.n == 0) && (!q->wanted || q->wanted(q->wanted_owner, i)) &&
+	return !image_is_intermediate(s, i) && (q->all || i->tags.n == 0) &&
+	       (!q->wanted || q->wanted(q->wanted_owner, i)) &&
 	       !(q->in_use && q->in_use(q->use_owner, i->id, container));
+}
+
+/* How many went, or -1. */
+static int prune_childless(
+	struct removal *r, const struct strv *ids, int64_t *ret_bytes, struct err *e)
+{
+	int n = 0;
+	for (size_t k = 0; k < ids->n; k++) {
+		struct image *i = map_get(r->s->images, ids->v[k]);
+		if (!i || has_children(r->s, i)) {
+			continue;
+		}
+		if (untag_all(r->s, i, r->changes, e) < 0 ||
+			remove_with_parents(r, i, false, ret_bytes, e) < 0) {
+			return -1;
+		}
+		n++;
+	}
+	return n;
 }
 
 int image_prune(struct image_store *s, const struct image_prune_query *q, json_t **ret_changes,
@@ -189,19 +302,19 @@ int image_prune(struct image_store *s, const struct image_prune_query *q, json_t
 {
 	scoped(strv) struct strv ids = STRV_INIT;
 	map_each (s->images, struct image, i) {
-		if (is_prunable(q, i)) {
+		if (is_prunable(s, q, i)) {
 			strv_add(&ids, i->id);
 		}
 	}
 	scoped(json) json_t *changes = json_array();
+	struct removal r = {s, false, false, q->in_use, q->use_owner, changes};
 	int64_t total = 0;
-	for (size_t k = 0; k < ids.n; k++) {
-		struct image *i = map_get(s->images, ids.v[k]);
-		int64_t bytes = 0;
-		if (untag_all(s, i, changes, e) < 0 || delete_image(s, i, changes, &bytes, e) < 0) {
-			return -1;
-		}
-		total += bytes;
+	int n;
+	do { /* one from which others were committed goes after them, or stays with them */
+		n = prune_childless(&r, &ids, &total, e);
+	} while (n > 0);
+	if (n < 0) {
+		return -1;
 	}
 	image_collect(s);
 	*ret_changes = TAKE(changes);

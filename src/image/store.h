@@ -34,7 +34,8 @@ struct image_store {
 	struct list works;
 	image_pin_fn *pins;
 	void *pins_owner;
-	bool collect_wanted; /* by somebody while a work ran */
+	struct list holds;
+	bool collect_wanted; /* nobody needs some layer but who holds it */
 };
 
 /* --- records.c: the tables in memory and on disk --- */
@@ -60,10 +61,11 @@ struct image *image_find_named(
 /* Moves layers/NAME (or layers/tmp/NAME) out of the way and deletes it in a worker. */
 void image_discard(struct image_store *s, const char *name, bool is_tmp);
 void image_discard_all_tmp(struct image_store *s);
-/* Layers of i that no other image, container or cache entry names, topmost first; *ret_bytes their
- * size. */
-void image_own_layers(
+/* What goes with i, topmost first, as Docker names layers: by the digest of all that is below
+ * (OCI image-spec config.md "Layer ChainID"). *ret_bytes: of layers that no other image, container
+ * or cache entry names. */
+void image_own_chains(
 	struct image_store *s, const struct image *i, struct strv *ret, int64_t *ret_bytes);
 
-/* --- work.c --- */
-bool image_works_running(const struct image_store *s);
+/* --- hold.c --- */
+bool image_is_held(const struct image_store *s, const char *diff_id);

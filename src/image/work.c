@@ -37,17 +37,13 @@ struct image_work {
 	struct image_store *store;
 	enum work_kind kind;
 	struct job *job;
+	struct image_hold *hold; /* of the layers it was told of, and those it brought */
 	struct image_work_handlers handlers;
 	void *owner;
 	char tmp_name[24];                /* below layers/tmp */
 	char waiting_for[DIGEST_LEN + 1]; /* a diff id, or "" */
 	struct ref ref;                   /* of a pull */
 };
-
-bool image_works_running(const struct image_store *s)
-{
-	return !list_empty(&s->works);
-}
 
 static void progress(struct image_work *w, json_t *take_msg)
 {
@@ -62,6 +58,12 @@ static void progress(struct image_work *w, json_t *take_msg)
 static void answer(struct image_work *w, const char *state)
 {
 	job_send(w->job, json_pack("{s{ss}}", "answer", "state", state));
+}
+
+static void answer_have(struct image_work *w, const char *diff_id)
+{
+	image_hold_layer(w->hold, diff_id);
+	answer(w, "have");
 }
 
 static void claim(struct image_work *w, const char *diff_id)
@@ -80,7 +82,7 @@ static void answer_layer(struct image_work *w, const json_t *msg)
 		answer(w, "go"); /* a bug of the worker: image_add_layer will refuse what comes of
 				    it */
 	} else if (image_has_layer(w->store, diff_id, NULL)) {
-		answer(w, "have");
+		answer_have(w, diff_id);
 	} else if (!c) {
 		claim(w, diff_id);
 	} else if (c->owner == w) { /* a second try, from another mirror */
@@ -108,7 +110,7 @@ static void release_claim(struct image_store *s, const char *diff_id)
 		}
 		*w->waiting_for = '\0';
 		if (have) {
-			answer(w, "have");
+			answer_have(w, diff_id);
 		} else {
 			claim(w, diff_id);
 		}
@@ -145,6 +147,7 @@ static void answer_add_layer(struct image_work *w, const json_t *msg)
 		job_send(w->job, json_pack("{so}", "error", job_err_to_json(&e)));
 		return;
 	}
+	image_hold_layer(w->hold, diff_id);
 	job_send(w->job, json_pack("{s{}}", "answer"));
 	const struct image_claim *c = map_get(w->store->claims, diff_id);
 	if (c && c->owner == w) {
@@ -296,13 +299,25 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 	release_claims_of(w);
 	image_discard(s, w->tmp_name, true);
 	w->handlers.done(w->owner, i, i ? NULL : &e);
+	image_hold_free(w->hold);
 	free(w);
-	if (!i || s->collect_wanted) {
+	if (!i) {
 		image_collect(s); /* layers of a failed pull that no image names */
 	}
 }
 
 /* --- start --- */
+
+/* The layers of the container that is committed: it may be removed, and its image, meanwhile. */
+static void hold_base(struct image_work *w, const json_t *request)
+{
+	size_t k;
+	json_t *diff_id;
+	const json_t *rootfs = json_object_get(json_object_get(request, "base"), "rootfs");
+	json_array_foreach (json_object_get(rootfs, "diff_ids"), k, diff_id) {
+		image_hold_layer(w->hold, json_string_value(diff_id));
+	}
+}
 
 static int make_tmp(struct image_work *w, json_t *request, struct err *e)
 {
@@ -334,10 +349,13 @@ static struct image_work *start(struct image_store *s, enum work_kind kind, json
 		free(w);
 		return NULL;
 	}
+	w->hold = image_hold_new(s);
+	hold_base(w, request);
 	int body = kind == WORK_PULL || kind == WORK_COMMIT ? -1 : JOB_BODY_PIPE;
 	w->job = job_start(s->jobs, kinds[kind].job, TAKE(request), body, false, &handlers, w, e);
 	if (!w->job) {
 		image_discard(s, w->tmp_name, true);
+		image_hold_free(w->hold);
 		free(w);
 		return NULL;
 	}

@@ -35,6 +35,7 @@ int command_rmi(struct cli *cli, int argc, char **argv)
 	if (status >= 0) {
 		return status;
 	}
+	scoped(strv) struct strv failures = STRV_INIT;
 	status = 0;
 	for (int i = 1; i < argc; i++) {
 		struct err e;
@@ -45,9 +46,14 @@ int command_rmi(struct cli *cli, int argc, char **argv)
 		path_query(&path, "noprune", no_prune ? "1" : NULL);
 		if (engine_json(cli, "DELETE", buf_str(&path), NULL, &changes, &e) == 0) {
 			print_changes(changes);
-		} else if (cli_fail(&e), !force || e.kind != ERR_NOT_FOUND) {
-			status = 1;
+		} else {
+			strv_add(&failures, e.msg);
+			status = !force || e.kind != ERR_NOT_FOUND ? 1 : status;
 		}
+	}
+	fflush(stdout); /* as docker: what went first, what did not at the end */
+	for (size_t i = 0; i < failures.n; i++) {
+		fprintf(stderr, "%s\n", failures.v[i]);
 	}
 	return status;
 }

@@ -217,7 +217,7 @@ static json_t *history_row(const json_t *step, const struct history *o, int64_t 
 {
 	json_t *row = json_object();
 	char id[13];
-	char created[CLOCK_TEXT_MAX];
+	char created[TIMES_TEXT_MAX];
 	int64_t seconds = json_i64(step, "Created", 0);
 	struct buf by = BUF_INIT;
 	scoped(free) char *flat = xstrdup(json_str(step, "CreatedBy"));
@@ -231,7 +231,7 @@ static json_t *history_row(const json_t *step, const struct history *o, int64_t 
 	json_put_str(row, "CreatedBy", buf_str(&by));
 	json_put_str(row, "Comment", json_str(step, "Comment"));
 	put_created(row, seconds, now);
-	clock_format(seconds * NS_PER_SEC, created);
+	times_rfc3339(seconds, created);
 	json_put_str(row, "CreatedAt", created);
 	if (o->human) {
 		put_size(row, "Size", json_i64(step, "Size", 0));

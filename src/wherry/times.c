@@ -64,6 +64,22 @@ const char *times_local(int64_t seconds, char ret[static TIMES_TEXT_MAX])
 	return ret;
 }
 
+const char *times_rfc3339(int64_t seconds, char ret[static TIMES_TEXT_MAX])
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+	char zone[8];
+	localtime_r(&t, &tm);
+	size_t n = strftime(ret, TIMES_TEXT_MAX - sizeof(zone), "%Y-%m-%dT%H:%M:%S", &tm);
+	strftime(zone, sizeof(zone), "%z", &tm); /* "+0100" */
+	if (tm.tm_gmtoff == 0) {
+		snprintf(ret + n, TIMES_TEXT_MAX - n, "Z");
+	} else {
+		snprintf(ret + n, TIMES_TEXT_MAX - n, "%.3s:%.2s", zone, zone + 3);
+	}
+	return ret;
+}
+
 const char *times_from_api(const char *text, char ret[static TIMES_TEXT_MAX])
 {
 	int64_t ns;

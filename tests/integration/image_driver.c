@@ -117,7 +117,7 @@ static void remove_image(struct driver *d, const char *name)
 {
 	struct err e;
 	json_t *changes;
-	if (image_remove(d->images, name, false, NULL, NULL, &changes, &e) < 0) {
+	if (image_remove(d->images, name, &(struct image_remove_query){0}, &changes, &e) < 0) {
 		say(d, NULL, &e);
 		return;
 	}

@@ -142,7 +142,8 @@ struct fixture {
 	struct strv events, statuses;
 	int dones;
 	struct image *done_image;
-	const char *second; /* pulled once the first one has the layer to itself */
+	const char *removed_at_have; /* an image, while a job was told that a layer is there */
+	const char *second;          /* pulled once the first one has the layer to itself */
 	struct err e;
 	const char *in_use;
 };
@@ -323,8 +324,8 @@ static void shared_layers_are_counted_once(void **state)
 static json_t *remove_image(struct fixture *f, const char *name, bool force)
 {
 	json_t *changes = NULL;
-	return image_remove(f->images, name, force, in_use, f, &changes, &f->e) == 0 ? changes
-										     : NULL;
+	const struct image_remove_query q = {.force = force, .in_use = in_use, .use_owner = f};
+	return image_remove(f->images, name, &q, &changes, &f->e) == 0 ? changes : NULL;
 }
 
 static void the_last_tag_takes_image_and_own_layers_along(void **state)
@@ -339,7 +340,7 @@ static void the_last_tag_takes_image_and_own_layers_along(void **state)
 
 	assert_int_equal(json_array_size(changes), 3);
 	assert_string_equal(json_str(json_array_get(changes, 0), "Untagged"), "both:latest");
-	assert_string_equal(json_str(json_array_get(changes, 2), "Deleted"), B);
+	assert_true(text_starts(json_str(json_array_get(changes, 2), "Deleted"), "sha256:"));
 	assert_false(image_has_layer(f->images, B, NULL));
 	assert_true(image_has_layer(f->images, A, NULL));
 	assert_true(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
@@ -348,6 +349,86 @@ static void the_last_tag_takes_image_and_own_layers_along(void **state)
 	assert_string_equal(f->events.v[0], "tag both:latest");
 	assert_true(text_starts(f->events.v[2], "untag sha256:"));
 	assert_true(text_starts(f->events.v[3], "delete sha256:"));
+}
+
+/* ChainID("A B") of OCI image-spec config.md, by hand: sha256sum of the text. */
+static void layers_that_go_are_named_as_docker_names_them(void **state)
+{
+	struct fixture *f = *state;
+	char chain[DIGEST_LEN + 1];
+	sha256_digest(A " " B, strlen(A " " B), chain);
+	make_layer(f, A);
+	make_layer(f, B);
+	image_tag(f->images, make_image(f, "both", "\"" A "\",\"" B "\""), "both", &f->e);
+	image_tag(f->images, make_image(f, "turned", "\"" B "\",\"" A "\""), "turned", &f->e);
+
+	scoped(json) json_t *changes = remove_image(f, "both", false);
+
+	assert_int_equal(json_array_size(changes), 4);
+	assert_string_equal(json_str(json_array_get(changes, 2), "Deleted"), chain);
+	assert_string_equal(json_str(json_array_get(changes, 3), "Deleted"), A);
+	assert_true(image_has_layer(f->images, A, NULL)); /* under other layers in the other one */
+}
+
+static struct image *make_child(struct fixture *f, const char *label, const struct image *parent)
+{
+	scoped(free) char *text =
+		xasprintf("{\"parent\":\"%s\",\"config\":{\"Labels\":{\"l\":\"%s\"}},"
+			  "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}",
+			parent->id, label);
+	return image_add(f->images, text, strlen(text), &f->e);
+}
+
+static void parents_without_a_name_go_with_their_child(void **state)
+{
+	struct fixture *f = *state;
+	image_tag(f->images, make_image(f, "x", ""), "base", &f->e);
+	struct image *middle = make_child(f, "middle", image_find(f->images, "base", &f->e));
+	image_tag(f->images, make_child(f, "child", middle), "child", &f->e);
+	scoped(free) char *id = xstrdup(middle->id);
+	assert_true(image_is_intermediate(f->images, middle));
+
+	assert_null(remove_image(f, id, true));
+	assert_non_null(strstr(f->e.msg, "(cannot be forced) - image has dependent child images"));
+	scoped(json) json_t *changes = remove_image(f, "child", false);
+
+	assert_int_equal(json_array_size(changes), 3);
+	assert_string_equal(json_str(json_array_get(changes, 2), "Deleted"), id);
+	assert_null(image_find(f->images, id, &f->e));
+	assert_non_null(image_find(f->images, "base", &f->e));
+}
+
+static void noprune_keeps_parents(void **state)
+{
+	struct fixture *f = *state;
+	struct image *parent = make_image(f, "x", "");
+	image_tag(f->images, make_child(f, "child", parent), "child", &f->e);
+	const struct image_remove_query q = {.no_prune = true};
+	json_t *changes;
+
+	assert_int_equal(image_remove(f->images, "child", &q, &changes, &f->e), 0);
+
+	assert_int_equal(json_array_size(changes), 2);
+	assert_non_null(image_find(f->images, parent->id, &f->e));
+	json_decref(changes);
+}
+
+static void prune_takes_children_before_their_parents(void **state)
+{
+	struct fixture *f = *state;
+	struct image *parent = make_image(f, "x", "");
+	image_tag(f->images, parent, "base", &f->e);
+	image_tag(f->images, make_child(f, "child", parent), "child", &f->e);
+	const struct image_prune_query q = {.all = true};
+	json_t *changes;
+	int64_t bytes;
+
+	assert_int_equal(image_prune(f->images, &q, &changes, &bytes, &f->e), 0);
+
+	assert_int_equal(json_array_size(changes), 4);
+	size_t pos = 0;
+	assert_null(image_next(f->images, &pos));
+	json_decref(changes);
 }
 
 static void one_of_two_tags_only_untags(void **state)
@@ -415,6 +496,24 @@ static void pinned_layers_survive_collection(void **state)
 
 	assert_true(image_has_layer(f->images, A, NULL));
 	assert_false(image_has_layer(f->images, B, NULL));
+}
+
+static void held_layers_go_when_nobody_holds_them_any_more(void **state)
+{
+	struct fixture *f = *state;
+	make_layer(f, A);
+	make_layer(f, B);
+	image_tag(f->images, make_image(f, "x", "\"" A "\""), "x", &f->e);
+	struct image_hold *h = image_hold_new(f->images);
+	image_hold_image(h, image_find(f->images, "x", &f->e));
+
+	json_decref(remove_image(f, "x", false));
+
+	assert_true(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
+	assert_false(exists(f, "bbbbbbbbbbbbbbbbbbbbbbbb")); /* a hold stops nothing else */
+	image_hold_free(h);
+	assert_false(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
+	assert_false(image_has_layer(f->images, A, NULL));
 }
 
 static void prune_takes_what_has_no_tag(void **state)
@@ -486,6 +585,9 @@ static void on_progress(void *owner, json_t *msg)
 	if (strcmp(status, "go") == 0 && f->second) {
 		pull(f, TAKE(f->second));
 	}
+	if (strcmp(status, "have") == 0 && f->removed_at_have) {
+		json_decref(remove_image(f, TAKE(f->removed_at_have), false));
+	}
 	if (strcmp(status, "busy") == 0) {
 		scoped(free) char *sign = xasprintf("%s/layers/tmp/busy", f->dir);
 		assert_int_equal(mkdir(sign, 0755), 0);
@@ -534,6 +636,23 @@ static void two_pulls_fetch_a_layer_once(void **state)
 	assert_int_equal(count(&f->statuses, "have"), 1);
 	assert_int_equal(f->done_image->tags.n, 2);
 	assert_string_equal(f->done_image->digests.v[0], "x@" M);
+}
+
+static void a_layer_that_a_pull_was_told_of_stays_for_it(void **state)
+{
+	struct fixture *f = *state;
+	make_layer(f, A);
+	image_tag(f->images, make_image(f, "x", "\"" A "\""), "old", &f->e);
+	f->removed_at_have = "old";
+	pull(f, "x:2");
+
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+
+	assert_null(image_find(f->images, "old", &f->e));
+	assert_non_null(image_find(f->images, "x:2", &f->e));
+	assert_true(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
+	json_decref(remove_image(f, "x:2", false));
+	assert_false(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
 }
 
 static void a_waiting_pull_takes_over_when_the_other_dies(void **state)
@@ -591,14 +710,20 @@ int main(int argc, char **argv)
 		TEST(lower_layers_are_named_topmost_first_and_once),
 		TEST(shared_layers_are_counted_once),
 		TEST(the_last_tag_takes_image_and_own_layers_along),
+		TEST(layers_that_go_are_named_as_docker_names_them),
+		TEST(parents_without_a_name_go_with_their_child),
+		TEST(noprune_keeps_parents),
+		TEST(prune_takes_children_before_their_parents),
 		TEST(one_of_two_tags_only_untags),
 		TEST(an_image_in_use_stays),
 		TEST(an_id_with_several_repositories_needs_force),
 		TEST(pinned_layers_survive_collection),
+		TEST(held_layers_go_when_nobody_holds_them_any_more),
 		TEST(prune_takes_what_has_no_tag),
 		TEST(everything_is_there_after_a_restart),
 		TEST(a_layer_outside_of_tmp_is_refused),
 		TEST(two_pulls_fetch_a_layer_once),
+		TEST(a_layer_that_a_pull_was_told_of_stays_for_it),
 		TEST(a_waiting_pull_takes_over_when_the_other_dies),
 		TEST(a_worker_cannot_name_other_directories),
 		TEST(a_cancelled_pull_is_done_once_and_leaves_nothing),
