@@ -232,7 +232,7 @@ static int make_entry(struct unpack *u, struct archive_entry *entry, struct err 
 		return err_set(e, ERR_INVALID, "invalid archive: an entry has no readable name");
 	}
 	scoped(free) char *path = unpack_path(u, name, e);
-	if (!path) {
+	if (!path || unpack_check_owner(u, entry, e) < 0) {
 		return -1;
 	}
 	if (is_root(u, path)) {

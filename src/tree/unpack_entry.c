@@ -102,6 +102,24 @@ static gid_t entry_gid(const struct unpack *u, struct archive_entry *entry)
 	return u->place && u->place->set_owner ? u->place->gid : (gid_t)archive_entry_gid(entry);
 }
 
+static bool is_owner(int64_t id)
+{
+	return id >= 0 && id < UINT32_MAX;
+}
+
+/* The kernel takes 2^32-1 for "as it is", which is root here, and cuts what is larger: a file of
+ * nobody would become somebody's. */
+int unpack_check_owner(const struct unpack *u, struct archive_entry *entry, struct err *e)
+{
+	if ((u->place && u->place->set_owner) ||
+		(is_owner(archive_entry_uid(entry)) && is_owner(archive_entry_gid(entry)))) {
+		return 0;
+	}
+	return err_set(e, ERR_INVALID, "invalid tar archive: '%.200s' is of owner %lld:%lld",
+		archive_entry_pathname(entry), (long long)archive_entry_uid(entry),
+		(long long)archive_entry_gid(entry));
+}
+
 /* Of what is not opened: links and devices. */
 static int chown_entry(
 	const struct unpack *u, struct archive_entry *entry, const struct unpack_target *t)

@@ -44,6 +44,9 @@ int unpack_entry_error(struct err *e, int errnum, const char *name);
 /* The stream's error, or libarchive's words. */
 int unpack_archive_error(struct unpack *u, struct err *e);
 
+/* Refuses an owner that is no uid and gid. */
+int unpack_check_owner(const struct unpack *u, struct archive_entry *entry, struct err *e);
+
 /* A directory as a readable fd, never through a link. */
 int unpack_open_dir(const struct unpack_target *t);
 bool unpack_is_whiteout(const struct stat *st);

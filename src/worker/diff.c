@@ -43,6 +43,11 @@ static int diff_entry(const struct diff *d, int dir, const char *dir_path, const
 	if (d->skip && d->skip(d->owner, dir, name, path)) {
 		return 0;
 	}
+	if (text_starts(name, ".wh.")) { /* OCI image-spec layer.md "Whiteouts": reserved */
+		return err_set(e, ERR_INVALID,
+			"cannot make a layer of %.200s: in a layer, a name that begins with .wh. removes a file",
+			path);
+	}
 	if (S_ISCHR(st.st_mode) && st.st_rdev == 0) {
 		return write_marker(d, dir_path, name, &st, e);
 	}

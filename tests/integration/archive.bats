@@ -227,6 +227,37 @@ make_tar() {
 	"$DOCKER" rm -v changed unchanged
 }
 
+# The kernel takes 2^32-1 for "as it is": the file would stay root's, and setuid.
+@test "put: an owner that is no uid is refused" {
+	local t=$BATS_TEST_TMPDIR owner
+	for owner in 'uid = 4294967295' 'uid = 4294967296' 'gid = 4294967295' 'gid = 1 << 40'; do
+		python3 - "$t/owner.tar" "$owner" <<-'END'
+			import sys, tarfile
+			with tarfile.open(sys.argv[1], "w", format=tarfile.PAX_FORMAT) as t:
+			    i = tarfile.TarInfo("owned")
+			    i.mode = 0o4755
+			    exec("i." + sys.argv[2])
+			    t.addfile(i)
+		END
+		[[ "$(put live /d "$t/owner.tar")" == *"'owned' is of owner "*400 ]]
+		"$DOCKER" exec live test ! -e /d/owned
+	done
+}
+
+# dockerd makes a layer of it in which the file beside is gone.
+@test "a file whose name begins with .wh. becomes no whiteout: commit and build refuse it" {
+	local t=$BATS_TEST_TMPDIR
+	"$DOCKER" run --name hides bb touch /etc/.wh.passwd
+	[[ "$(api POST '/commit?container=hides&repo=hidden' -w '%{http_code}')" == \
+		*'cannot make a layer of etc/.wh.passwd: in a layer, a name that begins with .wh. removes a file'*400 ]]
+	"$DOCKER" rm hides
+	printf 'FROM bb\nRUN touch /etc/.wh.passwd\n' >"$t/Dockerfile"
+	run env DOCKER_BUILDKIT=0 "$DOCKER" build "$t"
+	[ "$status" -ne 0 ]
+	[[ "$output" == *'cannot make a layer of etc/.wh.passwd'* ]]
+	[ -z "$("$DOCKER" images -q hidden)" ]
+}
+
 @test "commit: layer, configuration, history, event; and the container thaws" {
 	local id
 	id=$("$DOCKER" commit -a 'An Author' -m 'a comment' -c 'ENV A=1 B=$PATH' -c 'CMD ["cat", "/d/f"]' live kept:1)

@@ -231,7 +231,8 @@ case_attacks_stay_inside() {
 	done
 	[ -z "${VERBOSE:-}" ] || cat "$top/answers"
 	for name in dotdot dotdot-deep whiteout-dotdot whiteout-dot whiteout-empty hardlink-outside hardlink-dotdot \
-		hardlink-via-symlink hardlink-dir hardlink-missing dev-symlink root-symlink root-file fake-whiteout; do
+		hardlink-via-symlink hardlink-dir hardlink-missing dev-symlink root-symlink root-file fake-whiteout \
+		owner-unchanged owner-group-unchanged owner-wraps; do
 		grep -q "^    $name: error" "$top/answers" || { cat "$top/answers"; wrong "$name was not refused"; }
 	done
 }

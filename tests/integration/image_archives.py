@@ -71,6 +71,11 @@ def attacks(outside):
         "xattr-opaque": [entry("d", DIR, pax={"SCHILY.xattr.trusted.overlay.opaque": "y",
                                               "SCHILY.xattr.user.overlay.opaque": "y"})],
         "fake-whiteout": [entry("w", CHR, major=0, minor=0), entry("w/x", data=evil)],
+        # owners that chown(2) takes for "as it is", which is root, or cuts
+        "owner-unchanged": [entry("f", uid=0xffffffff, mode=0o4755)],
+        "owner-group-unchanged": [entry("d", DIR, gid=0xffffffff)],
+        "owner-wraps": [entry("f", uid=1 << 32, mode=0o4755)],
+        "owner-negative": [entry("l", SYM, link="x", uid=-1, pax={"uid": "-1"})],
         # types
         "dev-symlink": [entry("dev", SYM, link=outside)],
         "root-symlink": [entry(".", SYM, link=outside), entry("escaped", data=evil)],
