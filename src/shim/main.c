@@ -212,6 +212,29 @@ static void loopback_up(void)
 	}
 }
 
+/* Where the runtime mounts before anything runs. Layers are looked at when they come, but what
+ * somebody copies into a container that rests is seen only here: through a link, crun 1.8 makes
+ * device nodes in a directory of the host (CVE-2026-47766). */
+static int check_root(const char *root)
+{
+	static const char *const places[] = {"dev", "proc", "sys"};
+	struct stat st;
+	int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int wrong = fd < 0 ? -1 : 0;
+	for (int i = 0; i < 3 && wrong == 0; i++) {
+		bool is_there = fstatat(fd, places[i], &st, AT_SYMLINK_NOFOLLOW) == 0;
+		if (is_there && !S_ISDIR(st.st_mode)) {
+			snprintf(failure, sizeof(failure),
+				"/%s of the container is not a directory", places[i]);
+			wrong = -1;
+		}
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	return wrong < 0 ? fail("cannot open the container's root filesystem") : 0;
+}
+
 static int mount_root(const struct shim_options *o)
 {
 	static char options[65536];
@@ -228,7 +251,7 @@ static int mount_root(const struct shim_options *o)
 	if (chdir(o->layers) < 0 || mount("overlay", root, "overlay", 0, options) < 0) {
 		return fail("cannot mount the container's root filesystem");
 	}
-	return chdir("/") < 0 ? fail("cannot leave the layers folder") : 0;
+	return chdir("/") < 0 ? fail("cannot leave the layers folder") : check_root(root);
 }
 
 static int enter_namespaces(const struct shim_options *o)

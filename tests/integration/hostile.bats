@@ -111,6 +111,28 @@ daemon_kib() {
 	[[ "$output" == *"crw"*"/dev/console"*free*"Read-only file system"* ]] || fail "$output"
 }
 
+# CVE-2026-47766: the runtime makes device nodes where /dev of the root leads; also on the host
+@test "a /dev that is a link is refused, whatever put it there" {
+	mkdir -p "$DIR/mine" "$DIR/link"
+	ln -s "$DIR/mine" "$DIR/link/dev"
+	tar -C "$DIR/link" -cf "$DIR/link.tar" dev
+	run w import "$DIR/link.tar" linked
+	[[ "$output" == *"/dev of a layer is not a directory"* ]] || fail "$output"
+	w create --name linked bb true
+	[ -z "$(api PUT '/containers/linked/archive?path=/' -H 'Content-Type: application/x-tar' --data-binary @"$DIR/link.tar")" ]
+	run w start linked
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"/dev of the container is not a directory"* ]] || fail "$output"
+	[ -z "$(ls -A "$DIR/mine")" ]
+	run api POST '/commit?container=linked&repo=linked' -w '%{http_code}'
+	[[ "$output" == *'not a directory'*400 ]] || fail "$output"
+	printf 'FROM bb\nADD link.tar /\n' >"$DIR/link/Dockerfile"
+	cp "$DIR/link.tar" "$DIR/link/"
+	run w build "$DIR/link"
+	[[ "$status" -ne 0 && "$output" == *"/dev of an image must be a directory"* ]] || fail "$output"
+	w rm linked
+}
+
 # CVE-2026-46680, CVE-2026-30892: a number is a number, whatever the image's passwd calls it
 @test "a numeric user stays numeric, at start and in an exec" {
 	w run --name numbered bb sh -c 'echo "1234:x:0:0::/root:/bin/sh" >>/etc/passwd; echo "77:x:0:" >>/etc/group'
