@@ -220,7 +220,7 @@ verb() { # METHOD PATH [BODY]: status and message
 
 @test "verbs answer in dockerd's words whatever the state" {
 	w run -d --name loop --restart always bb false
-	eventually 30 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}} {{lt 4 .RestartCount}}' loop)\" = 'restarting true' ]" # for 3 s
+	eventually 30 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}} {{lt 5 .RestartCount}}' loop)\" = 'restarting true' ]" # for 6 s
 	loop=$(w inspect -f '{{.Id}}' loop)
 	[ "$(verb POST /containers/loop/start)" = 304 ]
 	[ "$(verb POST /containers/loop/pause)" = "Container $loop is restarting, wait until the container is running 409" ]
@@ -309,11 +309,11 @@ session() { # PATH TEXT [websocket | BODY]
 	[[ "$output" == *"error gathering device information while adding custom device \"$DIR/nonode\": no such file or directory"* ]]
 	[ "$(status_of once)" = created ]
 	mkdir "$DIR/disk"
-	create disk "{\"Image\":\"bb\",\"Cmd\":[\"sleep\",\"1000\"],\"HostConfig\":{\"RestartPolicy\":{\"Name\":\"on-failure\",\"MaximumRetryCount\":2},\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"$DIR/disk\",\"Target\":\"/m\"}]}}"
+	create disk "{\"Image\":\"bb\",\"Cmd\":[\"sleep\",\"1000\"],\"HostConfig\":{\"RestartPolicy\":{\"Name\":\"on-failure\",\"MaximumRetryCount\":5},\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"$DIR/disk\",\"Target\":\"/m\"}]}}"
 	rmdir "$DIR/disk"
 	w start disk
 	[ "$(w inspect -f '{{.State.WherryWaitingFor}}' disk)" = "mount source $DIR/disk" ]
-	eventually 10 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}}' disk)\" = created ]" # twice was allowed
+	eventually 60 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Status}}' disk)\" = created ]" # five times were allowed
 	w start disk
 	w stop disk
 	[ "$(status_of disk)" != restarting ]
