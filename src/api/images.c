@@ -356,6 +356,11 @@ static json_t *docker_inspect(const struct call *c, const struct image *i)
 	json_put(o, "GraphDriver", json_pack("{sn ss}", "Data", "Name", "overlay2"));
 	json_put(o, "RootFS",
 		json_pack("{ss so}", "Type", "layers", "Layers", json_strv(&i->layers)));
+	json_t *signatures = image_trust_shown(c->api->d.images, i);
+	if (json_array_size(signatures) > 0) { /* ours; only where Docker has nothing like it */
+		json_put(o, "WherrySignatures", json_incref(signatures));
+	}
+	json_decref(signatures);
 	json_put(o, "Metadata",
 		json_pack("{ss}", "LastTagTime",
 			i->tagged_ns ? clock_format(i->tagged_ns, now) : "0001-01-01T00:00:00Z"));

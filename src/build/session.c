@@ -179,6 +179,10 @@ static void pull_done(void *owner, struct image *i, const struct err *e)
 		e = &why;
 		i = NULL;
 	}
+	if (i && image_trust_check(s->builder->d.images, i, s->pull_name, &why) < 0) {
+		e = &why;
+		i = NULL;
+	}
 	if (i) {
 		answer_found(s, i);
 	} else {
@@ -230,6 +234,9 @@ static int on_image(struct build_session *s, const json_t *msg, struct err *e)
 	bool by_id = i && (text_is_hex(name, strlen(name)) || ref_is_digest(name)) &&
 		     strlen(name) >= ID_SHORT_LEN;
 	if (i && is_of_platform(i, platform) && (by_id || !json_bool(msg, "pull"))) {
+		if (image_trust_check(s->builder->d.images, i, name, e) < 0) {
+			return -1;
+		}
 		answer_found(s, i);
 		return 0;
 	}

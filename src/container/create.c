@@ -286,7 +286,7 @@ int container_create(struct container_set *s, const char *name, const json_t *bo
 		return err_set(e, ERR_INVALID, "no image specified");
 	}
 	const struct image *img = image_find(s->d.images, image_name, e);
-	if (!img) {
+	if (!img || image_trust_check(s->d.images, img, image_name, e) < 0) {
 		return -1;
 	}
 	char id[ID_LEN + 1];

@@ -45,6 +45,7 @@ struct image_store *image_store_new(uv_loop_t *l, struct store *s, struct job_po
 	is->refs = map_new();
 	is->layers = map_new();
 	is->claims = map_new();
+	is->signatures = map_new();
 	list_init(&is->works);
 	list_init(&is->holds);
 	if (make_dirs(is, e) < 0 || image_records_load(is, e) < 0) {

@@ -57,6 +57,14 @@ bool image_has_layer(const struct image_store *s, const char *diff_id, int64_t *
 int64_t image_layers_bytes(const struct image_store *s);
 int64_t image_shared_bytes(const struct image_store *s, const struct image *i);
 
+/* What may be run, or built upon, under the name or id that was typed: ERR_DENIED when the
+ * signature policy (image/trust.h) wants the image to be signed and it is not. An id stands for all
+ * names that the image has. */
+int image_trust_check(
+	struct image_store *s, const struct image *i, const char *typed, struct err *e);
+/* [{"Reference": "a@sha256:...", "KeyId", "Key": path or ""}], new: who signed it. */
+json_t *image_trust_shown(const struct image_store *s, const struct image *i);
+
 int image_tag(struct image_store *s, struct image *i, const char *reference, struct err *e);
 
 /* An image without a name that another was committed from: hidden from lists. */

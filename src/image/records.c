@@ -164,6 +164,7 @@ int image_forget(struct image_store *s, struct image *i, struct err *e)
 	}
 	for (size_t k = 0; k < refs.n; k++) {
 		map_remove(s->refs, refs.v[k]);
+		free(map_remove(s->signatures, refs.v[k]));
 	}
 	map_remove(s->images, i->id);
 	free_image(i);
@@ -204,14 +205,20 @@ int image_ref_set(struct image_store *s, const char *canonical, struct image *i,
 {
 	scoped(json) json_t *doc = json_object();
 	int64_t now = clock_real_ns();
+	const struct image *named = map_get(s->refs, canonical);
+	const char *key_id = named == i ? map_get(s->signatures, canonical) : NULL;
 	json_put_str(doc, "image", i->id);
 	json_put(doc, "tagged_ns", json_integer(now));
+	if (key_id) {
+		json_put_str(doc, "signed", key_id);
+	}
 	if (store_put(s->store, STORE_REFS, canonical, doc, e) < 0) {
 		return -1;
 	}
 	i->tagged_ns = now;
 	struct image *before = map_put(s->refs, canonical, i);
 	if (before && before != i) {
+		free(map_remove(s->signatures, canonical));
 		rebuild_names(s, before);
 	}
 	rebuild_names(s, i);
@@ -224,6 +231,7 @@ int image_ref_drop(struct image_store *s, const char *canonical, struct err *e)
 		return -1;
 	}
 	struct image *i = map_remove(s->refs, canonical);
+	free(map_remove(s->signatures, canonical));
 	if (i) {
 		rebuild_names(s, i);
 	}
@@ -411,6 +419,9 @@ static int load_ref(void *owner, const char *id, json_t *doc, struct err *e)
 		return 0;
 	}
 	map_put(l->s->refs, id, i);
+	if (*json_str(doc, "signed")) {
+		free(map_put(l->s->signatures, id, xstrdup(json_str(doc, "signed"))));
+	}
 	int64_t tagged_ns = json_i64(doc, "tagged_ns", 0);
 	i->tagged_ns = tagged_ns > i->tagged_ns ? tagged_ns : i->tagged_ns;
 	return 0;
@@ -473,6 +484,10 @@ void image_records_free(struct image_store *s)
 	map_each (s->layers, struct image_layer, l) {
 		free(l);
 	}
+	map_each (s->signatures, char, key_id) {
+		free(key_id);
+	}
+	map_free(s->signatures);
 	map_free(s->images);
 	map_free(s->layers);
 	map_free(s->refs);

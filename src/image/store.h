@@ -27,10 +27,12 @@ struct image_store {
 	char *layers_dir;
 	int layers_fd;
 	json_t *registry_config;
-	struct map *images; /* id -> struct image */
-	struct map *refs;   /* canonical reference -> struct image; both tags and digests */
-	struct map *layers; /* directory name -> struct image_layer */
-	struct map *claims; /* diff id -> struct image_claim */
+	struct map *images;     /* id -> struct image */
+	struct map *refs;       /* canonical reference -> struct image; both tags and digests */
+	struct map *layers;     /* directory name -> struct image_layer */
+	struct map *claims;     /* diff id -> struct image_claim */
+	struct map *signatures; /* canonical digest reference -> id of the key that signed it there,
+				   a string of the map's */
 	struct list works;
 	image_pin_fn *pins;
 	void *pins_owner;
@@ -56,6 +58,12 @@ void image_event(struct image_store *s, const char *action, const char *id, cons
 /* image_find; *ret_by_id: the name was an id rather than a reference. */
 struct image *image_find_named(
 	struct image_store *s, const char *name, bool *ret_by_id, struct err *e);
+
+/* --- trust.c --- */
+/* Notes that the key has signed the image for the repository of the digest reference, which is
+ * i's. */
+int image_trust_record(struct image_store *s, const char *canonical, const char *key_id,
+	struct image *i, struct err *e);
 
 /* --- collect.c --- */
 /* Moves layers/NAME (or layers/tmp/NAME) out of the way and deletes it in a worker. */

@@ -15,6 +15,7 @@
 #include "base/scoped.h"
 #include "base/text.h"
 #include "image/store.h"
+#include "image/trust.h"
 #include "job/job.h"
 #include "job/wire.h"
 #include "store/store.h"
@@ -245,6 +246,25 @@ static void tell_loaded(struct image_work *w, const json_t *record, struct image
 	image_event(w->store, kinds[w->kind].event, i->id, i, i->id);
 }
 
+/* {"signed": key id}: what the worker has verified of the digest that it gives. */
+static int set_signed(struct image_store *s, const json_t *record, struct image *i, struct err *e)
+{
+	struct ref r;
+	char canonical[REF_TEXT_MAX];
+	const char *first =
+		json_string_value(json_array_get(json_object_get(record, "references"), 0));
+	const char *key_id = json_str(record, "signed");
+	if (!*key_id || !first) {
+		return 0;
+	}
+	if (ref_parse(first, &r, e) < 0) {
+		return -1;
+	}
+	*r.tag = '\0';
+	snprintf(r.digest, sizeof(r.digest), "%s", json_str(record, "digest"));
+	return image_trust_record(s, ref_canonical(&r, canonical), key_id, i, e);
+}
+
 static struct image *record_image(struct image_work *w, const json_t *record, struct err *e)
 {
 	const json_t *config = json_object_get(record, "config");
@@ -259,6 +279,9 @@ static struct image *record_image(struct image_work *w, const json_t *record, st
 	struct image *i =
 		image_add(w->store, json_str(record, "config"), json_string_length(config), e);
 	if (!i || set_refs(w->store, record, i, e) < 0) {
+		return NULL;
+	}
+	if (w->kind == WORK_PULL && set_signed(w->store, record, i, e) < 0) {
 		return NULL;
 	}
 	if (w->kind == WORK_PULL) {
@@ -384,6 +407,8 @@ struct image_work *image_pull(struct image_store *s, const char *reference, cons
 	json_put_str(request, "platform", platform);
 	json_put(request, "auth", TAKE(auth));
 	json_put(request, "registry", json_incref(s->registry_config));
+	json_put(request, "signature",
+		trust_request(json_object_get(s->registry_config, "image-signatures"), &ref));
 	return start(s, WORK_PULL, request, &ref, h, owner, e);
 }
 

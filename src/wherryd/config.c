@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "wherryd/config_check.h"
+#include "wherryd/config_signatures.h"
 
 #define DEFAULT_FILE "/etc/wherry/daemon.json"
 #define FILE_MAX (1u << 20)
@@ -68,6 +69,7 @@ static const struct setting {
 		"Mirror asked before Docker Hub; may be repeated"},
 	{"insecure-registries", "insecure-registry", 0, K_LIST, "HOST",
 		"Registry that may be used without TLS; may be repeated"},
+	{"image-signatures", NULL, 0, K_JSON, NULL, NULL},
 	{"log-driver", "log-driver", 0, K_STRING, "NAME",
 		"Default of containers' logs: json-file, local, journald or none"},
 	{"log-opts", "log-opt", 0, K_MAP, "KEY=VALUE",
@@ -565,8 +567,13 @@ static int apply(struct config *c, struct err *e)
 	c->cgroup_parent = string_or(m, "cgroup-parent", "wherry");
 	c->log_level = string_or(m, "log-level", "info");
 	c->debug = json_bool(m, "debug");
-	c->registry = json_pack("{so so}", "registry-mirrors", list_or_empty(m, "registry-mirrors"),
-		"insecure-registries", list_or_empty(m, "insecure-registries"));
+	json_t *signatures = config_signatures(m, e);
+	if (!signatures) {
+		return -1;
+	}
+	c->registry = json_pack("{so so so}", "image-signatures", signatures, "registry-mirrors",
+		list_or_empty(m, "registry-mirrors"), "insecure-registries",
+		list_or_empty(m, "insecure-registries"));
 	return check_network(m, e) < 0 ? -1 : read_log_defaults(c, e);
 }
 

@@ -25,7 +25,8 @@ struct config {
 	bool debug;
 	struct strv dns;
 	json_t *log_defaults; /* {"Type", "Config"} */
-	json_t *registry;     /* {"registry-mirrors": [], "insecure-registries": []} */
+	json_t *registry;     /* {"registry-mirrors": [], "insecure-registries": [],
+				 "image-signatures": []}: what pulls go by */
 	json_t *merged;       /* every setting by its key, for /info */
 	bool validate, purge_network, help, version; /* --validate, --purge-network, --help,
 							--version: the caller acts and exits */

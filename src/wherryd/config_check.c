@@ -308,10 +308,10 @@ int config_check(const json_t *merged, struct err *e)
 bool config_reloads(const char *key)
 {
 	static const char *const keys[] = {"debug", "log-level", "labels", "registry-mirrors",
-		"insecure-registries", "allow-nondistributable-artifacts", "live-restore",
-		"max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts",
-		"shutdown-timeout", "features", "default-runtime", "runtimes",
-		"network-diagnostic-port"};
+		"insecure-registries", "image-signatures", "allow-nondistributable-artifacts",
+		"live-restore", "max-concurrent-downloads", "max-concurrent-uploads",
+		"max-download-attempts", "shutdown-timeout", "features", "default-runtime",
+		"runtimes", "network-diagnostic-port"};
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		if (strcmp(keys[i], key) == 0) {
 			return true;

@@ -1,11 +1,11 @@
 /* Job "pull": an image from a registry, its layers unpacked while they stream.
  *
  * request {"reference": canonical, "platform": "", "auth": {} or null, "registry": configuration of
- * the daemon, "tmp": {}} asks    {"ask": "layer", "diff_id", "wait": bool} -> {"state": "have" |
- * "go" | "busy"}; go claims it for this job
+ * the daemon, "signature": what image/trust.h gives, or null, "tmp": {}} asks    {"ask": "layer",
+ * "diff_id", "wait": bool} -> {"state": "have" | "go" | "busy"}; go claims it for this job
  *         {"ask": "add-layer", ...} (layers.h)
  * result  {"images": [{"config": exact text, "references": [canonical], "digest": of the manifest
- * or index}]}
+ * or index, "signed": id of the key that signed it, or ""}]}
  *
  * Two jobs that want the same layers must not wait for each other in a circle: a busy layer is put
  * off until this job holds no claim of its own, and only then waited for.
@@ -25,6 +25,7 @@
 #include "worker/manifest.h"
 #include "worker/registry.h"
 #include "worker/rpc.h"
+#include "worker/signature.h"
 #include "tree/stream.h"
 
 #define PARALLEL 3
@@ -37,6 +38,7 @@ struct pull {
 	struct registry *registry;
 	struct ref ref;
 	struct manifest manifest;
+	char image_digest[STREAM_DIGEST_LEN + 1]; /* of that manifest; not that of an index */
 	struct strv diff_ids;
 	struct layers_progress progress;
 	enum step steps[LAYERS_MAX];
@@ -255,6 +257,7 @@ static int read_manifest(
 	if (manifest_parse(buf_str(&text), text.len, type, &p->manifest, e) < 0) {
 		return -1;
 	}
+	memcpy(p->image_digest, ret_digest, sizeof(p->image_digest));
 	if (!p->manifest.is_index) {
 		return 0;
 	}
@@ -271,6 +274,7 @@ static int read_manifest(
 		return err_set(e, ERR_INVALID, "manifest verification failed for digest %s",
 			chosen.digest);
 	}
+	memcpy(p->image_digest, digest, sizeof(p->image_digest));
 	manifest_deinit(&p->manifest);
 	if (manifest_parse(buf_str(&text), text.len, type, &p->manifest, e) < 0) {
 		return -1;
@@ -340,11 +344,34 @@ static void warn_of_platform(struct pull *p, const char *config, size_t n)
 	rpc_send(p->rpc, json_pack("{ss}", "status", text));
 }
 
+/* The signature policy: before anything of the image is fetched. *ret: the id of the key that
+ * signed it, or as it was. */
+static int check_signature(struct pull *p, const char *digest, const char **ret, struct err *e)
+{
+	const json_t *rule = json_object_get(p->request, "signature");
+	if (!rule) {
+		return 0;
+	}
+	struct err why;
+	const char *key_id = signature_find(p->request, &p->ref, digest, p->image_digest, &why);
+	if (key_id) {
+		*ret = key_id;
+		return 0;
+	}
+	if (json_bool(rule, "enforce")) {
+		*e = why;
+		return -1;
+	}
+	rpc_send(p->rpc, json_pack("{s s+}", "status", "WARNING: ", why.msg));
+	return 0;
+}
+
 static json_t *pull_image(struct pull *p, struct err *e)
 {
 	char digest[STREAM_DIGEST_LEN + 1];
 	scoped(buf) struct buf config = BUF_INIT;
-	if (read_manifest(p, digest, e) < 0) {
+	const char *key_id = "";
+	if (read_manifest(p, digest, e) < 0 || check_signature(p, digest, &key_id, e) < 0) {
 		return NULL;
 	}
 	rpc_send(p->rpc, json_pack("{s s+ ss}", "status", "Pulling from ", p->ref.path, "id",
@@ -369,8 +396,8 @@ static json_t *pull_image(struct pull *p, struct err *e)
 		return NULL;
 	}
 	char canonical[REF_TEXT_MAX];
-	return json_pack("{s[{so s[s] ss}]}", "images", "config", text, "references",
-		ref_canonical(&p->ref, canonical), "digest", digest);
+	return json_pack("{s[{so s[s] ss ss}]}", "images", "config", text, "references",
+		ref_canonical(&p->ref, canonical), "digest", digest, "signed", key_id);
 }
 
 static void forget_image(struct pull *p)

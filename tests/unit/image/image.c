@@ -21,6 +21,7 @@
 #include "codec/sha256.h"
 #include "event/event.h"
 #include "image/image.h"
+#include "image/trust.h"
 #include "job/job.h"
 #include "store/store.h"
 
@@ -696,6 +697,25 @@ static void a_cancelled_pull_is_done_once_and_leaves_nothing(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void the_first_rule_that_matches_counts(void **state)
+{
+	static const char *const known[][3] = {{"r/app", "0", "r/app"}, {"r/apple", "1", "r/apple"},
+		{"m/x/y", "2", "docker.io/x/y"}, {"s/a", "3", "t/b"}, {"other", "4", "other"},
+		{"", "4", ""}};
+	scoped(json) json_t *policy = json_pack("[{ss} {ss ss} {ss ss} {ss ss} {ss}]", "repository",
+		"r/app", "repository", "r/app*", "signed-as", "", "repository", "m/*", "signed-as",
+		"docker.io/*", "repository", "s/a", "signed-as", "t/b", "repository", "*");
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		char name[REF_TEXT_MAX];
+		const json_t *rule = trust_rule(policy, known[i][0]);
+		assert_ptr_equal(rule, json_array_get(policy, (size_t)(*known[i][1] - '0')));
+		assert_string_equal(trust_identity(rule, known[i][0], name), known[i][2]);
+	}
+	json_array_remove(policy, 4);
+	assert_null(trust_rule(policy, "r/ap"));
+	assert_null(trust_rule(policy, ""));
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -703,6 +723,7 @@ int main(int argc, char **argv)
 		return work(argv[1]);
 	}
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_rule_that_matches_counts),
 		TEST(an_image_is_found_by_every_name_of_it),
 		TEST(an_image_whose_layer_is_missing_is_refused),
 		TEST(the_id_is_the_digest_of_the_exact_text),

@@ -184,6 +184,45 @@ static void an_ulimit_of_a_flag_is_as_one_of_the_file(void **state)
 	config_deinit(&c);
 }
 
+#define KEY_NAME "/tmp/wherry-config-test.pub"
+#define KEY_TEXT                                                             \
+	"-----BEGIN PUBLIC KEY-----\n"                                       \
+	"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n" \
+	"-----END PUBLIC KEY-----\n"
+
+static void repositories_of_a_policy_are_whole_names(void **state)
+{
+	static const char *const names[][2] = {{"nginx", "docker.io/library/nginx"},
+		{"ngin*", "docker.io/library/ngin*"}, {"me/*", "docker.io/me/*"}, {"*", "*"},
+		{"index.docker.io/me/a*", "docker.io/me/a*"},
+		{"registry.example/app*", "registry.example/app*"},
+		{"127.0.0.1:5000/*", "127.0.0.1:5000/*"}, {"r.example/a/b", "r.example/a/b"},
+		{"r.example/a:1", NULL}, {"r.example*", NULL}, {"a*b", NULL}, {"", NULL},
+		{"a/B", NULL}, {"r.example/a**", NULL}};
+	path_write(AT_FDCWD, KEY_NAME, KEY_TEXT, strlen(KEY_TEXT), 0600, false);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		struct config c;
+		struct err e;
+		scoped(free) char *text = xasprintf(
+			"{\"image-signatures\": [{\"repository\": \"%s\", \"keys\": [\"" KEY_NAME
+			"\"]}]}",
+			names[i][0]);
+		int r = read_config(&c, text, &e, NULL);
+		assert_int_equal(r, names[i][1] ? 0 : -1);
+		if (r == 0) {
+			const json_t *rule =
+				json_array_get(json_object_get(c.registry, "image-signatures"), 0);
+			assert_string_equal(json_str(rule, "repository"), names[i][1]);
+			assert_true(json_bool(rule, "enforce"));
+			const json_t *key = json_array_get(json_object_get(rule, "keys"), 0);
+			assert_int_equal(strlen(json_str(key, "id")), 71);
+			assert_string_equal(json_str(key, "pem"), KEY_TEXT);
+		}
+		config_deinit(&c);
+	}
+	unlink(KEY_NAME);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +232,7 @@ int main(void)
 		cmocka_unit_test(a_daemon_json_of_dockerd_can_be_kept),
 		cmocka_unit_test(an_empty_file_is_no_settings),
 		cmocka_unit_test(an_ulimit_of_a_flag_is_as_one_of_the_file),
+		cmocka_unit_test(repositories_of_a_policy_are_whole_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
