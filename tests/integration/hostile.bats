@@ -113,17 +113,16 @@ daemon_kib() {
 
 # CVE-2026-47766: the runtime makes device nodes where /dev of the root leads; also on the host
 @test "a /dev that is a link is refused, whatever put it there" {
-	mkdir -p "$DIR/mine" "$DIR/link"
+	mkdir -p "$DIR/mine" "$DIR/link$DIR/mine" # the host and the container have the place
 	ln -s "$DIR/mine" "$DIR/link/dev"
-	tar -C "$DIR/link" -cf "$DIR/link.tar" dev
+	tar -C "$DIR/link" -cf "$DIR/link.tar" .
 	run w import "$DIR/link.tar" linked
 	[[ "$output" == *"/dev of a layer is not a directory"* ]] || fail "$output"
 	w create --name linked bb true
 	[ -z "$(api PUT '/containers/linked/archive?path=/' -H 'Content-Type: application/x-tar' --data-binary @"$DIR/link.tar")" ]
 	run w start linked
-	[ "$status" -ne 0 ]
-	[[ "$output" == *"/dev of the container is not a directory"* ]] || fail "$output"
-	[ -z "$(ls -A "$DIR/mine")" ]
+	[ -z "$(ls -A "$DIR/mine")" ] || fail "on the host: $(ls -A "$DIR/mine")"
+	[[ "$status" -ne 0 && "$output" == *"/dev of the container is not a directory"* ]] || fail "$output"
 	run api POST '/commit?container=linked&repo=linked' -w '%{http_code}'
 	[[ "$output" == *'not a directory'*400 ]] || fail "$output"
 	printf 'FROM bb\nADD link.tar /\n' >"$DIR/link/Dockerfile"
