@@ -108,10 +108,11 @@ struct container {
 	struct mount_list mounts;
 	struct endpoint endpoints[CONTAINER_NETWORKS_MAX];
 	size_t n_endpoints;
-	json_t *ports; /* NetworkSettings.Ports while it runs, or NULL */
-	char *dir;     /* DATA/containers/ID */
-	char *run_dir; /* RUN/containers/<32 hex of ID> */
-	char *cgroup;  /* "wherry/ID" */
+	json_t *ports;           /* NetworkSettings.Ports while it runs, or NULL */
+	char *dir;               /* DATA/containers/ID */
+	char *run_dir;           /* RUN/containers/<32 hex of ID> */
+	char *cgroup;            /* "wherry/ID" */
+	struct strv made_groups; /* above it, of ours: groups.c */
 
 	/* the state: changed by container_step and record.c only */
 	enum container_state state;
@@ -188,6 +189,10 @@ const struct container *container_etc_owner(const struct container *c);
  * when its owner does not run. */
 int mode_namespace(
 	const struct container *c, const char *key, const char *kind, char **ret, struct err *e);
+
+/* --- groups.c: the control groups above the container's own --- */
+void container_note_groups(struct container *c); /* before its start */
+void container_drop_groups(struct container *c); /* after its end, when its own is gone */
 
 /* --- runtime.c --- */
 /* The control group of a container below a CgroupParent in the form of either of Docker's drivers

@@ -41,6 +41,7 @@ void container_free(struct container *c)
 	scoped_close(&c->pidfd);
 	mounts_deinit(&c->mounts);
 	strv_deinit(&c->layers);
+	strv_deinit(&c->made_groups);
 	json_decref(c->config);
 	json_decref(c->host_config);
 	json_decref(c->warnings);
@@ -79,6 +80,9 @@ int container_record_save(struct container *c, struct err *e)
 	json_put(doc, "HostConfig", json_incref(c->host_config));
 	json_put(doc, "Mounts", mounts_record(&c->mounts));
 	json_put(doc, "Endpoints", endpoints_record(c));
+	if (c->made_groups.n > 0) {
+		json_put(doc, "MadeGroups", json_strv(&c->made_groups));
+	}
 	return store_put(c->set->d.store, STORE_CONTAINERS, c->id, doc, e);
 }
 
@@ -147,6 +151,7 @@ int container_record_load(void *set, const char *id, json_t *doc, struct err *e)
 	s->has_links =
 		s->has_links || json_array_size(json_object_get(c->host_config, "Links")) > 0;
 	mounts_restore(json_object_get(doc, "Mounts"), &c->mounts);
+	(void)json_get_strv(doc, "MadeGroups", &c->made_groups, &wrong);
 	endpoints_restore(c, json_object_get(doc, "Endpoints"));
 	state_restore(c, json_object_get(doc, "State"));
 	map_put(s->by_id, c->id, c);

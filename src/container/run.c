@@ -116,6 +116,7 @@ void container_clean_run(struct container *c)
 	if (r < 0) {
 		log_warning("container", "cgroup_left", "id", c->id, "reason", strerror(-r), NULL);
 	}
+	container_drop_groups(c);
 	scoped(free) char *crun_state = xasprintf("%s/crun/%s", c->set->d.exec_root, c->id);
 	path_remove_tree(AT_FDCWD, crun_state);
 	path_remove_tree(AT_FDCWD, c->run_dir);
@@ -282,6 +283,7 @@ static void spawn(struct container *c)
 		container_start_failed(c, &e);
 		return;
 	}
+	container_note_groups(c);
 	struct shim *s = shim_start(c->set->d.loop, c->set->d.shim_path, c->run_dir, &args,
 		container_shim_handlers(), c, &e);
 	if (!s) {

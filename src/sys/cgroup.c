@@ -172,6 +172,32 @@ int cgroup_destroy(const char *group)
 	return -EBUSY;
 }
 
+bool cgroup_exists(const char *group)
+{
+	scoped(strv) struct strv roots = STRV_INIT;
+	hierarchies(&roots);
+	for (size_t i = 0; i < roots.n; i++) {
+		scoped(free) char *folder = xasprintf("%s/%s", roots.v[i], group);
+		if (access(folder, F_OK) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int cgroup_remove(const char *group)
+{
+	scoped(strv) struct strv roots = STRV_INIT;
+	hierarchies(&roots);
+	int result = 0;
+	for (size_t i = 0; i < roots.n; i++) {
+		scoped(free) char *folder = xasprintf("%s/%s", roots.v[i], group);
+		int r = remove_folder(NULL, folder);
+		result = r < 0 ? r : result;
+	}
+	return result;
+}
+
 int cgroup_freeze(const char *group, bool freeze)
 {
 	if (cgroup_is_v2()) {

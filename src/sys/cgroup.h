@@ -18,6 +18,10 @@ bool cgroup_is_v2(void);
 /* Kills every process in the group and below, until none is left (a few rounds); then removes the
  * group in every hierarchy. An absent group is fine. -EBUSY when a process does not die. */
 int cgroup_destroy(const char *group);
+/* In any hierarchy. */
+bool cgroup_exists(const char *group);
+/* Removes the group itself where nothing is in it; -EBUSY where something is. */
+int cgroup_remove(const char *group);
 /* SIGKILL to all processes once, without waiting. */
 int cgroup_kill(const char *group);
 /* Freezes or thaws. -ENOENT without the group. */

@@ -182,6 +182,28 @@ status_of() {
 	w rm -f sliced
 }
 
+groups_named() {
+	find /sys/fs/cgroup -path "*/wherry-test-$TAG/*" -type d -name "$1"
+}
+
+@test "groups above that a start has made go with the last container; others' stay" {
+	top=/sys/fs/cgroup/pids/wherry-test-$TAG
+	[ -d /sys/fs/cgroup/pids ] || top=/sys/fs/cgroup/wherry-test-$TAG
+	mkdir -p "$top/kept"
+	for name in one two; do
+		create $name "{\"Image\":\"bb\",\"Cmd\":[\"sleep\",\"1000\"],\"HostConfig\":{\"CgroupParent\":\"/wherry-test-$TAG/kept/made/deep\"}}"
+		w start $name
+	done
+	w rm -f one
+	[ -n "$(groups_named deep)" ]
+	daemon_signal KILL # two knows it too
+	daemon_start
+	w rm -f two
+	[ -z "$(groups_named made)" ]
+	[ -d "$top/kept" ]
+	rmdir "$top/kept"
+}
+
 @test "OomScoreAdj below what the daemon may set is clamped, with a warning" {
 	if capsh --has-p=cap_sys_resource 2>/dev/null; then
 		out=$(with_host '{"OomScoreAdj":-998}' 'cat /proc/self/oom_score_adj')
