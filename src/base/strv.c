@@ -51,6 +51,18 @@ void strv_copy(struct strv *dst, const struct strv *src)
 	}
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void strv_sort(struct strv *s)
+{
+	if (s->n > 0) {
+		qsort(s->v, s->n, sizeof(*s->v), by_bytes);
+	}
+}
+
 bool strv_has(const struct strv *s, const char *text)
 {
 	for (size_t i = 0; i < s->n; i++) {

@@ -13,6 +13,7 @@
 #include "base/scoped.h"
 #include "base/text.h"
 #include "codec/sha256.h"
+#include "image/blobs.h"
 #include "image/store.h"
 #include "job/remove.h"
 #include "store/store.h"
@@ -169,7 +170,8 @@ void image_collect(struct image_store *s)
 		struct err e;
 		char dir[LAYER_DIR_LEN + 1];
 		image_layer_dir(unneeded.v[k], dir);
-		if (store_delete(s->store, STORE_LAYERS, unneeded.v[k], &e) < 0) {
+		if (store_delete(s->store, STORE_LAYERS, unneeded.v[k], &e) < 0 ||
+			image_blobs_drop(s, unneeded.v[k], &e) < 0) {
 			log_warning("image", "layer-stays", "layer", unneeded.v[k], "error", e.msg,
 				NULL);
 			continue;

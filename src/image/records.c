@@ -155,7 +155,8 @@ int image_forget(struct image_store *s, struct image *i, struct err *e)
 			return -1;
 		}
 	}
-	if (store_delete(s->store, STORE_IMAGES, i->id, e) < 0) {
+	if (store_delete(s->store, STORE_IMAGES, i->id, e) < 0 ||
+		store_delete(s->store, STORE_MANIFESTS, i->id, e) < 0) {
 		store_rollback(s->store);
 		return -1;
 	}

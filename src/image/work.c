@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/scoped.h"
 #include "base/text.h"
+#include "image/blobs.h"
 #include "image/store.h"
 #include "image/trust.h"
 #include "job/job.h"
@@ -284,6 +285,7 @@ static struct image *record_image(struct image_work *w, const json_t *record, st
 	if (w->kind == WORK_PULL && set_signed(w->store, record, i, e) < 0) {
 		return NULL;
 	}
+	image_blobs_learn_all(w->store, i->id, json_object_get(record, "registry"));
 	if (w->kind == WORK_PULL) {
 		tell_pulled(w, record, before, i);
 	} else if (w->kind == WORK_LOAD) {

@@ -27,6 +27,8 @@ static const char *const table_names[STORE_MAX] = {
 	[STORE_NETWORKS] = "networks",
 	[STORE_VOLUMES] = "volumes",
 	[STORE_BUILD_CACHE] = "build_cache",
+	[STORE_BLOBS] = "blobs",
+	[STORE_MANIFESTS] = "manifests",
 };
 
 /* Migration n brings a file of version n to n + 1. Never edit one that was released: add another.
@@ -39,6 +41,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE networks    (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);"
 	"CREATE TABLE volumes     (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);"
 	"CREATE TABLE build_cache (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);",
+	"CREATE TABLE blobs       (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);"
+	"CREATE TABLE manifests   (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);",
 };
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(*migrations)))
 
@@ -216,6 +220,31 @@ int store_delete(struct store *s, enum store_table t, const char *id, struct err
 {
 	sqlite3_bind_text(s->del[t], 1, id, -1, SQLITE_STATIC);
 	return step(s, s->del[t], "cannot save the state", e);
+}
+
+int store_get(struct store *s, enum store_table t, const char *id, json_t **ret_doc, struct err *e)
+{
+	scoped(free) char *sql = xasprintf("SELECT doc FROM %s WHERE id = ?1", table_names[t]);
+	sqlite3_stmt *stmt;
+	if (sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL) != SQLITE_OK) {
+		return fail(s, "cannot read the state file", e);
+	}
+	sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC);
+	int code = sqlite3_step(stmt);
+	int r = 0;
+	json_t *doc = NULL;
+	if (code == SQLITE_ROW) {
+		doc = json_parse((const char *)sqlite3_column_text(stmt, 0),
+			(size_t)sqlite3_column_bytes(stmt, 0), table_names[t], e);
+		r = doc ? 0 : -1;
+	} else if (code != SQLITE_DONE) {
+		r = fail(s, "cannot read the state file", e);
+	}
+	sqlite3_finalize(stmt);
+	if (r == 0) {
+		*ret_doc = doc;
+	}
+	return r;
 }
 
 int store_each(struct store *s, enum store_table t, store_row_fn *fn, void *owner, struct err *e)

@@ -18,6 +18,8 @@ enum store_table {
 	STORE_NETWORKS,    /* id: network id */
 	STORE_VOLUMES,     /* id: volume name */
 	STORE_BUILD_CACHE, /* id: cache key */
+	STORE_BLOBS,       /* id: diff id "sha256:..." */
+	STORE_MANIFESTS,   /* id: image id "sha256:..." */
 	STORE_MAX
 };
 
@@ -32,6 +34,9 @@ int store_put(
 	struct store *s, enum store_table t, const char *id, const json_t *doc, struct err *e);
 int store_delete(
 	struct store *s, enum store_table t, const char *id, struct err *e); /* absent is fine */
+
+/* One row: a new reference, or NULL when there is none. For what nobody keeps in memory. */
+int store_get(struct store *s, enum store_table t, const char *id, json_t **ret_doc, struct err *e);
 
 /* Calls fn for every row in order of insertion; doc is borrowed. Stops at the first -1, which it
  * returns. */

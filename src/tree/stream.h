@@ -32,6 +32,10 @@ int stream_drain(struct stream *s, struct err *e);
 
 struct stream *stream_from_fd(int fd); /* borrowed */
 
+/* Everything before this stage works ahead in a thread of its own, a few chunks. inner is borrowed,
+ * and this thread's until the stage is freed. */
+struct stream *stream_ahead_new(struct stream *inner);
+
 /* Hashes and counts what passes. inner is borrowed. */
 struct stream *stream_digest_new(struct stream *inner);
 void stream_digest_text(

@@ -28,6 +28,9 @@ static int read_descriptor(const json_t *o, const char *what, struct descriptor 
 	if (size < 0) {
 		return err_set(e, ERR_INVALID, "invalid manifest: the size of %s is missing", what);
 	}
+	const char *type = json_str(o, "mediaType");
+	bool known = strlen(type) <= MANIFEST_MEDIA_TYPE_MAX;
+	snprintf(ret->media_type, sizeof(ret->media_type), "%s", known ? type : "");
 	snprintf(ret->digest, sizeof(ret->digest), "%s", digest);
 	ret->size = size;
 	return 0;

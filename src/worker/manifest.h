@@ -8,14 +8,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "codec/ref.h"
 #include "worker/layers.h"
 #include "worker/platform.h"
 
+#define MANIFEST_MEDIA_TYPE_MAX 128
+
 struct descriptor {
 	char digest[REF_DIGEST_LEN + 1];
 	int64_t size;
+	char media_type[MANIFEST_MEDIA_TYPE_MAX + 1]; /* "" when there is none, or a longer one */
 };
 
 struct manifest {
@@ -39,3 +43,14 @@ int manifest_parse(
  * manifest list entries". */
 int manifest_select(const struct manifest *m, const struct platform *want, struct descriptor *ret,
 	struct err *e);
+
+/* --- making one --- */
+
+#define MANIFEST_DOCKER "application/vnd.docker.distribution.manifest.v2+json"
+#define MANIFEST_OCI "application/vnd.oci.image.manifest.v1+json"
+#define MANIFEST_DOCKER_LAYER "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+/* The text of an image manifest, byte for byte as dockerd writes it: schema 2 when every layer is
+ * gzip, whatever it was called where it came from, or else OCI's. *ret_type: borrowed, for ever. */
+void manifest_write(const struct descriptor *config, const struct descriptor *layers, size_t n,
+	struct buf *ret, const char **ret_type);

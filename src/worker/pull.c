@@ -39,6 +39,7 @@ struct pull {
 	struct ref ref;
 	struct manifest manifest;
 	char image_digest[STREAM_DIGEST_LEN + 1]; /* of that manifest; not that of an index */
+	json_t *manifest_text; /* {"mediaType", "text"} of the image's own, not of an index */
 	struct strv diff_ids;
 	struct layers_progress progress;
 	enum step steps[LAYERS_MAX];
@@ -241,6 +242,30 @@ static int pull_layers(struct pull *p, struct err *e)
 
 /* --- manifest and configuration --- */
 
+/* So that a push of what was pulled can be the same manifest. */
+static void keep_manifest(struct pull *p, const struct buf *text, const char *type)
+{
+	json_t *exact = json_stringn(buf_str(text), text->len);
+	json_decref(p->manifest_text);
+	p->manifest_text = exact ? json_pack("{ss so}", "mediaType", type, "text", exact) : NULL;
+}
+
+/* Where the layers come from, for the daemon's table (image/blobs.h). */
+static json_t *describe_blobs(const struct pull *p)
+{
+	char repository[REF_TEXT_MAX];
+	json_t *layers = json_array();
+	ref_name(&p->ref, repository);
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
+		const struct descriptor *d = &p->manifest.layers[i];
+		json_array_append_new(
+			layers, json_pack("{ss s{ss ss sI ss}}", "diff_id", p->diff_ids.v[i],
+					"blob", "repository", repository, "digest", d->digest,
+					"size", (json_int_t)d->size, "mediaType", d->media_type));
+	}
+	return json_pack("{so sO*}", "layers", layers, "manifest", p->manifest_text);
+}
+
 static int read_manifest(
 	struct pull *p, char ret_digest[static STREAM_DIGEST_LEN + 1], struct err *e)
 {
@@ -259,6 +284,7 @@ static int read_manifest(
 	}
 	memcpy(p->image_digest, ret_digest, sizeof(p->image_digest));
 	if (!p->manifest.is_index) {
+		keep_manifest(p, &text, type);
 		return 0;
 	}
 	struct platform want;
@@ -282,6 +308,7 @@ static int read_manifest(
 	if (p->manifest.is_index) {
 		return err_set(e, ERR_INVALID, "invalid manifest: an index inside an index");
 	}
+	keep_manifest(p, &text, type);
 	return 0;
 }
 
@@ -396,8 +423,9 @@ static json_t *pull_image(struct pull *p, struct err *e)
 		return NULL;
 	}
 	char canonical[REF_TEXT_MAX];
-	return json_pack("{s[{so s[s] ss ss}]}", "images", "config", text, "references",
-		ref_canonical(&p->ref, canonical), "digest", digest, "signed", key_id);
+	return json_pack("{s[{so s[s] ss ss so}]}", "images", "config", text, "references",
+		ref_canonical(&p->ref, canonical), "digest", digest, "signed", key_id, "registry",
+		describe_blobs(p));
 }
 
 static void forget_image(struct pull *p)
@@ -442,6 +470,7 @@ json_t *worker_pull(struct rpc *r, const json_t *request, struct err *e)
 		json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));
 	json_t *result = pull_from_any(&p, e);
 	manifest_deinit(&p.manifest);
+	json_decref(p.manifest_text);
 	strv_deinit(&p.diff_ids);
 	registry_free(p.registry);
 	pthread_mutex_destroy(&p.lock);

@@ -15,6 +15,7 @@
 #define CONNECT_TIMEOUT_S 15L
 #define STALL_TIMEOUT_S 60L
 #define SMALL_TIMEOUT_S 120L
+#define FINISH_TIMEOUT_S 900L
 #define BUSY_TRIES 5
 #define RETRY_AFTER_MAX_S 30
 #define CLIENT_ID "docker" /* config.json is shared: a token may be for this client alone */
@@ -38,6 +39,13 @@ const char *registry_base(const struct registry *r)
 bool registry_is_origin(const struct registry *r)
 {
 	return r->endpoint >= r->n_mirrors;
+}
+
+bool registry_is_own(const struct registry *r, const char *url)
+{
+	const char *base = registry_base(r);
+	size_t n = strlen(base);
+	return strncmp(url, base, n) == 0 && (!url[n] || strchr("/?", url[n]));
 }
 
 /* --- one request --- */
@@ -103,6 +111,13 @@ static size_t on_small_body(char *data, size_t size, size_t n, void *owner)
 		return 0;
 	}
 	return n;
+}
+
+void registry_small_answer(CURL *c, struct reply *reply)
+{
+	buf_clear(reply->body);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_small_body);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, reply);
 }
 
 /* A certificate authority of one registry, where Docker looks for it (docs.docker.com "Use TLS
@@ -191,15 +206,16 @@ static int perform(const struct registry *r, const struct registry_request *q,
 	const char *authorization, const char *user, struct reply *reply, struct err *e)
 {
 	struct curl_slist *headers = add_line(NULL, q->accept);
-	headers = add_line(headers, authorization);
-	headers = add_line(headers, q->content_type);
+	headers = add_line(headers, registry_is_own(r, q->url) ? authorization : NULL);
+	headers = add_line(headers, q->content_type ? q->content_type : "Content-Type:");
+	headers = add_line(headers, q->range);
 	headers = curl_slist_append(headers, "Expect:"); /* or curl waits a second for 100 */
-	buf_clear(reply->body);
 	CURL *c = registry_handle(r, q->url, reply, headers);
 	set_method(c, q);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT, SMALL_TIMEOUT_S);
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_small_body);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, reply);
+	bool finishes = strcmp(q->method, "PUT") == 0; /* registries move what they got */
+	curl_easy_setopt(c, CURLOPT_TIMEOUT, finishes ? FINISH_TIMEOUT_S : SMALL_TIMEOUT_S);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, finishes ? 0L : STALL_TIMEOUT_S);
+	registry_small_answer(c, reply);
 	if (user) {
 		curl_easy_setopt(c, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
 		curl_easy_setopt(c, CURLOPT_USERNAME, user);
@@ -296,6 +312,15 @@ const char *registry_status_words(long status)
 		}
 	}
 	return "";
+}
+
+int registry_refused(const struct reply *reply, struct err *e)
+{
+	char words[256], code[64];
+	registry_words(reply, words, sizeof(words), code);
+	bool denied = reply->status == 403 || strcmp(code, "DENIED") == 0;
+	return err_set(e, denied ? ERR_DENIED : ERR_SYSTEM, "%s",
+		denied && !*code ? "denied: requested access to the resource is denied" : words);
 }
 
 /* "MANIFEST_UNKNOWN" and "manifest unknown" as Docker prints them: "manifest unknown: manifest

@@ -48,6 +48,12 @@ bool registry_is_loopback(const char *host);         /* what follows ':' or '/' 
 bool registry_is_origin(const struct registry *r);   /* the endpoint in use is no mirror */
 const char *registry_base(const struct registry *r); /* the endpoint in use; borrowed */
 
+/* Whether url is below the endpoint in use: what is elsewhere gets no authorization. */
+bool registry_is_own(const struct registry *r, const char *url);
+
+/* The body of what a handle is answered goes to reply. */
+void registry_small_answer(CURL *c, struct reply *reply);
+
 /* A handle for url that fills reply's head; headers are borrowed. The caller cleans it up. */
 CURL *registry_handle(const struct registry *r, const char *url, struct reply *reply,
 	const struct curl_slist *headers);
@@ -60,10 +66,10 @@ int registry_get(const struct registry *r, const char *url, const char *accept,
 /* A request that may be sent again: after a log-in when it is answered with 401, and after the time
  * that a 429 or 503 asks for. */
 struct registry_request {
-	const char *method; /* "GET", "HEAD", "POST", "PUT", "DELETE" */
+	const char *method; /* "GET", "HEAD", "POST", "PATCH", "PUT", "DELETE" */
 	const char *url;
-	const char *accept, *content_type; /* header lines, or NULL */
-	const void *body;                  /* NULL: none */
+	const char *accept, *content_type, *range; /* header lines, or NULL */
+	const void *body;                          /* NULL: none */
 	size_t body_len;
 };
 /* 0 with any status but 401; ERR_DENIED with Docker's words when there are no good credentials. */
@@ -78,6 +84,8 @@ void registry_sleep_ms(long ms);
  * unexpected HTTP status: 500 Internal Server Error". code: "DENIED", or "". */
 void registry_words(const struct reply *reply, char *ret, size_t room, char code[static 64]);
 const char *registry_status_words(long status); /* " Not Found", or "" */
+/* The same as an error: ERR_DENIED for 403. */
+int registry_refused(const struct reply *reply, struct err *e);
 
 /* Answers a 401. used: the authorization that was refused, or NULL; another thread may have renewed
  * it. ERR_DENIED when there is nothing to answer with. */

@@ -117,6 +117,23 @@ static void a_failed_part_undoes_the_whole(void **state)
 	assert_string_equal(text, "");
 }
 
+static void one_row_is_found_by_its_id(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	scoped(json) json_t *doc = json_pack("{si}", "n", 7);
+	json_t *found = NULL;
+	assert_int_equal(store_put(f->store, STORE_BLOBS, "a", doc, &e), 0);
+
+	assert_int_equal(store_get(f->store, STORE_BLOBS, "a", &found, &e), 0);
+	assert_true(json_equal(found, doc));
+	json_decref(found);
+	assert_int_equal(store_get(f->store, STORE_BLOBS, "b", &found, &e), 0);
+	assert_null(found);
+	assert_int_equal(store_get(f->store, STORE_MANIFESTS, "a", &found, &e), 0);
+	assert_null(found);
+}
+
 static void a_second_daemon_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -166,6 +183,7 @@ int main(void)
 		WITH_STORE(rows_come_back_in_order_after_reopening),
 		WITH_STORE(a_rolled_back_change_leaves_nothing),
 		WITH_STORE(a_failed_part_undoes_the_whole),
+		WITH_STORE(one_row_is_found_by_its_id),
 		WITH_STORE(a_second_daemon_is_refused),
 		WITH_STORE(a_file_from_the_future_is_refused),
 		WITH_STORE(a_damaged_file_is_an_error_not_a_crash),
