@@ -41,65 +41,82 @@ teardown_file() {
 
 setup() {
 	cd "$DIR"
-	rm -f cred.* helper.log "$DOCKER_CONFIG/config.json"
+	rm -f cred.* helper.log ./*.says "$DOCKER_CONFIG/config.json"
 }
 
 config() { # JSON: what config.json is
 	echo "$1" >"$DOCKER_CONFIG/config.json"
 }
 
-one_says() { # PROGRAM CONFIG INPUT WORD...: its words and status, then config.json without its layout
+one_says() { # PROGRAM CONFIG INPUT WORD...: its words and status, then config.json and what a helper was asked
 	local program=$1 input=$3 status=0
 	config "$2"
 	rm -f cred.* helper.log
 	shift 3
+	echo "== $*"
 	printf %s "$input" | "$program" "$@" 2>&1 || status=$?
 	echo "status $status"
-	python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1])), sort_keys=True))' "$DOCKER_CONFIG/config.json"
+	echo "config $(tr -d '\n' <"$DOCKER_CONFIG/config.json")"
 	[ ! -e helper.log ] || sort -u helper.log
 }
 
-both_say_the_same() {
-	one_says "$DOCKER" "$@" >docker.says
+# docker's and ours, to be compared by same_words.
+both_say() {
+	one_says "$DOCKER" "$@" >>docker.says
 	# docker says nothing of a helper that fails when it is asked
-	one_says "$WHERRY" "$@" | sed "s/'wherry /'docker /g; /^WARNING: error getting credentials/d" >wherry.says
+	one_says "$WHERRY" "$@" | sed "s/'wherry /'docker /g; /^WARNING: error getting credentials/d" >>wherry.says
+}
+
+same_words() {
+	python3 -SE - docker.says wherry.says <<-'END'
+		import json, sys
+		for name in sys.argv[1:]:
+		    lines = open(name).read().split("\n")
+		    for i, line in enumerate(lines):
+		        if line.startswith("config "):
+		            lines[i] = json.dumps(json.loads(line[7:]), sort_keys=True)
+		    open(name, "w").write("\n".join(lines))
+	END
 	diff -u docker.says wherry.says
 }
 
 @test "login and logout say and keep what docker's do" {
-	both_say_the_same '{}' '' login -u u -p wrong "$R"
-	both_say_the_same '{}' '' login "$R"
-	both_say_the_same '{}' '' login -u u "$R"
-	both_say_the_same '{}' '' login -u u --password-stdin "$R"
-	both_say_the_same '{}' $'wrong\nmore' login -u u --password-stdin "$R"
-	both_say_the_same '{}' p login --password-stdin "$R"
-	both_say_the_same '{}' p login -u u -p p --password-stdin "$R"
-	both_say_the_same '{}' '' login -u '' -p p "$R"
-	both_say_the_same '{}' '' login -u u -p '' "$R"
+	both_say '{}' '' login -u u -p wrong "$R"
+	both_say '{}' '' login "$R"
+	both_say '{}' '' login -u u "$R"
+	both_say '{}' '' login -u u --password-stdin "$R"
+	both_say '{}' $'wrong\nmore' login -u u --password-stdin "$R"
+	both_say '{}' p login --password-stdin "$R"
+	both_say '{}' p login -u u -p p --password-stdin "$R"
+	both_say '{}' '' login -u '' -p p "$R"
+	both_say '{}' '' login -u u -p '' "$R"
 	known="{\"auths\":{\"$R\":{\"auth\":\"dTp4\"}}}" # u:x
-	both_say_the_same "$known" '' login "$R"
-	both_say_the_same "$known" '' logout "$R"
-	both_say_the_same "$known" '' logout "https://$R/v2/"
-	both_say_the_same "{\"auths\":{\"https://$R\":{\"auth\":\"dTp4\"}, \"other\":{\"auth\":\"dTp4\"}}}" '' logout "$R"
-	both_say_the_same '{}' '' logout "$R"
+	both_say "$known" '' login "$R"
+	both_say "$known" '' logout "$R"
+	both_say "$known" '' logout "https://$R/v2/"
+	both_say "{\"auths\":{\"https://$R\":{\"auth\":\"dTp4\"}, \"other\":{\"auth\":\"dTp4\"}}}" '' logout "$R"
+	both_say '{}' '' logout "$R"
+	same_words
 }
 
 @test "credential helpers are asked as docker asks them" {
 	token=$R
 	R=127.0.0.1:$PORT # takes every password and gives no token
-	both_say_the_same '{}' $'p\n' login -u u --password-stdin "$R"
+	both_say '{}' $'p\n' login -u u --password-stdin "$R"
 	for config in '{"credsStore":"fake"}' "{\"credHelpers\":{\"$R\":\"fake\"}}"; do
-		both_say_the_same "$config" $'p\n' login -u u --password-stdin "$R"
-		both_say_the_same "$config" $'p\r\n' login -u u --password-stdin "http://$R/v2/"
-		both_say_the_same "$config" '' login "$R"
+		both_say "$config" $'p\n' login -u u --password-stdin "$R"
+		both_say "$config" $'p\r\n' login -u u --password-stdin "http://$R/v2/"
+		both_say "$config" '' login "$R"
 	done
 	for name in bad nothere; do
-		both_say_the_same "{\"credsStore\":\"$name\"}" '' login -u u -p p "$R"
-		both_say_the_same "{\"credsStore\":\"$name\"}" '' login "$R"
-		both_say_the_same "{\"credsStore\":\"$name\"}" '' pull "$token/t:1"
-		# docker's order is that of a Go map
-		one_says "$DOCKER" "{\"credsStore\":\"$name\"}" '' logout "$R/v2/" | sort >docker.says
-		one_says "$WHERRY" "{\"credsStore\":\"$name\"}" '' logout "$R/v2/" | sort >wherry.says
+		both_say "{\"credsStore\":\"$name\"}" '' login -u u -p p "$R"
+		both_say "{\"credsStore\":\"$name\"}" '' login "$R"
+		both_say "{\"credsStore\":\"$name\"}" '' pull "$token/t:1"
+	done
+	same_words
+	for name in bad nothere; do # docker's order is that of a Go map
+		one_says "$DOCKER" "{\"credsStore\":\"$name\"}" '' logout "$R/v2/" | tr -d ' \t' | sort >docker.says
+		one_says "$WHERRY" "{\"credsStore\":\"$name\"}" '' logout "$R/v2/" | tr -d ' \t' | sort >wherry.says
 		diff -u docker.says wherry.says
 	done
 }
