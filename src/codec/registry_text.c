@@ -88,6 +88,16 @@ bool registry_range_parse(const char *text, int64_t *ret_bytes)
 	return true;
 }
 
+bool registry_content_range(const char *text, int64_t *ret_begin)
+{
+	const char *dash = strchr(text, '-');
+	if (!text_starts(text, "bytes ") || !dash) {
+		return false;
+	}
+	scoped(free) char *begin = xstrndup(text + 6, (size_t)(dash - text - 6));
+	return parse_i64(begin, 0, INT64_MAX, ret_begin) == 0;
+}
+
 /* The parameters behind one target, up to the comma before the next; what is quoted may hold both.
  */
 static bool is_next(const char *p, const char **ret_end)

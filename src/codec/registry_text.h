@@ -20,6 +20,9 @@ void registry_url_query(struct buf *url, const char *key, const char *value);
  * registries say it, and one byte would be sent again. False for everything else. */
 bool registry_range_parse(const char *text, int64_t *ret_bytes);
 
+/* The first byte of "bytes 1000-1999/2000" (RFC 9110 14.4). False for everything else. */
+bool registry_content_range(const char *text, int64_t *ret_begin);
+
 /* The target of `<...>; rel="next"`, not yet resolved. False when there is none. */
 bool registry_link_next(const char *header, struct buf *ret);
 

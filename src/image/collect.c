@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -17,6 +19,8 @@
 #include "image/store.h"
 #include "job/remove.h"
 #include "store/store.h"
+
+#define SPARED_S (24 * 60 * 60)
 
 static void remove_trees(struct image_store *s, json_t *take_names)
 {
@@ -60,6 +64,28 @@ void image_discard_all_tmp(struct image_store *s)
 		}
 	}
 	remove_trees(s, names);
+}
+
+int64_t image_discard_partials(struct image_store *s)
+{
+	scoped(close) int fd =
+		openat(s->layers_fd, IMAGE_PARTIAL_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(closedir) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!dir) {
+		return 0;
+	}
+	(void)TAKE_FD(fd);
+	int64_t bytes = 0;
+	struct dirent *entry;
+	while ((entry = readdir(dir))) { /* a few: the worker bounds them */
+		struct stat st;
+		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode)) {
+			bytes += st.st_size;
+		}
+	}
+	image_discard(s, IMAGE_PARTIAL_DIR, false);
+	return bytes;
 }
 
 /* --- who needs what --- */
@@ -149,13 +175,53 @@ void image_own_chains(
 	map_free(pinned);
 }
 
+/* --- layers of pulls that were interrupted --- */
+
+static struct image_layer *layer_of(struct image_store *s, const char *diff_id)
+{
+	char dir[LAYER_DIR_LEN + 1];
+	image_layer_dir(diff_id, dir);
+	return map_get(s->layers, dir);
+}
+
+void image_spare_not(struct image_store *s, const char *diff_id)
+{
+	struct image_layer *l = layer_of(s, diff_id);
+	if (l) {
+		l->pulled_s = 0;
+	}
+}
+
+void image_layers_named(struct image_store *s, const struct image *i)
+{
+	for (size_t k = 0; k < i->layers.n; k++) {
+		image_spare_not(s, i->layers.v[k]);
+	}
+}
+
+int64_t image_spare_none(struct image_store *s)
+{
+	int64_t bytes = 0;
+	map_each (s->layers, struct image_layer, l) {
+		bytes += l->pulled_s > 0 ? l->bytes : 0;
+		l->pulled_s = 0;
+	}
+	return bytes;
+}
+
+static bool is_spared(const struct image_layer *l, int64_t now_s)
+{
+	return l->pulled_s > 0 && l->pulled_s <= now_s && now_s - l->pulled_s < SPARED_S;
+}
+
 void image_collect(struct image_store *s)
 {
 	struct map *needed = needed_layers(s, NULL);
 	scoped(strv) struct strv unneeded = STRV_INIT;
+	int64_t now_s = clock_real_ns() / 1000000000;
 	s->collect_wanted = false;
 	map_each (s->layers, struct image_layer, l) {
-		if (map_get(needed, l->diff_id)) {
+		if (map_get(needed, l->diff_id) || is_spared(l, now_s)) {
 			continue;
 		}
 		if (image_is_held(s, l->diff_id)) {

@@ -139,6 +139,7 @@ struct image *image_add(struct image_store *s, const char *config_text, size_t n
 		return NULL;
 	}
 	map_put(s->images, i->id, i);
+	image_layers_named(s, i);
 	return TAKE(i);
 }
 
@@ -275,17 +276,21 @@ int image_tag(struct image_store *s, struct image *i, const char *reference, str
 
 /* --- layers --- */
 
-static int put_layer(
-	struct image_store *s, const char *dir, const char *diff_id, int64_t bytes, struct err *e)
+static int put_layer(struct image_store *s, const char *dir, const char *diff_id, int64_t bytes,
+	int64_t pulled_s, struct err *e)
 {
 	scoped(json) json_t *doc = json_object();
 	json_put(doc, "size", json_integer(bytes));
+	if (pulled_s > 0) {
+		json_put(doc, "pulled_s", json_integer(pulled_s));
+	}
 	if (store_put(s->store, STORE_LAYERS, diff_id, doc, e) < 0) {
 		return -1;
 	}
 	struct image_layer *l = xnew(struct image_layer);
 	snprintf(l->diff_id, sizeof(l->diff_id), "%s", diff_id);
 	l->bytes = bytes;
+	l->pulled_s = pulled_s;
 	map_put(s->layers, dir, l);
 	return 0;
 }
@@ -303,8 +308,8 @@ static bool valid_tmp_name(const char *name)
 	return parts.n == 1 || parts.n == 2;
 }
 
-int image_add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
-	int64_t size_bytes, struct err *e)
+static int add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
+	int64_t size_bytes, int64_t pulled_s, struct err *e)
 {
 	char dir[LAYER_DIR_LEN + 1];
 	if (!ref_is_digest(diff_id) || !valid_tmp_name(tmp_name)) {
@@ -331,7 +336,19 @@ int image_add_layer(struct image_store *s, const char *tmp_name, const char *dif
 	if (r < 0) {
 		return err_sys(e, errno, "cannot put layer %.19s into place", diff_id);
 	}
-	return put_layer(s, dir, diff_id, size_bytes, e);
+	return put_layer(s, dir, diff_id, size_bytes, pulled_s, e);
+}
+
+int image_add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
+	int64_t size_bytes, struct err *e)
+{
+	return add_layer(s, tmp_name, diff_id, size_bytes, 0, e);
+}
+
+int image_add_pulled_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
+	int64_t size_bytes, struct err *e)
+{
+	return add_layer(s, tmp_name, diff_id, size_bytes, clock_real_ns() / 1000000000, e);
 }
 
 char *image_lowerdir(const struct image_store *s, const struct strv *layers)
@@ -388,6 +405,7 @@ static int load_layer(void *owner, const char *id, json_t *doc, struct err *e)
 	struct image_layer *layer = xnew(struct image_layer);
 	snprintf(layer->diff_id, sizeof(layer->diff_id), "%s", id);
 	layer->bytes = json_i64(doc, "size", 0);
+	layer->pulled_s = json_i64(doc, "pulled_s", 0);
 	free(map_put(l->s->layers, dir, layer));
 	return 0;
 }
@@ -408,6 +426,7 @@ static int load_image(void *owner, const char *id, json_t *doc, struct err *e)
 		return 0;
 	}
 	map_put(l->s->images, id, i);
+	image_layers_named(l->s, i);
 	return 0;
 }
 

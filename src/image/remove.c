@@ -316,6 +316,7 @@ int image_prune(struct image_store *s, const struct image_prune_query *q, json_t
 	if (n < 0) {
 		return -1;
 	}
+	total += image_discard_partials(s) + image_spare_none(s);
 	image_collect(s);
 	*ret_changes = TAKE(changes);
 	*ret_bytes = total;

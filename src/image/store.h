@@ -9,9 +9,13 @@
 	24 /* hex digits of the diff id: short names, so that 125 lower layers fit one page of \
 	      mount options */
 
+/* Below layers: what was read of the blobs of unfinished pulls (worker/partial.h). */
+#define IMAGE_PARTIAL_DIR "partial"
+
 struct image_layer {
 	char diff_id[DIGEST_LEN + 1];
 	int64_t bytes;
+	int64_t pulled_s; /* when a pull brought it that has not made an image of it; else 0 */
 };
 
 /* A layer that one work is fetching; the others wait. */
@@ -69,6 +73,17 @@ int image_trust_record(struct image_store *s, const char *canonical, const char 
 /* Moves layers/NAME (or layers/tmp/NAME) out of the way and deletes it in a worker. */
 void image_discard(struct image_store *s, const char *name, bool is_tmp);
 void image_discard_all_tmp(struct image_store *s);
+/* Gives the space of unfinished pulls back; those that run go on. Returns the bytes. */
+int64_t image_discard_partials(struct image_store *s);
+/* An image names its layers: they are no longer of an unfinished pull. */
+void image_layers_named(struct image_store *s, const struct image *i);
+/* The layers of unfinished pulls are not spared any more. Returns their bytes. */
+int64_t image_spare_none(struct image_store *s);
+void image_spare_not(struct image_store *s, const char *diff_id); /* this one */
+/* As image_add_layer. Until an image names it, image_collect spares it for a day: a pull that was
+ * interrupted goes on with what it has. */
+int image_add_pulled_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
+	int64_t size_bytes, struct err *e);
 /* What goes with i, topmost first, as Docker names layers: by the digest of all that is below
  * (OCI image-spec config.md "Layer ChainID"). *ret_bytes: of layers that no other image, container
  * or cache entry names. */

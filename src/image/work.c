@@ -45,6 +45,7 @@ struct image_work {
 	char tmp_name[24];                /* below layers/tmp */
 	char waiting_for[DIGEST_LEN + 1]; /* a diff id, or "" */
 	struct ref ref;                   /* of a pull */
+	struct strv added;                /* diff ids */
 };
 
 static void progress(struct image_work *w, json_t *take_msg)
@@ -145,11 +146,14 @@ static void answer_add_layer(struct image_work *w, const json_t *msg)
 	if (!own) {
 		(void)err_set(&e, ERR_INVALID, "the layer is not in the job's directory");
 	}
-	if (!own || image_add_layer(w->store, tmp, diff_id, json_i64(msg, "size", 0), &e) < 0) {
+	int (*add)(struct image_store *, const char *, const char *, int64_t, struct err *) =
+		w->kind == WORK_PULL ? image_add_pulled_layer : image_add_layer;
+	if (!own || add(w->store, tmp, diff_id, json_i64(msg, "size", 0), &e) < 0) {
 		job_send(w->job, json_pack("{so}", "error", job_err_to_json(&e)));
 		return;
 	}
 	image_hold_layer(w->hold, diff_id);
+	strv_add(&w->added, diff_id);
 	job_send(w->job, json_pack("{s{}}", "answer"));
 	const struct image_claim *c = map_get(w->store->claims, diff_id);
 	if (c && c->owner == w) {
@@ -323,8 +327,12 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 	list_remove(&w->node);
 	release_claims_of(w);
 	image_discard(s, w->tmp_name, true);
+	for (size_t k = 0; !i && e.kind == ERR_INVALID && k < w->added.n; k++) {
+		image_spare_not(s, w->added.v[k]); /* an image that is wrong stays wrong */
+	}
 	w->handlers.done(w->owner, i, i ? NULL : &e);
 	image_hold_free(w->hold);
+	strv_deinit(&w->added);
 	free(w);
 	if (!i) {
 		image_collect(s); /* layers of a failed pull that no image names */
@@ -411,6 +419,8 @@ struct image_work *image_pull(struct image_store *s, const char *reference, cons
 	json_put(request, "registry", json_incref(s->registry_config));
 	json_put(request, "signature",
 		trust_request(json_object_get(s->registry_config, "image-signatures"), &ref));
+	scoped(free) char *partial = xasprintf("%s/%s", s->layers_dir, IMAGE_PARTIAL_DIR);
+	json_put_str(request, "partial", partial);
 	return start(s, WORK_PULL, request, &ref, h, owner, e);
 }
 

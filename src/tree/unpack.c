@@ -3,8 +3,8 @@
  * followed.
  * 2. An extended attribute of overlayfs is only ever written by us: a layer that brings its own
  * could redirect to other directories of the host.
- * 3. parent_fd is the directory named parent_name; it is forgotten whenever something was removed
- * or linked.
+ * 3. parent_fd is the directory named parent_name; it is forgotten whenever something was removed:
+ * nothing else changes what a name that could be opened means.
  */
 #include "tree/unpack.h"
 
@@ -22,6 +22,7 @@
 #include "tree/kernel_fs.h"
 #include "tree/stream.h"
 #include "tree/unpack_entry.h"
+#include "tree/write_behind.h"
 
 static void free_archive(struct archive *a)
 {
@@ -138,6 +139,7 @@ static int make_room(struct unpack *u, const struct unpack_target *t, const char
 	}
 	*ret_was_whiteout = !u->place && unpack_is_whiteout(&st);
 	int r = path_remove_tree(t->dir_fd, t->name);
+	u->removed = true;
 	return r < 0 ? unpack_entry_error(e, -r, t->name) : 0;
 }
 
@@ -251,8 +253,9 @@ static int make_entry(struct unpack *u, struct archive_entry *entry, struct err 
 	if (r <= 0) {
 		return r;
 	}
+	u->removed = false;
 	r = make_by_type(u, entry, path, &t, e);
-	if (archive_entry_filetype(entry) != S_IFREG) {
+	if (u->removed) {
 		forget_parent(u); /* invariant 3 */
 	}
 	return r;
@@ -353,7 +356,9 @@ static int unpack_run(struct unpack *u, struct unpack_result *ret, struct err *e
 	u->chunk = chunk;
 	u->stream_error = e;
 	u->parent_fd = -1;
+	u->behind = u->place ? NULL : write_behind_new();
 	int r = unpack_archive(u, e);
+	write_behind_free(u->behind);
 	forget_parent(u);
 	buf_deinit(&u->dirs);
 	if (r == 0) {

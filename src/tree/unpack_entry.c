@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "base/text.h"
+#include "tree/write_behind.h"
 
 #define SPACE_CHECK_BYTES (32 << 20)
 #define PAGE_BYTES 4096
@@ -133,7 +134,17 @@ static int set_owner_and_mode(
 	const struct unpack *u, int fd, struct archive_entry *entry, struct err *e)
 {
 	const char *name = archive_entry_pathname(entry);
-	if (fchown(fd, entry_uid(u, entry), entry_gid(u, entry)) < 0 ||
+	uid_t uid = entry_uid(u, entry);
+	gid_t gid = entry_gid(u, entry);
+	struct stat st; /* most files are root's, and made with their mode */
+	if (fstat(fd, &st) < 0) {
+		return unpack_entry_error(e, errno, name);
+	}
+	bool other_owner = st.st_uid != uid || st.st_gid != gid;
+	if (other_owner && fchown(fd, uid, gid) < 0) {
+		return unpack_entry_error(e, errno, name);
+	}
+	if ((other_owner || (st.st_mode & 07777) != entry_mode(entry)) &&
 		fchmod(fd, entry_mode(entry)) < 0) {
 		return unpack_entry_error(e, errno, name);
 	}
@@ -200,7 +211,8 @@ static int write_block(int fd, const char *data, size_t n, int64_t offset, int64
 }
 
 /* Copies the data blocks; what lies between them stays a hole. */
-static int write_data(struct unpack *u, struct archive_entry *entry, int fd, struct err *e)
+static int write_data(
+	struct unpack *u, struct archive_entry *entry, int fd, int64_t *ret_size, struct err *e)
 {
 	const char *name = archive_entry_pathname(entry);
 	int64_t end = 0;
@@ -219,6 +231,9 @@ static int write_data(struct unpack *u, struct archive_entry *entry, int fd, str
 		if (failed < 0) {
 			return unpack_entry_error(e, -failed, name);
 		}
+		if (u->behind) {
+			write_behind_grow(u->behind, fd, end);
+		}
 		if (check_space(u, n, e) < 0) {
 			return -1;
 		}
@@ -227,24 +242,31 @@ static int write_data(struct unpack *u, struct archive_entry *entry, int fd, str
 	if (size > end && ftruncate(fd, size) < 0) {
 		return unpack_entry_error(e, errno, name);
 	}
-	u->result.bytes += size > end ? size : end;
+	*ret_size = size > end ? size : end;
+	u->result.bytes += *ret_size;
 	return 0;
 }
 
 int unpack_make_file(
 	struct unpack *u, struct archive_entry *entry, const struct unpack_target *t, struct err *e)
 {
-	scoped(close) int fd = openat(
-		t->dir_fd, t->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	/* nobody sees a layer before it is whole; a place may be looked at meanwhile */
+	scoped(close) int fd =
+		openat(t->dir_fd, t->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			u->place ? 0600 : entry_mode(entry) & 0777);
 	if (fd < 0) {
 		return unpack_entry_error(e, errno, archive_entry_pathname(entry));
 	}
 	struct timespec times[2];
 	entry_times(entry, times);
-	if (write_data(u, entry, fd, e) < 0 || set_owner_and_mode(u, fd, entry, e) < 0) {
+	int64_t size = 0;
+	if (write_data(u, entry, fd, &size, e) < 0 || set_owner_and_mode(u, fd, entry, e) < 0) {
 		return -1;
 	}
 	futimens(fd, times);
+	if (u->behind) {
+		write_behind_close(u->behind, TAKE_FD(fd), size);
+	}
 	return 0;
 }
 

@@ -30,7 +30,9 @@ struct unpack {
 			    them */
 	char *parent_name;
 	int parent_fd;
+	bool removed; /* something, for the entry at hand */
 	int64_t unchecked_bytes;
+	struct write_behind *behind; /* of a layer; files in a place may be wanted soon */
 	struct unpack_result result;
 };
 

@@ -41,10 +41,13 @@ int layer_unpack(const json_t *request, int n, struct stream *packed, bool verif
 	if (root < 0) {
 		return -1;
 	}
-	scoped(stream_free) struct stream *plain = stream_decompress_new(packed);
+	/* freed from the last to the first: none of these threads outlives what it reads */
+	scoped(stream_free) struct stream *arriving = stream_ahead_new(packed);
+	scoped(stream_free) struct stream *plain = stream_decompress_new(arriving);
 	scoped(stream_free) struct stream *hashed = stream_digest_new(plain);
+	scoped(stream_free) struct stream *tar = stream_ahead_new(hashed);
 	struct unpack_result made;
-	if (unpack_layer(root, hashed, verified, &made, e) < 0) {
+	if (unpack_layer(root, tar, verified, &made, e) < 0) {
 		layer_drop(request, n);
 		return -1;
 	}

@@ -13,8 +13,7 @@
 #define INTERVAL_MS 100
 #define BAR_WIDTH 50
 
-/* docker/go-units HumanSize: four significant digits, powers of 1000. */
-static void human_size(int64_t bytes, char *ret, size_t room)
+void layers_human_size(int64_t bytes, char *ret, size_t room)
 {
 	static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
 	double size = (double)bytes;
@@ -32,11 +31,11 @@ char *layers_progress_text(int64_t current, int64_t total)
 	if (current <= 0 && total <= 0) {
 		return xstrdup("");
 	}
-	human_size(current, now, sizeof(now));
+	layers_human_size(current, now, sizeof(now));
 	if (total <= 0) {
 		return xasprintf("%8s", now);
 	}
-	human_size(total, all, sizeof(all));
+	layers_human_size(total, all, sizeof(all));
 	int done = (int)((double)current / (double)total * 100) / 2;
 	done = done > BAR_WIDTH ? BAR_WIDTH : done;
 	char bar[BAR_WIDTH + 1];

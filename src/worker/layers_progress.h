@@ -28,5 +28,8 @@ void layers_say_bytes(struct layers_progress *p, const char *id, const char *sta
 struct stream *layers_meter_new(struct stream *inner, struct layers_progress *p, const char *id,
 	const char *status, int64_t total);
 
+/* "1.229MB": docker/go-units HumanSize, four significant digits, powers of 1000. */
+void layers_human_size(int64_t bytes, char *ret, size_t room);
+
 /* "[=====>      ]  1.229MB/3MB"; "" when nothing is known. The caller's. */
 char *layers_progress_text(int64_t current, int64_t total);

@@ -1,8 +1,9 @@
 /* Job "pull": an image from a registry, its layers unpacked while they stream.
  *
  * request {"reference": canonical, "platform": "", "auth": {} or null, "registry": configuration of
- * the daemon, "signature": what image/trust.h gives, or null, "tmp": {}} asks    {"ask": "layer",
- * "diff_id", "wait": bool} -> {"state": "have" | "go" | "busy"}; go claims it for this job
+ * the daemon, "signature": what image/trust.h gives, or null, "tmp": {}, "partial": directory
+ * (partial.h)} asks    {"ask": "layer", "diff_id", "wait": bool} -> {"state": "have" | "go" |
+ * "busy"}; go claims it for this job
  *         {"ask": "add-layer", ...} (layers.h)
  * result  {"images": [{"config": exact text, "references": [canonical], "digest": of the manifest
  * or index, "signed": id of the key that signed it, or ""}]}
@@ -10,8 +11,6 @@
  * Two jobs that want the same layers must not wait for each other in a circle: a busy layer is put
  * off until this job holds no claim of its own, and only then waited for.
  */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -20,97 +19,14 @@
 #include "codec/ref.h"
 #include "codec/sha256.h"
 #include "worker/jobs.h"
-#include "worker/layers.h"
-#include "worker/layers_progress.h"
-#include "worker/manifest.h"
+#include "worker/partial.h"
+#include "worker/pull.h"
 #include "worker/registry.h"
 #include "worker/rpc.h"
 #include "worker/signature.h"
 #include "tree/stream.h"
 
 #define PARALLEL 3
-
-enum step { STEP_DONE, STEP_FETCH, STEP_WAIT };
-
-struct pull {
-	struct rpc *rpc;
-	const json_t *request;
-	struct registry *registry;
-	struct ref ref;
-	struct manifest manifest;
-	char image_digest[STREAM_DIGEST_LEN + 1]; /* of that manifest; not that of an index */
-	json_t *manifest_text; /* {"mediaType", "text"} of the image's own, not of an index */
-	struct strv diff_ids;
-	struct layers_progress progress;
-	enum step steps[LAYERS_MAX];
-	atomic_int n_dirs; /* directories used, over all endpoints */
-
-	pthread_mutex_t lock; /* what follows */
-	size_t next;
-	bool failed;
-	struct err error;
-};
-
-/* --- progress, in Docker's words --- */
-
-static void short_id(const struct pull *p, size_t i, char ret[static ID_SHORT_LEN + 1])
-{
-	snprintf(ret, ID_SHORT_LEN + 1, "%.12s", p->manifest.layers[i].digest + strlen("sha256:"));
-}
-
-static void say(struct pull *p, size_t i, const char *status)
-{
-	char id[ID_SHORT_LEN + 1];
-	short_id(p, i, id);
-	layers_say(&p->progress, id, status);
-}
-
-/* --- one layer --- */
-
-static int verify(struct stream *packed, const struct descriptor *want, struct err *e)
-{
-	char digest[STREAM_DIGEST_LEN + 1];
-	stream_digest_text(packed, digest);
-	if (stream_digest_bytes(packed) != want->size || strcmp(digest, want->digest) != 0) {
-		return err_set(e, ERR_INVALID, "filesystem layer verification failed for digest %s",
-			want->digest);
-	}
-	return 0;
-}
-
-/* Unpacks while it downloads; nothing of it counts before the digest was right. */
-static int fetch_layer(struct pull *p, size_t i, struct err *e)
-{
-	const struct descriptor *want = &p->manifest.layers[i];
-	char id[ID_SHORT_LEN + 1];
-	short_id(p, i, id);
-	scoped(stream_free) struct stream *blob =
-		registry_blob(p->registry, want->digest, want->size);
-	scoped(stream_free) struct stream *metered =
-		layers_meter_new(blob, &p->progress, id, "Downloading", want->size);
-	scoped(stream_free) struct stream *packed = stream_digest_new(metered);
-	struct layer made;
-	if (layer_unpack(p->request, p->n_dirs++, packed, true, &made, e) < 0 ||
-		stream_drain(packed, e) < 0) {
-		return -1;
-	}
-	say(p, i, "Verifying Checksum");
-	if (verify(packed, want, e) < 0) {
-		return -1;
-	}
-	say(p, i, "Download complete");
-	if (strcmp(made.diff_id, p->diff_ids.v[i]) != 0) {
-		return err_set(e, ERR_INVALID,
-			"layer %.19s unpacks to %.19s, but the image configuration says %.19s",
-			want->digest, made.diff_id, p->diff_ids.v[i]);
-	}
-	layers_say_bytes(&p->progress, id, "Extracting", want->size, want->size);
-	if (layers_sync(p->request, e) < 0 || layer_record(p->rpc, &made, e) < 0) {
-		return -1;
-	}
-	say(p, i, "Pull complete");
-	return 0;
-}
 
 static bool is_repeated(const struct pull *p, size_t i)
 {
@@ -149,26 +65,16 @@ static int claim_layers(struct pull *p, struct err *e)
 		if (!is_repeated(p, i) && ask_layer(p, i, false, &p->steps[i], e) < 0) {
 			return -1;
 		}
-		say(p, i, p->steps[i] == STEP_DONE ? "Already exists" : "Pulling fs layer");
+		pull_say(p, i, p->steps[i] == STEP_DONE ? "Already exists" : "Pulling fs layer");
 	}
 	for (size_t i = 0; i < p->manifest.n_layers; i++) {
 		n_fetch += p->steps[i] == STEP_FETCH;
+		p->left = n_fetch;
 		if (p->steps[i] == STEP_WAIT || (p->steps[i] == STEP_FETCH && n_fetch > PARALLEL)) {
-			say(p, i, "Waiting");
+			pull_say(p, i, "Waiting");
 		}
 	}
 	return 0;
-}
-
-static void set_failed(struct pull *p, const struct err *e)
-{
-	pthread_mutex_lock(&p->lock);
-	if (!p->failed) {
-		p->error = *e;
-		p->failed = true;
-	}
-	pthread_mutex_unlock(&p->lock);
-	atomic_store(&p->progress.stop, true);
 }
 
 static bool take_next(struct pull *p, size_t *ret)
@@ -190,10 +96,7 @@ static void *fetch_some(void *arg)
 	struct pull *p = arg;
 	size_t i;
 	while (take_next(p, &i)) {
-		struct err e;
-		if (fetch_layer(p, i, &e) < 0) {
-			set_failed(p, &e);
-		}
+		(void)pull_layer(p, i);
 	}
 	return NULL;
 }
@@ -214,16 +117,9 @@ static void fetch_claimed(struct pull *p)
 	}
 }
 
-static int pull_layers(struct pull *p, struct err *e)
+/* Layers that another pull was fetching: it has them now, or has given up. */
+static int fetch_waiting(struct pull *p, struct err *e)
 {
-	if (claim_layers(p, e) < 0) {
-		return -1;
-	}
-	fetch_claimed(p);
-	if (p->failed) {
-		*e = p->error;
-		return -1;
-	}
 	for (size_t i = 0; i < p->manifest.n_layers; i++) {
 		if (p->steps[i] != STEP_WAIT) {
 			continue;
@@ -231,13 +127,32 @@ static int pull_layers(struct pull *p, struct err *e)
 		if (ask_layer(p, i, true, &p->steps[i], e) < 0) {
 			return -1;
 		}
+		p->left = 1;
 		if (p->steps[i] == STEP_DONE) {
-			say(p, i, "Pull complete");
-		} else if (fetch_layer(p, i, e) < 0) {
+			pull_say(p, i, "Pull complete");
+		} else if (pull_layer(p, i) < 0) {
+			*e = p->error;
 			return -1;
 		}
 	}
 	return 0;
+}
+
+static int pull_layers(struct pull *p, struct err *e)
+{
+	if (claim_layers(p, e) < 0 || pull_check_room(p, e) < 0) {
+		return -1;
+	}
+	fetch_claimed(p);
+	struct err why;
+	if (pull_settle(p, &why) < 0) { /* what came before a failure is good */
+		pull_fail(p, &why);
+	}
+	if (p->failed) {
+		*e = p->error;
+		return -1;
+	}
+	return fetch_waiting(p, e);
 }
 
 /* --- manifest and configuration --- */
@@ -465,6 +380,7 @@ json_t *worker_pull(struct rpc *r, const json_t *request, struct err *e)
 		return NULL;
 	}
 	ref_default_tag(&p.ref);
+	partial_tidy(json_str(request, "partial"));
 	pthread_mutex_init(&p.lock, NULL);
 	p.registry = registry_new(
 		json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));

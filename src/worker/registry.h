@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -49,3 +50,7 @@ int registry_manifest(struct registry *r, const char *digest, struct buf *ret,
 /* The bytes of a blob; a broken connection is resumed a few times. Any thread, one stream a thread.
  * Exactly size bytes come, or an error. */
 struct stream *registry_blob(struct registry *r, const char *digest, int64_t size);
+/* From byte `from` on, so size - from bytes come. ERR_BUSY "canceled" soon after *stop was set; it
+ * is borrowed, NULL for never. */
+struct stream *registry_blob_from(struct registry *r, const char *digest, int64_t size,
+	int64_t from, const atomic_bool *stop);

@@ -4,26 +4,31 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "codec/registry_text.h"
 #include "worker/registry_http.h"
 #include "tree/stream.h"
 
 #define RESUME_TRIES 4
+#define STOP_POLL_MS 200
 
 struct blob {
 	struct stream base;
 	struct registry *registry;
 	char digest[REF_DIGEST_LEN + 1];
 	int64_t size;
-	int64_t received; /* of the blob, over all connections */
-	int64_t skip;     /* bytes that come again because the server ignores ranges */
+	int64_t received;        /* of the blob, over all connections and before them */
+	int64_t skip;            /* bytes that come again because the server ignores ranges */
+	bool no_range;           /* the server misunderstands them: everything comes again */
+	const atomic_bool *stop; /* borrowed, or NULL */
 	CURLM *multi;
 	CURL *easy; /* NULL between connections */
 	struct curl_slist *headers;
 	char *authorization;
 	struct reply reply;
 	CURLcode code;
-	int tries, logins;
+	int tries, logins, busy;
 	bool over, paused, checked;
+	bool wrong_range; /* the bytes that come are not the ones that were asked for */
 	char data[STREAM_CHUNK];
 	size_t begin, end;
 };
@@ -35,8 +40,12 @@ static bool body_wanted(struct blob *b)
 		b->checked = true;
 		curl_easy_getinfo(b->easy, CURLINFO_RESPONSE_CODE, &b->reply.status);
 		b->skip = b->reply.status == 200 ? b->received : 0;
+		int64_t begin;
+		b->wrong_range = b->reply.status == 206 &&
+				 (!registry_content_range(b->reply.content_range, &begin) ||
+					 begin != b->received);
 	}
-	return b->reply.status == 200 || b->reply.status == 206;
+	return (b->reply.status == 200 || b->reply.status == 206) && !b->wrong_range;
 }
 
 static size_t on_blob(char *data, size_t size, size_t n, void *owner)
@@ -52,6 +61,7 @@ static size_t on_blob(char *data, size_t size, size_t n, void *owner)
 		b->paused = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
+	b->logins = 0; /* what was refused once may be refused again, much later */
 	size_t skipped = b->skip < (int64_t)n ? (size_t)b->skip : n;
 	b->skip -= (int64_t)skipped;
 	memcpy(b->data + b->end, data + skipped, n - skipped);
@@ -80,11 +90,11 @@ static void connect_blob(struct blob *b)
 	b->authorization = registry_authorization(b->registry);
 	b->headers = b->authorization ? curl_slist_append(NULL, b->authorization) : NULL;
 	b->reply = (struct reply){0};
-	b->over = b->paused = b->checked = false;
+	b->over = b->paused = b->checked = b->wrong_range = false;
 	b->easy = registry_handle(b->registry, url, &b->reply, b->headers);
 	curl_easy_setopt(b->easy, CURLOPT_WRITEFUNCTION, on_blob);
 	curl_easy_setopt(b->easy, CURLOPT_WRITEDATA, b);
-	if (b->received > 0) {
+	if (b->received > 0 && !b->no_range) {
 		char range[32];
 		snprintf(range, sizeof(range), "%lld-", (long long)b->received);
 		curl_easy_setopt(b->easy, CURLOPT_RANGE, range);
@@ -92,54 +102,91 @@ static void connect_blob(struct blob *b)
 	curl_multi_add_handle(b->multi, b->easy);
 }
 
-/* The connection has ended and all its bytes were read. 1: connected again, 0: the blob is
- * complete, -1 with *e. */
-static int next_connection(struct blob *b, struct err *e)
+static int connect_again(struct blob *b)
 {
-	long status = b->reply.status;
-	if (b->code == CURLE_OK && !b->checked) { /* no body at all */
-		curl_easy_getinfo(b->easy, CURLINFO_RESPONSE_CODE, &status);
-	}
-	if (b->code == CURLE_OK && status == 401 && b->logins++ == 0) {
-		if (registry_log_in(b->registry, b->reply.challenge, b->authorization, e) < 0) {
-			return -1;
-		}
-		disconnect(b);
-		connect_blob(b);
-		return 1;
-	}
-	if (b->code == CURLE_OK && status != 200 && status != 206) {
-		return err_set(e, status == 404 ? ERR_NOT_FOUND : ERR_SYSTEM,
-			"cannot fetch layer %.19s: %s", b->digest,
-			status == 404 ? "blob unknown: blob unknown to registry"
-				      : "unexpected HTTP status");
-	}
-	if (b->received >= b->size) {
-		return 0;
-	}
-	if (b->code == CURLE_OK) { /* the server believes that this is all */
-		return err_set(e, ERR_INVALID,
-			"unexpected EOF: %.19s has %lld bytes, the manifest says %lld", b->digest,
-			(long long)b->received, (long long)b->size);
-	}
-	if (++b->tries > RESUME_TRIES) {
-		(void)registry_transport_error(b->easy, b->code, registry_base(b->registry), e);
-		return err_wrap(e, "cannot fetch %.19s", b->digest);
-	}
 	disconnect(b);
-	registry_sleep_ms(200L << b->tries);
 	connect_blob(b);
 	return 1;
 }
 
-/* Lets curl work until there is a byte or the connection has ended. */
+/* After a while, some times. */
+static int retry(struct blob *b, struct err *e)
+{
+	if (++b->tries > RESUME_TRIES) {
+		if (b->code != CURLE_OK) {
+			(void)registry_transport_error(
+				b->easy, b->code, registry_base(b->registry), e);
+			return err_wrap(e, "cannot fetch %.19s", b->digest);
+		}
+		return err_set(e, ERR_SYSTEM, "cannot fetch layer %.19s: %ld%s", b->digest,
+			b->reply.status, registry_status_words(b->reply.status));
+	}
+	registry_sleep_ms(200L << b->tries);
+	return connect_again(b);
+}
+
+/* An answer that is not the blob: what can be done about it. As next_connection. */
+static int answer_refusal(struct blob *b, struct err *e)
+{
+	long status = b->reply.status;
+	if (status == 401 && b->logins++ == 0) {
+		return registry_log_in(b->registry, b->reply.challenge, b->authorization, e) < 0
+			       ? -1
+			       : connect_again(b);
+	}
+	if ((status == 416 || b->wrong_range) && !b->no_range) {
+		b->no_range = true;
+		return connect_again(b);
+	}
+	if (registry_wait(&b->reply, &b->busy)) {
+		return connect_again(b);
+	}
+	if (status >= 500) {
+		return retry(b, e);
+	}
+	if (status == 404) {
+		return err_set(e, ERR_NOT_FOUND,
+			"cannot fetch layer %.19s: blob unknown: blob unknown to registry",
+			b->digest);
+	}
+	return err_set(e, status == 401 || status == 403 ? ERR_DENIED : ERR_SYSTEM,
+		"cannot fetch layer %.19s: %ld%s", b->digest, status,
+		registry_status_words(status));
+}
+
+/* The connection has ended and all its bytes were read. 1: connected again, 0: the blob is
+ * complete, -1 with *e. */
+static int next_connection(struct blob *b, struct err *e)
+{
+	curl_easy_getinfo(b->easy, CURLINFO_RESPONSE_CODE, &b->reply.status);
+	if (b->code != CURLE_OK) {
+		return b->received >= b->size ? 0 : retry(b, e);
+	}
+	if ((b->reply.status != 200 && b->reply.status != 206) || b->wrong_range) {
+		return answer_refusal(b, e);
+	}
+	if (b->received >= b->size) {
+		return 0;
+	}
+	/* the server believes that this is all */
+	return err_set(e, ERR_INVALID,
+		"unexpected EOF: %.19s has %lld bytes, the manifest says %lld", b->digest,
+		(long long)b->received, (long long)b->size);
+}
+
+static bool is_stopped(const struct blob *b)
+{
+	return b->stop && atomic_load(b->stop);
+}
+
+/* Lets curl work until there is a byte, the connection has ended or nobody wants it any more. */
 static void pump(struct blob *b)
 {
 	if (b->paused) {
 		b->paused = false;
 		curl_easy_pause(b->easy, CURLPAUSE_CONT);
 	}
-	while (b->begin == b->end && !b->over) {
+	while (b->begin == b->end && !b->over && !is_stopped(b)) {
 		int running, left;
 		curl_multi_perform(b->multi, &running);
 		CURLMsg *msg;
@@ -150,7 +197,7 @@ static void pump(struct blob *b)
 			}
 		}
 		if (b->begin == b->end && !b->over) {
-			curl_multi_poll(b->multi, NULL, 0, 1000, NULL);
+			curl_multi_poll(b->multi, NULL, 0, STOP_POLL_MS, NULL);
 		}
 	}
 }
@@ -158,10 +205,16 @@ static void pump(struct blob *b)
 static ssize_t blob_read(struct stream *s, void *data, size_t n, struct err *e)
 {
 	struct blob *b = container_of(s, struct blob, base);
+	if (!b->easy && b->received >= b->size) {
+		return 0; /* all of it was here before */
+	}
 	if (!b->easy) {
 		connect_blob(b);
 	}
 	while (b->begin == b->end) {
+		if (is_stopped(b)) {
+			return err_set(e, ERR_BUSY, "canceled");
+		}
 		if (!b->over) {
 			pump(b);
 			continue;
@@ -191,16 +244,24 @@ static void blob_free(struct stream *s)
 	free(b);
 }
 
-struct stream *registry_blob(struct registry *r, const char *digest, int64_t size)
+struct stream *registry_blob_from(
+	struct registry *r, const char *digest, int64_t size, int64_t from, const atomic_bool *stop)
 {
 	struct blob *b = xnew(struct blob);
 	b->base = (struct stream){blob_read, blob_free};
 	b->registry = r;
 	snprintf(b->digest, sizeof(b->digest), "%s", digest);
 	b->size = size;
+	b->received = from;
+	b->stop = stop;
 	b->multi = curl_multi_init();
 	if (!b->multi) {
 		abort();
 	}
 	return &b->base;
+}
+
+struct stream *registry_blob(struct registry *r, const char *digest, int64_t size)
+{
+	return registry_blob_from(r, digest, size, 0, NULL);
 }

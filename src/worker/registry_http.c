@@ -79,6 +79,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *owner)
 		{"Content-Type:", reply->type, sizeof(reply->type)},
 		{"Location:", reply->location, sizeof(reply->location)},
 		{"Link:", reply->link, sizeof(reply->link)},
+		{"Content-Range:", reply->content_range, sizeof(reply->content_range)},
 		{"Range:", reply->range, sizeof(reply->range)},
 		{"Retry-After:", reply->retry_after, sizeof(reply->retry_after)},
 		{"OCI-Chunk-Min-Length:", reply->chunk_min, sizeof(reply->chunk_min)},

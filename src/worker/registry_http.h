@@ -34,6 +34,7 @@ struct reply {
 	char challenge[3 * CHALLENGE_VALUE_MAX];
 	char location[REGISTRY_URL_MAX + 1];
 	char link[REGISTRY_URL_MAX + 1];
+	char content_range[2 * REGISTRY_SHORT_HEADER_MAX];
 	char range[REGISTRY_SHORT_HEADER_MAX];
 	char retry_after[REGISTRY_SHORT_HEADER_MAX];
 	char chunk_min[REGISTRY_SHORT_HEADER_MAX]; /* OCI-Chunk-Min-Length */

@@ -54,7 +54,7 @@ within() { # SECONDS COMMAND...
 is_clean() {
 	[ -z "$(ls -A "$data/layers/tmp")" ] || wrong "left in tmp: $(ls -A "$data/layers/tmp")"
 	run ls
-	[ "${1:-}" != empty ] || [ "$(ls "$data/layers" | grep -cv -e tmp -e empty)" = 0 ] || wrong "layers are left"
+	[ "${1:-}" != empty ] || [ "$(ls "$data/layers" | grep -cv -e tmp -e empty -e partial)" = 0 ] || wrong "layers are left"
 }
 fresh() { rm -rf "$data"; }
 same_tree() { # ACTUAL EXPECTED
@@ -520,6 +520,111 @@ case_broken_connections_are_resumed() {
 	stop_registries
 }
 
+case_a_rude_registry_is_borne() {
+	start_registry hub 5000
+	start_proxy rude
+	succeeds run pull 127.0.0.1:5003/library/u:1
+	for what in cut busy "wrong part"; do
+		grep -q "^$what" proxy.log || wrong "the proxy was not as rude as it should: $what"
+	done
+	is_clean
+	stop_registries
+}
+
+# Until the proxy holds a blob back and what it sent is on disk: prints how many bytes of it are kept.
+kept_bytes() {
+	for _ in $(seq 200); do
+		find "$data/layers/partial" -type f -size +1000k -printf '%s\n' 2>/dev/null | grep . && return
+		sleep 0.05
+	done
+}
+
+case_interrupted_pulls_go_on() {
+	start_registry hub 5000
+	mkdir -p big && head -c 6M /dev/urandom >big/noise && tar -C big -cf big.tar noise
+	make layout --gzip --tag big t.tar one.tar big.tar >/dev/null
+	rm -rf big-oci && mkdir big-oci && tar -C big-oci -xf t.tar
+	push oci:big-oci:big docker://127.0.0.1:5000/big:1
+	for victim in worker driver; do
+		start_proxy hold
+		"$driver" "$worker" "$data" pull 127.0.0.1:5003/big:1 >"$top/out" 2>&1 &
+		pid=$!
+		kept=$(kept_bytes)
+		[ "${kept:-0}" -gt 1000000 ] || wrong "nothing is kept of an unfinished layer"
+		[ $victim = driver ] || kill -9 "$(child_of $pid)"
+		[ $victim = worker ] || kill -9 $pid
+		wait $pid 2>/dev/null
+		kept=$(kept_bytes)
+		: >proxy.log
+		succeeds run pull 127.0.0.1:5003/big:1
+		grep -q "^range bytes=$kept-$" proxy.log || wrong "the pull did not go on at $kept: $(cat proxy.log)"
+		is_clean
+		[ -z "$(ls -A "$data/layers/partial")" ] || wrong "kept after its layer was complete"
+		same_tree "$(layer_dir big.tar)" big
+		stop_registries
+		start_registry hub 5000
+		fresh
+	done
+	# what a power cut may leave: zeros; more than there is; and all of it
+	blob=$(python3 -c 'import glob, os; print(max(glob.glob("big-oci/blobs/sha256/*"), key=os.path.getsize))')
+	kept=$data/layers/partial/$(basename "$blob")
+	for content in zeros longer whole; do
+		mkdir -p "$data/layers/partial"
+		case $content in
+		zeros) truncate -s 3M "$kept" ;;
+		longer) cp "$blob" "$kept" && echo more >>"$kept" ;;
+		whole) cp "$blob" "$kept" ;;
+		esac
+		start_proxy cut # only to see what is asked for
+		succeeds run pull 127.0.0.1:5003/big:1
+		[ $content != whole ] || ! grep -q "$(basename "$blob")" proxy.log || wrong "what is whole was asked for"
+		[ -z "$(ls -A "$data/layers/partial")" ] || wrong "$content was kept"
+		same_tree "$(layer_dir big.tar)" big
+		stop_registries
+		start_registry hub 5000
+		fresh
+	done
+	# old ones go with the next pull
+	mkdir -p "$data/layers/partial"
+	touch -d '8 days ago' "$data/layers/partial/$(printf 'a%.0s' $(seq 64))"
+	touch "$data/layers/partial/$(printf 'b%.0s' $(seq 64))"
+	succeeds run pull 127.0.0.1:5000/library/u:1
+	[ "$(ls "$data/layers/partial")" = "$(printf 'b%.0s' $(seq 64))" ] || wrong "old beginnings stay, or new ones go"
+	stop_registries
+	fresh
+}
+
+# A layer that an interrupted pull has finished is not fetched again; one of an image that is wrong is not kept.
+case_finished_layers_of_an_interrupted_pull_stay() {
+	start_registry hub 5000
+	mkdir -p big && head -c 6M /dev/urandom >big/noise && tar -C big -cf big.tar noise
+	make layout --gzip --tag big t.tar one.tar big.tar >/dev/null
+	rm -rf big-oci && mkdir big-oci && tar -C big-oci -xf t.tar
+	push oci:big-oci:big docker://127.0.0.1:5000/big:1
+	start_proxy gone
+	fails_with "error: " run pull 127.0.0.1:5003/big:1
+	[ -d "$(layer_dir one.tar)" ] || wrong "the finished layer went"
+	run ls # the next start
+	[ -d "$(layer_dir one.tar)" ] || wrong "the finished layer went at the next start"
+	succeeds run pull 127.0.0.1:5000/big:1
+	says "Already exists"
+	succeeds run rm 127.0.0.1:5000/big:1
+	is_clean empty
+	stop_registries
+}
+
+case_a_pull_that_cannot_fit_says_so_first() {
+	start_registry hub 5000
+	start_proxy cut
+	mkdir -p "$data" && mount -t tmpfs -o size=18m tmpfs "$data"
+	fails_with "no space left on device" run pull 127.0.0.1:5003/library/u:1
+	says "compressed, and "
+	! grep -q "cut" proxy.log || wrong "it began to fetch"
+	is_clean empty
+	umount "$data"
+	stop_registries
+}
+
 case_login() {
 	htpasswd=$(python3 -c 'import crypt; print("u:" + crypt.crypt("p", crypt.mksalt(crypt.METHOD_BLOWFISH)))' 2>/dev/null)
 	echo "$htpasswd" >htpasswd
@@ -551,6 +656,12 @@ case_tokens() {
 	grep -q "the.token" "$top/out" && wrong "the token was shown"
 	fresh
 	stop_registries
+	start_registry hub 5000
+	start_proxy expire
+	succeeds run pull 127.0.0.1:5003/library/u:1
+	[ "$(grep -c '^token' proxy.log)" -gt 1 ] || wrong "no token expired"
+	stop_registries
+	fresh
 }
 
 # --- all of them ---

@@ -5,12 +5,17 @@
   token     wants bearer tokens, which it gives at /token to "u" with password "p"; blobs are redirected to 127.0.0.2, which
             must not see a token (it answers 400 then, as signed URLs of object stores do)
   anonymous the same, but tokens are for everybody
+  expire    as anonymous, and a token is good for two requests only
+  hold      sends the first half of each larger blob and then nothing, the first time it is asked for
+  gone      larger blobs are answered with 403
+  rude      cuts each larger blob, then is busy, then sends another part than it was asked for
 What it did goes to stdout.
 """
 import base64, http.client, http.server, socketserver, sys
 
 port, upstream, way = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 cuts = {}
+good = {"token": 0, "uses": 0}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -29,7 +34,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         basic = "Basic " + base64.b64encode(b"u:p").decode()
         if way == "token" and self.headers.get("Authorization") != basic:
             return self.answer(401, [], b'{"details": "incorrect username or password"}')
-        return self.answer(200, [("Content-Type", "application/json")], b'{"token": "the.token", "expires_in": 60}')
+        good["token"] += way == "expire"
+        good["uses"] = 0
+        return self.answer(200, [("Content-Type", "application/json")], b'{"token": "%s", "expires_in": 60}' % self.token().encode())
+
+    def token(self):
+        return "the.token" + (str(good["token"]) if way == "expire" else "")
 
     def check_token(self):
         """True when the request may go on."""
@@ -39,7 +49,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 print("leaked", there, flush=True)
                 self.answer(400)
             return not there
-        if there != "Bearer the.token":
+        good["uses"] += 1
+        if there != "Bearer " + self.token() or (way == "expire" and good["uses"] > 2):
             name = self.path.split("/v2/")[1].rsplit("/", 2)[0]
             challenge = 'Bearer realm="http://127.0.0.1:%d/token",service="reg",scope="repository:%s:pull"' % (port, name)
             self.answer(401, [("WWW-Authenticate", challenge)], b'{"errors": [{"code": "UNAUTHORIZED", "message": "no"}]}')
@@ -54,7 +65,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return True
 
     def do_GET(self):
-        if way != "cut":
+        if way in ("token", "anonymous", "expire"):
             if self.path.startswith("/token"):
                 return self.give_token()
             if not self.check_token():
@@ -63,21 +74,35 @@ class Handler(http.server.BaseHTTPRequestHandler):
         headers = {k: v for k, v in self.headers.items() if k.lower() not in ("connection", "authorization")}
         if "Range" in headers:
             print("range", headers["Range"], flush=True)
+        larger = "/blobs/" in self.path
+        if way == "rude" and larger and cuts.get(self.path) == 1:
+            cuts[self.path] += 1
+            print("busy", self.path, flush=True)
+            return self.answer(503, [("Retry-After", "0")])
+        if way == "rude" and larger and cuts.get(self.path) == 2 and "Range" in headers:
+            cuts[self.path] += 1
+            print("wrong part", self.path, flush=True)
+            headers["Range"] = "bytes=0-99"
         up.request("GET", self.path, headers=headers)
         r = up.getresponse()
         body = r.read()
         kept = [(k, v) for k, v in r.getheaders()
                 if k.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server")]
-        if way == "cut" and "/blobs/" in self.path and len(body) > 100000 and cuts.setdefault(self.path, 0) < 2:
+        if way == "gone" and "/blobs/" in self.path and len(body) > 100000:
+            return self.answer(403)
+        times = {"cut": 2, "rude": 1, "hold": 1}.get(way, 0)
+        if "/blobs/" in self.path and len(body) > 100000 and cuts.setdefault(self.path, 0) < times:
             cuts[self.path] += 1
-            print("cut", self.path, flush=True)
             self.send_response(r.status)
             for k, v in kept:
                 self.send_header(k, v)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body[:len(body) // 3])
+            self.wfile.write(body[:len(body) // (2 if way == "hold" else 3)])
             self.wfile.flush()
+            print("cut", self.path, flush=True)
+            while way == "hold" and self.connection.recv(1):
+                pass
             self.connection.close()
             self.close_connection = True
             return

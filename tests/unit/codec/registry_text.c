@@ -81,6 +81,21 @@ static void a_range_says_how_much_is_there(void **state)
 	}
 }
 
+static void a_part_says_where_it_begins(void **state)
+{
+	int64_t begin;
+	assert_true(registry_content_range("bytes 1000-1999/2000", &begin));
+	assert_int_equal(begin, 1000);
+	assert_true(registry_content_range("bytes 0-9/*", &begin));
+	assert_int_equal(begin, 0);
+
+	static const char *const wrong[] = {"", "bytes", "bytes */2000", "bytes -5/10",
+		"bytes x-5/10", "items 1-2/3", "bytes 99999999999999999999-1/2"};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		assert_false(registry_content_range(wrong[i], &begin));
+	}
+}
+
 static void the_next_page_is_found_among_links(void **state)
 {
 	scoped(buf) struct buf url = BUF_INIT;
@@ -114,6 +129,7 @@ int main(void)
 		cmocka_unit_test(a_base_without_a_path_gets_one),
 		cmocka_unit_test(a_query_goes_behind_the_one_that_is_there),
 		cmocka_unit_test(a_range_says_how_much_is_there),
+		cmocka_unit_test(a_part_says_where_it_begins),
 		cmocka_unit_test(the_next_page_is_found_among_links),
 		cmocka_unit_test(a_wait_is_bounded),
 	};
