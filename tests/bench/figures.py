@@ -1,6 +1,6 @@
 """What bench measures. A figure is a function of an engine that gives {name: value}; bench calls it for each engine in turns.
 
-The names are those of the performance notes: a run, b one call, c memory and start, g network, h logs, i many at once. Lower is better
+The names are those of the performance notes: a run, b one call, c memory and start, d images (figures_images.py), g network, h logs, i many at once. Lower is better
 unless the unit is a rate.
 """
 import json, subprocess, threading, time
