@@ -151,18 +151,29 @@ static int set_owner_and_mode(
 	return set_xattrs(u, fd, entry, e);
 }
 
-/* A bomb must not fill the disk to the last byte, which would take the daemon's own state with it.
- */
+/* A bomb must not fill the disk to the last byte, which would take the daemon's own state with it;
+ * nor keep a processor busy with more than the disk can hold, although zeros become holes. */
 static int check_space(struct unpack *u, size_t n, struct err *e)
 {
+	if (u->place && u->place->lenient) {
+		return 0;
+	}
+	struct statvfs fs;
+	bool first = u->passed_bytes == 0;
+	u->passed_bytes += (int64_t)n;
 	u->unchecked_bytes += (int64_t)n;
-	if ((u->place && u->place->lenient) || u->unchecked_bytes < SPACE_CHECK_BYTES) {
+	if (u->unchecked_bytes < SPACE_CHECK_BYTES && !first) {
 		return 0;
 	}
 	u->unchecked_bytes = 0;
-	struct statvfs fs;
-	if (fstatvfs(u->root_fd, &fs) == 0 &&
-		(uint64_t)fs.f_bavail * fs.f_frsize < UNPACK_RESERVE_BYTES) {
+	if (fstatvfs(u->root_fd, &fs) < 0) {
+		return 0;
+	}
+	uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (first) {
+		u->room_bytes = room;
+	}
+	if (room < UNPACK_RESERVE_BYTES || (uint64_t)u->passed_bytes > u->room_bytes) {
 		return unpack_entry_error(e, ENOSPC, "the archive");
 	}
 	return 0;

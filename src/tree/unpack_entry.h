@@ -30,9 +30,10 @@ struct unpack {
 			    them */
 	char *parent_name;
 	int parent_fd;
-	bool removed; /* something, for the entry at hand */
-	int64_t unchecked_bytes;
-	struct write_behind *behind; /* of a layer; files in a place may be wanted soon */
+	bool removed;                          /* something, for the entry at hand */
+	int64_t unchecked_bytes, passed_bytes; /* of files: since room was checked, and all */
+	uint64_t room_bytes;                   /* free when the first of them came */
+	struct write_behind *behind;           /* of a layer; files in a place may be wanted soon */
 	struct unpack_result result;
 };
 

@@ -7,7 +7,7 @@
                         --bad-diff-id     --short (one layer fewer than the configuration says)
                         --no-config
   layout OUT LAYER...  the same as an OCI layout with an index of platforms; also --bad-blob
-  list DIR            every file of a tree with all that a layer can say about it, sorted
+  list [--ns] DIR     every file of a tree with all that a layer can say about it, sorted; times in seconds or nanoseconds
   corrupt FILE OFFSET  flips a byte
 """
 import gzip, hashlib, io, json, os, stat, subprocess, sys, tarfile
@@ -58,6 +58,8 @@ def attacks(outside):
         "hardlink-to-symlink": [entry("l", SYM, link=outside + "/secret"), entry("h", HARD, link="l"), entry("h", data=evil)],
         "hardlink-dir": [entry("d", DIR), entry("h", HARD, link="d")],
         "hardlink-missing": [entry("h", HARD, link="nothing")],
+        "hardlink-chain": [entry("a", SYM, link=outside), entry("b", HARD, link="a"), entry("c", HARD, link="b"), entry("c/escaped", data=evil),
+                           entry("d", HARD, link="c/secret"), entry("d", data=evil)],
         "hardlink-self": [entry("h", data=b"1"), entry("h", HARD, link="h")],
         # whiteouts
         "whiteout-dotdot": [entry(".wh...")],
@@ -77,6 +79,8 @@ def attacks(outside):
         "owner-wraps": [entry("f", uid=1 << 32, mode=0o4755)],
         "owner-negative": [entry("l", SYM, link="x", uid=-1, pax={"uid": "-1"})],
         # types
+        "device-write": [entry("n", CHR, major=1, minor=1), entry("n", data=evil), entry("m", CHR, major=1, minor=1), entry("h", HARD, link="m"),
+                         entry("h", data=evil), entry("p", FIFO), entry("p", data=evil)],
         "dev-symlink": [entry("dev", SYM, link=outside)],
         "root-symlink": [entry(".", SYM, link=outside), entry("escaped", data=evil)],
         "root-file": [entry("./", tarfile.REGTYPE, data=evil)],
@@ -195,10 +199,10 @@ def layout(args):
     print("sha256:" + digest(config))
 
 
-def describe(path):
+def describe(path, nanoseconds):
     s = os.lstat(path)
     kind = stat.S_IFMT(s.st_mode)
-    words = ["%06o" % s.st_mode, "%d:%d" % (s.st_uid, s.st_gid), "%d" % int(s.st_mtime)]
+    words = ["%06o" % s.st_mode, "%d:%d" % (s.st_uid, s.st_gid), "%d" % (s.st_mtime_ns if nanoseconds else int(s.st_mtime))]
     if kind == stat.S_IFREG:
         words += ["%d" % s.st_size, "links=%d" % s.st_nlink, digest(open(path, "rb").read())[:16]]
     elif kind == stat.S_IFLNK:
@@ -212,12 +216,12 @@ def describe(path):
 
 
 def list_tree(args):
-    top, = args
-    rows = []
+    nanoseconds = args[0] == "--ns"
+    top, rows = args[-1], []
     for where, dirs, files in os.walk(top):
         for name in dirs + files:
             path = os.path.join(where, name)
-            rows.append("%s %s" % (os.path.relpath(path, top), describe(path)))
+            rows.append("%s %s" % (os.path.relpath(path, top), describe(path, nanoseconds)))
     rows.sort()
     print("\n".join(rows))
 
