@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 
 void manifest_deinit(struct manifest *m)
 {
@@ -79,6 +80,43 @@ static int check_type(const json_t *doc, const char *type, bool *ret_is_index, s
 	return 0;
 }
 
+/* As moby's pull: what an image's configuration may call itself, also by mistake of registries of
+ * long ago. */
+static int check_image(const json_t *config, struct err *e)
+{
+	static const char *const images[] = {"application/vnd.oci.image.config.v1+json",
+		"application/vnd.docker.container.image.v1+json", "application/octet-stream",
+		"application/json", "text/html", ""};
+	const char *type = json_str(config, "mediaType");
+	for (size_t i = 0; i < sizeof(images) / sizeof(*images); i++) {
+		if (strcmp(type, images[i]) == 0) {
+			return 0;
+		}
+	}
+	bool plugin = strcmp(type, "application/vnd.docker.plugin.v1+json") == 0;
+	return err_set(e, ERR_INVALID,
+		"Encountered remote \"%.100s\"(%s) when fetching: it is not a container image",
+		type, plugin ? "plugin" : "unknown");
+}
+
+/* Layers that a registry may not give away, and such that only their makers can read. */
+static int check_layer(const json_t *layer, struct err *e)
+{
+	const char *type = json_str(layer, "mediaType");
+	if (strstr(type, ".foreign.") || strstr(type, ".nondistributable.") ||
+		json_array_size(json_object_get(layer, "urls")) > 0) {
+		return err_set(e, ERR_INVALID,
+			"layer %.19s is foreign: its bytes are elsewhere than in the registry, and "
+			"are not fetched from there",
+			json_str(layer, "digest"));
+	}
+	if (text_ends(type, "+encrypted")) {
+		return err_set(e, ERR_INVALID, "layer %.19s is encrypted (%.100s)",
+			json_str(layer, "digest"), type);
+	}
+	return 0;
+}
+
 static int read_layers(const json_t *layers, struct manifest *m, struct err *e)
 {
 	if (json_array_size(layers) > LAYERS_MAX) {
@@ -89,7 +127,8 @@ static int read_layers(const json_t *layers, struct manifest *m, struct err *e)
 	size_t i;
 	json_t *item;
 	json_array_foreach (layers, i, item) {
-		if (read_descriptor(item, "a layer", &m->layers[i], e) < 0) {
+		if (read_descriptor(item, "a layer", &m->layers[i], e) < 0 ||
+			check_layer(item, e) < 0) {
 			return -1;
 		}
 		m->n_layers++;
@@ -115,7 +154,8 @@ int manifest_parse(
 	}
 	if (m.is_index) {
 		m.entries = json_incref(list);
-	} else if (read_descriptor(
+	} else if (check_image(json_object_get(doc, "config"), e) < 0 ||
+		   read_descriptor(
 			   json_object_get(doc, "config"), "the configuration", &m.config, e) < 0 ||
 		   read_layers(list, &m, e) < 0) {
 		return -1;

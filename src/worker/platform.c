@@ -29,6 +29,19 @@
 #define HOST_ARCH "unknown"
 #endif
 
+const char *platform_arm_variant(const char *machine)
+{
+	static const struct {
+		const char *begin, *variant;
+	} known[] = {{"armv5", "v5"}, {"armv6", "v6"}, {"armv7", "v7"}};
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if (strncmp(machine, known[i].begin, strlen(known[i].begin)) == 0) {
+			return known[i].variant;
+		}
+	}
+	return "v8"; /* armv8l, or a 64-bit kernel below this 32-bit program */
+}
+
 void platform_host(struct platform *ret)
 {
 	*ret = (struct platform){.os = "linux", .arch = HOST_ARCH};
@@ -37,9 +50,11 @@ void platform_host(struct platform *ret)
 	} else if (strcmp(ret->arch, "arm") == 0) {
 		struct utsname u;
 		uname(&u);
-		strcpy(ret->variant, strncmp(u.machine, "armv6", 5) == 0 ? "v6" : "v7");
+		snprintf(ret->variant, sizeof(ret->variant), "%s", platform_arm_variant(u.machine));
 	}
 }
+
+#define OWN_ARCHITECTURE 10 /* better than any variant of an older one */
 
 static void copy(char ret[static 32], const char *text)
 {
@@ -90,16 +105,25 @@ static int variant_number(const char *variant, int dflt)
 		       : 0;
 }
 
+/* The older architecture that a machine of this one runs too (containerd platforms "Only"). */
+static const char *fallback_of(const char *arch)
+{
+	return strcmp(arch, "arm64") == 0 ? "arm" : strcmp(arch, "amd64") == 0 ? "386" : "";
+}
+
 int platform_match(
 	const struct platform *want, const char *os, const char *arch, const char *variant)
 {
-	if (strcmp(want->os, os) != 0 || strcmp(want->arch, arch) != 0) {
+	bool same = strcmp(want->arch, arch) == 0;
+	if (strcmp(want->os, os) != 0 || (!same && strcmp(fallback_of(want->arch), arch) != 0)) {
 		return 0;
 	}
 	bool is_arm = strcmp(arch, "arm") == 0;
 	int dflt = is_arm ? 7 : strcmp(arch, "arm64") == 0 ? 8 : 1;
-	int wanted = variant_number(want->variant, dflt);
+	int wanted = same ? variant_number(want->variant, dflt) : is_arm ? 8 : 1;
 	int offered = variant_number(variant, dflt);
-	/* a newer core runs older code of the same family; v6 cannot run v7 */
-	return offered >= 1 && offered <= wanted ? offered : 0;
+	if (offered < 1 || offered > wanted) {
+		return 0; /* a newer core runs older code of the same family; v6 cannot run v7 */
+	}
+	return same ? OWN_ARCHITECTURE + offered : offered;
 }

@@ -10,9 +10,11 @@ struct platform {
 };
 
 void platform_host(struct platform *ret);
+/* "v5" to "v8", of the machine that uname(2) names, for 32-bit programs. */
+const char *platform_arm_variant(const char *machine);
 /* "linux/arm/v7", "linux/arm64", "arm64", or "" for the host's. ERR_INVALID otherwise. */
 int platform_parse(const char *text, struct platform *ret, struct err *e);
 /* 0: cannot run; the higher, the better. An empty variant of have is the architecture's oldest
- * common one. */
+ * common one. arm64 also runs arm, and amd64 386, when there is nothing better. */
 int platform_match(
 	const struct platform *want, const char *os, const char *arch, const char *variant);

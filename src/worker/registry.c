@@ -18,35 +18,6 @@ static const char manifest_types[] =
 
 /* --- where --- */
 
-/* "192.168.0.0/16" and a domain that is an address, with or without a port. */
-static bool in_network(const char *cidr, const char *domain)
-{
-	const char *slash = strchr(cidr, '/');
-	struct in_addr network, address;
-	int bits;
-	if (!slash || parse_int(slash + 1, 0, 32, &bits) < 0) {
-		return false;
-	}
-	scoped(free) char *left = xstrndup(cidr, (size_t)(slash - cidr));
-	scoped(free) char *host = xstrndup(domain, strcspn(domain, ":"));
-	uint32_t mask = bits == 0 ? 0 : ~UINT32_C(0) << (32 - bits);
-	return inet_pton(AF_INET, left, &network) == 1 && inet_pton(AF_INET, host, &address) == 1 &&
-	       ((ntohl(network.s_addr) ^ ntohl(address.s_addr)) & mask) == 0;
-}
-
-static bool is_insecure(const json_t *list, const char *domain)
-{
-	size_t i;
-	json_t *item;
-	json_array_foreach (list, i, item) {
-		const char *text = json_is_string(item) ? json_string_value(item) : "";
-		if (strcmp(text, domain) == 0 || in_network(text, domain)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static void add_mirrors(struct registry *r, const json_t *mirrors)
 {
 	size_t i;
@@ -67,6 +38,10 @@ static void add_mirrors(struct registry *r, const json_t *mirrors)
 struct registry *registry_new(const json_t *config, const struct ref *ref, const json_t *auth)
 {
 	curl_global_init(CURL_GLOBAL_DEFAULT);
+	const char *proxy = getenv("HTTP_PROXY");
+	if (proxy) { /* libcurl wants this one in small letters, Go does not */
+		setenv("http_proxy", proxy, 0);
+	}
 	struct registry *r = xnew(struct registry);
 	r->ref = *ref;
 	pthread_mutex_init(&r->lock, NULL);
@@ -76,8 +51,9 @@ struct registry *registry_new(const json_t *config, const struct ref *ref, const
 	}
 	const char *host = hub ? HUB_HOST : ref->domain;
 	r->n_mirrors = r->endpoints.n;
-	r->insecure = registry_is_loopback(ref->domain) ||
-		      is_insecure(json_object_get(config, "insecure-registries"), ref->domain);
+	r->insecure =
+		registry_is_loopback(ref->domain) ||
+		registry_is_insecure(json_object_get(config, "insecure-registries"), ref->domain);
 	strv_addf(&r->endpoints, "https://%s", host);
 	if (r->insecure) {
 		strv_addf(&r->endpoints, "http://%s", host);

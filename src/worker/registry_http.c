@@ -121,19 +121,6 @@ void registry_small_answer(CURL *c, struct reply *reply)
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, reply);
 }
 
-/* A certificate authority of one registry, where Docker looks for it (docs.docker.com "Use TLS
- * certificates"). */
-static void trust(CURL *c, const struct registry *r)
-{
-	scoped(free) char *ca = xasprintf("/etc/docker/certs.d/%s/ca.crt", r->ref.domain);
-	if (r->insecure && registry_is_origin(r)) {
-		curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
-		curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
-	} else if (registry_is_origin(r) && access(ca, R_OK) == 0) {
-		curl_easy_setopt(c, CURLOPT_CAINFO, ca);
-	}
-}
-
 CURL *registry_handle(const struct registry *r, const char *url, struct reply *reply,
 	const struct curl_slist *headers)
 {
@@ -156,7 +143,7 @@ CURL *registry_handle(const struct registry *r, const char *url, struct reply *r
 		headers); /* curl drops Authorization when the host changes */
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, reply);
-	trust(c, r);
+	registry_trust(c, r);
 	if (registry_is_loopback(url + (plain ? 7 : 8))) {
 		curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
 	}
@@ -182,6 +169,11 @@ int registry_transport_error(CURL *c, CURLcode code, const char *base, struct er
 	if (code == CURLE_COULDNT_RESOLVE_HOST) {
 		return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": dial tcp: lookup %.*s: no such host",
 			base, (int)strcspn(host, ":/"), host);
+	}
+	if (code == CURLE_SSL_CERTPROBLEM) {
+		return err_set(e, ERR_SYSTEM,
+			"Get \"%s/v2/\": the client certificate in /etc/docker/certs.d/%.*s cannot be used: a .cert needs its .key beside it",
+			base, (int)host_len, host);
 	}
 	return err_set(e, ERR_SYSTEM, "Get \"%s/v2/\": %s", base, curl_easy_strerror(code));
 }

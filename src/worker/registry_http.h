@@ -45,6 +45,12 @@ struct reply {
 	bool too_big;
 };
 
+/* --- registry_tls.c --- */
+/* By its name in the daemon's list of insecure registries, or by an address in a range there. */
+bool registry_is_insecure(const json_t *list, const char *domain);
+/* What the endpoint in use must show, and what we show it. */
+void registry_trust(CURL *c, const struct registry *r);
+
 bool registry_is_loopback(const char *host);         /* what follows ':' or '/' is ignored */
 bool registry_is_origin(const struct registry *r);   /* the endpoint in use is no mirror */
 const char *registry_base(const struct registry *r); /* the endpoint in use; borrowed */

@@ -57,8 +57,8 @@ is_clean() {
 	[ "${1:-}" != empty ] || [ "$(ls "$data/layers" | grep -cv -e tmp -e empty -e partial)" = 0 ] || wrong "layers are left"
 }
 fresh() { rm -rf "$data"; }
-same_tree() { # ACTUAL EXPECTED
-	make list "$1" >"$top/actual" && make list "$2" >"$top/expected" && [ -s "$top/expected" ] || wrong "cannot list"
+same_tree() { # ACTUAL EXPECTED [--ns]
+	make list ${3:-} "$1" >"$top/actual" && make list ${3:-} "$2" >"$top/expected" && [ -s "$top/expected" ] || wrong "cannot list"
 	diff "$top/expected" "$top/actual" >"$top/out" || wrong "$1 differs from $2: $(wc -l <"$top/out") lines"
 }
 
@@ -79,6 +79,12 @@ make_rootfs() {
 	chmod 1777 "$r/tmp"
 	chmod 0 "$r/var/empty"
 	chown -R 1234:5678 "$r/opt/kept"
+	mkdir -p "$r/opt/kept/$(printf 'deep/%.0s' $(seq 60))" && echo x >"$r/opt/kept/$(printf 'deep/%.0s' $(seq 60))/file"
+	ln -s "$(printf 'target/%.0s' $(seq 40))" "$r/opt/kept/far"
+	echo x >"$r/opt/kept/large-ids" && chown 3000000000:4000000000 "$r/opt/kept/large-ids"
+	mknod "$r/dev/large" b 259 70000
+	truncate -s 3M "$r/opt/holes" && echo middle >>"$r/opt/holes" && truncate -s 8M "$r/opt/holes"
+	touch -d '2001-02-03 04:05:06.123456789' "$r/opt/kept/large-ids" "$r/opt/holes"
 	echo gone >"$r/opt/gone/x"
 	echo "ünïcode" >"$r/opt/kept/nämé ☃"
 	printf 'x' >"$r/opt/kept/$(printf 'n%.0s' $(seq 200))"
@@ -104,6 +110,24 @@ case_unpacked_tree_is_what_tar_makes() {
 		succeeds load save.tar
 		same_tree "$(layer_dir base.tar)" plain
 		fresh
+	done
+}
+
+# Every form in which tar writes sparse files, long names, large numbers and nanoseconds.
+case_every_tar_format_is_unpacked_as_by_tar() {
+	rm -rf some && mkdir some && cp -a rootfs/opt rootfs/etc/relative rootfs/dev some
+	for format in gnu oldgnu pax; do
+		for sparse in "" -S "-S --sparse-version=0.0" "-S --sparse-version=0.1"; do
+			[ $format = pax ] || [ "${sparse#*version}" = "$sparse" ] || continue
+			tar -C some --format=$format $sparse --xattrs --xattrs-include='*' -cf some.tar .
+			rm -rf plain && mkdir plain && tar -C plain --xattrs --xattrs-include='*' --same-owner -xpf some.tar
+			make save --tag some:1 save.tar some.tar >/dev/null
+			succeeds load save.tar
+			same_tree "$(layer_dir some.tar)" plain --ns
+			[ $format != pax ] || same_tree "$(layer_dir some.tar)" some --ns
+			[ "$(du -k "$(layer_dir some.tar)/opt/holes" | cut -f1)" -lt 3000 ] || wrong "holes are filled: $format $sparse"
+			fresh
+		done
 	done
 }
 
@@ -283,6 +307,15 @@ case_full_disk_fails_cleanly_and_can_be_repeated() {
 	done
 	mount -o remount,size=200m "$data"
 	succeeds load t.tar
+	umount "$data"
+	# a bomb: more than there is room for, although every page of it would be a hole
+	mount -t tmpfs -o size=200m tmpfs "$data"
+	mkdir -p small && truncate -s 300M small/zeros && tar -C small -cf zeros.tar zeros && rm small/zeros
+	for way in --gzip --zstd; do
+		make save $way --tag bomb:1 t.tar zeros.tar >/dev/null
+		fails_with "no space left on device" load t.tar
+		is_clean empty
+	done
 	umount "$data"
 	# no inodes left
 	mount -t tmpfs -o size=200m,nr_inodes=200 tmpfs "$data"
@@ -466,8 +499,43 @@ case_certificates() {
 		mount -t overlay overlay -o "lowerdir=/etc,upperdir=$top/etc/up,workdir=$top/etc/work" /etc || wrong "cannot mount"
 	mkdir -p /etc/docker/certs.d/192.0.2.2:5006 && cp cert.pem /etc/docker/certs.d/192.0.2.2:5006/ca.crt
 	succeeds run pull 192.0.2.2:5006/u:1
+	fresh
+	# a name with an address in an insecure network
+	cp /etc/hosts hosts && echo "192.0.2.2 registry.example.test" >>hosts && cat hosts >/etc/hosts
+	fails_with "error: " run pull registry.example.test:5006/u:1
+	succeeds run pull registry.example.test:5006/u:1 '{"insecure-registries": ["2001:db8::/32", "192.0.2.0/24"]}'
+	fresh
+	# the registry wants to know who we are
+	stop_registries
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=client -keyout client.key -out client.cert 2>/dev/null
+	sed -i "s|key: $top/key.pem|&, clientcas: [$top/client.cert]|" tls.yml
+	docker-registry serve tls.yml >tls.log 2>&1 &
+	registry_pids+=($!)
+	for _ in $(seq 100); do
+		curl -sk -o /dev/null --cert client.cert --key client.key https://127.0.0.1:5006/v2/ && break
+		sleep 0.05
+	done
+	fails_with 'Get "https://192.0.2.2:5006/v2/": ' run pull 192.0.2.2:5006/u:1
+	cp client.cert /etc/docker/certs.d/192.0.2.2:5006/
+	fails_with "a .cert needs its .key beside it" run pull 192.0.2.2:5006/u:1
+	cp client.key /etc/docker/certs.d/192.0.2.2:5006/
+	succeeds run pull 192.0.2.2:5006/u:1
 	umount /etc etc
 	fresh
+	stop_registries
+}
+
+case_proxies_of_the_environment() {
+	start_registry hub 5000
+	start_proxy forward
+	there='{"insecure-registries": ["registry.example.test:80"]}'
+	fails_with "no such host" run pull registry.example.test:80/library/u:1 "$there"
+	export HTTP_PROXY=http://127.0.0.1:5003
+	succeeds run pull registry.example.test:80/library/u:1 "$there"
+	grep -q '^for http://registry.example.test' proxy.log || wrong "the proxy was not asked"
+	fresh
+	NO_PROXY=example.test fails_with "no such host" run pull registry.example.test:80/library/u:1 "$there"
+	unset HTTP_PROXY
 	stop_registries
 }
 

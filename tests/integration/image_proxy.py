@@ -7,6 +7,7 @@
   anonymous the same, but tokens are for everybody
   expire    as anonymous, and a token is good for two requests only
   hold      sends the first half of each larger blob and then nothing, the first time it is asked for
+  forward   does what it is asked, also as a proxy for another host
   gone      larger blobs are answered with 403
   rude      cuts each larger blob, then is busy, then sends another part than it was asked for
 What it did goes to stdout.
@@ -65,6 +66,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return True
 
     def do_GET(self):
+        if self.path.startswith("http://"):  # as a proxy is asked
+            print("for", self.path, flush=True)
+            self.path = "/" + self.path.split("/", 3)[3]
         if way in ("token", "anonymous", "expire"):
             if self.path.startswith("/token"):
                 return self.give_token()

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "worker/manifest.h"
 
 #define A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -52,7 +53,8 @@ static void the_best_platform_of_an_index_is_chosen(void **state)
 		{"arm", B},
 		{"linux/amd64", C},
 		{"x86_64", C},
-		{"linux/arm64", NULL},
+		{"linux/arm64", B}, /* an older architecture that it runs too */
+		{"linux/386", NULL},
 		{"windows/amd64", NULL},
 	};
 	scoped(manifest) struct manifest m = {0};
@@ -157,6 +159,69 @@ static void more_layers_than_can_be_mounted_are_refused(void **state)
 	}
 }
 
+static void the_kernel_names_the_arm_variant(void **state)
+{
+	assert_string_equal(platform_arm_variant("armv5tejl"), "v5");
+	assert_string_equal(platform_arm_variant("armv6l"), "v6");
+	assert_string_equal(platform_arm_variant("armv7l"), "v7");
+	assert_string_equal(platform_arm_variant("armv8l"), "v8");
+	assert_string_equal(platform_arm_variant("aarch64"), "v8");
+}
+
+static void the_own_architecture_is_better_than_an_older_one(void **state)
+{
+	struct platform want = {"linux", "arm64", "v8"};
+	assert_true(platform_match(&want, "linux", "arm64", "") >
+		    platform_match(&want, "linux", "arm", "v8"));
+	assert_true(platform_match(&want, "linux", "arm", "v8") >
+		    platform_match(&want, "linux", "arm", "v5"));
+	assert_int_equal(platform_match(&want, "linux", "amd64", ""), 0);
+	assert_int_equal(platform_match(&want, "linux", "arm64", "v9"), 0);
+}
+
+/* The manifest of something with this configuration and layer. */
+static int parse_of(const char *config_type, const char *layer, struct err *e)
+{
+	scoped(free) char *text =
+		xasprintf("{\"config\":{\"mediaType\":\"%s\",\"digest\":\"" A
+			  "\",\"size\":7},\"layers\":[{%s\"digest\":\"" B "\",\"size\":8}]}",
+			config_type, layer);
+	struct manifest m = {0};
+	int r = manifest_parse(text, strlen(text), "", &m, e);
+	manifest_deinit(&m);
+	return r;
+}
+
+static void what_is_no_image_is_refused_by_its_name(void **state)
+{
+	struct err e;
+	assert_int_equal(parse_of("application/vnd.oci.image.config.v1+json", "", &e), 0);
+	assert_int_equal(parse_of("", "", &e), 0);
+	assert_int_equal(parse_of("application/vnd.cncf.helm.config.v1+json", "", &e), -1);
+	assert_string_equal(e.msg,
+		"Encountered remote \"application/vnd.cncf.helm.config.v1+json\"(unknown) when "
+		"fetching: it is not a container image");
+	assert_int_equal(parse_of("application/vnd.docker.plugin.v1+json", "", &e), -1);
+	assert_non_null(strstr(e.msg, "(plugin)"));
+	assert_int_equal(parse_of("application/vnd.oci.empty.v1+json", "", &e), -1);
+}
+
+static void layers_that_are_elsewhere_are_refused(void **state)
+{
+	static const char *const foreign[] = {
+		"\"mediaType\":\"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip\",",
+		"\"mediaType\":\"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip\",",
+		"\"urls\":[\"https://example.com/x\"],",
+		"\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+gzip+encrypted\",",
+	};
+	struct err e;
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(*foreign); i++) {
+		assert_int_equal(parse_of("", foreign[i], &e), -1);
+		assert_int_equal(e.kind, ERR_INVALID);
+	}
+	assert_int_equal(parse_of("", "\"urls\":[],", &e), 0);
+}
+
 static void platforms_are_os_architecture_variant(void **state)
 {
 	struct platform p;
@@ -181,6 +246,10 @@ int main(void)
 		cmocka_unit_test(header_and_document_must_agree),
 		cmocka_unit_test(wrong_descriptors_are_refused),
 		cmocka_unit_test(more_layers_than_can_be_mounted_are_refused),
+		cmocka_unit_test(the_kernel_names_the_arm_variant),
+		cmocka_unit_test(the_own_architecture_is_better_than_an_older_one),
+		cmocka_unit_test(what_is_no_image_is_refused_by_its_name),
+		cmocka_unit_test(layers_that_are_elsewhere_are_refused),
 		cmocka_unit_test(platforms_are_os_architecture_variant),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
