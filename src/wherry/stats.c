@@ -317,6 +317,8 @@ int command_stats(struct cli *cli, int argc, char **argv)
 		return status;
 	}
 	struct err e;
+	scoped(free) char *format = table_format(cli->config, "statsFormat", o.format, false);
+	o.format = format;
 	int r = stats_show(cli, &o, argv + 1, argc - 1, &e);
 	return r < 0 ? cli_fail(&e) : r;
 }

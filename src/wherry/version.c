@@ -14,6 +14,8 @@
 #include "wherry/table.h"
 #include "wherry/times.h"
 
+#define CLIENT_API "1.45" /* the newest whose answers this program knows */
+
 /* name: of the template, in sentences. */
 static int print_formatted(
 	const char *name, const char *type, const char *format, const json_t *doc, struct err *e)
@@ -47,8 +49,9 @@ static json_t *client_version(const struct cli *cli)
 {
 	struct utsname u;
 	uname(&u);
-	return json_pack("{ss ss ss ss ss}", "Version", WHERRY_VERSION, "ApiVersion", "", "Os",
-		"linux", "Arch", go_arch(u.machine), "Context", cli->context);
+	return json_pack("{ss ss ss ss ss ss ss ss ss}", "Version", WHERRY_VERSION, "ApiVersion",
+		CLIENT_API, "DefaultAPIVersion", CLIENT_API, "GitCommit", "", "GoVersion", "", "Os",
+		"linux", "Arch", go_arch(u.machine), "BuildTime", "", "Context", cli->context);
 }
 
 static void print_line(const char *indent, const char *label, const char *value)
@@ -150,7 +153,12 @@ int command_version(struct cli *cli, int argc, char **argv)
 	scoped(json) json_t *server = NULL;
 	int printed = 0;
 	int r = engine_json(cli, "GET", "/version", NULL, &server, &e);
-	json_put(client, "ApiVersion", json_string(json_str(server, "ApiVersion")));
+	if (server) {
+		json_put_str(client, "ApiVersion", json_str(server, "ApiVersion"));
+	}
+	if (server && !json_object_get(server, "Experimental")) { /* Go leaves a false one out */
+		json_put(server, "Experimental", json_false());
+	}
 	if (format && *format) {
 		scoped(json) json_t *doc = json_pack("{sO so}", "Client", client, "Server",
 			server ? json_incref(server) : json_null());

@@ -195,10 +195,12 @@ system df --format '{{.Foo}}'
 system df x
 version -f '{{.Server.Os}} {{.Server.APIVersion}}'
 version -f '{{.Foo}}'
+version -f '{{.Server.Experimental}} {{.Client.APIVersion}}'
 version -f '{{foo}}'
 version x
 info -f '{{.OSType}} {{.NCPU}} {{.Name}} {{.Swarm.LocalNodeState}}'
 info -f '{{.Foo}}'
+info -f '{{.ServerErrors}} {{.DefaultAddressPools}} {{.ClientInfo.Debug}}'
 info -f '{{foo}}'
 info x
 system info -f '{{json .Swarm.LocalNodeState}}'

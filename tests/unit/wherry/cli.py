@@ -446,6 +446,21 @@ class Talking(Engine):
         self.assertEqual(self.run_cli("ps")[:2], (0, "a\n"))
         self.assertEqual(self.run_cli("ps", "-q")[:2], (0, "c" * 12 + "\n"))
         self.assertEqual(self.run_cli("ps", "--format", "{{.State}}")[:2], (0, "running\n"))
+        self.config({"statsFormat": "{{.Nam"})
+        self.assertIn("template parsing error", self.run_cli("stats", "--no-stream")[2])
+
+    def test_flags_of_buildx_change_nothing_or_are_refused(self):
+        self.server.routes["POST", "/build"] = (200, {"stream": "built\n"})
+        self.config({})
+        context = tempfile.mkdtemp(dir=self.dir)
+        with open(context + "/Dockerfile", "w") as f:
+            f.write("FROM scratch\n")
+        for flag in ("--progress=plain", "--load", "--provenance=false", "--builder=default"):
+            self.assertEqual(self.run_cli("build", flag, context)[0], 0)
+        for flag in ("--secret=id=x", "--output=out", "--ssh=default", "--push", "--cache-to=x"):
+            code, _, err = self.run_cli("build", flag, context)
+            self.assertNotEqual(code, 0)
+            self.assertIn("needs BuildKit", err)
 
     def test_absent_commands_are_refused_in_words(self):
         for words in (["push", "x"], ["image", "push", "x"], ["swarm", "init"], ["buildx", "ls"], ["context", "create", "x"]):
