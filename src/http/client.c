@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "codec/http1.h"
 #include "http/client_ssh.h"
+#include "http/client_tls.h"
 
 #define READ_CHUNK (64u << 10)
 #define JSON_MAX (64u << 20)
@@ -26,6 +27,8 @@ struct http_client {
 	char *host, *port;
 	char *headers; /* of every request, or NULL */
 	bool over_ssh;
+	char *tls_worker; /* or NULL: no TLS */
+	struct tls_files tls;
 	int fd;    /* -1: not connected */
 	bool used; /* the connection has answered before: a failure may mean that it was closed
 		      while idle */
@@ -53,7 +56,8 @@ struct http_client *http_client_new(const char *host, struct err *e)
 	}
 	const char *colon = text_starts(host, "tcp://") ? strrchr(host + 6, ':') : NULL;
 	if (colon && colon[1] && colon > host + 6) {
-		c->host = xstrndup(host + 6, (size_t)(colon - host - 6));
+		bool brackets = host[6] == '[' && colon[-1] == ']';
+		c->host = xstrndup(host + 6 + brackets, (size_t)(colon - host - 6) - 2 * brackets);
 		c->port = xstrndup(colon + 1, strcspn(colon + 1, "/"));
 		return c;
 	}
@@ -86,6 +90,8 @@ void http_client_free(struct http_client *c)
 	free(c->host);
 	free(c->port);
 	free(c->headers);
+	free(c->tls_worker);
+	tls_files_deinit(&c->tls);
 	free(c);
 }
 
@@ -93,6 +99,14 @@ void http_client_headers(struct http_client *c, const char *lines)
 {
 	free(c->headers);
 	c->headers = xstrdup(lines);
+}
+
+void http_client_tls(struct http_client *c, const char *worker, const struct tls_files *t)
+{
+	free(c->tls_worker);
+	tls_files_deinit(&c->tls);
+	c->tls_worker = xstrdup(worker);
+	c->tls = (struct tls_files){xstrdup(t->ca), xstrdup(t->cert), xstrdup(t->key), t->verify};
 }
 
 void http_response_deinit(struct http_response *r)
@@ -172,7 +186,14 @@ static int establish(struct http_client *c, struct err *e)
 		c->fd = ssh_connect(c->url, e);
 		return c->fd < 0 ? -1 : 0;
 	}
-	return c->path ? connect_unix(c, e) : connect_tcp(c, e);
+	if (c->path) {
+		return connect_unix(c, e);
+	}
+	if (connect_tcp(c, e) < 0 || !c->tls_worker) {
+		return c->fd < 0 ? -1 : 0;
+	}
+	c->fd = tls_connect(c->tls_worker, c->fd, c->host, &c->tls, e);
+	return c->fd < 0 ? err_wrap(e, "error during connect to %s", c->url) : 0;
 }
 
 int http_client_dial(struct http_client *c, struct err *e)

@@ -19,6 +19,9 @@ struct http_client *http_client_new(
 void http_client_free(struct http_client *c);
 /* Header lines ("Name: value\r\n") for every request; copied. */
 void http_client_headers(struct http_client *c, const char *lines);
+/* TLS on a tcp:// host, by way of that program; what t names is copied. */
+struct tls_files;
+void http_client_tls(struct http_client *c, const char *worker, const struct tls_files *t);
 /* Connects and gives the bare socket away: for a proxy. -1 with *e. */
 int http_client_dial(struct http_client *c, struct err *e);
 

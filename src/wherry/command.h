@@ -18,6 +18,7 @@ struct cli {
 	const char *context;    /* the name of docker's context, "default" */
 	const json_t *config;   /* config.json as it was at the start; never NULL in a command */
 	char *headers;          /* "Name: value\r\n" for each request, or NULL */
+	struct tls_files *tls;  /* to the engine; NULL: none */
 	bool debug;
 };
 

@@ -44,7 +44,8 @@ json_t *docker_context_read(const char *config_dir, const char *name, struct err
 	return doc;
 }
 
-char *docker_context_host(const char *config_dir, const char *name, struct err *e)
+char *docker_context_host(
+	const char *config_dir, const char *name, bool *ret_skip_verify, struct err *e)
 {
 	scoped(json) json_t *doc = docker_context_read(config_dir, name, e);
 	if (!doc) {
@@ -55,6 +56,7 @@ char *docker_context_host(const char *config_dir, const char *name, struct err *
 		err_set(e, ERR_INVALID, "context \"%s\" has no docker endpoint", name);
 		return NULL;
 	}
+	*ret_skip_verify = json_bool(endpoint, "SkipTLSVerify");
 	return xstrdup(json_str(endpoint, "Host"));
 }
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 
@@ -13,8 +14,10 @@
 /* The document of a context: Name, Metadata, Endpoints. ERR_NOT_FOUND with docker's words. The
  * caller's. */
 json_t *docker_context_read(const char *config_dir, const char *name, struct err *e);
-/* The address of its docker endpoint; the caller's, or NULL with *e. */
-char *docker_context_host(const char *config_dir, const char *name, struct err *e);
+/* The address of its docker endpoint; the caller's, or NULL with *e. *ret_skip_verify: its TLS
+ * takes any certificate. */
+char *docker_context_host(
+	const char *config_dir, const char *name, bool *ret_skip_verify, struct err *e);
 /* Those documents, sorted by name; what cannot be read is left out. */
 json_t *docker_context_list(const char *config_dir);
 /* The directory of a context's meta.json. The caller's. */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mem.h"
+#include "base/program.h"
 #include "base/text.h"
 
 #define DOCUMENT_MAX (16u << 20)
@@ -196,6 +198,17 @@ int engine_documents(struct http_client *http, engine_doc_fn *fn, void *owner, s
 struct http_client *engine_connect(const struct cli *cli, struct err *e)
 {
 	struct http_client *http = http_client_new(cli->host, e);
+	scoped(free) char *worker =
+		cli->tls ? program_find("wherry-worker", "worker", WHERRY_LIBEXECDIR) : NULL;
+	if (http && worker) {
+		http_client_tls(http, worker, cli->tls);
+	} else if (http && cli->tls) {
+		http_client_free(http);
+		err_set(e, ERR_NOT_FOUND,
+			"TLS needs wherry-worker, which is neither beside this program nor in %s",
+			WHERRY_LIBEXECDIR);
+		return NULL;
+	}
 	if (http && cli->headers) {
 		http_client_headers(http, cli->headers);
 	}

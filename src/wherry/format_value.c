@@ -24,10 +24,11 @@ static const char *const texts[] = {"Comment", "StopSignal", "MacAddress", "Crea
 	"ContainerIDFile", "Name", "Driver"};
 /* and the members that engines leave out when they are empty */
 static const char *const optional[] = {"Annotations", "BindOptions", "CgroupnsMode", "Comment",
-	"ClientErrors", "CreatedAt", "DefaultAddressPools", "Descriptor", "Driver", "ExposedPorts", "GraphDriver", "Health", "Healthcheck",
-	"ImageManifestDescriptor", "Init", "Isolation", "MacAddress", "Mounts", "Name", "OnBuild",
-	"Runtime", "ServerErrors", "Shell", "SizeRootFs", "SizeRw", "StopSignal", "StopTimeout", "StorageOpt",
-	"Sysctls", "Tmpfs", "TmpfsOptions", "UsageData", "Variant", "VolumeOptions"};
+	"ClientErrors", "CreatedAt", "DefaultAddressPools", "Descriptor", "Driver", "ExposedPorts",
+	"GraphDriver", "Health", "Healthcheck", "ImageManifestDescriptor", "Init", "Isolation",
+	"MacAddress", "Mounts", "Name", "OnBuild", "Runtime", "ServerErrors", "Shell", "SizeRootFs",
+	"SizeRw", "StopSignal", "StopTimeout", "StorageOpt", "Sysctls", "Tmpfs", "TmpfsOptions",
+	"UsageData", "Variant", "VolumeOptions"};
 
 static bool is_in(const char *const *list, size_t n, const char *key)
 {

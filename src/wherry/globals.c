@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "wherry/context_store.h"
 #include "wherry/flags.h"
+#include "wherry/tls_choice.h"
 
 #define OWN_SOCKET "/run/wherry/wherry.sock"
 #define DOCKER_SOCKET "/var/run/docker.sock"
@@ -28,11 +29,14 @@ static void table(struct globals *g, struct flag ret[static FLAGS_MAX])
 			")"},
 		{"log-level", 'l', FLAG_STRING, &g->log_level, NULL,
 			"Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\") (default \"info\")"},
-		{"tls", 0, FLAG_BOOL, &g->tls, NULL, NULL},
-		{"tlscacert", 0, FLAG_STRING, &g->tls_ca, NULL, NULL},
-		{"tlscert", 0, FLAG_STRING, &g->tls_cert, NULL, NULL},
-		{"tlskey", 0, FLAG_STRING, &g->tls_key, NULL, NULL},
-		{"tlsverify", 0, FLAG_BOOL, &g->tls_verify, NULL, NULL},
+		{"tls", 0, FLAG_BOOL, &g->tls, NULL, "Use TLS; implied by --tlsverify"},
+		{"tlscacert", 0, FLAG_STRING, &g->tls_ca, NULL,
+			"Trust certs signed only by this CA (default \"~/.docker/ca.pem\")"},
+		{"tlscert", 0, FLAG_STRING, &g->tls_cert, NULL,
+			"Path to TLS certificate file (default \"~/.docker/cert.pem\")"},
+		{"tlskey", 0, FLAG_STRING, &g->tls_key, NULL,
+			"Path to TLS key file (default \"~/.docker/key.pem\")"},
+		{"tlsverify", 0, FLAG_BOOL, &g->tls_verify, NULL, "Use TLS and verify the remote"},
 		{"version", 'v', FLAG_BOOL, &g->version, NULL,
 			"Print version information and quit"},
 		{"help", 'h', FLAG_BOOL, &g->help, NULL, NULL},
@@ -101,7 +105,7 @@ char *globals_config_dir(const struct globals *g)
 	return xasprintf("%s/.docker", home && *home ? home : "/root");
 }
 
-char *globals_host(const char *text)
+char *globals_host(const char *text, bool tls)
 {
 	if (!*text || strcmp(text, "unix://") == 0) {
 		return xstrdup("unix://" DOCKER_SOCKET);
@@ -115,7 +119,10 @@ char *globals_host(const char *text)
 		return xasprintf("tcp://localhost%s", host);
 	}
 	const char *bracket = strrchr(host, ']');
-	return xasprintf("tcp://%s%s", host, strchr(bracket ? bracket : host, ':') ? "" : ":2375");
+	return xasprintf("tcp://%s%s", host,
+		strchr(bracket ? bracket : host, ':') ? ""
+		: tls ? ":2376"
+		      : ":2375");
 }
 
 static const char *from_environment(void)
@@ -151,14 +158,18 @@ static const char *chosen_context(const struct globals *g, const struct cli *cli
 	return env && *env ? env : *current ? current : NULL;
 }
 
-static int refuse_tls(const struct globals *g, struct err *e)
+/* A context brings its own certificates, everything else is asked of flags and environment. */
+static void choose_tls(
+	const struct globals *g, struct cli *cli, const char *context, bool skip_verify)
 {
-	const char *verify = getenv("DOCKER_TLS_VERIFY");
-	bool wanted = g->tls || g->tls_verify || g->tls_ca || g->tls_cert || g->tls_key ||
-		      (verify && *verify);
-	return wanted ? err_set(e, ERR_INVALID,
-				"TLS is not supported by this client yet: use ssh://, or a tunnel to the socket")
-		      : 0;
+	struct tls_files files = {0};
+	bool wanted = context ? tls_of_context(cli->config_dir, context, skip_verify, &files)
+			      : tls_choose(g, cli->config_dir, &files);
+	if (wanted) {
+		struct tls_files *t = xnew(struct tls_files);
+		*t = files;
+		cli->tls = t;
+	}
 }
 
 /* "X-Meta: a\r\n" for each of HttpHeaders. */
@@ -189,16 +200,19 @@ int globals_choose_engine(const struct globals *g, struct cli *cli, struct err *
 	const char *context = chosen_context(g, cli);
 	scoped(free) char *host = NULL;
 	if (context && strcmp(context, CONTEXT_DEFAULT) != 0) {
-		host = docker_context_host(cli->config_dir, context, e);
+		bool skip_verify;
+		host = docker_context_host(cli->config_dir, context, &skip_verify, e);
 		if (!host) {
 			return -1;
 		}
+		choose_tls(g, cli, context, skip_verify);
 	} else {
 		const char *given = g->hosts.n > 0 ? g->hosts.v[0] : from_environment();
-		host = given ? globals_host(given) : xstrdup(usual_host());
+		choose_tls(g, cli, NULL, false);
+		host = given ? globals_host(given, cli->tls != NULL) : xstrdup(usual_host());
 	}
 	cli->context = context ? context : CONTEXT_DEFAULT;
 	cli->headers = headers_of(cli->config);
 	cli->host = TAKE(host);
-	return refuse_tls(g, e);
+	return 0;
 }

@@ -27,5 +27,6 @@ char *globals_config_dir(const struct globals *g);
 /* Fills cli->host, cli->context and the headers of config.json; cli->config_dir and cli->config are
  * there already. */
 int globals_choose_engine(const struct globals *g, struct cli *cli, struct err *e);
-/* "host:2375", "tcp://host", "unix://" and such as docker -H takes them. The caller's. */
-char *globals_host(const char *text);
+/* "host:2375", "tcp://host" (2376 with TLS), "unix://" and such as docker -H takes them. The
+ * caller's. */
+char *globals_host(const char *text, bool tls);

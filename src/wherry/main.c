@@ -9,6 +9,7 @@
 #include "wherry/commands.h"
 #include "wherry/config_file.h"
 #include "wherry/engine.h"
+#include "http/client_tls.h"
 #include "wherry/globals.h"
 
 /* Joins "network" and "ls" to one word in *name and moves argv on when they are a two-word command.
@@ -109,6 +110,10 @@ static int connect_and_run(const struct globals *g, int argc, char **argv)
 	http_client_free(cli.http);
 	free((char *)cli.host);
 	free(cli.headers);
+	if (cli.tls) {
+		tls_files_deinit(cli.tls);
+		free(cli.tls);
+	}
 	return status;
 }
 

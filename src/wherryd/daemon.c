@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/path.h"
+#include "base/program.h"
 #include "base/text.h"
 #include "build/session.h"
 #include "container/container.h"
@@ -61,30 +62,6 @@ struct daemon {
 	struct http_server *metrics; /* NULL without metrics-addr */
 };
 
-/* A helper program: beside wherryd, where it is installed, or in the build tree. The caller's
- * string, or NULL. */
-static char *find_program(const char *name, const char *folder)
-{
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n <= 0) {
-		return NULL;
-	}
-	self[n] = '\0';
-	*strrchr(self, '/') = '\0';
-	char *places[] = {xasprintf("%s/%s", self, name),
-		xasprintf("%s/../%s/%s", self, folder, name),
-		xasprintf("%s/%s", WHERRY_LIBEXECDIR, name)};
-	char *found = NULL;
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		if (!found && access(places[i], X_OK) == 0) {
-			found = path_clean(places[i]);
-		}
-		free(places[i]);
-	}
-	return found;
-}
-
 static char *find_in_path(const char *name)
 {
 	static const char *const folders[] = {
@@ -100,8 +77,8 @@ static char *find_in_path(const char *name)
 
 static int find_programs(struct daemon *d, struct err *e)
 {
-	d->shim_path = find_program("wherry-shim", "shim");
-	d->worker_path = find_program("wherry-worker", "worker");
+	d->shim_path = program_find("wherry-shim", "shim", WHERRY_LIBEXECDIR);
+	d->worker_path = program_find("wherry-worker", "worker", WHERRY_LIBEXECDIR);
 	d->crun_path = find_in_path("crun");
 	if (!d->shim_path || !d->worker_path) {
 		return err_set(e, ERR_NOT_FOUND,

@@ -35,3 +35,5 @@ worker_job_fn worker_mount_volume;
 worker_job_fn worker_unmount_volume;
 /* `wherry-worker compress-log INODE`, started by a shim: no job of the daemon. The exit status. */
 int worker_compress_log(const char *inode);
+/* `wherry-worker tls HOST VERIFY CA CERT KEY`, started by the CLI: the same, in tls_pipe.c. */
+int worker_tls(char **args);

@@ -58,6 +58,9 @@ int main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "compress-log") == 0) {
 		return worker_compress_log(argv[2]);
 	}
+	if (argc == 7 && strcmp(argv[1], "tls") == 0) {
+		return worker_tls(argv + 2);
+	}
 	worker_job_fn *run = argc == 2 ? find_job(argv[1]) : NULL;
 	if (!run) {
 		fprintf(stderr,

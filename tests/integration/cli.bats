@@ -8,6 +8,7 @@ setup_file() {
 }
 
 teardown_file() {
+	[ ! -s "$DIR/tls.pid" ] || kill "$(cat "$DIR/tls.pid")" 2>/dev/null || true
 	daemon_teardown
 }
 
@@ -67,4 +68,51 @@ teardown_file() {
 	PATH=$DIR/bin:$PATH run "$WHERRY" -H ssh://me@box:2222 run --rm bb sh -c 'echo over ssh; exit 4'
 	[ "$status" -eq 4 ] && [ "$output" = "over ssh" ]
 	grep -q -- '-l me -p 2222 -- box ' "$DIR/ssh.words"
+}
+
+@test "an engine behind TLS" {
+	local tls=$DIR/tls engine
+	mkdir -p "$tls"
+	python3 "$ROOT/tests/integration/tls_engine.py" "$SOCK" "$tls" 3>&- &
+	echo $! >"$DIR/tls.pid"
+	eventually 20 test -s "$tls/port"
+	engine=tcp://127.0.0.1:$(cat "$tls/port")
+	w() { env -u WHERRY_HOST -u DOCKER_HOST "$WHERRY" "$@"; }
+
+	# by flags and by environment; streams both ways, the end of stdin and the exit status
+	w -H "$engine" --tlsverify --tlscacert "$tls/ca.pem" --tlscert "$tls/cert.pem" --tlskey "$tls/key.pem" version --format '{{.Server.Version}}'
+	export DOCKER_CERT_PATH=$tls DOCKER_TLS_VERIFY=1
+	[ "$(printf 'a\nb\n' | w -H "$engine" run --rm -i bb wc -l)" -eq 2 ]
+	run w -H "$engine" run --rm bb sh -c 'head -c 3000000 /dev/zero | tr "\0" x; exit 7'
+	[ "$status" -eq 7 ]
+	[ "${#output}" -eq 3000000 ]
+
+	# the wrong authority, another name, no certificate of ours
+	run w -H "$engine" --tlscacert "$tls/other-ca.pem" ps
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"failed to verify the certificate of 127.0.0.1"* ]] || fail "$output"
+	run w -H "${engine/127.0.0.1/localhost}" ps
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"failed to verify the certificate of localhost: "*ismatch* ]] || fail "$output"
+	mkdir "$tls/alone"
+	cp "$tls/ca.pem" "$tls/alone"
+	DOCKER_CERT_PATH=$tls/alone run w -H "$engine" ps
+	[ "$status" -ne 0 ]
+	DOCKER_CERT_PATH=$tls/nothing run w -H "$engine" ps
+	[[ "$output" == *"could not read CA certificate \"$tls/nothing/ca.pem\""* ]] || fail "$output"
+
+	# without verification any authority will do
+	unset DOCKER_TLS_VERIFY
+	w -H "${engine/127.0.0.1/localhost}" --tls ps
+	unset DOCKER_CERT_PATH
+
+	# a docker context keeps its own
+	local id
+	id=$(printf over | sha256sum | cut -d' ' -f1)
+	mkdir -p "$DOCKER_CONFIG/contexts/meta/$id" "$DOCKER_CONFIG/contexts/tls/$id/docker"
+	cp "$tls"/{ca,cert,key}.pem "$DOCKER_CONFIG/contexts/tls/$id/docker"
+	echo "{\"Name\":\"over\",\"Metadata\":{},\"Endpoints\":{\"docker\":{\"Host\":\"$engine\",\"SkipTLSVerify\":false}}}" \
+		>"$DOCKER_CONFIG/contexts/meta/$id/meta.json"
+	w --context over ps
+	kill "$(cat "$DIR/tls.pid")"
 }

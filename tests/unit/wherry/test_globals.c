@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "http/client_ssh.h"
+#include "http/client_tls.h"
 #include "wherry/context_store.h"
 #include "wherry/globals.h"
 
@@ -29,9 +30,11 @@ static void hosts_are_completed(void **state)
 		{"ssh://me@box", "ssh://me@box"},
 	};
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++) {
-		scoped(free) char *host = globals_host(list[i][0]);
+		scoped(free) char *host = globals_host(list[i][0], false);
 		assert_string_equal(host, list[i][1]);
 	}
+	scoped(free) char *tls = globals_host("tcp://box", true);
+	assert_string_equal(tls, "tcp://box:2376");
 }
 
 static void ssh_gets_no_more_than_a_host(void **state)
@@ -98,6 +101,10 @@ static void assert_host(const char *dir, const char *config, char *const *words,
 	}
 	free((char *)cli.host);
 	free(cli.headers);
+	if (cli.tls) {
+		tls_files_deinit(cli.tls);
+		free(cli.tls);
+	}
 	globals_deinit(&g);
 }
 
@@ -127,7 +134,10 @@ static void the_engine_is_chosen_as_docker_does(void **state)
 	assert_host(dir, "{}", WORDS((char *)"--context", (char *)"box"), "tcp://10.0.0.9:2375");
 	unsetenv("DOCKER_HOST");
 	unsetenv("DOCKER_CONTEXT");
-	assert_host(dir, "{}", WORDS((char *)"--tlsverify"), "TLS is not supported");
+	assert_host(dir, "{}", WORDS((char *)"-Hbox", (char *)"--tls"), "tcp://box:2376");
+	setenv("DOCKER_TLS_VERIFY", "1", 1);
+	assert_host(dir, "{}", WORDS((char *)"-Hbox"), "tcp://box:2376");
+	unsetenv("DOCKER_TLS_VERIFY");
 	remove_context(dir);
 }
 
