@@ -38,7 +38,10 @@ void container_name_random(char *ret, size_t n)
 		surnames[r[1] % COUNT(surnames)]);
 }
 
-/* moby names.RestrictedNamePattern: [a-zA-Z0-9][a-zA-Z0-9_.-]+ */
+/* moby names.RestrictedNamePattern: [a-zA-Z0-9][a-zA-Z0-9_.-]+, of any length. Kubernetes makes them of up to
+ * four names of its own: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT, 430 characters. */
+#define NAME_MAX_LEN 1024
+
 bool container_name_is_valid(const char *name)
 {
 	static const char first[] =
@@ -46,7 +49,7 @@ bool container_name_is_valid(const char *name)
 	static const char more[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 	size_t n = strlen(name);
-	return n >= 2 && n <= 255 && strchr(first, name[0]) && strspn(name, more) == n;
+	return n >= 2 && n <= NAME_MAX_LEN && strchr(first, name[0]) && strspn(name, more) == n;
 }
 
 int container_name_check(const struct container_set *s, const char *name, struct err *e)

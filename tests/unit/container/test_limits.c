@@ -308,9 +308,9 @@ static void names_are_what_docker_accepts(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		assert_false(container_name_is_valid(bad[i]));
 	}
-	char longest[257];
-	memset(longest, 'a', 256);
-	longest[256] = '\0';
+	char longest[1026]; /* Kubernetes' are up to 430 */
+	memset(longest, 'a', 1025);
+	longest[1025] = '\0';
 	assert_false(container_name_is_valid(longest));
 	assert_true(container_name_is_valid(longest + 1));
 }
