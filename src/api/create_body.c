@@ -219,6 +219,8 @@ static void fit_host(const struct creation *n)
 	}
 	if (n->version < 44) {
 		json_object_del(json_object_get(n->body, "Healthcheck"), "StartInterval");
+		/* a read-only bind did not make the mounts below it read-only */
+		json_put(n->body, "DefaultReadOnlyNonRecursive", json_true());
 	}
 }
 

@@ -199,3 +199,28 @@ const char *clock_human(int64_t seconds, char text[static CLOCK_TEXT_MAX])
 	}
 	return text;
 }
+
+const char *clock_go_span(int64_t ms, char text[static CLOCK_TEXT_MAX])
+{
+	const long long s = ms / 1000;
+	char fraction[8] = "";
+	if (ms < 1000) {
+		snprintf(text, CLOCK_TEXT_MAX, "%lldms", (long long)ms);
+		return text;
+	}
+	if (ms % 1000) {
+		size_t n = (size_t)snprintf(fraction, sizeof(fraction), ".%03d", (int)(ms % 1000));
+		while (fraction[n - 1] == '0') {
+			fraction[--n] = '\0';
+		}
+	}
+	if (s >= 3600) {
+		snprintf(text, CLOCK_TEXT_MAX, "%lldh%lldm%lld%ss", s / 3600, s / 60 % 60, s % 60,
+			fraction);
+	} else if (s >= 60) {
+		snprintf(text, CLOCK_TEXT_MAX, "%lldm%lld%ss", s / 60, s % 60, fraction);
+	} else {
+		snprintf(text, CLOCK_TEXT_MAX, "%lld%ss", s, fraction);
+	}
+	return text;
+}

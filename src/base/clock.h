@@ -27,6 +27,9 @@ const char *clock_format_ns(int64_t real_ns, char text[static CLOCK_TEXT_MAX]);
  * 0. -EINVAL when it is not one. */
 int clock_parse(const char *text, int64_t *ret_real_ns);
 
+/* A span as Go prints a time.Duration of at least a millisecond: "50ms", "1.5s", "1m30s". */
+const char *clock_go_span(int64_t ms, char text[static CLOCK_TEXT_MAX]);
+
 /* A span as Docker prints it ("Less than a second", "5 minutes", "About an hour", "3 weeks"):
  * docker/go-units HumanDuration. Returns text. */
 const char *clock_human(int64_t seconds, char text[static CLOCK_TEXT_MAX]);

@@ -62,6 +62,55 @@ json_t *json_parse(const char *text, size_t n, const char *what, struct err *e)
 	return doc;
 }
 
+/* "nope" is no null: the first character that is not the literal's. */
+static bool wrong_literal(const char *token, struct err *e)
+{
+	static const char *const literals[] = {"true", "false", "null"};
+	for (size_t i = 0; i < sizeof(literals) / sizeof(*literals); i++) {
+		const char *word = literals[i];
+		size_t n = 0;
+		while (word[n] && token[n] == word[n]) {
+			n++;
+		}
+		if (n > 0 && word[n] && token[n] > ' ' && token[n] <= '~' && token[n] != '\'') {
+			(void)err_set(e, ERR_INVALID,
+				"invalid JSON: invalid character '%c' in literal %s (expecting '%c')",
+				token[n], word, word[n]);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What Go says of a wrong character, which clients' tests look for; false for other mistakes. */
+static bool wrong_character(const json_error_t *problem, struct err *e)
+{
+	static const struct {
+		const char *jansson, *go;
+	} words[] = {
+		{"string or '}' expected near '", "looking for beginning of object key string"},
+		{"':' expected near '", "after object key"},
+		{"'}' expected near '", "after object key:value pair"},
+		{"']' expected near '", "after array element"},
+		{"invalid token near '", "looking for beginning of value"},
+		{"unexpected token near '", "looking for beginning of value"},
+	};
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		size_t n = strlen(words[i].jansson);
+		char c = problem->text[n < sizeof(problem->text) ? n : 0];
+		if (strncmp(problem->text, words[i].jansson, n) != 0 || c <= ' ' || c > '~') {
+			continue;
+		}
+		if (i >= 4 && strchr("tfn", c) && wrong_literal(problem->text + n, e)) {
+			return true;
+		}
+		(void)err_set(e, ERR_INVALID, "invalid JSON: invalid character '%s%c' %s",
+			c == '\'' ? "\\" : "", c, words[i].go);
+		return true;
+	}
+	return false;
+}
+
 json_t *json_parse_body(const char *text, size_t n, struct err *e)
 {
 	static const char what[] = "the request body";
@@ -81,7 +130,9 @@ json_t *json_parse_body(const char *text, size_t n, struct err *e)
 		(void)err_set(e, ERR_INVALID, "unexpected content after JSON");
 		break;
 	default:
-		(void)unreadable(&problem, what, e);
+		if (!wrong_character(&problem, e)) {
+			(void)unreadable(&problem, what, e);
+		}
 	}
 	return NULL;
 }

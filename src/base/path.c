@@ -15,12 +15,12 @@
 
 #define SMALL_FILE_BLOCKS (2 << 10) /* of 512 bytes: 1 MiB */
 
-int path_open_in(int root_fd, const char *path, int flags, mode_t mode)
+static int open_resolved(int root_fd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
 	struct open_how how = {
 		.flags = (unsigned)flags | O_CLOEXEC,
 		.mode = (flags & (O_CREAT | O_TMPFILE)) ? mode : 0,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+		.resolve = resolve | RESOLVE_NO_MAGICLINKS,
 	};
 	/* EAGAIN: a rename or mount raced with ".." resolution; openat2(2) says to try again */
 	for (int tries = 0; tries < 32; tries++) {
@@ -33,6 +33,16 @@ int path_open_in(int root_fd, const char *path, int flags, mode_t mode)
 		}
 	}
 	return -EAGAIN;
+}
+
+int path_open_in(int root_fd, const char *path, int flags, mode_t mode)
+{
+	return open_resolved(root_fd, path, flags, mode, RESOLVE_IN_ROOT);
+}
+
+int path_open_beneath(int root_fd, const char *path, int flags)
+{
+	return open_resolved(root_fd, path, flags, 0, RESOLVE_BENEATH);
 }
 
 /* Opens prefix as a directory in root, making it when it is missing; its parent is known to exist.

@@ -17,7 +17,6 @@
 #include "sys/mounts.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define MOUNTINFO_MAX (16u << 20)
 #define INIT_INSIDE "/sbin/docker-init"
 
 static const char *find_init(void)

@@ -300,7 +300,8 @@ int container_create(struct container_set *s, const char *name, const json_t *bo
 	if (name_container(c, name, e) < 0 || read_request(c, body, img, e) < 0) {
 		return -1;
 	}
-	if (mounts_read(s, c->config, c->host_config, &c->mounts, &made, e) < 0 ||
+	bool shallow = json_bool(body, "DefaultReadOnlyNonRecursive");
+	if (mounts_read(s, c->config, c->host_config, shallow, &c->mounts, &made, e) < 0 ||
 		make_directories(c, e) < 0 || container_record_save(c, e) < 0) {
 		mounts_deinit(&c->mounts);
 		take_back_volumes(s, &made);

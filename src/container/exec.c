@@ -46,6 +46,7 @@ struct exec {
 	container_done_fn *on_start; /* who waits for a detached start, or NULL */
 	void *start_owner;
 	/* a health probe: output is kept, fn called, then it is freed */
+	exec_started_fn *probe_started;
 	exec_probe_fn *probe;
 	void *probe_owner;
 	struct attach *probe_attach;
@@ -313,6 +314,9 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	x->pid = init;
 	x->pidfd = (int)syscall(SYS_pidfd_open, init, 0);
 	x->running = true;
+	if (x->probe_started) {
+		x->probe_started(x->probe_owner);
+	}
 	tell_start(x, NULL);
 }
 
@@ -487,13 +491,14 @@ static void probe_ended(void *owner)
 	exec_free(x);
 }
 
-struct exec *exec_probe(
-	struct container *c, const struct strv *args, exec_probe_fn *fn, void *owner, struct err *e)
+struct exec *exec_probe(struct container *c, const struct strv *args, exec_started_fn *started,
+	exec_probe_fn *fn, void *owner, struct err *e)
 {
 	static const struct attach_handlers probe_handlers = {probe_output, probe_ended};
 	json_t *body = json_pack(
 		"{so sb sb}", "Cmd", json_strv(args), "AttachStdout", 1, "AttachStderr", 1);
 	struct exec *x = exec_new(c->set, c->id, body);
+	x->probe_started = started;
 	x->probe = fn;
 	x->probe_owner = owner;
 	publish(x, "exec_create");

@@ -14,6 +14,7 @@
 
 #define RESULTS_KEPT 5
 #define MIN_NS (NS_PER_MS)
+#define START_MAX_MS 30000 /* what the kernel and crun may take before the probe runs */
 
 struct result {
 	int64_t start_ns, end_ns;
@@ -164,6 +165,15 @@ static void status_changed(struct health *h)
 	}
 }
 
+/* In dockerd's words, with what was said until then. */
+static char *too_late_text(const struct health *h, const char *output)
+{
+	char span[CLOCK_TEXT_MAX];
+	clock_go_span(h->config.timeout_ms, span);
+	return xasprintf(
+		"Health check exceeded timeout (%s)%s%s", span, *output ? ": " : "", output);
+}
+
 static void probed(void *owner, int exit_code, const char *output)
 {
 	struct health *h = owner;
@@ -174,9 +184,7 @@ static void probed(void *owner, int exit_code, const char *output)
 	h->timeout = NULL;
 	c->set->probes++;
 	c->set->failed_probes += h->timed_out || exit_code != 0;
-	scoped(free) char *late = h->timed_out ? xasprintf("Health check exceeded timeout (%llds)",
-							 (long long)(h->config.timeout_ms / 1000))
-					       : NULL;
+	scoped(free) char *late = h->timed_out ? too_late_text(h, output) : NULL;
 	keep_result(h, h->timed_out ? -1 : exit_code, late ? late : output);
 	h->state = health_after(h->state, &h->config, !h->timed_out && exit_code == 0,
 		clock_mono_ms() - h->began_ms);
@@ -198,6 +206,14 @@ static void too_late(void *owner)
 	exec_kill(h->probe);
 }
 
+/* What it takes to start a process is not the probe's: as in dockerd. */
+static void probe_started(void *owner)
+{
+	struct health *h = owner;
+	delay_cancel(h->timeout);
+	h->timeout = delay_start(h->container->set->d.loop, h->config.timeout_ms, too_late, h);
+}
+
 static void probe_now(void *owner)
 {
 	struct health *h = owner;
@@ -205,12 +221,12 @@ static void probe_now(void *owner)
 	h->next = NULL;
 	h->timed_out = false;
 	h->probe_start_ns = clock_real_ns();
-	h->probe = exec_probe(h->container, &h->args, probed, h, &e);
+	h->probe = exec_probe(h->container, &h->args, probe_started, probed, h, &e);
 	if (!h->probe) { /* paused, or ending: the next time */
 		plan_next(h);
 		return;
 	}
-	h->timeout = delay_start(h->container->set->d.loop, h->config.timeout_ms, too_late, h);
+	h->timeout = delay_start(h->container->set->d.loop, START_MAX_MS, too_late, h);
 }
 
 static void plan_next(struct health *h)

@@ -224,9 +224,10 @@ int container_name_check(const struct container_set *s, const char *name, struct
 
 /* --- mounts.c --- */
 /* Everything that is mounted, from Binds, Mounts, Tmpfs, VolumesFrom and the image's volumes.
- * Volumes are made; names of those that are new go to *ret_made, so that a failure can take them
- * back. */
-int mounts_read(struct container_set *s, const json_t *config, const json_t *host,
+ * shallow: read-only binds that say nothing else are so without the mounts below them, as before
+ * API 1.44. Volumes are made; names of those that are new go to *ret_made, so that a failure can
+ * take them back. */
+int mounts_read(struct container_set *s, const json_t *config, const json_t *host, bool shallow,
 	struct mount_list *ret, struct strv *ret_made, struct err *e);
 void mounts_deinit(struct mount_list *m);
 json_t *mounts_record(const struct mount_list *m);
@@ -368,8 +369,9 @@ struct attach *attach_open(uv_loop_t *l, struct attach_point *point, const char 
 
 /* --- exec.c --- */
 typedef void exec_probe_fn(void *owner, int exit_code, const char *output);
-struct exec *exec_probe(struct container *c, const struct strv *args, exec_probe_fn *fn,
-	void *owner, struct err *e);
+typedef void exec_started_fn(void *owner);
+struct exec *exec_probe(struct container *c, const struct strv *args, exec_started_fn *started,
+	exec_probe_fn *fn, void *owner, struct err *e);
 void exec_kill(struct exec *x);
 void exec_drop(struct exec *x);           /* nobody wants its result any more */
 void execs_forget(struct container *c);   /* the container has ended */

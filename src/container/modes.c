@@ -186,7 +186,7 @@ int mode_namespace(
 		return network ? err_set(e, ERR_CONFLICT,
 					 "cannot join network of a non running container: %s",
 					 donor->id)
-			       : err_set(e, ERR_CONFLICT,
+			       : err_set(e, strcmp(kind, "ipc") == 0 ? ERR_CONFLICT : ERR_SYSTEM,
 					 "failed to join %s namespace: container %s is not running",
 					 strcmp(kind, "ipc") == 0 ? "IPC" : "PID", donor->id);
 	}

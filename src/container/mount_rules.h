@@ -34,6 +34,7 @@ bool mount_subpath_is_local(const char *path);
  * "invalid tmpfs option "x"". */
 int mount_tmpfs_options(const char *given, char **ret, struct err *e);
 
+#define MOUNTINFO_MAX (16u << 20)
 /* Whether the mount that holds path is in a peer group, by the text of /proc/self/mountinfo. NULL
  * when it is as propagation wants it, else where it is mounted, in Docker's sentence; the caller's.
  */

@@ -375,7 +375,44 @@ static int by_depth(const void *a, const void *b)
 	return n[0] < n[1] ? -1 : n[0] > n[1];
 }
 
-int mounts_read(struct container_set *s, const json_t *config, const json_t *host,
+static bool is_within(const char *path, const char *dir)
+{
+	size_t n = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
+	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* Nothing comes from the host below a mount that is in no peer group: a runtime would refuse. */
+static bool can_follow(const char *source)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	if (path_read(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &text) < 0) {
+		return false;
+	}
+	scoped(free) char *refusal = mount_propagation_refusal(buf_str(&text), source, "rslave");
+	return !refusal;
+}
+
+/* A bind that has our own directory in it, or is in it, must not keep what is mounted there when
+ * the host lets go of it: moby daemon/volumes_linux.go validateBindDaemonRoot. */
+static int check_data_root(const struct container_set *s, struct mount_point *m, struct err *e)
+{
+	const char *root = s->d.data_root;
+	if (m->kind != MOUNT_BIND || (!is_within(m->source, root) && !is_within(root, m->source))) {
+		return 0;
+	}
+	if (!m->propagation) {
+		m->propagation = can_follow(m->source) ? xstrdup("rslave") : NULL;
+		return 0;
+	}
+	if (strcmp(m->propagation, "rslave") == 0 || strcmp(m->propagation, "rshared") == 0) {
+		return 0;
+	}
+	return err_set(e, ERR_INVALID,
+		"invalid mount config: must use either propagation mode \"rslave\" or \"rshared\" when mount source is within the daemon root, daemon root: \"%.100s\", bind mount source: \"%.100s\", propagation: \"%.16s\"",
+		root, m->source, m->propagation);
+}
+
+int mounts_read(struct container_set *s, const json_t *config, const json_t *host, bool shallow,
 	struct mount_list *ret, struct strv *ret_made, struct err *e)
 {
 	const char *driver = json_str(host, "VolumeDriver");
@@ -389,6 +426,14 @@ int mounts_read(struct container_set *s, const json_t *config, const json_t *hos
 	}
 	json_array_foreach (json_object_get(host, "Mounts"), i, item) {
 		if (read_mount(&r, item, e) < 0) {
+			return -1;
+		}
+	}
+	for (size_t k = 0; k < ret->n; k++) { /* those of VolumesFrom have been looked at */
+		struct mount_point *m = &ret->v[k];
+		m->shallow_read_only = m->shallow_read_only ||
+				       (shallow && m->kind == MOUNT_BIND && !m->forced_read_only);
+		if (check_data_root(s, m, e) < 0) {
 			return -1;
 		}
 	}
@@ -492,11 +537,18 @@ char *mount_source(const struct container *c, const struct mount_point *m, struc
 	/* resolved inside the volume; the shim resolves it again and pins what it found, so that a
 	 * link that another container puts there meanwhile leads nowhere (CVE-2021-30465) */
 	scoped(close) int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	scoped(close) int fd = root_fd < 0 ? -errno : path_open_in(root_fd, m->subpath, O_PATH, 0);
+	scoped(close) int fd =
+		root_fd < 0 ? -errno : path_open_beneath(root_fd, m->subpath, O_PATH);
 	if (fd == -ENOENT) {
 		(void)err_set(e, ERR_NOT_FOUND,
 			"cannot access path %s/%.100s: lstat %s/%.100s: no such file or directory",
 			root, m->subpath, root, m->subpath);
+		return NULL;
+	}
+	if (fd == -EXDEV) {
+		(void)err_set(e, ERR_INVALID,
+			"path concatenation escapes the base directory, base: %s, subpath: %.100s",
+			root, m->subpath);
 		return NULL;
 	}
 	if (fd < 0) {
@@ -506,11 +558,28 @@ char *mount_source(const struct container *c, const struct mount_point *m, struc
 	return xstrdup(root);
 }
 
+/* Of HostConfig.Tmpfs, which dockerd does not count among the mounts. */
+static bool is_plain_tmpfs(const struct container *c, const struct mount_point *m)
+{
+	const char *target;
+	json_t *options;
+	json_object_foreach (json_object_get(c->host_config, "Tmpfs"), target, options) {
+		scoped(free) char *clean = path_clean(target);
+		if (m->kind == MOUNT_TMPFS && strcmp(clean, m->target) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 json_t *mounts_inspect(const struct container *c)
 {
 	json_t *out = json_array();
 	for (size_t i = 0; i < c->mounts.n; i++) {
 		const struct mount_point *m = &c->mounts.v[i];
+		if (is_plain_tmpfs(c, m)) {
+			continue;
+		}
 		json_t *o = json_pack("{ss}", "Type", kind_words[m->kind]);
 		const char *source = m->source ? m->source : "";
 		if (m->kind == MOUNT_VOLUME) {

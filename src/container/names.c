@@ -38,8 +38,8 @@ void container_name_random(char *ret, size_t n)
 		surnames[r[1] % COUNT(surnames)]);
 }
 
-/* moby names.RestrictedNamePattern: [a-zA-Z0-9][a-zA-Z0-9_.-]+, of any length. Kubernetes makes them of up to
- * four names of its own: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT, 430 characters. */
+/* moby names.RestrictedNamePattern: [a-zA-Z0-9][a-zA-Z0-9_.-]+, of any length. Kubernetes makes
+ * them of up to four names of its own: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT, 430 characters. */
 #define NAME_MAX_LEN 1024
 
 bool container_name_is_valid(const char *name)

@@ -312,7 +312,7 @@ static void seed_done(void *owner, struct job *j, json_t *result, const struct e
 		return;
 	}
 	struct volume *v = volume_find(c->set->d.volumes, c->mounts.v[c->seed_next].name, &reason);
-	if (v) {
+	if (v && !c->mounts.v[c->seed_next].subpath) {
 		volume_set_seeded(c->set->d.volumes, v);
 	}
 	c->seed_next++;
@@ -322,11 +322,13 @@ static void seed_done(void *owner, struct job *j, json_t *result, const struct e
 bool container_wants_seed(const struct container *c, const struct mount_point *m)
 {
 	struct err ignored;
-	if (m->kind != MOUNT_VOLUME || m->no_copy || m->subpath) {
+	if (m->kind != MOUNT_VOLUME || m->no_copy) {
 		return false;
 	}
 	const struct volume *v = volume_find(c->set->d.volumes, m->name, &ignored);
-	return v && volume_wants_seed(v) && (!volume_needs_mount(v) || volume_is_mounted(v));
+	/* a directory of a volume that has others may still be empty; once, as for a new volume */
+	bool wants = m->subpath ? !container_was_started(c) : v && volume_wants_seed(v);
+	return v && wants && (!volume_needs_mount(v) || volume_is_mounted(v));
 }
 
 struct job *container_seed(const struct container *c, const struct mount_point *m,
@@ -339,9 +341,9 @@ struct job *container_seed(const struct container *c, const struct mount_point *
 	scoped(free) char *lower = image_lowerdir(c->set->d.images, &c->layers);
 	scoped(strv) struct strv names = STRV_INIT;
 	strv_split(&names, lower, ':');
-	json_t *request = json_pack("{ss so ss ss}", "layers_dir",
+	json_t *request = json_pack("{ss so ss ss ss}", "layers_dir",
 		image_layers_dir(c->set->d.images), "lower", json_strv(&names), "path", m->target,
-		"target", volume_mountpoint(v));
+		"target", volume_mountpoint(v), "subpath", m->subpath ? m->subpath : "");
 	return job_start(c->set->d.jobs, "seed-volume", request, -1, false, h, owner, e);
 }
 

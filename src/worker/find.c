@@ -29,9 +29,14 @@ static bool is_mount_root(int fd)
 	       (x.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
+/* Its last name is ".", whatever slashes follow: moby archive.specifiesCurrentDir. */
 static bool says_here(const char *path)
 {
-	return strcmp(path, ".") == 0 || text_ends(path, "/.");
+	size_t n = strlen(path);
+	while (n > 0 && path[n - 1] == '/') {
+		n--;
+	}
+	return n > 0 && path[n - 1] == '.' && (n == 1 || path[n - 2] == '/');
 }
 
 static char *base_of(const char *path, const char *clean)

@@ -1,8 +1,8 @@
 /* seed-volume: a new volume begins as a copy of what the image has at its mount point.
  *
  * {"layers_dir", "lower": [names below it, topmost first], "path": "/data", "target":
- * "/abs/volume/_data"} gives
- * {"copied": bool}.
+ * "/abs/volume/_data", "subpath": "a/b" or ""} gives {"copied": bool}. With a subpath it is that
+ * directory of the volume, if it is one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,8 +48,14 @@ json_t *worker_seed_volume(struct rpc *r, const json_t *request, struct err *e)
 	if (json_get_strv(request, "lower", &lower, e) < 0) {
 		return NULL;
 	}
-	scoped(close) int target = open(target_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (target < 0) {
+	scoped(close) int top = open(target_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(close) int target = top < 0 ? -1
+					   : path_open_beneath(top, json_str(request, "subpath"),
+						     O_RDONLY | O_DIRECTORY);
+	if (top >= 0 && target < 0) { /* a file, or nothing: the mount will say so */
+		return answer(false);
+	}
+	if (top < 0) {
 		(void)err_sys(e, errno, "cannot open the volume %s", target_path);
 		return NULL;
 	}

@@ -84,6 +84,16 @@ said() { # SINCE ACTION
 	"$WHERRY" rm -f probed
 }
 
+late_and_early() {
+	api GET /containers/probed/json | jq -r '.State.Health.Log[].Output' | grep -qxF 'Health check exceeded timeout (1s): early'
+}
+
+@test "a probe that takes too long says what it had said" {
+	"$WHERRY" run -d --name probed --health-cmd 'echo early; exec sleep 1000' --health-timeout 1s --health-interval 100ms --stop-signal KILL bb sleep 1000
+	eventually 30 late_and_early
+	"$WHERRY" rm -f probed
+}
+
 # Upgrades a POST, types, and reads until the engine hangs up.
 type_into() { # PATH BODY KEYS
 	python3 - "$SOCK" "$@" <<'PY'

@@ -66,6 +66,8 @@ make_tar() {
 @test "stat: mode in Go's bits, links not followed but at a trailing slash" {
 	[[ "$(path_stat live /d)" == 200*'"name":"d"'*'"mode":2147484141'* ]]
 	[[ "$(path_stat live /d/.)" == 200*'"name":"."'* ]]
+	[[ "$(path_stat live /d/./)" == 200*'"name":"."'* ]]
+	[[ "$(path_stat live ./)" == 200*'"name":"."'* ]]
 	[[ "$(path_stat live /d/f)" == 200*'"size":3,"mode":8389101'*'"linkTarget":""'* ]]
 	[[ "$(path_stat live /ld)" == 200*'"mode":134218239'*'"linkTarget":"/d"'* ]]
 	[[ "$(path_stat live /ld/)" == 200*'"name":"ld"'*'"mode":2147484141'* ]]

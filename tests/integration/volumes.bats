@@ -122,3 +122,25 @@ shim_of() {
 	grep -q '"Action":"mount","Actor":{"ID":"seen","Attributes":{"container":"'"$id"'","destination":"/d","driver":"local","propagation":"","read/write":"false"}}' "$DIR/events"
 	grep -q '"Action":"unmount","Actor":{"ID":"seen","Attributes":{"container":"'"$id"'","driver":"local"}}' "$DIR/events"
 }
+
+@test "a subpath is a directory of its volume, and begins with what the image has" {
+	w run --rm -v parts:/v bb sh -c 'mkdir -p /v/empty /v/full /v/links; echo mine >/v/full/f; ln -s / /v/links/root; ln -s ../full /v/links/full'
+	sub() { # SUBPATH COMMAND...
+		local path=$1
+		shift
+		w run --rm --mount "type=volume,source=parts,target=/var/lib/seeded,volume-subpath=$path" bb "$@"
+	}
+	[ "$(sub empty cat /var/lib/seeded/file)" = from-image ]
+	[ "$(sub full ls /var/lib/seeded)" = f ]
+	[ "$(sub links/full cat /var/lib/seeded/f)" = mine ]
+	run sub links/root true
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"path concatenation escapes the base directory"* ]] || fail "$output"
+	w volume rm parts
+}
+
+@test "inspect does not count tmpfs of --tmpfs among the mounts" {
+	w create --name tt --tmpfs /a -v /a --mount type=tmpfs,target=/b bb true
+	[ "$(w inspect -f '{{range .Mounts}}{{.Type}} {{.Destination}};{{end}}' tt)" = "tmpfs /b;" ]
+	w rm tt
+}

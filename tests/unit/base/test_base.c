@@ -174,6 +174,40 @@ static void spans_read_as_dockers(void **state)
 	}
 }
 
+static void spans_read_as_gos(void **state)
+{
+	static const struct {
+		int64_t ms;
+		const char *text;
+	} cases[] = {{1, "1ms"}, {50, "50ms"}, {1000, "1s"}, {1500, "1.5s"}, {30050, "30.05s"},
+		{90000, "1m30s"}, {3600000, "1h0m0s"}, {3661001, "1h1m1.001s"}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char text[CLOCK_TEXT_MAX];
+		assert_string_equal(clock_go_span(cases[i].ms, text), cases[i].text);
+	}
+}
+
+/* Recorded from dockerd 26.1.5. */
+static void a_wrong_character_is_named_as_go_does(void **state)
+{
+	static const char *const cases[][2] = {
+		{"{invalid", "'i' looking for beginning of object key string"},
+		{"{\"a\" 1}", "'1' after object key"},
+		{"{\"a\":1 x", "'x' after object key:value pair"},
+		{"{\"a\":[1 2]}", "'2' after array element"},
+		{"{\"a\":}", "'}' looking for beginning of value"},
+		{"{\"a\":nope}", "'o' in literal null (expecting 'u')"},
+		{"{'a'}", "'\\'' looking for beginning of object key string"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e = {0};
+		char wanted[100];
+		snprintf(wanted, sizeof(wanted), "invalid JSON: invalid character %s", cases[i][1]);
+		assert_null(json_parse_body(cases[i][0], strlen(cases[i][0]), &e));
+		assert_string_equal(e.msg, wanted);
+	}
+}
+
 static void sizes_and_durations_are_parsed_whole(void **state)
 {
 	int64_t v;
@@ -440,6 +474,8 @@ int main(void)
 		cmocka_unit_test(percent_escapes_are_strict),
 		cmocka_unit_test(json_errors_name_the_key_and_both_types),
 		cmocka_unit_test(hostile_json_is_refused),
+		cmocka_unit_test(spans_read_as_gos),
+		cmocka_unit_test(a_wrong_character_is_named_as_go_does),
 		cmocka_unit_test(expressions_that_glibc_cannot_bound_are_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@ struct fixture {
 	struct container_set set;
 	struct container *anchor;
 	struct err e;
+	bool shallow; /* the creations are of clients before API 1.44 */
 };
 
 int fixture_setup(void **state);

@@ -1,4 +1,5 @@
 /* What is mounted, read from Binds, Mounts, Tmpfs, VolumesFrom and the image's volumes. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "container/mount_rules.h"
 #include "fixture.h"
 #include "volume/volume.h"
 
@@ -27,7 +29,7 @@ static struct reading read_all(struct fixture *f, json_t *take_host, json_t *tak
 	scoped(json) json_t *host = take_host ? take_host : json_object();
 	scoped(json) json_t *config = take_config ? take_config : json_object();
 	f->e = (struct err){0};
-	r.failed = mounts_read(&f->set, config, host, &r.list, &r.made, &f->e);
+	r.failed = mounts_read(&f->set, config, host, f->shallow, &r.list, &r.made, &f->e);
 	return r;
 }
 
@@ -279,7 +281,7 @@ static void a_record_brings_every_mount_back(void **state)
 	scoped(json) json_t *volume = json_pack("{ss ss ss s{sb ss}}", "Type", "volume", "Source",
 		"data", "Target", "/v", "VolumeOptions", "NoCopy", 1, "Subpath", "s");
 	scoped(reading) struct reading r = read_all(f,
-		json_pack("{s[s] s[O] s{ss}}", "Binds", "/tmp:/b:ro,slave", "Mounts", volume,
+		json_pack("{s[s] s[O] s{ss}}", "Binds", "/etc:/b:ro,slave", "Mounts", volume,
 			"Tmpfs", "/t", "size=1m"),
 		NULL);
 	scoped(json) json_t *record = mounts_record(&r.list);
@@ -305,10 +307,10 @@ static void a_subpath_cannot_leave_its_volume(void **state)
 	struct mount_point m = {.kind = MOUNT_VOLUME, .name = "data"};
 	static char *const escapes[] = {"evil", "../../../etc", "inside/../../../../etc"};
 
-	for (size_t i = 0; i < 3; i++) { /* with the volume as root there is no such place */
+	for (size_t i = 0; i < 3; i++) {
 		m.subpath = escapes[i];
 		assert_null(mount_source(f->anchor, &m, &f->e));
-		assert_int_equal(f->e.kind, ERR_NOT_FOUND);
+		assert_int_equal(f->e.kind, ERR_INVALID);
 	}
 	m.subpath = "inside";
 	scoped(free) char *good = mount_source(f->anchor, &m, &f->e);
@@ -339,6 +341,57 @@ static void inspect_shows_what_docker_shows(void **state)
 	assert_true(json_bool(volume, "RW"));
 }
 
+/* As far as this machine's mounts let it. */
+static void assert_follows(const struct mount_point *m)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	assert_int_equal(path_read(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &text), 0);
+	scoped(free) char *refusal = mount_propagation_refusal(buf_str(&text), m->source, "rslave");
+	assert_int_equal(m->propagation != NULL, refusal == NULL);
+	if (m->propagation) {
+		assert_string_equal(m->propagation, "rslave");
+	}
+}
+
+/* What is mounted there later must not stay busy in a container: dockerd's rule. */
+static void a_bind_around_our_data_follows_the_host(void **state)
+{
+	struct fixture *f = *state;
+	scoped(free) char *inside = xasprintf("%s:/a", f->folder);
+	scoped(free) char *private = xasprintf("%s:/a:private", f->folder);
+	scoped(free) char *beside = xasprintf("%s-other:/b", f->folder);
+
+	scoped(reading) struct reading r =
+		read_all(f, json_pack("{s[s s s]}", "Binds", inside, "/:/host", "/etc:/c"), NULL);
+
+	assert_int_equal(r.failed, 0);
+	assert_follows(at(&r, "/a"));
+	assert_follows(at(&r, "/host"));
+	assert_null(at(&r, "/c")->propagation);
+	assert_refused(f, json_pack("{s[s]}", "Binds", private),
+		"must use either propagation mode \"rslave\" or \"rshared\"");
+	scoped(reading) struct reading other =
+		read_all(f, json_pack("{s[s]}", "Binds", beside), NULL);
+	assert_null(at(&other, "/b")->propagation);
+	rmdir(at(&other, "/b")->source);
+}
+
+static void old_clients_bind_read_only_without_what_lies_below(void **state)
+{
+	struct fixture *f = *state;
+	f->shallow = true;
+
+	scoped(reading) struct reading r = read_all(f,
+		json_pack("{s[s] s[{ss ss ss sb}]}", "Binds", "/etc:/a:ro", "Mounts", "Type",
+			"bind", "Source", "/etc", "Target", "/b", "ReadOnly", 1),
+		NULL);
+
+	f->shallow = false;
+	assert_int_equal(r.failed, 0);
+	assert_true(at(&r, "/a")->shallow_read_only);
+	assert_true(at(&r, "/b")->shallow_read_only);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +411,8 @@ int main(void)
 		WITH(a_record_brings_every_mount_back),
 		WITH(a_subpath_cannot_leave_its_volume),
 		WITH(inspect_shows_what_docker_shows),
+		WITH(a_bind_around_our_data_follows_the_host),
+		WITH(old_clients_bind_read_only_without_what_lies_below),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
