@@ -60,8 +60,8 @@ static int cpu_part(const json_t *h, json_t **ret, struct err *e)
 	const struct {
 		const char *name;
 		int64_t value;
-	} numbers[] = {
-		{"shares", json_i64(h, "CpuShares", 0)}, {"period", period}, {"quota", quota}};
+	} numbers[] = {{"shares", json_i64(h, "CpuShares", 0)}, {"period", period},
+		{"quota", quota < 0 ? 0 : quota}}; /* none, which crun would write as 2^64 - 1 */
 	json_t *o = json_object();
 	for (size_t i = 0; i < 3; i++) {
 		if (numbers[i].value != 0) {

@@ -341,3 +341,10 @@ int cgroup_unlimit_pids(const char *group)
 	scoped(free) char *folder = xasprintf(ROOT "%s/%s", cgroup_is_v2() ? "" : "/pids", group);
 	return write_text(folder, "pids.max", "max");
 }
+
+int cgroup_unlimit_cpu(const char *group)
+{
+	scoped(free) char *folder = xasprintf(ROOT "%s/%s", cgroup_is_v2() ? "" : "/cpu", group);
+	return cgroup_is_v2() ? write_text(folder, "cpu.max", "max")
+			      : write_text(folder, "cpu.cfs_quota_us", "-1");
+}

@@ -48,3 +48,4 @@ struct cgroup_pids {
 /* The processes of the group and of those below it. -ENOENT without the group. */
 int cgroup_pids_read(const char *group, struct cgroup_pids *ret);
 int cgroup_unlimit_pids(const char *group);
+int cgroup_unlimit_cpu(const char *group); /* no quota */

@@ -1,6 +1,6 @@
-/* The job "update-limits": {"crun", "crun_root", "id", "cgroup", "resources", "no_pids_limit"}: new
- * limits for a container that runs. In a worker because a lower memory limit makes the kernel
- * reclaim before the write returns. */
+/* The job "update-limits": {"crun", "crun_root", "id", "cgroup", "resources", "no_pids_limit",
+ * "no_cpu_quota"}: new limits for a container that runs. In a worker because a lower memory limit
+ * makes the kernel reclaim before the write returns. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -62,6 +62,13 @@ json_t *worker_update(struct rpc *r, const json_t *request, struct err *e)
 		int failed = cgroup_unlimit_pids(json_str(request, "cgroup"));
 		if (failed < 0) {
 			(void)err_sys(e, -failed, "cannot lift the limit of processes");
+			return NULL;
+		}
+	}
+	if (json_bool(request, "no_cpu_quota")) {
+		int failed = cgroup_unlimit_cpu(json_str(request, "cgroup"));
+		if (failed < 0) {
+			(void)err_sys(e, -failed, "cannot lift the quota of processor time");
 			return NULL;
 		}
 	}

@@ -235,6 +235,7 @@ update() { # NAME BODY
 		w restart -t 0 moved >/dev/null
 	done
 	[ "$(update moved '{"PidsLimit": -1}')" = '{"Warnings":null}' ]
+	[ "$(update moved '{"CpuQuota": -1}')" = '{"Warnings":null}' ] # none again
 	[ "$(group moved pids pids.max pids.max)" = max ]
 	[ "$(w inspect -f '{{.HostConfig.PidsLimit}}' moved)" = 0 ]
 	# memory below what swap was set to, up again
