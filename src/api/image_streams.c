@@ -191,10 +191,16 @@ static void import(struct call *c)
 		call_reply_error(c, &e);
 		return;
 	}
+	const char *platform = c->version >= 32 ? call_query_or(c, "platform", "") : "";
+	if (*platform && platform_check_import(platform, &e) < 0) {
+		call_reply_error(c, &e);
+		return;
+	}
 	struct transfer *t = transfer_new(c);
 	t->is_import = true;
 	struct image_work *w = image_import(c->api->d.images, reference,
-		call_query_or(c, "message", "Imported from -"), &changes, &handlers, t, &e);
+		call_query_or(c, "message", "Imported from -"), platform, &changes, &handlers, t,
+		&e);
 	transfer_run(t, w, true, &e);
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -50,6 +51,33 @@ static void split(const char *platform, struct strv *ret)
 	}
 }
 
+static bool is_in(const char *const *words, const char *word)
+{
+	for (; *words; words++) {
+		if (strcasecmp(*words, word) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_system(const char *word)
+{
+	static const char *const words[] = {"aix", "android", "darwin", "dragonfly", "freebsd",
+		"hurd", "illumos", "ios", "js", "linux", "macos", "nacl", "netbsd", "openbsd",
+		"plan9", "solaris", "windows", "zos", NULL};
+	return is_in(words, word);
+}
+
+static bool is_architecture(const char *word)
+{
+	static const char *const words[] = {"386", "amd64", "amd64p32", "arm", "armbe", "arm64",
+		"arm64be", "ppc64", "ppc64le", "loong64", "mips", "mipsle", "mips64", "mips64le",
+		"mips64p32", "mips64p32le", "ppc", "riscv", "riscv64", "s390", "s390x", "sparc",
+		"sparc64", "wasm", "aarch64", "armhf", "armel", "i386", "x86_64", "x86-64", NULL};
+	return is_in(words, word);
+}
+
 int platform_check(const char *platform, struct err *e)
 {
 	scoped(strv) struct strv parts = STRV_INIT;
@@ -66,7 +94,25 @@ int platform_check(const char *platform, struct err *e)
 		return err_set(e, ERR_INVALID,
 			"\"%.64s\": cannot parse platform specifier: invalid argument", platform);
 	}
+	if (parts.n == 1 && !is_system(platform) && !is_architecture(platform)) {
+		return err_set(e, ERR_INVALID,
+			"\"%.64s\": unknown operating system or architecture: invalid argument",
+			platform);
+	}
 	return 0;
+}
+
+int platform_check_import(const char *platform, struct err *e)
+{
+	scoped(strv) struct strv parts = STRV_INIT;
+	if (platform_check(platform, e) < 0) {
+		return -1;
+	}
+	split(platform, &parts);
+	bool names_system = parts.n > 1 || is_system(parts.v[0]);
+	return names_system && strcasecmp(parts.v[0], "linux") != 0
+		       ? err_set(e, ERR_INVALID, "operating system is not supported")
+		       : 0;
 }
 
 static const char *go_arch(const char *arch)
@@ -79,12 +125,6 @@ static const char *go_arch(const char *arch)
 		}
 	}
 	return arch;
-}
-
-/* A word alone is a system or an architecture. */
-static bool is_system(const char *word)
-{
-	return strcmp(word, "linux") == 0 || strcmp(word, "windows") == 0;
 }
 
 int platform_check_image(

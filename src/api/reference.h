@@ -10,6 +10,8 @@ struct image;
 char *reference_join(const char *repo, const char *tag, struct err *e);
 /* "linux", "arm64", "linux/arm/v7": ERR_INVALID for something else. */
 int platform_check(const char *platform, struct err *e);
+/* And an image of it can be here: the system is linux. */
+int platform_check_import(const char *platform, struct err *e);
 /* ERR_NOT_FOUND when the image, found as name, is for another one. */
 int platform_check_image(
 	const struct image *i, const char *name, const char *platform, struct err *e);

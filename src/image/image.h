@@ -126,12 +126,12 @@ struct image_work *image_pull(struct image_store *s, const char *reference, cons
 	json_t *take_auth, const struct image_work_handlers *h, void *owner, struct err *e);
 /* POST /images/load and POST /images/create?fromSrc=-: feed the archive with image_work_feed and
  * image_work_feed_end. Progress of load carries {"stream":"Loaded image: x:1\n"}. reference may be
- * "" for import. */
+ * "" for import; platform "" is this machine's. */
 struct image_work *image_load(
 	struct image_store *s, const struct image_work_handlers *h, void *owner, struct err *e);
 struct image_work *image_import(struct image_store *s, const char *reference, const char *message,
-	const struct strv *changes, const struct image_work_handlers *h, void *owner,
-	struct err *e);
+	const char *platform, const struct strv *changes, const struct image_work_handlers *h,
+	void *owner, struct err *e);
 /* take_request: what the worker's commit job needs (worker/commit.c) but "references" and "tmp".
  * reference "": the image gets no name. No progress. */
 struct image_work *image_commit(struct image_store *s, const char *reference, json_t *take_request,

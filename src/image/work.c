@@ -452,10 +452,12 @@ static int put_reference(json_t *request, const char *reference, struct err *e)
 }
 
 struct image_work *image_import(struct image_store *s, const char *reference, const char *message,
-	const struct strv *changes, const struct image_work_handlers *h, void *owner, struct err *e)
+	const char *platform, const struct strv *changes, const struct image_work_handlers *h,
+	void *owner, struct err *e)
 {
 	scoped(json) json_t *request = json_object();
 	json_put_str(request, "message", message);
+	json_put_str(request, "platform", platform);
 	json_put(request, "changes", json_strv(changes));
 	return put_reference(request, reference, e) < 0
 		       ? NULL

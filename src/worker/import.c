@@ -1,7 +1,8 @@
 /* Job "import": a root file system as an image of one layer.
  *
  * fd 0    a tar of it, plain or compressed
- * request {"references": [canonical], "message": "", "changes": [Dockerfile instructions], "tmp":
+ * request {"references": [canonical], "message": "", "platform": "", "changes": [Dockerfile
+ * instructions], "tmp":
  * {}} result  as of "load"
  */
 #include <unistd.h>
@@ -15,11 +16,10 @@
 #include "worker/layers.h"
 #include "worker/platform.h"
 
-static json_t *new_document(const char *message)
+static json_t *new_document(const char *message, const struct platform *of)
 {
-	struct platform host;
+	const struct platform host = *of;
 	char now[CLOCK_TEXT_MAX];
-	platform_host(&host);
 	clock_format(clock_real_ns(), now);
 	json_t *doc = json_object();
 	json_put_str(doc, "architecture", host.arch);
@@ -38,7 +38,11 @@ static json_t *new_document(const char *message)
 /* The configuration but for its diff id; bad changes are refused before the archive is read. */
 static json_t *make_config(const json_t *request, struct err *e)
 {
-	scoped(json) json_t *base = new_document(json_str(request, "message"));
+	struct platform of;
+	if (platform_parse(json_str(request, "platform"), &of, e) < 0) {
+		return NULL;
+	}
+	scoped(json) json_t *base = new_document(json_str(request, "message"), &of);
 	struct build_config c;
 	build_config_from_image(&c, base, "", "", "", NULL);
 	int r = config_changes_apply(&c, json_object_get(request, "changes"), e);

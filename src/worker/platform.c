@@ -1,5 +1,6 @@
 #include "worker/platform.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -74,6 +75,11 @@ int platform_parse(const char *text, struct platform *ret, struct err *e)
 	if (parts.n > 3 || parts.n < 1 || strlen(text) > 64) {
 		return err_set(e, ERR_INVALID,
 			"invalid platform \"%.64s\": it must be os/architecture/variant", text);
+	}
+	for (size_t i = 0; i < parts.n; i++) {
+		for (char *c = parts.v[i]; *c; c++) {
+			*c = (char)tolower((unsigned char)*c);
+		}
 	}
 	if (parts.n == 1) { /* one word is an operating system or an architecture */
 		if (strcmp(parts.v[0], "linux") != 0) {

@@ -139,7 +139,7 @@ static int run(struct driver *d, int argc, char **argv, struct err *e)
 		feed(d);
 	} else if (strcmp(command, "import") == 0) {
 		struct strv changes = {argc > 5 ? argv + 5 : NULL, argc > 5 ? (size_t)argc - 5 : 0};
-		d->work = image_import(d->images, arg, "imported", &changes, &handlers, d, e);
+		d->work = image_import(d->images, arg, "imported", "", &changes, &handlers, d, e);
 		feed(d);
 	} else if (strcmp(command, "ls") == 0) {
 		list(d);
