@@ -19,6 +19,7 @@
 #include "image/store.h"
 #include "job/remove.h"
 #include "store/store.h"
+#include "tree/recipe.h"
 
 #define SPARED_S (24 * 60 * 60)
 
@@ -28,15 +29,14 @@ static void remove_trees(struct image_store *s, json_t *take_names)
 	job_remove_trees(s->jobs, "image", dir, take_names, NULL, NULL);
 }
 
-/* The name below layers/tmp that it has from now on joins names. */
-static void move_away(struct image_store *s, const char *name, bool is_tmp, json_t *names)
+/* Moves it to tmp/gone-X and adds that name. */
+static void move_away(struct image_store *s, const char *from, json_t *names)
 {
 	char id[ID_LEN + 1];
 	id_new(id);
-	scoped(free) char *from = xasprintf("%s%s", is_tmp ? "tmp/" : "", name);
 	scoped(free) char *gone = xasprintf("gone-%.16s", id);
 	scoped(free) char *to = xasprintf("tmp/%s", gone);
-	if (renameat(s->layers_fd, from, s->layers_fd, to) == 0) { /* else it is not there */
+	if (renameat(s->layers_fd, from, s->layers_fd, to) == 0) {
 		json_array_append_new(names, json_string(gone));
 	}
 }
@@ -44,7 +44,10 @@ static void move_away(struct image_store *s, const char *name, bool is_tmp, json
 void image_discard(struct image_store *s, const char *name, bool is_tmp)
 {
 	json_t *names = json_array();
-	move_away(s, name, is_tmp, names);
+	scoped(free) char *from = xasprintf("%s%s", is_tmp ? "tmp/" : "", name);
+	scoped(free) char *recipe = xasprintf("%s" RECIPE_SUFFIX, from);
+	move_away(s, from, names);
+	move_away(s, recipe, names);
 	remove_trees(s, names);
 }
 
@@ -243,7 +246,9 @@ void image_collect(struct image_store *s)
 			continue;
 		}
 		free(map_remove(s->layers, dir));
-		move_away(s, dir, false, gone);
+		scoped(free) char *recipe = xasprintf("%s" RECIPE_SUFFIX, dir);
+		move_away(s, dir, gone);
+		move_away(s, recipe, gone);
 	}
 	remove_trees(s, gone);
 }

@@ -1,10 +1,11 @@
 /* image/image.h - the images this engine has: references, configurations, layers, and the jobs that
  * bring them.
  *
- * Owns DATA/layers/<24 hex of the diff id>/ (one unpacked copy of each layer, overlayfs whiteouts)
- * and the tables images, refs, layers. Everything that reads a stranger's bytes happens in
- * wherry-worker; this module only checks digests by grammar, records results and answers questions.
- * A layer is in the table only after its directory is complete, synced and renamed into place.
+ * Owns DATA/layers/<24 hex of the diff id>/ (one unpacked copy of each layer, overlayfs whiteouts),
+ * beside each its recipe (tree/recipe.h), and the tables images, refs, layers. Everything that
+ * reads a stranger's bytes happens in wherry-worker; this module only checks digests by grammar,
+ * records results and answers questions. A layer is in the table only after its recipe and its
+ * directory are complete, synced and renamed into place.
  */
 #pragma once
 #include <jansson.h>
@@ -142,9 +143,10 @@ bool image_work_feed(struct image_work *w, const char *data, size_t n, void (*dr
 void image_work_feed_end(struct image_work *w);
 void image_work_cancel(struct image_work *w);
 
-/* --- what a build adds. The worker has prepared DATA/layers/tmp/NAME (complete and synced). --- */
-/* Renames it into place and records it; an existing layer of that diff id wins and the new copy is
- * dropped. */
+/* --- what a build adds. The worker has prepared DATA/layers/tmp/NAME and NAME.recipe (complete and
+ * synced). --- */
+/* Renames both into place and records the layer; an existing layer of that diff id wins and the new
+ * copy is dropped. */
 int image_add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
 	int64_t size_bytes, struct err *e);
 /* Records an image; config_text is the exact bytes whose SHA-256 is the id. Returns it (the

@@ -22,6 +22,7 @@
 #include "event/event.h"
 #include "image/store.h"
 #include "store/store.h"
+#include "tree/recipe.h"
 
 void image_layer_dir(const char *diff_id, char ret[static LAYER_DIR_LEN + 1])
 {
@@ -308,6 +309,17 @@ static bool valid_tmp_name(const char *name)
 	return parts.n == 1 || parts.n == 2;
 }
 
+/* The recipe first: where the directory is, both are. */
+static int move_into_place(struct image_store *s, const char *tmp_name, const char *dir)
+{
+	scoped(free) char *from = xasprintf("tmp/%s", tmp_name);
+	scoped(free) char *recipe_from = xasprintf("%s" RECIPE_SUFFIX, from);
+	scoped(free) char *recipe = xasprintf("%s" RECIPE_SUFFIX, dir);
+	return renameat(s->layers_fd, recipe_from, s->layers_fd, recipe) < 0
+		       ? -1
+		       : renameat(s->layers_fd, from, s->layers_fd, dir);
+}
+
 static int add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
 	int64_t size_bytes, int64_t pulled_s, struct err *e)
 {
@@ -326,14 +338,8 @@ static int add_layer(struct image_store *s, const char *tmp_name, const char *di
 		image_discard(s, tmp_name, true);
 		return 0;
 	}
-	scoped(free) char *from = xasprintf("tmp/%s", tmp_name);
-	int r = renameat(s->layers_fd, from, s->layers_fd, dir);
-	if (r < 0 && (errno == ENOTEMPTY ||
-			     errno == EEXIST)) { /* renamed before a crash, but never recorded */
-		image_discard(s, dir, false);
-		r = renameat(s->layers_fd, from, s->layers_fd, dir);
-	}
-	if (r < 0) {
+	image_discard(s, dir, false); /* renamed before, but never recorded */
+	if (move_into_place(s, tmp_name, dir) < 0) {
 		return err_sys(e, errno, "cannot put layer %.19s into place", diff_id);
 	}
 	return put_layer(s, dir, diff_id, size_bytes, pulled_s, e);
@@ -459,7 +465,16 @@ static int load_table(
 	return r;
 }
 
-/* Directories that were renamed into place but never recorded. */
+/* "a1b2..." or "a1b2....recipe" of no layer that was recorded. */
+static bool is_unrecorded(const struct image_store *s, const char *name)
+{
+	scoped(free) char *dir = xstrndup(name, LAYER_DIR_LEN);
+	const char *rest = name + strlen(dir);
+	return text_is_hex(dir, LAYER_DIR_LEN) && (!*rest || strcmp(rest, RECIPE_SUFFIX) == 0) &&
+	       !map_get(s->layers, dir);
+}
+
+/* What was renamed into place but never recorded. */
 static void discard_unrecorded(struct image_store *s)
 {
 	scoped(close) int fd = openat(s->layers_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -471,9 +486,9 @@ static void discard_unrecorded(struct image_store *s)
 	scoped(strv) struct strv names = STRV_INIT;
 	struct dirent *entry;
 	while ((entry = readdir(dir))) {
-		if (text_is_hex(entry->d_name, LAYER_DIR_LEN) &&
-			!map_get(s->layers, entry->d_name)) {
-			strv_add(&names, entry->d_name);
+		if (is_unrecorded(s, entry->d_name)) {
+			scoped(free) char *layer = xstrndup(entry->d_name, LAYER_DIR_LEN);
+			strv_add(&names, layer);
 		}
 	}
 	for (size_t k = 0; k < names.n; k++) {

@@ -70,7 +70,8 @@ int image_trust_record(struct image_store *s, const char *canonical, const char 
 	struct image *i, struct err *e);
 
 /* --- collect.c --- */
-/* Moves layers/NAME (or layers/tmp/NAME) out of the way and deletes it in a worker. */
+/* Moves layers/NAME (or layers/tmp/NAME) and its recipe out of the way and deletes them in a
+ * worker. */
 void image_discard(struct image_store *s, const char *name, bool is_tmp);
 void image_discard_all_tmp(struct image_store *s);
 /* Gives the space of unfinished pulls back; those that run go on. Returns the bytes. */

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "tree/recipe.h"
 
 #define CHUNK_BYTES (64u << 10)
 #define XATTR_NAMES_MAX 65536
@@ -21,6 +22,7 @@ struct pack {
 	char *chunk;
 	pack_write_fn *write;
 	void *owner;
+	struct recipe_writer *recipe; /* or NULL */
 	struct err write_error;
 	bool write_failed;
 	int64_t bytes, entries;
@@ -60,7 +62,12 @@ static int read_error(struct err *e, int errnum, const char *path)
 static la_ssize_t on_write(struct archive *a, void *owner, const void *data, size_t n)
 {
 	struct pack *p = owner;
-	if (p->write(p->owner, data, n, &p->write_error) < 0) {
+	bool ok = p->write(p->owner, data, n, &p->write_error) == 0;
+	if (ok && p->recipe) {
+		ok = recipe_pass(p->recipe, data, n, &p->write_error) == 0 &&
+		     recipe_settle(p->recipe, INT64_MAX, &p->write_error) == 0;
+	}
+	if (!ok) {
 		p->write_failed = true;
 		archive_set_error(a, EIO, "the writer failed");
 		return -1;
@@ -87,6 +94,11 @@ struct pack *pack_new(pack_write_fn *write, void *owner)
 		abort(); /* out of memory */
 	}
 	return p;
+}
+
+void pack_set_recipe(struct pack *p, struct recipe_writer *recipe)
+{
+	p->recipe = recipe;
 }
 
 void pack_free(struct pack *p)
@@ -172,6 +184,9 @@ int pack_marker(struct pack *p, const char *path, const struct stat *like, struc
 static int write_content(struct pack *p, const struct item *i, int fd, struct err *e)
 {
 	off_t left = i->st.st_size;
+	if (p->recipe && recipe_file(p->recipe, i->path, e) < 0) {
+		return -1;
+	}
 	while (left > 0) {
 		ssize_t n = read(fd, p->chunk, left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES);
 		if (n < 0 && errno == EINTR) {
@@ -182,6 +197,11 @@ static int write_content(struct pack *p, const struct item *i, int fd, struct er
 		}
 		if (n == 0) {
 			break;
+		}
+		/* unbuffered: the next bytes of the tar are these */
+		if (p->recipe && recipe_run(p->recipe, recipe_passed(p->recipe), n,
+					 i->st.st_size - left, e) < 0) {
+			return -1;
 		}
 		if (archive_write_data(p->a, p->chunk, (size_t)n) < 0) {
 			return pack_error(p, e, i->path);
@@ -306,5 +326,8 @@ int pack_entry(
 
 int pack_end(struct pack *p, struct err *e)
 {
-	return archive_write_close(p->a) == ARCHIVE_OK ? 0 : pack_error(p, e, "the archive");
+	if (archive_write_close(p->a) != ARCHIVE_OK) {
+		return pack_error(p, e, "the archive");
+	}
+	return p->recipe ? recipe_end(p->recipe, e) : 0;
 }

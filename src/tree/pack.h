@@ -19,11 +19,15 @@
 #define PACK_DEPTH_MAX 512
 
 struct pack;
+struct recipe_writer;
 
 /* Called with each piece of the tar; -1 with *e ends it. */
 typedef int pack_write_fn(void *owner, const void *data, size_t n, struct err *e);
 
 struct pack *pack_new(pack_write_fn *write, void *owner);
+/* The tar's paths are those below the directory that is a layer: what re-creates the tar from it.
+ * Borrowed; pack_end ends it. */
+void pack_set_recipe(struct pack *p, struct recipe_writer *recipe);
 void pack_free(struct pack *p); /* NULL is fine; without pack_end the tar is cut off */
 SCOPED(struct pack *, pack_free)
 

@@ -80,7 +80,8 @@ static void forget_parent(struct unpack *u)
 	}
 	u->parent_fd = -1;
 	free(u->parent_name);
-	u->parent_name = NULL;
+	free(u->parent_path);
+	u->parent_name = u->parent_path = NULL;
 }
 
 /* Opens (and makes) the directory that holds path; ret->name is inside path. A directory that no
@@ -138,6 +139,9 @@ static int make_room(struct unpack *u, const struct unpack_target *t, const char
 		return 0;
 	}
 	*ret_was_whiteout = !u->place && unpack_is_whiteout(&st);
+	if (unpack_recipe_lost(u, t, e) < 0) {
+		return -1;
+	}
 	int r = path_remove_tree(t->dir_fd, t->name);
 	u->removed = true;
 	return r < 0 ? unpack_entry_error(e, -r, t->name) : 0;
@@ -295,7 +299,13 @@ static la_ssize_t read_tar(struct archive *a, void *owner, const void **ret)
 {
 	struct unpack *u = owner;
 	*ret = u->chunk;
-	ssize_t n = stream_read(u->tar, u->chunk, STREAM_CHUNK, u->stream_error);
+	ssize_t n = unpack_recipe_settle(u, u->stream_error);
+	if (n == 0) {
+		n = stream_read(u->tar, u->chunk, STREAM_CHUNK, u->stream_error);
+	}
+	if (n > 0 && unpack_recipe_pass(u, (size_t)n, u->stream_error) < 0) {
+		n = -1;
+	}
 	if (n < 0) {
 		u->stream_failed = true;
 		archive_set_error(a, EIO, "the source failed");
@@ -343,7 +353,8 @@ static int unpack_archive(struct unpack *u, struct err *e)
 	if (archive_read_open(a, u, NULL, read_tar, NULL) != ARCHIVE_OK) {
 		return unpack_archive_error(u, e);
 	}
-	if (unpack_entries(u, e) < 0 || stream_drain(u->tar, e) < 0) {
+	if (unpack_entries(u, e) < 0 ||
+		(u->recipe ? unpack_recipe_end(u, e) : stream_drain(u->tar, e)) < 0) {
 		return -1;
 	}
 	set_dir_times(u);
@@ -360,6 +371,7 @@ static int unpack_run(struct unpack *u, struct unpack_result *ret, struct err *e
 	int r = unpack_archive(u, e);
 	write_behind_free(u->behind);
 	forget_parent(u);
+	free(u->root_name);
 	buf_deinit(&u->dirs);
 	if (r == 0) {
 		*ret = u->result;
@@ -367,10 +379,10 @@ static int unpack_run(struct unpack *u, struct unpack_result *ret, struct err *e
 	return r;
 }
 
-int unpack_layer(
-	int root_fd, struct stream *tar, bool verified, struct unpack_result *ret, struct err *e)
+int unpack_layer(int root_fd, struct stream *tar, bool verified, struct recipe_writer *recipe,
+	struct unpack_result *ret, struct err *e)
 {
-	struct unpack u = {.root_fd = root_fd, .tar = tar, .pad = verified};
+	struct unpack u = {.root_fd = root_fd, .tar = tar, .pad = verified, .recipe = recipe};
 	return unpack_run(&u, ret, e);
 }
 

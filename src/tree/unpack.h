@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 
+struct recipe_writer;
 struct stream;
 
 #define UNPACK_ENTRIES_MAX 2000000
@@ -24,10 +25,10 @@ struct unpack_result {
 
 /* Unpacks a plain tar into the empty directory root_fd; what follows the tar's end is read and
  * dropped. verified: the caller checks a digest over the whole, so a last block without its padding
- * (umoci 0.4) is accepted. "no space left on device" for a full disk; the caller removes what was
- * made. */
-int unpack_layer(
-	int root_fd, struct stream *tar, bool verified, struct unpack_result *ret, struct err *e);
+ * (umoci 0.4) is accepted. recipe: what re-creates the tar, ended when the tar is; NULL for none.
+ * "no space left on device" for a full disk; the caller removes what was made. */
+int unpack_layer(int root_fd, struct stream *tar, bool verified, struct recipe_writer *recipe,
+	struct unpack_result *ret, struct err *e);
 
 /* Where files go that are no layer: below a root file system that somebody may change meanwhile. */
 struct unpack_place {

@@ -238,6 +238,9 @@ static int write_data(
 		if (r < ARCHIVE_OK) {
 			return unpack_archive_error(u, e);
 		}
+		if (unpack_recipe_block(u, n, offset, e) < 0) {
+			return -1;
+		}
 		int failed = write_block(fd, data, n, offset, &end);
 		if (failed < 0) {
 			return unpack_entry_error(e, -failed, name);
@@ -271,7 +274,8 @@ int unpack_make_file(
 	struct timespec times[2];
 	entry_times(entry, times);
 	int64_t size = 0;
-	if (write_data(u, entry, fd, &size, e) < 0 || set_owner_and_mode(u, fd, entry, e) < 0) {
+	if (unpack_recipe_file(u, t, e) < 0 || write_data(u, entry, fd, &size, e) < 0 ||
+		set_owner_and_mode(u, fd, entry, e) < 0) {
 		return -1;
 	}
 	futimens(fd, times);

@@ -24,8 +24,12 @@ struct unpack {
 	char *chunk;
 	struct err *stream_error; /* set when the source failed, rather than the tar */
 	bool stream_failed;
-	bool pad;          /* the last block may be short */
-	int64_t tar_bytes; /* read so far */
+	bool pad;                     /* the last block may be short */
+	int64_t tar_bytes;            /* read so far */
+	struct recipe_writer *recipe; /* or NULL */
+	char *root_name;              /* with a recipe: the root as the kernel names it */
+	char *parent_path;            /* of parent_fd, below the root, through no link; or NULL */
+	bool in_recipe;               /* the file that is being made */
 	struct buf dirs; /* names, NUL, struct timespec: times are set last, because children change
 			    them */
 	char *parent_name;
@@ -69,3 +73,16 @@ int unpack_make_hardlink(
 
 /* The path below root_fd that a name in the archive means; the caller's. NULL with *e. */
 char *unpack_path(const struct unpack *u, const char *name, struct err *e);
+
+/* unpack_recipe.c: nothing happens without a recipe */
+/* t was made: its blocks follow. */
+int unpack_recipe_file(struct unpack *u, const struct unpack_target *t, struct err *e);
+/* The block that libarchive gave last is the file's at offset. */
+int unpack_recipe_block(struct unpack *u, size_t n, int64_t offset, struct err *e);
+/* t is about to be removed. */
+int unpack_recipe_lost(struct unpack *u, const struct unpack_target *t, struct err *e);
+/* libarchive wants more: what it has consumed of the tar is known, and chunk is overwritten. */
+int unpack_recipe_settle(struct unpack *u, struct err *e);
+int unpack_recipe_pass(struct unpack *u, size_t n, struct err *e); /* n bytes of chunk */
+/* Reads what follows the archive's end (only with a recipe). */
+int unpack_recipe_end(struct unpack *u, struct err *e);

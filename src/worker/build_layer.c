@@ -14,6 +14,7 @@
 #include "worker/layers.h"
 #include "worker/overlay.h"
 #include "worker/rpc.h"
+#include "tree/recipe.h"
 #include "tree/unpack.h"
 
 /* For overlayfs: topmost first, each once (an upper one hides all that the same one below would
@@ -121,12 +122,10 @@ void build_layer_abort(struct build_layer *l)
 		return;
 	}
 	struct err ignored;
-	char name[16];
 	if (unmount(l, &ignored) < 0) {
 		umount2(l->root, MNT_DETACH);
 	}
-	snprintf(name, sizeof(name), "%d", l->n);
-	path_remove_tree(l->b->tmp_fd, name); /* a full disk gets its space back at once */
+	layer_remove(l->b->tmp_fd, l->n); /* a full disk gets its space back at once */
 	forget(l);
 }
 
@@ -182,7 +181,12 @@ static int hash_layer(struct build_layer *l, struct diff_result *ret, struct err
 	if (fd < 0) {
 		return err_sys(e, errno, "cannot open the step's layer");
 	}
-	return check_dev(fd, e) < 0 || diff_hash(fd, ret, e) < 0 || unpack_sync(fd, e) < 0 ? -1 : 0;
+	scoped(recipe_writer_free) struct recipe_writer *recipe =
+		layer_recipe_new(l->b->tmp_fd, l->n, e);
+	return !recipe || check_dev(fd, e) < 0 || diff_hash(fd, recipe, ret, e) < 0 ||
+			       unpack_sync(fd, e) < 0
+		       ? -1
+		       : 0;
 }
 
 static int put_keys(struct build *b, const struct strv *keys, const char *diff_id, struct err *e)

@@ -78,16 +78,21 @@ static int diff_dir(const struct diff *d, int fd, const char *path, int depth, s
 	return 0;
 }
 
+static int pack_all(const struct diff *d, int upper_fd, struct diff_result *ret, struct err *e)
+{
+	if (diff_dir(d, upper_fd, "", 0, e) < 0 || pack_end(d->pack, e) < 0) {
+		return -1;
+	}
+	*ret = (struct diff_result){.bytes = pack_bytes(d->pack), .entries = pack_entries(d->pack)};
+	return 0;
+}
+
 int diff_pack(int upper_fd, pack_write_fn *write, diff_skip_fn *skip, void *owner,
 	struct diff_result *ret, struct err *e)
 {
 	scoped(pack_free) struct pack *p = pack_new(write, owner);
 	const struct diff d = {p, skip, owner};
-	if (diff_dir(&d, upper_fd, "", 0, e) < 0 || pack_end(p, e) < 0) {
-		return -1;
-	}
-	*ret = (struct diff_result){.bytes = pack_bytes(p), .entries = pack_entries(p)};
-	return 0;
+	return pack_all(&d, upper_fd, ret, e);
 }
 
 static int update(void *owner, const void *data, size_t n, struct err *e)
@@ -97,14 +102,23 @@ static int update(void *owner, const void *data, size_t n, struct err *e)
 		       : err_set(e, ERR_SYSTEM, "cannot hash the layer");
 }
 
-int diff_hash(int upper_fd, struct diff_result *ret, struct err *e)
+static int pack_and_hash(EVP_MD_CTX *md, int upper_fd, struct recipe_writer *recipe,
+	struct diff_result *ret, struct err *e)
+{
+	scoped(pack_free) struct pack *p = pack_new(update, md);
+	const struct diff d = {.pack = p};
+	pack_set_recipe(p, recipe);
+	return pack_all(&d, upper_fd, ret, e);
+}
+
+int diff_hash(int upper_fd, struct recipe_writer *recipe, struct diff_result *ret, struct err *e)
 {
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	if (!md || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1) {
 		EVP_MD_CTX_free(md);
 		return err_set(e, ERR_SYSTEM, "cannot hash the layer");
 	}
-	int r = diff_pack(upper_fd, update, NULL, md, ret, e);
+	int r = pack_and_hash(md, upper_fd, recipe, ret, e);
 	unsigned char digest[32];
 	if (r == 0) {
 		EVP_DigestFinal_ex(md, digest, NULL);

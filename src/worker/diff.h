@@ -21,7 +21,8 @@ struct diff_result {
  * have: it stays away with all below it. */
 typedef bool diff_skip_fn(void *owner, int dir_fd, const char *name, const char *path);
 
-int diff_hash(int upper_fd, struct diff_result *ret, struct err *e);
+/* recipe: what re-creates the tar from the directory. */
+int diff_hash(int upper_fd, struct recipe_writer *recipe, struct diff_result *ret, struct err *e);
 
 /* The tar itself, for whoever makes a layer of it: write is called with each piece, -1 with *e ends
  * it. skip may be NULL. */

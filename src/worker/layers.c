@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "codec/ref.h"
 #include "worker/rpc.h"
+#include "tree/recipe.h"
 #include "tree/unpack.h"
 
 static int open_tmp(const json_t *request, struct err *e)
@@ -18,27 +19,54 @@ static int open_tmp(const json_t *request, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "cannot open %s", dir) : fd;
 }
 
-static int make_root(const json_t *request, int n, struct err *e)
+static int make_root(int tmp_fd, int n, struct err *e)
 {
 	char name[16];
 	snprintf(name, sizeof(name), "%d", n);
-	scoped(close) int tmp = open_tmp(request, e);
-	if (tmp < 0) {
-		return -1;
-	}
 	/* the root of a layer that brings no entry for it; mkdir's mode passes through the umask */
-	if (mkdirat(tmp, name, 0755) < 0) {
+	if (mkdirat(tmp_fd, name, 0755) < 0) {
 		return err_sys(e, errno, "cannot make a directory for the layer");
 	}
-	int fd = openat(tmp, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(tmp_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? err_sys(e, errno, "cannot make a directory for the layer") : fd;
+}
+
+struct recipe_writer *layer_recipe_new(int tmp_fd, int n, struct err *e)
+{
+	char name[32];
+	snprintf(name, sizeof(name), "%d" RECIPE_SUFFIX, n);
+	return recipe_writer_new(tmp_fd, name, e);
+}
+
+void layer_remove(int tmp_fd, int n)
+{
+	char name[32];
+	snprintf(name, sizeof(name), "%d", n);
+	path_remove_tree(tmp_fd, name);
+	snprintf(name, sizeof(name), "%d" RECIPE_SUFFIX, n);
+	unlinkat(tmp_fd, name, 0);
+}
+
+static int unpack_into(int tmp_fd, int n, struct stream *plain, bool verified,
+	struct unpack_result *ret, struct err *e)
+{
+	scoped(close) int root = make_root(tmp_fd, n, e);
+	if (root < 0) {
+		return -1;
+	}
+	scoped(recipe_writer_free) struct recipe_writer *recipe = layer_recipe_new(tmp_fd, n, e);
+	if (!recipe || unpack_layer(root, plain, verified, recipe, ret, e) < 0) {
+		layer_remove(tmp_fd, n);
+		return -1;
+	}
+	return 0;
 }
 
 int layer_unpack(const json_t *request, int n, struct stream *packed, bool verified,
 	struct layer *ret, struct err *e)
 {
-	scoped(close) int root = make_root(request, n, e);
-	if (root < 0) {
+	scoped(close) int tmp = open_tmp(request, e);
+	if (tmp < 0) {
 		return -1;
 	}
 	/* freed from the last to the first: none of these threads outlives what it reads */
@@ -47,8 +75,7 @@ int layer_unpack(const json_t *request, int n, struct stream *packed, bool verif
 	scoped(stream_free) struct stream *hashed = stream_digest_new(plain);
 	scoped(stream_free) struct stream *tar = stream_ahead_new(hashed);
 	struct unpack_result made;
-	if (unpack_layer(root, tar, verified, &made, e) < 0) {
-		layer_drop(request, n);
+	if (unpack_into(tmp, n, tar, verified, &made, e) < 0) {
 		return -1;
 	}
 	struct layer l = {.bytes = made.bytes};
@@ -62,11 +89,9 @@ int layer_unpack(const json_t *request, int n, struct stream *packed, bool verif
 void layer_drop(const json_t *request, int n)
 {
 	struct err ignored;
-	char name[16];
-	snprintf(name, sizeof(name), "%d", n);
 	scoped(close) int tmp = open_tmp(request, &ignored);
 	if (tmp >= 0) {
-		path_remove_tree(tmp, name);
+		layer_remove(tmp, n);
 	}
 }
 

@@ -2,9 +2,8 @@
  * daemon.
  *
  * The daemon gives each job one directory (request member "tmp": {"dir": absolute, "name": "JOB"})
- * and removes it when the job is done, however it ends. A finished layer is synced here; the daemon
- * renames and records it when asked
- * ("add-layer").
+ * and removes it when the job is done, however it ends. A finished layer, directory and recipe, is
+ * synced here; the daemon renames and records it when asked ("add-layer").
  */
 #pragma once
 #include <jansson.h>
@@ -14,6 +13,7 @@
 #include "base/strv.h"
 #include "tree/stream.h"
 
+struct recipe_writer;
 struct rpc;
 
 /* Quoted in a line of JSON it is at most twice that (job.h JOB_LINE_MAX). */
@@ -33,6 +33,9 @@ int layer_unpack(const json_t *request, int n, struct stream *packed, bool verif
 	struct layer *ret, struct err *e);
 /* Removes a layer that is not wanted after all. */
 void layer_drop(const json_t *request, int n);
+/* The recipe of layer number n (tree/recipe.h): "N.recipe" in the job's directory. */
+struct recipe_writer *layer_recipe_new(int tmp_fd, int n, struct err *e);
+void layer_remove(int tmp_fd, int n); /* both of them */
 /* Makes all layers that were unpacked durable. */
 int layers_sync(const json_t *request, struct err *e);
 /* Hands a synced layer over; one that the daemon has already is dropped there. */

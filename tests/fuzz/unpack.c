@@ -1,5 +1,5 @@
 /* A layer, plain or compressed, into a directory: whatever it is, nothing outside of that directory
- * changes.
+ * changes, and what was accepted comes back from directory and recipe bit for bit.
  *
  * Each input gets TOP/jail/root; TOP/jail/canary and the list of TOP/jail must stay as they are.
  * Run a long campaign in a mount namespace of its own with everything but TOP read-only: an escape
@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "base/path.h"
 #include "worker/archive_reader.h"
+#include "tree/recipe.h"
 #include "tree/stream.h"
 #include "tree/unpack.h"
 
@@ -100,6 +101,65 @@ static void check_name(const uint8_t *data, size_t size)
 	}
 }
 
+/* Keeps a copy of what passes. */
+struct tee {
+	struct stream base;
+	struct stream *inner;
+	struct buf copy;
+};
+
+static ssize_t tee_read(struct stream *s, void *data, size_t n, struct err *e)
+{
+	struct tee *t = container_of(s, struct tee, base);
+	ssize_t got = stream_read(t->inner, data, n, e);
+	if (got > 0) {
+		buf_append(&t->copy, data, (size_t)got);
+	}
+	return got;
+}
+
+static void check_recipe(const struct buf *tar)
+{
+	struct err e;
+	char chunk[1000];
+	size_t at = 0;
+	ssize_t n;
+	struct stream *again = recipe_open(jail, "root", &e);
+	assert(again);
+	while ((n = stream_read(again, chunk, sizeof(chunk), &e)) > 0) {
+		assert((size_t)n <= tar->len - at && memcmp(chunk, tar->data + at, (size_t)n) == 0);
+		at += (size_t)n;
+	}
+	assert(n == 0 && at == tar->len);
+	stream_free(again);
+}
+
+static void unpack_as_layer(const uint8_t *data, size_t size)
+{
+	struct unpack_result result;
+	struct err e = {0};
+	assert(mkdirat(jail, "root", 0700) == 0);
+	int root = openat(jail, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert(root >= 0);
+	struct memory m = {{memory_read, memory_free}, data, size};
+	struct stream *plain = stream_decompress_new(&m.base);
+	struct tee tee = {{tee_read, memory_free}, plain, BUF_INIT};
+	struct recipe_writer *recipe = recipe_writer_new(jail, "root.recipe", &e);
+	assert(recipe);
+	bool accepted = unpack_layer(root, &tee.base, true, recipe, &result, &e) == 0;
+	assert(accepted || *e.msg);
+	recipe_writer_free(recipe);
+	if (accepted) {
+		check_recipe(&tee.copy);
+	}
+	assert(unlinkat(jail, "root.recipe", 0) == 0);
+	buf_deinit(&tee.copy);
+	stream_free(plain);
+	check_jail();
+	close(root);
+	assert(path_remove_tree(jail, "root") == 0);
+}
+
 static void read_files(const uint8_t *data, size_t size)
 {
 	struct memory m = {{memory_read, memory_free}, data, size};
@@ -149,26 +209,13 @@ static void unpack_into_place(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct unpack_result result;
-	struct err e = {0};
 	if (jail < 0) {
 		make_jail();
 	}
 	check_name(data, size);
 	(void)archive_is_tar(data, size);
 	read_files(data, size);
-	assert(mkdirat(jail, "root", 0700) == 0);
-	int root = openat(jail, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert(root >= 0);
-	struct memory m = {{memory_read, memory_free}, data, size};
-	struct stream *plain = stream_decompress_new(&m.base);
-	if (unpack_layer(root, plain, true, &result, &e) < 0) {
-		assert(*e.msg);
-	}
-	stream_free(plain);
-	check_jail();
-	close(root);
-	assert(path_remove_tree(jail, "root") == 0);
+	unpack_as_layer(data, size);
 	unpack_into_place(data, size);
 	return 0;
 }

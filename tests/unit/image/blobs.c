@@ -48,8 +48,10 @@ static int setup(void **state)
 	f->jobs = job_pool_new(&f->loop, "/bin/false");
 	f->images = image_store_new(&f->loop, f->store, f->jobs, f->bus, f->dir, NULL, &f->e);
 	scoped(free) char *path = xasprintf("%s/layers/tmp/made", f->dir);
+	scoped(free) char *recipe = xasprintf("%s.recipe", path);
 	*state = f;
-	return mkdir(path, 0755) < 0 || image_add_layer(f->images, "made", A, 100, &f->e) < 0;
+	return mkdir(path, 0755) < 0 || path_write(AT_FDCWD, recipe, "", 0, 0600, false) < 0 ||
+	       image_add_layer(f->images, "made", A, 100, &f->e) < 0;
 }
 
 static int teardown(void **state)

@@ -64,6 +64,8 @@ static bool add_layer(const json_t *request, const char *diff_id)
 	scoped(free) char *dir = xasprintf("%s/0", json_str(tmp, "dir"));
 	scoped(free) char *name = xasprintf("%s/0", json_str(tmp, "name"));
 	mkdir(dir, 0755);
+	scoped(free) char *recipe = xasprintf("%s.recipe", dir);
+	path_write(AT_FDCWD, recipe, "", 0, 0600, false);
 	say(json_pack(
 		"{ss ss ss si}", "ask", "add-layer", "diff_id", diff_id, "tmp", name, "size", 10));
 	scoped(json) json_t *answer = hear();
@@ -211,7 +213,9 @@ static bool exists(const struct fixture *f, const char *name)
 static void make_layer(struct fixture *f, const char *diff_id)
 {
 	scoped(free) char *path = xasprintf("%s/layers/tmp/made", f->dir);
+	scoped(free) char *recipe = xasprintf("%s.recipe", path);
 	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(path_write(AT_FDCWD, recipe, "", 0, 0600, false), 0);
 	assert_int_equal(image_add_layer(f->images, "made", diff_id, 100, &f->e), 0);
 }
 
@@ -346,6 +350,8 @@ static void the_last_tag_takes_image_and_own_layers_along(void **state)
 	assert_true(image_has_layer(f->images, A, NULL));
 	assert_true(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
 	assert_false(exists(f, "bbbbbbbbbbbbbbbbbbbbbbbb"));
+	assert_true(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa.recipe"));
+	assert_false(exists(f, "bbbbbbbbbbbbbbbbbbbbbbbb.recipe"));
 	assert_int_equal(f->events.n, 4);
 	assert_string_equal(f->events.v[0], "tag both:latest");
 	assert_true(text_starts(f->events.v[2], "untag sha256:"));
@@ -545,11 +551,13 @@ static void everything_is_there_after_a_restart(void **state)
 	int64_t tagged_ns = image_find(f->images, "x", &f->e)->tagged_ns;
 	scoped(free) char *lost = xasprintf("%s/layers/bbbbbbbbbbbbbbbbbbbbbbbb", f->dir);
 	scoped(free) char *unknown = xasprintf("%s/layers/cccccccccccccccccccccccc", f->dir);
+	scoped(free) char *alone = xasprintf("%s/layers/dddddddddddddddddddddddd.recipe", f->dir);
 	scoped(free) char *half = xasprintf("%s/layers/tmp/job-1", f->dir);
 	close_images(f);
 	assert_int_equal(rmdir(lost), 0);
 	assert_int_equal(mkdir(unknown, 0755), 0);
 	assert_int_equal(mkdir(half, 0755), 0);
+	assert_int_equal(path_write(AT_FDCWD, alone, "", 0, 0600, false), 0);
 
 	open_images(f);
 
@@ -560,6 +568,22 @@ static void everything_is_there_after_a_restart(void **state)
 	assert_true(tagged_ns > 0 && i->tagged_ns == tagged_ns);
 	assert_null(image_find(f->images, "y", &f->e)); /* its layer is gone */
 	assert_false(exists(f, "cccccccccccccccccccccccc"));
+	assert_true(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa.recipe"));
+	assert_false(exists(f, "bbbbbbbbbbbbbbbbbbbbbbbb.recipe"));
+	assert_false(exists(f, "dddddddddddddddddddddddd.recipe"));
+}
+
+static void a_layer_without_its_recipe_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	scoped(free) char *path = xasprintf("%s/layers/tmp/made", f->dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+
+	int r = image_add_layer(f->images, "made", A, 100, &f->e);
+
+	assert_int_equal(r, -1);
+	assert_false(image_has_layer(f->images, A, NULL));
+	assert_false(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
 }
 
 static void a_layer_outside_of_tmp_is_refused(void **state)
@@ -742,6 +766,7 @@ int main(int argc, char **argv)
 		TEST(held_layers_go_when_nobody_holds_them_any_more),
 		TEST(prune_takes_what_has_no_tag),
 		TEST(everything_is_there_after_a_restart),
+		TEST(a_layer_without_its_recipe_is_refused),
 		TEST(a_layer_outside_of_tmp_is_refused),
 		TEST(two_pulls_fetch_a_layer_once),
 		TEST(a_layer_that_a_pull_was_told_of_stays_for_it),
