@@ -222,6 +222,32 @@ auth() { # USER PASSWORD [PORT]: the engine's status and words
 	remove_all
 }
 
+# What is kept of an unfinished layer, when it is more than a megabyte.
+kept_of_a_pull() {
+	[ -n "$(find "$DIR/data/layers/partial" -type f -size +1000k 2>/dev/null)" ]
+}
+
+@test "a pull that is cancelled keeps what it has, until a prune" {
+	registry_start
+	port=$(free_port)
+	python3 "$BATS_TEST_DIRNAME/image_proxy.py" "$port" "$(cat port)" hold >proxy.log 2>&1 3>&- &
+	echo $! >proxy.pid
+	eventually 10 curl -s -o /dev/null "http://127.0.0.1:$port/v2/"
+	"$DOCKER" pull "127.0.0.1:$port/lib/t:1" >/dev/null 2>&1 3>&- &
+	pid=$!
+	eventually 20 kept_of_a_pull
+	kill $pid
+	wait $pid || true
+	eventually 10 empty
+	kept_of_a_pull
+	[ "$(api POST /images/prune | jq .SpaceReclaimed)" -gt 1000000 ]
+	eventually 5 test ! -e "$DIR/data/layers/partial"
+	[ -z "$(d images -aq)" ]
+	d pull -q "127.0.0.1:$port/lib/t:1"
+	[ "$(grep -c ^range proxy.log)" = 0 ]
+	remove_all
+}
+
 @test "a client that goes away ends its load" {
 	mkfifo slow
 	make save --tag t:1 s.tar big.tar

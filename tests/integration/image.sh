@@ -113,6 +113,21 @@ case_unpacked_tree_is_what_tar_makes() {
 	done
 }
 
+# Bytes of a tree that are in the page cache.
+cached_bytes() { find "$1" -type f -exec fincore -b -n -r -o RES {} + | awk '{s += $1} END {print s + 0}'; }
+
+case_what_is_written_leaves_the_page_cache() {
+	case $(stat -f -c %T "$top") in
+	tmpfs | ramfs) return ;; # where pages are all there is
+	esac
+	rm -rf many && mkdir many && head -c 40M /dev/urandom >many/large
+	for n in $(seq 200); do head -c 50000 /dev/urandom >"many/$n"; done
+	tar -C many -cf many.tar . && make save --tag many:1 t.tar many.tar >/dev/null
+	succeeds load t.tar
+	[ "$(cached_bytes many)" -gt 40000000 ] || wrong "the measure shows nothing"
+	[ "$(cached_bytes "$(layer_dir many.tar)")" -lt 5000000 ] || wrong "it stays in the cache: $(cached_bytes "$(layer_dir many.tar)")"
+}
+
 # Every form in which tar writes sparse files, long names, large numbers and nanoseconds.
 case_every_tar_format_is_unpacked_as_by_tar() {
 	rm -rf some && mkdir some && cp -a rootfs/opt rootfs/etc/relative rootfs/dev some
