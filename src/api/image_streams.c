@@ -164,7 +164,9 @@ static void pull(struct call *c)
 	}
 	struct transfer *t = transfer_new(c);
 	scoped(free) char *reference = pull_reference(c);
-	struct image_work *w = image_pull(c->api->d.images, reference,
+	struct ref r;
+	bool all = ref_parse(reference, &r, &e) == 0 && !*r.tag && !*r.digest;
+	struct image_work *w = (all ? image_pull_all : image_pull)(c->api->d.images, reference,
 		call_query_or(c, "platform", ""), auth, &handlers, t, &e);
 	transfer_run(t, w, false, &e);
 }

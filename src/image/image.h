@@ -125,6 +125,10 @@ struct image_work_handlers {
  * or NULL. */
 struct image_work *image_pull(struct image_store *s, const char *reference, const char *platform,
 	json_t *take_auth, const struct image_work_handlers *h, void *owner, struct err *e);
+/* Every tag of a repository. done gets the last image. */
+struct image_work *image_pull_all(struct image_store *s, const char *repository,
+	const char *platform, json_t *take_auth, const struct image_work_handlers *h, void *owner,
+	struct err *e);
 /* POST /images/load and POST /images/create?fromSrc=-: feed the archive with image_work_feed and
  * image_work_feed_end. Progress of load carries {"stream":"Loaded image: x:1\n"}. reference may be
  * "" for import; platform "" is this machine's. */

@@ -45,6 +45,7 @@ struct image_work {
 	char tmp_name[24];                /* below layers/tmp */
 	char waiting_for[DIGEST_LEN + 1]; /* a diff id, or "" */
 	struct ref ref;                   /* of a pull */
+	bool all_tags, newer;             /* of a pull: ref names the repository; something came */
 	struct strv added;                /* diff ids */
 };
 
@@ -219,17 +220,24 @@ static int set_refs(struct image_store *s, const json_t *record, struct image *i
 	return 0;
 }
 
-static void tell_pulled(
-	struct image_work *w, const json_t *record, const struct image *before, struct image *i)
+static void tell_pulled(struct image_work *w, const json_t *record, const struct ref *ref,
+	const struct image *before, struct image *i)
 {
 	char familiar[REF_TEXT_MAX], name[REF_TEXT_MAX];
-	ref_familiar(&w->ref, familiar);
+	ref_familiar(ref, familiar);
 	progress(w, json_pack("{s s+}", "status", "Digest: ", json_str(record, "digest")));
+	w->newer = w->newer || before != i;
+	image_event(w->store, kinds[w->kind].event, familiar, i, ref_familiar_name(ref, name));
+}
+
+/* After all of them. */
+static void tell_status(struct image_work *w)
+{
+	char familiar[REF_TEXT_MAX];
 	progress(w, json_pack("{s s+}", "status",
-			    before == i ? "Status: Image is up to date for "
-					: "Status: Downloaded newer image for ",
-			    familiar));
-	image_event(w->store, kinds[w->kind].event, familiar, i, ref_familiar_name(&w->ref, name));
+			    w->newer ? "Status: Downloaded newer image for "
+				     : "Status: Image is up to date for ",
+			    ref_familiar(&w->ref, familiar)));
 }
 
 static void tell_loaded(struct image_work *w, const json_t *record, struct image *i)
@@ -274,7 +282,14 @@ static struct image *record_image(struct image_work *w, const json_t *record, st
 {
 	const json_t *config = json_object_get(record, "config");
 	char canonical[REF_TEXT_MAX];
-	struct ref by_digest = w->ref;
+	struct ref ref = w->ref; /* of all tags, the record says which */
+	const char *own =
+		json_string_value(json_array_get(json_object_get(record, "references"), 0));
+	if (w->all_tags && (!own || ref_parse(own, &ref, e) < 0)) {
+		(void)err_set(e, ERR_INVALID, "the worker sent a wrong reference");
+		return NULL;
+	}
+	struct ref by_digest = ref;
 	if (*by_digest.digest) {
 		*by_digest.tag = '\0';
 	}
@@ -291,7 +306,7 @@ static struct image *record_image(struct image_work *w, const json_t *record, st
 	}
 	image_blobs_learn_all(w->store, i->id, json_object_get(record, "registry"));
 	if (w->kind == WORK_PULL) {
-		tell_pulled(w, record, before, i);
+		tell_pulled(w, record, &ref, before, i);
 	} else if (w->kind == WORK_LOAD) {
 		tell_loaded(w, record, i);
 	} else if (w->kind == WORK_IMPORT ||
@@ -313,7 +328,11 @@ static struct image *record_images(struct image_work *w, const json_t *result, s
 		}
 	}
 	if (!last) {
-		(void)err_set(e, ERR_INVALID, "the archive holds no image");
+		(void)err_set(e, ERR_INVALID,
+			w->kind == WORK_PULL ? "the repository has no tags"
+					     : "the archive holds no image");
+	} else if (w->kind == WORK_PULL) {
+		tell_status(w);
 	}
 	return last;
 }
@@ -396,32 +415,58 @@ static struct image_work *start(struct image_store *s, enum work_kind kind, json
 	return w;
 }
 
-struct image_work *image_pull(struct image_store *s, const char *reference, const char *platform,
-	json_t *take_auth, const struct image_work_handlers *h, void *owner, struct err *e)
+static struct image_work *pull(struct image_store *s, const struct ref *ref, bool all_tags,
+	const char *platform, json_t *take_auth, const struct image_work_handlers *h, void *owner,
+	struct err *e)
 {
 	scoped(json) json_t *auth = take_auth;
-	struct ref ref;
 	char canonical[REF_TEXT_MAX];
-	if (ref_parse(reference, &ref, e) < 0) {
-		return NULL;
-	}
 	if (platform[strspn(platform, PLATFORM_LETTERS)]) {
 		(void)err_set(e, ERR_INVALID,
 			"\"%.64s\" is an invalid platform: expected OS/ARCHITECTURE[/VARIANT]",
 			platform);
 		return NULL;
 	}
-	ref_default_tag(&ref);
 	json_t *request = json_object();
-	json_put_str(request, "reference", ref_canonical(&ref, canonical));
+	json_put_str(request, "reference", ref_canonical(ref, canonical));
+	json_put(request, "all_tags", json_boolean(all_tags));
 	json_put_str(request, "platform", platform);
 	json_put(request, "auth", TAKE(auth));
 	json_put(request, "registry", json_incref(s->registry_config));
 	json_put(request, "signature",
-		trust_request(json_object_get(s->registry_config, "image-signatures"), &ref));
+		trust_request(json_object_get(s->registry_config, "image-signatures"), ref));
 	scoped(free) char *partial = xasprintf("%s/%s", s->layers_dir, IMAGE_PARTIAL_DIR);
 	json_put_str(request, "partial", partial);
-	return start(s, WORK_PULL, request, &ref, h, owner, e);
+	struct image_work *w = start(s, WORK_PULL, request, ref, h, owner, e);
+	if (w) {
+		w->all_tags = all_tags;
+	}
+	return w;
+}
+
+struct image_work *image_pull(struct image_store *s, const char *reference, const char *platform,
+	json_t *take_auth, const struct image_work_handlers *h, void *owner, struct err *e)
+{
+	struct ref ref;
+	if (ref_parse(reference, &ref, e) < 0) {
+		json_decref(take_auth);
+		return NULL;
+	}
+	ref_default_tag(&ref);
+	return pull(s, &ref, false, platform, take_auth, h, owner, e);
+}
+
+struct image_work *image_pull_all(struct image_store *s, const char *repository,
+	const char *platform, json_t *take_auth, const struct image_work_handlers *h, void *owner,
+	struct err *e)
+{
+	struct ref ref;
+	if (ref_parse(repository, &ref, e) < 0) {
+		json_decref(take_auth);
+		return NULL;
+	}
+	*ref.tag = *ref.digest = '\0';
+	return pull(s, &ref, true, platform, take_auth, h, owner, e);
 }
 
 struct image_work *image_load(

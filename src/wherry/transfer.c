@@ -23,7 +23,8 @@ static int post_pull(
 	scoped(buf) struct buf headers = BUF_INIT;
 	buf_puts(&path, "/images/create");
 	path_query(&path, "fromImage", ref_familiar_name(ref, name));
-	path_query(&path, "tag", *ref->digest ? ref->digest : ref->tag);
+	const char *tag = *ref->digest ? ref->digest : ref->tag;
+	path_query(&path, "tag", *tag ? tag : NULL);
 	path_query(&path, "platform", platform && *platform ? platform : NULL);
 	auth_header_for_image(cli, name, &headers);
 	const struct http_call call = {.method = "POST",
@@ -47,8 +48,11 @@ int pull_image(struct cli *cli, const char *image, const char *platform, FILE *o
 int command_pull(struct cli *cli, int argc, char **argv)
 {
 	bool quiet = false;
+	bool all = false;
 	const char *platform = NULL;
 	const struct flag flags[] = {
+		{"all-tags", 'a', FLAG_BOOL, &all, NULL,
+			"Download all tagged images in the repository"},
 		{"platform", 0, FLAG_STRING, &platform, NULL,
 			"Set platform if server is multi-platform capable"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Suppress verbose output"},
@@ -66,11 +70,17 @@ int command_pull(struct cli *cli, int argc, char **argv)
 	if (ref_parse(argv[1], &ref, &e) < 0) {
 		return cli_fail(&e);
 	}
-	if (!*ref.tag && !*ref.digest && !quiet) {
+	if (all && (*ref.tag || *ref.digest)) {
+		err_set(&e, ERR_INVALID, "tag can't be used with --all-tags/-a");
+		return cli_fail(&e);
+	}
+	if (!all && !*ref.tag && !*ref.digest && !quiet) {
 		printf("Using default tag: latest\n");
 		fflush(stdout);
 	}
-	ref_default_tag(&ref);
+	if (!all) { /* without a tag the engine takes all of them */
+		ref_default_tag(&ref);
+	}
 	if (post_pull(cli, &ref, platform, quiet ? NULL : stdout, &e) < 0) {
 		return cli_fail(&e);
 	}

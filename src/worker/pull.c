@@ -1,9 +1,9 @@
 /* Job "pull": an image from a registry, its layers unpacked while they stream.
  *
- * request {"reference": canonical, "platform": "", "auth": {} or null, "registry": configuration of
- * the daemon, "signature": what image/trust.h gives, or null, "tmp": {}, "partial": directory
- * (partial.h)} asks    {"ask": "layer", "diff_id", "wait": bool} -> {"state": "have" | "go" |
- * "busy"}; go claims it for this job
+ * request {"reference": canonical, "all_tags": bool, "platform": "", "auth": {} or null,
+ * "registry": configuration of the daemon, "signature": what image/trust.h gives, or null, "tmp":
+ * {}, "partial": directory (partial.h)} asks    {"ask": "layer", "diff_id", "wait": bool} ->
+ * {"state": "have" | "go" | "busy"}; go claims it for this job
  *         {"ask": "add-layer", ...} (layers.h)
  * result  {"images": [{"config": exact text, "references": [canonical], "digest": of the manifest
  * or index, "signed": id of the key that signed it, or ""}]}
@@ -373,18 +373,42 @@ static json_t *pull_from_any(struct pull *p, struct err *e)
 	return result;
 }
 
+/* Every tag of the repository, one after the other; the first failure is the pull's. */
+static json_t *pull_all_tags(struct pull *p, struct err *e)
+{
+	scoped(strv) struct strv tags = STRV_INIT;
+	if (registry_tags(p->registry, &tags, e) < 0) {
+		return NULL;
+	}
+	scoped(json) json_t *all = json_array();
+	for (size_t i = 0; i < tags.n; i++) {
+		snprintf(p->ref.tag, sizeof(p->ref.tag), "%s", tags.v[i]);
+		registry_set_tag(p->registry, tags.v[i]);
+		forget_image(p);
+		scoped(json) json_t *one = pull_from_any(p, e);
+		if (!one) {
+			return NULL;
+		}
+		json_array_extend(all, json_object_get(one, "images"));
+	}
+	return json_pack("{sO}", "images", all);
+}
+
 json_t *worker_pull(struct rpc *r, const json_t *request, struct err *e)
 {
 	struct pull p = {.rpc = r, .request = request, .progress = {.rpc = r}};
 	if (ref_parse(json_str(request, "reference"), &p.ref, e) < 0) {
 		return NULL;
 	}
-	ref_default_tag(&p.ref);
+	bool all = json_bool(request, "all_tags");
+	if (!all) {
+		ref_default_tag(&p.ref);
+	}
 	partial_tidy(json_str(request, "partial"));
 	pthread_mutex_init(&p.lock, NULL);
 	p.registry = registry_new(
 		json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));
-	json_t *result = pull_from_any(&p, e);
+	json_t *result = all ? pull_all_tags(&p, e) : pull_from_any(&p, e);
 	manifest_deinit(&p.manifest);
 	json_decref(p.manifest_text);
 	strv_deinit(&p.diff_ids);

@@ -7,8 +7,10 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "codec/registry_text.h"
 #include "worker/registry_http.h"
 
+#define TAGS_MAX 256
 #define HUB_HOST "registry-1.docker.io"
 
 static const char manifest_types[] =
@@ -182,4 +184,86 @@ int registry_manifest(struct registry *r, const char *digest, struct buf *ret,
 	char ret_type[static REGISTRY_TYPE_MAX], struct err *e)
 {
 	return get_manifest(r, digest, ret, ret_type, e);
+}
+
+/* --- tags --- */
+
+static bool is_tag(const char *text)
+{
+	struct ref r;
+	struct err ignored;
+	scoped(free) char *named = xasprintf("x:%s", text ? text : "");
+	return ref_parse(named, &r, &ignored) == 0 && text && strcmp(r.tag, text) == 0;
+}
+
+static int add_tags(const struct reply *reply, struct strv *ret, struct err *e)
+{
+	scoped(json) json_t *doc =
+		json_parse(buf_str(reply->body), reply->body->len, "the list of tags", e);
+	if (!doc) {
+		return -1;
+	}
+	size_t i;
+	json_t *tag;
+	json_array_foreach (json_object_get(doc, "tags"), i, tag) {
+		if (ret->n == TAGS_MAX) {
+			return err_set(
+				e, ERR_INVALID, "the repository has more than %d tags", TAGS_MAX);
+		}
+		if (is_tag(json_string_value(tag))) {
+			strv_add(ret, json_string_value(tag));
+		}
+	}
+	return 0;
+}
+
+/* Page after page (distribution-spec "Listing Tags"). */
+static int list_tags(struct registry *r, struct strv *ret, struct err *e)
+{
+	scoped(buf) struct buf body = BUF_INIT;
+	scoped(buf) struct buf next = BUF_INIT;
+	scoped(free) char *url = xasprintf("%s/v2/%s/tags/list", registry_base(r), r->ref.path);
+	for (int pages = 0; url && pages <= TAGS_MAX; pages++) {
+		const struct registry_request q = {.method = "GET", .url = url};
+		struct reply reply = {.body = &body, .limit = REGISTRY_MANIFEST_MAX};
+		if (registry_send(r, &q, &reply, e) < 0) {
+			if (e->kind != ERR_DENIED) {
+				return -1;
+			}
+			reply.status = 401;
+		}
+		if (reply.status != 200) {
+			return refused(r, &reply, e);
+		}
+		if (add_tags(&reply, ret, e) < 0) {
+			return -1;
+		}
+		buf_clear(&next);
+		bool more = registry_link_next(reply.link, &next) &&
+			    registry_url_resolve(url, buf_str(&next), &body);
+		free(url);
+		url = more ? xstrdup(buf_str(&body)) : NULL;
+	}
+	return 0;
+}
+
+int registry_tags(struct registry *r, struct strv *ret, struct err *e)
+{
+	for (; r->endpoint < r->endpoints.n; r->endpoint++) {
+		registry_forget_authorization(r);
+		strv_clear(ret);
+		if (list_tags(r, ret, e) == 0) {
+			return 0;
+		}
+		if (e->kind != ERR_SYSTEM && registry_is_origin(r)) {
+			break;
+		}
+	}
+	r->endpoint = r->endpoints.n - 1;
+	return -1;
+}
+
+void registry_set_tag(struct registry *r, const char *tag)
+{
+	snprintf(r->ref.tag, sizeof(r->ref.tag), "%s", tag);
 }

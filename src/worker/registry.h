@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/strv.h"
 #include "codec/ref.h"
 
 struct registry;
@@ -42,6 +43,12 @@ const char *registry_identity_token(const struct registry *r);
  * ...". */
 int registry_resolve(struct registry *r, struct buf *ret, char ret_type[static REGISTRY_TYPE_MAX],
 	struct err *e);
+
+/* The tags of the repository, from the first endpoint that lists them; what follows asks that one.
+ * Errors as of registry_resolve. */
+int registry_tags(struct registry *r, struct strv *ret, struct err *e);
+/* The tag that the next registry_resolve is about. */
+void registry_set_tag(struct registry *r, const char *tag);
 
 /* A manifest by digest, after registry_resolve. */
 int registry_manifest(struct registry *r, const char *digest, struct buf *ret,

@@ -222,6 +222,25 @@ auth() { # USER PASSWORD [PORT]: the engine's status and words
 	remove_all
 }
 
+@test "pull takes all tags of a repository" {
+	registry_start
+	t=127.0.0.1:$(cat port)/lib/t
+	d pull -a "$t" >all
+	grep -q "^1: Pulling from lib/t" all
+	grep -q "^latest: Pulling from lib/t" all
+	[ "$(grep -c '^Digest: sha256:' all)" = 2 ]
+	[ "$(grep '^Status' all)" = "Status: Downloaded newer image for $t" ]
+	[ "$(d images --format '{{.Tag}}' "$t" | sort | tr '\n' ' ')" = "1 latest " ]
+	remove_all
+	"$WHERRY" pull -q -a "$t"
+	[ "$(d images --format '{{.Tag}}' "$t" | sort | tr '\n' ' ')" = "1 latest " ]
+	run -1 "$WHERRY" pull -a "$t:1"
+	[[ "$output" == *"tag can't be used with --all-tags/-a"* ]]
+	run -1 d pull -a "127.0.0.1:$(cat port)/lib/nothing"
+	[[ "$output" == *"not found"* ]]
+	remove_all
+}
+
 # What is kept of an unfinished layer, when it is more than a megabyte.
 kept_of_a_pull() {
 	[ -n "$(find "$DIR/data/layers/partial" -type f -size +1000k 2>/dev/null)" ]
