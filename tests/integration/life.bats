@@ -346,10 +346,10 @@ session() { # PATH TEXT [websocket | BODY]
 		bb sh -c 'echo begun >>/runs; sleep 1000'
 	w run -d --name left --health-cmd false --health-interval 200ms --health-retries 1 bb sleep 1000
 	first=$(w inspect -f '{{.State.StartedAt}}' sick)
-	eventually 15 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.StartedAt}}' sick)\" != $first ]"
+	eventually 60 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.StartedAt}}' sick)\" != $first ]"
 	run api GET "/events?since=1&until=$(date +%s.%N)&filters=%7B%22event%22:%5B%22unhealthy_restart%22%5D%7D"
-	[ "$(jq -r '.Actor.Attributes.name' <<<"$output")" = sick ] || fail "$output"
-	eventually 10 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Health.Status}}' left)\" = unhealthy ]"
+	[ "$(jq -r '.Actor.Attributes.name' <<<"$output" | sort -u)" = sick ] || fail "$output"
+	eventually 30 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Health.Status}}' left)\" = unhealthy ]"
 	[ "$(w inspect -f '{{.State.Status}}' left)" = running ]
 	run create wrong '{"Image":"bb","Cmd":["true"],"Labels":{"wherry.unhealthy":"reboot"}}'
 	[[ "$output" == *"invalid label wherry.unhealthy=reboot"*" 400" ]] || fail "$output"
