@@ -7,8 +7,6 @@
 #include "api/call.h"
 #include "api/filters.h"
 #include "api/handlers.h"
-#include "base/text.h"
-#include "codec/ref.h"
 
 static void refuse(struct call *c, enum err_kind kind, const char *message)
 {
@@ -79,45 +77,7 @@ void absent_experiment(struct call *c)
 
 /* --- images: what is still to come --- */
 
-/* A search asks Docker Hub's own service, which is no part of the registry protocol. */
-void absent_search(struct call *c)
-{
-	static const char *const allowed[] = {"is-automated", "is-official", "stars", NULL};
-	struct err e;
-	int limit;
-	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
-	if (call_query_int(c, "limit", 0, &limit, &e) < 0) {
-		err_wrap(&e, "invalid limit specified");
-		call_reply_error(c, &e);
-	} else if (!f) {
-		call_reply_error(c, &e);
-	} else {
-		refuse(c, ERR_NOT_IMPLEMENTED,
-			"this engine does not search registries: search on the registry's web page");
-	}
-}
-
 void absent_save(struct call *c)
 {
 	refuse(c, ERR_NOT_IMPLEMENTED, "saving images is not part of this version of wherry yet");
-}
-
-void absent_push(struct call *c)
-{
-	refuse(c, ERR_NOT_IMPLEMENTED, "pushing images is not part of this version of wherry yet");
-}
-
-/* Clients ask for a manifest without pulling it before they make a service of it. */
-void absent_distribution(struct call *c)
-{
-	struct ref ref;
-	struct err e;
-	if (strncmp(c->args[0], "sha256:", 7) == 0 || text_is_hex(c->args[0], 64)) {
-		refuse(c, ERR_INVALID, "no manifest found for full image ID");
-	} else if (ref_parse(c->args[0], &ref, &e) < 0) {
-		call_reply_error(c, &e);
-	} else {
-		refuse(c, ERR_NOT_IMPLEMENTED,
-			"this version of wherry asks a registry only to pull: look at the image after it");
-	}
 }

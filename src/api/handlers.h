@@ -29,6 +29,10 @@ handler_fn execs_create, execs_start, execs_inspect, execs_resize;
 handler_fn images_list, images_inspect, images_history, images_tag, images_remove, images_prune;
 /* image_streams.c */
 handler_fn images_create, images_load;
+/* image_push.c */
+handler_fn images_push;
+/* registry.c */
+handler_fn images_search, distribution_inspect;
 /* builds.c */
 handler_fn builds_create, builds_prune, builds_cancel;
 /* networks.c */
@@ -38,5 +42,4 @@ handler_fn networks_list, networks_inspect, networks_create, networks_remove, ne
 handler_fn volumes_list, volumes_inspect, volumes_create, volumes_remove, volumes_prune;
 /* absent.c */
 handler_fn absent_swarm, absent_swarm_start, absent_swarm_leave, absent_cluster_volume,
-	absent_plugins, absent_plugin, absent_plugin_store, absent_experiment, absent_search,
-	absent_save, absent_push, absent_distribution;
+	absent_plugins, absent_plugin, absent_plugin_store, absent_experiment, absent_save;

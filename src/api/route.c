@@ -84,11 +84,11 @@ static const struct route {
 	{"GET", "/volumes/{}", volumes_inspect},
 	{"DELETE", "/volumes/{}", volumes_remove},
 
-	{"GET", "/images/search", absent_search},
+	{"GET", "/images/search", images_search},
 	{"GET", "/images/get", absent_save},
 	{"GET", "/images/{*}/get", absent_save},
-	{"POST", "/images/{*}/push", absent_push},
-	{"GET", "/distribution/{*}/json", absent_distribution},
+	{"POST", "/images/{*}/push", images_push},
+	{"GET", "/distribution/{*}/json", distribution_inspect},
 	{"POST", "/build/cancel", builds_cancel},
 
 	{"GET", "/plugins/privileges", absent_plugin_store},

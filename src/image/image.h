@@ -112,6 +112,18 @@ void image_hold_image(struct image_hold *h, const struct image *i);
 void image_hold_free(
 	struct image_hold *h); /* NULL is fine; what nobody else needs is collected now */
 
+/* --- push: one worker for one or all tags of a repository --- */
+struct image_push;
+struct image_push_handlers {
+	void (*progress)(void *owner, json_t *msg);             /* borrowed */
+	void (*done)(void *owner, const struct err *e_or_null); /* once, never inside image_push */
+};
+/* reference: "host/name:tag", or without a tag for all of them. auth as image_pull. ERR_NOT_FOUND
+ * "An image does not exist locally with the tag: x". */
+struct image_push *image_push(struct image_store *s, const char *reference, json_t *take_auth,
+	const struct image_push_handlers *h, void *owner, struct err *e);
+void image_push_cancel(struct image_push *p); /* done follows */
+
 /* --- work that takes time. progress: one Docker progress object {"status","id","progressDetail"},
  * borrowed. done: exactly once, never from inside the start; img is NULL with *e on failure.
  * image_work_cancel ends it early (done follows). A second pull of the same layer waits for the

@@ -290,6 +290,10 @@ struct job *job_start_with(struct job_pool *p, const char *name, json_t *take_re
 	scoped(json) json_t *request = take_request;
 	scoped(close) int body_fd = take_body_fd;
 	scoped(close) int extra_fd = take_extra_fd;
+	if (!p->worker_path) {
+		(void)err_set(e, ERR_NOT_IMPLEMENTED, "there is no worker for %s", name);
+		return NULL;
+	}
 	struct job *j = xnew(struct job);
 	j->pool = p;
 	j->name = xstrdup(name);

@@ -34,6 +34,7 @@ struct job_handlers {
 	void (*done)(void *owner, struct job *j, json_t *result, const struct err *e);
 };
 
+/* worker_path NULL: no job can be started; a daemon that only cleans up needs none. */
 struct job_pool *job_pool_new(uv_loop_t *l, const char *worker_path);
 const char *job_worker_path(const struct job_pool *p); /* for who starts one without us */
 void job_pool_free(

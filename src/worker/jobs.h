@@ -22,6 +22,8 @@ worker_job_fn worker_import;      /* import.c */
 worker_job_fn worker_load;        /* load.c */
 worker_job_fn worker_login;       /* login.c */
 worker_job_fn worker_pull;        /* pull.c */
+worker_job_fn worker_push;        /* push.c */
+worker_job_fn worker_registry;    /* registry_ask.c */
 worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in this order */
 worker_job_fn worker_seed_volume; /* seed_volume.c */
 worker_job_fn worker_tree_sizes;  /* {"paths": []}: {"sizes": []}, in bytes */

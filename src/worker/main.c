@@ -33,6 +33,8 @@ static const struct {
 	{"login", worker_login},
 	{"mount-volume", worker_mount_volume},
 	{"pull", worker_pull},
+	{"push", worker_push},
+	{"registry", worker_registry},
 	{"read-journal", worker_read_journal},
 	{"remove-tree", worker_remove_tree},
 	{"seed-volume", worker_seed_volume},

@@ -272,6 +272,18 @@ static void missing_program_is_an_error_at_the_start(void **state)
 	job_pool_free(p);
 }
 
+static void without_a_worker_no_job_starts(void **state)
+{
+	struct seen *s = *state;
+	struct job_pool *p = job_pool_new(&s->loop, NULL); /* wherryd --purge-network */
+
+	assert_null(job_start(p, "x", json_object(), -1, false, &handlers, s, &s->e));
+
+	assert_int_equal(s->e.kind, ERR_NOT_IMPLEMENTED);
+	assert_int_equal(s->dones, 0);
+	job_pool_free(p);
+}
+
 static void count_done(void *owner)
 {
 	((struct seen *)owner)->dones++;
@@ -337,6 +349,7 @@ int main(int argc, char **argv)
 		TEST(a_small_tree_is_removed_without_a_worker),
 		TEST(a_large_tree_is_a_workers_business),
 		TEST(missing_program_is_an_error_at_the_start),
+		TEST(without_a_worker_no_job_starts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -463,10 +463,30 @@ class Talking(Engine):
             self.assertIn("needs BuildKit", err)
 
     def test_absent_commands_are_refused_in_words(self):
-        for words in (["push", "x"], ["image", "push", "x"], ["swarm", "init"], ["buildx", "ls"], ["context", "create", "x"]):
+        for words in (["trust", "x"], ["swarm", "init"], ["buildx", "ls"], ["context", "create", "x"]):
             code, out, err = self.run_cli(*words)
             self.assertEqual((code, out), (1, ""))
-            self.assertIn("there is no 'wherry " + " ".join(words[:2]) if words[0] in ("image", "context") else "there is no", err)
+            self.assertIn("there is no 'wherry " + " ".join(words[:2]) if words[0] == "context" else "there is no", err)
+
+    def test_push_shows_messages_and_the_error_among_them(self):
+        text = ('{"status":"The push refers to repository [r/x]"}\r\n{"status":"Preparing","progressDetail":{},"id":"a1"}\r\n'
+                '{"status":"Pushing","progressDetail":{"current":1,"total":2},"id":"a1"}\r\n'
+                '{"errorDetail":{"message":"denied: no"},"error":"denied: no"}\r\n')
+        self.server.routes["POST", "/images/r.io/x/push"] = (200, text.encode())
+        shown = "The push refers to repository [r/x]\na1: Preparing\n"
+        self.assertEqual(self.run_cli("push", "r.io/x:1"), (1, shown, "denied: no\n"))
+        self.assertEqual(self.run_cli("image", "push", "-q", "r.io/x:1"), (1, "", "denied: no\n"))
+        self.assertEqual(self.run_cli("push", "-a", "r.io/x:1")[0], 1)
+
+    def test_search_sorts_by_stars_and_cuts(self):
+        self.server.routes["GET", "/images/search"] = (200, [
+            {"name": "few", "description": "a\nb", "star_count": 1, "is_official": False, "is_automated": False},
+            {"name": "many", "description": "x" * 50, "star_count": 7, "is_official": True, "is_automated": False}])
+        code, out, _ = self.run_cli("search", "--format", "{{.Name}}|{{.Description}}|{{.StarCount}}|{{.IsOfficial}}", "x")
+        self.assertEqual((code, out), (0, "many|" + "x" * 44 + "…|7|[OK]\nfew|a b|1|\n"))
+        code, out, _ = self.run_cli("search", "--no-trunc", "x")
+        self.assertEqual(out.splitlines()[0].split(), ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"])
+        self.assertIn("x" * 50, out)
 
     def test_prune_asks_first(self):
         self.server.routes["POST", "/containers/prune"] = (200, {"ContainersDeleted": ["c1"], "SpaceReclaimed": 1500})

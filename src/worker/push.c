@@ -1,0 +1,208 @@
+/* Job "push": the tags of one repository to its registry.
+ *
+ * request {"repository": canonical name, "tags": [], "digest": bool, "layers_dir", "auth": {} or
+ *         null, "registry": configuration of the daemon}
+ * asks    "image", "pushed", "forget-blob" (image/push.c)
+ * result  {}
+ *
+ * A layer that the repository has is left alone, one that another repository of the registry has is
+ * mounted, any other is made again from its recipe, compressed and sent, a few at a time. The
+ * manifest is the one the image came with when all its blobs are what that names, else dockerd's.
+ */
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "codec/sha256.h"
+#include "worker/jobs.h"
+#include "worker/manifest.h"
+#include "worker/push.h"
+#include "worker/registry_http.h"
+#include "worker/rpc.h"
+
+struct push {
+	struct rpc *rpc;
+	const json_t *request;
+	struct registry *registry;
+	struct ref ref;
+	struct push_layers layers;
+};
+
+/* --- the image --- */
+
+/* The manifest that the image came with, when it is one that this engine could have pulled. */
+static bool read_kept(const json_t *image, struct manifest *ret)
+{
+	struct err ignored;
+	const json_t *kept = json_object_get(image, "manifest");
+	const json_t *text = json_object_get(kept, "text");
+	return json_is_string(text) &&
+	       manifest_parse(json_string_value(text), json_string_length(text),
+		       json_str(kept, "mediaType"), ret, &ignored) == 0 &&
+	       !ret->is_index && strcmp(ret->config.digest, json_str(image, "id")) == 0 &&
+	       ret->n_layers == json_array_size(json_object_get(image, "layers"));
+}
+
+static bool is_what_we_have(const struct manifest *kept, const struct push_layers *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (strcmp(kept->layers[i].digest, l->v[i].there.digest) != 0) {
+			return false;
+		}
+	}
+	return kept->n_layers == l->n;
+}
+
+/* --- one tag --- */
+
+static json_t *describe_layers(const struct push *p)
+{
+	char repository[REF_TEXT_MAX];
+	json_t *layers = json_array();
+	ref_name(&p->ref, repository);
+	for (size_t i = 0; i < p->layers.n; i++) {
+		const struct push_layer *l = &p->layers.v[i];
+		json_array_append_new(layers,
+			json_pack("{ss s{ss ss sI ss}}", "diff_id", l->diff_id, "blob",
+				"repository", repository, "digest", l->there.digest, "size",
+				(json_int_t)l->there.size, "mediaType", l->there.media_type));
+	}
+	return layers;
+}
+
+static int tell_pushed(struct push *p, const char *tag, const json_t *image, const char *digest,
+	const struct buf *manifest, const char *type, struct err *e)
+{
+	json_t *registry = json_pack("{so}", "layers", describe_layers(p));
+	json_put(registry, "manifest",
+		json_pack("{ss so}", "mediaType", type, "text",
+			json_stringn(buf_str(manifest), manifest->len)));
+	scoped(json) json_t *answer = rpc_ask(p->rpc,
+		json_pack("{ss ss ss ss so}", "ask", "pushed", "id", json_str(image, "id"), "tag",
+			tag, "digest", digest, "registry", registry),
+		e);
+	if (!answer) {
+		return -1;
+	}
+	scoped(free) char *words =
+		xasprintf("%s: digest: %s size: %zu", tag, digest, manifest->len);
+	rpc_send(p->rpc, json_pack("{ss}", "status", words));
+	rpc_send(p->rpc, json_pack("{s{} s{ss ss sI}}", "progressDetail", "aux", "Tag", tag,
+				 "Digest", digest, "Size", (json_int_t)manifest->len));
+	return 0;
+}
+
+static int push_manifest(struct push *p, const char *tag, const json_t *image,
+	const struct manifest *kept, struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	const json_t *config = json_object_get(image, "config");
+	struct descriptor c = {.size = (int64_t)json_string_length(config)};
+	char digest[REF_DIGEST_LEN + 1];
+	const char *type;
+	snprintf(c.digest, sizeof(c.digest), "%s", json_str(image, "id"));
+	if (kept && is_what_we_have(kept, &p->layers)) {
+		const json_t *whole = json_object_get(image, "manifest");
+		const json_t *same = json_object_get(whole, "text");
+		buf_append(&text, json_string_value(same), json_string_length(same));
+		type = json_str(whole, "mediaType");
+		type = *type ? type : MANIFEST_OCI;
+	} else {
+		struct descriptor *there = xnew_array(struct descriptor, p->layers.n + 1);
+		for (size_t i = 0; i < p->layers.n; i++) {
+			there[i] = p->layers.v[i].there;
+		}
+		manifest_write(&c, there, p->layers.n, &text, &type);
+		free(there);
+	}
+	if (registry_upload_bytes(
+		    p->registry, json_string_value(config), (size_t)c.size, c.digest, e) < 0 ||
+		registry_put_manifest(p->registry, tag, type, buf_str(&text), text.len, e) < 0) {
+		return -1;
+	}
+	sha256_digest(buf_str(&text), text.len, digest);
+	return tell_pushed(p, tag, image, digest, &text, type, e);
+}
+
+static int push_tag(struct push *p, const char *tag, struct err *e)
+{
+	scoped(json) json_t *image =
+		rpc_ask(p->rpc, json_pack("{ss ss}", "ask", "image", "tag", tag), e);
+	if (!image) {
+		return -1;
+	}
+	scoped(manifest) struct manifest kept = {0};
+	bool has_kept = read_kept(image, &kept);
+	if (push_layers_take(
+		    &p->layers, json_object_get(image, "layers"), has_kept ? &kept : NULL, e) < 0 ||
+		push_layers_run(&p->layers, e) < 0) {
+		return -1;
+	}
+	return push_manifest(p, tag, image, has_kept ? &kept : NULL, e);
+}
+
+/* --- the job --- */
+
+/* Repositories of this registry that layers may be mounted from: their rights belong into the
+ * token. All images are asked for first, because there is one token for all. */
+static int mount_sources(struct push *p, struct strv *ret, struct err *e)
+{
+	size_t k;
+	json_t *tag;
+	json_array_foreach (json_object_get(p->request, "tags"), k, tag) {
+		scoped(json) json_t *image =
+			rpc_ask(p->rpc, json_pack("{ss sO}", "ask", "image", "tag", tag), e);
+		if (!image) {
+			return -1;
+		}
+		push_layers_sources(&p->ref, json_object_get(image, "layers"), ret);
+	}
+	return 0;
+}
+
+static int push_all(struct push *p, struct err *e)
+{
+	const json_t *tags = json_object_get(p->request, "tags");
+	scoped(strv) struct strv from = STRV_INIT;
+	struct err missing = {0};
+	char name[REF_TEXT_MAX];
+	int have = mount_sources(p, &from, &missing);
+	if (registry_push_begin(p->registry, &from, e) < 0) {
+		return -1;
+	}
+	if (json_bool(p->request, "digest")) {
+		return err_set(e, ERR_INVALID, "cannot push a digest reference");
+	}
+	if (have < 0) {
+		*e = missing;
+		return -1;
+	}
+	if (json_array_size(tags) == 0) {
+		return err_set(e, ERR_NOT_FOUND, "no tags to push for %s",
+			ref_familiar_name(&p->ref, name));
+	}
+	size_t k;
+	json_t *tag;
+	json_array_foreach (tags, k, tag) {
+		if (push_tag(p, json_string_value(tag), e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+json_t *worker_push(struct rpc *r, const json_t *request, struct err *e)
+{
+	struct push p = {.rpc = r, .request = request};
+	if (ref_parse(json_str(request, "repository"), &p.ref, e) < 0) {
+		return NULL;
+	}
+	p.registry = registry_new(
+		json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));
+	push_layers_init(&p.layers, r, p.registry, json_str(request, "layers_dir"));
+	int result = push_all(&p, e);
+	push_layers_deinit(&p.layers);
+	registry_free(p.registry);
+	return result < 0 ? NULL : json_object();
+}
