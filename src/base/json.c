@@ -5,12 +5,17 @@
 
 #include "base/mem.h"
 
-/* Nesting depth of a JSON text, strings skipped: jansson's own limit (2048) costs too much stack.
- */
-static int depth_of(const char *text, size_t n)
+struct shape {
+	int depth;
+	size_t values; /* at most; a member's key is one too: it takes as long */
+};
+
+/* What a JSON text will cost, strings skipped: jansson's own limit of depth (2048) takes too much
+ * stack, and each value takes 0.4 us and 100 bytes. */
+static struct shape shape_of(const char *text, size_t n)
 {
 	int depth = 0;
-	int deepest = 0;
+	struct shape shape = {0, 1};
 	bool in_string = false;
 	for (size_t i = 0; i < n; i++) {
 		char c = text[i];
@@ -24,21 +29,30 @@ static int depth_of(const char *text, size_t n)
 			in_string = true;
 		} else if (c == '{' || c == '[') {
 			depth++;
-			deepest = depth > deepest ? depth : deepest;
+			shape.values++;
+			shape.depth = depth > shape.depth ? depth : shape.depth;
+		} else if (c == ',' || c == ':') {
+			shape.values++;
 		} else if (c == '}' || c == ']') {
 			depth--;
 		}
 	}
-	return deepest;
+	return shape;
 }
 
 #define LOAD_FLAGS (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL)
 
-static int check_depth(const char *text, size_t n, const char *what, struct err *e)
+static int check_shape(
+	const char *text, size_t n, size_t values_max, const char *what, struct err *e)
 {
-	if (depth_of(text, n) > JSON_DEPTH_MAX) {
+	const struct shape shape = shape_of(text, n);
+	if (shape.depth > JSON_DEPTH_MAX) {
 		return err_set(e, ERR_INVALID, "invalid JSON: %s is nested deeper than %d levels",
 			what, JSON_DEPTH_MAX);
+	}
+	if (shape.values > values_max) {
+		return err_set(e, ERR_INVALID, "invalid JSON: %s holds more than %zu values", what,
+			values_max);
 	}
 	return 0;
 }
@@ -52,7 +66,7 @@ static int unreadable(const json_error_t *problem, const char *what, struct err 
 json_t *json_parse(const char *text, size_t n, const char *what, struct err *e)
 {
 	json_error_t problem;
-	if (check_depth(text, n, what, e) < 0) {
+	if (check_shape(text, n, SIZE_MAX, what, e) < 0) {
 		return NULL;
 	}
 	json_t *doc = json_loadb(text, n, LOAD_FLAGS, &problem);
@@ -115,7 +129,7 @@ json_t *json_parse_body(const char *text, size_t n, struct err *e)
 {
 	static const char what[] = "the request body";
 	json_error_t problem;
-	if (check_depth(text, n, what, e) < 0) {
+	if (check_shape(text, n, JSON_BODY_VALUES_MAX, what, e) < 0) {
 		return NULL;
 	}
 	json_t *doc = json_loadb(text, n, LOAD_FLAGS, &problem);

@@ -14,6 +14,7 @@
 #include "base/strv.h"
 
 #define JSON_DEPTH_MAX 64
+#define JSON_BODY_VALUES_MAX (1 << 17) /* 50 ms of the daemon's loop; 13000 published ports */
 
 static inline void scoped_json(json_t **p)
 {
@@ -24,7 +25,8 @@ static inline void scoped_json(json_t **p)
  * refused. what names the text in the sentence ("the body"). NULL with *e (ERR_INVALID) on failure.
  */
 json_t *json_parse(const char *text, size_t n, const char *what, struct err *e);
-/* The same for a request's body, in the words of dockerd where clients look for them. */
+/* The same for a request's body: of at most JSON_BODY_VALUES_MAX values, and in the words of
+ * dockerd where clients look for them. */
 json_t *json_parse_body(const char *text, size_t n, struct err *e);
 /* Compact text, keys in insertion order; the caller's. */
 char *json_text(const json_t *doc);

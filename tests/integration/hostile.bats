@@ -291,7 +291,7 @@ pidfds() {
 }
 
 @test "memory of a large request goes back" {
-	python3 -c 'import json; print(json.dumps({"Image": "bb", "Cmd": ["a"] * 400000}))' >"$DIR/large.json"
+	python3 -c 'import json; print(json.dumps({"Image": "bb", "Cmd": ["a"] * 130000}))' >"$DIR/large.json"
 	before=$(daemon_kib)
 	api POST "/containers/create?name=large" -H 'Content-Type: application/json' --data-binary @"$DIR/large.json" >/dev/null
 	w rm large

@@ -407,6 +407,14 @@ static void hostile_json_is_refused(void **state)
 	memset(deep + 200, ']', 200);
 	assert_null(json_parse(deep, sizeof(deep), "the body", &e));
 	assert_int_equal(e.kind, ERR_INVALID);
+	scoped(free) char *wide = xnew_array(char, 2 * JSON_BODY_VALUES_MAX + 3);
+	for (size_t i = 0; i <= JSON_BODY_VALUES_MAX; i++) {
+		memcpy(wide + 1 + 2 * i, "1,", 2);
+	}
+	wide[0] = '[';
+	wide[2 * JSON_BODY_VALUES_MAX + 2] = ']';
+	assert_null(json_parse_body(wide, 2 * JSON_BODY_VALUES_MAX + 3, &e));
+	assert_non_null(strstr(e.msg, "the request body holds more than 131072 values"));
 	assert_null(json_parse("{} x", 4, "the body", &e));
 	assert_null(json_parse("{\"a\":1,\"a\":2}", 13, "the body", &e));
 }
