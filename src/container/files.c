@@ -4,6 +4,8 @@
  * 2. holds: a worker looks at the container's overlay, or is about to. container_launch waits for
  *    the last of them.
  * 3. done is called once, and the work is freed after it.
+ * 4. A client that neither reads nor sends does not hold a start for ever: patience runs while one
+ *    waits.
  */
 #include "container/files.h"
 
@@ -26,6 +28,8 @@
 #include "job/job.h"
 #include "oci/passwd.h"
 #include "volume/volume.h"
+
+#define PATIENCE_MS 5000
 
 static const char *const task_jobs[] = {
 	[FILE_STAT] = "files-stat",
@@ -50,6 +54,12 @@ struct file_work {
 	json_t *request;
 	bool copy_owner;
 	bool holds, cancelled, waits_for_start;
+	bool fed_all, feed_waits,
+		paused; /* of the client's bytes: it is our turn, or the worker's */
+	bool moved, stalled;
+	struct delay *patience;
+	void (*drained)(void *owner);
+	void *drained_owner;
 	size_t seed_next;
 	struct job *job; /* the seeding of a volume, then the work itself */
 	struct file_handlers handlers;
@@ -58,14 +68,44 @@ struct file_work {
 
 /* --- the end --- */
 
+/* Nothing happens until the client reads, or sends. */
+static bool waits_for_client(const struct file_work *w)
+{
+	bool put = w->task == FILE_PUT;
+	return w->job && (put ? !w->fed_all && !w->feed_waits : w->paused);
+}
+
+static void start_patience(struct file_work *w);
+
+static void patience_is_over(void *owner)
+{
+	struct file_work *w = owner;
+	w->patience = NULL;
+	if (w->moved || !waits_for_client(w)) {
+		start_patience(w);
+		return;
+	}
+	w->stalled = true;
+	file_work_cancel(w);
+}
+
+static void start_patience(struct file_work *w)
+{
+	w->moved = false;
+	w->patience = delay_start(w->set->d.loop, PATIENCE_MS, patience_is_over, w);
+}
+
 static bool is_held(const struct container *c)
 {
+	bool held = false;
 	list_each (pos, &c->file_works) {
-		if (container_of(pos, struct file_work, node)->holds) {
-			return true;
+		struct file_work *w = container_of(pos, struct file_work, node);
+		if (w->holds && !w->patience && !w->stalled) {
+			start_patience(w);
 		}
+		held = held || w->holds;
 	}
-	return false;
+	return held;
 }
 
 bool container_files_hold(struct container *c)
@@ -79,9 +119,14 @@ static void finish(struct file_work *w, const json_t *result, const struct err *
 	struct container *c = w->container;
 	struct err removed;
 	list_remove(&w->node);
+	delay_cancel(w->patience);
 	w->holds = false;
 	if (!c && e) {
 		(void)err_set(&removed, ERR_CONFLICT, "the container has been removed");
+		e = &removed;
+	} else if (w->stalled && e) {
+		(void)err_set(&removed, ERR_CONFLICT,
+			"the client did not go on, and the container is to be started");
 		e = &removed;
 	}
 	if (c && result && task_events[w->task]) {
@@ -133,6 +178,7 @@ static void on_message(void *owner, struct job *j, json_t *msg)
 static void on_output(void *owner, struct job *j, const char *data, size_t n)
 {
 	struct file_work *w = owner;
+	w->moved = true;
 	if (w->handlers.output && !w->cancelled) {
 		w->handlers.output(w->owner, data, n);
 	}
@@ -382,14 +428,27 @@ struct file_work *container_files(struct container *c, const struct file_request
 	return w;
 }
 
+static void feed_drained(void *owner)
+{
+	struct file_work *w = owner;
+	w->moved = true;
+	w->feed_waits = false;
+	w->drained(w->drained_owner);
+}
+
 bool file_work_feed(
 	struct file_work *w, const char *data, size_t n, void (*drained)(void *owner), void *owner)
 {
-	return w->job ? job_body_write(w->job, data, n, drained, owner) : true;
+	w->moved = true;
+	w->drained = drained;
+	w->drained_owner = owner;
+	w->feed_waits = w->job && !job_body_write(w->job, data, n, feed_drained, w);
+	return !w->feed_waits;
 }
 
 void file_work_feed_end(struct file_work *w)
 {
+	w->fed_all = true;
 	if (w->job) {
 		job_body_end(w->job);
 	}
@@ -397,6 +456,7 @@ void file_work_feed_end(struct file_work *w)
 
 void file_work_pause(struct file_work *w, bool pause)
 {
+	w->paused = pause;
 	if (w->job) {
 		job_output_pause(w->job, pause);
 	}

@@ -389,6 +389,27 @@ make_tar() {
 	eventually 10 no_workers
 }
 
+@test "a client that stalls in the middle does not keep a container from its start" {
+	"$DOCKER" run --name stalled bb sh -c 'head -c 20000000 /dev/urandom >/big'
+	mkfifo "$BATS_TEST_TMPDIR/body"
+	curl -s --unix-socket "$SOCK" -X PUT -T - "http://d/v1.45/containers/stalled/archive?path=/" <"$BATS_TEST_TMPDIR/body" \
+		>"$BATS_TEST_TMPDIR/put" 3>&- 9>&- &
+	local put=$!
+	exec 9>"$BATS_TEST_TMPDIR/body"
+	head -c 600 "$DIR/bb.tar" >&9
+	eventually 10 pgrep -P "$(cat "$DIR/daemon.pid")" wherry-worker
+	python3 "$BATS_TEST_DIRNAME/hostile_clients.py" "$SOCK" "$BATS_TEST_TMPDIR/stalls" stall 1 "/v1.45/containers/stalled/archive?path=/big" 3>&- 9>&- &
+	local stalls=$!
+	eventually 10 test -e "$BATS_TEST_TMPDIR/stalls"
+	timeout 100 "$DOCKER" start -a stalled 9>&- # both are given up
+	eventually 10 no_workers
+	exec 9>&-
+	wait $put # it hears of it when it has said all
+	grep -q 'the client did not go on' "$BATS_TEST_TMPDIR/put"
+	wait $stalls
+	"$DOCKER" rm -f stalled
+}
+
 no_workers() {
 	! pgrep -P "$(cat "$DIR/daemon.pid")" wherry-worker
 }
