@@ -132,6 +132,66 @@ daemon_kib() {
 	w rm linked
 }
 
+# CVE-2025-52881: what the runtime writes below /proc must reach the kernel, not a file that the image put there
+@test "an image's volumes do not come between the runtime and /proc" {
+	mkdir -p "$DIR/redirect"
+	cp -a "$DIR/busybox/." "$DIR/redirect/"
+	rm -rf "$DIR/redirect/x" && ln -s proc "$DIR/redirect/x"
+	mkdir -p "$DIR/redirect/proc/sys/net/ipv4" "$DIR/redirect/proc/self/attr"
+	echo fake >"$DIR/redirect/proc/sys/net/ipv4/ip_unprivileged_port_start"
+	tar -C "$DIR/redirect" -cf "$DIR/redirect.tar" .
+	w import -c 'VOLUME /x/sys' -c 'VOLUME /x/self/attr' "$DIR/redirect.tar" redirect:link
+	run w run --rm --sysctl net.ipv4.ip_unprivileged_port_start=77 redirect:link \
+		sh -c 'cat /proc/sys/net/ipv4/ip_unprivileged_port_start; stat -f -c %T /proc/sys; stat -f -c %T /proc/self/attr'
+	[ "$output" = $'77\nproc\nproc' ] || fail "$output"
+	for target in /proc/sys /proc/self/attr /sys; do
+		w import -c "VOLUME $target" "$DIR/redirect.tar" redirect:volume
+		run w run --rm redirect:volume true
+		[[ "$status" -eq 125 && "$output" == *"invalid mount path: '$target' cannot be a volume"* ]] || fail "$output"
+	done
+	w rmi redirect:link redirect:volume
+}
+
+# CVE-2025-52565: crun binds the terminal over /dev/console by name; both names must be the engine's
+@test "a volume at /dev/pts or below /dev is no way to choose the console" {
+	mkdir -p "$DIR/pts"
+	cp -a "$DIR/busybox/." "$DIR/pts/"
+	mkdir -p "$DIR/pts/dev/pts" "$DIR/pts/dev/console"
+	for n in 0 1 2 3 ptmx; do ln -s /proc/sysrq-trigger "$DIR/pts/dev/pts/$n"; done
+	tar -C "$DIR/pts" -cf "$DIR/pts.tar" .
+	w import -c 'VOLUME /dev/pts' "$DIR/pts.tar" pts:1
+	w import -c 'VOLUME /dev/console' "$DIR/pts.tar" pts:2
+	for image in pts:1 pts:2; do
+		cat >"$DIR/pts.exp" <<-END
+			set timeout 60
+			spawn $WHERRY run -it --rm $image sh -c "grep console /proc/mounts | grep -v devpts; stat -c %F /dev/console; echo x >/dev/console && echo wrote"
+			expect eof
+		END
+		run expect "$DIR/pts.exp"
+		[[ "$output" != *sysrq* && "$output" != *proc\ /dev/console* ]] || fail "$output"
+	done
+	w rmi pts:1 pts:2
+}
+
+# The class of CVE-2021-30465 and of runc's nested mount points: a container that shares the volume swaps the way to a mount below it
+@test "a mount below a shared volume stays in the container, and read-only, whatever its way is swapped with" {
+	mkdir -p "$DIR/src" "$DIR/aside/b"
+	echo secret >"$DIR/src/f"
+	w run -d --name swapper -v nested:/v bb sh -c "mkdir -p /v/a/b /v/c/b; touch /v/ready; while :; do mv /v/a /v/k; ln -s c /v/a; rm /v/a
+		ln -s $DIR/aside /v/a; rm /v/a; ln -s /proc/self /v/a; rm /v/a; mv /v/k /v/a; done"
+	eventually 10 test -e "$DIR/data/volumes/nested/_data/ready"
+	for _ in $(seq 10); do # some starts fail, as they should
+		w run --rm -v nested:/v -v "$DIR/src:/v/a/b:ro" bb awk '$4 ~ /src$/ {print $5, $6}' /proc/self/mountinfo >>"$DIR/nested" 2>&1 || true
+	done
+	w rm -f swapper
+	w volume rm nested
+	grep '/b ro' "$DIR/nested"
+	! grep '/b rw' "$DIR/nested" || fail "a read-only mount was writable"
+	! grep -E '^/(proc|dev|sys)' "$DIR/nested" || fail "a mount went to the kernel's files"
+	[ "$(find "$DIR/aside" | wc -l)" -eq 2 ]
+	! grep " $DIR/aside" /proc/mounts
+}
+
 # CVE-2026-46680, CVE-2026-30892: a number is a number, whatever the image's passwd calls it
 @test "a numeric user stays numeric, at start and in an exec" {
 	w run --name numbered bb sh -c 'echo "1234:x:0:0::/root:/bin/sh" >>/etc/passwd; echo "77:x:0:" >>/etc/group'
