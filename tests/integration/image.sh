@@ -526,10 +526,7 @@ case_certificates() {
 	sed -i "s|key: $top/key.pem|&, clientcas: [$top/client.cert]|" tls.yml
 	docker-registry serve tls.yml >tls.log 2>&1 &
 	registry_pids+=($!)
-	for _ in $(seq 100); do
-		curl -sk -o /dev/null --cert client.cert --key client.key https://127.0.0.1:5006/v2/ && break
-		sleep 0.05
-	done
+	within 60 curl -sk --cert client.cert --key client.key https://127.0.0.1:5006/v2/ || wrong "the registry does not start"
 	fails_with 'Get "https://192.0.2.2:5006/v2/": ' run pull 192.0.2.2:5006/u:1
 	cp client.cert /etc/docker/certs.d/192.0.2.2:5006/
 	fails_with "a .cert needs its .key beside it" run pull 192.0.2.2:5006/u:1
@@ -616,7 +613,7 @@ case_a_rude_registry_is_borne() {
 
 # Until the proxy holds a blob back and what it sent is on disk: prints how many bytes of it are kept.
 kept_bytes() {
-	for _ in $(seq 200); do
+	for _ in $(seq 1200); do
 		find "$data/layers/partial" -type f -size +1000k -printf '%s\n' 2>/dev/null | grep . && return
 		sleep 0.05
 	done

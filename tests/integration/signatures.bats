@@ -3,7 +3,10 @@ bats_require_minimum_version 1.5.0
 load lib.bash
 
 setup_file() {
-	command -v docker-registry && command -v skopeo || skip "docker-registry or skopeo is missing"
+	command -v docker-registry && command -v skopeo || {
+		skip_all "docker-registry or skopeo is missing"
+		return 0
+	}
 	export PORT MIRROR_PORT R KEYS
 	PORT=$(free_port)
 	R=127.0.0.1:$PORT
@@ -42,6 +45,7 @@ teardown_file() {
 }
 
 setup() {
+	skip_if_all
 	cd "$DIR"
 	"$WHERRY" ps -aq | xargs -r "$WHERRY" rm -f >/dev/null
 	for _ in 1 2 3; do # what was built goes before what it was built from
