@@ -39,3 +39,5 @@ const char *api_engine_id(const struct api *a);
 void api_handle(void *api, struct http_request *r); /* an http_handler_fn */
 /* The same for metrics-addr: GET /metrics, and nothing else. */
 void api_handle_metrics(void *api, struct http_request *r);
+/* For image-peers-listen: layers by diff id, and nothing else. */
+void api_handle_peers(void *api, struct http_request *r);

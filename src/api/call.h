@@ -24,6 +24,7 @@ struct api {
 	int64_t started_ns;
 	char engine_id[65];
 	struct memory_watch memory;
+	unsigned peer_transfers; /* layers on their way to peers */
 	struct action_times times;
 };
 

@@ -104,6 +104,7 @@ static void written(uv_write_t *req, int status)
 	buf_deinit(&o->data);
 	free(o);
 	c->writing = false;
+	c->moved_ms = uv_now(c->server->loop);
 	if (status < 0) {
 		conn_close(c);
 		return;
@@ -142,6 +143,7 @@ void conn_write_parts(struct conn *c, const uv_buf_t *parts, size_t n)
 			   ? UV_EAGAIN
 			   : uv_try_write((uv_stream_t *)&c->pipe, parts, (unsigned)n);
 	size_t done = sent > 0 ? (size_t)sent : 0;
+	c->moved_ms = done > 0 ? uv_now(c->server->loop) : c->moved_ms;
 	struct buf *rest = c->held ? &c->hold : &c->pending;
 	for (size_t i = 0; i < n; i++) {
 		size_t skip = done < parts[i].len ? done : parts[i].len;
@@ -209,6 +211,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 		}
 		return;
 	}
+	c->moved_ms = uv_now(c->server->loop);
 	buf_append(&c->in, b->base, (size_t)n);
 	conn_process(c);
 }

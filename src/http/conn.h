@@ -81,6 +81,7 @@ struct conn {
 			   client closes */
 	bool closing;
 	int open_handles;
+	uint64_t moved_ms; /* when bytes were read or written last, of the loop's clock */
 };
 
 struct listener {
@@ -99,6 +100,9 @@ struct http_server {
 	uv_idle_t
 		*idle; /* finishes requests whose answer is complete; own memory: closed after us */
 	char *read_buffer;
+	unsigned max_conns; /* 0: any number */
+	unsigned idle_ms;
+	uv_timer_t *sweep; /* NULL without limits; own memory */
 };
 
 /* --- conn.c --- */

@@ -19,6 +19,41 @@ static void idle_closed(uv_handle_t *h)
 {
 	free(h);
 }
+/* --- limits --- */
+
+static bool is_full(const struct http_server *s)
+{
+	size_t n = 0;
+	list_each (pos, &s->conns) {
+		n++;
+	}
+	return s->max_conns > 0 && n >= s->max_conns;
+}
+
+static void sweep(uv_timer_t *timer)
+{
+	struct http_server *s = timer->data;
+	uint64_t now = uv_now(s->loop);
+	list_each_safe (pos, &s->conns) {
+		struct conn *c = container_of(pos, struct conn, node);
+		if (now - c->moved_ms >= s->idle_ms) {
+			conn_close(c);
+		}
+	}
+}
+
+void http_server_limit(struct http_server *s, unsigned max_conns, unsigned idle_ms)
+{
+	s->max_conns = max_conns;
+	s->idle_ms = idle_ms;
+	if (!s->sweep) {
+		s->sweep = xnew(uv_timer_t);
+		uv_timer_init(s->loop, s->sweep);
+		s->sweep->data = s;
+	}
+	uv_timer_start(s->sweep, sweep, idle_ms / 2 + 1, idle_ms / 2 + 1);
+}
+
 /* --- listening --- */
 
 static void accept_one(uv_stream_t *s, int status)
@@ -36,7 +71,9 @@ static void accept_one(uv_stream_t *s, int status)
 	c->pipe.data = c;
 	c->hold_timer.data = c;
 	list_init(&c->node);
-	if (uv_accept(s, (uv_stream_t *)&c->pipe) < 0) {
+	c->moved_ms = uv_now(l->server->loop);
+	bool full = is_full(l->server);
+	if (uv_accept(s, (uv_stream_t *)&c->pipe) < 0 || full) {
 		conn_close(c);
 		return;
 	}
@@ -220,6 +257,9 @@ void http_server_free(struct http_server *s)
 		conn_close(container_of(s->conns.next, struct conn, node));
 	}
 	uv_close((uv_handle_t *)s->idle, idle_closed);
+	if (s->sweep) {
+		uv_close((uv_handle_t *)s->sweep, idle_closed);
+	}
 	free(s->read_buffer);
 	free(s);
 }

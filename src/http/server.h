@@ -33,6 +33,11 @@ int http_server_listen_unix(
  * when another program has the port. */
 int http_server_listen_tcp(struct http_server *s, const char *address, struct err *e);
 
+/* For servers that strangers reach: at most max_conns connections at a time, and one on which
+ * nothing moves for idle_ms, in either direction, is closed. Without this call there are no limits.
+ */
+void http_server_limit(struct http_server *s, unsigned max_conns, unsigned idle_ms);
+
 /* A listening unix socket that was handed to this process; its file, if it has one, stays at the
  * end. */
 int http_server_listen_fd(struct http_server *s, int take_fd, struct err *e);

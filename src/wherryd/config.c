@@ -69,6 +69,9 @@ static const struct setting {
 		"Mirror asked before Docker Hub; may be repeated"},
 	{"insecure-registries", "insecure-registry", 0, K_LIST, "HOST",
 		"Registry that may be used without TLS; may be repeated"},
+	{"image-peers", NULL, 0, K_LIST, NULL, NULL},
+	{"image-peers-listen", "image-peers-listen", 0, K_STRING, "IP:PORT",
+		"Address where other engines get this one's layers (default: none)"},
 	{"image-signatures", NULL, 0, K_JSON, NULL, NULL},
 	{"log-driver", "log-driver", 0, K_STRING, "NAME",
 		"Default of containers' logs: json-file, local, journald or none"},
@@ -564,6 +567,7 @@ static int apply(struct config *c, struct err *e)
 	c->bridge = string_or(m, "bridge", "wherry0");
 	c->seccomp_profile = string_or(m, "seccomp-profile", "");
 	c->metrics_addr = string_or(m, "metrics-addr", "");
+	c->peers_listen = string_or(m, "image-peers-listen", "");
 	c->cgroup_parent = string_or(m, "cgroup-parent", "wherry");
 	c->log_level = string_or(m, "log-level", "info");
 	c->debug = json_bool(m, "debug");
@@ -571,7 +575,8 @@ static int apply(struct config *c, struct err *e)
 	if (!signatures) {
 		return -1;
 	}
-	c->registry = json_pack("{so so so}", "image-signatures", signatures, "registry-mirrors",
+	c->registry = json_pack("{so so so so}", "image-signatures", signatures, "image-peers",
+		list_or_empty(m, "image-peers"), "registry-mirrors",
 		list_or_empty(m, "registry-mirrors"), "insecure-registries",
 		list_or_empty(m, "insecure-registries"));
 	return check_network(m, e) < 0 ? -1 : read_log_defaults(c, e);
@@ -597,7 +602,8 @@ int config_read(struct config *c, int argc, char **argv, struct err *e)
 void config_deinit(struct config *c)
 {
 	char *texts[] = {c->data_root, c->exec_root, c->pidfile, c->group, c->bridge,
-		c->seccomp_profile, c->cgroup_parent, c->metrics_addr, c->log_level};
+		c->seccomp_profile, c->cgroup_parent, c->metrics_addr, c->peers_listen,
+		c->log_level};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		free(texts[i]);
 	}

@@ -22,11 +22,12 @@ struct config {
 	char *cgroup_parent;
 	char *log_level;
 	char *metrics_addr; /* "127.0.0.1:9323", or "" */
+	char *peers_listen; /* the same for peers */
 	bool debug;
 	struct strv dns;
 	json_t *log_defaults; /* {"Type", "Config"} */
 	json_t *registry;     /* {"registry-mirrors": [], "insecure-registries": [],
-				 "image-signatures": []}: what pulls go by */
+				 "image-signatures": [], "image-peers": []}: what pulls go by */
 	json_t *merged;       /* every setting by its key, for /info */
 	bool validate, purge_network, help, version; /* --validate, --purge-network, --help,
 							--version: the caller acts and exits */

@@ -6,6 +6,9 @@
 #include "base/json.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "base/text.h"
+
+#define PEERS_MAX 16
 
 /* Types of values in the file. */
 enum type { BOOLEAN, NUMBER, TEXT, TEXTS, OBJECT, SIZE };
@@ -19,6 +22,7 @@ enum rule {
 	NATURAL,  /* a number from 0 */
 	LABELS,   /* KEY=VALUE, no key twice */
 	ULIMITS,  /* {"nofile": {"Name", "Hard", "Soft"}}, or of a flag nofile=SOFT:HARD */
+	PEERS,    /* a few http:// or https:// addresses */
 	PROXIES,  /* {"http-proxy", "https-proxy", "no-proxy"} */
 };
 
@@ -37,6 +41,7 @@ static const struct known {
 	{"default-shm-size", SIZE, ANY, NULL, NULL},
 	{"default-ipc-mode", TEXT, ONE_OF, "private|shareable", "it is private or shareable"},
 	{"default-cgroupns-mode", TEXT, ONE_OF, "private|host", "it is private or host"},
+	{"image-peers", TEXTS, PEERS, NULL, NULL},
 	{"runtimes", OBJECT, ANY, NULL, NULL},
 	{"default-runtime", TEXT, ANY, NULL, NULL},
 	{"wherry.unhealthy", TEXT, ONE_OF, "restart|ignore", "it is restart or ignore"},
@@ -249,6 +254,26 @@ static int check_ulimits(const char *key, const json_t *v, struct err *e)
 	return 0;
 }
 
+static int check_peers(const char *key, const json_t *list, struct err *e)
+{
+	size_t i;
+	json_t *item;
+	if (json_array_size(list) > PEERS_MAX) {
+		return err_set(e, ERR_INVALID, "%s: more than %d", key, PEERS_MAX);
+	}
+	json_array_foreach (list, i, item) {
+		const char *url = json_string_value(item);
+		const char *host = text_starts(url, "http://")    ? url + 7
+				   : text_starts(url, "https://") ? url + 8
+								  : "";
+		if (!*host || *host == '/' || strpbrk(host, "?#@ ")) {
+			return err_set(
+				e, ERR_INVALID, "%s: \"%.100s\" is not http://HOST:PORT", key, url);
+		}
+	}
+	return 0;
+}
+
 static int check_proxies(const char *key, const json_t *v, struct err *e)
 {
 	const char *name;
@@ -284,6 +309,8 @@ static int check_rule(const struct known *k, const json_t *v, struct err *e)
 		return check_labels(k->key, v, e);
 	case ULIMITS:
 		return check_ulimits(k->key, v, e);
+	case PEERS:
+		return check_peers(k->key, v, e);
 	case PROXIES:
 		return check_proxies(k->key, v, e);
 	default:
@@ -308,10 +335,10 @@ int config_check(const json_t *merged, struct err *e)
 bool config_reloads(const char *key)
 {
 	static const char *const keys[] = {"debug", "log-level", "labels", "registry-mirrors",
-		"insecure-registries", "image-signatures", "allow-nondistributable-artifacts",
-		"live-restore", "max-concurrent-downloads", "max-concurrent-uploads",
-		"max-download-attempts", "shutdown-timeout", "features", "default-runtime",
-		"runtimes", "network-diagnostic-port"};
+		"insecure-registries", "image-signatures", "image-peers",
+		"allow-nondistributable-artifacts", "live-restore", "max-concurrent-downloads",
+		"max-concurrent-uploads", "max-download-attempts", "shutdown-timeout", "features",
+		"default-runtime", "runtimes", "network-diagnostic-port"};
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		if (strcmp(keys[i], key) == 0) {
 			return true;

@@ -39,6 +39,9 @@
 #define HANDED_FIRST 3 /* sd_listen_fds(3): SD_LISTEN_FDS_START */
 #define HANDED_MAX 16
 
+#define PEER_CONNS_MAX 16
+#define PEER_IDLE_MS 30000
+
 #define DEFAULT_SECCOMP "/usr/share/containers/seccomp.json"
 
 struct daemon {
@@ -60,6 +63,7 @@ struct daemon {
 	struct api *api;
 	struct http_server *http;
 	struct http_server *metrics; /* NULL without metrics-addr */
+	struct http_server *peers;   /* NULL without image-peers-listen */
 };
 
 static char *find_in_path(const char *name)
@@ -329,6 +333,21 @@ static int listen_metrics(struct daemon *d, uv_loop_t *l, struct err *e)
 	return 0;
 }
 
+static int listen_peers(struct daemon *d, uv_loop_t *l, struct err *e)
+{
+	const char *address = d->config->peers_listen;
+	if (!*address) {
+		return 0;
+	}
+	d->peers = http_server_new(l, api_handle_peers, d->api);
+	http_server_limit(d->peers, PEER_CONNS_MAX, PEER_IDLE_MS);
+	if (http_server_listen_tcp(d->peers, address, e) < 0) {
+		return err_wrap(e, "image-peers-listen");
+	}
+	log_info("daemon", "layers_for_peers", "address", address, NULL);
+	return 0;
+}
+
 static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 {
 	const struct api_deps deps = {
@@ -346,7 +365,7 @@ static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 	};
 	d->api = api_new(&deps);
 	d->http = http_server_new(l, api_handle, d->api);
-	return listen_all(d, e) < 0 ? -1 : listen_metrics(d, l, e);
+	return listen_all(d, e) < 0 || listen_metrics(d, l, e) < 0 ? -1 : listen_peers(d, l, e);
 }
 
 struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
@@ -405,6 +424,7 @@ void daemon_free(struct daemon *d)
 		http_server_free(d->http);
 	}
 	http_server_free(d->metrics);
+	http_server_free(d->peers);
 	api_free(d->api);
 	if (d->jobs) {
 		job_pool_free(d->jobs); /* first: their done calls still reach builder and images */

@@ -19,6 +19,7 @@ worker_job_fn worker_commit;       /* commit.c */
 worker_job_fn worker_files_export; /* files.c */
 worker_job_fn worker_files_get, worker_files_put, worker_files_stat;
 worker_job_fn worker_import;      /* import.c */
+worker_job_fn worker_layer_tar;   /* layer_tar.c */
 worker_job_fn worker_load;        /* load.c */
 worker_job_fn worker_login;       /* login.c */
 worker_job_fn worker_pull;        /* pull.c */

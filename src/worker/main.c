@@ -29,6 +29,7 @@ static const struct {
 	{"files-put", worker_files_put},
 	{"files-stat", worker_files_stat},
 	{"import", worker_import},
+	{"layer-tar", worker_layer_tar},
 	{"load", worker_load},
 	{"login", worker_login},
 	{"mount-volume", worker_mount_volume},

@@ -34,7 +34,8 @@ struct pull {
 	struct strv diff_ids;
 	struct layers_progress progress;
 	enum step steps[LAYERS_MAX];
-	atomic_int n_dirs; /* directories used, over all endpoints */
+	atomic_int n_dirs;     /* directories used, over all endpoints */
+	atomic_uint bad_peers; /* a bit each, in their order */
 
 	pthread_mutex_t lock; /* what follows */
 	size_t next;
@@ -45,6 +46,11 @@ struct pull {
 	bool failed;
 	struct err error;
 };
+
+/* --- pull_peer.c --- */
+
+/* Layer i from an engine of image-peers, unpacked and verified: true. Any thread. */
+bool pull_from_peers(struct pull *p, size_t i, struct layer *ret);
 
 /* --- pull_layer.c --- */
 

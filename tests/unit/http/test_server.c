@@ -35,6 +35,7 @@ struct fixture {
 
 /* --- the server under test: what each path does --- */
 
+static struct http_server *self;
 static int closed_calls;
 static int left_calls;
 
@@ -132,6 +133,9 @@ static void handle(void *owner, struct http_request *r)
 		http_reply_json(r, 200,
 			json_pack("{si si si}", "closed", closed_calls, "left", left_calls,
 				"rss_kb", (int)rss.kb));
+	} else if (strcmp(path, "/limit") == 0) { /* two connections */
+		http_server_limit(self, 2, (unsigned)atoi(http_query(r, "idle")));
+		http_reply(r, 200, "text/plain", "ok", 2);
 	} else if (strcmp(path, "/never") == 0) {
 		return; /* the client will leave */
 	} else {
@@ -148,7 +152,7 @@ static void serve(const char *path, int ready_fd)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&loop);
-	struct http_server *s = http_server_new(&loop, handle, NULL);
+	struct http_server *s = self = http_server_new(&loop, handle, NULL);
 	if (http_server_listen_unix(s, path, 0600, getgid(), &e) < 0) {
 		fprintf(stderr, "%s\n", e.msg);
 		_exit(1);
@@ -374,6 +378,33 @@ static void a_client_that_leaves_is_noticed(void **state)
 	assert_int_equal(left, 1);
 }
 
+static void send_text(int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static void a_limited_server_closes_what_is_too_many_and_what_stands_still(void **state)
+{
+	struct fixture *f = *state;
+	scoped(free) char *set =
+		say(f, "GET /limit?idle=600000 HTTP/1.1\r\nConnection: close\r\n\r\n");
+	assert_non_null(strstr(set, "ok"));
+	scoped(close) int first = dial(f);
+	scoped(close) int second = dial(f);
+	send_text(second, "GET /never HTTP/1.1\r\n\r\n");
+	scoped(close) int third = dial(f);
+
+	scoped(free) char *refused = read_all(third);
+	send_text(first, "GET /limit?idle=50 HTTP/1.1\r\n\r\n");
+	scoped(free) char *answered = read_all(first);
+	scoped(free) char *unanswered = read_all(second);
+
+	assert_string_equal(refused, "");
+	assert_non_null(strstr(answered, "ok"));
+	assert_string_equal(unanswered, "");
+	assert_int_equal(server_count(f, "left"), 1);
+}
+
 /* Resident memory says nothing under ASan, which keeps what was freed for a while. */
 #if defined(__SANITIZE_ADDRESS__)
 #define MEMORY_COUNTS false
@@ -472,6 +503,7 @@ int main(void)
 		WITH(a_head_request_has_no_body),
 		WITH(a_hijacked_connection_outlives_the_clients_half_close),
 		WITH(a_client_that_leaves_is_noticed),
+		WITH(a_limited_server_closes_what_is_too_many_and_what_stands_still),
 		WITH(a_slow_reader_holds_the_writer_back),
 		WITH(a_large_upload_streams_through),
 		WITH(every_request_is_closed_exactly_once),
