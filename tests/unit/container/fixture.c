@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +46,7 @@ int fixture_setup(void **state)
 	struct fixture *f = xnew(struct fixture);
 	struct container_deps *d = &f->set.d;
 	log_set_level(LOG_WARNING);
+	signal(SIGPIPE, SIG_IGN); /* as the daemon: /bin/false is gone before it is spoken to */
 	strcpy(f->folder, "/tmp/wherry-container-XXXXXX");
 	assert_non_null(mkdtemp(f->folder));
 	f->loop = xnew(uv_loop_t);
