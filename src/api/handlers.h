@@ -33,6 +33,8 @@ handler_fn images_create, images_load;
 handler_fn images_push;
 /* registry.c */
 handler_fn images_search, distribution_inspect;
+/* image_verify.c */
+handler_fn images_verify;
 /* builds.c */
 handler_fn builds_create, builds_prune, builds_cancel;
 /* networks.c */

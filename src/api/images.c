@@ -324,6 +324,22 @@ static const char *comment_of(const struct image *i)
 	return *own || n == 0 ? own : json_str(json_array_get(history, n - 1), "comment");
 }
 
+/* Our own: what is wrong with its layers. Left out when nothing is. */
+static void put_damage(const struct image_store *s, const struct image *i, json_t *o)
+{
+	for (size_t k = 0; k < i->layers.n; k++) {
+		const char *reason = image_layer_damage(s, i->layers.v[k]);
+		json_t *list = json_object_get(o, "WherryDamage");
+		if (reason && !list) {
+			json_put(o, "WherryDamage", list = json_array());
+		}
+		if (reason) {
+			json_array_append_new(list,
+				json_pack("{ss ss}", "Layer", i->layers.v[k], "Reason", reason));
+		}
+	}
+}
+
 static json_t *docker_inspect(const struct call *c, const struct image *i)
 {
 	const int api_version = c->version;
@@ -361,6 +377,7 @@ static json_t *docker_inspect(const struct call *c, const struct image *i)
 		json_put(o, "WherrySignatures", json_incref(signatures));
 	}
 	json_decref(signatures);
+	put_damage(c->api->d.images, i, o);
 	json_put(o, "Metadata",
 		json_pack("{ss}", "LastTagTime",
 			i->tagged_ns ? clock_format(i->tagged_ns, now) : "0001-01-01T00:00:00Z"));

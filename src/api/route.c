@@ -67,6 +67,8 @@ static const struct route {
 	{"POST", "/images/{*}/tag", images_tag},
 	{"DELETE", "/images/{*}", images_remove},
 
+	{"POST", "/wherry/v1/images/verify", images_verify},
+
 	{"POST", "/build", builds_create},
 	{"POST", "/build/prune", builds_prune},
 

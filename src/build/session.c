@@ -2,9 +2,9 @@
  * them).
  *
  * Invariants
- * 1. handlers.done is called once, from the job's done.
- * 2. The session is freed when both the job and a pull that it asked for are over; a pull is
- * cancelled with the job.
+ * 1. handlers.done is called once, after the job's done.
+ * 2. The session is freed when both the job and a pull that it asked for are over, and the image is
+ * on the disk; a pull is cancelled with the job.
  * 3. A layer that a session was told of stays until the session ends: session_pin_layers.
  */
 #include <errno.h>
@@ -46,6 +46,7 @@ struct build_session {
 	char *pull_platform;
 	struct endpoint_info endpoint;
 	bool attached, dns;
+	char *image_id; /* the result, while it goes to the disk */
 	int exit_code;
 	bool quiet;
 	struct buf quiet_text;
@@ -53,7 +54,7 @@ struct build_session {
 
 static void free_if_over(struct build_session *s)
 {
-	if (s->job || s->pull) {
+	if (s->job || s->pull || s->image_id) {
 		return;
 	}
 	map_free(s->pinned);
@@ -190,19 +191,6 @@ static void pull_done(void *owner, struct image *i, const struct err *e)
 	}
 }
 
-/* X-Registry-Config: credentials by registry; Docker Hub goes by the name of its first API. */
-static json_t *find_auth(const struct build_session *s, const struct ref *r)
-{
-	json_t *auths = json_object_get(s->options, "auths");
-	const bool hub = strcmp(r->domain, REF_DEFAULT_DOMAIN) == 0;
-	const char *key = hub ? "https://index.docker.io/v1/" : r->domain;
-	scoped(free) char *https = xasprintf("https://%s", r->domain);
-	json_t *found = json_object_get(auths, key);
-	found = found ? found : json_object_get(auths, https);
-	found = found ? found : json_object_get(auths, r->domain);
-	return json_is_object(found) ? json_incref(found) : NULL;
-}
-
 static int start_pull(
 	struct build_session *s, const char *name, const char *platform, struct err *e)
 {
@@ -215,8 +203,8 @@ static int start_pull(
 	free(s->pull_platform);
 	s->pull_name = xstrdup(name);
 	s->pull_platform = xstrdup(platform);
-	s->pull =
-		image_pull(s->builder->d.images, name, platform, find_auth(s, &r), &handlers, s, e);
+	s->pull = image_pull(s->builder->d.images, name, platform,
+		image_auth_find(json_object_get(s->options, "auths"), &r), &handlers, s, e);
 	return s->pull ? 0 : -1;
 }
 
@@ -234,7 +222,8 @@ static int on_image(struct build_session *s, const json_t *msg, struct err *e)
 	bool by_id = i && (text_is_hex(name, strlen(name)) || ref_is_digest(name)) &&
 		     strlen(name) >= ID_SHORT_LEN;
 	if (i && is_of_platform(i, platform) && (by_id || !json_bool(msg, "pull"))) {
-		if (image_trust_check(s->builder->d.images, i, name, e) < 0) {
+		if (image_trust_check(s->builder->d.images, i, name, e) < 0 ||
+			image_check_layers(s->builder->d.images, &i->layers, name, e) < 0) {
 			return -1;
 		}
 		answer_found(s, i);
@@ -439,6 +428,34 @@ static void clean_up(struct build_session *s)
 	builder_remove_trees(b, dir, json_pack("[s]", s->tmp_name));
 }
 
+static void finish_failed(struct build_session *s, const struct err *e)
+{
+	if (s->quiet && s->quiet_text.len) {
+		say_quietly(s, buf_str(&s->quiet_text));
+	}
+	s->handlers.done(s->owner, NULL, s->exit_code ? s->exit_code : 1, e);
+	free_if_over(s);
+}
+
+/* The image is on the disk. */
+static void synced(void *owner, const struct err *e)
+{
+	struct build_session *s = owner;
+	scoped(free) char *id = TAKE(s->image_id);
+	if (e) {
+		finish_failed(s, e);
+		return;
+	}
+	struct builder *b = s->builder;
+	scoped(free) char *line = xasprintf("%s\n", id);
+	if (s->quiet) {
+		say_quietly(s, line);
+	}
+	s->handlers.done(s->owner, id, 0, NULL);
+	free_if_over(s);
+	builder_cache_trim(b);
+}
+
 static void on_done(void *owner, struct job *j, json_t *result, const struct err *e)
 {
 	struct build_session *s = owner;
@@ -451,20 +468,11 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 	log_info("build", result ? "built" : "failed", "id", s->id, "image",
 		result ? json_str(result, "id") : NULL, "error", e ? e->msg : NULL, NULL);
 	if (result) {
-		const char *id = json_str(result, "id");
-		scoped(free) char *line = xasprintf("%s\n", id);
-		if (s->quiet) {
-			say_quietly(s, line);
-		}
-		s->handlers.done(s->owner, id, 0, NULL);
-		builder_cache_trim(s->builder);
+		s->image_id = xstrdup(json_str(result, "id"));
+		image_sync(s->builder->d.images, synced, s);
 	} else {
-		if (s->quiet && s->quiet_text.len) {
-			say_quietly(s, buf_str(&s->quiet_text));
-		}
-		s->handlers.done(s->owner, NULL, s->exit_code ? s->exit_code : 1, e);
+		finish_failed(s, e);
 	}
-	free_if_over(s);
 }
 
 static json_t *make_request(const struct build_session *s, struct err *e)

@@ -178,5 +178,8 @@ bool container_uses_volume(const struct container *c, const char *volume);
 const char *container_using_volume(const struct container_set *s, const char *volume);
 const char *container_using_image(
 	const struct container_set *s, const char *image_id, bool running_only);
+/* The same of those that run. */
+void container_set_pin_running(
+	const struct container_set *s, void (*pin)(void *arg, const char *diff_id), void *arg);
 void container_set_pin_layers(
 	const struct container_set *s, void (*pin)(void *arg, const char *diff_id), void *arg);

@@ -356,6 +356,10 @@ void container_launch(struct container *c)
 	if (container_files_hold(c)) {
 		return; /* files.c comes back here */
 	}
+	if (image_check_layers(c->set->d.images, &c->layers, c->image_ref, &why) < 0) {
+		container_start_failed(c, &why);
+		return;
+	}
 	int ready = container_volumes_ready(c, &why);
 	if (ready < 0) {
 		container_start_failed(c, &why);

@@ -190,12 +190,28 @@ const char *container_using_image(
 	return NULL;
 }
 
+static void pin_of(
+	const struct container *c, void (*pin)(void *arg, const char *diff_id), void *arg)
+{
+	for (size_t i = 0; i < c->layers.n; i++) {
+		pin(arg, c->layers.v[i]);
+	}
+}
+
 void container_set_pin_layers(
 	const struct container_set *s, void (*pin)(void *arg, const char *diff_id), void *arg)
 {
 	map_each (s->by_id, struct container, c) {
-		for (size_t i = 0; i < c->layers.n; i++) {
-			pin(arg, c->layers.v[i]);
+		pin_of(c, pin, arg);
+	}
+}
+
+void container_set_pin_running(
+	const struct container_set *s, void (*pin)(void *arg, const char *diff_id), void *arg)
+{
+	map_each (s->by_id, struct container, c) {
+		if (c->shim) {
+			pin_of(c, pin, arg);
 		}
 	}
 }

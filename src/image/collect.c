@@ -1,6 +1,10 @@
 /* Layers that nobody needs any more. A directory is first renamed into layers/tmp, which is emptied
  * at every start, and then deleted by a worker: a crash in between leaves rubbish that the next
- * start removes, never half a layer. */
+ * start removes, never half a layer.
+ *
+ * A power cut may lose the last commits of the store, but not a rename that was made after them.
+ * So the name in tmp tells which layer it was (gone-DIR-X), the worker deletes nothing before the
+ * store's journal is on the disk, and a start that finds the layer still recorded takes it back. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,12 +33,12 @@ static void remove_trees(struct image_store *s, json_t *take_names)
 	job_remove_trees(s->jobs, "image", dir, take_names, NULL, NULL);
 }
 
-/* Moves it to tmp/gone-X and adds that name. */
-static void move_away(struct image_store *s, const char *from, json_t *names)
+/* layers/FROM goes to layers/tmp/gone-NAME-X, and that name joins names. */
+static void move_away(struct image_store *s, const char *from, const char *name, json_t *names)
 {
 	char id[ID_LEN + 1];
 	id_new(id);
-	scoped(free) char *gone = xasprintf("gone-%.16s", id);
+	scoped(free) char *gone = xasprintf("gone-%s-%.16s", name, id);
 	scoped(free) char *to = xasprintf("tmp/%s", gone);
 	if (renameat(s->layers_fd, from, s->layers_fd, to) == 0) {
 		json_array_append_new(names, json_string(gone));
@@ -46,9 +50,21 @@ void image_discard(struct image_store *s, const char *name, bool is_tmp)
 	json_t *names = json_array();
 	scoped(free) char *from = xasprintf("%s%s", is_tmp ? "tmp/" : "", name);
 	scoped(free) char *recipe = xasprintf("%s" RECIPE_SUFFIX, from);
-	move_away(s, from, names);
-	move_away(s, recipe, names);
+	move_away(s, from, "rubbish", names);
+	move_away(s, recipe, "rubbish", names);
 	remove_trees(s, names);
+}
+
+/* gone names below tmp, of layers: they are kept until the store says durably that they go. */
+static void remove_layers(struct image_store *s, json_t *take_gone)
+{
+	scoped(free) char *dir = xasprintf("%s/tmp", s->layers_dir);
+	scoped(free) char *journal = store_journal(s->store);
+	if (*journal) {
+		job_remove_trees_after(s->jobs, "image", journal, dir, take_gone, NULL, NULL);
+	} else {
+		job_remove_trees(s->jobs, "image", dir, take_gone, NULL, NULL);
+	}
 }
 
 void image_discard_all_tmp(struct image_store *s)
@@ -89,6 +105,32 @@ int64_t image_discard_partials(struct image_store *s)
 	}
 	image_discard(s, IMAGE_PARTIAL_DIR, false);
 	return bytes;
+}
+
+static bool take_back(struct image_store *s, const char *name)
+{
+	scoped(close) int fd = openat(s->layers_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(closedir) DIR *tmp = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!tmp) {
+		return false;
+	}
+	(void)TAKE_FD(fd);
+	scoped(free) char *prefix = xasprintf("gone-%s-", name);
+	struct dirent *entry;
+	while ((entry = readdir(tmp)) && !text_starts(entry->d_name, prefix)) {
+	}
+	return entry && renameat(dirfd(tmp), entry->d_name, s->layers_fd, name) == 0;
+}
+
+bool image_take_back(struct image_store *s, const char *dir)
+{
+	scoped(free) char *recipe = xasprintf("%s" RECIPE_SUFFIX, dir);
+	take_back(s, recipe);
+	if (!take_back(s, dir)) {
+		return false;
+	}
+	log_info("image", "layer-taken-back", "layer", dir, NULL);
+	return true;
 }
 
 /* --- who needs what --- */
@@ -224,7 +266,7 @@ void image_collect(struct image_store *s)
 	int64_t now_s = clock_real_ns() / 1000000000;
 	s->collect_wanted = false;
 	map_each (s->layers, struct image_layer, l) {
-		if (map_get(needed, l->diff_id) || is_spared(l, now_s)) {
+		if (map_get(needed, l->diff_id) || (!l->damage && is_spared(l, now_s))) {
 			continue;
 		}
 		if (image_is_held(s, l->diff_id)) {
@@ -245,10 +287,11 @@ void image_collect(struct image_store *s)
 				NULL);
 			continue;
 		}
-		free(map_remove(s->layers, dir));
+		image_layer_free(map_remove(s->layers, dir));
 		scoped(free) char *recipe = xasprintf("%s" RECIPE_SUFFIX, dir);
-		move_away(s, dir, gone);
-		move_away(s, recipe, gone);
+		move_away(s, dir, dir, gone);
+		move_away(s, recipe, recipe, gone);
 	}
-	remove_trees(s, gone);
+	remove_layers(s, gone);
+	image_drop_replaced(s);
 }

@@ -48,6 +48,7 @@ struct image_store *image_store_new(uv_loop_t *l, struct store *s, struct job_po
 	is->signatures = map_new();
 	list_init(&is->works);
 	list_init(&is->holds);
+	is->has_replaced = true;
 	if (make_dirs(is, e) < 0 || image_records_load(is, e) < 0) {
 		image_store_free(is);
 		return NULL;

@@ -53,7 +53,13 @@ struct image *image_next(
  * directory. */
 char *image_lowerdir(const struct image_store *s, const struct strv *layers);
 const char *image_layers_dir(const struct image_store *s); /* absolute; borrowed */
+/* Whether it is here and, as far as is known, whole. */
 bool image_has_layer(const struct image_store *s, const char *diff_id, int64_t *ret_bytes);
+/* Why a layer that is recorded, or not even that, cannot be used; NULL when it can. */
+const char *image_layer_damage(const struct image_store *s, const char *diff_id);
+/* ERR_SYSTEM when one of them cannot be used; name: the image's, for the sentence. */
+int image_check_layers(
+	const struct image_store *s, const struct strv *layers, const char *name, struct err *e);
 /* What all layers take, and how much of an image's size is layers that other images have too. */
 int64_t image_layers_bytes(const struct image_store *s);
 int64_t image_shared_bytes(const struct image_store *s, const struct image *i);
@@ -101,6 +107,8 @@ int image_prune(struct image_store *s, const struct image_prune_query *q, json_t
  * cache. */
 typedef void image_pin_fn(void *owner, void (*pin)(void *arg, const char *diff_id), void *arg);
 void image_set_pins(struct image_store *s, image_pin_fn *fn, void *owner);
+/* The layers of containers that run: their directories outlive a repair. */
+void image_set_running(struct image_store *s, image_pin_fn *fn, void *owner);
 void image_collect(
 	struct image_store *s); /* removes layers that nothing names; deletes in a worker */
 
@@ -123,6 +131,11 @@ struct image_push_handlers {
 struct image_push *image_push(struct image_store *s, const char *reference, json_t *take_auth,
 	const struct image_push_handlers *h, void *owner, struct err *e);
 void image_push_cancel(struct image_push *p); /* done follows */
+
+/* Everything that was recorded so far is on the disk when fn is called, once, perhaps before this
+ * returns; e is NULL, or why it is not. Works below do it themselves. */
+typedef void image_synced_fn(void *owner, const struct err *e);
+void image_sync(struct image_store *s, image_synced_fn *fn, void *owner);
 
 /* --- work that takes time. progress: one Docker progress object {"status","id","progressDetail"},
  * borrowed. done: exactly once, never from inside the start; img is NULL with *e on failure.
@@ -158,6 +171,34 @@ bool image_work_feed(struct image_work *w, const char *data, size_t n, void (*dr
 	void *owner);
 void image_work_feed_end(struct image_work *w);
 void image_work_cancel(struct image_work *w);
+
+/* --- damage --- */
+
+/* Looks for layers whose directory is not what was unpacked. progress: as of a pull. result,
+ * borrowed: {"Layers": looked at, "Damaged": layers that are left, "Repaired": layers, "Images":
+ * [{"Id", "Names", "Layers", "Damage": [{"Layer", "Reason"}], "Repaired": bool, "Remedy": what a
+ * person can do}], "LoneLayers": [as Damage]}. done: once, never from inside the start. */
+struct image_verify;
+struct image_verify_handlers {
+	void (*progress)(void *owner, json_t *msg); /* or NULL */
+	void (*done)(void *owner, json_t *result, const struct err *e);
+};
+struct image_verify_query {
+	const struct strv *names; /* none: all images and every other layer */
+	bool deep;                /* the contents of files too */
+	bool repair;   /* damaged layers are fetched again by the digest the image was pulled by */
+	bool gentle;   /* gives way to all else on the machine */
+	json_t *auths; /* credentials by registry, or NULL; borrowed */
+};
+struct image_verify *image_verify(struct image_store *s, const struct image_verify_query *q,
+	const struct image_verify_handlers *h, void *owner, struct err *e);
+void image_verify_cancel(struct image_verify *v); /* done follows */
+/* All layers, gently; what is found is logged. */
+void image_verify_gently(struct image_store *s);
+
+struct ref;
+/* Of X-Registry-Config, the credentials for r's registry; a new reference or NULL. */
+json_t *image_auth_find(json_t *auths, const struct ref *r);
 
 /* --- what a build adds. The worker has prepared DATA/layers/tmp/NAME and NAME.recipe (complete and
  * synced). --- */

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,7 +41,7 @@ static void free_image(struct image *i)
 }
 SCOPED(struct image *, free_image)
 
-static struct image_layer *find_layer(const struct image_store *s, const char *diff_id)
+struct image_layer *image_layer_find(const struct image_store *s, const char *diff_id)
 {
 	char dir[LAYER_DIR_LEN + 1];
 	if (!ref_is_digest(diff_id)) {
@@ -53,11 +54,11 @@ static struct image_layer *find_layer(const struct image_store *s, const char *d
 
 bool image_has_layer(const struct image_store *s, const char *diff_id, int64_t *ret_bytes)
 {
-	const struct image_layer *l = find_layer(s, diff_id);
+	const struct image_layer *l = image_layer_find(s, diff_id);
 	if (l && ret_bytes) {
 		*ret_bytes = l->bytes;
 	}
-	return l != NULL;
+	return l && !l->damage;
 }
 
 int64_t image_layers_bytes(const struct image_store *s)
@@ -89,8 +90,11 @@ int64_t image_shared_bytes(const struct image_store *s, const struct image *i)
 
 /* --- images --- */
 
-/* The configuration as an image whose layers are all here, or NULL. */
-static struct image *new_image(struct image_store *s, const char *text, size_t n, struct err *e)
+/* The configuration as an image whose layers are all recorded and, when it is fresh, whole; or
+ * NULL.
+ */
+static struct image *new_image(
+	struct image_store *s, const char *text, size_t n, bool fresh, struct err *e)
 {
 	scoped(free_image) struct image *i = xnew(struct image);
 	i->config = json_parse(text, n, "the image configuration", e);
@@ -109,20 +113,20 @@ static struct image *new_image(struct image_store *s, const char *text, size_t n
 		return NULL;
 	}
 	for (size_t k = 0; k < i->layers.n; k++) {
-		int64_t bytes;
-		if (!image_has_layer(s, i->layers.v[k], &bytes)) {
+		const struct image_layer *l = image_layer_find(s, i->layers.v[k]);
+		if (!l || (fresh && l->damage)) {
 			(void)err_set(e, ERR_INVALID, "the image's layer %.19s is not here",
 				i->layers.v[k]);
 			return NULL;
 		}
-		i->size_bytes += bytes;
+		i->size_bytes += l->bytes;
 	}
 	return TAKE(i);
 }
 
 struct image *image_add(struct image_store *s, const char *config_text, size_t n, struct err *e)
 {
-	scoped(free_image) struct image *i = new_image(s, config_text, n, e);
+	scoped(free_image) struct image *i = new_image(s, config_text, n, true, e);
 	if (!i) {
 		return NULL;
 	}
@@ -277,22 +281,28 @@ int image_tag(struct image_store *s, struct image *i, const char *reference, str
 
 /* --- layers --- */
 
+void image_layer_free(struct image_layer *l)
+{
+	free(l->damage);
+	free(l);
+}
+SCOPED(struct image_layer *, image_layer_free)
+
 static int put_layer(struct image_store *s, const char *dir, const char *diff_id, int64_t bytes,
 	int64_t pulled_s, struct err *e)
 {
-	scoped(json) json_t *doc = json_object();
-	json_put(doc, "size", json_integer(bytes));
-	if (pulled_s > 0) {
-		json_put(doc, "pulled_s", json_integer(pulled_s));
-	}
-	if (store_put(s->store, STORE_LAYERS, diff_id, doc, e) < 0) {
-		return -1;
-	}
-	struct image_layer *l = xnew(struct image_layer);
+	scoped(image_layer_free) struct image_layer *l = xnew(struct image_layer);
 	snprintf(l->diff_id, sizeof(l->diff_id), "%s", diff_id);
 	l->bytes = bytes;
 	l->pulled_s = pulled_s;
-	map_put(s->layers, dir, l);
+	if (image_layer_save(s, l, e) < 0) {
+		return -1;
+	}
+	struct image_layer *before = map_put(s->layers, dir, TAKE(l));
+	if (before) {
+		log_info("image", "layer-replaced", "layer", diff_id, NULL);
+		image_layer_free(before);
+	}
 	return 0;
 }
 
@@ -309,15 +319,23 @@ static bool valid_tmp_name(const char *name)
 	return parts.n == 1 || parts.n == 2;
 }
 
-/* The recipe first: where the directory is, both are. */
-static int move_into_place(struct image_store *s, const char *tmp_name, const char *dir)
+/* The recipe first: where the directory is, both are. A damaged directory that is there changes
+ * places with the new one, so that the layer is there at every moment, and its containers keep
+ * theirs. */
+static int move_into_place(
+	struct image_store *s, const char *tmp_name, const char *dir, bool replace)
 {
 	scoped(free) char *from = xasprintf("tmp/%s", tmp_name);
 	scoped(free) char *recipe_from = xasprintf("%s" RECIPE_SUFFIX, from);
 	scoped(free) char *recipe = xasprintf("%s" RECIPE_SUFFIX, dir);
-	return renameat(s->layers_fd, recipe_from, s->layers_fd, recipe) < 0
-		       ? -1
-		       : renameat(s->layers_fd, from, s->layers_fd, dir);
+	if (renameat(s->layers_fd, recipe_from, s->layers_fd, recipe) < 0) {
+		return -1;
+	}
+	if (replace && renameat2(s->layers_fd, from, s->layers_fd, dir, RENAME_EXCHANGE) == 0) {
+		image_keep_replaced(s, from, dir);
+		return 0;
+	}
+	return replace && errno != ENOENT ? -1 : renameat(s->layers_fd, from, s->layers_fd, dir);
 }
 
 static int add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
@@ -334,12 +352,14 @@ static int add_layer(struct image_store *s, const char *tmp_name, const char *di
 		return err_set(e, ERR_CONFLICT, "the layers %s and %s share a name", diff_id,
 			there->diff_id);
 	}
-	if (there) {
+	if (there && !there->damage) {
 		image_discard(s, tmp_name, true);
 		return 0;
 	}
-	image_discard(s, dir, false); /* renamed before, but never recorded */
-	if (move_into_place(s, tmp_name, dir) < 0) {
+	if (!there) {
+		image_discard(s, dir, false); /* renamed before, but never recorded */
+	}
+	if (move_into_place(s, tmp_name, dir, there != NULL) < 0) {
 		return err_sys(e, errno, "cannot put layer %.19s into place", diff_id);
 	}
 	return put_layer(s, dir, diff_id, size_bytes, pulled_s, e);
@@ -403,16 +423,19 @@ static int load_layer(void *owner, const char *id, json_t *doc, struct err *e)
 		return 0;
 	}
 	image_layer_dir(id, dir);
-	if (fstatat(l->s->layers_fd, dir, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode)) {
-		log_warning("image", "layer-lost", "layer", id, NULL);
-		strv_add(&l->stale, id);
-		return 0;
-	}
 	struct image_layer *layer = xnew(struct image_layer);
 	snprintf(layer->diff_id, sizeof(layer->diff_id), "%s", id);
 	layer->bytes = json_i64(doc, "size", 0);
 	layer->pulled_s = json_i64(doc, "pulled_s", 0);
-	free(map_put(l->s->layers, dir, layer));
+	layer->damage = *json_str(doc, "damage") ? xstrdup(json_str(doc, "damage")) : NULL;
+	map_put(l->s->layers, dir, layer);
+	bool there =
+		fstatat(l->s->layers_fd, dir, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+	if (!there && !image_take_back(l->s, dir)) {
+		log_error("image", "layer-lost", "layer", id, NULL);
+		free(layer->damage);
+		layer->damage = xstrdup("its directory is missing"); /* not recorded: it shows */
+	}
 	return 0;
 }
 
@@ -421,7 +444,8 @@ static int load_image(void *owner, const char *id, json_t *doc, struct err *e)
 	struct loading *l = owner;
 	const json_t *text = json_object_get(doc, "config");
 	struct err why;
-	struct image *i = new_image(l->s, json_str(doc, "config"), json_string_length(text), &why);
+	struct image *i =
+		new_image(l->s, json_str(doc, "config"), json_string_length(text), false, &why);
 	if (!i || strcmp(i->id, id) != 0) {
 		log_warning("image", "image-lost", "image", id, "error",
 			i ? "its text has changed" : why.msg, NULL);
@@ -517,7 +541,7 @@ void image_records_free(struct image_store *s)
 		free_image(i);
 	}
 	map_each (s->layers, struct image_layer, l) {
-		free(l);
+		image_layer_free(l);
 	}
 	map_each (s->signatures, char, key_id) {
 		free(key_id);

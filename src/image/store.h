@@ -16,6 +16,7 @@ struct image_layer {
 	char diff_id[DIGEST_LEN + 1];
 	int64_t bytes;
 	int64_t pulled_s; /* when a pull brought it that has not made an image of it; else 0 */
+	char *damage;     /* NULL: none is known */
 };
 
 /* A layer that one work is fetching; the others wait. */
@@ -40,6 +41,9 @@ struct image_store {
 	struct list works;
 	image_pin_fn *pins;
 	void *pins_owner;
+	image_pin_fn *running;
+	void *running_owner;
+	bool has_replaced; /* perhaps: layers/replaced/ */
 	struct list holds;
 	bool collect_wanted; /* nobody needs some layer but who holds it */
 };
@@ -48,6 +52,8 @@ struct image_store {
 int image_records_load(struct image_store *s, struct err *e);
 void image_records_free(struct image_store *s);
 void image_layer_dir(const char *diff_id, char ret[static LAYER_DIR_LEN + 1]);
+void image_layer_free(struct image_layer *l); /* NULL is fine */
+struct image_layer *image_layer_find(const struct image_store *s, const char *diff_id);
 /* Points a canonical reference at i, in memory and in the table. */
 int image_ref_set(struct image_store *s, const char *canonical, struct image *i, struct err *e);
 int image_ref_drop(struct image_store *s, const char *canonical, struct err *e);
@@ -85,11 +91,21 @@ void image_spare_not(struct image_store *s, const char *diff_id); /* this one */
  * interrupted goes on with what it has. */
 int image_add_pulled_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
 	int64_t size_bytes, struct err *e);
+/* At the start: the directory of a layer that was on its way out, when the store does not know. */
+bool image_take_back(struct image_store *s, const char *dir);
 /* What goes with i, topmost first, as Docker names layers: by the digest of all that is below
  * (OCI image-spec config.md "Layer ChainID"). *ret_bytes: of layers that no other image, container
  * or cache entry names. */
 void image_own_chains(
 	struct image_store *s, const struct image *i, struct strv *ret, int64_t *ret_bytes);
+
+/* --- damage.c --- */
+int image_layer_save(struct image_store *s, const struct image_layer *l, struct err *e);
+/* What was found out about a layer that is recorded; damage NULL: it is whole. */
+void image_layer_note(struct image_store *s, const char *diff_id, const char *damage);
+/* layers/FROM was the directory of the layer; it goes when no running container needs it. */
+void image_keep_replaced(struct image_store *s, const char *from, const char *dir);
+void image_drop_replaced(struct image_store *s);
 
 /* --- hold.c --- */
 bool image_is_held(const struct image_store *s, const char *diff_id);

@@ -3,7 +3,7 @@
  * Invariants
  * 1. A layer that is being fetched has exactly one entry in s->claims, owned by a running work.
  * 2. A work that waits for a claim (waiting_for) holds none itself: nobody waits in a circle.
- * 3. handlers.done is called once, from the job's done, and the work is freed after it.
+ * 3. handlers.done is called once, after the job's done, and the work is freed after it.
  */
 #include <errno.h>
 #include <string.h>
@@ -38,7 +38,7 @@ struct image_work {
 	struct list node;
 	struct image_store *store;
 	enum work_kind kind;
-	struct job *job;
+	struct job *job;         /* NULL once it is done: the image goes to the disk */
 	struct image_hold *hold; /* of the layers it was told of, and those it brought */
 	struct image_work_handlers handlers;
 	void *owner;
@@ -47,6 +47,7 @@ struct image_work {
 	struct ref ref;                   /* of a pull */
 	bool all_tags, newer;             /* of a pull: ref names the repository; something came */
 	struct strv added;                /* diff ids */
+	char image_id[DIGEST_LEN + 1];    /* the last one that came */
 };
 
 static void progress(struct image_work *w, json_t *take_msg)
@@ -337,25 +338,49 @@ static struct image *record_images(struct image_work *w, const json_t *result, s
 	return last;
 }
 
-static void on_done(void *owner, struct job *j, json_t *result, const struct err *failed)
+static void finish(struct image_work *w, struct image *i, const struct err *e)
 {
-	struct image_work *w = owner;
 	struct image_store *s = w->store;
-	struct err e = failed ? *failed : (struct err){0};
-	struct image *i = result ? record_images(w, result, &e) : NULL;
-	list_remove(&w->node);
-	release_claims_of(w);
-	image_discard(s, w->tmp_name, true);
-	for (size_t k = 0; !i && e.kind == ERR_INVALID && k < w->added.n; k++) {
-		image_spare_not(s, w->added.v[k]); /* an image that is wrong stays wrong */
-	}
-	w->handlers.done(w->owner, i, i ? NULL : &e);
+	w->handlers.done(w->owner, i, i ? NULL : e);
 	image_hold_free(w->hold);
 	strv_deinit(&w->added);
 	free(w);
 	if (!i) {
 		image_collect(s); /* layers of a failed pull that no image names */
 	}
+}
+
+static void synced(void *owner, const struct err *failed)
+{
+	struct image_work *w = owner;
+	struct image *i = map_get(w->store->images, w->image_id);
+	struct err e = {0};
+	if (failed) {
+		e = *failed;
+	} else if (!i) {
+		(void)err_set(&e, ERR_CONFLICT, "the image %.19s was removed at once", w->image_id);
+	}
+	finish(w, failed ? NULL : i, &e);
+}
+
+static void on_done(void *owner, struct job *j, json_t *result, const struct err *failed)
+{
+	struct image_work *w = owner;
+	struct err e = failed ? *failed : (struct err){0};
+	const struct image *i = result ? record_images(w, result, &e) : NULL;
+	w->job = NULL;
+	list_remove(&w->node);
+	release_claims_of(w);
+	image_discard(w->store, w->tmp_name, true);
+	for (size_t k = 0; !i && e.kind == ERR_INVALID && k < w->added.n; k++) {
+		image_spare_not(w->store, w->added.v[k]); /* an image that is wrong stays wrong */
+	}
+	if (!i) {
+		finish(w, NULL, &e);
+		return;
+	}
+	snprintf(w->image_id, sizeof(w->image_id), "%s", i->id);
+	image_sync(w->store, synced, w);
 }
 
 /* --- start --- */
@@ -521,15 +546,19 @@ struct image_work *image_commit(struct image_store *s, const char *reference, js
 bool image_work_feed(
 	struct image_work *w, const char *data, size_t n, void (*drained)(void *owner), void *owner)
 {
-	return job_body_write(w->job, data, n, drained, owner);
+	return !w->job || job_body_write(w->job, data, n, drained, owner);
 }
 
 void image_work_feed_end(struct image_work *w)
 {
-	job_body_end(w->job);
+	if (w->job) {
+		job_body_end(w->job);
+	}
 }
 
 void image_work_cancel(struct image_work *w)
 {
-	job_cancel(w->job);
+	if (w->job) {
+		job_cancel(w->job);
+	}
 }

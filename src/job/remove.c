@@ -12,22 +12,50 @@
 
 #define SMALL_ENTRIES 64 /* in all: well below a millisecond */
 
+#define TRIES 3 /* a worker may be killed by whoever looks for memory */
+
 struct removal {
+	struct job_pool *pool;
 	const char *area;
+	json_t *request;
+	int tries;
 	void (*done)(void *owner);
 	void *owner;
 };
 
+static int try_once(struct removal *r, struct err *e);
+
+static void removal_free(struct removal *r)
+{
+	json_decref(r->request);
+	free(r);
+}
+
 static void removed(void *owner, struct job *j, json_t *result, const struct err *e)
 {
 	struct removal *r = owner;
-	if (e && e->kind != ERR_BUSY) {
+	struct err again;
+	bool failed = e && e->kind != ERR_BUSY;
+	if (failed && r->tries < TRIES && try_once(r, &again) == 0) {
+		return;
+	}
+	if (failed) {
 		log_warning(r->area, "rubbish-stays", "error", e->msg, NULL);
 	}
 	if (r->done) {
 		r->done(r->owner);
 	}
-	free(r);
+	removal_free(r);
+}
+
+static int try_once(struct removal *r, struct err *e)
+{
+	static const struct job_handlers handlers = {.done = removed};
+	r->tries++;
+	return job_start(
+		       r->pool, "remove-tree", json_incref(r->request), -1, false, &handlers, r, e)
+		       ? 0
+		       : -1;
 }
 
 static bool remove_small(const char *dir, const json_t *names)
@@ -41,20 +69,28 @@ static bool remove_small(const char *dir, const json_t *names)
 bool job_remove_trees(struct job_pool *p, const char *area, const char *dir, json_t *take_names,
 	void (*done)(void *owner), void *owner)
 {
-	static const struct job_handlers handlers = {.done = removed};
+	scoped(json) json_t *names = take_names;
+	return json_array_size(names) == 0 || remove_small(dir, names) ||
+	       job_remove_trees_after(p, area, "", dir, TAKE(names), done, owner);
+}
+
+bool job_remove_trees_after(struct job_pool *p, const char *area, const char *synced,
+	const char *dir, json_t *take_names, void (*done)(void *owner), void *owner)
+{
 	struct err e;
 	scoped(json) json_t *names = take_names;
-	if (json_array_size(names) == 0 || remove_small(dir, names)) {
+	if (json_array_size(names) == 0) {
 		return true;
 	}
 	struct removal *r = xnew(struct removal);
-	*r = (struct removal){area, done, owner};
-	json_t *request = json_object();
-	json_put_str(request, "dir", dir);
-	json_put(request, "names", TAKE(names));
-	if (!job_start(p, "remove-tree", request, -1, false, &handlers, r, &e)) {
+	*r = (struct removal){.pool = p, .area = area, .done = done, .owner = owner};
+	r->request = json_object();
+	json_put_str(r->request, "dir", dir);
+	json_put(r->request, "names", TAKE(names));
+	json_put_str(r->request, "sync", synced);
+	if (try_once(r, &e) < 0) {
 		log_warning(area, "rubbish-stays", "error", e.msg, NULL);
-		free(r);
+		removal_free(r);
 		return true;
 	}
 	return false;

@@ -196,6 +196,12 @@ void store_close(struct store *s)
 	free(s);
 }
 
+char *store_journal(const struct store *s)
+{
+	const char *path = sqlite3_db_filename(s->db, "main");
+	return path && *path ? xasprintf("%s-wal", path) : xstrdup("");
+}
+
 /* Runs a prepared statement with its parameters bound, and makes it ready for the next use. */
 static int step(struct store *s, sqlite3_stmt *stmt, const char *doing, struct err *e)
 {

@@ -29,6 +29,9 @@ struct store;
  * NULL with *e: the file is damaged, newer than this program, or in use by another daemon. */
 struct store *store_open(const char *path, struct err *e);
 void store_close(struct store *s); /* NULL is fine */
+/* The file that must reach the disk for all commits so far to last, "" when there is none. The
+ * caller's string. */
+char *store_journal(const struct store *s);
 
 int store_put(
 	struct store *s, enum store_table t, const char *id, const json_t *doc, struct err *e);

@@ -72,3 +72,6 @@ int recipe_end(struct recipe_writer *w, struct err *e);
  * directory are damaged. */
 struct stream *recipe_open(int layers_fd, const char *dir, struct err *e);
 int64_t recipe_tar_bytes(const struct stream *recipe); /* what it gives in all, if nothing fails */
+/* The same with zeros for all that lies in files of the directory, which are not opened: the tar's
+ * headers, at the cost of reading the recipe. */
+struct stream *recipe_open_headers(int layers_fd, const char *dir, struct err *e);

@@ -46,6 +46,7 @@ struct recipe_stream {
 	bool extents_over;
 	int64_t position, tar_bytes;
 	bool ended;
+	bool headers_only;
 };
 
 static int damaged(const struct recipe_stream *r, struct err *e)
@@ -258,7 +259,8 @@ static int begin_run(struct recipe_stream *r, uint64_t n, struct err *e)
 	r->offset += (int64_t)skip;
 	r->source = r->file_source;
 	r->left = n;
-	return r->source == FROM_FILE && r->file_fd < 0 ? open_file(r, e) : 0;
+	bool unopened = r->source == FROM_FILE && r->file_fd < 0 && !r->headers_only;
+	return unopened ? open_file(r, e) : 0;
 }
 
 static int begin_op(struct recipe_stream *r, struct err *e)
@@ -292,6 +294,10 @@ static int begin_op(struct recipe_stream *r, struct err *e)
 static ssize_t read_file(struct recipe_stream *r, void *data, size_t n, struct err *e)
 {
 	ssize_t got;
+	if (r->headers_only) {
+		memset(data, 0, n);
+		return (ssize_t)n;
+	}
 	do {
 		got = pread(r->file_fd, data, n, r->offset);
 	} while (got < 0 && errno == EINTR);
@@ -419,7 +425,7 @@ int64_t recipe_tar_bytes(const struct stream *recipe)
 	return container_of(recipe, const struct recipe_stream, base)->tar_bytes;
 }
 
-struct stream *recipe_open(int layers_fd, const char *dir, struct err *e)
+static struct stream *open_recipe(int layers_fd, const char *dir, bool headers_only, struct err *e)
 {
 	scoped(free) char *name = xasprintf("%s" RECIPE_SUFFIX, dir);
 	scoped(close) int root =
@@ -446,6 +452,7 @@ struct stream *recipe_open(int layers_fd, const char *dir, struct err *e)
 	r->root_fd = TAKE_FD(root);
 	r->recipe_fd = TAKE_FD(fd);
 	r->file_fd = -1;
+	r->headers_only = headers_only;
 	r->lost = map_new();
 	frame_reader_init(&r->ops, r->recipe_fd, r->layer);
 	frame_reader_init(&r->spool, r->recipe_fd, r->layer);
@@ -454,4 +461,14 @@ struct stream *recipe_open(int layers_fd, const char *dir, struct err *e)
 		return NULL;
 	}
 	return &r->base;
+}
+
+struct stream *recipe_open(int layers_fd, const char *dir, struct err *e)
+{
+	return open_recipe(layers_fd, dir, false, e);
+}
+
+struct stream *recipe_open_headers(int layers_fd, const char *dir, struct err *e)
+{
+	return open_recipe(layers_fd, dir, true, e);
 }

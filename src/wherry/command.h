@@ -85,6 +85,7 @@ command_fn command_container_inspect;
 command_fn command_container_prune;
 command_fn command_image_inspect;
 command_fn command_image_prune;
+command_fn command_image_verify;
 command_fn command_network_connect;
 command_fn command_network_create;
 command_fn command_network_disconnect;

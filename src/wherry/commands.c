@@ -85,6 +85,8 @@ static const struct command commands[] = {
 	{"image inspect", NULL, GROUP_BELOW, command_image_inspect,
 		"Display detailed information on one or more images"},
 	{"image prune", NULL, GROUP_BELOW, command_image_prune, "Remove unused images"},
+	{"image verify", NULL, GROUP_BELOW, command_image_verify,
+		"Look for damaged or missing layer files"},
 
 	{"network connect", NULL, GROUP_BELOW, command_network_connect,
 		"Connect a container to a network"},

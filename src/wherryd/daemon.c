@@ -35,6 +35,7 @@
 #include "volume/volume.h"
 #include "wherryd/config.h"
 #include "wherryd/reload.h"
+#include "wherryd/unclean.h"
 
 #define HANDED_FIRST 3 /* sd_listen_fds(3): SD_LISTEN_FDS_START */
 #define HANDED_MAX 16
@@ -52,6 +53,7 @@ struct daemon {
 	char *seccomp_path; /* NULL: unconfined */
 	int bridge_lock_fd; /* -1 before it is taken */
 	struct cgroup_features cgroups;
+	bool marked; /* unclean.h */
 	struct store *store;
 	struct event_bus *bus;
 	struct job_pool *jobs;
@@ -148,6 +150,14 @@ static void pin_layers(void *owner, void (*pin)(void *arg, const char *diff_id),
 	}
 }
 
+static void pin_running(void *owner, void (*pin)(void *arg, const char *diff_id), void *arg)
+{
+	const struct daemon *d = owner;
+	if (d->containers) {
+		container_set_pin_running(d->containers, pin, arg);
+	}
+}
+
 static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
 {
 	const struct config *c = d->config;
@@ -164,6 +174,7 @@ static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
 		return -1;
 	}
 	image_set_pins(d->images, pin_layers, d);
+	image_set_running(d->images, pin_running, d);
 	d->volumes = volume_set_new(d->store, d->bus, d->jobs, c->data_root, e);
 	return d->volumes ? 0 : -1;
 }
@@ -383,6 +394,11 @@ struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
 		daemon_free(d);
 		return NULL;
 	}
+	d->marked = true;
+	if (unclean_begin(c->data_root)) {
+		log_warning("daemon", "power-was-lost", NULL);
+		image_verify_gently(d->images);
+	}
 	return d;
 }
 
@@ -446,6 +462,9 @@ void daemon_free(struct daemon *d)
 		event_bus_free(d->bus);
 	}
 	store_close(d->store);
+	if (d->marked) {
+		unclean_end(d->config->data_root);
+	}
 	scoped_close(&d->bridge_lock_fd);
 	free(d->shim_path);
 	free(d->worker_path);

@@ -20,6 +20,7 @@
 #include "worker/overlay.h"
 #include "worker/platform.h"
 #include "worker/rpc.h"
+#include "worker/sync.h"
 #include "tree/stream.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
@@ -331,6 +332,9 @@ static json_t *finish_config(struct build_stage *s)
 static json_t *add_image(struct build *b, struct build_stage *s, struct err *e)
 {
 	char key[65];
+	if (sync_path(b->layers_dir, e) < 0) { /* layers.h layers_settle */
+		return NULL;
+	}
 	json_t *image = finish_config(s);
 	timeless_key(image, key);
 	scoped(free) char *text = json_text(image);

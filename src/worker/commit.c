@@ -179,6 +179,9 @@ json_t *worker_commit(struct rpc *r, const json_t *request, struct err *e)
 	} else if (layers_sync(request, e) < 0 || layer_record(r, &layer, e) < 0) {
 		return NULL;
 	}
+	if (layers_settle(request, e) < 0) {
+		return NULL;
+	}
 	if (add_layer(doc, request, empty ? NULL : &layer, e) < 0) {
 		return NULL;
 	}

@@ -57,7 +57,9 @@ static int import_layer(struct rpc *r, const json_t *request, struct layer *ret,
 	if (layer_unpack(request, 0, in, false, ret, e) < 0 || stream_drain(in, e) < 0) {
 		return -1;
 	}
-	return layers_sync(request, e) < 0 ? -1 : layer_record(r, ret, e);
+	return layers_sync(request, e) < 0 || layer_record(r, ret, e) < 0
+		       ? -1
+		       : layers_settle(request, e);
 }
 
 json_t *worker_import(struct rpc *r, const json_t *request, struct err *e)

@@ -18,18 +18,22 @@ worker_job_fn worker_changes;      /* changes.c */
 worker_job_fn worker_commit;       /* commit.c */
 worker_job_fn worker_files_export; /* files.c */
 worker_job_fn worker_files_get, worker_files_put, worker_files_stat;
-worker_job_fn worker_import;      /* import.c */
-worker_job_fn worker_layer_tar;   /* layer_tar.c */
-worker_job_fn worker_load;        /* load.c */
-worker_job_fn worker_login;       /* login.c */
-worker_job_fn worker_pull;        /* pull.c */
-worker_job_fn worker_push;        /* push.c */
-worker_job_fn worker_registry;    /* registry_ask.c */
-worker_job_fn worker_remove_tree; /* {"dir", "names": []}: trees below dir, in this order */
+worker_job_fn worker_import;    /* import.c */
+worker_job_fn worker_layer_tar; /* layer_tar.c */
+worker_job_fn worker_load;      /* load.c */
+worker_job_fn worker_login;     /* login.c */
+worker_job_fn worker_pull;      /* pull.c */
+worker_job_fn worker_push;      /* push.c */
+worker_job_fn worker_registry;  /* registry_ask.c */
+/* {"dir", "names": [], "sync": path}: trees below dir, in this order, once the file has reached the
+ * disk that says that nobody needs them; without "sync" at once */
+worker_job_fn worker_remove_tree;
 worker_job_fn worker_seed_volume; /* seed_volume.c */
+worker_job_fn worker_sync;        /* sync.c */
 worker_job_fn worker_tree_sizes;  /* {"paths": []}: {"sizes": []}, in bytes */
 worker_job_fn worker_top;         /* top.c */
 worker_job_fn worker_update;      /* update.c */
+worker_job_fn worker_verify;      /* verify.c */
 
 /* logs and volumes: log_pack.c, read_journal.c, mount_volume.c */
 worker_job_fn worker_unpack_log;

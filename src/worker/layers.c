@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/path.h"
@@ -99,6 +100,18 @@ int layers_sync(const json_t *request, struct err *e)
 {
 	scoped(close) int tmp = open_tmp(request, e);
 	return tmp < 0 ? -1 : unpack_sync(tmp, e);
+}
+
+int layers_settle(const json_t *request, struct err *e)
+{
+	scoped(close) int tmp = open_tmp(request, e);
+	if (tmp < 0) {
+		return -1;
+	}
+	scoped(close) int layers = openat(tmp, "../..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return layers < 0 || fsync(layers) < 0
+		       ? err_sys(e, errno, "cannot write the layers to disk")
+		       : 0;
 }
 
 int layer_record(struct rpc *r, const struct layer *l, struct err *e)

@@ -38,6 +38,9 @@ struct recipe_writer *layer_recipe_new(int tmp_fd, int n, struct err *e);
 void layer_remove(int tmp_fd, int n); /* both of them */
 /* Makes all layers that were unpacked durable. */
 int layers_sync(const json_t *request, struct err *e);
+/* All layers that this job was told of or brought are where they belong, also after a power cut:
+ * called before an image that names them is. */
+int layers_settle(const json_t *request, struct err *e);
 /* Hands a synced layer over; one that the daemon has already is dropped there. */
 int layer_record(struct rpc *r, const struct layer *l, struct err *e);
 

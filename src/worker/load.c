@@ -20,7 +20,7 @@ json_t *worker_load(struct rpc *r, const json_t *request, struct err *e)
 		.digests = map_new(),
 		.images = json_array()};
 	json_t *result = NULL;
-	if (load_read(&l, e) == 0 && load_images(&l, e) == 0) {
+	if (load_read(&l, e) == 0 && load_images(&l, e) == 0 && layers_settle(request, e) == 0) {
 		result = json_object();
 		json_put(result, "images", json_incref(l.images));
 	}

@@ -39,11 +39,13 @@ static const struct {
 	{"read-journal", worker_read_journal},
 	{"remove-tree", worker_remove_tree},
 	{"seed-volume", worker_seed_volume},
+	{"sync", worker_sync},
 	{"tree-sizes", worker_tree_sizes},
 	{"top", worker_top},
 	{"unmount-volume", worker_unmount_volume},
 	{"unpack-log", worker_unpack_log},
 	{"update-limits", worker_update},
+	{"verify", worker_verify},
 };
 
 static worker_job_fn *find_job(const char *name)

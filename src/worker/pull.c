@@ -328,7 +328,7 @@ static json_t *pull_image(struct pull *p, struct err *e)
 			p->manifest.n_layers, p->diff_ids.n);
 		return NULL;
 	}
-	if (pull_layers(p, e) < 0) {
+	if (pull_layers(p, e) < 0 || layers_settle(p->request, e) < 0) {
 		return NULL;
 	}
 	warn_of_platform(p, buf_str(&config), config.len);

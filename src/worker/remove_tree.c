@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "worker/jobs.h"
+#include "worker/sync.h"
 
 json_t *worker_remove_tree(struct rpc *r, const json_t *request, struct err *e)
 {
@@ -13,6 +14,10 @@ json_t *worker_remove_tree(struct rpc *r, const json_t *request, struct err *e)
 	scoped(close) int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		(void)err_sys(e, errno, "cannot open %s", dir);
+		return NULL;
+	}
+	const char *first = json_str(request, "sync");
+	if (*first && sync_path(first, e) < 0) {
 		return NULL;
 	}
 	size_t i;

@@ -376,7 +376,9 @@ case_killed_worker_leaves_nothing() {
 	[ -e "$data/layers/0123456789abcdef01234567" ] && wrong "an unrecorded layer stayed"
 	rm -r "$(layer_dir two.tar)"
 	run ls
-	grep -q "base:1" "$top/out" && wrong "an image without its layer stayed"
+	grep -q "layer-lost" "$top/out" || wrong "a lost layer was not told"
+	succeeds load t.tar # and it is there again
+	[ -d "$(layer_dir two.tar)" ] || wrong "the load did not bring the lost layer back"
 	succeeds load t.tar
 	run ls
 	says "base:1"

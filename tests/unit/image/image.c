@@ -566,10 +566,15 @@ static void everything_is_there_after_a_restart(void **state)
 	assert_string_equal(i->tags.v[0], "x:latest");
 	assert_int_equal(i->size_bytes, 100);
 	assert_true(tagged_ns > 0 && i->tagged_ns == tagged_ns);
-	assert_null(image_find(f->images, "y", &f->e)); /* its layer is gone */
+	struct image *damaged = image_find(f->images, "y", &f->e);
+	assert_non_null(damaged);
+	assert_false(image_has_layer(f->images, B, NULL));
+	assert_int_equal(image_check_layers(f->images, &damaged->layers, "y", &f->e), -1);
+	assert_non_null(strstr(f->e.msg, "is damaged (its directory is missing)"));
+	assert_int_equal(image_check_layers(f->images, &i->layers, "x", &f->e), 0);
 	assert_false(exists(f, "cccccccccccccccccccccccc"));
 	assert_true(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa.recipe"));
-	assert_false(exists(f, "bbbbbbbbbbbbbbbbbbbbbbbb.recipe"));
+	assert_true(exists(f, "bbbbbbbbbbbbbbbbbbbbbbbb.recipe"));
 	assert_false(exists(f, "dddddddddddddddddddddddd.recipe"));
 }
 
@@ -584,6 +589,42 @@ static void a_layer_without_its_recipe_is_refused(void **state)
 	assert_int_equal(r, -1);
 	assert_false(image_has_layer(f->images, A, NULL));
 	assert_false(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
+}
+
+/* The power went after the rename and before the store's last commits reached the disk. */
+static void a_removal_that_the_store_does_not_know_is_taken_back(void **state)
+{
+	struct fixture *f = *state;
+	make_layer(f, A);
+	image_tag(f->images, make_image(f, "x", "\"" A "\""), "x", &f->e);
+	scoped(free) char *dir = xasprintf("%s/layers/aaaaaaaaaaaaaaaaaaaaaaaa", f->dir);
+	scoped(free) char *gone =
+		xasprintf("%s/layers/tmp/gone-aaaaaaaaaaaaaaaaaaaaaaaa-0123456789abcdef", f->dir);
+	close_images(f);
+	assert_int_equal(rename(dir, gone), 0);
+
+	open_images(f);
+
+	assert_true(image_has_layer(f->images, A, NULL));
+	assert_true(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
+}
+
+static void a_damaged_layer_is_replaced_by_the_next_that_comes(void **state)
+{
+	struct fixture *f = *state;
+	make_layer(f, A);
+	image_tag(f->images, make_image(f, "x", "\"" A "\""), "x", &f->e);
+	close_images(f);
+	scoped(free) char *dir = xasprintf("%s/layers/aaaaaaaaaaaaaaaaaaaaaaaa", f->dir);
+	assert_int_equal(rmdir(dir), 0);
+	open_images(f);
+	assert_false(image_has_layer(f->images, A, NULL));
+
+	make_layer(f, A);
+
+	assert_true(image_has_layer(f->images, A, NULL));
+	assert_true(exists(f, "aaaaaaaaaaaaaaaaaaaaaaaa"));
+	assert_null(image_layer_damage(f->images, A));
 }
 
 static void a_layer_outside_of_tmp_is_refused(void **state)
@@ -767,6 +808,8 @@ int main(int argc, char **argv)
 		TEST(prune_takes_what_has_no_tag),
 		TEST(everything_is_there_after_a_restart),
 		TEST(a_layer_without_its_recipe_is_refused),
+		TEST(a_removal_that_the_store_does_not_know_is_taken_back),
+		TEST(a_damaged_layer_is_replaced_by_the_next_that_comes),
 		TEST(a_layer_outside_of_tmp_is_refused),
 		TEST(two_pulls_fetch_a_layer_once),
 		TEST(a_layer_that_a_pull_was_told_of_stays_for_it),
