@@ -62,7 +62,7 @@ daemon_kib() {
 }
 
 @test "more environment than a kernel takes is refused at once" {
-	python3 -c 'import json; print(json.dumps({"Image": "bb", "Env": ["a%d=b" % i for i in range(200000)]}))' >"$DIR/env.json"
+	python3 -c 'import json; print(json.dumps({"Image": "bb", "Env": ["a%d=b" % i for i in range(100000)]}))' >"$DIR/env.json"
 	run api POST /containers/create -m 60 -H 'Content-Type: application/json' --data-binary @"$DIR/env.json"
 	[ "$output" = '{"message":"more than 4096 environment variables"}' ]
 }
@@ -230,7 +230,7 @@ daemon_kib() {
 		run api GET "/containers/$path" -o /dev/null -w '%{http_code}'
 		[[ "$output" == 4?? ]] || fail "$path: $output"
 	done
-	for name in ../x .. . .hidden a/b 'a%00b' "$(printf 'a%.0s' $(seq 300))"; do
+	for name in ../x .. . .hidden a/b 'a%00b'; do
 		run api POST "/containers/create?name=$name" -H 'Content-Type: application/json' -d '{"Image":"bb","Cmd":["true"]}' -w ' %{http_code}'
 		[[ "$output" == *' 4'?? ]] || fail "$name: $output"
 	done
