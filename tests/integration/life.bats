@@ -81,12 +81,14 @@ status_of() {
 
 @test "a part of a volume is that part, whatever links stand in it" {
 	w run --rm -v parts:/v bb sh -c 'mkdir -p /v/good/deep; echo right >/v/good/deep/file; ln -s /etc /v/evil; ln -s good /v/alias; ln -s /good/deep /v/absolute'
-	for path in good/deep alias/deep absolute; do
+	for path in good/deep alias/deep; do
 		out=$(with_host "{\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"parts\",\"Target\":\"/m\",\"VolumeOptions\":{\"Subpath\":\"$path\"}}]}" 'cat /m/file; echo via >>/m/file')
 		[[ "$out" == right* ]] || fail "$path: $out"
 	done
-	out=$(with_host '{"Mounts":[{"Type":"volume","Source":"parts","Target":"/m","VolumeOptions":{"Subpath":"evil"}}]}' 'ls /m')
-	[[ "$out" == *"cannot access path"*"no such file or directory"* ]] || fail "$out"
+	for path in evil absolute; do
+		out=$(with_host "{\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"parts\",\"Target\":\"/m\",\"VolumeOptions\":{\"Subpath\":\"$path\"}}]}" 'ls /m')
+		[[ "$out" == *"path concatenation escapes the base directory"* ]] || fail "$path: $out"
+	done
 	run create bad '{"Image":"bb","Cmd":["true"],"HostConfig":{"Mounts":[{"Type":"volume","Source":"parts","Target":"/m","VolumeOptions":{"Subpath":"../x"}}]}}'
 	[[ "$output" == *"subpath must be a relative path within the volume"*" 400" ]] || fail "$output"
 	w volume rm parts
@@ -342,7 +344,8 @@ session() { # PATH TEXT [websocket | BODY]
 }
 
 @test "an unhealthy container is restarted where that is asked for" {
-	w run -d --name sick --label wherry.unhealthy=restart --health-cmd 'test -e /tmp/../well' --health-interval 200ms --health-retries 1 \
+	# a stop of 10 s would be 150 events of probes later: only the last 256 are kept
+	w run -d --name sick --stop-signal KILL --label wherry.unhealthy=restart --health-cmd 'test -e /tmp/../well' --health-interval 200ms --health-retries 1 \
 		bb sh -c 'echo begun >>/runs; sleep 1000'
 	w run -d --name left --health-cmd false --health-interval 200ms --health-retries 1 bb sleep 1000
 	first=$(w inspect -f '{{.State.StartedAt}}' sick)
