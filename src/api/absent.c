@@ -74,10 +74,3 @@ void absent_experiment(struct call *c)
 		"This experimental feature is disabled by default. Start the Docker daemon in "
 		"experimental mode in order to enable it.");
 }
-
-/* --- images: what is still to come --- */
-
-void absent_save(struct call *c)
-{
-	refuse(c, ERR_NOT_IMPLEMENTED, "saving images is not part of this version of wherry yet");
-}

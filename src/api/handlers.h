@@ -29,6 +29,8 @@ handler_fn execs_create, execs_start, execs_inspect, execs_resize;
 handler_fn images_list, images_inspect, images_history, images_tag, images_remove, images_prune;
 /* image_streams.c */
 handler_fn images_create, images_load;
+/* image_save.c */
+handler_fn images_save, images_save_one;
 /* image_push.c */
 handler_fn images_push;
 /* registry.c */
@@ -44,4 +46,4 @@ handler_fn networks_list, networks_inspect, networks_create, networks_remove, ne
 handler_fn volumes_list, volumes_inspect, volumes_create, volumes_remove, volumes_prune;
 /* absent.c */
 handler_fn absent_swarm, absent_swarm_start, absent_swarm_leave, absent_cluster_volume,
-	absent_plugins, absent_plugin, absent_plugin_store, absent_experiment, absent_save;
+	absent_plugins, absent_plugin, absent_plugin_store, absent_experiment;

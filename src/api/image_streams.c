@@ -226,6 +226,9 @@ void images_load(struct call *c)
 	struct transfer *t = transfer_new(c);
 	t->is_load = true;
 	t->quiet = call_query_bool(c, "quiet", true);
-	struct image_work *w = image_load(c->api->d.images, &handlers, t, &e);
+	const char *platform = call_query_or(c, "platform", "");
+	struct image_work *w = *platform && platform_check(platform, &e) < 0
+				       ? NULL
+				       : image_load(c->api->d.images, platform, &handlers, t, &e);
 	transfer_run(t, w, true, &e);
 }

@@ -62,6 +62,8 @@ static const struct route {
 	{"POST", "/images/create", images_create},
 	{"POST", "/images/load", images_load},
 	{"POST", "/images/prune", images_prune},
+	{"GET", "/images/get", images_save},
+	{"GET", "/images/{*}/get", images_save_one},
 	{"GET", "/images/{*}/json", images_inspect},
 	{"GET", "/images/{*}/history", images_history},
 	{"POST", "/images/{*}/tag", images_tag},
@@ -87,8 +89,6 @@ static const struct route {
 	{"DELETE", "/volumes/{}", volumes_remove},
 
 	{"GET", "/images/search", images_search},
-	{"GET", "/images/get", absent_save},
-	{"GET", "/images/{*}/get", absent_save},
 	{"POST", "/images/{*}/push", images_push},
 	{"GET", "/distribution/{*}/json", distribution_inspect},
 	{"POST", "/build/cancel", builds_cancel},

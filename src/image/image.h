@@ -156,9 +156,9 @@ struct image_work *image_pull_all(struct image_store *s, const char *repository,
 	struct err *e);
 /* POST /images/load and POST /images/create?fromSrc=-: feed the archive with image_work_feed and
  * image_work_feed_end. Progress of load carries {"stream":"Loaded image: x:1\n"}. reference may be
- * "" for import; platform "" is this machine's. */
-struct image_work *image_load(
-	struct image_store *s, const struct image_work_handlers *h, void *owner, struct err *e);
+ * "" for import; platform "" is this machine's, else only such images are loaded. */
+struct image_work *image_load(struct image_store *s, const char *platform,
+	const struct image_work_handlers *h, void *owner, struct err *e);
 struct image_work *image_import(struct image_store *s, const char *reference, const char *message,
 	const char *platform, const struct strv *changes, const struct image_work_handlers *h,
 	void *owner, struct err *e);
@@ -199,6 +199,21 @@ void image_verify_gently(struct image_store *s);
 struct ref;
 /* Of X-Registry-Config, the credentials for r's registry; a new reference or NULL. */
 json_t *image_auth_find(json_t *auths, const struct ref *r);
+
+/* --- save: images as one archive, Docker's and an OCI layout at once --- */
+struct image_save;
+struct image_save_handlers {
+	void (*output)(void *owner, const char *data, size_t n); /* of the tar */
+	/* Once, and never inside image_save. Before any output a failure is an answer; later it
+	 * cuts the archive off. */
+	void (*done)(void *owner, const struct err *e_or_null);
+};
+/* A name without a tag means all tags of its repository. ERR_NOT_FOUND as image_find. The layers
+ * stay until done, whatever is removed. */
+struct image_save *image_save(struct image_store *s, const struct strv *names,
+	const struct image_save_handlers *h, void *owner, struct err *e);
+void image_save_pause(struct image_save *w, bool pause);
+void image_save_cancel(struct image_save *w); /* done follows */
 
 /* --- what a build adds. The worker has prepared DATA/layers/tmp/NAME and NAME.recipe (complete and
  * synced). --- */

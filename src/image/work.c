@@ -494,10 +494,10 @@ struct image_work *image_pull_all(struct image_store *s, const char *repository,
 	return pull(s, &ref, true, platform, take_auth, h, owner, e);
 }
 
-struct image_work *image_load(
-	struct image_store *s, const struct image_work_handlers *h, void *owner, struct err *e)
+struct image_work *image_load(struct image_store *s, const char *platform,
+	const struct image_work_handlers *h, void *owner, struct err *e)
 {
-	return start(s, WORK_LOAD, json_object(), NULL, h, owner, e);
+	return start(s, WORK_LOAD, json_pack("{ss}", "platform", platform), NULL, h, owner, e);
 }
 
 /* The name that the new image gets, or none for "": the job's list of references. */

@@ -11,6 +11,7 @@
 #include "job/job.h"
 
 #define SMALL_ENTRIES 64 /* in all: well below a millisecond */
+#define SMALL_TREES 2    /* a layer and its recipe */
 
 #define TRIES 3 /* a worker may be killed by whoever looks for memory */
 
@@ -60,10 +61,16 @@ static int try_once(struct removal *r, struct err *e)
 
 static bool remove_small(const char *dir, const json_t *names)
 {
-	const char *name = json_string_value(json_array_get(names, 0));
 	scoped(close) int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd >= 0 && json_array_size(names) == 1 && name && path_is_component(name) &&
-	       path_remove_small_tree(fd, name, SMALL_ENTRIES) == 0;
+	bool ok = fd >= 0 && json_array_size(names) <= SMALL_TREES;
+	size_t k;
+	json_t *item;
+	json_array_foreach (names, k, item) {
+		const char *name = json_string_value(item);
+		ok = ok && name && path_is_component(name) &&
+		     path_remove_small_tree(fd, name, SMALL_ENTRIES / SMALL_TREES) == 0;
+	}
+	return ok;
 }
 
 bool job_remove_trees(struct job_pool *p, const char *area, const char *dir, json_t *take_names,

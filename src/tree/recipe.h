@@ -33,7 +33,7 @@
 #define RECIPE_SUFFIX ".recipe"
 #define RECIPE_LOST_MAX 100000            /* files of a layer that it replaces itself */
 #define RECIPE_LOST_NAMES_MAX (16u << 20) /* bytes of their paths: memory of the reader */
-#define RECIPE_PATH_MAX 3000              /* what lies deeper stays in the recipe */
+#define RECIPE_PATH_MAX 1500              /* what lies deeper stays in the recipe */
 
 struct stream;
 

@@ -71,6 +71,7 @@ command_fn command_restart;
 command_fn command_rm;
 command_fn command_rmi;
 command_fn command_run;
+command_fn command_save;
 command_fn command_search;
 command_fn command_start;
 command_fn command_stats;

@@ -80,6 +80,8 @@ static const struct command commands[] = {
 	{"load", "image load", GROUP_COMMAND, command_load,
 		"Load an image from a tar archive or STDIN"},
 	{"rmi", "image rm|image remove", GROUP_COMMAND, command_rmi, "Remove one or more images"},
+	{"save", "image save", GROUP_COMMAND, command_save,
+		"Save one or more images to a tar archive (streamed to STDOUT by default)"},
 	{"tag", "image tag", GROUP_COMMAND, command_tag,
 		"Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"},
 	{"image inspect", NULL, GROUP_BELOW, command_image_inspect,

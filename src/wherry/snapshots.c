@@ -10,50 +10,11 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "codec/ref.h"
+#include "wherry/download.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
 
 /* --- export --- */
-
-static int save_answer(struct http_client *http, int fd, struct err *e)
-{
-	char chunk[65536];
-	long n;
-	while ((n = http_client_read(http, chunk, sizeof(chunk), e)) > 0) {
-		int r = path_write_all(fd, chunk, (size_t)n);
-		if (r < 0) {
-			return err_sys(e, -r, "write");
-		}
-	}
-	return n < 0 ? -1 : 0;
-}
-
-static int export(struct cli *cli, const char *container, const char *output, struct err *e)
-{
-	scoped(buf) struct buf path = BUF_INIT;
-	path_add(&path, "/containers/", container, "/export");
-	const struct http_call call = {.method = "GET", .path = buf_str(&path)};
-	if (engine_send(cli->http, &call, NULL, e) < 0) {
-		return -1;
-	}
-	if (!output) {
-		return save_answer(cli->http, STDOUT_FILENO, e);
-	}
-	/* beside it first: a file that is there is whole */
-	scoped(free) char *temp = xasprintf("%s.part", output);
-	scoped(close) int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		return err_sys(e, errno, "failed to export container: open %.300s", output);
-	}
-	int r = save_answer(cli->http, fd, e);
-	if (r == 0 && rename(temp, output) < 0) {
-		r = err_sys(e, errno, "failed to export container: rename to %.300s", output);
-	}
-	if (r < 0) {
-		unlink(temp);
-	}
-	return r;
-}
 
 int command_export(struct cli *cli, int argc, char **argv)
 {
@@ -69,12 +30,12 @@ int command_export(struct cli *cli, int argc, char **argv)
 	if (status >= 0) {
 		return status;
 	}
-	if (!output && isatty(STDOUT_FILENO)) {
-		(void)err_set(&e, ERR_INVALID,
-			"cowardly refusing to save to a terminal. Use the -o flag or redirect");
-		return cli_fail(&e);
-	}
-	return export(cli, argv[1], output, &e) < 0 ? cli_fail(&e) : 0;
+	scoped(buf) struct buf path = BUF_INIT;
+	path_add(&path, "/containers/", argv[1], "/export");
+	return download_check(output, &e) < 0 || download(cli, buf_str(&path), output,
+							 "failed to export container", &e) < 0
+		       ? cli_fail(&e)
+		       : 0;
 }
 
 /* --- diff --- */

@@ -1,4 +1,4 @@
-/* pull, import, load */
+/* pull, import, load, save */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "codec/ref.h"
 #include "wherry/auth.h"
+#include "wherry/download.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
 #include "wherry/specs.h"
@@ -149,6 +150,36 @@ int command_load(struct cli *cli, int argc, char **argv)
 	path_query(&path, "quiet", quiet || !isatty(STDOUT_FILENO) ? "1" : "0");
 	path_query(&path, "platform", platform);
 	return fd < 0 || send_archive(cli, buf_str(&path), &fd, stdout, &e) < 0 ? cli_fail(&e) : 0;
+}
+
+int command_save(struct cli *cli, int argc, char **argv)
+{
+	const char *output = NULL;
+	const char *platform = NULL;
+	const struct flag flags[] = {
+		{"output", 'o', FLAG_STRING, &output, NULL, "Write to a file, instead of STDOUT"},
+		{"platform", 0, FLAG_STRING, &platform, NULL,
+			"Save only the given platform variant"},
+		{0},
+	};
+	const struct syntax s = {"save", "[OPTIONS] IMAGE [IMAGE...]",
+		"Save one or more images to a tar archive (streamed to STDOUT by default)", 1, -1,
+		false};
+	int status = flags_parse(&s, flags, &argc, argv);
+	if (status >= 0) {
+		return status;
+	}
+	struct err e;
+	scoped(buf) struct buf path = BUF_INIT;
+	buf_puts(&path, "/images/get");
+	for (int i = 1; i < argc; i++) {
+		path_query(&path, "names", argv[i]);
+	}
+	path_query(&path, "platform", platform);
+	return download_check(output, &e) < 0 ||
+			       download(cli, buf_str(&path), output, "failed to save image", &e) < 0
+		       ? cli_fail(&e)
+		       : 0;
 }
 
 struct import {

@@ -28,6 +28,7 @@ worker_job_fn worker_registry;  /* registry_ask.c */
 /* {"dir", "names": [], "sync": path}: trees below dir, in this order, once the file has reached the
  * disk that says that nobody needs them; without "sync" at once */
 worker_job_fn worker_remove_tree;
+worker_job_fn worker_save;        /* save.c */
 worker_job_fn worker_seed_volume; /* seed_volume.c */
 worker_job_fn worker_sync;        /* sync.c */
 worker_job_fn worker_tree_sizes;  /* {"paths": []}: {"sizes": []}, in bytes */

@@ -13,6 +13,7 @@
 #include "base/strv.h"
 #include "worker/layers.h"
 #include "worker/layers_progress.h"
+#include "worker/platform.h"
 
 #define LOAD_TEXT_MAX (4u << 20)   /* one document */
 #define LOAD_TEXTS_MAX (32u << 20) /* all that are kept at the same time */
@@ -45,7 +46,9 @@ struct load {
 	size_t text_bytes;
 	int n_layers; /* directories used */
 
-	json_t *images; /* the result */
+	struct platform want;
+	bool must_match; /* want was asked for: nothing else is loaded */
+	json_t *images;  /* the result */
 	size_t config_bytes;
 	bool synced;
 };

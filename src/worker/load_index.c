@@ -64,6 +64,23 @@ static int hand_over(struct load *l, struct load_file *f, struct err *e)
 	return 0;
 }
 
+/* doc: what names os, architecture and variant; without them it is for any machine. */
+static bool fits(const struct load *l, const json_t *doc)
+{
+	return !*json_str(doc, "architecture") ||
+	       platform_match(&l->want, json_str(doc, "os"), json_str(doc, "architecture"),
+		       json_str(doc, "variant")) > 0;
+}
+
+/* Whether it is an image of the platform that was asked for. */
+static bool config_fits(const struct load *l, const struct load_file *config)
+{
+	struct err ignored;
+	scoped(json) json_t *doc =
+		json_parse(buf_str(&config->text), config->text.len, "the image", &ignored);
+	return !l->must_match || fits(l, doc);
+}
+
 /* find is load_find or load_find_digest; names has one of its keys for each layer. Takes
  * references. */
 static int add_image(struct load *l, const struct load_file *config, const struct strv *names,
@@ -72,6 +89,9 @@ static int add_image(struct load *l, const struct load_file *config, const struc
 {
 	scoped(json) json_t *references = take_references;
 	scoped(strv) struct strv diff_ids = STRV_INIT;
+	if (!config_fits(l, config)) {
+		return 0;
+	}
 	if (config_diff_ids(buf_str(&config->text), config->text.len, &diff_ids, e) < 0) {
 		return -1;
 	}
@@ -220,24 +240,13 @@ static int add_digest(struct load *l, const char *digest, json_t *take_reference
 		if (!m.is_index) {
 			return add_manifest(l, &m, TAKE(references), e);
 		}
-		struct platform host;
 		struct descriptor chosen;
-		platform_host(&host);
-		if (manifest_select(&m, &host, &chosen, e) < 0) {
+		if (manifest_select(&m, &l->want, &chosen, e) < 0) {
 			return -1;
 		}
 		memcpy(wanted, chosen.digest, sizeof(wanted));
 	}
 	return err_set(e, ERR_INVALID, "invalid archive: an index inside an index inside an index");
-}
-
-static bool fits_host(const json_t *entry)
-{
-	const json_t *p = json_object_get(entry, "platform");
-	struct platform host;
-	platform_host(&host);
-	return !p || platform_match(&host, json_str(p, "os"), json_str(p, "architecture"),
-			     json_str(p, "variant")) > 0;
 }
 
 /* The entries of index.json are images of their own, unless each is for another platform. */
@@ -258,18 +267,19 @@ static int add_oci_images(struct load *l, const struct load_file *f, struct err 
 			return err_set(e, ERR_INVALID,
 				"invalid archive: an entry of index.json has no SHA-256 digest");
 		}
-		if (fits_host(entry) && add_digest(l, digest, entry_references(entry), e) < 0) {
+		if (fits(l, json_object_get(entry, "platform")) &&
+			add_digest(l, digest, entry_references(entry), e) < 0) {
 			return -1;
 		}
 	}
-	if (json_array_size(l->images) == 0 && json_array_size(m.entries) > 0) {
+	if (json_array_size(l->images) == 0 && json_array_size(m.entries) > 0 && !l->must_match) {
 		return err_set(
 			e, ERR_NOT_FOUND, "the archive holds no image for this machine's platform");
 	}
 	return 0;
 }
 
-int load_images(struct load *l, struct err *e)
+static int add_images(struct load *l, struct err *e)
 {
 	const struct load_file *manifest = load_find(l, "manifest.json");
 	const struct load_file *index = load_find(l, "index.json");
@@ -281,4 +291,16 @@ int load_images(struct load *l, struct err *e)
 	}
 	return err_set(
 		e, ERR_INVALID, "invalid archive: it holds neither manifest.json nor index.json");
+}
+
+int load_images(struct load *l, struct err *e)
+{
+	if (add_images(l, e) < 0) {
+		return -1;
+	}
+	if (l->must_match && json_array_size(l->images) == 0) {
+		return err_set(e, ERR_NOT_FOUND, "requested platform (%s/%s%s%s) not found",
+			l->want.os, l->want.arch, *l->want.variant ? "/" : "", l->want.variant);
+	}
+	return 0;
 }

@@ -38,6 +38,7 @@ static const struct {
 	{"registry", worker_registry},
 	{"read-journal", worker_read_journal},
 	{"remove-tree", worker_remove_tree},
+	{"save", worker_save},
 	{"seed-volume", worker_seed_volume},
 	{"sync", worker_sync},
 	{"tree-sizes", worker_tree_sizes},

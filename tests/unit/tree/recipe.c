@@ -361,7 +361,8 @@ static void a_recipe_that_was_not_finished_is_damaged(void **state)
 	assert_int_equal(f->e.kind, ERR_INVALID);
 }
 
-/* A long path, by links to links: each file that is replaced costs the reader this much. */
+/* A long path, by links to links: each file that is replaced costs the reader this much. Fewer than
+ * 20: the kernel counts links twice towards its limit of 40 when it must look a second time. */
 static void add_deep_directory(struct buf *tar, int levels, char ret_last[static 8])
 {
 	char component[91], name[120], link[8] = ".";
@@ -381,17 +382,18 @@ static void a_tar_that_replaces_without_end_is_refused(void **state)
 	struct fixture *f = *state;
 	scoped(buf) struct buf tar = BUF_INIT;
 	char link[8], name[20];
-	add_deep_directory(&tar, 30, link);
+	add_deep_directory(&tar, 15, link);
 	snprintf(name, sizeof(name), "%s/a", link);
-	for (unsigned i = 0; i < 5 + RECIPE_LOST_NAMES_MAX / (30 * 91); i++) {
+	for (unsigned i = 0; i < 5 + RECIPE_LOST_NAMES_MAX / (15 * 91); i++) {
 		add_file(&tar, name, 0, 0);
 	}
 	end_tar(&tar);
 
 	assert_int_equal(make_layer(f, &tar), -1);
 
+	assert_string_equal(
+		f->e.msg, "invalid archive: it replaces more than 100000 of its own files");
 	assert_int_equal(f->e.kind, ERR_INVALID);
-	assert_non_null(strstr(f->e.msg, "of its own files"));
 }
 
 static void a_path_that_no_recipe_takes_comes_back(void **state)
@@ -399,7 +401,7 @@ static void a_path_that_no_recipe_takes_comes_back(void **state)
 	struct fixture *f = *state;
 	scoped(buf) struct buf tar = BUF_INIT;
 	char link[8], name[20];
-	add_deep_directory(&tar, 36, link);
+	add_deep_directory(&tar, 18, link);
 	snprintf(name, sizeof(name), "%s/a", link);
 	add_file(&tar, name, 100, 1);
 	add_file(&tar, name, 200, 2);
