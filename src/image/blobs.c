@@ -134,6 +134,21 @@ int image_manifest_kept(struct image_store *s, const char *image_id, json_t **re
 
 /* --- what a job says --- */
 
+/* Somebody has hashed this blob and unpacked this layer from it. */
+static bool is_form_of(struct image_store *s, const char *diff_id, const json_t *blob)
+{
+	struct err ignored;
+	size_t i;
+	json_t *one;
+	scoped(json) json_t *known = image_blobs(s, diff_id, &ignored);
+	json_array_foreach (known, i, one) {
+		if (strcmp(json_str(one, "digest"), json_str(blob, "digest")) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void image_blobs_learn_all(struct image_store *s, const char *image_id, const json_t *record)
 {
 	struct err e;
@@ -141,10 +156,14 @@ void image_blobs_learn_all(struct image_store *s, const char *image_id, const js
 	json_t *item;
 	const json_t *manifest = json_object_get(record, "manifest");
 	json_array_foreach (json_object_get(record, "layers"), i, item) {
-		if (image_blob_learn(
-			    s, json_str(item, "diff_id"), json_object_get(item, "blob"), &e) < 0) {
-			log_warning("image", "blob-not-kept", "layer", json_str(item, "diff_id"),
-				"error", e.msg, NULL);
+		const char *diff_id = json_str(item, "diff_id");
+		const json_t *blob = json_object_get(item, "blob");
+		if (json_bool(item, "claimed") && !is_form_of(s, diff_id, blob)) {
+			continue;
+		}
+		if (image_blob_learn(s, diff_id, blob, &e) < 0) {
+			log_warning(
+				"image", "blob-not-kept", "layer", diff_id, "error", e.msg, NULL);
 		}
 	}
 	if (json_is_object(manifest) && image_manifest_keep(s, image_id, manifest, &e) < 0) {

@@ -33,6 +33,8 @@ int image_manifest_keep(
 /* A new reference, *ret NULL when there is none. */
 int image_manifest_kept(struct image_store *s, const char *image_id, json_t **ret, struct err *e);
 
-/* What a pull or a push brought: {"layers": [{"diff_id", "blob": {}}], "manifest": {} or null}.
- * Failures are logged, not returned: an image is whole without it. */
+/* What a pull or a push brought: {"layers": [{"diff_id", "claimed", "blob": {}}], "manifest": {} or
+ * null}. A blob that nobody has hashed is only claimed to be this layer: it is learned when the
+ * same digest is known for the layer already, or an image could make us push another's blob in the
+ * layer's place. Failures are logged, not returned: an image is whole without it. */
 void image_blobs_learn_all(struct image_store *s, const char *image_id, const json_t *record);

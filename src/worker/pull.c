@@ -165,7 +165,8 @@ static void keep_manifest(struct pull *p, const struct buf *text, const char *ty
 	p->manifest_text = exact ? json_pack("{ss so}", "mediaType", type, "text", exact) : NULL;
 }
 
-/* Where the layers come from, for the daemon's table (image/blobs.h). */
+/* Where the layers come from, for the daemon's table (image/blobs.h). That a blob which was not
+ * fetched holds this layer is only the image's word. */
 static json_t *describe_blobs(const struct pull *p)
 {
 	char repository[REF_TEXT_MAX];
@@ -174,9 +175,10 @@ static json_t *describe_blobs(const struct pull *p)
 	for (size_t i = 0; i < p->manifest.n_layers; i++) {
 		const struct descriptor *d = &p->manifest.layers[i];
 		json_array_append_new(
-			layers, json_pack("{ss s{ss ss sI ss}}", "diff_id", p->diff_ids.v[i],
-					"blob", "repository", repository, "digest", d->digest,
-					"size", (json_int_t)d->size, "mediaType", d->media_type));
+			layers, json_pack("{ss sb s{ss ss sI ss}}", "diff_id", p->diff_ids.v[i],
+					"claimed", !p->hashed[i], "blob", "repository", repository,
+					"digest", d->digest, "size", (json_int_t)d->size,
+					"mediaType", d->media_type));
 	}
 	return json_pack("{so sO*}", "layers", layers, "manifest", p->manifest_text);
 }
@@ -348,6 +350,7 @@ static void forget_image(struct pull *p)
 	manifest_deinit(&p->manifest);
 	p->manifest = (struct manifest){0};
 	strv_clear(&p->diff_ids);
+	memset(p->hashed, 0, sizeof(p->hashed));
 	p->next = 0;
 	p->failed = false;
 	atomic_store(&p->progress.stop, false);

@@ -34,8 +34,9 @@ struct pull {
 	struct strv diff_ids;
 	struct layers_progress progress;
 	enum step steps[LAYERS_MAX];
-	atomic_int n_dirs;     /* directories used, over all endpoints */
-	atomic_uint bad_peers; /* a bit each, in their order */
+	bool hashed[LAYERS_MAX]; /* the blob came from the registry, and was what it should be */
+	atomic_int n_dirs;       /* directories used, over all endpoints */
+	atomic_uint bad_peers;   /* a bit each, in their order */
 
 	pthread_mutex_t lock; /* what follows */
 	size_t next;

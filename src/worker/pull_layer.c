@@ -218,6 +218,8 @@ int pull_layer(struct pull *p, size_t i)
 	} else if (fetch(p, i, &f, &e) < 0) {
 		pull_fail(p, &e);
 		return -1;
+	} else {
+		p->hashed[i] = true;
 	}
 	if (add_fetched(p, &f) && pull_settle(p, &e) < 0) {
 		pull_fail(p, &e);

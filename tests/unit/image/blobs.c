@@ -171,6 +171,27 @@ static void a_layer_takes_its_places_along(void **state)
 	assert_string_equal(text, "");
 }
 
+static void learn_claim(struct fixture *f, const char *repository, const char *digest, bool claimed)
+{
+	scoped(json) json_t *record = json_pack("{s[{ss sb s{ss ss si}}]}", "layers", "diff_id", A,
+		"claimed", claimed, "blob", "repository", repository, "digest", digest, "size", 7);
+	image_blobs_learn_all(f->images, A, record);
+}
+
+static void what_an_image_claims_is_believed_of_a_known_blob_only(void **state)
+{
+	struct fixture *f = *state;
+	learn_claim(f, "evil.example/x", B, true);
+	scoped(free) char *nothing = known(f);
+	assert_string_equal(nothing, "");
+
+	learn_claim(f, "r.example/x", B, false);
+	learn_claim(f, "evil.example/x", A, true);
+	learn_claim(f, "r.example/y", B, true);
+	scoped(free) char *both = known(f);
+	assert_string_equal(both, "r.example/y 7, r.example/x 7");
+}
+
 static void an_image_keeps_its_manifest_to_its_end(void **state)
 {
 	struct fixture *f = *state;
@@ -209,6 +230,7 @@ int main(void)
 		TEST(the_list_of_a_layer_is_bounded),
 		TEST(what_is_no_blob_is_refused),
 		TEST(a_layer_takes_its_places_along),
+		TEST(what_an_image_claims_is_believed_of_a_known_blob_only),
 		TEST(an_image_keeps_its_manifest_to_its_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
