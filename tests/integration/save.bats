@@ -44,9 +44,13 @@ load_all() {
 	done
 }
 
+# Children before their parents, whatever their order.
 remove_all() {
-	[ -n "$(d images -aq)" ] || return 0
-	d rmi -f $(d images -aq --no-trunc | sort -u) >/dev/null
+	local round
+	for round in 1 2 3; do
+		[ -n "$(d images -aq)" ] || return 0
+		d rmi -f $(d images -aq --no-trunc | sort -u) || true
+	done
 	[ -z "$(d images -aq)" ]
 }
 
