@@ -17,7 +17,7 @@ setup_file() {
 
 teardown_file() {
 	[ -z "${REGISTRY_PID:-}" ] || kill "$REGISTRY_PID" || true
-	for pid in registry private proxy; do
+	for pid in registry private token proxy; do
 		[ ! -e "$DIR/$pid.pid" ] || kill "$(cat "$DIR/$pid.pid")" || true
 	done
 	daemon_teardown
@@ -199,7 +199,7 @@ auth() { # USER PASSWORD [PORT]: the engine's status and words
 @test "a token server is asked whether a login is good" {
 	port=$(free_port)
 	python3 "$BATS_TEST_DIRNAME/image_proxy.py" "$port" 1 token >proxy.log 2>&1 3>&- &
-	echo $! >proxy.pid
+	echo $! >token.pid
 	eventually 10 curl -s -o /dev/null "http://127.0.0.1:$port/v2/"
 	[ "$(auth u wrong "$port")" = \
 		"{\"message\":\"Get \\\"http://127.0.0.1:$port/v2/\\\": unauthorized: incorrect username or password\"} 401" ]

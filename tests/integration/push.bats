@@ -44,7 +44,7 @@ registry_serve() { # NAME HOST:PORT YAML
 odd_serve() { # WAY: its address is $O, its words are in $WAY.log
 	O=127.0.0.1:$(free_port)
 	python3 "$BATS_TEST_DIRNAME/upload_registry.py" "${O#*:}" "$1" >"$1.log" 2>&1 3>&- &
-	echo $! >"$1.registry-pid"
+	echo $! >"$1-${O#*:}.registry-pid"
 	eventually 10 curl -s -o /dev/null "http://$O/v2/"
 }
 

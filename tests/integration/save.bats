@@ -168,6 +168,28 @@ no_layer() {
 	[ ! -e "$(layer_of "$1")" ] && [ ! -e "$(layer_of "$1").recipe" ]
 }
 
+saving() { # whether a worker of our daemon's saves
+	pgrep -P "$(cat daemon.pid)" -f '^wherry-worker save' >/dev/null
+}
+
+nobody_saves() {
+	! saving
+}
+
+@test "a client that goes away ends its save, also one that had stopped to read" {
+	load_all
+	for signal in CONT STOP; do
+		curl -s --limit-rate 100k --unix-socket "$SOCK" http://d/images/big:1/get -o /dev/null 3>&- &
+		CLIENT=$!
+		eventually 10 saving
+		kill -$signal $CLIENT
+		kill -KILL $CLIENT
+		eventually 10 nobody_saves
+	done
+	remove_all # nothing holds its layers
+	eventually 10 sh -c '[ "$(ls data/layers | tr "\n" " ")" = "empty tmp " ]'
+}
+
 @test "a damaged layer, and one without a recipe, are not saved" {
 	remove_all
 	d load -q -i big-in.tar
