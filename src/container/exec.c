@@ -334,7 +334,10 @@ static void finish(struct exec *x, int exit_code)
 		close(x->pidfd);
 		x->pidfd = -1;
 	}
-	path_remove_tree(AT_FDCWD, x->dir);
+	/* again, when a crun that was killed has just made a file there */
+	for (int tries = 0; tries < 3 && path_remove_tree(AT_FDCWD, x->dir) == -ENOTEMPTY;
+		tries++) {
+	}
 	if (ran) {
 		publish(x, "exec_die");
 	}
@@ -509,12 +512,19 @@ struct exec *exec_probe(struct container *c, const struct strv *args, exec_start
 	return x;
 }
 
+static void unwanted(void *owner, int exit_code, const char *output)
+{
+}
+
+/* Its directory goes when it ends: until then crun may still make files there. */
 void exec_drop(struct exec *x)
 {
-	if (!x->set->closing) { /* its shim ends without anybody who would tidy up after it */
-		path_remove_tree(AT_FDCWD, x->dir);
+	if (x->set->closing) {
+		exec_free(x);
+		return;
 	}
-	exec_free(x);
+	x->probe = unwanted;
+	x->probe_started = NULL;
 }
 
 /* --- all execs of a container --- */

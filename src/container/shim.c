@@ -209,6 +209,7 @@ pid_t shim_pid(const struct shim *s)
 void shim_kill(struct shim *s)
 {
 	if (s->pid > 0) {
+		kill(-s->pid, SIGKILL); /* it leads a session: crun, when that is at work */
 		kill(s->pid, SIGKILL);
 	}
 }

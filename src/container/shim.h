@@ -34,7 +34,7 @@ struct shim *shim_reconnect(
 void shim_go(struct shim *s);
 void shim_resize(struct shim *s, unsigned rows, unsigned columns);
 pid_t shim_pid(const struct shim *s); /* 0 after a reconnect */
-void shim_kill(struct shim *s);       /* SIGKILL to the shim; lost follows */
+void shim_kill(struct shim *s);       /* SIGKILL to the shim and the crun it runs; lost follows */
 void shim_free(struct shim
 		*s); /* NULL is fine; the shim goes on; no handler is called after this returns */
 

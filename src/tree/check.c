@@ -385,7 +385,8 @@ static int run(struct check *c, char ret[static CHECK_WORDS_MAX], struct err *e)
 	return 1;
 }
 
-int tree_check(int root_fd, struct stream *tar, char ret[static CHECK_WORDS_MAX], struct err *e)
+int check_directory(
+	int root_fd, struct stream *tar, char ret[static CHECK_WORDS_MAX], struct err *e)
 {
 	scoped(free_archive) struct archive *a = archive_read_new();
 	scoped(free) char *chunk = xnew_array(char, STREAM_CHUNK);

@@ -13,4 +13,5 @@ struct stream;
 
 /* tar: plain; every entry of it as tree/unpack.h makes it. 0: the same; 1: not the same, ret says
  * what is wrong; -1 with *e: the tar, or the directory, cannot be read. */
-int tree_check(int root_fd, struct stream *tar, char ret[static CHECK_WORDS_MAX], struct err *e);
+int check_directory(
+	int root_fd, struct stream *tar, char ret[static CHECK_WORDS_MAX], struct err *e);

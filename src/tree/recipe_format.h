@@ -26,11 +26,11 @@ struct frame_writer {
 	char *out;
 };
 
-void frame_writer_init(struct frame_writer *w, int fd);
-void frame_writer_deinit(struct frame_writer *w);
-int frame_write(struct frame_writer *w, const void *data, size_t n, struct err *e);
-int frame_write_number(struct frame_writer *w, uint64_t n, struct err *e);
-int frame_end(struct frame_writer *w, struct err *e); /* all of it is in the file */
+void recipe_frame_writer_init(struct frame_writer *w, int fd);
+void recipe_frame_writer_deinit(struct frame_writer *w);
+int recipe_frame_write(struct frame_writer *w, const void *data, size_t n, struct err *e);
+int recipe_frame_write_number(struct frame_writer *w, uint64_t n, struct err *e);
+int recipe_frame_end(struct frame_writer *w, struct err *e); /* all of it is in the file */
 
 struct frame_reader {
 	int fd;            /* borrowed */
@@ -42,16 +42,16 @@ struct frame_reader {
 	bool over; /* the frame has ended; what it gave may still be in out */
 };
 
-void frame_reader_init(struct frame_reader *r, int fd, const char *layer);
-void frame_reader_deinit(struct frame_reader *r);
+void recipe_frame_reader_init(struct frame_reader *r, int fd, const char *layer);
+void recipe_frame_reader_deinit(struct frame_reader *r);
 /* Begins the frame at this position of the file. */
-void frame_begin(struct frame_reader *r, int64_t at);
+void recipe_frame_begin(struct frame_reader *r, int64_t at);
 /* 1 to n bytes; a frame that ends here is damage. */
-ssize_t frame_read(struct frame_reader *r, void *data, size_t n, struct err *e);
-int frame_read_all(struct frame_reader *r, void *data, size_t n, struct err *e);
-int frame_read_number(struct frame_reader *r, uint64_t *ret, struct err *e);
-int frame_skip(struct frame_reader *r, uint64_t n, struct err *e);
+ssize_t recipe_frame_read(struct frame_reader *r, void *data, size_t n, struct err *e);
+int recipe_frame_read_all(struct frame_reader *r, void *data, size_t n, struct err *e);
+int recipe_frame_read_number(struct frame_reader *r, uint64_t *ret, struct err *e);
+int recipe_frame_skip(struct frame_reader *r, uint64_t n, struct err *e);
 /* The position behind the frame, which must be at its end. */
-int frame_finish(struct frame_reader *r, int64_t *ret, struct err *e);
+int recipe_frame_finish(struct frame_reader *r, int64_t *ret, struct err *e);
 #define recipe_damaged(layer, e) \
 	err_set(e, ERR_INVALID, "the recipe of layer %.64s is damaged", layer)

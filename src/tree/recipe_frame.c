@@ -13,7 +13,7 @@
 
 /* --- writing --- */
 
-void frame_writer_init(struct frame_writer *w, int fd)
+void recipe_frame_writer_init(struct frame_writer *w, int fd)
 {
 	*w = (struct frame_writer){.fd = fd, .z = ZSTD_createCCtx()};
 	w->out = xnew_array(char, STREAM_CHUNK);
@@ -25,7 +25,7 @@ void frame_writer_init(struct frame_writer *w, int fd)
 	ZSTD_CCtx_setParameter(w->z, ZSTD_c_checksumFlag, 1);
 }
 
-void frame_writer_deinit(struct frame_writer *w)
+void recipe_frame_writer_deinit(struct frame_writer *w)
 {
 	ZSTD_freeCCtx(w->z);
 	free(w->out);
@@ -78,12 +78,12 @@ static int compress(
 	}
 }
 
-int frame_write(struct frame_writer *w, const void *data, size_t n, struct err *e)
+int recipe_frame_write(struct frame_writer *w, const void *data, size_t n, struct err *e)
 {
 	return n > 0 ? compress(w, data, n, ZSTD_e_continue, e) : 0;
 }
 
-int frame_write_number(struct frame_writer *w, uint64_t n, struct err *e)
+int recipe_frame_write_number(struct frame_writer *w, uint64_t n, struct err *e)
 {
 	unsigned char text[RECIPE_NUMBER_MAX];
 	size_t len = 0;
@@ -91,17 +91,17 @@ int frame_write_number(struct frame_writer *w, uint64_t n, struct err *e)
 		text[len++] = (unsigned char)((n & 0x7f) | (n > 0x7f ? 0x80 : 0));
 		n >>= 7;
 	} while (n > 0);
-	return frame_write(w, text, len, e);
+	return recipe_frame_write(w, text, len, e);
 }
 
-int frame_end(struct frame_writer *w, struct err *e)
+int recipe_frame_end(struct frame_writer *w, struct err *e)
 {
 	return compress(w, "", 0, ZSTD_e_end, e);
 }
 
 /* --- reading --- */
 
-void frame_reader_init(struct frame_reader *r, int fd, const char *layer)
+void recipe_frame_reader_init(struct frame_reader *r, int fd, const char *layer)
 {
 	*r = (struct frame_reader){.fd = fd, .layer = layer, .z = ZSTD_createDCtx()};
 	r->in = xnew_array(unsigned char, STREAM_CHUNK);
@@ -112,14 +112,14 @@ void frame_reader_init(struct frame_reader *r, int fd, const char *layer)
 	ZSTD_DCtx_setParameter(r->z, ZSTD_d_windowLogMax, RECIPE_WINDOW_LOG);
 }
 
-void frame_reader_deinit(struct frame_reader *r)
+void recipe_frame_reader_deinit(struct frame_reader *r)
 {
 	ZSTD_freeDCtx(r->z);
 	free(r->in);
 	free(r->out);
 }
 
-void frame_begin(struct frame_reader *r, int64_t at)
+void recipe_frame_begin(struct frame_reader *r, int64_t at)
 {
 	ZSTD_DCtx_reset(r->z, ZSTD_reset_session_only);
 	r->at = at;
@@ -167,7 +167,7 @@ static int fill_out(struct frame_reader *r, struct err *e)
 	return 0;
 }
 
-ssize_t frame_read(struct frame_reader *r, void *data, size_t n, struct err *e)
+ssize_t recipe_frame_read(struct frame_reader *r, void *data, size_t n, struct err *e)
 {
 	if (fill_out(r, e) < 0) {
 		return -1;
@@ -182,10 +182,10 @@ ssize_t frame_read(struct frame_reader *r, void *data, size_t n, struct err *e)
 	return (ssize_t)n;
 }
 
-int frame_read_all(struct frame_reader *r, void *data, size_t n, struct err *e)
+int recipe_frame_read_all(struct frame_reader *r, void *data, size_t n, struct err *e)
 {
 	for (char *p = data; n > 0;) {
-		ssize_t got = frame_read(r, p, n, e);
+		ssize_t got = recipe_frame_read(r, p, n, e);
 		if (got < 0) {
 			return -1;
 		}
@@ -195,12 +195,12 @@ int frame_read_all(struct frame_reader *r, void *data, size_t n, struct err *e)
 	return 0;
 }
 
-int frame_read_number(struct frame_reader *r, uint64_t *ret, struct err *e)
+int recipe_frame_read_number(struct frame_reader *r, uint64_t *ret, struct err *e)
 {
 	uint64_t value = 0;
 	for (unsigned shift = 0; shift < 63; shift += 7) { /* positions are int64_t */
 		unsigned char byte;
-		if (frame_read_all(r, &byte, 1, e) < 0) {
+		if (recipe_frame_read_all(r, &byte, 1, e) < 0) {
 			return -1;
 		}
 		value |= (uint64_t)(byte & 0x7f) << shift;
@@ -212,7 +212,7 @@ int frame_read_number(struct frame_reader *r, uint64_t *ret, struct err *e)
 	return recipe_damaged(r->layer, e);
 }
 
-int frame_skip(struct frame_reader *r, uint64_t n, struct err *e)
+int recipe_frame_skip(struct frame_reader *r, uint64_t n, struct err *e)
 {
 	while (n > 0) {
 		if (fill_out(r, e) < 0) {
@@ -229,7 +229,7 @@ int frame_skip(struct frame_reader *r, uint64_t n, struct err *e)
 	return 0;
 }
 
-int frame_finish(struct frame_reader *r, int64_t *ret, struct err *e)
+int recipe_frame_finish(struct frame_reader *r, int64_t *ret, struct err *e)
 {
 	if (fill_out(r, e) < 0) {
 		return -1;

@@ -74,7 +74,7 @@ static uint64_t get_number(const unsigned char *p, int bytes)
 static int read_op(struct frame_reader *f, enum recipe_op *ret_op, uint64_t *ret_n, struct err *e)
 {
 	uint64_t op;
-	if (frame_read_number(f, &op, e) < 0 || frame_read_number(f, ret_n, e) < 0) {
+	if (recipe_frame_read_number(f, &op, e) < 0 || recipe_frame_read_number(f, ret_n, e) < 0) {
 		return -1;
 	}
 	if (op < RECIPE_KEPT || op > RECIPE_END) {
@@ -90,7 +90,7 @@ static int read_path(
 	if (n == 0 || n > RECIPE_PATH_MAX) {
 		return recipe_damaged(f->layer, e);
 	}
-	if (frame_read_all(f, ret, (size_t)n, e) < 0) {
+	if (recipe_frame_read_all(f, ret, (size_t)n, e) < 0) {
 		return -1;
 	}
 	ret[n] = '\0';
@@ -102,7 +102,7 @@ static int end_segment(struct recipe_stream *r, int64_t *ret_contents, struct er
 {
 	unsigned char text[8];
 	int64_t at;
-	if (frame_finish(&r->ops, &at, e) < 0) {
+	if (recipe_frame_finish(&r->ops, &at, e) < 0) {
 		return -1;
 	}
 	if (pread(r->recipe_fd, text, sizeof(text), at) != (ssize_t)sizeof(text)) {
@@ -114,7 +114,7 @@ static int end_segment(struct recipe_stream *r, int64_t *ret_contents, struct er
 		return damaged(r, e);
 	}
 	*ret_contents = at;
-	frame_begin(&r->ops, at + (int64_t)n);
+	recipe_frame_begin(&r->ops, at + (int64_t)n);
 	return 0;
 }
 
@@ -146,11 +146,11 @@ static int scan_op(struct recipe_stream *r, enum recipe_op op, uint64_t n, uint6
 	switch (op) {
 	case RECIPE_FILE:
 		++*files;
-		return frame_skip(&r->ops, n, e);
+		return recipe_frame_skip(&r->ops, n, e);
 	case RECIPE_KEPT:
-		return frame_skip(&r->ops, n, e);
+		return recipe_frame_skip(&r->ops, n, e);
 	case RECIPE_RUN:
-		return frame_read_number(&r->ops, &skip, e);
+		return recipe_frame_read_number(&r->ops, &skip, e);
 	default:
 		*names += n;
 		if (++*lost > r->n_lost || *names > RECIPE_LOST_NAMES_MAX) {
@@ -170,7 +170,7 @@ static int scan_lost(struct recipe_stream *r, struct err *e)
 	uint32_t lost = 0;
 	size_t names = 0;
 	enum recipe_op op;
-	frame_begin(&r->ops, RECIPE_HEAD);
+	recipe_frame_begin(&r->ops, RECIPE_HEAD);
 	while (lost < r->n_lost) {
 		if (read_op(&r->ops, &op, &n, e) < 0) {
 			return -1;
@@ -238,7 +238,7 @@ static int begin_file(struct recipe_stream *r, uint64_t n, struct err *e)
 	const struct lost *l = find_lost(r);
 	r->file_source = l ? FROM_LOST : FROM_FILE;
 	if (l) {
-		frame_begin(&r->spool, l->at);
+		recipe_frame_begin(&r->spool, l->at);
 		r->extent_at = 0;
 		r->extent_left = 0;
 		r->extents_over = false;
@@ -249,7 +249,7 @@ static int begin_file(struct recipe_stream *r, uint64_t n, struct err *e)
 static int begin_run(struct recipe_stream *r, uint64_t n, struct err *e)
 {
 	uint64_t skip;
-	if (frame_read_number(&r->ops, &skip, e) < 0) {
+	if (recipe_frame_read_number(&r->ops, &skip, e) < 0) {
 		return -1;
 	}
 	if (r->files == 0 || skip > (uint64_t)(INT64_MAX - r->offset) ||
@@ -281,7 +281,7 @@ static int begin_op(struct recipe_stream *r, struct err *e)
 	case RECIPE_RUN:
 		return begin_run(r, n, e);
 	case RECIPE_LOST:
-		return frame_skip(&r->ops, n, e) < 0 ? -1 : end_segment(r, &contents, e);
+		return recipe_frame_skip(&r->ops, n, e) < 0 ? -1 : end_segment(r, &contents, e);
 	case RECIPE_END:
 		break;
 	}
@@ -318,11 +318,11 @@ static int find_extent(struct recipe_stream *r, struct err *e)
 				r->offset > r->extent_at ? (uint64_t)(r->offset - r->extent_at) : 0;
 			r->extent_at += (int64_t)over;
 			r->extent_left -= over;
-			return frame_skip(&r->spool, over, e);
+			return recipe_frame_skip(&r->spool, over, e);
 		}
-		if (frame_skip(&r->spool, r->extent_left, e) < 0 ||
-			frame_read_number(&r->spool, &skip, e) < 0 ||
-			frame_read_number(&r->spool, &r->extent_left, e) < 0) {
+		if (recipe_frame_skip(&r->spool, r->extent_left, e) < 0 ||
+			recipe_frame_read_number(&r->spool, &skip, e) < 0 ||
+			recipe_frame_read_number(&r->spool, &r->extent_left, e) < 0) {
 			return -1;
 		}
 		r->extents_over = r->extent_left == 0;
@@ -347,7 +347,7 @@ static ssize_t read_lost(struct recipe_stream *r, void *data, size_t n, struct e
 		return (ssize_t)n;
 	}
 	n = r->extent_left < n ? (size_t)r->extent_left : n;
-	ssize_t got = frame_read(&r->spool, data, n, e);
+	ssize_t got = recipe_frame_read(&r->spool, data, n, e);
 	if (got > 0) {
 		r->extent_at += got;
 		r->extent_left -= (uint64_t)got;
@@ -367,7 +367,7 @@ static ssize_t recipe_read(struct stream *s, void *data, size_t n, struct err *e
 		}
 	}
 	n = r->left < n ? (size_t)r->left : n;
-	ssize_t got = r->source == FROM_OPS    ? frame_read(&r->ops, data, n, e)
+	ssize_t got = r->source == FROM_OPS    ? recipe_frame_read(&r->ops, data, n, e)
 		      : r->source == FROM_FILE ? read_file(r, data, n, e)
 					       : read_lost(r, data, n, e);
 	if (got > 0) {
@@ -394,8 +394,8 @@ static void recipe_stream_free(struct stream *s)
 		free(list);
 	}
 	map_free(r->lost);
-	frame_reader_deinit(&r->ops);
-	frame_reader_deinit(&r->spool);
+	recipe_frame_reader_deinit(&r->ops);
+	recipe_frame_reader_deinit(&r->spool);
 	free(r->layer);
 	free(r);
 }
@@ -416,7 +416,7 @@ static int read_head(struct recipe_stream *r, struct err *e)
 	if (r->n_lost > 0 && scan_lost(r, e) < 0) {
 		return -1;
 	}
-	frame_begin(&r->ops, RECIPE_HEAD);
+	recipe_frame_begin(&r->ops, RECIPE_HEAD);
 	return 0;
 }
 
@@ -454,8 +454,8 @@ static struct stream *open_recipe(int layers_fd, const char *dir, bool headers_o
 	r->file_fd = -1;
 	r->headers_only = headers_only;
 	r->lost = map_new();
-	frame_reader_init(&r->ops, r->recipe_fd, r->layer);
-	frame_reader_init(&r->spool, r->recipe_fd, r->layer);
+	recipe_frame_reader_init(&r->ops, r->recipe_fd, r->layer);
+	recipe_frame_reader_init(&r->spool, r->recipe_fd, r->layer);
 	if (read_head(r, e) < 0) {
 		stream_free(&r->base);
 		return NULL;

@@ -64,7 +64,7 @@ struct recipe_writer *recipe_writer_new(int dir_fd, const char *name, struct err
 	}
 	struct recipe_writer *w = xnew(struct recipe_writer);
 	w->fd = fd;
-	frame_writer_init(&w->frame, fd);
+	recipe_frame_writer_init(&w->frame, fd);
 	w->frame.at = RECIPE_HEAD;
 	return w;
 }
@@ -74,7 +74,7 @@ void recipe_writer_free(struct recipe_writer *w)
 	if (!w) {
 		return;
 	}
-	frame_writer_deinit(&w->frame);
+	recipe_frame_writer_deinit(&w->frame);
 	buf_deinit(&w->kept);
 	close(w->fd);
 	free(w);
@@ -89,7 +89,9 @@ int64_t recipe_passed(const struct recipe_writer *w)
 
 static int write_op(struct recipe_writer *w, enum recipe_op op, uint64_t n, struct err *e)
 {
-	return frame_write_number(&w->frame, op, e) < 0 ? -1 : frame_write_number(&w->frame, n, e);
+	return recipe_frame_write_number(&w->frame, op, e) < 0
+		       ? -1
+		       : recipe_frame_write_number(&w->frame, n, e);
 }
 
 static int write_run(struct recipe_writer *w, struct err *e)
@@ -98,7 +100,7 @@ static int write_run(struct recipe_writer *w, struct err *e)
 		return 0;
 	}
 	int r = write_op(w, RECIPE_RUN, (uint64_t)w->run_n, e);
-	r = r < 0 ? r : frame_write_number(&w->frame, (uint64_t)w->run_skip, e);
+	r = r < 0 ? r : recipe_frame_write_number(&w->frame, (uint64_t)w->run_skip, e);
 	w->run_n = 0;
 	return r;
 }
@@ -112,15 +114,15 @@ static int write_kept(struct recipe_writer *w, int64_t to, struct err *e)
 	}
 	if (w->done < chunk_at) {
 		int64_t end = to < chunk_at ? to : chunk_at;
-		if (frame_write(&w->frame, w->kept.data + (w->done - kept_at),
+		if (recipe_frame_write(&w->frame, w->kept.data + (w->done - kept_at),
 			    (size_t)(end - w->done), e) < 0) {
 			return -1;
 		}
 		w->done = end;
 	}
 	if (w->done < to) {
-		if (frame_write(&w->frame, w->chunk + (w->done - chunk_at), (size_t)(to - w->done),
-			    e) < 0) {
+		if (recipe_frame_write(&w->frame, w->chunk + (w->done - chunk_at),
+			    (size_t)(to - w->done), e) < 0) {
 			return -1;
 		}
 		w->done = to;
@@ -172,7 +174,7 @@ int recipe_pass(struct recipe_writer *w, const void *data, size_t n, struct err 
 int recipe_file(struct recipe_writer *w, const char *path, struct err *e)
 {
 	if (write_run(w, e) < 0 || write_op(w, RECIPE_FILE, strlen(path), e) < 0 ||
-		frame_write(&w->frame, path, strlen(path), e) < 0) {
+		recipe_frame_write(&w->frame, path, strlen(path), e) < 0) {
 		return -1;
 	}
 	w->run_skip = 0;
@@ -212,7 +214,7 @@ int recipe_end(struct recipe_writer *w, struct err *e)
 	unsigned char head[RECIPE_HEAD];
 	if (recipe_settle(w, w->passed, e) < 0 || write_run(w, e) < 0 ||
 		write_op(w, RECIPE_END, (uint64_t)w->passed, e) < 0 ||
-		frame_end(&w->frame, e) < 0) {
+		recipe_frame_end(&w->frame, e) < 0) {
 		return -1;
 	}
 	if (w->done != w->passed) {
@@ -238,7 +240,7 @@ static int write_extent(struct recipe_writer *w, int fd, int64_t from, int64_t t
 		if (n <= 0) {
 			return err_sys(e, n < 0 ? errno : EIO, "cannot read back the layer");
 		}
-		if (frame_write(&w->frame, chunk, (size_t)n, e) < 0) {
+		if (recipe_frame_write(&w->frame, chunk, (size_t)n, e) < 0) {
 			return -1;
 		}
 		from += n;
@@ -259,14 +261,15 @@ static int write_contents(struct recipe_writer *w, int fd, struct err *e)
 		if (to < 0) {
 			return err_sys(e, errno, "cannot read back the layer");
 		}
-		if (frame_write_number(&w->frame, (uint64_t)(from - end), e) < 0 ||
-			frame_write_number(&w->frame, (uint64_t)(to - from), e) < 0 ||
+		if (recipe_frame_write_number(&w->frame, (uint64_t)(from - end), e) < 0 ||
+			recipe_frame_write_number(&w->frame, (uint64_t)(to - from), e) < 0 ||
 			write_extent(w, fd, from, to, e) < 0) {
 			return -1;
 		}
 		end = to;
 	}
-	return frame_write(&w->frame, "\0\0", 2, e) < 0 ? -1 : frame_end(&w->frame, e);
+	return recipe_frame_write(&w->frame, "\0\0", 2, e) < 0 ? -1
+							       : recipe_frame_end(&w->frame, e);
 }
 
 static int lose_file(struct recipe_writer *w, int fd, const char *path, struct err *e)
@@ -279,7 +282,8 @@ static int lose_file(struct recipe_writer *w, int fd, const char *path, struct e
 			RECIPE_LOST_MAX);
 	}
 	if (write_run(w, e) < 0 || write_op(w, RECIPE_LOST, strlen(path), e) < 0 ||
-		frame_write(&w->frame, path, strlen(path), e) < 0 || frame_end(&w->frame, e) < 0) {
+		recipe_frame_write(&w->frame, path, strlen(path), e) < 0 ||
+		recipe_frame_end(&w->frame, e) < 0) {
 		return -1;
 	}
 	int64_t length_at = w->frame.at;

@@ -47,7 +47,7 @@ static bool is_ours(const struct err *e)
 /* 0: whole; 1: not, and ret says why; -1 with *e: it cannot be told. */
 static int check_tree(int root, struct stream *tar, char ret[static CHECK_WORDS_MAX], struct err *e)
 {
-	int r = tree_check(root, tar, ret, e);
+	int r = check_directory(root, tar, ret, e);
 	if (r < 0 && !is_ours(e)) {
 		snprintf(ret, CHECK_WORDS_MAX, "%.255s", e->msg);
 		return 1;

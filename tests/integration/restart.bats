@@ -137,6 +137,34 @@ FAILED crun ended before the container was started" ] || fail "$output"
 	eventually 5 process_ended "$(cat "$DIR/half-pid")"
 }
 
+# crun made its log in the directory of a probe while that was removed: it stayed until the daemon's next start.
+@test "a probe that is starting leaves nothing when its container ends" {
+	cat >"$DIR/slow-crun" <<-'END'
+		#!/bin/bash
+		top=$(dirname "$0")
+		for word; do
+			[[ $word != --process=* ]] || dir=$(dirname "${word#--process=}")
+		done
+		if [ -n "$dir" ]; then
+			echo $$ >"$top/began.tmp" && mv "$top/began.tmp" "$top/began"
+			while [ ! -e "$top/go" ]; do sleep 0.1; done
+			mkdir -p "$dir" && touch "$dir/late"
+		fi
+		exec crun "$@"
+	END
+	chmod +x "$DIR/slow-crun"
+	echo "{\"runtimes\":{\"slow\":{\"path\":\"$DIR/slow-crun\"}}}" >"$DIR/daemon.json"
+	daemon_signal TERM
+	daemon_start
+	w run -d --name probed --runtime slow --health-cmd true --health-interval 100ms bb sleep 1000
+	eventually 10 test -e "$DIR/began"
+	w rm -f probed
+	touch "$DIR/go"
+	eventually 10 process_ended "$(cat "$DIR/began")"
+	eventually 5 no_leftovers || fail "$(leftovers)"
+	echo '{}' >"$DIR/daemon.json"
+}
+
 @test "the daemon may die at any moment of many starts" {
 	for round in $(seq 8); do
 		for i in 1 2 3 4; do

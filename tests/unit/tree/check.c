@@ -102,7 +102,7 @@ static void unpack(struct fixture *f)
 static int check(struct fixture *f)
 {
 	struct text_stream t = {{text_read, NULL}, f->tar, f->n};
-	return tree_check(f->root, &t.base, f->words, &f->e);
+	return check_directory(f->root, &t.base, f->words, &f->e);
 }
 
 static void add_some(struct fixture *f)
