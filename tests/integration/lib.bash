@@ -74,6 +74,7 @@ daemon_teardown() {
 			[ -z "$ids" ] || "$WHERRY" rm -f -v $ids >/dev/null 2>&1 || true
 		fi
 		daemon_signal TERM || daemon_signal KILL || true
+		echo '{}' >"$DIR/daemon.json" # whatever a test has left there, also keys that are gone
 		"$WHERRYD" --data-root "$DIR/data" --exec-root "$DIR/run" --bridge "$BRIDGE" \
 			--config-file "$DIR/daemon.json" --purge-network >/dev/null 2>&1 || true
 		# shims that a failed test left: their command line names our directory
