@@ -91,7 +91,9 @@ int security_seccomp(const struct container_set *s, const json_t *host,
 char *security_filter(struct container *c, const char *profile)
 {
 	*c->filter_key = '\0';
-	if (!profile || !runtime_is_own(c)) {
+	const json_t *annotations = json_object_get(c->host_config, "Annotations");
+	/* what crun keeps of a filter that the user brings is not this profile's */
+	if (!profile || !runtime_is_own(c) || json_object_get(annotations, OCI_FILTER_ANNOTATION)) {
 		return NULL;
 	}
 	oci_filter_key(profile, c->filter_key);

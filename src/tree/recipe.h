@@ -15,13 +15,14 @@
  *   segments  each one zstd frame of operations; a segment that ends with LOST is followed by
  *             8 bytes (little endian) length and that many bytes: a zstd frame with the contents
  * Numbers in frames are LEB128. Operations:
- *   1 KEPT n, n bytes           the next n bytes of the tar
- *   2 FILE n, n bytes           a path below the layer's root, through no link: runs that follow
- * are of this file 3 RUN n, skip               n bytes of it, from skip bytes behind the end of the
- * run before 4 LOST n, n bytes           what was made at this path before now has gone from the
- * directory (a later entry took its place); its contents follow the segment 5 END n the tar has n
- * bytes; nothing follows Contents of a lost file: (skip, n, n bytes)... with n > 0, zeros between;
- * (0, 0) ends them.
+ * - 1 KEPT n, n bytes: the next n bytes of the tar
+ * - 2 FILE n, n bytes: a path below the layer's root, through no link: runs that follow are of it
+ * - 3 RUN n, skip: n bytes of it, from skip bytes behind the end of the run before
+ * - 4 LOST n, n bytes: what was made at this path before now has gone from the directory (a later
+ *   entry took its place); its contents follow the segment
+ * - 5 END n: the tar has n bytes; nothing follows
+ *
+ * Contents of a lost file: (skip, n, n bytes)... with n > 0, zeros between; (0, 0) ends them.
  */
 #pragma once
 #include <stddef.h>

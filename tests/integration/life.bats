@@ -175,6 +175,14 @@ status_of() {
 	w run --rm bb mkdir /new
 }
 
+@test "a filter that comes by an annotation is nobody else's" {
+	echo '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":30}]}' \
+		>"$DIR/no-mkdir.json"
+	w run --rm --security-opt "seccomp=$DIR/no-mkdir.json" --annotation run.oci.seccomp_bpf_data=BgAAAAAA/38= bb mkdir /new # allows all
+	run w run --rm --security-opt "seccomp=$DIR/no-mkdir.json" bb mkdir /new
+	[[ "$output" == *"Read-only file system"* ]] || fail "$output"
+}
+
 @test "a control group of the caller's, in either form" {
 	out=$(with_host "{\"CgroupnsMode\":\"host\",\"CgroupParent\":\"/wherry-test-$TAG/pods/one\"}" 'cat /proc/1/cgroup')
 	[[ "$out" == *":/wherry-test-$TAG/pods/one/"* ]] || fail "$out"
