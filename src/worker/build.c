@@ -18,7 +18,7 @@
 #include "worker/context.h"
 #include "worker/jobs.h"
 #include "worker/overlay.h"
-#include "worker/platform.h"
+#include "oci/platform.h"
 #include "worker/rpc.h"
 #include "worker/sync.h"
 #include "tree/stream.h"

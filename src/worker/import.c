@@ -14,7 +14,7 @@
 #include "worker/config_change.h"
 #include "worker/jobs.h"
 #include "worker/layers.h"
-#include "worker/platform.h"
+#include "oci/platform.h"
 
 static json_t *new_document(const char *message, const struct platform *of)
 {

@@ -13,7 +13,7 @@
 #include "base/strv.h"
 #include "worker/layers.h"
 #include "worker/layers_progress.h"
-#include "worker/platform.h"
+#include "oci/platform.h"
 
 #define LOAD_TEXT_MAX (4u << 20)   /* one document */
 #define LOAD_TEXTS_MAX (32u << 20) /* all that are kept at the same time */

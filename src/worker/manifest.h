@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "codec/ref.h"
 #include "worker/layers.h"
-#include "worker/platform.h"
+#include "oci/platform.h"
 
 #define MANIFEST_MEDIA_TYPE_MAX 128
 

@@ -1,4 +1,4 @@
-#include "worker/platform.h"
+#include "oci/platform.h"
 
 #include <ctype.h>
 #include <stdio.h>

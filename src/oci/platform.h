@@ -1,4 +1,4 @@
-/* worker/platform.h - which of an image's platforms this machine runs best. Pure but for
+/* oci/platform.h - which of an image's platforms this machine runs best. Pure but for
  * platform_host. */
 #pragma once
 #include "base/err.h"
