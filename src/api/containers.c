@@ -30,7 +30,7 @@ static int check_platform(
 	const struct call *c, const json_t *body, const char *platform, struct err *e)
 {
 	const char *name = json_str(body, "Image");
-	const struct image *i = image_find(c->api->d.images, name, e);
+	const struct image *i = image_find_for(c->api->d.images, name, platform, e);
 	return i ? platform_check_image(i, name, platform, e) : -1;
 }
 
@@ -55,6 +55,9 @@ static void create_with(struct call *c, const json_t *body)
 	}
 	scoped(json) json_t *extra = json_array();
 	scoped(json) json_t *current = create_body_current(body, c->version, extra, &e);
+	if (current) {
+		json_put_str(current, "Platform", platform ? platform : "");
+	}
 	if (!current ||
 		container_create(c->api->d.containers, name, current, &k, &warnings, &e) < 0) {
 		call_reply_error(c, &e);

@@ -450,7 +450,9 @@ void images_tag(struct call *c)
 		call_reply_error(c, &e);
 		return;
 	}
-	if (image_tag(c->api->d.images, i, reference, &e) < 0) {
+	const struct image_index *x = image_index_find(c->api->d.images, c->args[0]);
+	if ((x ? image_tag_index(c->api->d.images, x, reference, &e)
+	       : image_tag(c->api->d.images, i, reference, &e)) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}

@@ -117,7 +117,8 @@ struct cgroup_features;
 int container_limits(json_t *host, const struct cgroup_features *f, json_t **ret_resources,
 	json_t **ret_rlimits, struct err *e);
 
-/* body: POST /containers/create. name NULL: one is made up (adjective_surname, as Docker).
+/* body: POST /containers/create, and beside that "Platform", of several under one name the one that
+ * is wanted, or "". name NULL: one is made up (adjective_surname, as Docker).
  * Validates everything that can be known now; makes anonymous volumes; ERR_NOT_FOUND "No such
  * image: x:latest", ERR_CONFLICT "Conflict. The container name \"/x\" is already in use by
  * container \"ID\". You have to remove (or rename) that container to be able to reuse that name."

@@ -285,7 +285,8 @@ int container_create(struct container_set *s, const char *name, const json_t *bo
 	if (!image_name || !*image_name) {
 		return err_set(e, ERR_INVALID, "no image specified");
 	}
-	const struct image *img = image_find(s->d.images, image_name, e);
+	const struct image *img =
+		image_find_for(s->d.images, image_name, json_str(body, "Platform"), e);
 	if (!img || image_trust_check(s->d.images, img, image_name, e) < 0) {
 		return -1;
 	}

@@ -43,6 +43,8 @@ struct image_store *image_store_new(uv_loop_t *l, struct store *s, struct job_po
 	is->layers_fd = -1;
 	is->images = map_new();
 	is->refs = map_new();
+	is->indexes = map_new();
+	is->ref_indexes = map_new();
 	is->layers = map_new();
 	is->claims = map_new();
 	is->signatures = map_new();
@@ -108,6 +110,8 @@ static struct image *find_by_id(struct image_store *s, const char *name, struct 
 			}
 			found = i;
 		}
+		const struct image_index *x = found ? NULL : image_index_find(s, name);
+		found = x ? x->shown : found;
 	}
 	if (!found) {
 		bool bare = strlen(name) == 64;

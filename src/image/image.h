@@ -74,7 +74,36 @@ json_t *image_trust_shown(const struct image_store *s, const struct image *i);
 
 int image_tag(struct image_store *s, struct image *i, const char *reference, struct err *e);
 
-/* An image without a name that another was committed from: hidden from lists. */
+/* --- images of several platforms under one name --- */
+
+#define IMAGE_INDEX_MAX 64
+
+struct image_index {
+	char id[DIGEST_LEN + 1]; /* the digest of the OCI index (image-spec image-index.md) */
+	struct image **v;        /* in its order */
+	size_t n;
+	struct image *shown; /* what the name means to who asks for no platform: this machine's, or
+				the first */
+};
+
+/* What a reference, the index's digest or the beginning of that names; NULL: one image, or nothing.
+ * Borrowed until the next change of the store. */
+const struct image_index *image_index_find(struct image_store *s, const char *name);
+/* As image_find, but of an index the image that fits the platform ("linux/arm/v7") best; when none
+ * does, or there is no index, what image_find gives: whoever needs that platform looks again. */
+struct image *image_find_for(
+	struct image_store *s, const char *name, const char *platform, struct err *e);
+/* Records an index of images that are here; the same one again is fine. *ret: borrowed. */
+int image_index_add(struct image_store *s, const char *id, const struct strv *image_ids,
+	const struct image_index **ret, struct err *e);
+int image_tag_index(
+	struct image_store *s, const struct image_index *x, const char *reference, struct err *e);
+/* An image that only an index leads to which shows another one: hidden from lists, it goes with
+ * the index. */
+bool image_is_beside(const struct image_store *s, const struct image *i);
+
+/* An image without a name that another was committed from, or that is beside another
+ * (image_is_beside): hidden from lists. */
 bool image_is_intermediate(const struct image_store *s, const struct image *i);
 
 /* in_use(owner, id) says whether a container holds it: "running" (never removable), "stopped"

@@ -161,7 +161,8 @@ int image_forget(struct image_store *s, struct image *i, struct err *e)
 			return -1;
 		}
 	}
-	if (store_delete(s->store, STORE_IMAGES, i->id, e) < 0 ||
+	if (image_index_forget_rows(s, i, e) < 0 ||
+		store_delete(s->store, STORE_IMAGES, i->id, e) < 0 ||
 		store_delete(s->store, STORE_MANIFESTS, i->id, e) < 0) {
 		store_rollback(s->store);
 		return -1;
@@ -171,8 +172,10 @@ int image_forget(struct image_store *s, struct image *i, struct err *e)
 	}
 	for (size_t k = 0; k < refs.n; k++) {
 		map_remove(s->refs, refs.v[k]);
+		map_remove(s->ref_indexes, refs.v[k]);
 		free(map_remove(s->signatures, refs.v[k]));
 	}
+	image_index_forget(s, i);
 	map_remove(s->images, i->id);
 	free_image(i);
 	return 0;
@@ -208,7 +211,9 @@ static void rebuild_names(struct image_store *s, struct image *i)
 	}
 }
 
-int image_ref_set(struct image_store *s, const char *canonical, struct image *i, struct err *e)
+/* x: the index that it names beside the image, or NULL. */
+static int ref_set(struct image_store *s, const char *canonical, struct image *i,
+	struct image_index *x, struct err *e)
 {
 	scoped(json) json_t *doc = json_object();
 	int64_t now = clock_real_ns();
@@ -218,6 +223,9 @@ int image_ref_set(struct image_store *s, const char *canonical, struct image *i,
 	json_put(doc, "tagged_ns", json_integer(now));
 	if (key_id) {
 		json_put_str(doc, "signed", key_id);
+	}
+	if (x) {
+		json_put_str(doc, "index", x->id);
 	}
 	if (store_put(s->store, STORE_REFS, canonical, doc, e) < 0) {
 		return -1;
@@ -229,7 +237,23 @@ int image_ref_set(struct image_store *s, const char *canonical, struct image *i,
 		rebuild_names(s, before);
 	}
 	rebuild_names(s, i);
+	struct image_index *left =
+		x ? map_put(s->ref_indexes, canonical, x) : map_remove(s->ref_indexes, canonical);
+	if (left) {
+		image_index_settle(s, left);
+	}
 	return 0;
+}
+
+int image_ref_set(struct image_store *s, const char *canonical, struct image *i, struct err *e)
+{
+	return ref_set(s, canonical, i, NULL, e);
+}
+
+int image_ref_set_index(
+	struct image_store *s, const char *canonical, const struct image_index *x, struct err *e)
+{
+	return ref_set(s, canonical, x->shown, map_get(s->indexes, x->id), e);
 }
 
 int image_ref_drop(struct image_store *s, const char *canonical, struct err *e)
@@ -238,9 +262,13 @@ int image_ref_drop(struct image_store *s, const char *canonical, struct err *e)
 		return -1;
 	}
 	struct image *i = map_remove(s->refs, canonical);
+	struct image_index *left = map_remove(s->ref_indexes, canonical);
 	free(map_remove(s->signatures, canonical));
 	if (i) {
 		rebuild_names(s, i);
+	}
+	if (left) {
+		image_index_settle(s, left);
 	}
 	return 0;
 }
@@ -460,15 +488,29 @@ static int load_image(void *owner, const char *id, json_t *doc, struct err *e)
 	return 0;
 }
 
+static int load_index(void *owner, const char *id, json_t *doc, struct err *e)
+{
+	struct loading *l = owner;
+	int there = image_index_load(l->s, id, doc, e);
+	if (there == 0) {
+		strv_add(&l->stale, id);
+	}
+	return there < 0 ? -1 : 0;
+}
+
 static int load_ref(void *owner, const char *id, json_t *doc, struct err *e)
 {
 	struct loading *l = owner;
-	struct image *i = map_get(l->s->images, json_str(doc, "image"));
+	struct image_index *x = map_get(l->s->indexes, json_str(doc, "index"));
+	struct image *i = x ? x->shown : map_get(l->s->images, json_str(doc, "image"));
 	if (!i) {
 		strv_add(&l->stale, id);
 		return 0;
 	}
 	map_put(l->s->refs, id, i);
+	if (x) {
+		map_put(l->s->ref_indexes, id, x);
+	}
 	if (*json_str(doc, "signed")) {
 		free(map_put(l->s->signatures, id, xstrdup(json_str(doc, "signed"))));
 	}
@@ -524,6 +566,7 @@ int image_records_load(struct image_store *s, struct err *e)
 {
 	if (load_table(s, STORE_LAYERS, load_layer, e) < 0 ||
 		load_table(s, STORE_IMAGES, load_image, e) < 0 ||
+		load_table(s, STORE_INDEXES, load_index, e) < 0 ||
 		load_table(s, STORE_REFS, load_ref, e) < 0) {
 		return -1;
 	}
@@ -540,6 +583,9 @@ void image_records_free(struct image_store *s)
 	map_each (s->images, struct image, i) {
 		free_image(i);
 	}
+	map_each (s->indexes, struct image_index, x) {
+		image_index_free(x);
+	}
 	map_each (s->layers, struct image_layer, l) {
 		image_layer_free(l);
 	}
@@ -547,6 +593,8 @@ void image_records_free(struct image_store *s)
 		free(key_id);
 	}
 	map_free(s->signatures);
+	map_free(s->indexes);
+	map_free(s->ref_indexes);
 	map_free(s->images);
 	map_free(s->layers);
 	map_free(s->refs);

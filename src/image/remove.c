@@ -77,7 +77,7 @@ static bool has_children(const struct image_store *s, const struct image *i)
 
 bool image_is_intermediate(const struct image_store *s, const struct image *i)
 {
-	return i->tags.n + i->digests.n == 0 && has_children(s, i);
+	return i->tags.n + i->digests.n == 0 && (has_children(s, i) || image_is_beside(s, i));
 }
 
 /* Who asks for a removal, and what may stand in its way. */
@@ -92,7 +92,13 @@ struct removal {
 static const char *use_of(
 	const struct removal *r, const struct image *i, char ret_container[static SHORT_ID_LEN + 1])
 {
-	return r->in_use ? r->in_use(r->owner, i->id, ret_container) : NULL;
+	scoped(strv) struct strv others = STRV_INIT;
+	const char *used = r->in_use ? r->in_use(r->owner, i->id, ret_container) : NULL;
+	image_index_companions(r->s, i, &others);
+	for (size_t k = 0; r->in_use && !used && k < others.n; k++) {
+		used = r->in_use(r->owner, others.v[k], ret_container);
+	}
+	return used;
 }
 
 /* Why an image must stay: Docker's words and order (checkImageDeleteConflict). many: whether
@@ -133,7 +139,7 @@ static int check_conflict(
 	return 0;
 }
 
-static int delete_image(struct removal *r, struct image *i, int64_t *ret_bytes, struct err *e)
+static int delete_one(struct removal *r, struct image *i, int64_t *ret_bytes, struct err *e)
 {
 	scoped(strv) struct strv chains = STRV_INIT;
 	int64_t bytes;
@@ -150,6 +156,33 @@ static int delete_image(struct removal *r, struct image *i, int64_t *ret_bytes, 
 	}
 	*ret_bytes += bytes;
 	return 0;
+}
+
+/* Images of other platforms whose index is gone: those that nothing else needs. */
+static int delete_companions(
+	struct removal *r, const struct strv *ids, int64_t *ret_bytes, struct err *e)
+{
+	char container[SHORT_ID_LEN + 1];
+	for (size_t k = 0; k < ids->n; k++) {
+		struct image *i = map_get(r->s->images, ids->v[k]);
+		if (!i || i->tags.n + i->digests.n > 0 || image_is_beside(r->s, i) ||
+			has_children(r->s, i) || use_of(r, i, container)) {
+			continue;
+		}
+		if (delete_one(r, i, ret_bytes, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* With what only its indexes lead to. */
+static int delete_image(struct removal *r, struct image *i, int64_t *ret_bytes, struct err *e)
+{
+	scoped(strv) struct strv others = STRV_INIT;
+	image_index_companions(r->s, i, &others);
+	return delete_one(r, i, ret_bytes, e) < 0 ? -1
+						  : delete_companions(r, &others, ret_bytes, e);
 }
 
 /* The image goes with all its names, and after it what it was committed from, where that has no
@@ -217,6 +250,7 @@ static int remove_by_name(
 	struct removal *r, struct image *i, const char *typed, int64_t *ret_bytes, struct err *e)
 {
 	struct ref ref;
+	scoped(strv) struct strv others = STRV_INIT;
 	char canonical[REF_TEXT_MAX], container[SHORT_ID_LEN + 1] = "";
 	if (ref_parse(typed, &ref, e) < 0) {
 		return -1;
@@ -231,11 +265,13 @@ static int remove_by_name(
 			"container %s is using its referenced image %.12s",
 			typed, container, i->id + strlen("sha256:"));
 	}
+	image_index_companions(r->s, i, &others);
 	if (untag(r->s, i, ref_canonical(&ref, canonical), r->changes, e) < 0 ||
 		drop_lone_digests(r, i, &ref, e) < 0) {
 		return -1;
 	}
-	return i->tags.n + i->digests.n > 0 ? 0 : remove_with_parents(r, i, true, ret_bytes, e);
+	return i->tags.n + i->digests.n > 0 ? delete_companions(r, &others, ret_bytes, e)
+					    : remove_with_parents(r, i, true, ret_bytes, e);
 }
 
 static int remove_by_id(struct removal *r, struct image *i, int64_t *ret_bytes, struct err *e)
@@ -270,12 +306,11 @@ int image_remove(struct image_store *s, const char *name, const struct image_rem
 }
 
 static bool is_prunable(
-	const struct image_store *s, const struct image_prune_query *q, const struct image *i)
+	const struct removal *r, const struct image_prune_query *q, const struct image *i)
 {
 	char container[SHORT_ID_LEN + 1];
-	return !image_is_intermediate(s, i) && (q->all || i->tags.n == 0) &&
-	       (!q->wanted || q->wanted(q->wanted_owner, i)) &&
-	       !(q->in_use && q->in_use(q->use_owner, i->id, container));
+	return !image_is_intermediate(r->s, i) && (q->all || i->tags.n == 0) &&
+	       (!q->wanted || q->wanted(q->wanted_owner, i)) && !use_of(r, i, container);
 }
 
 /* How many went, or -1. */
@@ -301,13 +336,13 @@ int image_prune(struct image_store *s, const struct image_prune_query *q, json_t
 	int64_t *ret_bytes, struct err *e)
 {
 	scoped(strv) struct strv ids = STRV_INIT;
+	scoped(json) json_t *changes = json_array();
+	struct removal r = {s, false, false, q->in_use, q->use_owner, changes};
 	map_each (s->images, struct image, i) {
-		if (is_prunable(s, q, i)) {
+		if (is_prunable(&r, q, i)) {
 			strv_add(&ids, i->id);
 		}
 	}
-	scoped(json) json_t *changes = json_array();
-	struct removal r = {s, false, false, q->in_use, q->use_owner, changes};
 	int64_t total = 0;
 	int n;
 	do { /* one from which others were committed goes after them, or stays with them */

@@ -32,10 +32,13 @@ struct image_store {
 	char *layers_dir;
 	int layers_fd;
 	json_t *registry_config;
-	struct map *images;     /* id -> struct image */
-	struct map *refs;       /* canonical reference -> struct image; both tags and digests */
-	struct map *layers;     /* directory name -> struct image_layer */
-	struct map *claims;     /* diff id -> struct image_claim */
+	struct map *images;  /* id -> struct image */
+	struct map *refs;    /* canonical reference -> struct image; both tags and digests */
+	struct map *indexes; /* digest -> struct image_index, owned */
+	struct map *
+		ref_indexes; /* canonical reference -> struct image_index, of those that name one */
+	struct map *layers;  /* directory name -> struct image_layer */
+	struct map *claims;  /* diff id -> struct image_claim */
 	struct map *signatures; /* canonical digest reference -> id of the key that signed it there,
 				   a string of the map's */
 	struct list works;
@@ -56,6 +59,9 @@ void image_layer_free(struct image_layer *l); /* NULL is fine */
 struct image_layer *image_layer_find(const struct image_store *s, const char *diff_id);
 /* Points a canonical reference at i, in memory and in the table. */
 int image_ref_set(struct image_store *s, const char *canonical, struct image *i, struct err *e);
+/* As image_ref_set of the index's shown image. */
+int image_ref_set_index(
+	struct image_store *s, const char *canonical, const struct image_index *x, struct err *e);
 int image_ref_drop(struct image_store *s, const char *canonical, struct err *e);
 /* Forgets the image and its references; its layers stay until image_collect. */
 int image_forget(struct image_store *s, struct image *i, struct err *e);
@@ -68,6 +74,20 @@ void image_event(struct image_store *s, const char *action, const char *id, cons
 /* image_find; *ret_by_id: the name was an id rather than a reference. */
 struct image *image_find_named(
 	struct image_store *s, const char *name, bool *ret_by_id, struct err *e);
+
+/* --- index.c --- */
+void image_index_free(struct image_index *x);
+bool image_index_has(const struct image_index *x, const struct image *i);
+/* At the start: 1, or 0 when none of its images is here. */
+int image_index_load(struct image_store *s, const char *id, const json_t *doc, struct err *e);
+/* A reference has left it: without any it goes, unless nothing else leads to its shown image. */
+void image_index_settle(struct image_store *s, struct image_index *x);
+/* The image is about to be forgotten, and has been: in the table, and in memory. */
+int image_index_forget_rows(struct image_store *s, const struct image *i, struct err *e);
+void image_index_forget(struct image_store *s, const struct image *i);
+/* Ids of the other images of the indexes that show it. */
+void image_index_companions(
+	const struct image_store *s, const struct image *shown, struct strv *ret);
 
 /* --- trust.c --- */
 /* Notes that the key has signed the image for the repository of the digest reference, which is

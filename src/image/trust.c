@@ -136,7 +136,10 @@ static void names_of(
 	struct ref r;
 	char name[REF_TEXT_MAX];
 	bool by_id = true;
-	if (image_find_named(s, typed, &by_id, &ignored) == i && !by_id &&
+	const struct image *named = image_find_named(s, typed, &by_id, &ignored);
+	const struct image_index *x = image_index_find(s, typed);
+	/* another platform's image has the name too, but no signature was seen of it */
+	if ((named == i || (x && image_index_has(x, i))) && named && !by_id &&
 		ref_parse(typed, &r, &ignored) == 0) {
 		strv_add(ret, ref_name(&r, name));
 		return;

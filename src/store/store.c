@@ -29,6 +29,7 @@ static const char *const table_names[STORE_MAX] = {
 	[STORE_BUILD_CACHE] = "build_cache",
 	[STORE_BLOBS] = "blobs",
 	[STORE_MANIFESTS] = "manifests",
+	[STORE_INDEXES] = "indexes",
 };
 
 /* Migration n brings a file of version n to n + 1. Never edit one that was released: add another.
@@ -43,6 +44,7 @@ static const char *const migrations[] = {
 	"CREATE TABLE build_cache (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);",
 	"CREATE TABLE blobs       (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);"
 	"CREATE TABLE manifests   (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);",
+	"CREATE TABLE indexes     (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);",
 };
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(*migrations)))
 

@@ -20,6 +20,7 @@ enum store_table {
 	STORE_BUILD_CACHE, /* id: cache key */
 	STORE_BLOBS,       /* id: diff id "sha256:..." */
 	STORE_MANIFESTS,   /* id: image id "sha256:..." */
+	STORE_INDEXES,     /* id: digest of an index of images, "sha256:..." */
 	STORE_MAX
 };
 

@@ -21,6 +21,7 @@
 #include "codec/sha256.h"
 #include "event/event.h"
 #include "image/image.h"
+#include "oci/platform.h"
 #include "image/trust.h"
 #include "job/job.h"
 #include "store/store.h"
@@ -149,6 +150,7 @@ struct fixture {
 	const char *second;          /* pulled once the first one has the layer to itself */
 	struct err e;
 	const char *in_use;
+	char used_id[DIGEST_LEN + 1]; /* of the image that a container uses */
 };
 
 static void on_event(void *owner, const struct event *event)
@@ -236,6 +238,14 @@ static const char *in_use(void *owner, const char *image_id, char ret_container_
 	return f->in_use;
 }
 
+static const char *used_other(
+	void *owner, const char *image_id, char ret_container_short_id[static 13])
+{
+	struct fixture *f = owner;
+	strcpy(ret_container_short_id, "c0ffeec0ffee");
+	return strcmp(image_id, f->used_id) == 0 ? "running" : NULL;
+}
+
 static void an_image_is_found_by_every_name_of_it(void **state)
 {
 	struct fixture *f = *state;
@@ -294,6 +304,153 @@ static void a_tag_moves_to_the_newer_image(void **state)
 	assert_int_equal(old->tags.n, 0);
 	assert_int_equal(new->tags.n, 1);
 	assert_ptr_equal(image_find(f->images, "x:1", &f->e), new);
+}
+
+/* --- several platforms under one name --- */
+
+#define INDEX_ID "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+
+static struct image *make_for(struct fixture *f, const char *arch, const char *layers)
+{
+	scoped(free) char *text = xasprintf(
+		"{\"os\":\"linux\",\"architecture\":\"%s\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[%s]}}",
+		arch, layers);
+	struct image *i = image_add(f->images, text, strlen(text), &f->e);
+	assert_non_null(i);
+	return i;
+}
+
+/* One of this machine's platform with layer A, named second, and another one with B. */
+static const struct image_index *make_index(
+	struct fixture *f, struct image **ret_own, struct image **ret_other)
+{
+	struct platform host;
+	const struct image_index *x;
+	scoped(strv) struct strv ids = STRV_INIT;
+	platform_host(&host);
+	make_layer(f, A);
+	make_layer(f, B);
+	*ret_own = make_for(f, host.arch, "\"" A "\"");
+	*ret_other = make_for(f, "s390x", "\"" B "\"");
+	strv_add(&ids, (*ret_other)->id);
+	strv_add(&ids, (*ret_own)->id);
+	assert_int_equal(image_index_add(f->images, INDEX_ID, &ids, &x, &f->e), 0);
+	return x;
+}
+
+static void a_name_of_several_platforms_means_this_machines(void **state)
+{
+	struct fixture *f = *state;
+	struct image *own, *other;
+	const struct image_index *x = make_index(f, &own, &other);
+
+	assert_int_equal(image_tag_index(f->images, x, "x:1", &f->e), 0);
+
+	assert_ptr_equal(image_find(f->images, "x:1", &f->e), own);
+	assert_ptr_equal(image_find(f->images, INDEX_ID, &f->e), own);
+	assert_ptr_equal(image_find(f->images, "111111111111", &f->e), own);
+	assert_ptr_equal(image_find_for(f->images, "x:1", "linux/s390x", &f->e), other);
+	assert_ptr_equal(image_find_for(f->images, "x:1", "linux/riscv64", &f->e), own);
+	assert_ptr_equal(image_index_find(f->images, "x:1"), x);
+	assert_null(image_index_find(f->images, own->id));
+	assert_true(image_is_beside(f->images, other));
+	assert_false(image_is_beside(f->images, own));
+}
+
+static void an_index_comes_back_after_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	struct image *own, *other;
+	image_tag_index(f->images, make_index(f, &own, &other), "x:1", &f->e);
+	close_images(f);
+
+	open_images(f);
+
+	const struct image_index *x = image_index_find(f->images, "x:1");
+	assert_non_null(x);
+	assert_int_equal(x->n, 2);
+	assert_string_equal(json_str(x->v[0]->config, "architecture"), "s390x");
+	assert_ptr_equal(x->shown, image_find(f->images, "x:1", &f->e));
+	assert_ptr_not_equal(x->shown, x->v[0]);
+}
+
+static void the_last_name_takes_all_platforms_along(void **state)
+{
+	struct fixture *f = *state;
+	struct image *own, *other;
+	json_t *changes;
+	const struct image_remove_query q = {.force = false};
+	size_t pos = 0;
+	const struct image_index *x = make_index(f, &own, &other);
+	image_tag_index(f->images, x, "x:1", &f->e);
+	image_tag_index(f->images, x, "x:2", &f->e);
+
+	assert_int_equal(image_remove(f->images, "x:1", &q, &changes, &f->e), 0);
+	assert_int_equal(json_array_size(changes), 1);
+	json_decref(changes);
+	assert_ptr_equal(image_find_for(f->images, "x:2", "linux/s390x", &f->e), other);
+	assert_int_equal(image_remove(f->images, "x:2", &q, &changes, &f->e), 0);
+
+	assert_int_equal(json_array_size(changes), 5); /* a name, two images, two layers */
+	json_decref(changes);
+	assert_null(image_next(f->images, &pos));
+	assert_false(image_has_layer(f->images, B, NULL));
+}
+
+static void a_name_that_goes_leaves_what_other_names_need(void **state)
+{
+	struct fixture *f = *state;
+	struct image *own, *other;
+	json_t *changes;
+	const struct image_remove_query q = {.force = false};
+	image_tag_index(f->images, make_index(f, &own, &other), "x:1", &f->e);
+	image_tag(f->images, own, "alone:1", &f->e);
+
+	assert_int_equal(image_remove(f->images, "x:1", &q, &changes, &f->e), 0);
+	json_decref(changes);
+
+	assert_ptr_equal(image_find(f->images, "alone:1", &f->e), own);
+	assert_null(image_index_find(f->images, INDEX_ID));
+	assert_true(image_has_layer(f->images, A, NULL));
+	assert_false(image_has_layer(f->images, B, NULL));
+}
+
+static void an_index_whose_name_moved_on_can_be_pruned(void **state)
+{
+	struct fixture *f = *state;
+	struct image *own, *other;
+	json_t *changes;
+	int64_t bytes;
+	size_t pos = 0;
+	const struct image_prune_query q = {.all = false};
+	image_tag_index(f->images, make_index(f, &own, &other), "x:1", &f->e);
+	struct image *new = make_image(f, "new", "");
+
+	image_tag(f->images, new, "x:1", &f->e);
+
+	assert_null(image_index_find(f->images, "x:1"));
+	assert_false(image_is_intermediate(f->images, own));
+	assert_true(image_is_intermediate(f->images, other));
+	assert_int_equal(image_prune(f->images, &q, &changes, &bytes, &f->e), 0);
+	json_decref(changes);
+	assert_int_equal(bytes, 200);
+	assert_ptr_equal(image_next(f->images, &pos), new);
+	assert_null(image_next(f->images, &pos));
+}
+
+static void a_container_of_any_platform_keeps_the_index(void **state)
+{
+	struct fixture *f = *state;
+	struct image *own, *other;
+	json_t *changes;
+	const struct image_remove_query q = {.force = true, .in_use = used_other, .use_owner = f};
+	image_tag_index(f->images, make_index(f, &own, &other), "x:1", &f->e);
+	snprintf(f->used_id, sizeof(f->used_id), "%s", other->id);
+
+	assert_int_equal(image_remove(f->images, own->id, &q, &changes, &f->e), -1);
+
+	assert_int_equal(f->e.kind, ERR_CONFLICT);
+	assert_ptr_equal(image_find_for(f->images, "x:1", "linux/s390x", &f->e), other);
 }
 
 static void lower_layers_are_named_topmost_first_and_once(void **state)
@@ -811,6 +968,12 @@ int main(int argc, char **argv)
 		TEST(a_removal_that_the_store_does_not_know_is_taken_back),
 		TEST(a_damaged_layer_is_replaced_by_the_next_that_comes),
 		TEST(a_layer_outside_of_tmp_is_refused),
+		TEST(a_name_of_several_platforms_means_this_machines),
+		TEST(an_index_comes_back_after_a_restart),
+		TEST(the_last_name_takes_all_platforms_along),
+		TEST(a_name_that_goes_leaves_what_other_names_need),
+		TEST(an_index_whose_name_moved_on_can_be_pruned),
+		TEST(a_container_of_any_platform_keeps_the_index),
 		TEST(two_pulls_fetch_a_layer_once),
 		TEST(a_layer_that_a_pull_was_told_of_stays_for_it),
 		TEST(a_waiting_pull_takes_over_when_the_other_dies),
