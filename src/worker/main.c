@@ -32,6 +32,7 @@ static const struct {
 	{"layer-tar", worker_layer_tar},
 	{"load", worker_load},
 	{"login", worker_login},
+	{"manifests", worker_manifests},
 	{"mount-volume", worker_mount_volume},
 	{"pull", worker_pull},
 	{"push", worker_push},
