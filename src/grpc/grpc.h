@@ -21,7 +21,7 @@ struct h2;
 struct grpc_call;
 
 #define GRPC_MESSAGE_MAX (16u << 20)  /* bytes; a longer one ends the call */
-#define GRPC_METADATA_MAX (16u << 10) /* bytes of all names and values of one call */
+#define GRPC_METADATA_MAX (60u << 10) /* bytes of all names and values of one call, each way */
 
 enum grpc_code {
 	GRPC_OK = 0,

@@ -1,0 +1,121 @@
+/* A session stream over a unix socket, the worker's end of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "grpc/frame.h"
+#include "grpc/grpc.h"
+
+struct fixture {
+	struct grpc_call *call;
+	int fd;
+	struct buf got;
+	struct err e;
+};
+
+static int setup(void **state)
+{
+	static struct fixture f;
+	int fds[2];
+	f = (struct fixture){0};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	f.call = grpc_call_over(fds[0]);
+	f.fd = fds[1];
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	grpc_call_free(f->call);
+	if (f->fd >= 0) {
+		close(f->fd);
+	}
+	buf_deinit(&f->got);
+	return 0;
+}
+
+static void say(struct fixture *f, const void *data, size_t n)
+{
+	assert_int_equal(write(f->fd, data, n), (ssize_t)n);
+}
+
+static void messages_go_both_ways(void **state)
+{
+	struct fixture *f = *state;
+	char wire[64];
+	assert_int_equal(grpc_send(f->call, "abc", 3, &f->e), 0);
+	assert_int_equal(grpc_send_end(f->call, &f->e), 0);
+	say(f, "\0\0\0\0\0\0\0\0\0\2xy", 12);
+
+	assert_int_equal(read(f->fd, wire, sizeof(wire)), 8);
+	assert_memory_equal(wire, "\0\0\0\0\3abc", 8);
+	assert_int_equal(read(f->fd, wire, sizeof(wire)), 0);
+	assert_int_equal(grpc_recv(f->call, &f->got, &f->e), 1);
+	assert_int_equal(f->got.len, 0);
+	assert_int_equal(grpc_recv(f->call, &f->got, &f->e), 1);
+	assert_string_equal(buf_str(&f->got), "xy");
+}
+
+static void say_status(struct fixture *f, const char *text)
+{
+	uint8_t head[FRAME_HEAD];
+	frame_head(FRAME_STATUS, strlen(text), head);
+	say(f, head, sizeof(head));
+	say(f, text, strlen(text));
+}
+
+static void an_ok_status_is_the_end(void **state)
+{
+	struct fixture *f = *state;
+	say_status(f, "{\"code\": 0, \"message\": \"\"}");
+	assert_int_equal(grpc_recv(f->call, &f->got, &f->e), 0);
+	assert_int_equal(grpc_recv(f->call, &f->got, &f->e), 0);
+	assert_int_equal(grpc_status(f->call, NULL, NULL), GRPC_OK);
+}
+
+static void another_status_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+	say_status(f, "{\"code\": 5, \"message\": \"secret x not found\"}");
+	assert_int_equal(grpc_recv(f->call, &f->got, &f->e), -1);
+	assert_int_equal(f->e.kind, ERR_NOT_FOUND);
+	assert_string_equal(f->e.msg, "secret x not found");
+}
+
+static void a_broken_stream_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+	say(f, "\0\0\0\0\5x", 6);
+	close(TAKE_FD(f->fd));
+	assert_int_equal(grpc_recv(f->call, &f->got, &f->e), -1);
+	assert_int_equal(grpc_send(f->call, "x", 1, &f->e), -1);
+}
+
+static void a_frame_of_another_type_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+	say(f, "\1\0\0\0\1x", 6);
+	assert_int_equal(grpc_recv(f->call, &f->got, &f->e), -1);
+	assert_int_equal(f->e.kind, ERR_INVALID);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(messages_go_both_ways),
+		T(an_ok_status_is_the_end),
+		T(another_status_is_an_error),
+		T(a_broken_stream_is_an_error),
+		T(a_frame_of_another_type_is_an_error),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
