@@ -19,6 +19,7 @@ void plan_deinit(struct plan *p)
 		free(p->v[i].name);
 		free(p->v[i].base);
 		free(p->v[i].platform);
+		free(p->v[i].needs);
 	}
 	free(p->v);
 	strv_deinit(&p->global_args);
@@ -265,6 +266,14 @@ char *plan_mount_option(const char *mount, const char *key)
 	return NULL;
 }
 
+static void need(struct plan *p, size_t in, int ref)
+{
+	struct stage *s = &p->v[in];
+	p->v[ref].needed = true;
+	s->needs = xrealloc(s->needs, s->n_needs + 1, sizeof(*s->needs));
+	s->needs[s->n_needs++] = (size_t)ref;
+}
+
 /* Marks the stage that `from` names. */
 static int need_ref(
 	struct plan *p, size_t in, const struct df_instruction *i, const char *from, struct err *e)
@@ -279,7 +288,7 @@ static int need_ref(
 		return -1;
 	}
 	if (ref >= 0) {
-		p->v[ref].needed = true;
+		need(p, in, ref);
 	}
 	return 0;
 }
@@ -313,7 +322,7 @@ static int mark_needed(struct plan *p, struct err *e)
 			continue;
 		}
 		if (stage->base_stage >= 0) {
-			p->v[stage->base_stage].needed = true;
+			need(p, s - 1, stage->base_stage);
 		}
 		for (size_t k = stage->from + 1; k < stage->end; k++) {
 			if (need_refs_of(p, s - 1, &p->d->v[k], e) < 0) {

@@ -23,6 +23,9 @@ struct stage {
 	size_t from;    /* the FROM instruction */
 	size_t end;     /* one past its last instruction */
 	bool needed;
+	size_t *needs; /* stages, all before this one, that a needed stage is made from; may repeat
+			*/
+	size_t n_needs;
 };
 
 struct plan {

@@ -3,42 +3,89 @@
  *
  * Request: {"options": as in build/session.h, "tmp": {"dir": DATA/layers/tmp/JOB, "name": JOB},
  * "layers_dir", "crun", "seccomp", "cgroup": "/wherry/build-X", "cache_dir": where cache mounts
- * live}; fd 0 is the context. Messages: {"accepted": true}, {"exit_code": N} before the error of a
- * failed RUN; the rest is the classic build stream. Questions: "image" {name, platform, pull} ->
- * {id, config, layers: [diff ids], dirs: [names below layers_dir, lowest first]}; "cache" {key} ->
- * {diff_id, dir} or {}; "cache-put" {key, diff_id}; "add-layer" {diff_id, tmp, size} -> {dir};
- *   "network" {fd, mode} -> {resolv, gateway}, fd -1 for the host's;
- *   "add-image" {config, key, tags: []} -> {id, tags: [as the user knows them]}.
+ * live}; fd 0 is the context. Messages: {"accepted": true}; {"exit_code": N} and {"source":
+ * {"file", "lines": [[first, last]], "text": the Dockerfile}} before the error that they belong to;
+ * all else is what build_event.h says. Questions: "image" {name, platform, pull} -> {id, config,
+ * layers: [diff ids], dirs: [names below layers_dir, lowest first]}; "cache" {key} -> {diff_id,
+ * dir} or {}; "cache-put" {key, diff_id}; "add-layer" {diff_id, tmp, size} -> {dir}; "network" {fd,
+ * mode} -> {resolv, gateway}, fd -1 for the host's; "add-image" {config, key, tags: []} -> {id,
+ * tags: [as the user knows them]}.
  *
- * Everything on disk is below the tmp directory, which the daemon removes whatever happens:
- *   context/  the unpacked context      N/  what step N changes (overlay upper; renamed by
- * add-layer) work/     overlay's               root/  where a step's root is mounted src/ where
- * COPY --from's source is mounted      bundle/  crun's
+ * A job has one target for each platform wanted; a target has the plan's stages; a stage that runs
+ * has a thread and a place of its own: directories and a control group, which one step after
+ * another uses.
+ *
+ * Threads: what is in struct build and struct build_target is made before the first stage runs and
+ * only read afterwards, but for the members that say otherwise. A stage, its place and its steps
+ * belong to the thread that runs it; a stage that is done is only read. Nothing changes the working
+ * directory, umask or environment of the process; a stage's thread has a working directory of its
+ * own (CLONE_FS). Between fork and exec only what is async-signal-safe is called: argument vectors
+ * are made before.
+ *
+ * Everything on disk is below the job's tmp directory, which the daemon removes whatever happens:
+ *   context/  the unpacked context
+ *   N/ N.recipe  what one step changed (overlay's upper; renamed by add-layer)
+ *   stage-K/  a place: root/ where the step's root is mounted, work/ overlay's, src/ where COPY
+ *             --from's source is mounted, bundle/ and crun/ crun's, crun.log, and whatever a step
+ *             needs for a moment
  */
 #pragma once
 #include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/strv.h"
 #include "build/config.h"
 #include "build/dockerfile.h"
 #include "build/ignore.h"
 #include "build/plan.h"
+#include "worker/build_event.h"
 
 struct rpc;
 
 #define BUILD_LAYERS_MAX 125
 
+/* The directories and the control group of a stage that runs. */
+struct build_place {
+	char name[24]; /* below tmp_dir */
+	char *dir;     /* absolute */
+	char *cgroup;  /* absolute; of its steps, one after another */
+	int fd;
+};
+
 struct build_stage {
+	struct build_target *target; /* borrowed */
+	size_t index;                /* in the plan */
 	struct build_config c;
-	struct strv layers; /* diff ids, lowest first */
-	struct strv dirs;   /* their directories below layers_dir */
-	char state[65];     /* a digest of all that led here: what "---> id" shows */
+	struct strv layers;    /* diff ids, lowest first */
+	struct strv dirs;      /* their directories below layers_dir */
+	struct strv used_args; /* names of build args that a declaration took */
+	char state[65];        /* a digest of all that led here: what "---> id" shows */
+	struct build_place place;
+	struct build_turn *turn; /* of its classic output (build_event.h) */
+	size_t step;             /* number of the next step in classic output, from 1 */
+	bool no_cache;           /* this stage takes nothing from the cache */
+	int vertex;              /* of the step that runs, or 0 */
+	int *vertices;           /* of the stage's instructions; 0: it has none */
+	int last_vertex;         /* of the stage's result: the input of what is made from it */
+	bool cached;             /* the step that runs took its result from the cache */
+	atomic_bool done;
+};
+
+/* The graph for one platform. */
+struct build_target {
+	struct build *b; /* borrowed */
+	char *platform; /* "linux/arm64"; "" when none was asked for: any platform's base will do */
+	struct plan plan;
+	struct build_stage
+		*stages; /* one for each of plan's; those that are not needed stay zero */
 };
 
 struct build {
-	struct rpc *rpc;
+	struct rpc *rpc;       /* thread-safe */
 	const json_t *request; /* borrowed */
 	const json_t *options; /* request's */
 	const char *tmp_dir;
@@ -48,42 +95,68 @@ struct build {
 	int context_fd;
 	struct ignore *ignore;
 	struct dockerfile d;
-	struct plan plan;
-	char *platform;                    /* of this machine */
-	char *target_platform;             /* "" unless asked for */
-	struct strv build_args, used_args; /* NAME=value; names */
-	struct build_stage *stages;        /* one for each of plan's */
-	size_t step;
-	size_t n_steps;
-	int n_layers; /* directories made so far */
-	int netns_fd; /* the build's network, made for the first RUN that wants it; -1 before */
-	char *resolv; /* resolv.conf there */
-	char gateway[16];
+	struct buf text;              /* the Dockerfile's */
+	char *platform;               /* of this machine */
+	struct strv build_args;       /* NAME=value */
+	struct build_target *targets; /* at least one */
+	size_t n_targets;
+	struct build_events *events; /* thread-safe */
+	struct build_schedule *schedule;
+	struct build_network *network; /* build_network.c's, thread-safe */
+	size_t n_steps;                /* of all stages, in classic output */
+	atomic_int n_layers;           /* directories made so far */
+	atomic_bool stopping;          /* the build has failed: nothing new begins */
 	bool no_cache;
+	bool vertices; /* the form of what is said (build_event.h) */
 };
 
 /* What one instruction works on. i may be of an ONBUILD trigger, then d is not the Dockerfile. */
 struct build_step {
 	struct build *b;
 	struct build_stage *s;
-	size_t stage; /* index in the plan */
 	const struct dockerfile *d;
 	const struct df_instruction *i;
 };
 
-/* --- build.c: talk --- */
-void build_say(struct build *b, const char *fmt, ...) PRINTF(2, 3); /* one {"stream"} message */
-void build_say_id(struct build *b, const struct build_stage *s);    /* " ---> 0123456789ab" */
+/* --- build.c --- */
 void build_mix(char state[static 65], const char *text); /* state = digest of state and text */
-void build_say_text(
-	struct build *b, const char *text, size_t n); /* a program's bytes, made valid UTF-8 */
+/* ERR_BUSY when the build has failed elsewhere. Between two pieces of work. */
+int build_go_on(const struct build *b, struct err *e);
+
+/* --- build_schedule.c --- */
+/* Runs the stages that the targets need, several at a time. After an error other threads may still
+ * run: *ret_idle is false then, and nothing of b may be freed. */
+int build_schedule(struct build *b, bool *ret_idle, struct err *e);
+void build_schedule_free(struct build_schedule *c);
+/* From a stage's thread, for a needed stage before it: until it is done. */
+int build_stage_wait(struct build_stage *s, struct err *e);
+static inline bool build_stage_is_done(const struct build_stage *s)
+{
+	return atomic_load(&s->done);
+}
+
+/* --- build_input.c --- */
+/* The context, the Dockerfile, what is ignored: context_fd, text, d, ignore. */
+int build_input(struct build *b, struct err *e);
+
+/* --- build_place.c --- */
+int build_place_open(struct build *b, struct build_place *p, struct err *e);
+void build_place_close(struct build *b, struct build_place *p); /* also of a zero one */
+/* Makes name in the place unless it is there. */
+int build_place_mkdir(const struct build_place *p, const char *name, mode_t mode, struct err *e);
 
 /* --- build_stage.c --- */
-int build_stage_begin(struct build *b, size_t index, struct err *e);
+/* Tells the vertices of a stage; those that it needs are told before. */
+void build_stage_announce(struct build_stage *s);
+/* Runs all instructions of a stage whose base and sources are done. From the thread of the stage.
+ */
+int build_stage_run(struct build_stage *s, struct err *e);
 /* An instruction that changes no file; also WORKDIR, which may make its directory. */
 int build_step_config(const struct build_step *t, struct err *e);
 void build_stage_deinit(struct build_stage *s);
 void build_history(struct build_stage *s, const char *text, bool empty_layer);
+/* The platform whose programs the stage runs: "linux/arm64". Borrowed. */
+const char *build_stage_platform(const struct build_stage *s);
 /* Layers of an image by reference or of an earlier stage: directories lowest first, and what
  * identifies them. */
 int build_source_dirs(const struct build_step *t, const char *from, struct strv *ret_dirs,
@@ -92,12 +165,12 @@ int build_ask_image(
 	struct build *b, const char *name, const char *platform, json_t **ret, struct err *e);
 /* Expansion with the stage's variables; "FILE:LINE: " in errors. The result is the caller's. */
 int build_expand(const struct build_step *t, const char *text, char **ret, struct err *e);
-/* The error in *e becomes "FILE:LINE: ...": returns -1. */
+/* The error in *e becomes "FILE:LINE: ...", from which "source" is made: returns -1. */
 int build_fail(const struct build_step *t, struct err *e);
 
 /* --- build_layer.c: a step that changes files --- */
 struct build_layer {
-	struct build *b;
+	const struct build_step *t;
 	int n; /* directory number */
 	bool mounted;
 	int root_fd; /* the merged root, while mounted */
@@ -116,24 +189,38 @@ static inline void scoped_build_layer(struct build_layer *l)
 {
 	build_layer_abort(l);
 }
-/* 1: the stage got the cached layer; 0: nothing under this key; -1 with *e. */
+/* 1: the stage got the cached layer, and whoever watches is told; 0: nothing under this key; -1
+ * with *e. */
 int build_cache_look(const struct build_step *t, const char *key, struct err *e);
 /* The digest of the stage's layers: where keys of steps begin. */
 void build_chain(const struct strv *layers, char ret[static 65]);
-/* A read-only view at SRC: an fd; unmount with build_source_close. */
-int build_source_open(struct build *b, const struct strv *dirs, struct err *e);
-void build_source_close(struct build *b, int take_fd);
+/* A read-only view at the place's src/, one at a time: an fd; unmount with build_source_close. */
+int build_source_open(const struct build_step *t, const struct strv *dirs, struct err *e);
+void build_source_close(const struct build_step *t, int take_fd);
 
 /* --- the steps with files --- */
 int build_step_copy(const struct build_step *t, struct err *e); /* COPY and ADD: build_copy.c */
 int build_step_run(const struct build_step *t, struct err *e);  /* build_run.c */
 
 /* --- build_network.c --- */
-/* The network namespace of a step. mode: "default", "none", "host" or a network's name. *ret_fd:
- * borrowed, or the caller's when *ret_own; -1: none, the host's. */
-int build_network_open(
-	struct build *b, const char *mode, int *ret_fd, bool *ret_own, struct err *e);
-char *build_hosts_text(const struct build *b); /* /etc/hosts, the caller's */
+/* The network of one step. */
+struct build_net {
+	int fd;       /* its namespace; -1: the host's */
+	bool own;     /* fd is the step's alone: build_net_close closes it */
+	char *resolv; /* resolv.conf there, or NULL: none */
+	char gateway[16];
+};
+struct build_network *build_network_new(void);
+void build_network_free(struct build_network *n);
+/* mode: "default", "none", "host" or a network's name. The build's namespace is made for the first
+ * step that wants it. */
+int build_net_open(struct build *b, const char *mode, struct build_net *ret, struct err *e);
+void build_net_close(struct build_net *n); /* also of a zero one */
+static inline void scoped_build_net(struct build_net *n)
+{
+	build_net_close(n);
+}
+char *build_hosts_text(const struct build *b, const struct build_net *n); /* the caller's */
 
 /* --- build_fetch.c: ADD of a URL --- */
 struct build_fetched {
@@ -142,3 +229,11 @@ struct build_fetched {
 };
 /* Into the open, empty file. */
 int build_fetch(const char *url, int to_fd, struct build_fetched *ret, struct err *e);
+
+/* --- build_output.c: what becomes of the targets' last stages --- */
+/* The result of the job: {"id": "sha256:...", "response": {...}}; NULL with *e. */
+json_t *build_output(struct build *b, struct err *e);
+static inline struct build_stage *build_target_stage(const struct build_target *g)
+{
+	return &g->stages[g->plan.target];
+}

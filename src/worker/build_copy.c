@@ -133,7 +133,7 @@ static int copy_own(struct copy_step *c, struct build_layer *l, const char *file
 	struct copy_options o = copy_options(c);
 	o.set_owner = true;
 	o.skip = NULL;
-	struct copy *copy = copy_new(l->b->tmp_fd, l->root_fd, &o);
+	struct copy *copy = copy_new(l->t->s->place.fd, l->root_fd, &o);
 	int r = copy_file(copy, file, dir, name, e);
 	copy_free(copy);
 	return r;
@@ -142,12 +142,12 @@ static int copy_own(struct copy_step *c, struct build_layer *l, const char *file
 static int copy_text(struct copy_step *c, struct build_layer *l, const struct copy_source *s,
 	const char *dir, const char *name, struct err *e)
 {
-	int r = path_write(l->b->tmp_fd, HEREDOC_NAME, s->path, strlen(s->path), 0644, false);
+	int r = path_write(l->t->s->place.fd, HEREDOC_NAME, s->path, strlen(s->path), 0644, false);
 	if (r < 0) {
 		return err_sys(e, -r, "cannot write the heredoc %.80s", s->name);
 	}
 	r = copy_own(c, l, HEREDOC_NAME, dir, name, e);
-	unlinkat(l->b->tmp_fd, HEREDOC_NAME, 0);
+	unlinkat(l->t->s->place.fd, HEREDOC_NAME, 0);
 	return r;
 }
 
@@ -266,14 +266,6 @@ static int set_root(struct copy_step *c, int root_fd, struct err *e)
 	return 0;
 }
 
-static int use_cache(struct build *b, int cached)
-{
-	if (cached > 0) {
-		build_say(b, " ---> Using cache\n");
-	}
-	return cached > 0 ? 0 : -1;
-}
-
 /* Reads the sources, then copies what the cache does not have. quick_key: "" or one that the result
  * is known under, too. */
 static int copy_from(struct copy_step *c, int root_fd, const char *quick_key, struct err *e)
@@ -290,7 +282,7 @@ static int copy_from(struct copy_step *c, int root_fd, const char *quick_key, st
 	}
 	int cached = build_cache_look(c->t, key, e);
 	if (cached != 0) {
-		return use_cache(c->t->b, cached);
+		return cached > 0 ? 0 : -1;
 	}
 	return make_layer(c, &keys, e);
 }
@@ -305,14 +297,14 @@ static int copy_from_layers(struct copy_step *c, const char *from, struct err *e
 	}
 	int cached = t->i->n_heredocs ? 0 : build_cache_look(t, key, e);
 	if (cached != 0) {
-		return use_cache(t->b, cached);
+		return cached > 0 ? 0 : -1;
 	}
-	int fd = build_source_open(t->b, &dirs, e);
+	int fd = build_source_open(t, &dirs, e);
 	if (fd < 0) {
 		return build_fail(t, e);
 	}
 	int r = copy_from(c, fd, t->i->n_heredocs ? "" : key, e);
-	build_source_close(t->b, fd);
+	build_source_close(t, fd);
 	return r;
 }
 

@@ -13,7 +13,7 @@ struct copy_source {
 	char *parents; /* --parents: directories to make below the destination, or NULL */
 	char digest[72];
 	int64_t mtime;  /* of a URL, or -1 */
-	char *download; /* file below tmp_dir, or NULL */
+	char *download; /* file in the stage's place, or NULL */
 };
 
 struct copy_step {

@@ -22,7 +22,7 @@ void copy_step_deinit(struct copy_step *c)
 		free(c->v[k].name);
 		free(c->v[k].parents);
 		if (c->v[k].download) {
-			unlinkat(c->t->b->tmp_fd, c->v[k].download, 0);
+			unlinkat(c->t->s->place.fd, c->v[k].download, 0);
 		}
 		free(c->v[k].download);
 	}
@@ -257,7 +257,8 @@ static int add_wildcard(struct copy_step *c, const char *written, struct err *e)
 		return -1;
 	}
 	if (c->n == before) {
-		build_say(c->t->b, "[Warning] %.80s:%d: nothing matches '%.200s'\n", c->t->d->name,
+		build_say(c->t->b->events, c->t->s->turn,
+			"[Warning] %.80s:%d: nothing matches '%.200s'\n", c->t->d->name,
 			c->t->i->line, written);
 	}
 	return 0;
@@ -327,7 +328,7 @@ static int check_download(const struct copy_step *c, const struct copy_source *s
 
 static int add_url(struct copy_step *c, const char *url, struct err *e)
 {
-	struct build *b = c->t->b;
+	const struct build_step *t = c->t;
 	struct copy_source *s = add_source(c, e);
 	if (!s) {
 		return -1;
@@ -337,11 +338,11 @@ static int add_url(struct copy_step *c, const char *url, struct err *e)
 	s->name = url_file_name(url);
 	s->download = xasprintf("download-%zu", c->n);
 	const int flags = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
-	scoped(close) int fd = openat(b->tmp_fd, s->download, flags, 0600);
+	scoped(close) int fd = openat(t->s->place.fd, s->download, flags, 0600);
 	if (fd < 0) {
 		return err_sys(e, errno, "cannot make a file for %.200s", url);
 	}
-	build_say(b, "Downloading %.500s\n", url);
+	build_say(t->b->events, t->s->turn, "Downloading %.500s\n", url);
 	struct build_fetched got;
 	if (build_fetch(url, fd, &got, e) < 0) {
 		return -1;

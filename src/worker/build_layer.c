@@ -42,14 +42,6 @@ void build_chain(const struct strv *layers, char ret[static 65])
 
 /* --- a root to work on --- */
 
-static int make_dir(struct build *b, const char *name, mode_t mode, struct err *e)
-{
-	if (mkdirat(b->tmp_fd, name, mode) < 0 && errno != EEXIST) {
-		return err_sys(e, errno, "cannot make a directory for the step");
-	}
-	return 0;
-}
-
 /* The upper directory is the root that the step sees: it has the mode and owner of the one below.
  */
 static int copy_root_attributes(
@@ -68,26 +60,30 @@ static int copy_root_attributes(
 int build_layer_begin(const struct build_step *t, struct build_layer *ret, struct err *e)
 {
 	struct build *b = t->b;
-	*ret = (struct build_layer){.b = b, .root_fd = -1};
+	const struct build_place *p = &t->s->place;
+	*ret = (struct build_layer){.t = t, .root_fd = -1};
 	if (t->s->layers.n >= BUILD_LAYERS_MAX) {
 		return err_set(e, ERR_INVALID, "the image would have more than %d layers",
 			BUILD_LAYERS_MAX);
 	}
 	char name[16];
-	snprintf(name, sizeof(name), "%d", b->n_layers);
-	ret->n = b->n_layers++;
+	ret->n = atomic_fetch_add(&b->n_layers, 1);
+	snprintf(name, sizeof(name), "%d", ret->n);
 	scoped(strv) struct strv lower = STRV_INIT;
 	lower_of(&t->s->dirs, &lower);
-	path_remove_tree(b->tmp_fd, "work"); /* of the step before */
-	if (make_dir(b, name, 0755, e) < 0 || make_dir(b, "work", 0700, e) < 0 ||
-		make_dir(b, "root", 0755, e) < 0 ||
+	path_remove_tree(p->fd, "work"); /* of the step before */
+	if (mkdirat(b->tmp_fd, name, 0755) < 0) {
+		return err_sys(e, errno, "cannot make a directory for the step");
+	}
+	if (build_place_mkdir(p, "work", 0700, e) < 0 ||
+		build_place_mkdir(p, "root", 0755, e) < 0 ||
 		copy_root_attributes(b, lower.v[0], name, e) < 0) {
 		return -1;
 	}
 	/* relative like the lower ones, which are short */
 	scoped(free) char *upper = xasprintf("tmp/%s/%s", b->tmp_name, name);
-	scoped(free) char *work = xasprintf("tmp/%s/work", b->tmp_name);
-	ret->root = xasprintf("%s/root", b->tmp_dir);
+	scoped(free) char *work = xasprintf("tmp/%s/%s/work", b->tmp_name, p->name);
+	ret->root = xasprintf("%s/root", p->dir);
 	if (overlay_mount(b->layers_dir, &lower, upper, work, ret->root, e) < 0) {
 		return -1;
 	}
@@ -113,19 +109,19 @@ static void forget(struct build_layer *l)
 {
 	free(l->root);
 	l->root = NULL;
-	l->b = NULL;
+	l->t = NULL;
 }
 
 void build_layer_abort(struct build_layer *l)
 {
-	if (!l->b) {
+	if (!l->t) {
 		return;
 	}
 	struct err ignored;
 	if (unmount(l, &ignored) < 0) {
 		umount2(l->root, MNT_DETACH);
 	}
-	layer_remove(l->b->tmp_fd, l->n); /* a full disk gets its space back at once */
+	layer_remove(l->t->b->tmp_fd, l->n); /* a full disk gets its space back at once */
 	forget(l);
 }
 
@@ -177,12 +173,12 @@ static int hash_layer(struct build_layer *l, struct diff_result *ret, struct err
 {
 	char name[16];
 	snprintf(name, sizeof(name), "%d", l->n);
-	scoped(close) int fd = openat(l->b->tmp_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped(close) int fd = openat(l->t->b->tmp_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		return err_sys(e, errno, "cannot open the step's layer");
 	}
 	scoped(recipe_writer_free) struct recipe_writer *recipe =
-		layer_recipe_new(l->b->tmp_fd, l->n, e);
+		layer_recipe_new(l->t->b->tmp_fd, l->n, e);
 	return !recipe || check_dev(fd, e) < 0 || diff_hash(fd, recipe, ret, e) < 0 ||
 			       unpack_sync(fd, e) < 0
 		       ? -1
@@ -225,7 +221,7 @@ int build_layer_end(
 
 int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 {
-	if (t->b->no_cache) {
+	if (t->b->no_cache || t->s->no_cache) {
 		return 0;
 	}
 	scoped(json) json_t *answer =
@@ -242,18 +238,20 @@ int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 			BUILD_LAYERS_MAX);
 	}
 	stage_add_layer(t->s, diff_id, json_str(answer, "dir"));
+	t->s->cached = true;
+	build_say(t->b->events, t->s->turn, " ---> Using cache\n");
 	return 1;
 }
 
 /* --- a source to copy from --- */
 
-int build_source_open(struct build *b, const struct strv *dirs, struct err *e)
+int build_source_open(const struct build_step *t, const struct strv *dirs, struct err *e)
 {
 	scoped(strv) struct strv lower = STRV_INIT;
 	lower_of(dirs, &lower);
-	scoped(free) char *at = xasprintf("%s/src", b->tmp_dir);
-	if (make_dir(b, "src", 0755, e) < 0 ||
-		overlay_mount(b->layers_dir, &lower, NULL, NULL, at, e) < 0) {
+	scoped(free) char *at = xasprintf("%s/src", t->s->place.dir);
+	if (build_place_mkdir(&t->s->place, "src", 0755, e) < 0 ||
+		overlay_mount(t->b->layers_dir, &lower, NULL, NULL, at, e) < 0) {
 		return -1;
 	}
 	int fd = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -264,12 +262,12 @@ int build_source_open(struct build *b, const struct strv *dirs, struct err *e)
 	return fd;
 }
 
-void build_source_close(struct build *b, int take_fd)
+void build_source_close(const struct build_step *t, int take_fd)
 {
 	if (take_fd < 0) {
 		return;
 	}
 	close(take_fd);
-	scoped(free) char *at = xasprintf("%s/src", b->tmp_dir);
+	scoped(free) char *at = xasprintf("%s/src", t->s->place.dir);
 	umount2(at, MNT_DETACH);
 }

@@ -217,7 +217,7 @@ int build_mounts_add(struct build_mounts *m, const char *source, const char *tar
 /* A directory for a mount of ours below the build's. */
 static char *make_mount_dir(struct build_mounts *m, const char *what, struct err *e)
 {
-	char *dir = xasprintf("%s/mount-%zu-%s", m->t->b->tmp_dir, m->n, what);
+	char *dir = xasprintf("%s/mount-%zu-%s", m->t->s->place.dir, m->n, what);
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST) {
 		(void)err_sys(e, errno, "cannot make a directory for a mount");
 		free(dir);

@@ -1,6 +1,7 @@
 /* The network of RUN steps. */
 #include <errno.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -33,44 +34,107 @@ static int new_netns(struct err *e)
 	return fd;
 }
 
-/* The network of all RUNs of this build: made once, taken down by the daemon. fd -1: the host's
- * own. */
-static int ask_network(struct build *b, int fd, const char *mode, struct err *e)
+struct build_network {
+	pthread_mutex_t lock;
+	int fd;       /* the build's own namespace; -1 before the first step that wants it */
+	char *resolv; /* resolv.conf there */
+	char *host_resolv;
+	char gateway[16];
+};
+
+struct build_network *build_network_new(void)
 {
-	scoped(json) json_t *answer = rpc_ask(
+	struct build_network *n = xnew(struct build_network);
+	pthread_mutex_init(&n->lock, NULL);
+	n->fd = -1;
+	return n;
+}
+
+void build_network_free(struct build_network *n)
+{
+	if (!n) {
+		return;
+	}
+	if (n->fd >= 0) {
+		close(n->fd);
+	}
+	free(n->resolv);
+	free(n->host_resolv);
+	pthread_mutex_destroy(&n->lock);
+	free(n);
+}
+
+/* fd -1: the host's own. */
+static json_t *ask_network(struct build *b, int fd, const char *mode, struct err *e)
+{
+	return rpc_ask(
 		b->rpc, json_pack("{ss si ss}", "ask", "network", "fd", fd, "mode", mode), e);
+}
+
+/* Locked. */
+static int know_host(struct build *b, struct err *e)
+{
+	struct build_network *n = b->network;
+	if (n->host_resolv) {
+		return 0;
+	}
+	scoped(json) json_t *answer = ask_network(b, -1, "host", e);
 	if (!answer) {
 		return -1;
 	}
-	free(b->resolv);
-	b->resolv = xstrdup(json_str(answer, "resolv"));
-	snprintf(b->gateway, sizeof(b->gateway), "%.15s", json_str(answer, "gateway"));
+	n->host_resolv = xstrdup(json_str(answer, "resolv"));
 	return 0;
 }
 
-int build_network_open(struct build *b, const char *mode, int *ret_fd, bool *ret_own, struct err *e)
+/* One network for all steps of a build, taken down by the daemon. Locked. */
+static int know_own(struct build *b, const char *mode, struct err *e)
 {
-	*ret_own = strcmp(mode, "none") == 0;
-	if (*ret_own) {
-		*ret_fd = new_netns(e);
-		return *ret_fd < 0 ? -1 : 0;
+	struct build_network *n = b->network;
+	if (n->fd >= 0) {
+		return 0;
 	}
-	if (strcmp(mode, "host") == 0) {
-		*ret_fd = -1;
-		return b->resolv ? 0 : ask_network(b, -1, "host", e);
+	scoped(close) int fd = new_netns(e);
+	scoped(json) json_t *answer = fd < 0 ? NULL : ask_network(b, fd, mode, e);
+	if (!answer) {
+		return -1;
 	}
-	if (b->netns_fd < 0) {
-		scoped(close) int fd = new_netns(e);
-		if (fd < 0 || ask_network(b, fd, mode, e) < 0) {
-			return -1;
-		}
-		b->netns_fd = TAKE_FD(fd);
-	}
-	*ret_fd = b->netns_fd;
+	n->resolv = xstrdup(json_str(answer, "resolv"));
+	snprintf(n->gateway, sizeof(n->gateway), "%.15s", json_str(answer, "gateway"));
+	n->fd = TAKE_FD(fd);
 	return 0;
 }
 
-char *build_hosts_text(const struct build *b)
+int build_net_open(struct build *b, const char *mode, struct build_net *ret, struct err *e)
+{
+	struct build_network *n = b->network;
+	*ret = (struct build_net){.fd = -1};
+	if (strcmp(mode, "none") == 0) {
+		ret->fd = new_netns(e);
+		ret->own = ret->fd >= 0;
+		return ret->own ? 0 : -1;
+	}
+	bool host = strcmp(mode, "host") == 0;
+	pthread_mutex_lock(&n->lock);
+	int r = host ? know_host(b, e) : know_own(b, mode, e);
+	if (r == 0) {
+		ret->fd = host ? -1 : n->fd;
+		ret->resolv = xstrdup(host ? n->host_resolv : n->resolv);
+		memcpy(ret->gateway, n->gateway, sizeof(ret->gateway));
+	}
+	pthread_mutex_unlock(&n->lock);
+	return r;
+}
+
+void build_net_close(struct build_net *n)
+{
+	if (n->own) {
+		close(n->fd);
+	}
+	free(n->resolv);
+	*n = (struct build_net){.fd = -1};
+}
+
+char *build_hosts_text(const struct build *b, const struct build_net *n)
 {
 	struct buf text = BUF_INIT;
 	buf_puts(&text,
@@ -83,7 +147,7 @@ char *build_hosts_text(const struct build *b)
 		const char *colon = entry ? strchr(entry, ':') : NULL;
 		if (colon) { /* NAME:ADDRESS, the address may hold colons */
 			const char *address =
-				strcmp(colon + 1, "host-gateway") == 0 ? b->gateway : colon + 1;
+				strcmp(colon + 1, "host-gateway") == 0 ? n->gateway : colon + 1;
 			buf_printf(&text, "%s\t%.*s\n", address, (int)(colon - entry), entry);
 		}
 	}

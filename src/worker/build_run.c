@@ -36,6 +36,7 @@ struct run_step {
 	struct build_mounts mounts;
 	struct strv argv, env;
 	struct oci_user user;
+	struct build_net net;
 	const char *network; /* "default", "none", "host", or a network's name */
 	char *script; /* a here-document with #!: it is a file to run; its content, or NULL */
 	char id[ID_LEN + 1];
@@ -45,6 +46,7 @@ static void scoped_run_step(struct run_step *r)
 {
 	build_mounts_deinit(&r->mounts);
 	build_layer_abort(&r->layer);
+	build_net_close(&r->net);
 	strv_deinit(&r->argv);
 	strv_deinit(&r->env);
 	free(r->script);
@@ -149,6 +151,7 @@ static int make_key(struct run_step *r, char key[static 65], struct err *e)
 	build_mix(key, build_config_workdir(&t->s->c));
 	build_mix(key, r->script ? r->script : "");
 	build_mix(key, strcmp(r->network, "none") == 0 ? "none" : "");
+	build_mix(key, build_stage_platform(t->s));
 	return build_mounts_key(t, key, e);
 }
 
@@ -176,24 +179,23 @@ static void make_env(struct run_step *r)
 static int mount_file(struct run_step *r, const char *name, const char *text, mode_t mode,
 	const char *target, struct err *e)
 {
-	struct build *b = r->t->b;
-	int failed = path_write(b->tmp_fd, name, text, strlen(text), mode, false);
+	const struct build_place *p = &r->t->s->place;
+	int failed = path_write(p->fd, name, text, strlen(text), mode, false);
 	if (failed < 0) {
 		return err_sys(e, -failed, "cannot write %s", name);
 	}
-	scoped(free) char *source = xasprintf("%s/%s", b->tmp_dir, name);
+	scoped(free) char *source = xasprintf("%s/%s", p->dir, name);
 	return build_mounts_add(&r->mounts, source, target, "bind", "bind,rprivate", true, e);
 }
 
 static int mount_files(struct run_step *r, struct err *e)
 {
-	struct build *b = r->t->b;
-	scoped(free) char *hosts = build_hosts_text(b);
+	scoped(free) char *hosts = build_hosts_text(r->t->b, &r->net);
 	if (mount_file(r, "hosts", hosts, 0644, "/etc/hosts", e) < 0) {
 		return -1;
 	}
-	bool resolves = b->resolv && strcmp(r->network, "none") != 0;
-	if (resolves && mount_file(r, "resolv.conf", b->resolv, 0644, "/etc/resolv.conf", e) < 0) {
+	if (r->net.resolv &&
+		mount_file(r, "resolv.conf", r->net.resolv, 0644, "/etc/resolv.conf", e) < 0) {
 		return -1;
 	}
 	return r->script ? mount_file(r, SCRIPT_NAME, r->script, 0755, r->argv.v[0], e) : 0;
@@ -222,9 +224,11 @@ static int seccomp_text(const struct build *b, char **ret, struct err *e)
 	return 0;
 }
 
-static int write_bundle(struct run_step *r, int netns_fd, struct err *e)
+static int write_bundle(struct run_step *r, struct err *e)
 {
 	struct build *b = r->t->b;
+	const struct build_place *p = &r->t->s->place;
+	int netns_fd = r->net.fd;
 	scoped(free) char *seccomp = NULL;
 	scoped(free) char *text = NULL;
 	scoped(free) char *netns =
@@ -254,7 +258,7 @@ static int write_bundle(struct run_step *r, int netns_fd, struct err *e)
 		.shm_bytes = json_i64(b->options, "shmsize", 0),
 		.mounts = r->mounts.v,
 		.n_mounts = r->mounts.n,
-		.cgroup = json_str(b->request, "cgroup"),
+		.cgroup = p->cgroup,
 		.resources = json_object_get(b->options, "resources"),
 		.rlimits = json_object_get(b->options, "rlimits"),
 		.sysctls = sysctls,
@@ -262,31 +266,39 @@ static int write_bundle(struct run_step *r, int netns_fd, struct err *e)
 	if (oci_spec_text(&spec, &text, e) < 0) {
 		return -1;
 	}
-	if (mkdirat(b->tmp_fd, "bundle", 0700) < 0 && errno != EEXIST) {
-		return err_sys(e, errno, "cannot make the bundle");
+	if (build_place_mkdir(p, "bundle", 0700, e) < 0) {
+		return -1;
 	}
-	int failed = path_write(b->tmp_fd, "bundle/config.json", text, strlen(text), 0600, false);
+	int failed = path_write(p->fd, "bundle/config.json", text, strlen(text), 0600, false);
 	return failed < 0 ? err_sys(e, -failed, "cannot write the bundle") : 0;
 }
 
 /* --- the process --- */
 
-static void exec_crun(const struct run_step *r, int out, int err)
+/* crun's arguments, made before the fork: the caller's. */
+static void crun_argv(const struct run_step *r, struct strv *ret)
 {
-	const struct build *b = r->t->b;
-	char root[4096], log[4096], bundle[4096];
-	snprintf(root, sizeof(root), "--root=%s/crun", b->tmp_dir);
-	snprintf(log, sizeof(log), "--log=%s/crun.log", b->tmp_dir);
-	snprintf(bundle, sizeof(bundle), "--bundle=%s/bundle", b->tmp_dir);
-	const char *argv[] = {json_str(b->request, "crun"), root, log, "--cgroup-manager=cgroupfs",
-		"run", bundle, "--no-new-keyring", r->id, NULL};
+	const char *dir = r->t->s->place.dir;
+	strv_add(ret, json_str(r->t->b->request, "crun"));
+	strv_addf(ret, "--root=%s/crun", dir);
+	strv_addf(ret, "--log=%s/crun.log", dir);
+	strv_add(ret, "--cgroup-manager=cgroupfs");
+	strv_add(ret, "run");
+	strv_addf(ret, "--bundle=%s/bundle", dir);
+	strv_add(ret, "--no-new-keyring");
+	strv_add(ret, r->id);
+}
+
+/* In the child of a process with threads: async-signal-safe calls only. */
+static void exec_crun(char **argv, int out, int err)
+{
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* the step's own processes go with its cgroup */
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	dup2(null_fd, 0);
 	dup2(out, 1);
 	dup2(err, 2);
 	close_range(3, ~0u, 0); /* nothing of ours reaches the step (CVE-2024-21626) */
-	execv(argv[0], (char **)argv);
+	execv(argv[0], argv);
 	_exit(127);
 }
 
@@ -306,26 +318,18 @@ static size_t cut_tail(const char *text, size_t n)
 
 struct output {
 	int fd;
-	bool is_error; /* shown in red, as dockerd does: "\033[91m...\033[0m" */
-	size_t kept;   /* of a character that is not complete yet */
+	int stream;  /* BUILD_STDOUT, BUILD_STDERR */
+	size_t kept; /* of a character that is not complete yet */
 	char chunk[16384];
 };
 
-static void say_output(struct build *b, const struct output *o, size_t n)
+static void say_output(const struct build_step *t, const struct output *o, size_t n)
 {
-	if (!o->is_error) {
-		build_say_text(b, o->chunk, n);
-	} else if (n > 0) {
-		scoped(buf) struct buf red = BUF_INIT;
-		buf_puts(&red, "\033[91m");
-		buf_append(&red, o->chunk, n);
-		buf_puts(&red, "\033[0m");
-		build_say_text(b, buf_str(&red), red.len);
-	}
+	build_event_log(t->b->events, t->s->turn, t->s->vertex, o->stream, o->chunk, n);
 }
 
 /* What there is to read, to the client as long as *total allows it. False at the end. */
-static bool relay_some(struct build *b, struct output *o, size_t *total)
+static bool relay_some(const struct build_step *t, struct output *o, size_t *total)
 {
 	ssize_t n = read(o->fd, o->chunk + o->kept, sizeof(o->chunk) - o->kept);
 	if (n < 0 && errno == EINTR) {
@@ -334,19 +338,23 @@ static bool relay_some(struct build *b, struct output *o, size_t *total)
 	size_t have = o->kept + (n > 0 ? (size_t)n : 0);
 	o->kept = n > 0 ? cut_tail(o->chunk, have) : 0;
 	if (*total <= OUTPUT_MAX) {
-		say_output(b, o, have - o->kept);
+		say_output(t, o, have - o->kept);
 		*total += have;
 		if (*total > OUTPUT_MAX) {
-			build_say(b, "\n[output clipped, log limit 2MiB reached]\n");
+			static const char clipped[] =
+				"\n[output clipped, log limit 2MiB reached]\n";
+			build_event_log(t->b->events, t->s->turn, t->s->vertex, BUILD_STDOUT,
+				clipped, strlen(clipped));
 		}
 	}
 	memmove(o->chunk, o->chunk + have - o->kept, o->kept);
 	return n > 0;
 }
 
-static void relay_output(struct build *b, int out_fd, int err_fd)
+static void relay_output(const struct build_step *t, int out_fd, int err_fd)
 {
-	struct output sources[] = {{.fd = out_fd}, {.fd = err_fd, .is_error = true}};
+	struct output sources[] = {
+		{.fd = out_fd, .stream = BUILD_STDOUT}, {.fd = err_fd, .stream = BUILD_STDERR}};
 	struct pollfd wanted[] = {{out_fd, POLLIN, 0}, {err_fd, POLLIN, 0}};
 	size_t total = 0;
 	int open_ends = 2;
@@ -355,7 +363,7 @@ static void relay_output(struct build *b, int out_fd, int err_fd)
 			continue; /* EINTR */
 		}
 		for (size_t i = 0; i < 2; i++) {
-			if (wanted[i].revents && !relay_some(b, &sources[i], &total)) {
+			if (wanted[i].revents && !relay_some(t, &sources[i], &total)) {
 				wanted[i].fd = -1;
 				wanted[i].revents = 0;
 				open_ends--;
@@ -368,7 +376,7 @@ static void relay_output(struct build *b, int out_fd, int err_fd)
 static int crun_failure(const struct run_step *r, struct err *e)
 {
 	scoped(buf) struct buf log = BUF_INIT;
-	if (path_read(r->t->b->tmp_fd, "crun.log", CRUN_LOG_MAX, &log) < 0 || log.len == 0) {
+	if (path_read(r->t->s->place.fd, "crun.log", CRUN_LOG_MAX, &log) < 0 || log.len == 0) {
 		return 0;
 	}
 	while (log.len > 0 && log.data[log.len - 1] == '\n') {
@@ -394,7 +402,9 @@ static int wait_for(pid_t pid)
 static int run_crun(struct run_step *r, int *ret_code, struct err *e)
 {
 	int out[2], err[2];
-	unlinkat(r->t->b->tmp_fd, "crun.log", 0);
+	scoped(strv) struct strv argv = STRV_INIT;
+	crun_argv(r, &argv);
+	unlinkat(r->t->s->place.fd, "crun.log", 0);
 	if (pipe2(out, O_CLOEXEC) < 0) {
 		return err_sys(e, errno, "cannot make a pipe");
 	}
@@ -406,14 +416,14 @@ static int run_crun(struct run_step *r, int *ret_code, struct err *e)
 	scoped(close) int err_fd = err[0];
 	pid_t pid = fork();
 	if (pid == 0) {
-		exec_crun(r, out[1], err[1]);
+		exec_crun(argv.v, out[1], err[1]);
 	}
 	close(out[1]);
 	close(err[1]);
 	if (pid < 0) {
 		return err_sys(e, errno, "cannot start crun");
 	}
-	relay_output(r->t->b, out_fd, err_fd);
+	relay_output(r->t, out_fd, err_fd);
 	*ret_code = wait_for(pid);
 	return *ret_code ? crun_failure(r, e) : 0;
 }
@@ -454,23 +464,18 @@ static int prepare_root(struct run_step *r, struct err *e)
 
 static int execute(struct run_step *r, struct err *e)
 {
-	int netns_fd, code = 0;
-	bool own;
-	if (build_network_open(r->t->b, r->network, &netns_fd, &own, e) < 0) {
+	const struct build_step *t = r->t;
+	int code = 0;
+	if (build_net_open(t->b, r->network, &r->net, e) < 0 || mount_files(r, e) < 0 ||
+		build_mounts_make_points(&r->mounts, &r->layer, e) < 0 || write_bundle(r, e) < 0) {
 		return -1;
 	}
-	scoped(close) int own_fd = own ? netns_fd : -1;
-	(void)own_fd; /* only its end matters */
-	if (mount_files(r, e) < 0 || build_mounts_make_points(&r->mounts, &r->layer, e) < 0 ||
-		write_bundle(r, netns_fd, e) < 0) {
-		return -1;
-	}
-	build_say(r->t->b, " ---> Running in %.12s\n", r->id);
+	build_say(t->b->events, t->s->turn, " ---> Running in %.12s\n", r->id);
 	if (run_crun(r, &code, e) < 0) {
 		return -1;
 	}
 	build_mounts_drop_points(&r->mounts, &r->layer);
-	build_say(r->t->b, " ---> Removed intermediate container %.12s\n", r->id);
+	build_say(t->b->events, t->s->turn, " ---> Removed intermediate container %.12s\n", r->id);
 	return code ? refuse_code(r, code, e) : 0;
 }
 
@@ -508,9 +513,7 @@ int build_step_run(const struct build_step *t, struct err *e)
 		return -1;
 	}
 	int cached = build_cache_look(t, key, e);
-	if (cached > 0) {
-		build_say(t->b, " ---> Using cache\n");
-	} else if (cached < 0 || run_uncached(&r, key, e) < 0) {
+	if (cached < 0 || (cached == 0 && run_uncached(&r, key, e) < 0)) {
 		return -1;
 	}
 	build_history(t->s, t->i->text, false);

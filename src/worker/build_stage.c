@@ -16,8 +16,24 @@
 
 #define TRIGGERS_MAX 100
 
+static const struct stage *stage_plan(const struct build_stage *s)
+{
+	return &s->target->plan.v[s->index];
+}
+
+static void say_id(struct build_stage *s)
+{
+	build_say(s->target->b->events, s->turn, " ---> %.12s\n", s->state);
+}
+
 void build_stage_deinit(struct build_stage *s)
 {
+	if (!s->target) { /* it is not needed */
+		return;
+	}
+	build_place_close(s->target->b, &s->place);
+	strv_deinit(&s->used_args);
+	free(s->vertices);
 	build_config_deinit(&s->c);
 	strv_deinit(&s->layers);
 	strv_deinit(&s->dirs);
@@ -70,14 +86,18 @@ int build_source_dirs(const struct build_step *t, const char *from, struct strv 
 	char ret_chain[static 65], struct err *e)
 {
 	struct build *b = t->b;
-	int ref = plan_stage_ref(&b->plan, t->stage, t->i->line, from, e);
-	if (t->d != &b->d && (ref < 0 || !b->stages[ref].c.image)) {
+	const struct build_target *g = t->s->target;
+	int ref = plan_stage_ref(&g->plan, t->s->index, t->i->line, from, e);
+	if (t->d != &b->d && (ref < 0 || !g->plan.v[ref].needed)) {
 		ref = PLAN_IMAGE; /* a trigger was written without this file in mind; it finds
 				     stages that are made */
 	}
 	if (ref >= 0) {
-		strv_copy(ret_dirs, &b->stages[ref].dirs);
-		build_chain(&b->stages[ref].layers, ret_chain);
+		if (build_stage_wait(&g->stages[ref], e) < 0) {
+			return -1;
+		}
+		strv_copy(ret_dirs, &g->stages[ref].dirs);
+		build_chain(&g->stages[ref].layers, ret_chain);
 		return 0;
 	}
 	if (ref != PLAN_IMAGE) {
@@ -89,7 +109,7 @@ int build_source_dirs(const struct build_step *t, const char *from, struct strv 
 	}
 	scoped(json) json_t *image = NULL;
 	scoped(strv) struct strv layers = STRV_INIT;
-	if (build_ask_image(b, from, b->target_platform, &image, e) < 0 ||
+	if (build_ask_image(b, from, g->platform, &image, e) < 0 ||
 		take_image_layers(image, &layers, ret_dirs, e) < 0) {
 		return build_fail(t, e);
 	}
@@ -110,10 +130,17 @@ static const char *platform_part(const char *platform, int n, char ret[static 32
 	return ret;
 }
 
-static void begin_scratch(struct build *b, struct build_stage *s)
+const char *build_stage_platform(const struct build_stage *s)
+{
+	const char *own = s->target->plan.v[s->index].platform;
+	const char *platform = *own ? own : s->target->platform;
+	return *platform ? platform : s->target->b->platform;
+}
+
+static void begin_scratch(struct build_stage *s)
 {
 	char os[32], arch[32], variant[32];
-	const char *platform = *b->target_platform ? b->target_platform : b->platform;
+	const char *platform = build_stage_platform(s);
 	build_config_from_image(&s->c, NULL, platform_part(platform, 0, os),
 		platform_part(platform, 1, arch), platform_part(platform, 2, variant), NULL);
 	memset(s->state, '0', 64);
@@ -124,7 +151,7 @@ static int begin_image(
 {
 	struct build *b = t->b;
 	scoped(json) json_t *image = NULL;
-	const char *platform = *plan->platform ? plan->platform : b->target_platform;
+	const char *platform = *plan->platform ? plan->platform : t->s->target->platform;
 	if (build_ask_image(b, plan->base, platform, &image, e) < 0 ||
 		take_image_layers(image, &t->s->layers, &t->s->dirs, e) < 0) {
 		return build_fail(t, e);
@@ -143,6 +170,107 @@ static void begin_stage(
 	strv_copy(&s->layers, &base->layers);
 	strv_copy(&s->dirs, &base->dirs);
 	memcpy(s->state, base->state, sizeof(s->state));
+}
+
+/* --- vertices, as BuildKit names them --- */
+
+/* Whether BuildKit shows it as a step. */
+static bool is_shown(const struct df_instruction *i)
+{
+	return i->kind == DF_RUN || i->kind == DF_COPY || i->kind == DF_ADD ||
+	       i->kind == DF_WORKDIR;
+}
+
+static bool has_from_vertex(const struct stage *plan)
+{
+	return plan->base_stage == PLAN_IMAGE;
+}
+
+static size_t count_shown(const struct build_stage *s)
+{
+	const struct build *b = s->target->b;
+	const struct stage *plan = stage_plan(s);
+	size_t n = has_from_vertex(plan);
+	for (size_t k = plan->from + 1; k < plan->end; k++) {
+		n += is_shown(&b->d.v[k]);
+	}
+	return n;
+}
+
+/* "linux/arm64 build 2/5": what stands in the brackets. */
+static char *step_label(const struct build_stage *s, size_t number, size_t total)
+{
+	const struct build_target *g = s->target;
+	const struct stage *plan = stage_plan(s);
+	int width = total >= 100 ? 3 : total >= 10 ? 2 : 1;
+	struct buf text = BUF_INIT;
+	if (g->b->n_targets > 1) {
+		buf_printf(&text, "%s ", build_stage_platform(s));
+	}
+	if (plan->name) {
+		buf_printf(&text, "%s ", plan->name);
+	} else if (g->plan.n > 1) {
+		buf_printf(&text, "stage-%zu ", s->index);
+	}
+	buf_printf(&text, "%*zu/%zu", width, number, total);
+	return buf_take_str(&text);
+}
+
+static int stage_output(const struct build_target *g, size_t index)
+{
+	const struct build_stage *s = &g->stages[index];
+	const struct stage *plan = &g->plan.v[index];
+	return s->last_vertex          ? s->last_vertex
+	       : plan->base_stage >= 0 ? stage_output(g, (size_t)plan->base_stage)
+				       : 0;
+}
+
+/* What COPY --from adds to the step before; 0 for nothing that is a stage. */
+static int source_output(const struct build_stage *s, const struct df_instruction *i)
+{
+	const struct build_target *g = s->target;
+	const char *from = i->kind == DF_COPY ? df_flag(i, "from") : NULL;
+	struct err ignored;
+	int ref = from ? plan_stage_ref(&g->plan, s->index, i->line, from, &ignored) : PLAN_IMAGE;
+	return ref >= 0 ? stage_output(g, (size_t)ref) : 0;
+}
+
+/* One vertex for each step that is shown, known before any of them runs. */
+void build_stage_announce(struct build_stage *s)
+{
+	const struct build_target *g = s->target;
+	const struct build *b = g->b;
+	const struct stage *plan = stage_plan(s);
+	size_t total = count_shown(s), number = 0;
+	s->vertices = xnew_array(int, plan->end - plan->from);
+	s->last_vertex = plan->base_stage >= 0 ? stage_output(g, (size_t)plan->base_stage) : 0;
+	for (size_t k = plan->from; k < plan->end; k++) {
+		const struct df_instruction *i = &b->d.v[k];
+		bool from = i->kind == DF_FROM;
+		if (from ? !has_from_vertex(plan) : !is_shown(i)) {
+			continue;
+		}
+		scoped(free) char *label = step_label(s, ++number, total);
+		scoped(free) char *base = from ? xasprintf("FROM %s", plan->base) : NULL;
+		const int inputs[] = {s->last_vertex, source_output(s, i)};
+		s->last_vertex = build_event_vertex(
+			b->events, inputs, 2, "[%s] %s", label, from ? base : i->text);
+		s->vertices[k - plan->from] = s->last_vertex;
+	}
+}
+
+static void begin_vertex(const struct build_step *t)
+{
+	const struct stage *plan = stage_plan(t->s);
+	t->s->vertex = t->s->vertices[(size_t)(t->i - t->b->d.v) - plan->from];
+	t->s->cached = false;
+	build_event_begin(t->b->events, t->s->vertex);
+}
+
+static void end_vertex(const struct build_step *t, int result, const struct err *e)
+{
+	build_event_end(t->b->events, t->s->vertex, t->s->cached, result < 0 ? e : NULL);
+	t->s->vertex = 0;
 }
 
 static int run_instruction(const struct build_step *t, struct err *e)
@@ -169,63 +297,77 @@ static int run_triggers(const struct build_step *from, const struct strv *trigge
 			TRIGGERS_MAX);
 		return build_fail(from, e);
 	}
-	build_say(b, "# Executing %zu build trigger%s\n", triggers->n, triggers->n > 1 ? "s" : "");
+	build_say(b->events, from->s->turn, "# Executing %zu build trigger%s\n", triggers->n,
+		triggers->n > 1 ? "s" : "");
 	for (size_t k = 0; k < triggers->n; k++) {
 		scoped(dockerfile) struct dockerfile d = {0};
-		if (dockerfile_parse_trigger(triggers->v[k], b->plan.v[from->stage].base, &d, e) <
+		if (dockerfile_parse_trigger(triggers->v[k], stage_plan(from->s)->base, &d, e) <
 			0) {
 			return -1;
 		}
-		const struct build_step t = {b, from->s, from->stage, &d, &d.v[0]};
+		const struct build_step t = {b, from->s, &d, &d.v[0]};
 		if (run_instruction(&t, e) < 0) {
 			return -1;
 		}
-		build_say_id(b, from->s);
+		say_id(from->s);
 	}
 	return 0;
 }
 
 static int begin_from(const struct build_step *t, struct err *e)
 {
-	struct build *b = t->b;
-	const struct stage *plan = &b->plan.v[t->stage];
+	const struct stage *plan = stage_plan(t->s);
 	scoped(strv) struct strv triggers = STRV_INIT;
 	if (plan->base_stage == PLAN_SCRATCH) {
-		begin_scratch(b, t->s);
-		build_say(b, " ---> \n");
+		begin_scratch(t->s);
+		build_say(t->b->events, t->s->turn, " ---> \n");
 		return 0;
 	}
 	if (plan->base_stage >= 0) {
-		begin_stage(t->s, &b->stages[plan->base_stage], &triggers);
+		begin_stage(t->s, &t->s->target->stages[plan->base_stage], &triggers);
 	} else if (begin_image(t, plan, &triggers, e) < 0) {
 		return -1;
 	}
-	build_say_id(b, t->s);
+	say_id(t->s);
 	return run_triggers(t, &triggers, e);
 }
 
-static void say_step(struct build *b, const struct df_instruction *i)
+static void say_step(struct build_stage *s, const struct df_instruction *i)
 {
-	build_say(b, "Step %zu/%zu : %s\n", ++b->step, b->n_steps, i->text);
+	struct build *b = s->target->b;
+	build_say(b->events, s->turn, "Step %zu/%zu : %s\n", s->step++, b->n_steps, i->text);
 }
 
-int build_stage_begin(struct build *b, size_t index, struct err *e)
+static int run_all(struct build_stage *s, struct err *e)
 {
-	const struct stage *plan = &b->plan.v[index];
-	struct build_step t = {b, &b->stages[index], index, &b->d, &b->d.v[plan->from]};
-	say_step(b, t.i);
-	if (begin_from(&t, e) < 0) {
-		return -1;
-	}
-	for (size_t k = plan->from + 1; k < plan->end; k++) {
+	struct build *b = s->target->b;
+	const struct stage *plan = stage_plan(s);
+	struct build_step t = {b, s, &b->d, &b->d.v[plan->from]};
+	for (size_t k = plan->from; k < plan->end; k++) {
 		t.i = &b->d.v[k];
-		say_step(b, t.i);
-		if (run_instruction(&t, e) < 0) {
+		if (build_go_on(b, e) < 0) {
 			return -1;
 		}
-		build_say_id(b, t.s);
+		say_step(s, t.i);
+		begin_vertex(&t);
+		int r = k == plan->from ? begin_from(&t, e) : run_instruction(&t, e);
+		end_vertex(&t, r, e);
+		if (r < 0) {
+			return -1;
+		}
+		if (k > plan->from) {
+			say_id(s);
+		}
 	}
 	return 0;
+}
+
+int build_stage_run(struct build_stage *s, struct err *e)
+{
+	struct build *b = s->target->b;
+	int r = build_place_open(b, &s->place, e) < 0 ? -1 : run_all(s, e);
+	build_place_close(b, &s->place);
+	return r;
 }
 
 /* --- instructions without files --- */
@@ -282,7 +424,8 @@ static int workdir_layer(const struct build_step *t, bool *ret_empty, struct err
 int build_step_config(const struct build_step *t, struct err *e)
 {
 	struct build *b = t->b;
-	const struct config_args args = {&b->build_args, &b->plan.global_args, &b->used_args};
+	const struct config_args args = {
+		&b->build_args, &t->s->target->plan.global_args, &t->s->used_args};
 	bool empty = true;
 	if (build_config_apply(&t->s->c, t->d, t->i, &args, e) < 0) {
 		return -1;
