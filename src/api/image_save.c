@@ -68,12 +68,13 @@ static void on_closed(struct call *c)
 	free(s);
 }
 
-/* One image has one platform here; another one than asked for is not what the caller wants. */
-static int check_platform(struct call *c, const struct strv *names, struct err *e)
+/* Another platform than asked for is not what the caller wants. */
+static int check_platform(
+	struct call *c, const struct strv *names, const char *platform, struct err *e)
 {
-	const char *platform = call_query_or(c, "platform", NULL);
-	for (size_t k = 0; platform && k < names->n; k++) {
-		const struct image *i = image_find(c->api->d.images, names->v[k], e);
+	for (size_t k = 0; *platform && k < names->n; k++) {
+		const struct image *i =
+			image_find_for(c->api->d.images, names->v[k], platform, e);
 		if (!i || platform_check_image(i, names->v[k], platform, e) < 0) {
 			return -1;
 		}
@@ -87,9 +88,10 @@ static void save(struct call *c, const struct strv *names)
 	struct err e;
 	struct saving *s = xnew(struct saving);
 	s->call = c;
-	s->work = check_platform(c, names, &e) < 0
+	const char *platform = call_query_or(c, "platform", "");
+	s->work = check_platform(c, names, platform, &e) < 0
 			  ? NULL
-			  : image_save(c->api->d.images, names, &handlers, s, &e);
+			  : image_save(c->api->d.images, names, platform, &handlers, s, &e);
 	if (!s->work) {
 		free(s);
 		call_reply_error(c, &e);

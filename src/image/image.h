@@ -237,10 +237,11 @@ struct image_save_handlers {
 	 * cuts the archive off. */
 	void (*done)(void *owner, const struct err *e_or_null);
 };
-/* A name without a tag means all tags of its repository. ERR_NOT_FOUND as image_find. The layers
- * stay until done, whatever is removed. */
+/* A name without a tag means all tags of its repository. platform: "" for all that is under a name,
+ * else what image_find_for gives. ERR_NOT_FOUND as image_find. The layers stay until done, whatever
+ * is removed. */
 struct image_save *image_save(struct image_store *s, const struct strv *names,
-	const struct image_save_handlers *h, void *owner, struct err *e);
+	const char *platform, const struct image_save_handlers *h, void *owner, struct err *e);
 void image_save_pause(struct image_save *w, bool pause);
 void image_save_cancel(struct image_save *w); /* done follows */
 

@@ -26,7 +26,8 @@ struct image_save {
 struct selection {
 	struct image_store *store;
 	struct image_hold *hold;
-	json_t *images; /* of the request: [{"id", "config", "layers": [], "references": []}] */
+	const char *platform; /* "", or of several under one name only this */
+	json_t *images, *indexes; /* of the request (worker/layout.h) */
 	size_t config_bytes;
 };
 
@@ -70,13 +71,27 @@ static json_t *add_entry(struct selection *s, const struct image *i, struct err 
 		return NULL;
 	}
 	image_hold_image(s->hold, i);
-	json_t *entry = json_pack("{ss sO so s[]}", "id", i->id, "config", config, "layers",
-		layers_of(i), "references");
+	json_t *entry = json_pack("{ss sO so s[] s[]}", "id", i->id, "config", config, "layers",
+		layers_of(i), "references", "index_references");
 	json_array_append_new(s->images, entry);
 	return entry;
 }
 
 /* canonical: NULL, or a name under which it is saved; a digest is none. */
+static void add_name(json_t *names, const char *canonical)
+{
+	size_t k;
+	json_t *there;
+	json_array_foreach (names, k, there) {
+		if (canonical && strcmp(json_string_value(there), canonical) == 0) {
+			return;
+		}
+	}
+	if (canonical && !strchr(canonical, '@')) {
+		json_array_append_new(names, json_string(canonical));
+	}
+}
+
 static int select_image(
 	struct selection *s, const struct image *i, const char *canonical, struct err *e)
 {
@@ -85,18 +100,68 @@ static int select_image(
 	if (!entry) {
 		return -1;
 	}
+	add_name(json_object_get(entry, "references"), canonical);
+	json_object_del(entry, "member");
+	return 0;
+}
+
+static json_t *find_index(const struct selection *s, const char *id)
+{
 	size_t k;
-	json_t *there;
-	json_t *references = json_object_get(entry, "references");
-	json_array_foreach (references, k, there) {
-		if (canonical && strcmp(json_string_value(there), canonical) == 0) {
-			return 0;
+	json_t *entry;
+	json_array_foreach (s->indexes, k, entry) {
+		if (strcmp(json_str(entry, "id"), id) == 0) {
+			return entry;
 		}
 	}
-	if (canonical && !strchr(canonical, '@')) {
-		json_array_append_new(references, json_string(canonical));
+	return NULL;
+}
+
+static int select_index(
+	struct selection *s, const struct image_index *x, const char *canonical, struct err *e)
+{
+	json_t *ids = json_array();
+	json_t *entry = json_pack("{ss so s[]}", "id", x->id, "images", ids, "references");
+	json_t *known = find_index(s, x->id);
+	if (known) {
+		json_decref(entry);
+	} else {
+		json_array_append_new(s->indexes, entry);
 	}
+	for (size_t k = 0; k < x->n; k++) {
+		json_t *image = find_entry(s, x->v[k]->id);
+		bool fresh = !image;
+		image = image ? image : add_entry(s, x->v[k], e);
+		if (!image) {
+			return -1;
+		}
+		if (fresh) {
+			json_put(image, "member", json_true());
+		}
+		if (x->v[k] == x->shown) {
+			add_name(json_object_get(image, "index_references"), canonical);
+		}
+		if (!known) {
+			json_array_append_new(ids, json_string(x->v[k]->id));
+		}
+	}
+	add_name(json_object_get(known ? known : entry, "references"), canonical);
 	return 0;
+}
+
+/* What the name means: an image, or the images of an index. */
+static int select_named(struct selection *s, const char *name, const struct image *i,
+	const char *canonical, struct err *e)
+{
+	const struct image_index *x = image_index_find(s->store, name);
+	if (!x) {
+		return select_image(s, i, canonical, e);
+	}
+	if (!*s->platform) {
+		return select_index(s, x, canonical, e);
+	}
+	const struct image *one = image_find_for(s->store, name, s->platform, e);
+	return one ? select_image(s, one, canonical, e) : -1;
 }
 
 /* All that is known under the name. 0: nothing is. */
@@ -116,7 +181,7 @@ static int select_repository(struct selection *s, const struct ref *typed, struc
 			strcmp(ref_name(&r, name), wanted) != 0) {
 			continue;
 		}
-		if (select_image(s, i, canonical, e) < 0) {
+		if (select_named(s, canonical, i, canonical, e) < 0) {
 			return -1;
 		}
 		found = 1;
@@ -151,7 +216,7 @@ static int select_name(struct selection *s, const char *name, struct err *e)
 	if (!i) {
 		return e->kind == ERR_NOT_FOUND ? not_found(name, e) : -1;
 	}
-	return select_image(s, i, by_id ? NULL : ref_canonical(&r, canonical), e);
+	return select_named(s, name, i, by_id ? NULL : ref_canonical(&r, canonical), e);
 }
 
 /* --- the job --- */
@@ -192,7 +257,8 @@ static struct image_save *start(
 		strv_add(&w->ids, json_str(entry, "id"));
 	}
 	json_t *request =
-		json_pack("{ss sO}", "layers_dir", s->store->layers_dir, "images", s->images);
+		json_pack("{ss sO sO}", "layers_dir", s->store->layers_dir, "images", s->images,
+			"indexes", s->indexes);
 	w->job = job_start(s->store->jobs, "save", request, -1, true, &handlers, w, e);
 	if (!w->job) {
 		strv_deinit(&w->ids);
@@ -203,10 +269,15 @@ static struct image_save *start(
 }
 
 struct image_save *image_save(struct image_store *s, const struct strv *names,
-	const struct image_save_handlers *h, void *owner, struct err *e)
+	const char *platform, const struct image_save_handlers *h, void *owner, struct err *e)
 {
 	scoped(json) json_t *images = json_array();
-	struct selection chosen = {.store = s, .hold = image_hold_new(s), .images = images};
+	scoped(json) json_t *indexes = json_array();
+	struct selection chosen = {.store = s,
+		.hold = image_hold_new(s),
+		.platform = platform,
+		.images = images,
+		.indexes = indexes};
 	int r = 0;
 	for (size_t k = 0; r == 0 && k < names->n; k++) {
 		r = select_name(&chosen, names->v[k], e);

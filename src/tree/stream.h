@@ -55,3 +55,6 @@ struct stream *stream_peek_new(
  * igzip's. The bytes depend on the plain bytes and the kind of processor only, not on the pieces
  * they come in. inner is borrowed. */
 struct stream *stream_gzip_new(struct stream *inner, unsigned level);
+
+/* The same to one zstd frame with a checksum, at the library's level. */
+struct stream *stream_zstd_new(struct stream *inner, int level);

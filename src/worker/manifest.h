@@ -50,6 +50,16 @@ int manifest_select(const struct manifest *m, const struct platform *want, struc
 #define MANIFEST_OCI "application/vnd.oci.image.manifest.v1+json"
 #define MANIFEST_DOCKER_LAYER "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
+#define MANIFEST_OCI_CONFIG "application/vnd.oci.image.config.v1+json"
+#define MANIFEST_OCI_INDEX "application/vnd.oci.image.index.v1+json"
+#define MANIFEST_DOCKER_LIST "application/vnd.docker.distribution.manifest.list.v2+json"
+
+/* What an index says of a manifest: its descriptor with the platform of its configuration. New, or
+ * NULL with *e. */
+json_t *manifest_entry(const json_t *descriptor, const char *config, size_t n, struct err *e);
+/* An index of such entries, which are borrowed. New. */
+json_t *manifest_index(const char *type, json_t *entries);
+
 /* The text of an image manifest, byte for byte as dockerd writes it: schema 2 when every layer is
  * gzip, whatever it was called where it came from, or else OCI's. *ret_type: borrowed, for ever. */
 void manifest_write(const struct descriptor *config, const struct descriptor *layers, size_t n,

@@ -2,11 +2,11 @@
  * a digest is of bytes. */
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "worker/manifest.h"
 
 #define DOCKER_CONFIG "application/vnd.docker.container.image.v1+json"
-#define OCI_CONFIG "application/vnd.oci.image.config.v1+json"
 
 static bool is_gzip(const char *media_type)
 {
@@ -55,7 +55,7 @@ void manifest_write(const struct descriptor *config, const struct descriptor *la
 	buf_clear(ret);
 	buf_printf(ret, "{\n   \"schemaVersion\": 2,\n   \"mediaType\": \"%s\",\n   \"config\": ",
 		*ret_type);
-	put_descriptor(ret, "   ", docker ? DOCKER_CONFIG : OCI_CONFIG, config);
+	put_descriptor(ret, "   ", docker ? DOCKER_CONFIG : MANIFEST_OCI_CONFIG, config);
 	buf_puts(ret, ",\n   \"layers\": [");
 	for (size_t i = 0; i < n; i++) {
 		buf_puts(ret, i ? ",\n      " : "\n      ");
@@ -64,4 +64,29 @@ void manifest_write(const struct descriptor *config, const struct descriptor *la
 			&layers[i]);
 	}
 	buf_puts(ret, n ? "\n   ]\n}" : "]\n}");
+}
+
+json_t *manifest_entry(const json_t *descriptor, const char *config, size_t n, struct err *e)
+{
+	static const char *const members[] = {
+		"architecture", "os", "os.version", "os.features", "variant"};
+	scoped(json) json_t *doc = json_parse(config, n, "the image configuration", e);
+	if (!doc) {
+		return NULL;
+	}
+	json_t *platform = json_object();
+	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++) {
+		json_t *value = json_object_get(doc, members[i]);
+		if (value) {
+			json_put(platform, members[i], json_incref(value));
+		}
+	}
+	json_t *entry = json_copy((json_t *)descriptor);
+	json_put(entry, "platform", platform);
+	return entry;
+}
+
+json_t *manifest_index(const char *type, json_t *entries)
+{
+	return json_pack("{si ss sO}", "schemaVersion", 2, "mediaType", type, "manifests", entries);
 }
