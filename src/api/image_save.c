@@ -73,8 +73,7 @@ static int check_platform(
 	struct call *c, const struct strv *names, const char *platform, struct err *e)
 {
 	for (size_t k = 0; *platform && k < names->n; k++) {
-		const struct image *i =
-			image_find_for(c->api->d.images, names->v[k], platform, e);
+		const struct image *i = image_find_for(c->api->d.images, names->v[k], platform, e);
 		if (!i || platform_check_image(i, names->v[k], platform, e) < 0) {
 			return -1;
 		}

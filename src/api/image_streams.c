@@ -220,15 +220,30 @@ void images_create(struct call *c)
 	}
 }
 
+/* ?platform=, which may be repeated; "all" is our own word. */
+static int read_platforms(const struct call *c, struct strv *ret, struct err *e)
+{
+	const char *platform;
+	for (size_t i = 0; (platform = http_query_nth(c->r, "platform", i)); i++) {
+		if (*platform && strcmp(platform, "all") != 0 && platform_check(platform, e) < 0) {
+			return -1;
+		}
+		if (*platform) {
+			strv_add(ret, platform);
+		}
+	}
+	return 0;
+}
+
 void images_load(struct call *c)
 {
 	struct err e;
 	struct transfer *t = transfer_new(c);
 	t->is_load = true;
 	t->quiet = call_query_bool(c, "quiet", true);
-	const char *platform = call_query_or(c, "platform", "");
-	struct image_work *w = *platform && platform_check(platform, &e) < 0
+	scoped(strv) struct strv platforms = STRV_INIT;
+	struct image_work *w = read_platforms(c, &platforms, &e) < 0
 				       ? NULL
-				       : image_load(c->api->d.images, platform, &handlers, t, &e);
+				       : image_load(c->api->d.images, &platforms, &handlers, t, &e);
 	transfer_run(t, w, true, &e);
 }

@@ -93,7 +93,7 @@ const struct image_index *image_index_find(struct image_store *s, const char *na
  * does, or there is no index, what image_find gives: whoever needs that platform looks again. */
 struct image *image_find_for(
 	struct image_store *s, const char *name, const char *platform, struct err *e);
-/* Records an index of images that are here; the same one again is fine. *ret: borrowed. */
+/* Records an index of images that are here, or further images of one. *ret: borrowed. */
 int image_index_add(struct image_store *s, const char *id, const struct strv *image_ids,
 	const struct image_index **ret, struct err *e);
 int image_tag_index(
@@ -185,8 +185,9 @@ struct image_work *image_pull_all(struct image_store *s, const char *repository,
 	struct err *e);
 /* POST /images/load and POST /images/create?fromSrc=-: feed the archive with image_work_feed and
  * image_work_feed_end. Progress of load carries {"stream":"Loaded image: x:1\n"}. reference may be
- * "" for import; platform "" is this machine's, else only such images are loaded. */
-struct image_work *image_load(struct image_store *s, const char *platform,
+ * "" for import. Without platforms, of an index the image for this machine is loaded; with one,
+ * only such images; with several, or "all", an index stays one. */
+struct image_work *image_load(struct image_store *s, const struct strv *platforms,
 	const struct image_work_handlers *h, void *owner, struct err *e);
 struct image_work *image_import(struct image_store *s, const char *reference, const char *message,
 	const char *platform, const struct strv *changes, const struct image_work_handlers *h,
@@ -240,8 +241,8 @@ struct image_save_handlers {
 /* A name without a tag means all tags of its repository. platform: "" for all that is under a name,
  * else what image_find_for gives. ERR_NOT_FOUND as image_find. The layers stay until done, whatever
  * is removed. */
-struct image_save *image_save(struct image_store *s, const struct strv *names,
-	const char *platform, const struct image_save_handlers *h, void *owner, struct err *e);
+struct image_save *image_save(struct image_store *s, const struct strv *names, const char *platform,
+	const struct image_save_handlers *h, void *owner, struct err *e);
 void image_save_pause(struct image_save *w, bool pause);
 void image_save_cancel(struct image_save *w); /* done follows */
 

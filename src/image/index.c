@@ -87,6 +87,20 @@ static int save_index(
 	return store_put(s->store, STORE_INDEXES, x->id, doc, e);
 }
 
+/* More of its platforms came. */
+static int extend(
+	struct image_store *s, struct image_index *x, const struct image_index *more, struct err *e)
+{
+	size_t before = x->n;
+	for (size_t k = 0; k < more->n; k++) {
+		if (!image_index_has(x, more->v[k])) {
+			x->v = xrealloc(x->v, x->n + 1, sizeof(*x->v));
+			x->v[x->n++] = more->v[k];
+		}
+	}
+	return x->n == before ? 0 : save_index(s, x, NULL, e);
+}
+
 int image_index_add(struct image_store *s, const char *id, const struct strv *image_ids,
 	const struct image_index **ret, struct err *e)
 {
@@ -99,12 +113,9 @@ int image_index_add(struct image_store *s, const char *id, const struct strv *im
 	if (x->n != image_ids->n) {
 		return err_set(e, ERR_INVALID, "an image of the index is not here");
 	}
-	if (known && known->n == x->n) {
-		*ret = known;
-		return 0;
-	}
 	if (known) {
-		return err_set(e, ERR_CONFLICT, "the index %.19s has other images", id);
+		*ret = known;
+		return extend(s, known, x, e);
 	}
 	if (save_index(s, x, NULL, e) < 0) {
 		return -1;

@@ -2,9 +2,10 @@
  * then.
  *
  * {"ask": "image", "tag"} -> {"id", "config": exact text, "manifest": {"mediaType", "text"} or
- *     null, "layers": [{"diff_id", "dir", "size", "blobs": [blob]}], lowest first}
- * {"ask": "pushed", "id", "tag", "digest", "registry": {"layers", "manifest"} of image/blobs.h} ->
- *     {}
+ *     null, "layers": [{"diff_id", "dir", "size", "blobs": [blob]}], lowest first}; of several
+ *     platforms {"id": of the index, "images": [such]}
+ * {"ask": "pushed", "id", "digest", "registry": {"layers", "manifest"} of image/blobs.h, "index":
+ *     true for an index, which has no "registry", "part": true for an image of one} -> {}
  * {"ask": "forget-blob", "diff_id", "repository", "digest"} -> {}
  */
 #include <string.h>
@@ -30,12 +31,15 @@ struct image_push {
 
 /* --- answers --- */
 
-static struct image *image_of_tag(const struct image_push *p, const char *tag, struct err *e)
+/* *ret_index: beside the image, or NULL. */
+static struct image *image_of_tag(const struct image_push *p, const char *tag,
+	const struct image_index **ret_index, struct err *e)
 {
 	struct ref r = p->ref;
 	char canonical[REF_TEXT_MAX], familiar[REF_TEXT_MAX];
 	snprintf(r.tag, sizeof(r.tag), "%s", tag);
 	struct image *i = map_get(p->store->refs, ref_canonical(&r, canonical));
+	*ret_index = map_get(p->store->ref_indexes, canonical);
 	if (!i) {
 		(void)err_set(
 			e, ERR_NOT_FOUND, "tag does not exist: %s", ref_familiar(&r, familiar));
@@ -62,13 +66,12 @@ static json_t *describe_layers(struct image_store *s, const struct image *i, str
 	return TAKE(layers);
 }
 
-static json_t *describe_image(struct image_push *p, const char *tag, struct err *e)
+static json_t *describe_image(struct image_push *p, const struct image *i, struct err *e)
 {
 	struct image_store *s = p->store;
-	struct image *i = image_of_tag(p, tag, e);
 	scoped(json) json_t *doc = NULL;
 	scoped(json) json_t *manifest = NULL;
-	if (!i || store_get(s->store, STORE_IMAGES, i->id, &doc, e) < 0 ||
+	if (store_get(s->store, STORE_IMAGES, i->id, &doc, e) < 0 ||
 		image_manifest_kept(s, i->id, &manifest, e) < 0) {
 		return NULL;
 	}
@@ -83,24 +86,47 @@ static json_t *describe_image(struct image_push *p, const char *tag, struct err 
 	return answer;
 }
 
+static json_t *describe_tag(struct image_push *p, const char *tag, struct err *e)
+{
+	const struct image_index *x;
+	const struct image *i = image_of_tag(p, tag, &x, e);
+	if (!i || !x) {
+		return i ? describe_image(p, i, e) : NULL;
+	}
+	scoped(json) json_t *images = json_array();
+	for (size_t k = 0; k < x->n; k++) {
+		json_t *one = describe_image(p, x->v[k], e);
+		if (!one) {
+			return NULL;
+		}
+		json_array_append_new(images, one);
+	}
+	return json_pack("{ss sO}", "id", x->id, "images", images);
+}
+
 /* The image may be gone by now; what the registry has is true all the same. */
 static json_t *take_pushed(struct image_push *p, const json_t *msg, struct err *e)
 {
 	struct image_store *s = p->store;
 	const char *digest = json_str(msg, "digest");
 	const char *id = json_str(msg, "id");
-	struct image *i = map_get(s->images, id);
+	const struct image_index *x = json_bool(msg, "index") ? map_get(s->indexes, id) : NULL;
+	struct image *i = x ? x->shown : map_get(s->images, id);
 	if (!ref_is_digest(digest)) {
 		(void)err_set(e, ERR_INVALID, "the worker sent a wrong digest");
 		return NULL;
 	}
-	if (i) {
+	if (i && json_bool(msg, "part")) { /* the index gets the name */
+		image_blobs_learn_all(s, id, json_object_get(msg, "registry"));
+	} else if (i) {
 		struct ref r = p->ref;
 		char canonical[REF_TEXT_MAX];
 		*r.tag = '\0';
 		snprintf(r.digest, sizeof(r.digest), "%s", digest);
-		if (map_get(s->refs, ref_canonical(&r, canonical)) != i &&
-			image_ref_set(s, canonical, i, e) < 0) {
+		bool named = map_get(s->refs, ref_canonical(&r, canonical)) == i &&
+			     map_get(s->ref_indexes, canonical) == x;
+		if (!named && (x ? image_ref_set_index(s, canonical, x, e)
+				 : image_ref_set(s, canonical, i, e)) < 0) {
 			return NULL;
 		}
 		image_blobs_learn_all(s, id, json_object_get(msg, "registry"));
@@ -128,7 +154,7 @@ static void on_message(void *owner, struct job *j, json_t *msg)
 		return;
 	}
 	if (strcmp(ask, "image") == 0) {
-		answer = describe_image(p, json_str(msg, "tag"), &e);
+		answer = describe_tag(p, json_str(msg, "tag"), &e);
 	} else if (strcmp(ask, "pushed") == 0) {
 		answer = take_pushed(p, msg, &e);
 	} else if (strcmp(ask, "forget-blob") == 0) {

@@ -26,7 +26,7 @@ struct image_save {
 struct selection {
 	struct image_store *store;
 	struct image_hold *hold;
-	const char *platform; /* "", or of several under one name only this */
+	const char *platform;     /* "", or of several under one name only this */
 	json_t *images, *indexes; /* of the request (worker/layout.h) */
 	size_t config_bytes;
 };
@@ -256,9 +256,8 @@ static struct image_save *start(
 	json_array_foreach (s->images, k, entry) {
 		strv_add(&w->ids, json_str(entry, "id"));
 	}
-	json_t *request =
-		json_pack("{ss sO sO}", "layers_dir", s->store->layers_dir, "images", s->images,
-			"indexes", s->indexes);
+	json_t *request = json_pack("{ss sO sO}", "layers_dir", s->store->layers_dir, "images",
+		s->images, "indexes", s->indexes);
 	w->job = job_start(s->store->jobs, "save", request, -1, true, &handlers, w, e);
 	if (!w->job) {
 		strv_deinit(&w->ids);
@@ -268,8 +267,8 @@ static struct image_save *start(
 	return w;
 }
 
-struct image_save *image_save(struct image_store *s, const struct strv *names,
-	const char *platform, const struct image_save_handlers *h, void *owner, struct err *e)
+struct image_save *image_save(struct image_store *s, const struct strv *names, const char *platform,
+	const struct image_save_handlers *h, void *owner, struct err *e)
 {
 	scoped(json) json_t *images = json_array();
 	scoped(json) json_t *indexes = json_array();

@@ -199,7 +199,9 @@ static int set_digest_ref(struct image_store *s, const char *canonical, const ch
 	return image_ref_set(s, ref_canonical(&r, text), i, e);
 }
 
-static int set_refs(struct image_store *s, const json_t *record, struct image *i, struct err *e)
+/* x: the index that the names mean beside the image, or NULL. */
+static int set_refs(struct image_store *s, const json_t *record, struct image *i,
+	const struct image_index *x, struct err *e)
 {
 	size_t k;
 	json_t *item;
@@ -211,7 +213,8 @@ static int set_refs(struct image_store *s, const json_t *record, struct image *i
 			return err_set(e, ERR_INVALID, "the worker sent a wrong reference");
 		}
 		ref_canonical(&r, canonical);
-		if (!*r.digest && image_ref_set(s, canonical, i, e) < 0) {
+		if (!*r.digest && (x ? image_ref_set_index(s, canonical, x, e)
+				     : image_ref_set(s, canonical, i, e)) < 0) {
 			return -1;
 		}
 		if (set_digest_ref(s, canonical, json_str(record, "digest"), i, e) < 0) {
@@ -299,7 +302,7 @@ static struct image *record_image(struct image_work *w, const json_t *record, st
 				     : NULL;
 	struct image *i =
 		image_add(w->store, json_str(record, "config"), json_string_length(config), e);
-	if (!i || set_refs(w->store, record, i, e) < 0) {
+	if (!i || set_refs(w->store, record, i, NULL, e) < 0) {
 		return NULL;
 	}
 	if (w->kind == WORK_PULL && set_signed(w->store, record, i, e) < 0) {
@@ -317,13 +320,39 @@ static struct image *record_image(struct image_work *w, const json_t *record, st
 	return i;
 }
 
+/* Several platforms of one archive that stay together. */
+static struct image *record_index(struct image_work *w, const json_t *record, struct err *e)
+{
+	scoped(strv) struct strv ids = STRV_INIT;
+	const struct image_index *x;
+	size_t k;
+	json_t *member;
+	json_array_foreach (json_object_get(record, "members"), k, member) {
+		const json_t *config = json_object_get(member, "config");
+		const struct image *i = image_add(
+			w->store, json_string_value(config), json_string_length(config), e);
+		if (!i) {
+			return NULL;
+		}
+		strv_add(&ids, i->id);
+	}
+	if (image_index_add(w->store, json_str(record, "index"), &ids, &x, e) < 0 ||
+		set_refs(w->store, record, x->shown, x, e) < 0) {
+		return NULL;
+	}
+	tell_loaded(w, record, x->shown);
+	return x->shown;
+}
+
 static struct image *record_images(struct image_work *w, const json_t *result, struct err *e)
 {
 	struct image *last = NULL;
 	size_t k;
 	json_t *record;
 	json_array_foreach (json_object_get(result, "images"), k, record) {
-		last = record_image(w, record, e);
+		last = w->kind == WORK_LOAD && json_object_get(record, "index")
+			       ? record_index(w, record, e)
+			       : record_image(w, record, e);
 		if (!last) {
 			return NULL;
 		}
@@ -494,10 +523,11 @@ struct image_work *image_pull_all(struct image_store *s, const char *repository,
 	return pull(s, &ref, true, platform, take_auth, h, owner, e);
 }
 
-struct image_work *image_load(struct image_store *s, const char *platform,
+struct image_work *image_load(struct image_store *s, const struct strv *platforms,
 	const struct image_work_handlers *h, void *owner, struct err *e)
 {
-	return start(s, WORK_LOAD, json_pack("{ss}", "platform", platform), NULL, h, owner, e);
+	return start(s, WORK_LOAD, json_pack("{so}", "platforms", json_strv(platforms)), NULL, h,
+		owner, e);
 }
 
 /* The name that the new image gets, or none for "": the job's list of references. */

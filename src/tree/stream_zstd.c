@@ -31,7 +31,8 @@ static ssize_t zstd_read(struct stream *s, void *data, size_t n, struct err *e)
 		ZSTD_EndDirective how = z->in_over ? ZSTD_e_end : ZSTD_e_continue;
 		size_t left = ZSTD_compressStream2(z->z, &out, &z->pending, how);
 		if (ZSTD_isError(left)) {
-			return err_set(e, ERR_SYSTEM, "cannot compress: %s", ZSTD_getErrorName(left));
+			return err_set(
+				e, ERR_SYSTEM, "cannot compress: %s", ZSTD_getErrorName(left));
 		}
 		z->over = z->in_over && left == 0;
 	}

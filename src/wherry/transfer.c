@@ -129,7 +129,7 @@ int command_load(struct cli *cli, int argc, char **argv)
 		{"input", 'i', FLAG_STRING, &input, NULL,
 			"Read from tar archive file, instead of STDIN"},
 		{"platform", 0, FLAG_STRING, &platform, NULL,
-			"Load only the given platform variant"},
+			"Load only the given platform, several of them (a,b) or all"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Suppress the load output"},
 		{0},
 	};
@@ -148,7 +148,11 @@ int command_load(struct cli *cli, int argc, char **argv)
 	scoped(buf) struct buf path = BUF_INIT;
 	buf_puts(&path, "/images/load");
 	path_query(&path, "quiet", quiet || !isatty(STDOUT_FILENO) ? "1" : "0");
-	path_query(&path, "platform", platform);
+	scoped(strv) struct strv platforms = STRV_INIT;
+	strv_split(&platforms, platform ? platform : "", ',');
+	for (size_t i = 0; i < platforms.n; i++) {
+		path_query(&path, "platform", platforms.v[i]);
+	}
 	return fd < 0 || send_archive(cli, buf_str(&path), &fd, stdout, &e) < 0 ? cli_fail(&e) : 0;
 }
 

@@ -122,9 +122,9 @@ static int compress_to(
 	const struct layout *l, struct blob *b, struct stream *tar, int fd, struct err *e)
 {
 	scoped(stream_free) struct stream *plain = stream_digest_new(tar);
-	scoped(stream_free) struct stream *packed =
-		strcmp(compression(l), "gzip") == 0 ? stream_gzip_new(plain, GZIP_LEVEL)
-						    : stream_zstd_new(plain, ZSTD_LEVEL);
+	scoped(stream_free) struct stream *packed = strcmp(compression(l), "gzip") == 0
+							    ? stream_gzip_new(plain, GZIP_LEVEL)
+							    : stream_zstd_new(plain, ZSTD_LEVEL);
 	scoped(stream_free) struct stream *hashed = stream_digest_new(packed);
 	scoped(free) char *chunk = xnew_array(char, STREAM_CHUNK);
 	ssize_t n;
@@ -184,8 +184,7 @@ static json_t *descriptor(const char *type, const char *digest, int64_t size)
 
 static void annotate(const struct layout *l, const char *which, json_t *doc)
 {
-	json_t *pairs =
-		json_object_get(json_object_get(l->request, "annotations"), which);
+	json_t *pairs = json_object_get(json_object_get(l->request, "annotations"), which);
 	if (json_object_size(pairs) == 0) {
 		return;
 	}
@@ -409,13 +408,13 @@ static int describe_index(struct layout *l, const json_t *index, struct err *e)
 		const json_t *text =
 			json_object_get(find_image(l, json_string_value(id)), "config");
 		const json_t *manifest = layout_manifest(l, json_string_value(id));
-		json_t *entry =
-			manifest ? manifest_entry(manifest, json_string_value(text),
-					   json_string_length(text), e)
-				 : NULL;
+		json_t *entry = manifest ? manifest_entry(manifest, json_string_value(text),
+						   json_string_length(text), e)
+					 : NULL;
 		if (!entry) {
-			return manifest ? -1
-					: err_set(e, ERR_SYSTEM, "an image of the index is missing");
+			return manifest
+				       ? -1
+				       : err_set(e, ERR_SYSTEM, "an image of the index is missing");
 		}
 		annotate(l, "manifest-descriptor", entry);
 		json_array_append_new(manifests, entry);

@@ -19,6 +19,7 @@
 #define LOAD_TEXTS_MAX (32u << 20) /* all that are kept at the same time */
 #define LOAD_CONFIGS_MAX \
 	(3u << 20) /* of all images together: the result is one line (job.h JOB_LINE_MAX) */
+#define LOAD_PLATFORMS_MAX 16
 #define LOAD_FILES_MAX 20000 /* that are remembered */
 
 enum load_kind {
@@ -47,8 +48,11 @@ struct load {
 	int n_layers; /* directories used */
 
 	struct platform want;
-	bool must_match; /* want was asked for: nothing else is loaded */
-	json_t *images;  /* the result */
+	bool must_match;   /* want was asked for: nothing else is loaded */
+	bool several, all; /* of an index all platforms in wants, or all: they stay together */
+	struct platform wants[LOAD_PLATFORMS_MAX];
+	size_t n_wants;
+	json_t *images; /* the result */
 	size_t config_bytes;
 	bool synced;
 };

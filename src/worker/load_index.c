@@ -64,12 +64,25 @@ static int hand_over(struct load *l, struct load_file *f, struct err *e)
 	return 0;
 }
 
-/* doc: what names os, architecture and variant; without them it is for any machine. */
+static bool fits_one(const struct platform *want, const json_t *doc)
+{
+	return platform_match(want, json_str(doc, "os"), json_str(doc, "architecture"),
+		       json_str(doc, "variant")) > 0;
+}
+
+/* doc: what names os, architecture and variant; without them it is for any machine. What is for
+ * none, as attestations, is never wanted. */
 static bool fits(const struct load *l, const json_t *doc)
 {
-	return !*json_str(doc, "architecture") ||
-	       platform_match(&l->want, json_str(doc, "os"), json_str(doc, "architecture"),
-		       json_str(doc, "variant")) > 0;
+	const char *arch = json_str(doc, "architecture");
+	if (!*arch || (l->all && strcmp(arch, "unknown") != 0)) {
+		return true;
+	}
+	bool any = !l->several && fits_one(&l->want, doc);
+	for (size_t k = 0; l->several && k < l->n_wants; k++) {
+		any = any || fits_one(&l->wants[k], doc);
+	}
+	return any;
 }
 
 /* Whether it is an image of the platform that was asked for. */
@@ -78,7 +91,7 @@ static bool config_fits(const struct load *l, const struct load_file *config)
 	struct err ignored;
 	scoped(json) json_t *doc =
 		json_parse(buf_str(&config->text), config->text.len, "the image", &ignored);
-	return !l->must_match || fits(l, doc);
+	return (!l->must_match && !l->several) || fits(l, doc);
 }
 
 /* find is load_find or load_find_digest; names has one of its keys for each layer. Takes
@@ -225,6 +238,52 @@ static int add_manifest(
 	return add_image(l, config, &digests, load_find_digest, TAKE(references), e);
 }
 
+/* What was added behind the first n images are the platforms of an index. */
+static void put_together(struct load *l, size_t n, const char *digest, json_t *take_references)
+{
+	scoped(json) json_t *references = take_references;
+	json_t *members = json_array();
+	while (json_array_size(l->images) > n) {
+		json_array_append(members, json_array_get(l->images, n));
+		json_array_remove(l->images, n);
+	}
+	if (json_array_size(members) == 1) { /* the others were not wanted: an image like any */
+		json_put(json_array_get(members, 0), "references", json_incref(references));
+		json_array_extend(l->images, members);
+		json_decref(members);
+	} else if (json_array_size(members) == 0) {
+		json_decref(members);
+	} else {
+		json_array_append_new(l->images, json_pack("{ss so sO}", "index", digest, "members",
+							 members, "references", references));
+	}
+}
+
+static int add_digest(struct load *l, const char *digest, json_t *take_references, struct err *e);
+
+/* All platforms of an index that are wanted. An archive may leave out some of those that its index
+ * names: with "all" it is all that there is. */
+static int add_platforms(struct load *l, const struct manifest *m, const char *digest,
+	json_t *take_references, struct err *e)
+{
+	scoped(json) json_t *references = take_references;
+	size_t before = json_array_size(l->images);
+	size_t i;
+	json_t *entry;
+	json_array_foreach (m->entries, i, entry) {
+		const char *one = json_str(entry, "digest");
+		if (!ref_is_digest(one) || !fits(l, json_object_get(entry, "platform")) ||
+			(l->all && !load_find_digest(l, one))) {
+			continue;
+		}
+		if (add_digest(l, one, json_array(), e) < 0) {
+			return -1;
+		}
+	}
+	put_together(l, before, digest, TAKE(references));
+	return 0;
+}
+
 /* The image of a manifest, or the one of an index that fits this machine. */
 static int add_digest(struct load *l, const char *digest, json_t *take_references, struct err *e)
 {
@@ -239,6 +298,11 @@ static int add_digest(struct load *l, const char *digest, json_t *take_reference
 		}
 		if (!m.is_index) {
 			return add_manifest(l, &m, TAKE(references), e);
+		}
+		if (l->several) {
+			return depth > 0 ? err_set(e, ERR_INVALID,
+						   "invalid archive: an index inside an index")
+					 : add_platforms(l, &m, wanted, TAKE(references), e);
 		}
 		struct descriptor chosen;
 		if (manifest_select(&m, &l->want, &chosen, e) < 0) {
@@ -272,18 +336,38 @@ static int add_oci_images(struct load *l, const struct load_file *f, struct err 
 			return -1;
 		}
 	}
-	if (json_array_size(l->images) == 0 && json_array_size(m.entries) > 0 && !l->must_match) {
+	if (json_array_size(l->images) == 0 && json_array_size(m.entries) > 0 && !l->must_match &&
+		!l->several) {
 		return err_set(
 			e, ERR_NOT_FOUND, "the archive holds no image for this machine's platform");
 	}
 	return 0;
 }
 
+/* manifest.json knows no index: it would give the platforms as images without a name. */
+static bool has_index(const struct load_file *f)
+{
+	scoped(manifest) struct manifest m = {0};
+	struct err ignored;
+	size_t i;
+	json_t *entry;
+	if (!f || f->kind != LOAD_TEXT ||
+		manifest_parse(buf_str(&f->text), f->text.len, "", &m, &ignored) < 0) {
+		return false;
+	}
+	json_array_foreach (m.entries, i, entry) {
+		if (strcmp(json_str(entry, "mediaType"), MANIFEST_OCI_INDEX) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static int add_images(struct load *l, struct err *e)
 {
 	const struct load_file *manifest = load_find(l, "manifest.json");
 	const struct load_file *index = load_find(l, "index.json");
-	if (manifest && manifest->kind == LOAD_TEXT) {
+	if (manifest && manifest->kind == LOAD_TEXT && !has_index(index)) {
 		return add_docker_images(l, manifest, e);
 	}
 	if (index && index->kind == LOAD_TEXT) {
@@ -297,6 +381,9 @@ int load_images(struct load *l, struct err *e)
 {
 	if (add_images(l, e) < 0) {
 		return -1;
+	}
+	if (l->several && json_array_size(l->images) == 0) {
+		return err_set(e, ERR_NOT_FOUND, "no image of the requested platforms found");
 	}
 	if (l->must_match && json_array_size(l->images) == 0) {
 		return err_set(e, ERR_NOT_FOUND, "requested platform (%s/%s%s%s) not found",

@@ -71,35 +71,49 @@ static json_t *describe_layers(const struct push *p)
 	return layers;
 }
 
-static int tell_pushed(struct push *p, const char *tag, const json_t *image, const char *digest,
-	const struct buf *manifest, const char *type, struct err *e)
+/* What the registry has now. */
+struct pushed {
+	char digest[REF_DIGEST_LEN + 1];
+	size_t size;
+	const char *type; /* borrowed for as long as the image's description */
+};
+
+static int ask_pushed(struct push *p, json_t *take_question, struct err *e)
+{
+	json_put_str(take_question, "ask", "pushed");
+	scoped(json) json_t *answer = rpc_ask(p->rpc, take_question, e);
+	return answer ? 0 : -1;
+}
+
+static int record_image(struct push *p, const json_t *image, bool part, const struct pushed *pushed,
+	const struct buf *manifest, struct err *e)
 {
 	json_t *registry = json_pack("{so}", "layers", describe_layers(p));
 	json_put(registry, "manifest",
-		json_pack("{ss so}", "mediaType", type, "text",
+		json_pack("{ss so}", "mediaType", pushed->type, "text",
 			json_stringn(buf_str(manifest), manifest->len)));
-	scoped(json) json_t *answer = rpc_ask(p->rpc,
-		json_pack("{ss ss ss ss so}", "ask", "pushed", "id", json_str(image, "id"), "tag",
-			tag, "digest", digest, "registry", registry),
+	return ask_pushed(p,
+		json_pack("{ss ss so sb}", "id", json_str(image, "id"), "digest", pushed->digest,
+			"registry", registry, "part", part),
 		e);
-	if (!answer) {
-		return -1;
-	}
-	scoped(free) char *words =
-		xasprintf("%s: digest: %s size: %zu", tag, digest, manifest->len);
-	rpc_send(p->rpc, json_pack("{ss}", "status", words));
-	rpc_send(p->rpc, json_pack("{s{} s{ss ss sI}}", "progressDetail", "aux", "Tag", tag,
-				 "Digest", digest, "Size", (json_int_t)manifest->len));
-	return 0;
 }
 
+static void tell_pushed(struct push *p, const char *tag, const struct pushed *pushed)
+{
+	scoped(free) char *words =
+		xasprintf("%s: digest: %s size: %zu", tag, pushed->digest, pushed->size);
+	rpc_send(p->rpc, json_pack("{ss}", "status", words));
+	rpc_send(p->rpc, json_pack("{s{} s{ss ss sI}}", "progressDetail", "aux", "Tag", tag,
+				 "Digest", pushed->digest, "Size", (json_int_t)pushed->size));
+}
+
+/* tag: NULL for one that only an index names. */
 static int push_manifest(struct push *p, const char *tag, const json_t *image,
-	const struct manifest *kept, struct err *e)
+	const struct manifest *kept, struct pushed *ret, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
 	const json_t *config = json_object_get(image, "config");
 	struct descriptor c = {.size = (int64_t)json_string_length(config)};
-	char digest[REF_DIGEST_LEN + 1];
 	const char *type;
 	snprintf(c.digest, sizeof(c.digest), "%s", json_str(image, "id"));
 	if (kept && is_what_we_have(kept, &p->layers)) {
@@ -116,22 +130,19 @@ static int push_manifest(struct push *p, const char *tag, const json_t *image,
 		manifest_write(&c, there, p->layers.n, &text, &type);
 		free(there);
 	}
-	if (registry_upload_bytes(
-		    p->registry, json_string_value(config), (size_t)c.size, c.digest, e) < 0 ||
-		registry_put_manifest(p->registry, tag, type, buf_str(&text), text.len, e) < 0) {
-		return -1;
-	}
-	sha256_digest(buf_str(&text), text.len, digest);
-	return tell_pushed(p, tag, image, digest, &text, type, e);
+	*ret = (struct pushed){.size = text.len, .type = type};
+	sha256_digest(buf_str(&text), text.len, ret->digest);
+	return registry_upload_bytes(
+		       p->registry, json_string_value(config), (size_t)c.size, c.digest, e) < 0 ||
+			       registry_put_manifest(p->registry, tag ? tag : ret->digest, type,
+				       buf_str(&text), text.len, e) < 0
+		       ? -1
+		       : record_image(p, image, !tag, ret, &text, e);
 }
 
-static int push_tag(struct push *p, const char *tag, struct err *e)
+static int push_image(
+	struct push *p, const char *tag, const json_t *image, struct pushed *ret, struct err *e)
 {
-	scoped(json) json_t *image =
-		rpc_ask(p->rpc, json_pack("{ss ss}", "ask", "image", "tag", tag), e);
-	if (!image) {
-		return -1;
-	}
 	scoped(manifest) struct manifest kept = {0};
 	bool has_kept = read_kept(image, &kept);
 	if (push_layers_take(
@@ -139,7 +150,58 @@ static int push_tag(struct push *p, const char *tag, struct err *e)
 		push_layers_run(&p->layers, e) < 0) {
 		return -1;
 	}
-	return push_manifest(p, tag, image, has_kept ? &kept : NULL, e);
+	return push_manifest(p, tag, image, has_kept ? &kept : NULL, ret, e);
+}
+
+/* The images first: a registry refuses an index that names what it has not got. */
+static int push_index(
+	struct push *p, const char *tag, const json_t *index, struct pushed *ret, struct err *e)
+{
+	scoped(json) json_t *entries = json_array();
+	bool all_docker = true;
+	size_t k;
+	json_t *image;
+	json_array_foreach (json_object_get(index, "images"), k, image) {
+		struct pushed one;
+		const json_t *config = json_object_get(image, "config");
+		if (push_image(p, NULL, image, &one, e) < 0) {
+			return -1;
+		}
+		scoped(json) json_t *plain = json_pack("{ss ss sI}", "mediaType", one.type,
+			"digest", one.digest, "size", (json_int_t)one.size);
+		json_t *entry = manifest_entry(
+			plain, json_string_value(config), json_string_length(config), e);
+		if (!entry) {
+			return -1;
+		}
+		json_array_append_new(entries, entry);
+		all_docker = all_docker && strcmp(one.type, MANIFEST_DOCKER) == 0;
+	}
+	ret->type = all_docker ? MANIFEST_DOCKER_LIST : MANIFEST_OCI_INDEX;
+	scoped(json) json_t *doc = manifest_index(ret->type, entries);
+	scoped(free) char *text = json_text(doc);
+	ret->size = strlen(text);
+	sha256_digest(text, ret->size, ret->digest);
+	return registry_put_manifest(p->registry, tag, ret->type, text, ret->size, e) < 0
+		       ? -1
+		       : ask_pushed(p,
+				 json_pack("{ss ss sb}", "id", json_str(index, "id"), "digest",
+					 ret->digest, "index", true),
+				 e);
+}
+
+static int push_tag(struct push *p, const char *tag, struct err *e)
+{
+	struct pushed pushed;
+	scoped(json) json_t *image =
+		rpc_ask(p->rpc, json_pack("{ss ss}", "ask", "image", "tag", tag), e);
+	if (!image ||
+		(json_object_get(image, "images") ? push_index(p, tag, image, &pushed, e)
+						  : push_image(p, tag, image, &pushed, e)) < 0) {
+		return -1;
+	}
+	tell_pushed(p, tag, &pushed);
+	return 0;
 }
 
 /* --- the job --- */
@@ -156,7 +218,12 @@ static int mount_sources(struct push *p, struct strv *ret, struct err *e)
 		if (!image) {
 			return -1;
 		}
+		size_t i;
+		json_t *one;
 		push_layers_sources(&p->ref, json_object_get(image, "layers"), ret);
+		json_array_foreach (json_object_get(image, "images"), i, one) {
+			push_layers_sources(&p->ref, json_object_get(one, "layers"), ret);
+		}
 	}
 	return 0;
 }

@@ -135,7 +135,8 @@ static int run(struct driver *d, int argc, char **argv, struct err *e)
 					: NULL;
 		d->work = image_pull(d->images, arg, "", auth, &handlers, d, e);
 	} else if (strcmp(command, "load") == 0) {
-		d->work = image_load(d->images, "", &handlers, d, e);
+		static const struct strv own = STRV_INIT;
+		d->work = image_load(d->images, &own, &handlers, d, e);
 		feed(d);
 	} else if (strcmp(command, "import") == 0) {
 		struct strv changes = {argc > 5 ? argv + 5 : NULL, argc > 5 ? (size_t)argc - 5 : 0};
