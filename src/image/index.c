@@ -94,7 +94,7 @@ static int extend(
 	size_t before = x->n;
 	for (size_t k = 0; k < more->n; k++) {
 		if (!image_index_has(x, more->v[k])) {
-			x->v = xrealloc(x->v, x->n + 1, sizeof(*x->v));
+			x->v = xrealloc(x->v, x->n + 1, sizeof(struct image *));
 			x->v[x->n++] = more->v[k];
 		}
 	}
