@@ -30,11 +30,14 @@ static void build_accepted(void *owner)
 static void build_progress(void *owner, json_t *msg)
 {
 	struct build_stream *s = owner;
+	if (json_object_get(msg, "source")) { /* the error's text says where it is, too */
+		return;
+	}
 	build_accepted(s);
 	progress_send(s->call, msg);
 }
 
-static void build_done(void *owner, const char *image_id, int code, const struct err *e)
+static void build_done(void *owner, const json_t *result, int code, const struct err *e)
 {
 	struct build_stream *s = owner;
 	s->session = NULL;

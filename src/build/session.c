@@ -46,7 +46,7 @@ struct build_session {
 	char *pull_platform;
 	struct endpoint_info endpoint;
 	bool attached, dns;
-	char *image_id; /* the result, while it goes to the disk */
+	json_t *result; /* while it goes to the disk */
 	int exit_code;
 	bool quiet;
 	struct buf quiet_text;
@@ -54,7 +54,7 @@ struct build_session {
 
 static void free_if_over(struct build_session *s)
 {
-	if (s->job || s->pull || s->image_id) {
+	if (s->job || s->pull || s->result) {
 		return;
 	}
 	map_free(s->pinned);
@@ -441,17 +441,17 @@ static void finish_failed(struct build_session *s, const struct err *e)
 static void synced(void *owner, const struct err *e)
 {
 	struct build_session *s = owner;
-	scoped(free) char *id = TAKE(s->image_id);
+	scoped(json) json_t *result = TAKE(s->result);
 	if (e) {
 		finish_failed(s, e);
 		return;
 	}
 	struct builder *b = s->builder;
-	scoped(free) char *line = xasprintf("%s\n", id);
+	scoped(free) char *line = xasprintf("%s\n", json_str(result, "id"));
 	if (s->quiet) {
 		say_quietly(s, line);
 	}
-	s->handlers.done(s->owner, id, 0, NULL);
+	s->handlers.done(s->owner, result, 0, NULL);
 	free_if_over(s);
 	builder_cache_trim(b);
 }
@@ -468,7 +468,7 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 	log_info("build", result ? "built" : "failed", "id", s->id, "image",
 		result ? json_str(result, "id") : NULL, "error", e ? e->msg : NULL, NULL);
 	if (result) {
-		s->image_id = xstrdup(json_str(result, "id"));
+		s->result = json_incref(result);
 		image_sync(s->builder->d.images, synced, s);
 	} else {
 		finish_failed(s, e);

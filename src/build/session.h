@@ -41,11 +41,13 @@ int builder_prune(struct builder *b, bool all, int64_t *ret_bytes, struct err *e
 
 struct build_handlers {
 	/* One object of the classic build stream: {"stream": "Step 1/3 : FROM x\n"}, {"aux": {"ID":
-	 * ...}}, {"status": ...}; borrowed. */
+	 * ...}}, {"status": ...}; of option "progress": "vertices" those of worker/build_event.h.
+	 * Before an error, {"source": {"file", "lines", "text"}}: where it is. Borrowed. */
 	void (*progress)(void *owner, json_t *msg);
-	/* Once. e NULL on success; image_id is then "sha256:...". *code is the exit status of a
-	 * failed RUN, or 1. */
-	void (*done)(void *owner, const char *image_id, int code, const struct err *e);
+	/* Once. e NULL on success; result (borrowed) is then the job's: {"id": "sha256:...",
+	 * "response": {name: text of an exporter}}. code is the exit status of a failed RUN, or 1.
+	 */
+	void (*done)(void *owner, const json_t *result, int code, const struct err *e);
 	/* The Dockerfile is parsed and the build begins: the 200 may leave. Errors before this are
 	 * a 400. */
 	void (*accepted)(void *owner);

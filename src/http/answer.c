@@ -1,5 +1,7 @@
 #include "http/conn.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
@@ -260,6 +262,24 @@ void http_hijack(
 			"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n");
 	}
 	take_over(r, &head, upgrade, input, owner);
+}
+
+int http_detach(struct http_request *r, struct buf *ret_early, struct err *e)
+{
+	struct conn *c = r->conn;
+	uv_os_fd_t fd;
+	if (!r->body_done || r->answer != ANSWER_NONE || conn_queued(c) > 0) {
+		return err_set(
+			e, ERR_INVALID, "a request that upgrades its connection has no body");
+	}
+	int own = uv_fileno((uv_handle_t *)&c->pipe, &fd) == 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+	if (own < 0) {
+		return err_sys(e, errno, "cannot take over the connection");
+	}
+	buf_append(ret_early, buf_str(&c->in), c->in.len);
+	r->answer = ANSWER_ENDED; /* the client has not left */
+	conn_close(c);
+	return own;
 }
 
 void http_hijack_websocket(

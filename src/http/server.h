@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 typedef struct uv_loop_s uv_loop_t;
@@ -110,6 +111,11 @@ void http_stream_abort(struct http_request *r);
  */
 void http_hijack(
 	struct http_request *r, const char *content_type, http_chunk_fn *input, void *owner);
+/* Gives the connection away instead of an answer: its descriptor, the caller's (non-blocking,
+ * CLOEXEC), and in ret_early what the client has sent already behind the request. Nothing was
+ * written to it; the server forgets it, closed() is called before this returns, r is dead. For a
+ * request without a body; -1 with *e otherwise, and the request is as it was. */
+int http_detach(struct http_request *r, struct buf *ret_early, struct err *e);
 /* The same with the answer to a WebSocket handshake (codec/websocket.h); frames are the caller's.
  */
 void http_hijack_websocket(

@@ -97,6 +97,20 @@ static void count_pieces(void *owner, struct http_request *r, const char *data, 
 	pieces = 0;
 }
 
+/* Whoever has the descriptor then speaks as it likes. */
+static void detach(struct http_request *r)
+{
+	struct err e;
+	scoped(buf) struct buf early = BUF_INIT;
+	int fd = http_detach(r, &early, &e);
+	if (fd < 0) {
+		http_reply_error(r, &e);
+		return;
+	}
+	dprintf(fd, "taken with '%s'", buf_str(&early));
+	close(fd);
+}
+
 static void handle(void *owner, struct http_request *r)
 {
 	const char *path = http_path(r);
@@ -110,6 +124,8 @@ static void handle(void *owner, struct http_request *r)
 	} else if (strcmp(path, "/hijack") == 0) {
 		http_hijack(r, "application/vnd.docker.raw-stream", echo_input, NULL);
 		http_stream_write(r, "early ", 6);
+	} else if (strcmp(path, "/detach") == 0) {
+		detach(r);
 	} else if (strcmp(path, "/flood") == 0) {
 		http_stream_begin(r, 200, "text/plain");
 		http_stream_on_drain(r, flood, r);
@@ -338,6 +354,20 @@ static void a_head_request_has_no_body(void **state)
 	assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
 }
 
+static void a_connection_is_given_away_with_what_was_sent(void **state)
+{
+	scoped(free) char *got = say(
+		*state, "POST /detach HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI");
+	assert_string_equal(got, "taken with 'PRI'");
+}
+
+static void a_connection_with_a_body_is_not_given_away(void **state)
+{
+	scoped(free) char *got = say(*state,
+		"POST /detach HTTP/1.1\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+	assert_non_null(strstr(got, " 400 "));
+}
+
 static void a_hijacked_connection_outlives_the_clients_half_close(void **state)
 {
 	struct fixture *f = *state;
@@ -501,6 +531,8 @@ int main(void)
 		WITH(wrong_requests_get_400_and_the_end),
 		WITH(a_body_beyond_its_limit_is_refused),
 		WITH(a_head_request_has_no_body),
+		WITH(a_connection_is_given_away_with_what_was_sent),
+		WITH(a_connection_with_a_body_is_not_given_away),
 		WITH(a_hijacked_connection_outlives_the_clients_half_close),
 		WITH(a_client_that_leaves_is_noticed),
 		WITH(a_limited_server_closes_what_is_too_many_and_what_stands_still),
