@@ -52,6 +52,26 @@ static void take_triggers(struct build_config *c, struct strv *ret)
 	json_object_del(config, "OnBuild");
 }
 
+/* Puts or replaces NAME=value in a JSON list of them; the place of a known name stays. */
+static void set_config_env(json_t *config, const char *assignment)
+{
+	json_t *env = json_object_get(config, "Env");
+	if (!json_is_array(env)) {
+		env = json_array();
+		json_put(config, "Env", env);
+	}
+	size_t n = strcspn(assignment, "=") + 1;
+	size_t i;
+	json_t *item;
+	json_array_foreach (env, i, item) {
+		if (json_is_string(item) && strncmp(json_string_value(item), assignment, n) == 0) {
+			json_array_set_new(env, i, json_string(assignment));
+			return;
+		}
+	}
+	json_array_append_new(env, json_string(assignment));
+}
+
 static void begin_scratch(
 	struct build_config *c, const char *os, const char *arch, const char *variant)
 {
@@ -63,7 +83,6 @@ static void begin_scratch(
 		json_put_str(c->image, "variant", variant);
 	}
 	json_t *config = config_of(c);
-	json_put(config, "Env", json_pack("[s]", "PATH=" BUILD_DEFAULT_PATH));
 	json_put_str(config, "WorkingDir", "/");
 }
 
@@ -90,6 +109,10 @@ void build_config_from_image(struct build_config *ret, const json_t *base, const
 			strv_env_set(&ret->env, json_string_value(item));
 		}
 	}
+	if (!strv_env_get(&ret->env, "PATH")) {
+		set_config_env(config_of(ret), "PATH=" BUILD_DEFAULT_PATH);
+		strv_env_set(&ret->env, "PATH=" BUILD_DEFAULT_PATH);
+	}
 }
 
 void build_config_from_stage(
@@ -114,7 +137,7 @@ static const char *lookup(void *owner, const char *name, size_t n)
 
 struct expander build_config_expander(struct build_config *c, char escape)
 {
-	return (struct expander){lookup, c, escape, false};
+	return (struct expander){.lookup = lookup, .owner = c, .escape = escape};
 }
 
 static int fail(struct change *ch, const char *why)
@@ -132,26 +155,6 @@ static int expand_all(struct change *ch, const char *text, struct strv *ret)
 {
 	struct err why;
 	return expand_words(&ch->x, text, ret, &why) < 0 ? fail(ch, why.msg) : 0;
-}
-
-/* Puts or replaces NAME=value in a JSON list of them; the place of a known name stays. */
-static void set_config_env(json_t *config, const char *assignment)
-{
-	json_t *env = json_object_get(config, "Env");
-	if (!json_is_array(env)) {
-		env = json_array();
-		json_put(config, "Env", env);
-	}
-	size_t n = strcspn(assignment, "=") + 1;
-	size_t i;
-	json_t *item;
-	json_array_foreach (env, i, item) {
-		if (json_is_string(item) && strncmp(json_string_value(item), assignment, n) == 0) {
-			json_array_set_new(env, i, json_string(assignment));
-			return;
-		}
-	}
-	json_array_append_new(env, json_string(assignment));
 }
 
 /* All values are expanded before the first is set: ENV a=1 b=$a uses the old a. */
@@ -294,30 +297,46 @@ static int apply_entrypoint(struct change *ch)
 	return 0;
 }
 
-/* "80", "80/udp", "8000-8010/tcp" as ExposedPorts members. */
+/* "80" or "8000-8010" */
+static bool parse_range(const char *text, unsigned *ret_first, unsigned *ret_last)
+{
+	const char *dash = strchr(text, '-');
+	scoped(free) char *begin = dash ? xstrndup(text, (size_t)(dash - text)) : xstrdup(text);
+	uint16_t first, last;
+	if (parse_u16(begin, &first) < 0 || (dash && parse_u16(dash + 1, &last) < 0)) {
+		return false;
+	}
+	*ret_first = first;
+	*ret_last = dash ? last : first;
+	return *ret_first <= *ret_last;
+}
+
+static int fail_port(struct change *ch, const char *part)
+{
+	scoped(free) char *why = xasprintf(
+		"invalid containerPort: %.60s: expected PORT, FIRST-LAST or either with /tcp, /udp or /sctp",
+		part);
+	return fail(ch, why);
+}
+
+/* "80", "80/udp", "8000-8010/tcp" as ExposedPorts members. "[IP:][PORT:]80" as `docker run -p`
+ * takes it means 80 alone, as BuildKit's convert_expose.go has it. */
 static int expose(struct change *ch, json_t *ports, const char *word)
 {
-	const char *slash = strchr(word, '/');
-	scoped(free) char *range = slash ? xstrndup(word, (size_t)(slash - word)) : xstrdup(word);
-	scoped(free) char *proto = xstrdup(slash ? slash + 1 : "tcp");
+	const char *own = strrchr(word, ':') ? strrchr(word, ':') + 1 : word;
+	const char *slash = strchr(own, '/');
+	scoped(free) char *range = slash ? xstrndup(own, (size_t)(slash - own)) : xstrdup(own);
+	scoped(free) char *proto = xstrdup(slash && slash[1] ? slash + 1 : "tcp");
 	for (char *p = proto; *p; p++) {
 		*p = (char)tolower((unsigned char)*p);
 	}
-	char *dash = strchr(range, '-');
-	if (dash) {
-		*dash = '\0';
-	}
-	uint16_t first, last;
-	bool valid = parse_u16(range, &first) == 0 && first > 0;
-	valid = valid && (dash ? parse_u16(dash + 1, &last) == 0 : (last = first, true)) &&
-		first <= last;
-	valid = valid && (strcmp(proto, "tcp") == 0 || strcmp(proto, "udp") == 0 ||
-				 strcmp(proto, "sctp") == 0);
-	if (!valid) {
-		scoped(free) char *why = xasprintf(
-			"invalid containerPort: %.80s: expected PORT, FIRST-LAST or either with /tcp, /udp or /sctp",
-			word);
+	if (strcmp(proto, "tcp") != 0 && strcmp(proto, "udp") != 0 && strcmp(proto, "sctp") != 0) {
+		scoped(free) char *why = xasprintf("invalid proto: %.60s", proto);
 		return fail(ch, why);
+	}
+	unsigned first, last;
+	if (!parse_range(range, &first, &last)) {
+		return fail_port(ch, range);
 	}
 	for (unsigned port = first; port <= last; port++) {
 		if (json_object_size(ports) >= PORTS_MAX) {
@@ -496,22 +515,12 @@ static int put_health_options(struct change *ch, json_t *health)
 /* The command behind CMD, in either form. */
 static int put_health_test(struct change *ch, json_t *health, const char *command)
 {
-	scoped(json) json_t *list = *command == '[' ? json_loads(command, 0, NULL) : NULL;
-	bool strings = json_is_array(list) && json_array_size(list) > 0;
-	size_t k;
-	json_t *item;
-	json_array_foreach (list, k, item) {
-		strings = strings && json_is_string(item);
-	}
-	if (!*command) {
+	if (!*command || (ch->i->json && ch->i->words.n == 0)) {
 		return fail(ch, "missing command after HEALTHCHECK CMD");
 	}
-	if (strings) {
-		json_array_insert_new(list, 0, json_string("CMD"));
-		json_put(health, "Test", json_incref(list));
-	} else {
-		json_put(health, "Test", json_pack("[ss]", "CMD-SHELL", command));
-	}
+	json_t *test = ch->i->json ? json_strv(&ch->i->words) : json_pack("[s]", command);
+	json_array_insert_new(test, 0, json_string(ch->i->json ? "CMD" : "CMD-SHELL"));
+	json_put(health, "Test", test);
 	return 0;
 }
 

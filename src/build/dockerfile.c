@@ -10,47 +10,42 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/scoped.h"
-#include "base/text.h"
-
-/* How the text after keyword and flags is cut into words. */
-enum form {
-	FORM_TEXT,  /* not at all */
-	FORM_WORDS, /* between blanks, or a JSON array */
-	FORM_JSON,  /* a JSON array, else text */
-	FORM_PAIRS, /* name=value ..., or the old "name value" */
-	FORM_NAMES, /* name or name=value ... */
-};
+#include "build/dockerfile_parts.h"
+#include "build/hint.h"
 
 static const struct {
 	const char *keyword;
-	enum form form;
 	bool heredocs;
 } kinds[] = {
-	[DF_ADD] = {"ADD", FORM_WORDS, true},
-	[DF_ARG] = {"ARG", FORM_NAMES, false},
-	[DF_CMD] = {"CMD", FORM_JSON, false},
-	[DF_COPY] = {"COPY", FORM_WORDS, true},
-	[DF_ENTRYPOINT] = {"ENTRYPOINT", FORM_JSON, false},
-	[DF_ENV] = {"ENV", FORM_PAIRS, false},
-	[DF_EXPOSE] = {"EXPOSE", FORM_WORDS, false},
-	[DF_FROM] = {"FROM", FORM_WORDS, false},
-	[DF_HEALTHCHECK] = {"HEALTHCHECK", FORM_TEXT, false},
-	[DF_LABEL] = {"LABEL", FORM_PAIRS, false},
-	[DF_MAINTAINER] = {"MAINTAINER", FORM_TEXT, false},
-	[DF_ONBUILD] = {"ONBUILD", FORM_TEXT, false},
-	[DF_RUN] = {"RUN", FORM_JSON, true},
-	[DF_SHELL] = {"SHELL", FORM_JSON, false},
-	[DF_STOPSIGNAL] = {"STOPSIGNAL", FORM_TEXT, false},
-	[DF_USER] = {"USER", FORM_TEXT, false},
-	[DF_VOLUME] = {"VOLUME", FORM_WORDS, false},
-	[DF_WORKDIR] = {"WORKDIR", FORM_TEXT, false},
+	[DF_ADD] = {"ADD", true},
+	[DF_ARG] = {"ARG", false},
+	[DF_CMD] = {"CMD", false},
+	[DF_COPY] = {"COPY", true},
+	[DF_ENTRYPOINT] = {"ENTRYPOINT", false},
+	[DF_ENV] = {"ENV", false},
+	[DF_EXPOSE] = {"EXPOSE", false},
+	[DF_FROM] = {"FROM", false},
+	[DF_HEALTHCHECK] = {"HEALTHCHECK", false},
+	[DF_LABEL] = {"LABEL", false},
+	[DF_MAINTAINER] = {"MAINTAINER", false},
+	[DF_ONBUILD] = {"ONBUILD", false},
+	[DF_RUN] = {"RUN", true},
+	[DF_SHELL] = {"SHELL", false},
+	[DF_STOPSIGNAL] = {"STOPSIGNAL", false},
+	[DF_USER] = {"USER", false},
+	[DF_VOLUME] = {"VOLUME", false},
+	[DF_WORKDIR] = {"WORKDIR", false},
 };
 _Static_assert(sizeof(kinds) / sizeof(*kinds) == DF_KINDS, "every kind has a keyword");
+
+#define COMMENTS_MAX 200 /* above one instruction */
 
 struct reader {
 	const char *p, *end;
 	int line; /* of the line that was read last */
 	struct dockerfile *d;
+	struct strv comments; /* since the last instruction */
+	bool empty_lines;     /* in the instruction that was read last */
 };
 
 const char *df_keyword(enum df_kind kind)
@@ -74,6 +69,7 @@ static void instruction_deinit(struct df_instruction *i)
 	free(i->args);
 	strv_deinit(&i->flags);
 	strv_deinit(&i->words);
+	strv_deinit(&i->comments);
 	for (size_t h = 0; h < i->n_heredocs; h++) {
 		free(i->heredocs[h].word);
 		free(i->heredocs[h].name);
@@ -90,26 +86,15 @@ void dockerfile_deinit(struct dockerfile *d)
 	}
 	free(d->v);
 	free(d->name);
+	free(d->text);
+	free(d->check);
 	strv_deinit(&d->warnings);
 	*d = (struct dockerfile){0};
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
-}
-
-static const char *skip_blanks(const char *p)
-{
-	while (is_blank(*p)) {
-		p++;
-	}
-	return p;
-}
-
 static void trim_end(struct buf *b)
 {
-	while (b->len > 0 && is_blank(b->data[b->len - 1])) {
+	while (b->len > 0 && part_is_blank(b->data[b->len - 1])) {
 		b->data[--b->len] = '\0';
 	}
 }
@@ -133,29 +118,38 @@ static bool read_line(struct reader *r, struct buf *ret)
 	return true;
 }
 
-/* "# name = value" into its parts; both are the caller's. */
+/* "# name = value" into its parts; both are the caller's. BuildKit parser/directives.go. */
 static bool split_directive(const char *line, char **ret_name, char **ret_value)
 {
-	const char *p = skip_blanks(line);
-	if (*p != '#') {
+	if (*line != '#') {
 		return false;
 	}
-	p = skip_blanks(p + 1);
-	const char *name = p;
-	while (isalnum((unsigned char)*p) || *p == '-' || *p == '_') {
+	const char *name = part_skip_blanks(line + 1);
+	const char *p = name;
+	while (isalnum((unsigned char)*p)) {
 		p++;
 	}
 	size_t n = (size_t)(p - name);
-	p = skip_blanks(p);
+	p = part_skip_blanks(p);
 	if (n == 0 || !isalpha((unsigned char)*name) || *p != '=') {
 		return false;
 	}
 	struct buf value = BUF_INIT;
-	buf_puts(&value, skip_blanks(p + 1));
+	buf_puts(&value, part_skip_blanks(p + 1));
 	trim_end(&value);
 	*ret_name = xstrndup(name, n);
 	*ret_value = buf_take_str(&value);
-	return true;
+	return **ret_value != '\0';
+}
+
+static int set_escape(struct reader *r, const char *value, struct err *e)
+{
+	if (strcmp(value, "\\") != 0 && strcmp(value, "`") != 0) {
+		return df_error(r->d, r->line, e,
+			"invalid escape token '%.20s': it must be \\ or `", value);
+	}
+	r->d->escape = *value;
+	return 0;
 }
 
 /* Directives stand before everything else; the first line that is none ends them. */
@@ -184,12 +178,11 @@ static int read_directives(struct reader *r, struct err *e)
 				"only one %s parser directive can be used", known[k]);
 		}
 		seen[k] = true;
-		if (k == 0) {
-			if (strcmp(value, "\\") != 0 && strcmp(value, "`") != 0) {
-				return df_error(r->d, r->line, e,
-					"invalid escape token '%.20s': it must be \\ or `", value);
-			}
-			r->d->escape = *value;
+		if (k == 0 && set_escape(r, value, e) < 0) {
+			return -1;
+		}
+		if (k == 2) {
+			r->d->check = TAKE(value);
 		}
 	}
 }
@@ -198,7 +191,7 @@ static int read_directives(struct reader *r, struct err *e)
 static bool take_continuation(struct buf *line, char escape)
 {
 	size_t n = line->len;
-	while (n > 0 && is_blank(line->data[n - 1])) {
+	while (n > 0 && part_is_blank(line->data[n - 1])) {
 		n--;
 	}
 	if (n == 0 || line->data[n - 1] != escape || (n > 1 && line->data[n - 2] == escape)) {
@@ -209,10 +202,17 @@ static bool take_continuation(struct buf *line, char escape)
 	return true;
 }
 
-static void warn(struct reader *r, int line, const char *text)
+/* A comment stays with the instruction that follows it at once; an empty one parts them. */
+static void keep_comment(struct reader *r, const char *text)
 {
-	if (r->d->warnings.n < 100) {
-		strv_addf(&r->d->warnings, "%s:%d: %s", r->d->name, line, text);
+	struct buf comment = BUF_INIT;
+	buf_puts(&comment, part_skip_blanks(text + 1));
+	trim_end(&comment);
+	scoped(free) char *clean = buf_take_str(&comment);
+	if (!*clean) {
+		strv_clear(&r->comments);
+	} else if (r->comments.n < COMMENTS_MAX) {
+		strv_add(&r->comments, clean);
 	}
 }
 
@@ -222,15 +222,19 @@ static bool read_logical_line(struct reader *r, struct buf *ret, int *ret_line)
 	scoped(buf) struct buf line = BUF_INIT;
 	buf_clear(ret);
 	bool more = false;
+	r->empty_lines = false;
 	while (read_line(r, &line)) {
-		const char *text = skip_blanks(buf_str(&line));
-		if (*text == '#') {
-			continue;
+		const char *text = part_skip_blanks(buf_str(&line));
+		if (*text == '#' && !more) {
+			keep_comment(r, text);
 		}
 		if (!*text) {
-			if (more) {
-				warn(r, r->line, "empty continuation line");
+			r->empty_lines = r->empty_lines || more;
+			if (!more) {
+				strv_clear(&r->comments);
 			}
+		}
+		if (*text == '#' || !*text) {
 			continue;
 		}
 		if (!more) {
@@ -255,207 +259,6 @@ static int find_kind(const char *word, size_t n)
 		}
 	}
 	return -1;
-}
-
-/* One --flag; quotes and escapes are taken off. Returns what follows it. */
-static const char *read_flag(const char *p, char escape, struct buf *ret)
-{
-	char quote = 0;
-	while (*p && (quote || !is_blank(*p))) {
-		if (*p == escape && p[1]) {
-			buf_putc(ret, *++p);
-		} else if (quote ? *p == quote : (*p == '"' || *p == '\'')) {
-			quote = quote ? 0 : *p;
-		} else {
-			buf_putc(ret, *p);
-		}
-		p++;
-	}
-	return p;
-}
-
-static const char *read_flags(struct df_instruction *i, const char *p, char escape)
-{
-	while (text_starts(p, "--")) {
-		struct buf flag = BUF_INIT;
-		p = skip_blanks(read_flag(p, escape, &flag));
-		scoped(free) char *text = buf_take_str(&flag);
-		if (strcmp(text, "--") == 0) {
-			break;
-		}
-		strv_add(&i->flags, text);
-	}
-	return p;
-}
-
-/* Words between blanks; quotes and escapes guard blanks and stay in the word. */
-static void split_quoted(struct strv *ret, const char *p, char escape)
-{
-	for (p = skip_blanks(p); *p; p = skip_blanks(p)) {
-		const char *begin = p;
-		char quote = 0;
-		while (*p && (quote || !is_blank(*p))) {
-			if (*p == escape && p[1] && quote != '\'') {
-				p++;
-			} else if (quote ? *p == quote : (*p == '"' || *p == '\'')) {
-				quote = quote ? 0 : *p;
-			}
-			p++;
-		}
-		strv_addn(ret, begin, (size_t)(p - begin));
-	}
-}
-
-static void split_blanks(struct strv *ret, const char *p)
-{
-	for (p = skip_blanks(p); *p; p = skip_blanks(p)) {
-		const char *begin = p;
-		while (*p && !is_blank(*p)) {
-			p++;
-		}
-		strv_addn(ret, begin, (size_t)(p - begin));
-	}
-}
-
-/* A JSON array of strings; anything else is not an error but the shell form. */
-static bool parse_json_words(struct df_instruction *i)
-{
-	if (*i->args != '[') {
-		return false;
-	}
-	json_t *doc = json_loads(i->args, 0, NULL);
-	bool valid = json_is_array(doc);
-	size_t k;
-	json_t *item;
-	json_array_foreach (doc, k, item) {
-		valid = valid && json_is_string(item);
-	}
-	if (valid) {
-		json_array_foreach (doc, k, item) {
-			strv_add(&i->words, json_string_value(item));
-		}
-	}
-	json_decref(doc);
-	return valid;
-}
-
-static int parse_pairs(const struct dockerfile *d, struct df_instruction *i, struct err *e)
-{
-	const char *keyword = df_keyword(i->kind);
-	scoped(strv) struct strv raw = STRV_INIT;
-	split_quoted(&raw, i->args, d->escape);
-	if (raw.n == 0) {
-		return df_error(d, i->line, e, "%s requires at least one argument", keyword);
-	}
-	if (!strchr(raw.v[0], '=')) {
-		const char *p = i->args;
-		while (*p && !is_blank(*p)) {
-			p++;
-		}
-		const char *value = skip_blanks(p);
-		if (!*value) {
-			return df_error(d, i->line, e, "%s must have two arguments: %s name=value",
-				keyword, keyword);
-		}
-		strv_addn(&i->words, i->args, (size_t)(p - i->args));
-		strv_add(&i->words, value);
-		return 0;
-	}
-	for (size_t k = 0; k < raw.n; k++) {
-		const char *equals = strchr(raw.v[k], '=');
-		if (!equals) {
-			return df_error(d, i->line, e,
-				"syntax error - can't find = in \"%.100s\"; %s takes name=value",
-				raw.v[k], keyword);
-		}
-		if (equals == raw.v[k]) {
-			return df_error(d, i->line, e, "%s names can not be blank", keyword);
-		}
-		strv_addn(&i->words, raw.v[k], (size_t)(equals - raw.v[k]));
-		strv_add(&i->words, equals + 1);
-	}
-	return 0;
-}
-
-static int parse_names(const struct dockerfile *d, struct df_instruction *i, struct err *e)
-{
-	split_quoted(&i->words, i->args, d->escape);
-	if (i->words.n == 0) {
-		return df_error(d, i->line, e, "ARG requires at least one argument");
-	}
-	for (size_t k = 0; k < i->words.n; k++) {
-		if (*i->words.v[k] == '=') {
-			return df_error(d, i->line, e, "ARG names can not be blank");
-		}
-	}
-	return 0;
-}
-
-static int parse_words(struct reader *r, struct df_instruction *i, struct err *e)
-{
-	switch (kinds[i->kind].form) {
-	case FORM_TEXT:
-		return 0;
-	case FORM_WORDS:
-	case FORM_JSON:
-		i->json = parse_json_words(i);
-		if (!i->json && *i->args == '[' && i->args[strlen(i->args) - 1] == ']') {
-			warn(r, i->line,
-				"not a JSON array of strings, so it is taken as plain text");
-		}
-		if (!i->json && kinds[i->kind].form == FORM_WORDS) {
-			split_blanks(&i->words, i->args);
-		}
-		return 0;
-	case FORM_PAIRS:
-		return parse_pairs(r->d, i, e);
-	case FORM_NAMES:
-		return parse_names(r->d, i, e);
-	}
-	return 0;
-}
-
-/* "3<<-'EOF'": a number, <<, a dash perhaps, and a name. Not here: "<<<", "<<" alone. */
-static bool parse_heredoc_word(const char *word, struct df_heredoc *ret)
-{
-	const char *p = word;
-	while (isdigit((unsigned char)*p)) {
-		p++;
-	}
-	if (p[0] != '<' || p[1] != '<') {
-		return false;
-	}
-	p += 2;
-	bool strip = *p == '-';
-	p += strip;
-	if (!*p || strchr(p, '<')) {
-		return false;
-	}
-	struct buf name = BUF_INIT;
-	bool quoted = false;
-	char quote = 0;
-	for (; *p; p++) {
-		if (*p == '\\' && p[1] && quote != '\'') {
-			quoted = true;
-			buf_putc(&name, *++p);
-		} else if (quote ? *p == quote : (*p == '"' || *p == '\'')) {
-			quoted = true;
-			quote = quote ? 0 : *p;
-		} else {
-			buf_putc(&name, *p);
-		}
-	}
-	if (quote || name.len == 0) {
-		buf_deinit(&name);
-		return false;
-	}
-	*ret = (struct df_heredoc){
-		.word = xstrdup(word),
-		.name = buf_take_str(&name),
-		.expand = !quoted,
-		.strip = strip,
-	};
-	return true;
 }
 
 /* The configuration is JSON, which holds nothing else; comments may be in any encoding. */
@@ -493,10 +296,10 @@ static int read_heredoc_body(struct reader *r, int line, struct df_heredoc *h, s
 static int read_heredocs(struct reader *r, struct df_instruction *i, struct err *e)
 {
 	scoped(strv) struct strv words = STRV_INIT;
-	split_quoted(&words, i->args, r->d->escape);
+	part_split_quoted(&words, i->args, r->d->escape);
 	for (size_t k = 0; k < words.n; k++) {
 		struct df_heredoc h;
-		if (!parse_heredoc_word(words.v[k], &h)) {
+		if (!part_heredoc(words.v[k], &h)) {
 			continue;
 		}
 		i->heredocs = xrealloc(i->heredocs, i->n_heredocs + 1, sizeof(h));
@@ -524,17 +327,63 @@ static bool may_hold_heredocs(const struct df_instruction *i)
 	return inner >= 0 && kinds[inner].heredocs;
 }
 
+static int unknown_instruction(
+	const struct dockerfile *d, int line, const char *text, size_t n, struct err *e)
+{
+	char room[HINT_TEXT_MAX];
+	scoped(free) char *word = xstrndup(text, n > 60 ? 60 : n);
+	struct hint hint = hint_for(word);
+	for (int k = 0; k < DF_KINDS; k++) {
+		hint_offer(&hint, kinds[k].keyword);
+	}
+	return df_error(d, line, e, "unknown instruction: %s%s", word, hint_text(&hint, room));
+}
+
+/* The words of an instruction without any argument: each in Docker's sentence. */
+static int no_argument(const struct dockerfile *d, const struct df_instruction *i, struct err *e)
+{
+	const char *keyword = df_keyword(i->kind);
+	switch (i->kind) {
+	case DF_FROM:
+		return df_error(d, i->line, e,
+			"FROM requires either one or three arguments: FROM image [AS name]");
+	case DF_ADD:
+	case DF_COPY:
+		return df_error(d, i->line, e,
+			"%s requires at least two arguments: a source and the destination",
+			keyword);
+	case DF_MAINTAINER:
+	case DF_STOPSIGNAL:
+	case DF_USER:
+	case DF_WORKDIR:
+		return df_error(d, i->line, e, "%s requires exactly one argument", keyword);
+	default:
+		return df_error(d, i->line, e, "%s requires at least one argument", keyword);
+	}
+}
+
+static struct df_instruction *new_instruction(struct reader *r, enum df_kind kind, int line)
+{
+	struct dockerfile *d = r->d;
+	d->v = xrealloc(d->v, d->n + 1, sizeof(*d->v));
+	struct df_instruction *i = &d->v[d->n++];
+	*i = (struct df_instruction){.kind = kind, .line = line, .end_line = r->line};
+	i->comments = r->comments;
+	i->empty_lines = r->empty_lines;
+	r->comments = (struct strv)STRV_INIT;
+	return i;
+}
+
 static int add_instruction(struct reader *r, const char *text, int line, struct err *e)
 {
+	text = part_skip_blanks(text);
 	const char *p = text;
-	while (*p && !is_blank(*p)) {
+	while (*p && !part_is_blank(*p)) {
 		p++;
 	}
-	size_t n = (size_t)(p - text);
-	int kind = find_kind(text, n);
+	int kind = find_kind(text, (size_t)(p - text));
 	if (kind < 0) {
-		return df_error(
-			r->d, line, e, "unknown instruction: %.*s", (int)(n > 60 ? 60 : n), text);
+		return unknown_instruction(r->d, line, text, (size_t)(p - text), e);
 	}
 	if (r->d->n >= DF_INSTRUCTIONS_MAX) {
 		return df_error(r->d, line, e, "more than %d instructions", DF_INSTRUCTIONS_MAX);
@@ -542,20 +391,27 @@ static int add_instruction(struct reader *r, const char *text, int line, struct 
 	if (!is_utf8(text)) {
 		return df_error(r->d, line, e, "the line is not UTF-8 text");
 	}
-	struct df_instruction i = {.kind = (enum df_kind)kind, .line = line, .text = xstrdup(text)};
-	p = read_flags(&i, skip_blanks(p), r->d->escape);
-	i.args = xstrdup(p);
-	r->d->v = xrealloc(r->d->v, r->d->n + 1, sizeof(i));
-	r->d->v[r->d->n++] = i;
-	struct df_instruction *kept = &r->d->v[r->d->n - 1];
-	if (!*kept->args) {
-		return df_error(
-			r->d, line, e, "%s requires at least one argument", df_keyword(kept->kind));
+	struct df_instruction *i = new_instruction(r, (enum df_kind)kind, line);
+	i->text = xstrdup(text);
+	i->args = xstrdup(part_flags(i, part_skip_blanks(p), r->d->escape));
+	if (!*i->args) {
+		return no_argument(r->d, i, e);
 	}
-	if (may_hold_heredocs(kept) && read_heredocs(r, kept, e) < 0) {
+	if (part_words(r->d, i, e) < 0 ||
+		(may_hold_heredocs(i) && !i->json && read_heredocs(r, i, e) < 0)) {
 		return -1;
 	}
-	return parse_words(r, kept, e);
+	i->end_line = r->line;
+	return 0;
+}
+
+char *df_written_keyword(const struct df_instruction *i)
+{
+	size_t n = 0;
+	while (i->text[n] && !part_is_blank(i->text[n])) {
+		n++;
+	}
+	return xstrndup(i->text, n);
 }
 
 static const struct df_instruction *first_step(const struct dockerfile *d)
@@ -571,19 +427,19 @@ static const struct df_instruction *first_step(const struct dockerfile *d)
 static int parse_all(struct reader *r, struct err *e)
 {
 	scoped(buf) struct buf line = BUF_INIT;
-	int at = 0;
-	while (read_logical_line(r, &line, &at)) {
-		if (add_instruction(r, buf_str(&line), at, e) < 0) {
-			return -1;
-		}
+	int at = 0, failed = 0;
+	while (failed == 0 && read_logical_line(r, &line, &at)) {
+		failed = add_instruction(r, buf_str(&line), at, e);
 	}
-	return 0;
+	strv_deinit(&r->comments);
+	return failed;
 }
 
 static int begin(struct reader *r, const char *text, size_t n, const char *name,
 	struct dockerfile *ret, struct err *e)
 {
-	*ret = (struct dockerfile){.name = xstrdup(name), .escape = '\\'};
+	*ret = (struct dockerfile){
+		.name = xstrdup(name), .text = xstrndup(text, n), .escape = '\\'};
 	*r = (struct reader){.p = text, .end = text + n, .d = ret};
 	if (n > DF_TEXT_MAX) {
 		return df_error(ret, 1, e, "the file is larger than %u MiB", DF_TEXT_MAX >> 20);
@@ -631,62 +487,4 @@ int dockerfile_parse_trigger(
 		return df_error(ret, 1, e, "an ONBUILD trigger must be one instruction");
 	}
 	return 0;
-}
-
-const char *df_flag(const struct df_instruction *i, const char *name)
-{
-	size_t n = strlen(name);
-	for (size_t k = 0; k < i->flags.n; k++) {
-		const char *flag = i->flags.v[k] + 2;
-		if (strncmp(flag, name, n) == 0 && (flag[n] == '=' || !flag[n])) {
-			return flag[n] ? flag + n + 1 : "";
-		}
-	}
-	return NULL;
-}
-
-static bool flag_is(const char *flag, const char *name)
-{
-	size_t n = strcspn(flag + 2, "=");
-	return strlen(name) == n && strncmp(flag + 2, name, n) == 0;
-}
-
-int df_check_flags(const struct dockerfile *d, const struct df_instruction *i,
-	const char *const *allowed, struct err *e)
-{
-	for (size_t k = 0; k < i->flags.n; k++) {
-		const char *flag = i->flags.v[k];
-		const char *const *a = allowed;
-		while (*a && !flag_is(flag, *a)) {
-			a++;
-		}
-		if (!*a) {
-			return df_error(d, i->line, e, "%s has no flag %.*s", df_keyword(i->kind),
-				(int)strcspn(flag, "=") > 60 ? 60 : (int)strcspn(flag, "="), flag);
-		}
-		bool repeats = strcmp(*a, "mount") == 0 || strcmp(*a, "exclude") == 0;
-		for (size_t before = 0; !repeats && before < k; before++) {
-			if (flag_is(i->flags.v[before], *a)) {
-				return df_error(d, i->line, e, "the flag --%s is given twice", *a);
-			}
-		}
-	}
-	return 0;
-}
-
-char *df_heredoc_text(const struct df_heredoc *h)
-{
-	if (!h->strip) {
-		return xstrdup(h->data);
-	}
-	struct buf out = BUF_INIT;
-	bool line_start = true;
-	for (const char *p = h->data; *p; p++) {
-		if (line_start && *p == '\t') {
-			continue;
-		}
-		line_start = *p == '\n';
-		buf_putc(&out, *p);
-	}
-	return buf_take_str(&out);
 }

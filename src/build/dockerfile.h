@@ -50,21 +50,28 @@ struct df_heredoc {
 struct df_instruction {
 	enum df_kind kind;
 	int line;          /* of its first line, from 1 */
+	int end_line;      /* of its last one, here-documents included */
 	char *text;        /* the joined line, for people: "RUN apk add  x" */
 	struct strv flags; /* "--from=build", without quotes */
 	char *args;        /* what follows keyword and flags */
 	bool json;         /* args is a JSON array of strings: words are its elements */
 	/* Otherwise: ENV, LABEL: name, value, name, value ... (quotes kept); ARG: "name" or
 	 * "name=value"; ADD, COPY, EXPOSE, FROM, VOLUME: words between blanks; the rest: args
-	 * alone. */
+	 * alone. HEALTHCHECK: json and words are those of the command. */
 	struct strv words;
+	struct strv comments; /* the lines of comments right above, without "#" */
+	bool legacy_pair;     /* "ENV name value" */
+	bool broken_json;     /* it was meant to be JSON, and is not */
+	bool empty_lines;     /* between its continuation lines */
 	struct df_heredoc *heredocs;
 	size_t n_heredocs;
 };
 
 struct dockerfile {
 	char *name; /* for messages */
+	char *text; /* the whole file, for excerpts */
 	char escape;
+	char *check; /* of the directive "# check=skip=...;error=true", or NULL */
 	struct df_instruction *v;
 	size_t n;
 	struct strv warnings; /* "FILE:LINE: ..." */
@@ -90,6 +97,11 @@ const char *df_flag(const struct df_instruction *i, const char *name);
  * "mount". */
 int df_check_flags(const struct dockerfile *d, const struct df_instruction *i,
 	const char *const *allowed, struct err *e);
+/* --name, --name=true or =false; *ret stays when it is absent. */
+int df_flag_bool(const struct dockerfile *d, const struct df_instruction *i, const char *name,
+	bool *ret, struct err *e);
+/* The word that the instruction begins with, as written: "from"; the caller's. */
+char *df_written_keyword(const struct df_instruction *i);
 /* Sets *e to "FILE:LINE: ..." and returns -1. */
 int df_error(const struct dockerfile *d, int line, struct err *e, const char *fmt, ...)
 	PRINTF(4, 5);

@@ -215,6 +215,13 @@ static char *lookup(struct lexer *l, const char *name, size_t n)
 	return proper ? xstrdup(l->x->lookup(l->x->owner, name, n)) : NULL;
 }
 
+static void note_missing(struct lexer *l, const char *value, const char *name, size_t n)
+{
+	if (!value && l->x->missing) {
+		l->x->missing(l->x->owner, name, n);
+	}
+}
+
 /* ${name-word} and its relatives; set: the name has a value that counts. */
 static int apply_default(struct lexer *l, char op, bool set, const char *name, int name_len,
 	const char *value, char **ret)
@@ -282,16 +289,17 @@ static int read_braces(struct lexer *l, char **ret)
 		return err_set(l->e, ERR_INVALID, "missing '}' after ${%.*s", (int)n, name);
 	}
 	l->p++;
-	if (op == '}') {
-		*ret = TAKE(value);
-		return 0;
-	}
 	if (strchr("-+?", op)) {
 		return apply_default(l, op, value != NULL, name, (int)n, value, ret);
 	}
 	if (op == ':' && *l->p && strchr("-+?", *l->p)) {
 		op = *l->p++;
 		return apply_default(l, op, value && *value, name, (int)n, value, ret);
+	}
+	note_missing(l, value, name, n);
+	if (op == '}') {
+		*ret = TAKE(value);
+		return 0;
 	}
 	if (op == '#' || op == '%') {
 		return apply_trim(l, op, value, ret);
@@ -325,6 +333,7 @@ static int read_dollar(struct lexer *l, bool quoted, struct output *o)
 			return put_raw(l, o, "$", 1);
 		}
 		value = lookup(l, l->p, n);
+		note_missing(l, value, l->p, n);
 		l->p += n;
 	}
 	if (!value) {

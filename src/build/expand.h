@@ -20,6 +20,8 @@ struct expander {
 	void *owner;
 	char escape;      /* '\\' or '`' */
 	bool keep_quotes; /* quotes are plain text: here-documents */
+	/* Told of a name without a value that nothing stands in for; may be NULL. */
+	void (*missing)(void *owner, const char *name, size_t n);
 };
 
 /* One word: quotes are taken off, blanks in values stay. *ret is the caller's. ERR_INVALID without

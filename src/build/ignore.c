@@ -12,9 +12,11 @@
 struct pattern {
 	char *text; /* clean, no leading slash */
 	bool keep;  /* "!" */
+	int line;
 };
 
 struct ignore {
+	char *name;
 	struct pattern *v;
 	size_t n;
 	bool any_keep;
@@ -29,6 +31,7 @@ void ignore_free(struct ignore *g)
 		free(g->v[i].text);
 	}
 	free(g->v);
+	free(g->name);
 	free(g);
 }
 SCOPED(struct ignore *, ignore_free)
@@ -176,15 +179,42 @@ static bool matches_or_parent(const char *pattern, const char *path)
 	return false;
 }
 
-bool ignore_match(const struct ignore *g, const char *path)
+int ignore_line(const struct ignore *g, const char *path)
 {
-	bool ignored = false;
+	int line = 0;
 	for (size_t i = 0; g && i < g->n; i++) {
-		if (g->v[i].keep == ignored && matches_or_parent(g->v[i].text, path)) {
-			ignored = !g->v[i].keep;
+		if (g->v[i].keep == (line > 0) && matches_or_parent(g->v[i].text, path)) {
+			line = g->v[i].keep ? 0 : g->v[i].line;
 		}
 	}
-	return ignored;
+	return line;
+}
+
+bool ignore_match(const struct ignore *g, const char *path)
+{
+	return ignore_line(g, path) > 0;
+}
+
+const char *ignore_name(const struct ignore *g)
+{
+	return g->name;
+}
+
+bool ignore_keeps_some(const struct ignore *g)
+{
+	return g && g->any_keep;
+}
+
+bool ignore_hides_all(const struct ignore *g)
+{
+	for (size_t i = 0; g && i < g->n; i++) {
+		const char *p = g->v[i].text;
+		if (!g->v[i].keep &&
+			(strcmp(p, "*") == 0 || strcmp(p, "**") == 0 || strcmp(p, "**/*") == 0)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* Whether the first components of the pattern could be dir. */
@@ -268,7 +298,7 @@ static int add_line(struct ignore *g, const char *begin, const char *end, const 
 			IGNORE_PATTERNS_MAX);
 	}
 	g->v = xrealloc(g->v, g->n + 1, sizeof(*g->v));
-	g->v[g->n++] = (struct pattern){text, keep};
+	g->v[g->n++] = (struct pattern){text, keep, line};
 	g->any_keep = g->any_keep || keep;
 	return 0;
 }
@@ -276,6 +306,7 @@ static int add_line(struct ignore *g, const char *begin, const char *end, const 
 struct ignore *ignore_parse(const char *text, size_t n, const char *name, struct err *e)
 {
 	scoped(ignore_free) struct ignore *g = xnew(struct ignore);
+	g->name = xstrdup(name);
 	const char *end = text + n;
 	if (n > IGNORE_TEXT_MAX || memchr(text, '\0', n)) {
 		(void)err_set(e, ERR_INVALID, "%.80s:1: not a text of at most %u KiB", name,

@@ -20,6 +20,13 @@ void ignore_free(struct ignore *g); /* NULL is fine */
 
 /* path: relative, clean, without a leading slash. NULL g ignores nothing. */
 bool ignore_match(const struct ignore *g, const char *path);
+/* The line of the pattern that hides path, or 0. */
+int ignore_line(const struct ignore *g, const char *path);
+const char *ignore_name(const struct ignore *g); /* of its file, as given; borrowed */
+/* Whether there is a "!" pattern: what a directory's line hides may be back below it. */
+bool ignore_keeps_some(const struct ignore *g);
+/* Whether a single pattern hides all of the context: "*", "**". */
+bool ignore_hides_all(const struct ignore *g);
 /* Whether something below the ignored directory may still be taken back by a "!" pattern. */
 bool ignore_may_hold_kept(const struct ignore *g, const char *dir);
 

@@ -9,6 +9,7 @@
 #include "base/scoped.h"
 #include "base/text.h"
 #include "build/expand.h"
+#include "build/hint.h"
 
 #define STAGES_MAX 500
 #define BAD_REF (-3)
@@ -20,6 +21,7 @@ void plan_deinit(struct plan *p)
 		free(p->v[i].base);
 		free(p->v[i].platform);
 		free(p->v[i].needs);
+		free(p->v[i].context);
 	}
 	free(p->v);
 	strv_deinit(&p->global_args);
@@ -40,7 +42,8 @@ static const char *lookup_env(void *owner, const char *name, size_t n)
 static int expand_at(const struct plan *p, const struct df_instruction *i, const char *text,
 	char **ret, struct err *e)
 {
-	const struct expander x = {lookup_env, (void *)&p->global_args, p->d->escape, false};
+	const struct expander x = {
+		.lookup = lookup_env, .owner = (void *)&p->global_args, .escape = p->d->escape};
 	struct err why;
 	if (expand_word(&x, text, ret, &why) < 0) {
 		return df_error(p->d, i->line, e, "%s: %s", df_keyword(i->kind), why.msg);
@@ -48,25 +51,114 @@ static int expand_at(const struct plan *p, const struct df_instruction *i, const
 	return 0;
 }
 
-static void set_arg(struct plan *p, const char *name, const char *value)
+static void set_arg(struct strv *args, const char *name, const char *value)
 {
 	scoped(free) char *assignment = xasprintf("%s=%s", name, value);
-	strv_env_set(&p->global_args, assignment);
+	strv_env_set(args, assignment);
+}
+
+/* A predefined argument; --build-arg stands before what it would be. */
+static void predefine(
+	const struct plan_options *o, struct strv *args, const char *name, const char *value)
+{
+	const char *given = strv_env_get(o->build_args, name);
+	set_arg(args, name, given ? given : value);
 }
 
 /* TARGETPLATFORM, TARGETOS, TARGETARCH, TARGETVARIANT and the same for BUILD. */
-static void set_platform_args(struct plan *p, const char *prefix, const char *platform)
+static void set_platform_args(
+	const struct plan_options *o, struct strv *args, const char *prefix, const char *platform)
 {
 	scoped(strv) struct strv parts = STRV_INIT;
 	strv_split(&parts, platform, '/');
 	static const char *const suffixes[] = {"OS", "ARCH", "VARIANT"};
 	scoped(free) char *whole = xasprintf("%sPLATFORM", prefix);
-	set_arg(p, whole, platform);
+	scoped(free) char *os_version = xasprintf("%sOSVERSION", prefix);
+	predefine(o, args, whole, platform);
+	predefine(o, args, os_version, "");
 	for (size_t i = 0; i < 3; i++) {
 		scoped(free) char *name = xasprintf("%s%s", prefix, suffixes[i]);
-		set_arg(p, name, i < parts.n ? parts.v[i] : "");
+		predefine(o, args, name, i < parts.n ? parts.v[i] : "");
 	}
 }
+
+/* What TARGETSTAGE is: the target as it was asked for, or the name of the last stage. */
+static char *target_name(const struct dockerfile *d, const struct plan_options *o)
+{
+	const char *name = "";
+	for (size_t k = 0; k < d->n; k++) {
+		if (d->v[k].kind == DF_FROM) {
+			name = d->v[k].words.n == 3 ? d->v[k].words.v[2] : "";
+		}
+	}
+	scoped(free) char *lower = xstrdup(name);
+	for (char *p = lower; *p; p++) {
+		*p = (char)tolower((unsigned char)*p);
+	}
+	return xstrdup(*o->target ? o->target : *lower ? lower : "default");
+}
+
+void plan_default_args(const struct dockerfile *d, const struct plan_options *o, struct strv *ret)
+{
+	scoped(free) char *target = target_name(d, o);
+	set_platform_args(o, ret, "BUILD", o->build_platform);
+	set_platform_args(o, ret, "TARGET", *o->platform ? o->platform : o->build_platform);
+	predefine(o, ret, "TARGETSTAGE", target);
+}
+
+/* --- named contexts --- */
+
+/* "docker.io/library/alpine:latest" and "alpine" are one name. */
+static char *familiar_name(const char *name)
+{
+	static const char *const prefixes[] = {"docker.io/library/", "docker.io/"};
+	for (size_t k = 0; k < 2; k++) {
+		if (text_starts(name, prefixes[k])) {
+			name += strlen(prefixes[k]);
+			break;
+		}
+	}
+	size_t n = strlen(name) - (text_ends(name, ":latest") ? strlen(":latest") : 0);
+	return xstrndup(name, n);
+}
+
+const char *plan_context(const struct plan *p, const char *name)
+{
+	scoped(free) char *wanted = familiar_name(name);
+	bool reserved = strcasecmp(name, "scratch") == 0 || strcasecmp(name, "context") == 0;
+	for (size_t k = 0; p->contexts && !reserved && k < p->contexts->n; k++) {
+		const char *equals = strchr(p->contexts->v[k], '=');
+		scoped(free) char *raw =
+			xstrndup(p->contexts->v[k], (size_t)(equals - p->contexts->v[k]));
+		scoped(free) char *own = familiar_name(raw);
+		if (strcasecmp(own, wanted) == 0) {
+			return equals + 1;
+		}
+	}
+	return NULL;
+}
+
+const char *plan_context_image(const char *context)
+{
+	static const char scheme[] = "docker-image://";
+	return text_starts(context, scheme) ? context + sizeof(scheme) - 1 : NULL;
+}
+
+/* The context takes the place of the stage's base. */
+static void base_on_context(struct stage *s, const char *context)
+{
+	const char *image = plan_context_image(context);
+	if (image) {
+		free(s->base);
+		s->base = xstrdup(image);
+		s->base_stage = PLAN_IMAGE;
+	} else {
+		s->context = xstrdup(context);
+		s->base_stage = PLAN_CONTEXT;
+	}
+}
+
+/* --- stages --- */
 
 static int global_arg(
 	struct plan *p, const struct df_instruction *i, const struct plan_options *o, struct err *e)
@@ -78,13 +170,13 @@ static int global_arg(
 			equals ? xstrndup(word, (size_t)(equals - word)) : xstrdup(word);
 		const char *given = strv_env_get(o->build_args, name);
 		if (given) {
-			set_arg(p, name, given);
+			set_arg(&p->global_args, name, given);
 		} else if (equals) {
 			scoped(free) char *value = NULL;
 			if (expand_at(p, i, equals + 1, &value, e) < 0) {
 				return -1;
 			}
-			set_arg(p, name, value);
+			set_arg(&p->global_args, name, value);
 		}
 	}
 	return 0;
@@ -188,6 +280,12 @@ static int add_stage(struct plan *p, size_t from, struct err *e)
 		return df_error(
 			p->d, i->line, e, "base name (%.100s) should not be blank", i->words.v[0]);
 	}
+	const char *context = s->name ? plan_context(p, s->name) : NULL;
+	if (context) {
+		s->replaced = true;
+		base_on_context(s, context);
+		return 0;
+	}
 	if (strcmp(s->base, "scratch") == 0) {
 		s->base_stage = PLAN_SCRATCH;
 		return 0;
@@ -197,21 +295,11 @@ static int add_stage(struct plan *p, size_t from, struct err *e)
 			s->base_stage = (int)k - 1;
 		}
 	}
-	return 0;
-}
-
-static void warn_duplicates(struct plan *p, struct strv *warnings)
-{
-	for (size_t i = 1; i < p->n; i++) {
-		for (size_t k = 0; k < i && p->v[i].name; k++) {
-			if (p->v[k].name && strcasecmp(p->v[k].name, p->v[i].name) == 0) {
-				strv_addf(warnings,
-					"%s:%d: stage name %s is used before; this one wins",
-					p->d->name, p->d->v[p->v[i].from].line, p->v[i].name);
-				break;
-			}
-		}
+	context = s->base_stage < 0 ? plan_context(p, s->base) : NULL;
+	if (context) {
+		base_on_context(s, context);
 	}
+	return 0;
 }
 
 static int cut_into_stages(struct plan *p, const struct plan_options *o, struct err *e)
@@ -226,7 +314,7 @@ static int cut_into_stages(struct plan *p, const struct plan_options *o, struct 
 			if (global_arg(p, i, o, e) < 0) {
 				return -1;
 			}
-		} else {
+		} else if (!p->v[p->n - 1].replaced) {
 			p->v[p->n - 1].end = k + 1;
 		}
 	}
@@ -245,8 +333,13 @@ static int find_target(struct plan *p, const char *target, struct err *e)
 		found = number;
 	}
 	if (found < 0) {
-		return err_set(e, ERR_INVALID, "%.80s: target stage \"%.100s\" could not be found",
-			p->d->name, target);
+		char room[HINT_TEXT_MAX];
+		struct hint hint = hint_for(target);
+		for (size_t i = 0; i < p->n; i++) {
+			hint_offer(&hint, p->v[i].name ? p->v[i].name : "");
+		}
+		return err_set(e, ERR_INVALID, "%.80s: target stage \"%.80s\" could not be found%s",
+			p->d->name, target, hint_text(&hint, room));
 	}
 	p->target = (size_t)found;
 	return 0;
@@ -334,16 +427,13 @@ static int mark_needed(struct plan *p, struct err *e)
 	return 0;
 }
 
-int plan_make(struct dockerfile *d, const struct plan_options *o, struct plan *ret, struct err *e)
+int plan_make(
+	const struct dockerfile *d, const struct plan_options *o, struct plan *ret, struct err *e)
 {
-	*ret = (struct plan){.d = d};
-	set_platform_args(ret, "BUILD", o->build_platform);
-	set_platform_args(ret, "TARGET", *o->platform ? o->platform : o->build_platform);
-	set_arg(ret, "TARGETSTAGE", *o->target ? o->target : "default");
-	if (cut_into_stages(ret, o, e) < 0 || find_target(ret, o->target, e) < 0 ||
-		mark_needed(ret, e) < 0) {
-		return -1;
-	}
-	warn_duplicates(ret, &d->warnings);
-	return 0;
+	*ret = (struct plan){.d = d, .contexts = o->contexts};
+	plan_default_args(d, o, &ret->global_args);
+	return cut_into_stages(ret, o, e) < 0 || find_target(ret, o->target, e) < 0 ||
+			       mark_needed(ret, e) < 0
+		       ? -1
+		       : 0;
 }

@@ -1,8 +1,8 @@
 /* build/plan.h - a parsed Dockerfile as stages, and which of them the target needs.
  *
  * FROM lines are expanded here with the arguments before the first FROM; references between stages
- * (FROM, COPY --from, RUN
- * --mount=from) are resolved to indices. Pure: nothing is looked up.
+ * (FROM, COPY --from, RUN --mount=from) are resolved to indices, and named contexts
+ * (--build-context) take the place of images and stages. Pure: nothing is looked up.
  */
 #pragma once
 #include <stdbool.h>
@@ -14,12 +14,16 @@
 
 #define PLAN_IMAGE (-1)   /* the base is an image */
 #define PLAN_SCRATCH (-2) /* the base is nothing */
+#define PLAN_CONTEXT (-4) /* the base is a named context: the files of stage.context */
 
 struct stage {
 	char *name;     /* as written, or NULL */
 	char *base;     /* expanded; an image reference when base_stage is PLAN_IMAGE */
 	char *platform; /* "" when not given */
-	int base_stage; /* index, PLAN_IMAGE or PLAN_SCRATCH */
+	int base_stage; /* index, PLAN_IMAGE, PLAN_SCRATCH or PLAN_CONTEXT */
+	char *context;  /* of PLAN_CONTEXT: "local:NAME", "https://...", "input:...", or NULL */
+	bool replaced;  /* a named context stands for the whole stage: its instructions do not run
+			 */
 	size_t from;    /* the FROM instruction */
 	size_t end;     /* one past its last instruction */
 	bool needed;
@@ -36,6 +40,7 @@ struct plan {
 	size_t n_steps;          /* instructions of needed stages */
 	struct strv global_args; /* NAME=value: ARGs before FROM and the platform's, as ARG without
 				    default sees them */
+	const struct strv *contexts; /* of the options; borrowed, may be NULL */
 };
 
 struct plan_options {
@@ -43,11 +48,13 @@ struct plan_options {
 	const char *target;            /* name, number or "" for the last stage */
 	const char *platform;          /* "linux/arm64", "linux/arm/v7": what is built */
 	const char *build_platform;    /* this machine */
+	const struct strv *contexts;   /* named contexts: NAME=value as buildx sends it; NULL: none
+					*/
 };
 
-/* Every error is "FILE:LINE: ..."; warnings are added to d's. plan_deinit is right after success
- * and failure. */
-int plan_make(struct dockerfile *d, const struct plan_options *o, struct plan *ret, struct err *e);
+/* Every error is "FILE:LINE: ...". plan_deinit is right after success and failure. */
+int plan_make(
+	const struct dockerfile *d, const struct plan_options *o, struct plan *ret, struct err *e);
 void plan_deinit(struct plan *p);
 static inline void scoped_plan(struct plan *p)
 {
@@ -57,5 +64,13 @@ static inline void scoped_plan(struct plan *p)
 /* The stage that name (or number) means inside stage `in`: an index below in, PLAN_IMAGE when it is
  * no stage, or -3 with *e for itself or a later one. */
 int plan_stage_ref(const struct plan *p, size_t in, int line, const char *name, struct err *e);
+/* What the predefined arguments are before any ARG: BUILDPLATFORM ..., TARGETSTAGE; d says which
+ * stage is the last. */
+void plan_default_args(const struct dockerfile *d, const struct plan_options *o, struct strv *ret);
+/* The named context that stands for an image or a stage that does not exist: its value, borrowed,
+ * or NULL. */
+const char *plan_context(const struct plan *p, const char *name);
+/* The reference in "docker-image://REF", borrowed; NULL when the context is something else. */
+const char *plan_context_image(const char *context);
 /* The value of key in "type=bind,from=x,..."; the caller's, or NULL. */
 char *plan_mount_option(const char *mount, const char *key);

@@ -121,7 +121,11 @@ static int plan_targets(struct build *b, struct err *e)
 	for (size_t k = 0; k < b->n_targets; k++) {
 		struct build_target *g = &b->targets[k];
 		const struct plan_options options = {
-			&b->build_args, json_str(b->options, "target"), g->platform, b->platform};
+			.build_args = &b->build_args,
+			.target = json_str(b->options, "target"),
+			.platform = g->platform,
+			.build_platform = b->platform,
+		};
 		size_t before = b->d.warnings.n;
 		if (plan_make(&b->d, &options, &g->plan, e) < 0) {
 			return -1;

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	scoped(free) char *word = NULL;
 	scoped(strv) struct strv words = STRV_INIT;
 	struct err e = {0};
-	struct expander x = {lookup, NULL, '\\', size % 2 == 1};
+	struct expander x = {.lookup = lookup, .escape = '\\', .keep_quotes = size % 2 == 1};
 	if (expand_word(&x, text, &word, &e) == 0) {
 		assert(strlen(word) <= EXPAND_RESULT_MAX);
 		assert(strpbrk(text, "$'\"\\") || strcmp(word, text) == 0);

@@ -122,10 +122,23 @@ static void an_entrypoint_drops_the_bases_command(void **state)
 	assert_string_equal(triggers.v[0], "RUN y");
 }
 
+static void an_image_without_path_gets_one(void **state)
+{
+	scoped(fixture) struct fixture f = {0};
+	scoped(json) json_t *base = json_loads("{\"config\": {\"Env\": [\"A=b\"]}}", 0, NULL);
+
+	build_config_from_image(&f.c, base, "", "", "", NULL);
+
+	assert_config(&f, "Env", "[\"A=b\", \"PATH=" BUILD_DEFAULT_PATH "\"]");
+	assert_string_equal(strv_env_get(&f.c.env, "PATH"), BUILD_DEFAULT_PATH);
+}
+
 static void ports_volumes_user_and_directory(void **state)
 {
 	check("ENV p=9000\nEXPOSE 80 53/UDP $p-9001\n", "ExposedPorts",
 		"{\"80/tcp\": {}, \"53/udp\": {}, \"9000/tcp\": {}, \"9001/tcp\": {}}");
+	check("EXPOSE 127.0.0.1:80:8080/TCP 5-6\n", "ExposedPorts",
+		"{\"8080/tcp\": {}, \"5/tcp\": {}, \"6/tcp\": {}}");
 	check("VOLUME [\"/a b\"]\nVOLUME /c /d\n", "Volumes",
 		"{\"/a b\": {}, \"/c\": {}, \"/d\": {}}");
 	check("ENV u=me\nUSER $u:staff\n", "User", "\"me:staff\"");
@@ -147,6 +160,8 @@ static void mistakes_are_errors_with_line(void **state)
 	static const char *const cases[][2] = {
 		{"EXPOSE 99999\n",
 			"D:2: EXPOSE: invalid containerPort: 99999: expected PORT, FIRST-LAST or either with /tcp, /udp or /sctp"},
+		{"EXPOSE 80/ip\n", "D:2: EXPOSE: invalid proto: ip"},
+		{"HEALTHCHECK CMD []\n", "D:2: HEALTHCHECK: missing command after HEALTHCHECK CMD"},
 		{"STOPSIGNAL SIGNOPE\n", "D:2: STOPSIGNAL: invalid signal: SIGNOPE"},
 		{"SHELL bash\n",
 			"D:2: SHELL: it requires the arguments in JSON form: SHELL [\"program\", \"option\"]"},
@@ -156,7 +171,7 @@ static void mistakes_are_errors_with_line(void **state)
 			"D:2: HEALTHCHECK: unknown type \"MAYBE\" (try CMD or NONE)"},
 		{"ONBUILD FROM x\n", "D:2: ONBUILD: FROM isn't allowed as an ONBUILD trigger"},
 		{"LABEL a=${b:?why}\n", "D:2: LABEL: b: why"},
-		{"USER --x=1 a\n", "D:2: USER has no flag --x"},
+		{"USER --x=1 a\n", "D:2: unknown flag: --x; USER takes no flags"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		scoped(fixture) struct fixture f = {0};
@@ -201,6 +216,7 @@ int main(void)
 		cmocka_unit_test(the_later_of_arg_and_env_wins),
 		cmocka_unit_test(commands),
 		cmocka_unit_test(an_entrypoint_drops_the_bases_command),
+		cmocka_unit_test(an_image_without_path_gets_one),
 		cmocka_unit_test(ports_volumes_user_and_directory),
 		cmocka_unit_test(health),
 		cmocka_unit_test(mistakes_are_errors_with_line),

@@ -57,8 +57,9 @@ static void continuations_skip_comments_and_empty_lines(void **state)
 
 	assert_int_equal(d.n, 3);
 	assert_string_equal(d.v[1].args, "one &&   two  three");
+	assert_int_equal(d.v[1].end_line, 7);
 	assert_int_equal(d.v[2].line, 8);
-	assert_int_equal(d.warnings.n, 1); /* the empty line */
+	assert_true(d.v[1].empty_lines);
 }
 
 static void a_doubled_escape_is_no_continuation(void **state)
@@ -85,12 +86,37 @@ static void directives_come_first_and_once(void **state)
 	assert_string_equal(e.msg, "Dockerfile:2: only one escape parser directive can be used");
 }
 
+static void a_directive_begins_its_line_and_has_a_value(void **state)
+{
+	scoped(dockerfile) struct dockerfile d = {0}, check = {0};
+
+	parse_ok("  # escape=`\nFROM b\nRUN a `\nRUN b\n", &d);
+	parse_ok("# check=skip=all; error=true\nFROM b\n", &check);
+
+	assert_int_equal(d.escape, '\\');
+	assert_string_equal(check.check, "skip=all; error=true");
+}
+
+static void comments_stay_with_what_follows_at_once(void **state)
+{
+	scoped(dockerfile) struct dockerfile d = {0};
+
+	parse_ok("# far\n\n# near\n#  check=skip=X \nfrom b\n# parted\n#\nRUN a\n", &d);
+
+	assert_int_equal(d.v[0].comments.n, 2);
+	assert_string_equal(d.v[0].comments.v[1], "check=skip=X");
+	assert_int_equal(d.v[1].comments.n, 0);
+	char *keyword = df_written_keyword(&d.v[0]);
+	assert_string_equal(keyword, "from");
+	free(keyword);
+}
+
 static void json_form_only_when_it_is_json_of_strings(void **state)
 {
 	scoped(dockerfile) struct dockerfile d = {0};
 
 	parse_ok(
-		"FROM b\nRUN [\"a\", \"b c\"]\nRUN ['a']\nRUN [ -f x ] && y\nCMD []\nCOPY [\"a b\", \"c\"]\nRUN [\"a\", 1]\n",
+		"FROM b\nRUN [\"a\", \"b c\"]\nRUN ['a']\nRUN [ -f x ] && y\nCMD []\nCOPY [\"a b\", \"c\"]\nRUN [\"a\" \"b\"]\n",
 		&d);
 
 	assert_true(d.v[1].json);
@@ -102,7 +128,7 @@ static void json_form_only_when_it_is_json_of_strings(void **state)
 	assert_int_equal(d.v[4].words.n, 0);
 	WORDS(&d.v[5], "a b", "c");
 	assert_false(d.v[6].json);
-	assert_int_equal(d.warnings.n, 2);
+	assert_true(d.v[2].broken_json && d.v[6].broken_json && !d.v[3].broken_json);
 }
 
 static void env_and_label_pairs(void **state)
@@ -155,7 +181,13 @@ static void errors_name_file_and_line(void **state)
 		{"\n\n# x\n", "Dockerfile:3: the file is empty"},
 		{"ARG x\n", "Dockerfile:1: there is no FROM"},
 		{"RUN x\n", "Dockerfile:1: no build stage yet: RUN must come after FROM"},
-		{"FROM b\n\nFRMO c\n", "Dockerfile:3: unknown instruction: FRMO"},
+		{"FROM b\n\nFRMO c\n",
+			"Dockerfile:3: unknown instruction: FRMO (did you mean FROM?)"},
+		{"FROM b\nRUN [\"a\", 1]\n",
+			"Dockerfile:2: when using JSON array syntax, arrays must be comprised of strings only"},
+		{"FROM\n",
+			"Dockerfile:1: FROM requires either one or three arguments: FROM image [AS name]"},
+		{"FROM b\nUSER\n", "Dockerfile:2: USER requires exactly one argument"},
 		{"FROM b\nRUN\n", "Dockerfile:2: RUN requires at least one argument"},
 		{"FROM b\nRUN <<A\nx\n", "Dockerfile:2: unterminated heredoc: no line says \"A\""},
 		{"FROM b\nENV =x\n", "Dockerfile:2: ENV names can not be blank"},
@@ -192,14 +224,15 @@ static void flags_are_checked(void **state)
 	scoped(dockerfile) struct dockerfile d = {0};
 	struct err e = {0};
 	parse_ok(
-		"FROM b\nCOPY --from=a --from=b x y\nRUN --mount=a --mount=b x\nCOPY --nope x y\nCOPY -- --x y\n",
+		"FROM b\nCOPY --from=a --from=b x y\nRUN --mount=a --mount=b x\nCOPY --form=x x y\nCOPY -- --x y\n",
 		&d);
 
 	assert_int_equal(df_check_flags(&d, &d.v[1], allowed, &e), -1);
 	assert_string_equal(e.msg, "Dockerfile:2: the flag --from is given twice");
 	assert_int_equal(df_check_flags(&d, &d.v[2], allowed, &e), 0);
 	assert_int_equal(df_check_flags(&d, &d.v[3], allowed, &e), -1);
-	assert_string_equal(e.msg, "Dockerfile:4: COPY has no flag --nope");
+	assert_string_equal(e.msg,
+		"Dockerfile:4: unknown flag: --form (did you mean --from?); COPY has no such flag");
 	WORDS(&d.v[4], "--x", "y");
 }
 
@@ -220,6 +253,8 @@ int main(void)
 		cmocka_unit_test(continuations_skip_comments_and_empty_lines),
 		cmocka_unit_test(a_doubled_escape_is_no_continuation),
 		cmocka_unit_test(directives_come_first_and_once),
+		cmocka_unit_test(a_directive_begins_its_line_and_has_a_value),
+		cmocka_unit_test(comments_stay_with_what_follows_at_once),
 		cmocka_unit_test(json_form_only_when_it_is_json_of_strings),
 		cmocka_unit_test(env_and_label_pairs),
 		cmocka_unit_test(heredocs_are_read_in_order),

@@ -17,7 +17,7 @@ static const char *lookup(void *owner, const char *name, size_t n)
 	return NULL;
 }
 
-static const struct expander plain = {lookup, NULL, '\\', false};
+static const struct expander plain = {.lookup = lookup, .escape = '\\'};
 
 static void words_are_expanded_as_buildkit_does(void **state)
 {

@@ -6,7 +6,7 @@
 struct fixture {
 	struct dockerfile d;
 	struct plan p;
-	struct strv args;
+	struct strv args, contexts;
 };
 
 static void scoped_fixture(struct fixture *f)
@@ -14,6 +14,7 @@ static void scoped_fixture(struct fixture *f)
 	plan_deinit(&f->p);
 	dockerfile_deinit(&f->d);
 	strv_deinit(&f->args);
+	strv_deinit(&f->contexts);
 }
 
 static int make(struct fixture *f, const char *text, const char *target, struct err *e)
@@ -24,7 +25,8 @@ static int make(struct fixture *f, const char *text, const char *target, struct 
 	const struct plan_options o = {.build_args = &f->args,
 		.target = target,
 		.platform = "linux/arm/v7",
-		.build_platform = "linux/amd64"};
+		.build_platform = "linux/amd64",
+		.contexts = &f->contexts};
 	return plan_make(&f->d, &o, &f->p, e);
 }
 
@@ -100,6 +102,8 @@ static void wrong_references_are_errors(void **state)
 		{"FROM a\nCOPY --from=y a b\nFROM b AS y\n", "0",
 			"Dockerfile:2: circular dependency: stage y comes later in the file"},
 		{"FROM a\n", "nope", "Dockerfile: target stage \"nope\" could not be found"},
+		{"FROM a AS debug\n", "debgu",
+			"Dockerfile: target stage \"debgu\" could not be found (did you mean debug?)"},
 		{"FROM a b\n", "",
 			"Dockerfile:1: FROM requires either one or three arguments: FROM image [AS name]"},
 		{"FROM $nope\n", "", "Dockerfile:1: base name ($nope) should not be blank"},
@@ -124,7 +128,47 @@ static void the_last_of_a_name_wins(void **state)
 		make(&f, "FROM a AS x\nFROM b AS X\nFROM c\nCOPY --from=x a b\n", "", &e), 0);
 	assert_false(f.p.v[0].needed);
 	assert_true(f.p.v[1].needed);
-	assert_int_equal(f.d.warnings.n, 1);
+}
+
+static void predefined_arguments_can_be_given(void **state)
+{
+	scoped(fixture) struct fixture f = {0}, g = {0};
+	struct err e = {0};
+	strv_add(&f.args, "TARGETARCH=mine");
+
+	assert_int_equal(make(&f, "FROM a AS Last\n", "", &e), 0);
+	assert_int_equal(make(&g, "FROM a AS one\nFROM a\n", "", &e), 0);
+
+	assert_string_equal(strv_env_get(&f.p.global_args, "TARGETARCH"), "mine");
+	assert_string_equal(strv_env_get(&f.p.global_args, "TARGETVARIANT"), "v7");
+	assert_string_equal(strv_env_get(&f.p.global_args, "TARGETSTAGE"), "last");
+	assert_string_equal(strv_env_get(&g.p.global_args, "TARGETSTAGE"), "default");
+}
+
+static void named_contexts_take_the_place_of_images_and_stages(void **state)
+{
+	scoped(fixture) struct fixture f = {0};
+	struct err e = {0};
+	strv_add(&f.contexts, "alpine:latest=docker-image://mine@sha256:1");
+	strv_add(&f.contexts, "lib=local:lib");
+	strv_add(&f.contexts, "scratch=local:never");
+
+	assert_int_equal(make(&f,
+				 "FROM docker.io/library/alpine\nFROM x AS Lib\nRUN never\n"
+				 "FROM scratch\nFROM lib\nCOPY --from=alpine a b\n",
+				 "", &e),
+		0);
+
+	assert_string_equal(f.p.v[0].base, "mine@sha256:1");
+	assert_int_equal(f.p.v[0].base_stage, PLAN_IMAGE);
+	assert_int_equal(f.p.v[1].base_stage, PLAN_CONTEXT);
+	assert_string_equal(f.p.v[1].context, "local:lib");
+	assert_true(f.p.v[1].replaced && f.p.v[1].needed);
+	assert_int_equal(f.p.v[1].end - f.p.v[1].from, 1);
+	assert_int_equal(f.p.v[2].base_stage, PLAN_SCRATCH);
+	assert_int_equal(f.p.v[3].base_stage, 1);
+	assert_string_equal(plan_context_image(plan_context(&f.p, "alpine")), "mine@sha256:1");
+	assert_null(plan_context(&f.p, "debian"));
 }
 
 static void mount_options_by_key(void **state)
@@ -146,6 +190,8 @@ int main(void)
 		cmocka_unit_test(platform_arguments_are_known),
 		cmocka_unit_test(wrong_references_are_errors),
 		cmocka_unit_test(the_last_of_a_name_wins),
+		cmocka_unit_test(predefined_arguments_can_be_given),
+		cmocka_unit_test(named_contexts_take_the_place_of_images_and_stages),
 		cmocka_unit_test(mount_options_by_key),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
