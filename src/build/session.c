@@ -493,6 +493,8 @@ static json_t *make_request(const struct build_session *s, struct err *e)
 	json_put_str(request, "seccomp", b->d.seccomp_path);
 	json_put_str(request, "cgroup", cgroup);
 	json_put_str(request, "cache_dir", b->cache_dir);
+	scoped(free) char *socket = xasprintf("%s/" GATEWAY_SOCKET, b->d.exec_root);
+	json_put_str(request, "session_socket", socket);
 	return request;
 }
 
