@@ -18,6 +18,7 @@
 #include "http/client_tls.h"
 
 #define READ_CHUNK (64u << 10)
+#define CHUNK_HEAD_MAX 24
 #define JSON_MAX (64u << 20)
 #define EARLY_MAX (8u << 20) /* of an answer that comes while the request is still being sent */
 
@@ -290,12 +291,15 @@ static bool answer_ends_sending(struct http_client *c)
 static int send_piece(struct http_client *c, const char *data, size_t n)
 {
 	while (n > 0) {
-		if (answer_ends_sending(c)) {
-			return -EPIPE;
-		}
 		struct pollfd p = {.fd = c->fd,
 			.events = (short)(POLLOUT | (c->in.len < EARLY_MAX ? POLLIN : 0))};
-		if (poll(&p, 1, -1) < 0 || !(p.revents & ~POLLIN)) {
+		if (poll(&p, 1, -1) < 0) {
+			continue;
+		}
+		if ((p.revents & ~POLLOUT) && answer_ends_sending(c)) {
+			return -EPIPE;
+		}
+		if (!(p.revents & ~POLLIN)) {
 			continue;
 		}
 		ssize_t sent = send(c->fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -312,17 +316,20 @@ static int send_piece(struct http_client *c, const char *data, size_t n)
 static int send_source(
 	struct http_client *c, const struct http_source *source, bool *ret_whole, struct err *e)
 {
-	scoped(free) char *data = xnew_array(char, READ_CHUNK);
+	/* a chunk goes out whole: each piece would wake the other side */
+	scoped(free) char *chunk = xnew_array(char, CHUNK_HEAD_MAX + READ_CHUNK + 2);
+	char *data = chunk + CHUNK_HEAD_MAX;
 	*ret_whole = false;
 	for (;;) {
 		long n = source->read(source->owner, data, READ_CHUNK);
 		if (n < 0) {
 			return err_sys(e, (int)-n, "cannot read the data to send");
 		}
-		char size[24];
-		int size_n = snprintf(size, sizeof(size), "%lx\r\n", n);
-		if (send_piece(c, size, (size_t)size_n) < 0 || send_piece(c, data, (size_t)n) < 0 ||
-			send_piece(c, "\r\n", 2) < 0) {
+		char head[CHUNK_HEAD_MAX];
+		int head_n = snprintf(head, sizeof(head), "%lx\r\n", n);
+		memcpy(data - head_n, head, (size_t)head_n);
+		memcpy(data + n, "\r\n", 2);
+		if (send_piece(c, data - head_n, (size_t)(head_n + n + 2)) < 0) {
 			return 0; /* a broken connection shows when the answer is read */
 		}
 		if (n == 0) {

@@ -60,13 +60,18 @@ static struct load_file *add_file(
 	return f;
 }
 
+static void name_digest(struct load *l, struct load_file *f, const char *digest)
+{
+	if (!map_get(l->digests, digest)) {
+		map_put(l->digests, digest, f);
+	}
+}
+
 static void set_digest(struct load *l, struct load_file *f, struct stream *hashed)
 {
 	char digest[STREAM_DIGEST_LEN + 1];
 	stream_digest_text(hashed, digest);
-	if (!map_get(l->digests, digest)) {
-		map_put(l->digests, digest, f);
-	}
+	name_digest(l, f, digest);
 }
 
 /* --- documents --- */
@@ -156,50 +161,66 @@ static void choose_id(const char *name, char ret[static ID_SHORT_LEN + 1])
 	snprintf(ret, ID_SHORT_LEN + 1, "%s", name);
 }
 
+/* A layer in the archive. The digest of a plain one is its diff id, which unpacking finds anyway.
+ */
+struct layer_file {
+	const struct archive_file *file;
+	struct stream *bytes;
+	struct stream *hashed; /* the same when it is compressed, or NULL */
+};
+
 /* A file that is not the layer it looks like must not spoil an archive that never names it. */
-static int keep_reason(struct load *l, const char *name, struct stream *hashed,
-	const struct err *why, struct err *e)
+static int keep_reason(
+	struct load *l, const struct layer_file *in, const struct err *why, struct err *e)
 {
 	struct err ignored; /* of a cut archive: the next header tells */
-	struct load_file *f = add_file(l, name, LOAD_BROKEN, e);
+	char named[STREAM_DIGEST_LEN + 1];
+	struct load_file *f = add_file(l, in->file->name, LOAD_BROKEN, e);
 	if (!f) {
 		return -1;
 	}
 	buf_puts(&f->text, why->msg);
-	if (stream_drain(hashed, &ignored) == 0) {
-		set_digest(l, f, hashed);
+	bool whole = stream_drain(in->bytes, &ignored) == 0;
+	if (whole && in->hashed) {
+		set_digest(l, f, in->hashed);
+	} else if (whole && named_diff_id(in->file->name, named)) {
+		name_digest(l, f, named); /* only for the reason that is told */
 	}
 	return 0;
 }
 
-static int read_layer(
-	struct load *l, const struct archive_file *file, struct stream *hashed, struct err *e)
+static int read_layer(struct load *l, const struct layer_file *in, struct err *e)
 {
 	char id[ID_SHORT_LEN + 1];
 	struct err why;
 	struct layer made;
-	choose_id(file->name, id);
+	int64_t size = in->file->size;
+	choose_id(in->file->name, id);
 	scoped(stream_free) struct stream *metered =
-		layers_meter_new(hashed, &l->progress, id, "Loading layer", file->size);
+		layers_meter_new(in->bytes, &l->progress, id, "Loading layer", size);
 	int n = l->n_layers++;
 	if (layer_unpack(l->request, n, metered, true, &made, &why) < 0) {
 		if (why.kind != ERR_INVALID) {
 			*e = why;
 			return -1;
 		}
-		return keep_reason(l, file->name, hashed, &why, e);
+		return keep_reason(l, in, &why, e);
 	}
 	if (stream_drain(metered, e) < 0) {
 		return -1;
 	}
-	layers_say_bytes(&l->progress, id, "Loading layer", file->size, file->size);
-	struct load_file *f = add_file(l, file->name, LOAD_LAYER, e);
+	layers_say_bytes(&l->progress, id, "Loading layer", size, size);
+	struct load_file *f = add_file(l, in->file->name, LOAD_LAYER, e);
 	if (!f) {
 		return -1;
 	}
 	f->n = n;
 	f->layer = made;
-	set_digest(l, f, hashed);
+	if (in->hashed) {
+		set_digest(l, f, in->hashed);
+	} else {
+		name_digest(l, f, made.diff_id);
+	}
 	return 0;
 }
 
@@ -210,9 +231,7 @@ static int skip_known(struct load *l, const char *name, const char *diff_id, str
 		return -1;
 	}
 	snprintf(f->layer.diff_id, sizeof(f->layer.diff_id), "%s", diff_id);
-	if (!map_get(l->digests, diff_id)) { /* the file is plain, so its digest is the diff id */
-		map_put(l->digests, diff_id, f);
-	}
+	name_digest(l, f, diff_id); /* the file is plain */
 	return 0;
 }
 
@@ -234,9 +253,15 @@ static int read_file(struct load *l, const struct archive_file *file, struct err
 			return known < 0 ? -1 : skip_known(l, file->name, diff_id, e);
 		}
 	}
+	bool is_compressed = stream_is_compressed(begin, (size_t)n);
+	if (is_tar && !is_compressed) {
+		const struct layer_file plain = {file, peekable, NULL};
+		return read_layer(l, &plain, e);
+	}
 	scoped(stream_free) struct stream *hashed = stream_digest_new(peekable);
-	if (is_tar || stream_is_compressed(begin, (size_t)n)) {
-		return read_layer(l, file, hashed, e);
+	if (is_compressed) {
+		const struct layer_file packed = {file, hashed, hashed};
+		return read_layer(l, &packed, e);
 	}
 	size_t blank = 0;
 	const char *text = begin;
