@@ -3,8 +3,8 @@
  *
  * Invariants
  * 1. handlers.done is called once, after the job's done.
- * 2. The session is freed when both the job and a pull that it asked for are over, and the image is
- * on the disk; a pull is cancelled with the job.
+ * 2. The session is freed when both the job and the pulls that it asked for are over, and the image
+ * is on the disk; pulls are cancelled with the job.
  * 3. A layer that a session was told of stays until the session ends: session_pin_layers.
  */
 #include <errno.h>
@@ -13,12 +13,14 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/scoped.h"
 #include "base/text.h"
+#include "build/base.h"
 #include "build/builder.h"
 #include "codec/ref.h"
 #include "event/event.h"
@@ -38,32 +40,29 @@ struct build_session {
 	struct job *job; /* NULL once it is done */
 	json_t *options;
 	char id[ID_LEN + 1];
-	char *tmp_name;          /* below layers/tmp */
-	char *cgroup;            /* "wherry/build-..." */
-	struct map *pinned;      /* diff ids as keys */
-	struct image_work *pull; /* or NULL */
-	char *pull_name;
-	char *pull_platform;
+	char *tmp_name;     /* below layers/tmp */
+	char *cgroup;       /* "wherry/build-..." */
+	struct map *pinned; /* diff ids as keys */
+	struct base_images *bases;
 	struct endpoint_info endpoint;
 	bool attached, dns;
 	json_t *result; /* while it goes to the disk */
 	int exit_code;
-	bool quiet;
+	bool quiet, vertices;
 	struct buf quiet_text;
 };
 
 static void free_if_over(struct build_session *s)
 {
-	if (s->job || s->pull || s->result) {
+	if (s->job || s->result || base_images_busy(s->bases)) {
 		return;
 	}
+	base_images_free(s->bases);
 	map_free(s->pinned);
 	json_decref(s->options);
 	buf_deinit(&s->quiet_text);
 	free(s->tmp_name);
 	free(s->cgroup);
-	free(s->pull_name);
-	free(s->pull_platform);
 	free(s);
 }
 
@@ -87,18 +86,24 @@ void session_pin_layers(
 
 /* --- answers --- */
 
-static void answer(struct build_session *s, json_t *take_answer)
+/* To the question with this number (rpc.h). */
+static void answer(struct build_session *s, json_int_t question, json_t *take_answer)
 {
-	json_t *msg = json_object();
+	json_t *msg = json_pack("{sI}", "n", question);
 	json_put(msg, "answer", take_answer);
 	job_send(s->job, msg);
 }
 
-static void answer_error(struct build_session *s, const struct err *e)
+static void answer_error(struct build_session *s, json_int_t question, const struct err *e)
 {
-	json_t *msg = json_object();
+	json_t *msg = json_pack("{sI}", "n", question);
 	json_put(msg, "error", job_err_to_json(e));
 	job_send(s->job, msg);
+}
+
+static json_int_t number_of(const json_t *msg)
+{
+	return json_integer_value(json_object_get(msg, "n"));
 }
 
 /* The directory of a layer, and the promise that it stays while this session lasts. */
@@ -131,23 +136,14 @@ static void say_quietly(struct build_session *s, const char *text)
 
 /* --- images --- */
 
-/* Whether a local image is what the build wants: "linux/arm/v7" against its configuration. "" wants
- * anything. */
-static bool is_of_platform(const struct image *i, const char *platform)
+static void base_answer(
+	void *owner, json_int_t question, const struct image *i, const struct err *e)
 {
-	scoped(strv) struct strv parts = STRV_INIT;
-	strv_split(&parts, platform, '/');
-	if (parts.n < 2) {
-		return true;
+	struct build_session *s = owner;
+	if (!i) {
+		answer_error(s, question, e);
+		return;
 	}
-	const char *variant = json_str(i->config, "variant");
-	return strcmp(json_str(i->config, "os"), parts.v[0]) == 0 &&
-	       strcmp(json_str(i->config, "architecture"), parts.v[1]) == 0 &&
-	       (parts.n < 3 || !*variant || strcmp(variant, parts.v[2]) == 0);
-}
-
-static void answer_found(struct build_session *s, const struct image *i)
-{
 	json_t *dirs = json_array();
 	for (size_t k = 0; k < i->layers.n; k++) {
 		json_array_append_new(dirs, layer_dir(s, i->layers.v[k]));
@@ -157,79 +153,38 @@ static void answer_found(struct build_session *s, const struct image *i)
 	json_put(found, "config", json_incref(i->config));
 	json_put(found, "layers", json_strv(&i->layers));
 	json_put(found, "dirs", dirs);
-	answer(s, found);
+	answer(s, question, found);
 }
 
-static void pull_progress(void *owner, json_t *msg)
-{
-	say(owner, msg);
-}
-
-static void pull_done(void *owner, struct image *i, const struct err *e)
+static void base_progress(void *owner, int vertex, json_t *msg)
 {
 	struct build_session *s = owner;
-	s->pull = NULL;
-	if (!s->job) {
-		free_if_over(s);
+	if (!s->vertices) {
+		say(s, msg);
 		return;
 	}
-	struct err why = {0};
-	if (i && !is_of_platform(i, s->pull_platform)) {
-		(void)err_set(&why, ERR_INVALID, "%.200s is not there for the platform %.60s",
-			s->pull_name, s->pull_platform);
-		e = &why;
-		i = NULL;
-	}
-	if (i && image_trust_check(s->builder->d.images, i, s->pull_name, &why) < 0) {
-		e = &why;
-		i = NULL;
-	}
-	if (i) {
-		answer_found(s, i);
-	} else {
-		answer_error(s, e);
+	scoped(json) json_t *status = base_status(vertex, msg, clock_real_ns());
+	if (status) {
+		say(s, status);
 	}
 }
 
-static int start_pull(
-	struct build_session *s, const char *name, const char *platform, struct err *e)
+static void base_idle(void *owner)
 {
-	static const struct image_work_handlers handlers = {pull_progress, pull_done};
-	struct ref r;
-	if (ref_parse(name, &r, e) < 0) {
-		return -1;
-	}
-	free(s->pull_name);
-	free(s->pull_platform);
-	s->pull_name = xstrdup(name);
-	s->pull_platform = xstrdup(platform);
-	s->pull = image_pull(s->builder->d.images, name, platform,
-		image_auth_find(json_object_get(s->options, "auths"), &r), &handlers, s, e);
-	return s->pull ? 0 : -1;
+	free_if_over(owner);
 }
 
 static int on_image(struct build_session *s, const json_t *msg, struct err *e)
 {
-	const char *name = json_str(msg, "name");
-	const char *platform = json_str(msg, "platform");
-	struct err why = {0};
-	struct image *i = image_find(s->builder->d.images, name, &why);
-	if (!i && why.kind != ERR_NOT_FOUND) {
-		*e = why;
-		return -1;
-	}
-	/* an id names nothing that could be pulled */
-	bool by_id = i && (text_is_hex(name, strlen(name)) || ref_is_digest(name)) &&
-		     strlen(name) >= ID_SHORT_LEN;
-	if (i && is_of_platform(i, platform) && (by_id || !json_bool(msg, "pull"))) {
-		if (image_trust_check(s->builder->d.images, i, name, e) < 0 ||
-			image_check_layers(s->builder->d.images, &i->layers, name, e) < 0) {
-			return -1;
-		}
-		answer_found(s, i);
-		return 0;
-	}
-	return start_pull(s, name, platform, e);
+	const struct base_question q = {
+		.number = number_of(msg),
+		.name = json_str(msg, "name"),
+		.platform = json_str(msg, "platform"),
+		.pull = json_bool(msg, "pull"),
+		.vertex = (int)json_i64(msg, "vertex", 0),
+	};
+	base_images_ask(s->bases, &q);
+	return 0;
 }
 
 /* --- cache and results --- */
@@ -242,7 +197,7 @@ static int on_cache(struct build_session *s, const json_t *msg, struct err *e)
 		json_put_str(found, "diff_id", c->diff_id);
 		json_put(found, "dir", layer_dir(s, c->diff_id));
 	}
-	answer(s, found);
+	answer(s, number_of(msg), found);
 	return 0;
 }
 
@@ -255,7 +210,7 @@ static int on_cache_put(struct build_session *s, const json_t *msg, struct err *
 	if (builder_cache_put(s->builder, json_str(msg, "key"), diff_id, "", e) < 0) {
 		return -1;
 	}
-	answer(s, json_object());
+	answer(s, number_of(msg), json_object());
 	return 0;
 }
 
@@ -272,7 +227,7 @@ static int on_add_layer(struct build_session *s, const json_t *msg, struct err *
 	}
 	json_t *added = json_object();
 	json_put(added, "dir", layer_dir(s, diff_id));
-	answer(s, added);
+	answer(s, number_of(msg), added);
 	return 0;
 }
 
@@ -314,7 +269,7 @@ static int on_add_image(struct build_session *s, const json_t *msg, struct err *
 		ref_default_tag(&r);
 		json_array_append_new(tags, json_string(ref_familiar(&r, familiar)));
 	}
-	answer(s, added);
+	answer(s, number_of(msg), added);
 	return 0;
 }
 
@@ -363,7 +318,8 @@ static int on_network(struct build_session *s, const json_t *msg, struct err *e)
 		}
 	}
 	scoped(free) char *resolv = network_resolv_conf(networks, s->dns, &none, &none, &none);
-	answer(s, json_pack("{ss ss}", "resolv", resolv, "gateway", s->endpoint.gateway));
+	answer(s, number_of(msg),
+		json_pack("{ss ss}", "resolv", resolv, "gateway", s->endpoint.gateway));
 	return 0;
 }
 
@@ -386,13 +342,13 @@ static void on_question(struct build_session *s, const char *ask, const json_t *
 	for (size_t k = 0; k < sizeof(questions) / sizeof(*questions); k++) {
 		if (strcmp(questions[k].name, ask) == 0) {
 			if (questions[k].answer(s, msg, &e) < 0) {
-				answer_error(s, &e);
+				answer_error(s, number_of(msg), &e);
 			}
 			return;
 		}
 	}
 	(void)err_set(&e, ERR_INVALID, "a build cannot ask for %.32s", ask);
-	answer_error(s, &e);
+	answer_error(s, number_of(msg), &e);
 }
 
 static void on_message(void *owner, struct job *j, json_t *msg)
@@ -460,9 +416,7 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 {
 	struct build_session *s = owner;
 	s->job = NULL;
-	if (s->pull) {
-		image_work_cancel(s->pull);
-	}
+	base_images_cancel(s->bases);
 	list_remove(&s->node);
 	clean_up(s);
 	log_info("build", result ? "built" : "failed", "id", s->id, "image",
@@ -492,9 +446,9 @@ static json_t *make_request(const struct build_session *s, struct err *e)
 	json_put_str(request, "crun", b->d.crun_path);
 	json_put_str(request, "seccomp", b->d.seccomp_path);
 	json_put_str(request, "cgroup", cgroup);
+	scoped(free) char *filters = xasprintf("%s/filters", b->d.exec_root);
+	json_put_str(request, "filters", filters);
 	json_put_str(request, "cache_dir", b->cache_dir);
-	scoped(free) char *socket = xasprintf("%s/" GATEWAY_SOCKET, b->d.exec_root);
-	json_put_str(request, "session_socket", socket);
 	return request;
 }
 
@@ -522,6 +476,7 @@ struct build_session *build_start(struct builder *b, json_t *take_options,
 	const struct build_handlers *h, void *owner, struct err *e)
 {
 	static const struct job_handlers handlers = {.message = on_message, .done = on_done};
+	static const struct base_handlers base_handlers = {base_answer, base_progress, base_idle};
 	struct build_session *s = xnew(struct build_session);
 	s->builder = b;
 	s->handlers = *h;
@@ -529,6 +484,9 @@ struct build_session *build_start(struct builder *b, json_t *take_options,
 	s->options = take_options;
 	s->pinned = map_new();
 	s->quiet = json_bool(s->options, "quiet");
+	s->vertices = strcmp(json_str(s->options, "progress"), "vertices") == 0;
+	s->bases = base_images_new(
+		b->d.images, json_object_get(s->options, "auths"), &base_handlers, s);
 	id_new(s->id);
 	s->tmp_name = xasprintf("build-%.16s", s->id);
 	s->cgroup = xasprintf("%s/%s%.16s", b->d.cgroup_parent, b->cgroup_prefix, s->id);

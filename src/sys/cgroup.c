@@ -145,6 +145,20 @@ int cgroup_kill(const char *group)
 	return total;
 }
 
+int cgroup_enter(const char *group)
+{
+	/* v1: hierarchies in which a group needs no setting before somebody can be in it */
+	static const char *const v1[] = {"/unified", "/pids", "/systemd", "/freezer"};
+	const char *below = "";
+	for (size_t i = 0; i < sizeof(v1) / sizeof(*v1) && !cgroup_is_v2() && !*below; i++) {
+		scoped(free) char *root = xasprintf(ROOT "%s", v1[i]);
+		below = access(root, F_OK) == 0 ? v1[i] : "";
+	}
+	scoped(free) char *folder = xasprintf(ROOT "%s/%s", below, group);
+	int r = path_mkdirs(folder, 0755);
+	return r < 0 ? r : write_text(folder, "cgroup.procs", "0");
+}
+
 static int remove_folder(void *owner, const char *folder)
 {
 	return rmdir(folder) < 0 && errno != ENOENT ? -errno : 0;

@@ -22,6 +22,9 @@ int cgroup_destroy(const char *group);
 bool cgroup_exists(const char *group);
 /* Removes the group itself where nothing is in it; -EBUSY where something is. */
 int cgroup_remove(const char *group);
+/* Moves this process, with all its threads, into the group in one hierarchy, so that cgroup_destroy
+ * finds it and whatever it starts. Makes the group. */
+int cgroup_enter(const char *group);
 /* SIGKILL to all processes once, without waiting. */
 int cgroup_kill(const char *group);
 /* Freezes or thaws. -ENOENT without the group. */

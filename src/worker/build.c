@@ -313,6 +313,9 @@ static void build_deinit(struct build *b)
 	buf_deinit(&b->text);
 	ignore_free(b->ignore);
 	strv_deinit(&b->build_args);
+	pthread_mutex_destroy(&b->filter_lock);
+	pthread_mutex_destroy(&b->exec_lock);
+	free(b->seccomp);
 	free(b->platform);
 	if (b->tmp_fd >= 0) {
 		close(b->tmp_fd);
@@ -328,7 +331,10 @@ json_t *worker_build(struct rpc *r, const json_t *request, struct err *e)
 	bool idle = true;
 	b.options = json_object_get(request, "options");
 	b.events = build_events_new(r, strcmp(json_str(b.options, "progress"), "vertices") == 0);
+	rpc_ask_many(r);
 	b.network = build_network_new();
+	pthread_mutex_init(&b.filter_lock, NULL);
+	pthread_mutex_init(&b.exec_lock, NULL);
 	json_t *result = build_all(&b, &idle, e);
 	if (!result) {
 		build_events_close(b.events);

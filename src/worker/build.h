@@ -2,14 +2,15 @@
  * structures.
  *
  * Request: {"options": as in build/session.h, "tmp": {"dir": DATA/layers/tmp/JOB, "name": JOB},
- * "layers_dir", "crun", "seccomp", "cgroup": "/wherry/build-X", "cache_dir": where cache mounts
- * live}; fd 0 is the context. Messages: {"accepted": true}; {"exit_code": N} and {"source":
+ * "layers_dir", "crun", "seccomp", "filters": oci/filter.h's directory, "cgroup":
+ * "/wherry/build-X", "cache_dir": where cache mounts live}; fd 0 is the context. Messages:
+ * {"accepted": true}; {"exit_code": N} and {"source":
  * {"file", "lines": [[first, last]], "text": the Dockerfile}} before the error that they belong to;
- * all else is what build_event.h says. Questions: "image" {name, platform, pull} -> {id, config,
- * layers: [diff ids], dirs: [names below layers_dir, lowest first]}; "cache" {key} -> {diff_id,
- * dir} or {}; "cache-put" {key, diff_id}; "add-layer" {diff_id, tmp, size} -> {dir}; "network" {fd,
- * mode} -> {resolv, gateway}, fd -1 for the host's; "add-image" {config, key, tags: []} -> {id,
- * tags: [as the user knows them]}.
+ * all else is what build_event.h says. Questions: "image" {name, platform, pull, vertex} -> {id,
+ * config, layers: [diff ids], dirs: [names below layers_dir, lowest first]}; "cache" {key} ->
+ * {diff_id, dir} or {}; "cache-put" {key, diff_id}; "add-layer" {diff_id, tmp, size} -> {dir};
+ * "network" {fd, mode} -> {resolv, gateway}, fd -1 for the host's; "add-image" {config, key, tags:
+ * []} -> {id, tags: [as the user knows them]}.
  *
  * A job has one target for each platform wanted; a target has the plan's stages; a stage that runs
  * has a thread and a place of its own: directories and a control group, which one step after
@@ -50,7 +51,7 @@ struct rpc;
 
 /* The directories and the control group of a stage that runs. */
 struct build_place {
-	char name[24]; /* below tmp_dir */
+	char name[24]; /* below tmp_dir; stays when the place is closed */
 	char *dir;     /* absolute */
 	char *cgroup;  /* absolute; of its steps, one after another */
 	int fd;
@@ -106,6 +107,10 @@ struct build {
 	size_t n_steps;                /* of all stages, in classic output */
 	atomic_int n_layers;           /* directories made so far */
 	atomic_bool stopping;          /* the build has failed: nothing new begins */
+	pthread_mutex_t filter_lock;   /* of seccomp */
+	char *seccomp;                 /* build_filter.c's: the profile, once it is read */
+	pthread_mutex_t exec_lock;     /* of exec_ready */
+	bool exec_ready;               /* build_exec.c: steps can run */
 	bool no_cache;
 	bool vertices; /* the form of what is said (build_event.h) */
 };
@@ -161,8 +166,8 @@ const char *build_stage_platform(const struct build_stage *s);
  * identifies them. */
 int build_source_dirs(const struct build_step *t, const char *from, struct strv *ret_dirs,
 	char ret_chain[static 65], struct err *e);
-int build_ask_image(
-	struct build *b, const char *name, const char *platform, json_t **ret, struct err *e);
+int build_ask_image(const struct build_step *t, const char *name, const char *platform,
+	json_t **ret, struct err *e);
 /* Expansion with the stage's variables; "FILE:LINE: " in errors. The result is the caller's. */
 int build_expand(const struct build_step *t, const char *text, char **ret, struct err *e);
 /* The error in *e becomes "FILE:LINE: ...", from which "source" is made: returns -1. */

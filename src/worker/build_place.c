@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scoped.h"
+#include "sys/cgroup.h"
 #include "worker/build.h"
 
 int build_place_open(struct build *b, struct build_place *p, struct err *e)
@@ -25,13 +26,14 @@ void build_place_close(struct build *b, struct build_place *p)
 	if (!p->dir) {
 		return;
 	}
+	cgroup_remove(*p->cgroup == '/' ? p->cgroup + 1 : p->cgroup);
 	if (p->fd >= 0) {
 		close(p->fd);
 		path_remove_tree(b->tmp_fd, p->name);
 	}
-	free(p->dir);
-	free(p->cgroup);
-	*p = (struct build_place){0};
+	free(TAKE(p->dir));
+	free(TAKE(p->cgroup));
+	p->fd = -1;
 }
 
 int build_place_mkdir(const struct build_place *p, const char *name, mode_t mode, struct err *e)

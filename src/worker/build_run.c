@@ -1,13 +1,8 @@
 /* RUN: crun in the foreground, on the merged root. */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -15,19 +10,17 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "base/text.h"
-#include "oci/caps.h"
 #include "oci/passwd.h"
-#include "oci/seccomp.h"
 #include "oci/spec.h"
 #include "sys/cgroup.h"
 #include "worker/build.h"
+#include "worker/build_exec.h"
+#include "worker/build_filter.h"
 #include "worker/build_mounts.h"
 #include "worker/rpc.h"
 
-#define OUTPUT_MAX                                                                           \
-	(2u << 20) /* of one step, as BuildKit; a client that reads slowly must not fill the \
-		      daemon */
-#define CRUN_LOG_MAX 65536
+#define COMMAND_SHOWN_MAX 300 /* bytes of a command in its error */
+#define PIDS_MAX 2048         /* processes of a step that no option limits: fork bombs */
 #define SCRIPT_NAME "script"
 
 struct run_step {
@@ -37,6 +30,7 @@ struct run_step {
 	struct strv argv, env;
 	struct oci_user user;
 	struct build_net net;
+	struct build_filter filter;
 	const char *network; /* "default", "none", "host", or a network's name */
 	char *script; /* a here-document with #!: it is a file to run; its content, or NULL */
 	char id[ID_LEN + 1];
@@ -47,6 +41,7 @@ static void scoped_run_step(struct run_step *r)
 	build_mounts_deinit(&r->mounts);
 	build_layer_abort(&r->layer);
 	build_net_close(&r->net);
+	build_filter_close(&r->filter);
 	strv_deinit(&r->argv);
 	strv_deinit(&r->env);
 	free(r->script);
@@ -152,7 +147,7 @@ static int make_key(struct run_step *r, char key[static 65], struct err *e)
 	build_mix(key, r->script ? r->script : "");
 	build_mix(key, strcmp(r->network, "none") == 0 ? "none" : "");
 	build_mix(key, build_stage_platform(t->s));
-	return build_mounts_key(&r->mounts, key, e);
+	return build_mounts_key(t, key, e);
 }
 
 static void make_env(struct run_step *r)
@@ -203,25 +198,14 @@ static int mount_files(struct run_step *r, struct err *e)
 
 /* --- the bundle --- */
 
-/* As text, or NULL with e->msg empty when no profile is configured. */
-static int seccomp_text(const struct build *b, char **ret, struct err *e)
+static json_t *step_resources(const struct build *b)
 {
-	const char *path = json_str(b->request, "seccomp");
-	uint64_t caps;
-	*ret = NULL;
-	if (!*path) {
-		return 0;
+	json_t *given = json_object_get(b->options, "resources");
+	json_t *all = given ? json_deep_copy(given) : json_object();
+	if (!json_object_get(all, "pids")) {
+		json_put(all, "pids", json_pack("{si}", "limit", PIDS_MAX));
 	}
-	scoped(json) json_t *profile = oci_seccomp_read(path, e);
-	if (!profile || oci_caps_resolve(NULL, NULL, false, &caps, e) < 0) {
-		return -1;
-	}
-	scoped(json) json_t *converted = oci_seccomp_convert(profile, caps, e);
-	if (!converted) {
-		return -1;
-	}
-	*ret = json_text(converted);
-	return 0;
+	return all;
 }
 
 static int write_bundle(struct run_step *r, struct err *e)
@@ -229,15 +213,15 @@ static int write_bundle(struct run_step *r, struct err *e)
 	struct build *b = r->t->b;
 	const struct build_place *p = &r->t->s->place;
 	int netns_fd = r->net.fd;
-	scoped(free) char *seccomp = NULL;
 	scoped(free) char *text = NULL;
+	scoped(json) json_t *resources = step_resources(b);
 	scoped(free) char *netns =
 		netns_fd < 0 ? NULL : xasprintf("/proc/%d/fd/%d", getpid(), netns_fd);
 	scoped(json) json_t *sysctls =
 		netns ? json_pack("{ss ss}", "net.ipv4.ip_unprivileged_port_start", "0",
 				"net.ipv4.ping_group_range", "0 2147483647")
 		      : NULL;
-	if (seccomp_text(b, &seccomp, e) < 0) {
+	if (build_filter_get(b, &r->filter, e) < 0) {
 		return -1;
 	}
 	char hostname[ID_SHORT_LEN + 1];
@@ -253,13 +237,14 @@ static int write_bundle(struct run_step *r, struct err *e)
 		.gid = r->user.gid,
 		.groups = r->user.groups,
 		.n_groups = r->user.n_groups,
-		.seccomp = seccomp,
+		.seccomp = r->filter.profile,
+		.filter = r->filter.compiled,
 		.netns = netns,
 		.shm_bytes = json_i64(b->options, "shmsize", 0),
 		.mounts = r->mounts.v,
 		.n_mounts = r->mounts.n,
 		.cgroup = p->cgroup,
-		.resources = json_object_get(b->options, "resources"),
+		.resources = resources,
 		.rlimits = json_object_get(b->options, "rlimits"),
 		.sysctls = sysctls,
 	};
@@ -273,176 +258,39 @@ static int write_bundle(struct run_step *r, struct err *e)
 	return failed < 0 ? err_sys(e, -failed, "cannot write the bundle") : 0;
 }
 
-/* --- the process --- */
-
-/* crun's arguments, made before the fork: the caller's. */
-static void crun_argv(const struct run_step *r, struct strv *ret)
+/* ", it was killed: out of memory (limit 64MB)" after a code, or "". The caller's. */
+static char *memory_words(const struct build *b, const struct build_exec *done)
 {
-	const char *dir = r->t->s->place.dir;
-	strv_add(ret, json_str(r->t->b->request, "crun"));
-	strv_addf(ret, "--root=%s/crun", dir);
-	strv_addf(ret, "--log=%s/crun.log", dir);
-	strv_add(ret, "--cgroup-manager=cgroupfs");
-	strv_add(ret, "run");
-	strv_addf(ret, "--bundle=%s/bundle", dir);
-	strv_add(ret, "--no-new-keyring");
-	strv_add(ret, r->id);
+	const json_t *memory = json_object_get(json_object_get(b->options, "resources"), "memory");
+	int64_t limit = json_i64(memory, "limit", 0);
+	if (!done->out_of_memory) {
+		return xstrdup("");
+	}
+	return limit > 0 ? xasprintf(": it was killed: out of memory (limit %lldMB)",
+				   (long long)(limit >> 20))
+			 : xstrdup(": it was killed: out of memory");
 }
 
-/* In the child of a process with threads: async-signal-safe calls only. */
-static void exec_crun(char **argv, int out, int err)
+static int refuse_code(const struct run_step *r, const struct build_exec *done, struct err *e)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL); /* the step's own processes go with its cgroup */
-	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	dup2(null_fd, 0);
-	dup2(out, 1);
-	dup2(err, 2);
-	close_range(3, ~0u, 0); /* nothing of ours reaches the step (CVE-2024-21626) */
-	execv(argv[0], argv);
-	_exit(127);
-}
-
-/* How many bytes of a character that is cut off end the text. */
-static size_t cut_tail(const char *text, size_t n)
-{
-	for (size_t k = 1; k <= 3 && k <= n; k++) {
-		unsigned char c = (unsigned char)text[n - k];
-		if ((c & 0xc0) == 0x80) {
-			continue;
-		}
-		size_t want = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
-		return want > k ? k : 0;
-	}
-	return 0;
-}
-
-struct output {
-	int fd;
-	int stream;  /* BUILD_STDOUT, BUILD_STDERR */
-	size_t kept; /* of a character that is not complete yet */
-	char chunk[16384];
-};
-
-static void say_output(const struct build_step *t, const struct output *o, size_t n)
-{
-	build_event_log(t->b->events, t->s->turn, t->s->vertex, o->stream, o->chunk, n);
-}
-
-/* What there is to read, to the client as long as *total allows it. False at the end. */
-static bool relay_some(const struct build_step *t, struct output *o, size_t *total)
-{
-	ssize_t n = read(o->fd, o->chunk + o->kept, sizeof(o->chunk) - o->kept);
-	if (n < 0 && errno == EINTR) {
-		return true;
-	}
-	size_t have = o->kept + (n > 0 ? (size_t)n : 0);
-	o->kept = n > 0 ? cut_tail(o->chunk, have) : 0;
-	if (*total <= OUTPUT_MAX) {
-		say_output(t, o, have - o->kept);
-		*total += have;
-		if (*total > OUTPUT_MAX) {
-			static const char clipped[] =
-				"\n[output clipped, log limit 2MiB reached]\n";
-			build_event_log(t->b->events, t->s->turn, t->s->vertex, BUILD_STDOUT,
-				clipped, strlen(clipped));
-		}
-	}
-	memmove(o->chunk, o->chunk + have - o->kept, o->kept);
-	return n > 0;
-}
-
-static void relay_output(const struct build_step *t, int out_fd, int err_fd)
-{
-	struct output sources[] = {
-		{.fd = out_fd, .stream = BUILD_STDOUT}, {.fd = err_fd, .stream = BUILD_STDERR}};
-	struct pollfd wanted[] = {{out_fd, POLLIN, 0}, {err_fd, POLLIN, 0}};
-	size_t total = 0;
-	int open_ends = 2;
-	while (open_ends > 0) {
-		if (poll(wanted, 2, -1) < 0) {
-			continue; /* EINTR */
-		}
-		for (size_t i = 0; i < 2; i++) {
-			if (wanted[i].revents && !relay_some(t, &sources[i], &total)) {
-				wanted[i].fd = -1;
-				wanted[i].revents = 0;
-				open_ends--;
-			}
-		}
-	}
-}
-
-/* crun's last words, when it could not run the command. */
-static int crun_failure(const struct run_step *r, struct err *e)
-{
-	scoped(buf) struct buf log = BUF_INIT;
-	if (path_read(r->t->s->place.fd, "crun.log", CRUN_LOG_MAX, &log) < 0 || log.len == 0) {
-		return 0;
-	}
-	while (log.len > 0 && log.data[log.len - 1] == '\n') {
-		log.data[--log.len] = '\0';
-	}
-	const char *line = strrchr(buf_str(&log), '\n');
-	line = line ? line + 1 : buf_str(&log);
-	const char *message = *line >= '0' && *line <= '9' ? strstr(line, ": ") : NULL;
-	return err_set(e, ERR_SYSTEM, "RUN: %.300s", message ? message + 2 : line);
-}
-
-static int wait_for(pid_t pid)
-{
-	int status;
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR) {
-			return 255;
-		}
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-static int run_crun(struct run_step *r, int *ret_code, struct err *e)
-{
-	int out[2], err[2];
-	scoped(strv) struct strv argv = STRV_INIT;
-	crun_argv(r, &argv);
-	unlinkat(r->t->s->place.fd, "crun.log", 0);
-	if (pipe2(out, O_CLOEXEC) < 0) {
-		return err_sys(e, errno, "cannot make a pipe");
-	}
-	scoped(close) int out_fd = out[0];
-	if (pipe2(err, O_CLOEXEC) < 0) {
-		close(out[1]);
-		return err_sys(e, errno, "cannot make a pipe");
-	}
-	scoped(close) int err_fd = err[0];
-	pid_t pid = fork();
-	if (pid == 0) {
-		exec_crun(argv.v, out[1], err[1]);
-	}
-	close(out[1]);
-	close(err[1]);
-	if (pid < 0) {
-		return err_sys(e, errno, "cannot start crun");
-	}
-	relay_output(r->t, out_fd, err_fd);
-	*ret_code = wait_for(pid);
-	return *ret_code ? crun_failure(r, e) : 0;
-}
-
-static int refuse_code(const struct run_step *r, int code, struct err *e)
-{
-	struct buf command = BUF_INIT;
+	const struct build *b = r->t->b;
+	scoped(buf) struct buf command = BUF_INIT;
+	scoped(free) char *memory = memory_words(b, done);
 	for (size_t k = 0; k < r->argv.n; k++) {
 		buf_printf(&command, "%s%s", k ? " " : "", r->argv.v[k]);
 	}
-	if (command.len > 300) {
-		command.len = 297;
+	if (command.len > COMMAND_SHOWN_MAX) {
+		command.len = COMMAND_SHOWN_MAX - 3;
 		buf_puts(&command, "...");
 	}
-	rpc_send(r->t->b->rpc, json_pack("{si}", "exit_code", code));
-	(void)err_set(e, ERR_INVALID, "The command '%s' returned a non-zero code: %d",
-		buf_str(&command), code);
-	buf_deinit(&command);
-	return -1;
+	rpc_send(b->rpc, json_pack("{si}", "exit_code", done->code));
+	if (b->vertices) {
+		return err_set(e, ERR_INVALID,
+			"process \"%s\" did not complete successfully: exit code: %d%s",
+			buf_str(&command), done->code, memory);
+	}
+	return err_set(e, ERR_INVALID, "The command '%s' returned a non-zero code: %d%s",
+		buf_str(&command), done->code, memory);
 }
 
 static int prepare_root(struct run_step *r, struct err *e)
@@ -465,18 +313,20 @@ static int prepare_root(struct run_step *r, struct err *e)
 static int execute(struct run_step *r, struct err *e)
 {
 	const struct build_step *t = r->t;
-	int code = 0;
+	struct build_exec done;
 	if (build_net_open(t->b, r->network, &r->net, e) < 0 || mount_files(r, e) < 0 ||
 		build_mounts_make_points(&r->mounts, &r->layer, e) < 0 || write_bundle(r, e) < 0) {
 		return -1;
 	}
 	build_say(t->b->events, t->s->turn, " ---> Running in %.12s\n", r->id);
-	if (run_crun(r, &code, e) < 0) {
+	if (build_exec(t, r->id, &done, e) < 0) {
 		return -1;
 	}
+	build_filter_keep(t, &r->filter, r->id);
+	build_exec_forget(t, r->id);
 	build_mounts_drop_points(&r->mounts, &r->layer);
 	build_say(t->b->events, t->s->turn, " ---> Removed intermediate container %.12s\n", r->id);
-	return code ? refuse_code(r, code, e) : 0;
+	return done.code ? refuse_code(r, &done, e) : 0;
 }
 
 static int run_uncached(struct run_step *r, const char *key, struct err *e)
@@ -501,7 +351,7 @@ int build_step_run(const struct build_step *t, struct err *e)
 	char key[65];
 	build_mounts_init(&r.mounts, t);
 	id_new(r.id);
-	if (read_flags(&r, e) < 0 || build_mounts_read(&r.mounts, e) < 0) {
+	if (read_flags(&r, e) < 0) {
 		return -1;
 	}
 	read_command(&r);

@@ -96,10 +96,18 @@ static struct node *next_ready(struct build_schedule *c)
 	return NULL;
 }
 
-static void stop_steps(const struct build *b)
+/* Locked. */
+static void stop_steps(const struct build_schedule *c)
 {
-	const char *group = json_str(b->request, "cgroup");
-	(void)cgroup_kill(*group == '/' ? group + 1 : group);
+	const char *parent = json_str(c->b->request, "cgroup");
+	for (size_t k = 0; k < c->n; k++) {
+		const struct build_stage *s = c->v[k].stage;
+		scoped(free) char *group =
+			xasprintf("%s/%s", parent + (*parent == '/'), s->place.name);
+		if (c->v[k].begun && !build_stage_is_done(s)) {
+			(void)cgroup_kill(group);
+		}
+	}
 }
 
 /* Locked. */
@@ -109,7 +117,7 @@ static void end_stage(struct build_schedule *c, struct build_stage *s, int r, co
 		c->failed = true;
 		c->why = *e;
 		atomic_store(&c->b->stopping, true);
-		stop_steps(c->b);
+		stop_steps(c);
 	} else if (r == 0) {
 		atomic_store(&s->done, true);
 		c->n_left--;

@@ -60,11 +60,12 @@ int build_expand(const struct build_step *t, const char *text, char **ret, struc
 
 /* --- images --- */
 
-int build_ask_image(
-	struct build *b, const char *name, const char *platform, json_t **ret, struct err *e)
+int build_ask_image(const struct build_step *t, const char *name, const char *platform,
+	json_t **ret, struct err *e)
 {
-	json_t *question =
-		json_pack("{ss ss ss}", "ask", "image", "name", name, "platform", platform);
+	struct build *b = t->b;
+	json_t *question = json_pack("{ss ss ss si}", "ask", "image", "name", name, "platform",
+		platform, "vertex", t->s->vertex);
 	if (!question) {
 		return err_set(e, ERR_INVALID, "invalid reference format");
 	}
@@ -109,7 +110,7 @@ int build_source_dirs(const struct build_step *t, const char *from, struct strv 
 	}
 	scoped(json) json_t *image = NULL;
 	scoped(strv) struct strv layers = STRV_INIT;
-	if (build_ask_image(b, from, g->platform, &image, e) < 0 ||
+	if (build_ask_image(t, from, g->platform, &image, e) < 0 ||
 		take_image_layers(image, &layers, ret_dirs, e) < 0) {
 		return build_fail(t, e);
 	}
@@ -149,10 +150,9 @@ static void begin_scratch(struct build_stage *s)
 static int begin_image(
 	const struct build_step *t, const struct stage *plan, struct strv *triggers, struct err *e)
 {
-	struct build *b = t->b;
 	scoped(json) json_t *image = NULL;
 	const char *platform = *plan->platform ? plan->platform : t->s->target->platform;
-	if (build_ask_image(b, plan->base, platform, &image, e) < 0 ||
+	if (build_ask_image(t, plan->base, platform, &image, e) < 0 ||
 		take_image_layers(image, &t->s->layers, &t->s->dirs, e) < 0) {
 		return build_fail(t, e);
 	}

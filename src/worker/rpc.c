@@ -13,11 +13,24 @@
 
 #define LINE_MAX_BYTES (16u << 20) /* the daemon is trusted, but a bug must not eat the machine */
 
+/* A thread that has asked. */
+struct waiter {
+	struct waiter *next;
+	json_int_t number;
+	json_t *msg; /* what came for it */
+	bool done;
+};
+
 struct rpc {
 	int fd;
-	struct buf in;
+	struct buf in; /* of who reads */
 	pthread_mutex_t write_lock;
-	pthread_mutex_t ask_lock;
+	pthread_mutex_t ask_lock; /* one question at a time; or of all that follows */
+	pthread_cond_t arrived;
+	bool many;
+	bool reading; /* one of the waiting threads reads for all */
+	json_int_t last_number;
+	struct waiter *waiters;
 };
 
 struct rpc *rpc_new(int take_fd)
@@ -26,6 +39,7 @@ struct rpc *rpc_new(int take_fd)
 	r->fd = take_fd;
 	pthread_mutex_init(&r->write_lock, NULL);
 	pthread_mutex_init(&r->ask_lock, NULL);
+	pthread_cond_init(&r->arrived, NULL);
 	return r;
 }
 
@@ -38,6 +52,7 @@ void rpc_free(struct rpc *r)
 	buf_deinit(&r->in);
 	pthread_mutex_destroy(&r->write_lock);
 	pthread_mutex_destroy(&r->ask_lock);
+	pthread_cond_destroy(&r->arrived);
 	free(r);
 }
 
@@ -114,12 +129,84 @@ void rpc_send(struct rpc *r, json_t *take_msg)
 	pthread_mutex_unlock(&r->write_lock);
 }
 
-json_t *rpc_ask(struct rpc *r, json_t *take_msg, struct err *e)
+/* --- questions --- */
+
+void rpc_ask_many(struct rpc *r)
+{
+	r->many = true;
+}
+
+/* Gives a message to who waits for it. Locked. */
+static void hand_over(struct rpc *r, json_t *take_msg)
+{
+	json_int_t number = json_integer_value(json_object_get(take_msg, "n"));
+	for (struct waiter *w = r->waiters; w; w = w->next) {
+		if (w->number == number && !w->done) {
+			w->msg = take_msg;
+			w->done = true;
+			return;
+		}
+	}
+	json_decref(take_msg);
+}
+
+/* Locked; unlocked while it reads. */
+static void read_for_all(struct rpc *r)
+{
+	struct err e;
+	r->reading = true;
+	pthread_mutex_unlock(&r->ask_lock);
+	json_t *msg = read_message(r, &e);
+	pthread_mutex_lock(&r->ask_lock);
+	r->reading = false;
+	if (!msg) {
+		_exit(1); /* whose answer it was nobody can say */
+	}
+	hand_over(r, msg);
+	pthread_cond_broadcast(&r->arrived);
+}
+
+static void forget_waiter(struct rpc *r, const struct waiter *gone)
+{
+	struct waiter **at = &r->waiters;
+	while (*at != gone) {
+		at = &(*at)->next;
+	}
+	*at = gone->next;
+}
+
+static json_t *ask_beside_others(struct rpc *r, json_t *take_msg)
+{
+	pthread_mutex_lock(&r->ask_lock);
+	struct waiter w = {.next = r->waiters, .number = ++r->last_number};
+	r->waiters = &w;
+	json_put(take_msg, "n", json_integer(w.number));
+	rpc_send(r, take_msg);
+	while (!w.done) {
+		if (r->reading) {
+			pthread_cond_wait(&r->arrived, &r->ask_lock);
+		} else {
+			read_for_all(r);
+		}
+	}
+	forget_waiter(r, &w);
+	pthread_mutex_unlock(&r->ask_lock);
+	return w.msg;
+}
+
+static json_t *ask_alone(struct rpc *r, json_t *take_msg, struct err *e)
 {
 	pthread_mutex_lock(&r->ask_lock);
 	rpc_send(r, take_msg);
-	scoped(json) json_t *msg = read_message(r, e);
+	json_t *msg = read_message(r, e);
 	pthread_mutex_unlock(&r->ask_lock);
+	return msg;
+}
+
+json_t *rpc_ask(struct rpc *r, json_t *take_msg, struct err *e)
+{
+	scoped(json) json_t *msg =
+		r->many ? ask_beside_others(r, take_msg) : ask_alone(r, take_msg, e);
 	if (!msg) {
 		return NULL;
 	}

@@ -25,6 +25,9 @@ void rpc_send(struct rpc *r, json_t *take_msg);
  * "message"}}. One question at a time: another thread's question waits. The answer is a new
  * reference, or NULL with *e. */
 json_t *rpc_ask(struct rpc *r, json_t *take_msg, struct err *e);
+/* From now on questions of several threads wait beside each other: each has a number "n" that the
+ * daemon's answer repeats. Before the first question. */
+void rpc_ask_many(struct rpc *r);
 
 /* The last words; one of them, once. */
 void rpc_result(struct rpc *r, json_t *take_result);

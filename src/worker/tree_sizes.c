@@ -1,6 +1,5 @@
-/* Job "tree-sizes": {"paths": [absolute directories]} gives {"sizes": [bytes]}. */
-#include "worker/tree_sizes.h"
-
+/* Job "tree-sizes": {"paths": [absolute directories]} gives {"sizes": [bytes]}, as moby
+ * pkg/directory: everything but directories, a file with several names once. */
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -49,10 +48,11 @@ static void add_dir(struct sum *s, int dir, int depth)
 	}
 }
 
-int64_t tree_bytes(int dir_fd)
+static int64_t tree_bytes(const char *path)
 {
 	struct sum s = {0, map_new()};
-	add_dir(&s, dir_fd, 0);
+	scoped(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	add_dir(&s, fd, 0);
 	map_free(s.seen);
 	return s.bytes;
 }
@@ -65,8 +65,7 @@ json_t *worker_tree_sizes(struct rpc *r, const json_t *request, struct err *e)
 	}
 	json_t *sizes = json_array();
 	for (size_t i = 0; i < paths.n; i++) {
-		scoped(close) int fd = open(paths.v[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		json_array_append_new(sizes, json_integer(fd < 0 ? 0 : tree_bytes(fd)));
+		json_array_append_new(sizes, json_integer(tree_bytes(paths.v[i])));
 	}
 	return json_pack("{so}", "sizes", sizes);
 }
