@@ -8,6 +8,7 @@
 
 typedef struct uv_loop_s uv_loop_t;
 struct builder;
+struct gateway;
 struct cgroup_features;
 struct container_set;
 struct event_bus;
@@ -26,6 +27,7 @@ struct api_deps {
 	struct network_set *networks;
 	struct volume_set *volumes;
 	struct builder *builder;
+	struct gateway *gateway; /* BuildKit's connections */
 	struct job_pool *jobs;
 	const char *data_root;
 	const json_t *config;                  /* the daemon's merged configuration, for /info */

@@ -39,6 +39,7 @@ handler_fn images_search, distribution_inspect;
 handler_fn images_verify;
 /* builds.c */
 handler_fn builds_create, builds_prune, builds_cancel;
+handler_fn buildkit_grpc, buildkit_session;
 /* networks.c */
 handler_fn networks_list, networks_inspect, networks_create, networks_remove, networks_connect,
 	networks_disconnect, networks_prune;

@@ -45,6 +45,11 @@ int path_open_beneath(int root_fd, const char *path, int flags)
 	return open_resolved(root_fd, path, flags, 0, RESOLVE_BENEATH);
 }
 
+int path_open_plain(int root_fd, const char *path, int flags)
+{
+	return open_resolved(root_fd, path, flags, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+}
+
 /* Opens prefix as a directory in root, making it when it is missing; its parent is known to exist.
  */
 static int open_or_make(int root_fd, const char *prefix, mode_t mode)

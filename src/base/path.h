@@ -17,6 +17,8 @@
 int path_open_in(int root_fd, const char *path, int flags, mode_t mode);
 /* The same, but what leads out of root_fd, also to its top by an absolute link, is -EXDEV. */
 int path_open_beneath(int root_fd, const char *path, int flags);
+/* The same, and a link anywhere in path, its end included, is -ELOOP. */
+int path_open_plain(int root_fd, const char *path, int flags);
 
 /* Makes path and its missing parents under root_fd, every link resolved inside it; mode for new
  * ones. Returns an O_PATH fd of the last directory; -ENOTDIR when something else stands in the way.

@@ -1,8 +1,10 @@
 #include "base/strv.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 void strv_clear(struct strv *s)
@@ -93,6 +95,42 @@ void strv_split(struct strv *s, const char *text, char sep)
 			return;
 		}
 		text = end + 1;
+	}
+}
+
+static char *take_quoted(const char **p)
+{
+	struct buf field = BUF_INIT;
+	const char *c = *p + 1;
+	for (; *c && (*c != '"' || c[1] == '"'); c++) {
+		buf_putc(&field, *c);
+		c += *c == '"';
+	}
+	*p = c + 1;
+	if (*c != '"' || (c[1] && c[1] != ',')) {
+		buf_deinit(&field);
+		return NULL;
+	}
+	return buf_take_str(&field);
+}
+
+int strv_split_csv(struct strv *s, const char *text)
+{
+	for (const char *p = text;; p++) {
+		if (*p == '"') {
+			char *field = take_quoted(&p);
+			if (!field) {
+				return -EINVAL;
+			}
+			strv_take(s, field);
+		} else {
+			size_t n = strcspn(p, ",");
+			strv_addn(s, p, n);
+			p += n;
+		}
+		if (!*p) {
+			return 0;
+		}
 	}
 }
 

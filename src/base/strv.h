@@ -32,6 +32,9 @@ void strv_sort(struct strv *s);          /* by bytes */
 bool strv_has(const struct strv *s, const char *text);
 void strv_split(
 	struct strv *s, const char *text, char sep); /* appends the parts; "" adds nothing */
+/* A record of comma separated fields, "..." around those with commas, "" for a quote inside (RFC
+ * 4180). -EINVAL when a quoted field does not end; what came before it is appended all the same. */
+int strv_split_csv(struct strv *s, const char *text);
 
 /* Environment lists, "KEY=value". strv_env_get: the value, borrowed, or NULL.
  * strv_env_set replaces in place, or appends. Both compare the bytes before '='. */

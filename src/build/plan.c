@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "build/expand.h"
 #include "build/hint.h"
+#include "build/run_mount.h"
 
 #define STAGES_MAX 500
 #define BAD_REF (-3)
@@ -345,20 +346,6 @@ static int find_target(struct plan *p, const char *target, struct err *e)
 	return 0;
 }
 
-char *plan_mount_option(const char *mount, const char *key)
-{
-	scoped(strv) struct strv parts = STRV_INIT;
-	strv_split(&parts, mount, ',');
-	size_t n = strlen(key);
-	for (size_t i = 0; i < parts.n; i++) {
-		if (strncasecmp(parts.v[i], key, n) == 0 &&
-			(parts.v[i][n] == '=' || !parts.v[i][n])) {
-			return xstrdup(parts.v[i][n] ? parts.v[i] + n + 1 : "");
-		}
-	}
-	return NULL;
-}
-
 static void need(struct plan *p, size_t in, int ref)
 {
 	struct stage *s = &p->v[in];
@@ -393,12 +380,9 @@ static int need_refs_of(struct plan *p, size_t in, const struct df_instruction *
 		return -1;
 	}
 	for (size_t k = 0; i->kind == DF_RUN && k < i->flags.n; k++) {
-		if (!text_starts(i->flags.v[k], "--mount=")) {
-			continue;
-		}
-		scoped(free) char *mount_from =
-			plan_mount_option(i->flags.v[k] + strlen("--mount="), "from");
-		if (mount_from && *mount_from && need_ref(p, in, i, mount_from, e) < 0) {
+		const char *mount = run_mount_flag(i->flags.v[k]);
+		scoped(free) char *mount_from = mount ? run_mount_from(mount) : NULL;
+		if (mount_from && need_ref(p, in, i, mount_from, e) < 0) {
 			return -1;
 		}
 	}

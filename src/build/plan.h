@@ -72,5 +72,3 @@ void plan_default_args(const struct dockerfile *d, const struct plan_options *o,
 const char *plan_context(const struct plan *p, const char *name);
 /* The reference in "docker-image://REF", borrowed; NULL when the context is something else. */
 const char *plan_context_image(const char *context);
-/* The value of key in "type=bind,from=x,..."; the caller's, or NULL. */
-char *plan_mount_option(const char *mount, const char *key);

@@ -449,6 +449,8 @@ static json_t *make_request(const struct build_session *s, struct err *e)
 	scoped(free) char *filters = xasprintf("%s/filters", b->d.exec_root);
 	json_put_str(request, "filters", filters);
 	json_put_str(request, "cache_dir", b->cache_dir);
+	scoped(free) char *socket = xasprintf("%s/" GATEWAY_SOCKET, b->d.exec_root);
+	json_put_str(request, "session_socket", socket);
 	return request;
 }
 

@@ -23,6 +23,8 @@ struct network_set;
 struct builder; /* owns table build_cache */
 struct build_session;
 
+#define GATEWAY_SOCKET "build.sock" /* in RUN: build/gateway.h */
+
 struct builder_deps {
 	struct store *store;
 	struct event_bus *bus;

@@ -15,6 +15,7 @@
 struct over {
 	struct grpc_call call;
 	int fd;
+	bool peer; /* the other end: it receives no status, it sends one */
 	char *chunk;
 	size_t pos, n; /* what of chunk was not taken yet */
 };
@@ -24,11 +25,11 @@ static int lost(struct err *e)
 	return err_set(e, ERR_BUSY, "the client's session has ended");
 }
 
-static int over_send(struct grpc_call *c, const void *data, size_t n, struct err *e)
+static int send_frame(
+	struct over *o, enum frame_type type, const void *data, size_t n, struct err *e)
 {
-	struct over *o = (struct over *)c;
 	uint8_t head[FRAME_HEAD];
-	frame_head(FRAME_MESSAGE, n, head);
+	frame_head(type, n, head);
 	struct iovec parts[] = {{head, FRAME_HEAD}, {(void *)data, n}};
 	struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
 	while (parts[0].iov_len + parts[1].iov_len > 0) {
@@ -48,6 +49,11 @@ static int over_send(struct grpc_call *c, const void *data, size_t n, struct err
 		}
 	}
 	return 0;
+}
+
+static int over_send(struct grpc_call *c, const void *data, size_t n, struct err *e)
+{
+	return send_frame((struct over *)c, FRAME_MESSAGE, data, n, e);
 }
 
 /* {"code": N, "message": ""} */
@@ -76,7 +82,7 @@ static ssize_t fill(struct over *o)
 static int over_recv(struct grpc_call *c, struct buf *ret, struct err *e)
 {
 	struct over *o = (struct over *)c;
-	if (c->status.known) {
+	if (c->status.known && !o->peer) {
 		return call_result(c, e);
 	}
 	for (;;) {
@@ -96,7 +102,11 @@ static int over_recv(struct grpc_call *c, struct buf *ret, struct err *e)
 			take_status(o, ret);
 			return call_result(c, e);
 		}
-		if (fill(o) <= 0) {
+		ssize_t n = fill(o);
+		if (n == 0 && o->peer && !c->reader.begun) {
+			return 0;
+		}
+		if (n <= 0) {
 			(void)lost(e);
 			call_set_status(c, GRPC_UNAVAILABLE, e->msg);
 			return -1;
@@ -116,6 +126,17 @@ static void over_cancel(struct grpc_call *c)
 	shutdown(((struct over *)c)->fd, SHUT_RDWR);
 }
 
+static void over_finish(struct grpc_call *c)
+{
+	struct err ignored;
+	const struct call_status *s = &c->status;
+	scoped(json) json_t *doc =
+		json_pack("{si ss}", "code", (int)s->code, "message", s->message ? s->message : "");
+	scoped(free) char *text = json_text(doc);
+	send_frame((struct over *)c, FRAME_STATUS, text, text ? strlen(text) : 0, &ignored);
+	shutdown(((struct over *)c)->fd, SHUT_WR);
+}
+
 static void over_free(struct grpc_call *c)
 {
 	struct over *o = (struct over *)c;
@@ -125,17 +146,35 @@ static void over_free(struct grpc_call *c)
 	free(o);
 }
 
-struct grpc_call *grpc_call_over(int take_fd)
+static struct over *over_new(int take_fd)
 {
 	static const struct call_ops ops = {.send = over_send,
 		.recv = over_recv,
 		.send_end = over_send_end,
 		.cancel = over_cancel,
-		.free = over_free};
+		.free = over_free,
+		.finish = over_finish};
 	struct over *o = xnew(struct over);
 	call_init(&o->call, &ops, NULL, "");
-	o->call.reader.with_status = true;
 	o->fd = take_fd;
 	o->chunk = xnew_array(char, READ_CHUNK);
+	return o;
+}
+
+struct grpc_call *grpc_call_over(int take_fd)
+{
+	struct over *o = over_new(take_fd);
+	o->call.reader.with_status = true;
+	return &o->call;
+}
+
+struct grpc_call *grpc_call_over_peer(int take_fd, const void *early, size_t n_early)
+{
+	struct over *o = over_new(take_fd);
+	o->peer = true;
+	o->n = n_early < READ_CHUNK ? n_early : READ_CHUNK;
+	if (o->n > 0) {
+		memcpy(o->chunk, early, o->n);
+	}
 	return &o->call;
 }

@@ -161,23 +161,24 @@ enum grpc_code grpc_status(
 	return s->known ? s->code : GRPC_UNKNOWN;
 }
 
-int grpc_unary(struct h2 *conn, const char *method, const struct strv *metadata,
-	const struct buf *request, struct buf *ret, struct err *e)
+int grpc_exchange(struct grpc_call *c, const struct buf *request, struct buf *ret, struct err *e)
 {
-	scoped(grpc_call_free) struct grpc_call *c = grpc_call_new(conn, method, metadata, e);
-	if (!c) {
-		return -1;
-	}
 	struct err why;
 	bool sent =
 		grpc_send(c, request->data, request->len, &why) == 0 && grpc_send_end(c, &why) == 0;
 	int r = grpc_recv(c, ret, e); /* also when nothing could be sent: it has the reason */
 	if (r == 0) {
-		return sent ? err_set(e, ERR_SYSTEM, "%s was not answered", method)
-			    : (*e = why, -1);
+		return sent ? err_set(e, ERR_SYSTEM, "the call was not answered") : (*e = why, -1);
 	}
 	scoped(buf) struct buf more = BUF_INIT;
 	return r < 0 || grpc_recv(c, &more, e) < 0 ? -1 : 0;
+}
+
+int grpc_unary(struct h2 *conn, const char *method, const struct strv *metadata,
+	const struct buf *request, struct buf *ret, struct err *e)
+{
+	scoped(grpc_call_free) struct grpc_call *c = grpc_call_new(conn, method, metadata, e);
+	return c ? grpc_exchange(c, request, ret, e) : -1;
 }
 
 /* --- server --- */

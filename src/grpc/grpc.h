@@ -77,6 +77,9 @@ struct grpc_call *grpc_call_new(
 /* The worker's end of a session stream whose first line is written (ISSUE5 "Gateway socket"):
  * frames of 1 byte type (0 message, 0xff status), 4 bytes length big-endian, the bytes. */
 struct grpc_call *grpc_call_over(int take_fd);
+/* The other end of one: a server's call (grpc_finish sends the status), freed with grpc_call_free.
+ * early: bytes that were read from it already. */
+struct grpc_call *grpc_call_over_peer(int take_fd, const void *early, size_t n_early);
 /* We send no more; grpc_recv goes on. */
 int grpc_send_end(struct grpc_call *c, struct err *e);
 /* After grpc_recv gave 0 or -1: the status as it came, and the details (a packed
@@ -87,7 +90,9 @@ enum grpc_code grpc_status(
 void grpc_call_free(struct grpc_call *c);
 SCOPED(struct grpc_call *, grpc_call_free)
 
-/* One request, one answer: sends, ends, receives. The answer replaces *ret's bytes. */
+/* One request, one answer, of a new call: sends, ends, receives. The answer replaces *ret's bytes.
+ */
+int grpc_exchange(struct grpc_call *c, const struct buf *request, struct buf *ret, struct err *e);
 int grpc_unary(struct h2 *conn, const char *method, const struct strv *metadata,
 	const struct buf *request, struct buf *ret, struct err *e);
 

@@ -16,32 +16,11 @@
 
 int spec_csv(const char *text, struct strv *ret, struct err *e)
 {
-	const char *p = text;
-	for (;;) {
-		struct buf field = BUF_INIT;
-		if (*p == '"') {
-			for (p++; *p && (*p != '"' || p[1] == '"'); p++) {
-				buf_putc(&field, *p);
-				p += *p == '"';
-			}
-			if (*p != '"' || (p[1] && p[1] != ',')) {
-				buf_deinit(&field);
-				return err_set(e, ERR_INVALID,
-					"parse error in '%s': extraneous or missing \" in quoted-field",
-					text);
-			}
-			p++;
-		} else {
-			size_t n = strcspn(p, ",");
-			buf_append(&field, p, n);
-			p += n;
-		}
-		strv_take(ret, buf_take_str(&field));
-		if (!*p) {
-			return 0;
-		}
-		p++;
-	}
+	return strv_split_csv(ret, text) < 0
+		       ? err_set(e, ERR_INVALID,
+				 "parse error in '%s': extraneous or missing \" in quoted-field",
+				 text)
+		       : 0;
 }
 
 json_t *spec_ulimit(const char *text, struct err *e)

@@ -21,6 +21,7 @@
 #include "base/path.h"
 #include "base/program.h"
 #include "base/text.h"
+#include "build/gateway.h"
 #include "build/session.h"
 #include "container/container.h"
 #include "event/event.h"
@@ -62,6 +63,7 @@ struct daemon {
 	struct network_set *networks;
 	struct container_set *containers;
 	struct builder *builder;
+	struct gateway *gateway;
 	struct api *api;
 	struct http_server *http;
 	struct http_server *metrics; /* NULL without metrics-addr */
@@ -258,7 +260,10 @@ static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 		.cgroup_parent = c->cgroup_parent,
 	};
 	d->builder = builder_new(&builder, e);
-	if (!d->builder) {
+	const struct gateway_deps gateway = {
+		.loop = l, .jobs = d->jobs, .builder = d->builder, .exec_root = c->exec_root};
+	d->gateway = d->builder ? gateway_new(&gateway, e) : NULL;
+	if (!d->gateway) {
 		return -1;
 	}
 	image_collect(d->images);
@@ -369,6 +374,7 @@ static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 		.networks = d->networks,
 		.volumes = d->volumes,
 		.builder = d->builder,
+		.gateway = d->gateway,
 		.jobs = d->jobs,
 		.data_root = d->config->data_root,
 		.config = d->config->merged,
@@ -445,6 +451,7 @@ void daemon_free(struct daemon *d)
 	if (d->jobs) {
 		job_pool_free(d->jobs); /* first: their done calls still reach builder and images */
 	}
+	gateway_free(d->gateway);
 	if (d->builder) {
 		builder_free(d->builder);
 	}

@@ -147,7 +147,7 @@ static int make_key(struct run_step *r, char key[static 65], struct err *e)
 	build_mix(key, r->script ? r->script : "");
 	build_mix(key, strcmp(r->network, "none") == 0 ? "none" : "");
 	build_mix(key, build_stage_platform(t->s));
-	return build_mounts_key(t, key, e);
+	return build_mounts_key(&r->mounts, key, e);
 }
 
 static void make_env(struct run_step *r)
@@ -351,7 +351,7 @@ int build_step_run(const struct build_step *t, struct err *e)
 	char key[65];
 	build_mounts_init(&r.mounts, t);
 	id_new(r.id);
-	if (read_flags(&r, e) < 0) {
+	if (read_flags(&r, e) < 0 || build_mounts_read(&r.mounts, e) < 0) {
 		return -1;
 	}
 	read_command(&r);

@@ -14,6 +14,7 @@ struct rpc;
 typedef json_t *worker_job_fn(struct rpc *r, const json_t *request, struct err *e);
 
 worker_job_fn worker_build;        /* build.c */
+worker_job_fn worker_cache_mounts; /* cache_mounts.c */
 worker_job_fn worker_changes;      /* changes.c */
 worker_job_fn worker_commit;       /* commit.c */
 worker_job_fn worker_files_export; /* files.c */

@@ -22,6 +22,7 @@ static const struct {
 	worker_job_fn *run;
 } jobs[] = {
 	{"build", worker_build},
+	{"cache-mounts", worker_cache_mounts},
 	{"changes", worker_changes},
 	{"commit", worker_commit},
 	{"files-export", worker_files_export},

@@ -1,5 +1,6 @@
-/* Job "tree-sizes": {"paths": [absolute directories]} gives {"sizes": [bytes]}, as moby
- * pkg/directory: everything but directories, a file with several names once. */
+/* Job "tree-sizes": {"paths": [absolute directories]} gives {"sizes": [bytes]}. */
+#include "worker/tree_sizes.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -48,11 +49,10 @@ static void add_dir(struct sum *s, int dir, int depth)
 	}
 }
 
-static int64_t tree_bytes(const char *path)
+int64_t tree_bytes(int dir_fd)
 {
 	struct sum s = {0, map_new()};
-	scoped(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	add_dir(&s, fd, 0);
+	add_dir(&s, dir_fd, 0);
 	map_free(s.seen);
 	return s.bytes;
 }
@@ -65,7 +65,8 @@ json_t *worker_tree_sizes(struct rpc *r, const json_t *request, struct err *e)
 	}
 	json_t *sizes = json_array();
 	for (size_t i = 0; i < paths.n; i++) {
-		json_array_append_new(sizes, json_integer(tree_bytes(paths.v[i])));
+		scoped(close) int fd = open(paths.v[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		json_array_append_new(sizes, json_integer(fd < 0 ? 0 : tree_bytes(fd)));
 	}
 	return json_pack("{so}", "sizes", sizes);
 }

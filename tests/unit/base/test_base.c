@@ -456,6 +456,21 @@ static void expressions_that_glibc_cannot_bound_are_told(void **state)
 	assert_true(regex_is_costly(wide));
 }
 
+static void records_of_commas_may_have_quotes(void **state)
+{
+	scoped(strv) struct strv fields = STRV_INIT;
+	scoped(strv) struct strv ignored = STRV_INIT;
+
+	assert_int_equal(strv_split_csv(&fields, "a,\"b,\"\"c\"\"\",,d"), 0);
+
+	assert_int_equal(fields.n, 4);
+	assert_string_equal(fields.v[1], "b,\"c\"");
+	assert_string_equal(fields.v[2], "");
+	assert_string_equal(fields.v[3], "d");
+	assert_int_equal(strv_split_csv(&ignored, "a,\"b"), -EINVAL);
+	assert_int_equal(strv_split_csv(&ignored, "\"b\"c"), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -485,6 +500,7 @@ int main(void)
 		cmocka_unit_test(spans_read_as_gos),
 		cmocka_unit_test(a_wrong_character_is_named_as_go_does),
 		cmocka_unit_test(expressions_that_glibc_cannot_bound_are_told),
+		cmocka_unit_test(records_of_commas_may_have_quotes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,17 +171,6 @@ static void named_contexts_take_the_place_of_images_and_stages(void **state)
 	assert_null(plan_context(&f.p, "debian"));
 }
 
-static void mount_options_by_key(void **state)
-{
-	char *value = plan_mount_option("type=cache,target=/x=y,ro", "target");
-	assert_string_equal(value, "/x=y");
-	free(value);
-	value = plan_mount_option("type=cache,ro", "ro");
-	assert_string_equal(value, "");
-	free(value);
-	assert_null(plan_mount_option("type=cache,rox=1", "ro"));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,7 +181,6 @@ int main(void)
 		cmocka_unit_test(the_last_of_a_name_wins),
 		cmocka_unit_test(predefined_arguments_can_be_given),
 		cmocka_unit_test(named_contexts_take_the_place_of_images_and_stages),
-		cmocka_unit_test(mount_options_by_key),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,6 +107,34 @@ static void a_frame_of_another_type_is_an_error(void **state)
 	assert_int_equal(f->e.kind, ERR_INVALID);
 }
 
+static void both_ends_are_calls(void **state)
+{
+	int fds[2];
+	struct err e;
+	const char *message;
+	scoped(buf) struct buf got = BUF_INIT;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	struct grpc_call *client = grpc_call_over(fds[0]);
+	struct grpc_call *server = grpc_call_over_peer(fds[1], "\0\0\0\0\1x", 6);
+
+	assert_int_equal(grpc_send(client, "abc", 3, &e), 0);
+	assert_int_equal(grpc_send_end(client, &e), 0);
+	assert_int_equal(grpc_recv(server, &got, &e), 1);
+	assert_string_equal(buf_str(&got), "x"); /* read before */
+	assert_int_equal(grpc_recv(server, &got, &e), 1);
+	assert_string_equal(buf_str(&got), "abc");
+	assert_int_equal(grpc_recv(server, &got, &e), 0);
+	assert_int_equal(grpc_send(server, "y", 1, &e), 0);
+	grpc_finish(server, GRPC_PERMISSION_DENIED, "no");
+
+	assert_int_equal(grpc_recv(client, &got, &e), 1);
+	assert_int_equal(grpc_recv(client, &got, &e), -1);
+	assert_int_equal(grpc_status(client, &message, NULL), GRPC_PERMISSION_DENIED);
+	assert_string_equal(message, "no");
+	grpc_call_free(client);
+	grpc_call_free(server);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -116,6 +144,7 @@ int main(void)
 		T(another_status_is_an_error),
 		T(a_broken_stream_is_an_error),
 		T(a_frame_of_another_type_is_an_error),
+		T(both_ends_are_calls),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

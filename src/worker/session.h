@@ -1,0 +1,32 @@
+/* worker/session.h - what only the client of a build has: calls on its session.
+ *
+ * A client of BuildKit's calls offers services on its session (POST /session): files
+ * (moby.filesync.v1.FileSync/DiffCopy), where results go (moby.filesync.v1.FileSend/DiffCopy),
+ * logins (moby.filesync.v1.Auth/...), secrets (moby.buildkit.secrets.v1.Secrets/GetSecret), ssh
+ * agents (moby.sshforward.v1.SSH/...), a context from its stdin (moby.upload.v1.Upload/Pull). The
+ * process that has the connection (gateway.h) relays: one connection to RUN/build.sock is one call.
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/strv.h"
+#include "grpc/grpc.h"
+
+struct build;
+
+/* Whether the client has a session at all: a classic build has none. */
+bool session_is_there(const struct build *b);
+
+/* metadata: names (lower case) and values in turns, or NULL. The call is the caller's
+ * (grpc_call_free) and may be used in any thread; a session that has gone, or that does not have
+ * the method, shows at the first grpc_recv. NULL with *e: ERR_INVALID without a session. */
+struct grpc_call *session_call(
+	const struct build *b, const char *method, const struct strv *metadata, struct err *e);
+/* The same on another session of the client; "" is the build's own. buildx names one for each local
+ * directory when builds share theirs (attribute "local-sessionid:NAME"). */
+struct grpc_call *session_call_on(const struct build *b, const char *session, const char *method,
+	const struct strv *metadata, struct err *e);
+/* One request, one answer, as grpc_unary. */
+int session_unary(const struct build *b, const char *method, const struct buf *request,
+	struct buf *ret, struct err *e);
