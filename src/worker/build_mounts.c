@@ -10,7 +10,9 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "worker/build_mount_cache.h"
+#include "worker/build_ssh.h"
 #include "worker/context.h"
+#include "worker/session.h"
 
 void build_mounts_init(struct build_mounts *m, const struct build_step *t)
 {
@@ -19,6 +21,9 @@ void build_mounts_init(struct build_mounts *m, const struct build_step *t)
 
 void build_mounts_deinit(struct build_mounts *m)
 {
+	for (size_t k = 0; k < m->n_relays; k++) {
+		ssh_relay_stop(m->relays[k]);
+	}
 	for (size_t k = m->mounted.n; k > 0; k--) {
 		umount2(m->mounted.v[k - 1], MNT_DETACH | UMOUNT_NOFOLLOW);
 	}
@@ -28,6 +33,8 @@ void build_mounts_deinit(struct build_mounts *m)
 	}
 	free(m->stubs);
 	strv_deinit(&m->texts);
+	strv_deinit(&m->env);
+	strv_deinit(&m->env_defaults);
 	strv_deinit(&m->mounted);
 }
 
@@ -139,6 +146,46 @@ const char *build_mounts_dir(struct build_mounts *m, const char *what, struct er
 	return dir;
 }
 
+static int mount_private(struct build_mounts *m, const char *at, struct err *e)
+{
+	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	/* noswap is Linux 6.4's */
+	if (mount("tmpfs", at, "tmpfs", flags, "mode=0711,noswap") < 0 &&
+		mount("tmpfs", at, "tmpfs", flags, "mode=0711") < 0) {
+		return err_sys(e, errno, "cannot make a place for secrets");
+	}
+	strv_add(&m->mounted, at);
+	return 0;
+}
+
+/* place/NAME is then a directory of the tmpfs. */
+static int cover_place(struct build_mounts *m, const char *name, struct err *e)
+{
+	scoped(free) char *inside = xasprintf("%s/%s", m->private, name);
+	scoped(free) char *outside = xasprintf("%s/%s", m->t->s->place.dir, name);
+	if (build_place_mkdir(&m->t->s->place, name, 0700, e) < 0) {
+		return -1;
+	}
+	if (mkdir(inside, 0700) < 0 || mount(inside, outside, NULL, MS_BIND, NULL) < 0) {
+		return err_sys(e, errno, "cannot make a place for secrets");
+	}
+	strv_add(&m->mounted, outside);
+	return 0;
+}
+
+const char *build_mounts_private(struct build_mounts *m, struct err *e)
+{
+	if (m->private) {
+		return m->private;
+	}
+	const char *at = build_mounts_dir(m, "private", e);
+	if (!at || mount_private(m, at, e) < 0) {
+		return NULL;
+	}
+	m->private = at;
+	return cover_place(m, "bundle", e) < 0 || cover_place(m, "crun", e) < 0 ? NULL : at;
+}
+
 const char *build_mounts_by_fd(
 	struct build_mounts *m, int fd, bool is_file, const char *what, struct err *e)
 {
@@ -178,11 +225,15 @@ static int open_tmpfs(struct build_mounts *m, const struct run_mount *f, struct 
 	return build_mounts_add(m, "tmpfs", target, "tmpfs", options, false, e);
 }
 
-static int open_session(const struct run_mount *f, struct err *e)
+/* A session has what BuildKit's clients offer. */
+static int check_session(const struct build_mounts *m, const struct run_mount *f, struct err *e)
 {
-	return err_set(e, ERR_INVALID,
-		"--mount=type=%s is not supported: the classic build call has no way to send secrets",
-		run_mount_type_name(f->type));
+	return session_is_there(m->t->b)
+		       ? 0
+		       : err_set(e, ERR_INVALID,
+				 "--mount=type=%s is not supported by the classic build call, which has no way to send %s: build with DOCKER_BUILDKIT=1",
+				 run_mount_type_name(f->type),
+				 f->type == RUN_MOUNT_SSH ? "an agent" : "secrets");
 }
 
 static int open_flag(struct build_mounts *m, const struct run_mount *f, struct err *e)
@@ -195,10 +246,11 @@ static int open_flag(struct build_mounts *m, const struct run_mount *f, struct e
 	case RUN_MOUNT_TMPFS:
 		return open_tmpfs(m, f, e);
 	case RUN_MOUNT_SECRET:
+		return check_session(m, f, e) < 0 ? -1 : build_mount_secret(m, f, e);
 	case RUN_MOUNT_SSH:
-		break;
+		return check_session(m, f, e) < 0 ? -1 : build_mount_ssh(m, f, e);
 	}
-	return open_session(f, e);
+	return err_set(e, ERR_SYSTEM, "a mount has no type");
 }
 
 int build_mounts_open(struct build_mounts *m, struct err *e)

@@ -13,6 +13,7 @@
 #define BUILD_MOUNTS_MAX 64
 
 struct build_cache_use;
+struct ssh_relay;
 
 struct build_mounts {
 	const struct build_step *t;
@@ -25,6 +26,11 @@ struct build_mounts {
 	struct strv mounted;            /* our own mount points, to be unmounted again */
 	struct build_cache_use *caches; /* build_mount_cache.c's */
 	size_t n_caches;
+	struct strv env;          /* NAME=value: secrets of the step's environment */
+	struct strv env_defaults; /* NAME=value, unless the step has it: SSH_AUTH_SOCK */
+	const char *private;      /* a tmpfs for what must not reach the disk, or NULL */
+	struct ssh_relay *relays[BUILD_MOUNTS_MAX];
+	size_t n_relays;
 	struct build_stub *stubs; /* mount points made in the root */
 	size_t n_stubs;
 };
@@ -57,6 +63,9 @@ void build_mounts_drop_points(struct build_mounts *m, struct build_layer *l);
 const char *build_mounts_keep(struct build_mounts *m, char *take_text);
 /* A new directory of ours for this step: its path (kept), or NULL. */
 const char *build_mounts_dir(struct build_mounts *m, const char *what, struct err *e);
+/* The step's tmpfs, made when it is first wanted: its path, or NULL. The bundle and the runtime's
+ * state are in it then, too: both hold the step's environment. */
+const char *build_mounts_private(struct build_mounts *m, struct err *e);
 /* Mounts what fd is at a place of ours: its path (kept), or NULL. */
 const char *build_mounts_by_fd(
 	struct build_mounts *m, int fd, bool is_file, const char *what, struct err *e);
@@ -65,4 +74,7 @@ char *build_mounts_target(const struct build_mounts *m, const struct run_mount *
 /* What from= names, mounted read-only: an open fd of its root; the context when from is NULL. */
 int build_mounts_from(struct build_mounts *m, const char *from, struct err *e);
 int build_mounts_missing(const struct run_mount *f, struct err *e); /* the error: -1 */
+/* --- one flag of each type --- */
 int build_mount_bind(struct build_mounts *m, const struct run_mount *f, struct err *e);
+int build_mount_secret(struct build_mounts *m, const struct run_mount *f, struct err *e);
+int build_mount_ssh(struct build_mounts *m, const struct run_mount *f, struct err *e);

@@ -329,6 +329,20 @@ static int execute(struct run_step *r, struct err *e)
 	return done.code ? refuse_code(r, &done, e) : 0;
 }
 
+static void add_mount_env(struct run_step *r)
+{
+	for (size_t k = 0; k < r->mounts.env.n; k++) {
+		strv_env_set(&r->env, r->mounts.env.v[k]);
+	}
+	for (size_t k = 0; k < r->mounts.env_defaults.n; k++) {
+		const char *text = r->mounts.env_defaults.v[k];
+		scoped(free) char *name = xstrndup(text, strcspn(text, "="));
+		if (!strv_env_get(&r->env, name)) {
+			strv_add(&r->env, text);
+		}
+	}
+}
+
 static int run_uncached(struct run_step *r, const char *key, struct err *e)
 {
 	if (prepare_root(r, e) < 0) {
@@ -337,6 +351,7 @@ static int run_uncached(struct run_step *r, const char *key, struct err *e)
 	if (build_mounts_open(&r->mounts, e) < 0) {
 		return -1;
 	}
+	add_mount_env(r);
 	scoped(strv) struct strv keys = STRV_INIT;
 	strv_add(&keys, key);
 	if (execute(r, e) < 0 || build_layer_end(r->t, &r->layer, &keys, e) < 0) {
