@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/text.h"
+#include "build/excerpt.h"
 
 #define TTY_LAST_LINES 200
-#define EXCERPT_AROUND 2
 
 struct build_display *build_display_new(const struct build_display_options *o)
 {
@@ -107,8 +106,11 @@ static void add_warning(const struct trace_warning *w, struct buf *ret)
 		buf_printf(ret, "   More info: %s\n", w->url);
 	}
 	if (w->source && w->line > 0) {
-		build_display_excerpt(*w->file ? w->file : "Dockerfile", w->source, w->line,
-			w->last_line, 0, ret);
+		const struct excerpt x = {.file = *w->file ? w->file : "Dockerfile",
+			.text = w->source,
+			.line = w->line,
+			.end_line = w->last_line};
+		excerpt_print(&x, ret);
 	}
 }
 
@@ -125,50 +127,4 @@ void build_display_warnings(const struct build_display *d, struct buf *ret)
 			add_warning(&v->warnings[k], ret);
 		}
 	}
-}
-
-/* --- the excerpt --- */
-
-/* The line number n of text and its length; NULL past the end. What follows the last newline is a
- * line as well. */
-static const char *line_at(const char *text, int n, size_t *ret_n)
-{
-	const char *p = text;
-	for (int i = 1; i < n; i++) {
-		p = strchr(p, '\n');
-		if (!p) {
-			return NULL;
-		}
-		p++;
-	}
-	*ret_n = strcspn(p, "\r\n");
-	return p;
-}
-
-void build_display_excerpt(
-	const char *file, const char *text, int line, int last_line, int column, struct buf *ret)
-{
-	int last = last_line < line ? line : last_line;
-	if (line < 1) {
-		return;
-	}
-	if (last == line) {
-		buf_printf(ret, "%s:%d\n--------------------\n", file, line);
-	} else {
-		buf_printf(ret, "%s:%d-%d\n--------------------\n", file, line, last);
-	}
-	for (int i = line > EXCERPT_AROUND ? line - EXCERPT_AROUND : 1; i <= last + EXCERPT_AROUND;
-		i++) {
-		size_t n;
-		const char *p = line_at(text, i, &n);
-		if (!p) {
-			break;
-		}
-		buf_printf(ret, "%4d | %s %.*s\n", i, i >= line && i <= last ? ">>>" : "   ",
-			(int)n, p);
-		if (i == line && column > 0) {
-			buf_printf(ret, "     |     %*s^\n", column - 1, "");
-		}
-	}
-	buf_puts(ret, "--------------------\n");
 }

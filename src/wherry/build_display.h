@@ -44,11 +44,6 @@ void build_display_end(struct build_display *d, int64_t now_ns, struct buf *ret)
 /* " 2 warnings found:" with rule, line and explanation; appends nothing when there were none. */
 void build_display_warnings(const struct build_display *d, struct buf *ret);
 
-/* The lines around a place in a file, as BuildKit's clients show it: from line to last_line are
- * marked with ">>>"; column > 0 puts a caret below it. Lines count from 1. */
-void build_display_excerpt(
-	const char *file, const char *text, int line, int last_line, int column, struct buf *ret);
-
 /* --- between the files build_display*.c --- */
 struct build_display {
 	struct build_display_options o;

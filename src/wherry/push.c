@@ -10,6 +10,7 @@
 #include "wherry/engine.h"
 #include "wherry/flags.h"
 #include "wherry/progress.h"
+#include "wherry/push.h"
 
 struct push {
 	bool all, quiet;
@@ -51,6 +52,16 @@ static int post_push(struct cli *cli, const struct ref *ref, FILE *out, struct e
 	return engine_send(cli->http, &call, NULL, e) < 0
 		       ? -1
 		       : progress_show(cli->http, out, NULL, NULL, NULL, e);
+}
+
+int push_image(struct cli *cli, const char *image, FILE *out, struct err *e)
+{
+	struct ref ref;
+	if (ref_parse(image, &ref, e) < 0) {
+		return -1;
+	}
+	ref_default_tag(&ref);
+	return post_push(cli, &ref, out, e);
 }
 
 static int push(struct cli *cli, const struct push *o, const char *image, struct err *e)

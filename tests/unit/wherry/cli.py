@@ -457,8 +457,8 @@ class Talking(Engine):
             f.write("FROM scratch\n")
         for flag in ("--progress=plain", "--load", "--provenance=false", "--builder=default"):
             self.assertEqual(self.run_cli("build", flag, context)[0], 0)
-        for flag in ("--secret=id=x", "--output=out", "--ssh=default", "--push", "--cache-to=x"):
-            code, _, err = self.run_cli("build", flag, context)
+        for flag in ("--secret=id=HOME", "--output=out", "--push", "--cache-to=x", "--build-context=a=/", "--metadata-file=m"):
+            code, _, err = self.run_cli("build", "-t", "x", flag, context)
             self.assertNotEqual(code, 0)
             self.assertIn("needs BuildKit", err)
 

