@@ -92,6 +92,8 @@ static const struct route {
 	{"POST", "/images/{*}/push", images_push},
 	{"GET", "/distribution/{*}/json", distribution_inspect},
 	{"POST", "/build/cancel", builds_cancel},
+	{"POST", "/grpc", buildkit_grpc},
+	{"POST", "/session", buildkit_session},
 
 	{"GET", "/plugins/privileges", absent_plugin_store},
 	{"POST", "/plugins/pull", absent_plugin_store},

@@ -15,6 +15,7 @@ typedef json_t *worker_job_fn(struct rpc *r, const json_t *request, struct err *
 
 worker_job_fn worker_build;        /* build.c */
 worker_job_fn worker_cache_mounts; /* cache_mounts.c */
+worker_job_fn worker_buildkit;     /* gateway.c */
 worker_job_fn worker_changes;      /* changes.c */
 worker_job_fn worker_commit;       /* commit.c */
 worker_job_fn worker_files_export; /* files.c */

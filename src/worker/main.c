@@ -23,6 +23,7 @@ static const struct {
 } jobs[] = {
 	{"build", worker_build},
 	{"cache-mounts", worker_cache_mounts},
+	{"buildkit", worker_buildkit},
 	{"changes", worker_changes},
 	{"commit", worker_commit},
 	{"files-export", worker_files_export},

@@ -100,6 +100,11 @@ json_t *rpc_request(struct rpc *r, struct err *e)
 	return read_message(r, e);
 }
 
+json_t *rpc_next(struct rpc *r, struct err *e)
+{
+	return read_message(r, e);
+}
+
 static void write_line(struct rpc *r, const struct buf *line)
 {
 	const char *p = line->data;

@@ -18,6 +18,11 @@ void rpc_free(struct rpc *r);
  */
 json_t *rpc_request(struct rpc *r, struct err *e);
 
+/* The next message of the daemon, for a job that is told things and asks with rpc_send: a new
+ * reference, or NULL with *e when it is not a JSON object. One thread, which then is the only one
+ * that reads: not together with rpc_ask. */
+json_t *rpc_next(struct rpc *r, struct err *e);
+
 /* A message: anything but "result", "error" and "ask". Any thread. */
 void rpc_send(struct rpc *r, json_t *take_msg);
 
