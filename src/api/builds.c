@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "build/excerpt.h"
 #include "build/session.h"
 #include "container/container.h"
 
@@ -16,6 +17,7 @@ struct build_stream {
 	struct call *call;
 	struct build_session *session; /* NULL once it is done */
 	bool begun;
+	json_t *source; /* of the error that comes, or NULL */
 };
 
 static void build_accepted(void *owner)
@@ -30,11 +32,37 @@ static void build_accepted(void *owner)
 static void build_progress(void *owner, json_t *msg)
 {
 	struct build_stream *s = owner;
-	if (json_object_get(msg, "source")) { /* the error's text says where it is, too */
+	json_t *source = json_object_get(msg, "source");
+	if (source) {
+		json_decref(s->source);
+		s->source = json_incref(source);
 		return;
 	}
 	build_accepted(s);
 	progress_send(s->call, msg);
+}
+
+static void free_stream(struct build_stream *s)
+{
+	json_decref(s->source);
+	free(s);
+}
+
+/* Where in the Dockerfile: before the error in the stream, or behind it in the answer. */
+static void end_failed(struct build_stream *s, int code, const struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	excerpt_of_source(s->source, e->msg, &text);
+	if (s->begun || text.len == 0) {
+		scoped(json) json_t *msg = json_pack("{ss}", "stream", buf_str(&text));
+		if (text.len) {
+			progress_send(s->call, msg);
+		}
+		progress_end(s->call, s->begun, e, code);
+		return;
+	}
+	scoped(free) char *message = xasprintf("%s\n%s", e->msg, buf_str(&text));
+	call_reply_json(s->call, 400, json_pack("{ss}", "message", message));
 }
 
 static void build_done(void *owner, const json_t *result, int code, const struct err *e)
@@ -43,10 +71,14 @@ static void build_done(void *owner, const json_t *result, int code, const struct
 	s->session = NULL;
 	if (!s->call->r) { /* the client left before: build_closed kept s for us */
 		call_unref(s->call);
-		free(s);
+		free_stream(s);
 		return;
 	}
-	progress_end(s->call, s->begun, e, code);
+	if (e) {
+		end_failed(s, code, e);
+	} else {
+		progress_end(s->call, s->begun, NULL, code);
+	}
 }
 
 static void build_closed(struct call *c)
@@ -57,7 +89,7 @@ static void build_closed(struct call *c)
 		build_cancel(s->session);
 		return;
 	}
-	free(s);
+	free_stream(s);
 }
 
 static void feed_drained(void *owner)

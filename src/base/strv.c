@@ -16,14 +16,6 @@ void strv_clear(struct strv *s)
 	*s = (struct strv)STRV_INIT;
 }
 
-void strv_cut(struct strv *s, size_t n)
-{
-	while (s->n > n) {
-		free(s->v[--s->n]);
-		s->v[s->n] = NULL;
-	}
-}
-
 void strv_deinit(struct strv *s)
 {
 	strv_clear(s);

@@ -186,7 +186,9 @@ void base_images_ask(struct base_images *b, const struct base_question *q)
 	struct err e = {0};
 	struct image *i = NULL;
 	int r = find_local(b, q, &i, &e);
-	if (r == 0 && pull(b, q, &e) == 0) {
+	if (r == 0 && q->local) {
+		(void)err_set(&e, ERR_NOT_FOUND, "No such image: %.200s", q->name);
+	} else if (r == 0 && pull(b, q, &e) == 0) {
 		return;
 	}
 	b->handlers.answer(b->owner, q->number, r > 0 ? i : NULL, &e);

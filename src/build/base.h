@@ -33,6 +33,7 @@ struct base_question {
 	const char *name;
 	const char *platform; /* "": any that is there */
 	bool pull;            /* even if it is there */
+	bool local;           /* never: what is not there is an error */
 	int vertex;
 };
 /* An error is an answer, too. */

@@ -88,7 +88,6 @@ void dockerfile_deinit(struct dockerfile *d)
 	free(d->name);
 	free(d->text);
 	free(d->check);
-	strv_deinit(&d->warnings);
 	*d = (struct dockerfile){0};
 }
 

@@ -74,7 +74,6 @@ struct dockerfile {
 	char *check; /* of the directive "# check=skip=...;error=true", or NULL */
 	struct df_instruction *v;
 	size_t n;
-	struct strv warnings; /* "FILE:LINE: ..." */
 };
 
 /* Returns 0, or -1 with *e (ERR_INVALID). dockerfile_deinit is right after either. */

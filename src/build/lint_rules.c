@@ -337,8 +337,10 @@ static void begin_stage(struct walk *w, struct stage_state *s, const struct df_i
 		return;
 	}
 	const bool scratch = base && strcmp(base, "scratch") == 0;
+	const char *context = base ? plan_context(plan->contexts, base) : NULL;
+	const char *name = context ? plan_context_image(context) : base;
 	const json_t *image =
-		base && !scratch && o->base ? o->base(o->owner, base, platform) : NULL;
+		name && !scratch && o->base ? o->base(o->owner, name, platform) : NULL;
 	build_config_from_image(&s->c, image, "linux", "", "", NULL);
 	s->known = scratch || image;
 	if (image) {

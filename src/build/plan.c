@@ -123,14 +123,14 @@ static char *familiar_name(const char *name)
 	return xstrndup(name, n);
 }
 
-const char *plan_context(const struct plan *p, const char *name)
+const char *plan_context(const struct strv *contexts, const char *name)
 {
 	scoped(free) char *wanted = familiar_name(name);
 	bool reserved = strcasecmp(name, "scratch") == 0 || strcasecmp(name, "context") == 0;
-	for (size_t k = 0; p->contexts && !reserved && k < p->contexts->n; k++) {
-		const char *equals = strchr(p->contexts->v[k], '=');
+	for (size_t k = 0; contexts && !reserved && k < contexts->n; k++) {
+		const char *equals = strchr(contexts->v[k], '=');
 		scoped(free) char *raw =
-			xstrndup(p->contexts->v[k], (size_t)(equals - p->contexts->v[k]));
+			xstrndup(contexts->v[k], (size_t)(equals - contexts->v[k]));
 		scoped(free) char *own = familiar_name(raw);
 		if (strcasecmp(own, wanted) == 0) {
 			return equals + 1;
@@ -281,7 +281,7 @@ static int add_stage(struct plan *p, size_t from, struct err *e)
 		return df_error(
 			p->d, i->line, e, "base name (%.100s) should not be blank", i->words.v[0]);
 	}
-	const char *context = s->name ? plan_context(p, s->name) : NULL;
+	const char *context = s->name ? plan_context(p->contexts, s->name) : NULL;
 	if (context) {
 		s->replaced = true;
 		base_on_context(s, context);
@@ -296,7 +296,7 @@ static int add_stage(struct plan *p, size_t from, struct err *e)
 			s->base_stage = (int)k - 1;
 		}
 	}
-	context = s->base_stage < 0 ? plan_context(p, s->base) : NULL;
+	context = s->base_stage < 0 ? plan_context(p->contexts, s->base) : NULL;
 	if (context) {
 		base_on_context(s, context);
 	}

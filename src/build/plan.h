@@ -67,8 +67,8 @@ int plan_stage_ref(const struct plan *p, size_t in, int line, const char *name, 
 /* What the predefined arguments are before any ARG: BUILDPLATFORM ..., TARGETSTAGE; d says which
  * stage is the last. */
 void plan_default_args(const struct dockerfile *d, const struct plan_options *o, struct strv *ret);
-/* The named context that stands for an image or a stage that does not exist: its value, borrowed,
- * or NULL. */
-const char *plan_context(const struct plan *p, const char *name);
+/* The named context (NAME=value of contexts, which may be NULL) that stands for an image: its
+ * value, borrowed, or NULL. */
+const char *plan_context(const struct strv *contexts, const char *name);
 /* The reference in "docker-image://REF", borrowed; NULL when the context is something else. */
 const char *plan_context_image(const char *context);

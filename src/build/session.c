@@ -181,6 +181,7 @@ static int on_image(struct build_session *s, const json_t *msg, struct err *e)
 		.name = json_str(msg, "name"),
 		.platform = json_str(msg, "platform"),
 		.pull = json_bool(msg, "pull"),
+		.local = json_bool(msg, "local"),
 		.vertex = (int)json_i64(msg, "vertex", 0),
 	};
 	base_images_ask(s->bases, &q);
@@ -421,7 +422,10 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 	clean_up(s);
 	log_info("build", result ? "built" : "failed", "id", s->id, "image",
 		result ? json_str(result, "id") : NULL, "error", e ? e->msg : NULL, NULL);
-	if (result) {
+	if (result && !*json_str(result, "id")) { /* the Dockerfile was checked only */
+		s->handlers.done(s->owner, result, 0, NULL);
+		free_if_over(s);
+	} else if (result) {
 		s->result = json_incref(result);
 		image_sync(s->builder->d.images, synced, s);
 	} else {

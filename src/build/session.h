@@ -47,7 +47,8 @@ struct build_handlers {
 	 * Before an error, {"source": {"file", "lines", "text"}}: where it is. Borrowed. */
 	void (*progress)(void *owner, json_t *msg);
 	/* Once. e NULL on success; result (borrowed) is then the job's: {"id": "sha256:...",
-	 * "response": {name: text of an exporter}}. code is the exit status of a failed RUN, or 1.
+	 * "response": {name: text of an exporter}}; of option "check", id is "" and the response
+	 * that of BuildKit's frontend.lint. code is the exit status of a failed RUN, or 1.
 	 */
 	void (*done)(void *owner, const json_t *result, int code, const struct err *e);
 	/* The Dockerfile is parsed and the build begins: the 200 may leave. Errors before this are

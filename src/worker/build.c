@@ -12,6 +12,7 @@
 #include "base/parse.h"
 #include "base/scoped.h"
 #include "base/text.h"
+#include "build/excerpt.h"
 #include "codec/sha256.h"
 #include "worker/jobs.h"
 #include "worker/overlay.h"
@@ -110,28 +111,30 @@ static int begin(struct build *b, struct err *e)
 	b->platform = platform_name(&own);
 	return add_targets(b, e) < 0 ||
 			       read_pairs(b->options, "buildargs", &b->build_args, e) < 0 ||
+			       read_pairs(b->options, "named_contexts", &b->contexts, e) < 0 ||
 			       open_tmp(b, e) < 0
 		       ? -1
 		       : 0;
 }
 
-/* What the same Dockerfile says again for another platform is not said twice. */
+struct plan_options build_plan_options(const struct build *b, const struct build_target *g)
+{
+	return (struct plan_options){
+		.build_args = &b->build_args,
+		.target = json_str(b->options, "target"),
+		.platform = g->platform,
+		.build_platform = b->platform,
+		.contexts = &b->contexts,
+	};
+}
+
 static int plan_targets(struct build *b, struct err *e)
 {
 	for (size_t k = 0; k < b->n_targets; k++) {
 		struct build_target *g = &b->targets[k];
-		const struct plan_options options = {
-			.build_args = &b->build_args,
-			.target = json_str(b->options, "target"),
-			.platform = g->platform,
-			.build_platform = b->platform,
-		};
-		size_t before = b->d.warnings.n;
+		const struct plan_options options = build_plan_options(b, g);
 		if (plan_make(&b->d, &options, &g->plan, e) < 0) {
 			return -1;
-		}
-		if (k > 0) {
-			strv_cut(&b->d.warnings, before);
 		}
 	}
 	return 0;
@@ -222,13 +225,6 @@ static void warn_unused_args(struct build *b)
 	buf_deinit(&names);
 }
 
-static void say_warnings(struct build *b)
-{
-	for (size_t k = 0; k < b->d.warnings.n; k++) {
-		build_say(b->events, NULL, "[Warning] %s\n", b->d.warnings.v[k]);
-	}
-}
-
 static void count_steps(struct build *b)
 {
 	b->n_steps = has_labels(b);
@@ -237,14 +233,27 @@ static void count_steps(struct build *b)
 	}
 }
 
+/* Nothing is built: what is to say about the Dockerfile, also when it is wrong. */
+static json_t *check_all(struct build *b, struct err *e)
+{
+	int r = build_input(b, e) < 0 || plan_targets(b, e) < 0 ? -1 : 0;
+	return r < 0 && !b->d.name ? NULL : build_check(b, r < 0 ? e : NULL, e);
+}
+
 static json_t *build_all(struct build *b, bool *ret_idle, struct err *e)
 {
-	if (begin(b, e) < 0 || build_input(b, e) < 0 || plan_targets(b, e) < 0 ||
+	if (begin(b, e) < 0) {
+		return NULL;
+	}
+	if (json_bool(b->options, "check")) {
+		return check_all(b, e);
+	}
+	if (build_input(b, e) < 0 || plan_targets(b, e) < 0 || build_lint(b, e) < 0 ||
 		overlay_enter_namespace(e) < 0) {
 		return NULL;
 	}
 	rpc_send(b->rpc, json_pack("{sb}", "accepted", 1));
-	say_warnings(b);
+	build_lint_say(b);
 	count_steps(b);
 	if (build_schedule(b, ret_idle, e) < 0) {
 		return NULL;
@@ -265,25 +274,10 @@ int build_go_on(const struct build *b, struct err *e)
 	return atomic_load(&b->stopping) ? err_set(e, ERR_BUSY, "canceled") : 0;
 }
 
-/* Errors of the Dockerfile begin with "FILE:LINE: ". */
-static int line_of_error(const struct build *b, const struct err *e)
-{
-	const char *name = b->d.name;
-	int line;
-	if (!name || !text_starts(e->msg, name) || e->msg[strlen(name)] != ':') {
-		return 0;
-	}
-	const char *at = e->msg + strlen(name) + 1;
-	scoped(free) char *number = xstrndup(at, strcspn(at, ":"));
-	return parse_int(number, 1, INT32_MAX, &line) < 0 ? 0 : line;
-}
-
 static void send_source(struct build *b, const struct err *e)
 {
-	int line = b->vertices ? line_of_error(b, e) : 0;
-	if (line > 0) {
-		json_t *source = json_pack("{ss s[[ii]]}", "file", b->d.name, "lines", line, line);
-		json_put(source, "text", json_stringn(buf_str(&b->text), b->text.len));
+	json_t *source = b->d.name ? excerpt_source(&b->d, e->msg) : NULL;
+	if (source) {
 		rpc_send(b->rpc, json_pack("{so}", "source", source));
 	}
 }
@@ -316,6 +310,8 @@ static void build_deinit(struct build *b)
 	pthread_mutex_destroy(&b->filter_lock);
 	pthread_mutex_destroy(&b->exec_lock);
 	free(b->seccomp);
+	strv_deinit(&b->contexts);
+	lint_deinit(&b->lint);
 	free(b->platform);
 	if (b->tmp_fd >= 0) {
 		close(b->tmp_fd);
@@ -330,7 +326,8 @@ json_t *worker_build(struct rpc *r, const json_t *request, struct err *e)
 	struct build b = {.rpc = r, .request = request, .tmp_fd = -1, .context_fd = -1};
 	bool idle = true;
 	b.options = json_object_get(request, "options");
-	b.events = build_events_new(r, strcmp(json_str(b.options, "progress"), "vertices") == 0);
+	b.vertices = strcmp(json_str(b.options, "progress"), "vertices") == 0;
+	b.events = build_events_new(r, b.vertices);
 	rpc_ask_many(r);
 	b.network = build_network_new();
 	pthread_mutex_init(&b.filter_lock, NULL);

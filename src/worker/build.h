@@ -42,6 +42,7 @@
 #include "build/config.h"
 #include "build/dockerfile.h"
 #include "build/ignore.h"
+#include "build/lint.h"
 #include "build/plan.h"
 #include "worker/build_event.h"
 
@@ -96,8 +97,11 @@ struct build {
 	int context_fd;
 	struct ignore *ignore;
 	struct dockerfile d;
-	struct buf text;              /* the Dockerfile's */
-	char *platform;               /* of this machine */
+	struct buf text; /* the Dockerfile's */
+	char *platform;  /* of this machine */
+	struct lint lint;
+	int definition;               /* the vertex "load build definition" */
+	struct strv contexts;         /* named contexts: NAME=value */
 	struct strv build_args;       /* NAME=value */
 	struct build_target *targets; /* at least one */
 	size_t n_targets;
@@ -127,6 +131,17 @@ struct build_step {
 void build_mix(char state[static 65], const char *text); /* state = digest of state and text */
 /* ERR_BUSY when the build has failed elsewhere. Between two pieces of work. */
 int build_go_on(const struct build *b, struct err *e);
+
+struct plan_options build_plan_options(const struct build *b, const struct build_target *g);
+
+/* --- build_lint.c --- */
+/* Checks the Dockerfile: lint. -1 with *e when a warning is to be an error. */
+int build_lint(struct build *b, struct err *e);
+void build_lint_say(struct build *b);
+/* Option "check": the result of a job that only checks, {"id": "", "response": {"result.json",
+ * "result.txt", "result.statuscode", "version"}} as BuildKit's frontend.lint. problem: why the file
+ * cannot be built, or NULL. */
+json_t *build_check(struct build *b, const struct err *problem, struct err *e);
 
 /* --- build_schedule.c --- */
 /* Runs the stages that the targets need, several at a time. After an error other threads may still

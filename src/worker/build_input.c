@@ -29,6 +29,16 @@ static int read_ignore(struct build *b, const char *dockerfile, struct err *e)
 	return 0;
 }
 
+static int parse_dockerfile(struct build *b, const char *name, struct err *e)
+{
+	b->definition = build_event_vertex(
+		b->events, NULL, 0, "[internal] load build definition from %s", name);
+	build_event_begin(b->events, b->definition);
+	int r = dockerfile_parse(buf_str(&b->text), b->text.len, name, &b->d, e);
+	build_event_end(b->events, b->definition, false, r < 0 ? e : NULL);
+	return r;
+}
+
 static int read_dockerfile(struct build *b, struct err *e)
 {
 	const char *name = json_str(b->options, "dockerfile");
@@ -43,7 +53,7 @@ static int read_dockerfile(struct build *b, struct err *e)
 			*json_str(b->options, "dockerfile") ? json_str(b->options, "dockerfile")
 							    : "Dockerfile");
 	}
-	if (r < 0 || dockerfile_parse(buf_str(&b->text), b->text.len, name, &b->d, e) < 0) {
+	if (r < 0 || parse_dockerfile(b, name, e) < 0) {
 		return -1;
 	}
 	return read_ignore(b, name, e);

@@ -41,9 +41,27 @@ RUN ["/bin/sh", "-c", "id -u; id -g; echo $HOME; pwd; touch ok; env > /tmp/env"]
         got = self.build("FROM base:1\n\nRUN echo before; \\\n  exit 42\nRUN echo never\n", ok=False)
         self.assertEqual(got.returncode, 42)
         self.assertIn("\nbefore\n", got.stdout)
-        self.assertNotIn("never", got.stdout)
+        self.assertNotIn("\nnever", got.stdout)
+        self.assertIn("   3 | >>> RUN echo before; \\\n   4 | >>>   exit 42\n   5 |     RUN echo never\n", got.stdout)
         self.assertIn("The command '/bin/sh -c echo before;   exit 42' returned a non-zero code: 42", got.stderr)
         self.assertIn("Dockerfile:3", got.stderr)
+
+    def test_errors_before_the_build_show_the_place(self):
+        got = self.build("FROM base:1\nRUN true\nFORM x\n", ok=False)
+        self.assertIn("Dockerfile:3: unknown instruction: FORM (did you mean FROM?)\nDockerfile:3\n----", got.stderr)
+        self.assertIn("   3 | >>> FORM x\n     |     ^^^^\n", got.stderr)
+
+    def test_checks_warn_and_may_fail_the_build(self):
+        text = "FROM base:1 AS A\nUSER $PATHH\nCMD a\n"
+        got = self.build(text)
+        for words in ("StageNameCasing: Stage name 'A' should be lowercase (line 1)",
+                      "UndefinedVar: Usage of undefined variable '$PATHH' (did you mean $PATH?) (line 2)",
+                      "JSONArgsRecommended: JSON arguments recommended for CMD"):
+            self.assertIn("[Warning] " + words, got.stdout)
+        got = self.build("# check=skip=JSONArgsRecommended;error=true\n" + text, ok=False)
+        self.assertIn("lint violation found for rules: StageNameCasing, UndefinedVar", got.stderr)
+        got = self.build(text, "--build-arg=BUILDKIT_DOCKERFILE_CHECK=skip=all")
+        self.assertNotIn("StageNameCasing", got.stdout)
 
     def test_missing_program(self):
         got = self.build('FROM base:1\nRUN ["/no/such"]\n', ok=False)
@@ -118,7 +136,7 @@ RUN --mount=from=tools,source=/opt,target=/o cp /o/t /t
                             ("--mount=type=tmpfs", "needs a target"),
                             ("--security=insecure", "--security=insecure is not supported"),
                             ("--network=x", "--network must be default, none or host"),
-                            ("--bogus", "RUN has no flag --bogus")):
+                            ("--bogus", "unknown flag: --bogus")):
             got = self.build(f"FROM base:1\nRUN {flag} true\n", ok=False)
             self.assertIn("Dockerfile:2: ", got.stderr)
             self.assertIn(words, got.stderr)
@@ -247,7 +265,7 @@ COPY --link --chmod=a+t s /sticky
                          "/home 1000:1001 755\n/home/app 1000:1001 755\n/home/app/deep/x 1000:1001 640\n/n1 1234:1234 755\n"
                          "/n2 1234:1002 600\n/sym/x 0:0 644\n/oct/x 0:0 711\n/sticky 0:0 1755\n")
         for flag, words in (("--chown=nobody2", "nobody2"), ("--chmod=89", "invalid chmod parameter: '89'"),
-                            ("--bogus=1", "COPY has no flag --bogus")):
+                            ("--bogus=1", "unknown flag: --bogus")):
             got = self.build(f"FROM base:1\nCOPY {flag} s /\n", ok=False)
             self.assertIn("Dockerfile:2: ", got.stderr)
             self.assertIn(words, got.stderr)

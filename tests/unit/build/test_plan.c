@@ -167,8 +167,9 @@ static void named_contexts_take_the_place_of_images_and_stages(void **state)
 	assert_int_equal(f.p.v[1].end - f.p.v[1].from, 1);
 	assert_int_equal(f.p.v[2].base_stage, PLAN_SCRATCH);
 	assert_int_equal(f.p.v[3].base_stage, 1);
-	assert_string_equal(plan_context_image(plan_context(&f.p, "alpine")), "mine@sha256:1");
-	assert_null(plan_context(&f.p, "debian"));
+	assert_string_equal(
+		plan_context_image(plan_context(&f.contexts, "alpine")), "mine@sha256:1");
+	assert_null(plan_context(&f.contexts, "debian"));
 }
 
 int main(void)
