@@ -28,6 +28,7 @@
 #include "job/job.h"
 #include "job/wire.h"
 #include "network/network.h"
+#include "oci/emulate.h"
 #include "sys/cgroup.h"
 
 #define QUIET_TEXT_MAX (256u << 10) /* what `docker build -q` shows when the build fails */
@@ -324,6 +325,17 @@ static int on_network(struct build_session *s, const json_t *msg, struct err *e)
 	return 0;
 }
 
+/* Here, because the kernel forgets the handlers of a binfmt_misc that is mounted in a worker's
+ * namespace only. */
+static int on_emulate(struct build_session *s, const json_t *msg, struct err *e)
+{
+	if (oci_emulate(json_str(msg, "arch"), e) < 0) {
+		return -1;
+	}
+	answer(s, number_of(msg), json_object());
+	return 0;
+}
+
 /* --- the job --- */
 
 static void on_question(struct build_session *s, const char *ask, const json_t *msg)
@@ -336,6 +348,7 @@ static void on_question(struct build_session *s, const char *ask, const json_t *
 		{"add-layer", on_add_layer},
 		{"cache", on_cache},
 		{"cache-put", on_cache_put},
+		{"emulate", on_emulate},
 		{"image", on_image},
 		{"network", on_network},
 	};

@@ -158,6 +158,11 @@ int container_record_load(
 	void *set, const char *id, json_t *doc, struct err *e); /* a store_row_fn */
 struct container *container_new(struct container_set *s, const char *id);
 void container_free(struct container *c);
+
+/* foreign.c: what an image for another architecture needs of the kernel; and what is missing, when
+ * the runtime could not start a program (text: its words) for that reason. */
+void container_foreign_prepare(const struct container *c);
+void container_foreign_explain(const struct container *c, const char *text, struct err *e);
 /* Checks the step with the table of state.c, does it and logs it. False when it is refused. */
 bool container_step(struct container *c, enum container_input input);
 

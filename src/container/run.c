@@ -284,6 +284,7 @@ static void spawn(struct container *c)
 		return;
 	}
 	container_note_groups(c);
+	container_foreign_prepare(c);
 	struct shim *s = shim_start(c->set->d.loop, c->set->d.shim_path, c->run_dir, &args,
 		container_shim_handlers(), c, &e);
 	if (!s) {
@@ -507,6 +508,7 @@ static void on_failed(void *owner, const char *text)
 	struct container *c = owner;
 	struct err e;
 	int exit_code = runtime_failure(RUNTIME_CREATE, first_arg(c), text, &e);
+	container_foreign_explain(c, text, &e);
 	start_failed(c, &e, exit_code);
 }
 

@@ -9,7 +9,8 @@
  * all else is what build_event.h says. Questions: "image" {name, platform, pull, vertex} -> {id,
  * config, layers: [diff ids], dirs: [names below layers_dir, lowest first]}; "cache" {key} ->
  * {diff_id, dir} or {}; "cache-put" {key, diff_id}; "add-layer" {diff_id, tmp, size} -> {dir};
- * "network" {fd, mode} -> {resolv, gateway}, fd -1 for the host's; "add-image" {config, key, tags:
+ * "emulate" {arch} -> {}; "network" {fd, mode} -> {resolv, gateway}, fd -1 for the host's;
+ * "add-image" {config, key, tags:
  * []} -> {id, tags: [as the user knows them]}.
  *
  * A job has one target for each platform wanted; a target has the plan's stages; a stage that runs

@@ -11,6 +11,7 @@
 #include "base/scoped.h"
 #include "base/text.h"
 #include "oci/passwd.h"
+#include "oci/platform.h"
 #include "oci/spec.h"
 #include "sys/cgroup.h"
 #include "worker/build.h"
@@ -343,8 +344,37 @@ static void add_mount_env(struct run_step *r)
 	}
 }
 
+/* The kernel must know how to run what is not for this machine. That an image says so and is not is
+ * no error, unless the platform was asked for. */
+static int emulate(const struct run_step *r, struct err *e)
+{
+	const struct build_stage *s = r->t->s;
+	struct err why;
+	struct platform host, wanted;
+	platform_host(&host);
+	if (platform_parse(build_stage_platform(s), &wanted, e) < 0) {
+		return build_fail(r->t, e);
+	}
+	const char *arch = json_str(s->c.image, "architecture");
+	bool asked = strcmp(wanted.arch, host.arch) != 0;
+	arch = asked || !*arch ? wanted.arch : arch;
+	if (strcmp(arch, host.arch) == 0) {
+		return 0;
+	}
+	scoped(json) json_t *answer =
+		rpc_ask(r->t->b->rpc, json_pack("{ss ss}", "ask", "emulate", "arch", arch), &why);
+	if (!answer && asked) {
+		*e = why;
+		return build_fail(r->t, e);
+	}
+	return 0;
+}
+
 static int run_uncached(struct run_step *r, const char *key, struct err *e)
 {
+	if (emulate(r, e) < 0) {
+		return -1;
+	}
 	if (prepare_root(r, e) < 0) {
 		return build_fail(r->t, e);
 	}
