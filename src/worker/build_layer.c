@@ -221,7 +221,7 @@ int build_layer_end(
 
 int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 {
-	if (t->b->no_cache || t->s->no_cache) {
+	if (t->s->no_cache) {
 		return 0;
 	}
 	scoped(json) json_t *answer =

@@ -1,4 +1,5 @@
 /* RUN: crun in the foreground, on the merged root. */
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -128,7 +129,8 @@ static const char *config_user(const struct build_step *t)
 	return json_str(json_object_get(t->s->c.image, "config"), "User");
 }
 
-/* File system, command, environment, user, directory: what a label or a proxy does not change. */
+/* File system, command, environment, user, directory: what a label does not change, nor a proxy
+ * that the Dockerfile does not declare. */
 static int make_key(struct run_step *r, char key[static 65], struct err *e)
 {
 	const struct build_step *t = r->t;
@@ -139,9 +141,7 @@ static int make_key(struct run_step *r, char key[static 65], struct err *e)
 	}
 	build_mix(key, "env");
 	for (size_t k = 0; k < t->s->c.env.n; k++) {
-		if (!is_proxy(t->s->c.env.v[k])) {
-			build_mix(key, t->s->c.env.v[k]);
-		}
+		build_mix(key, t->s->c.env.v[k]);
 	}
 	build_mix(key, config_user(t));
 	build_mix(key, build_config_workdir(&t->s->c));
@@ -149,6 +149,25 @@ static int make_key(struct run_step *r, char key[static 65], struct err *e)
 	build_mix(key, strcmp(r->network, "none") == 0 ? "none" : "");
 	build_mix(key, build_stage_platform(t->s));
 	return build_mounts_key(&r->mounts, key, e);
+}
+
+/* Programs look for either name. */
+static void set_proxy(struct run_step *r, const char *assignment)
+{
+	const struct strv *given = &r->t->b->build_args;
+	size_t n = strcspn(assignment, "=");
+	strv_env_set(&r->env, assignment);
+	for (int upper = 0; upper < 2; upper++) {
+		scoped(free) char *other = xstrdup(assignment);
+		for (size_t k = 0; k < n; k++) {
+			other[k] = (char)(upper ? toupper((unsigned char)other[k])
+						: tolower((unsigned char)other[k]));
+		}
+		scoped(free) char *name = xstrndup(other, n);
+		if (!strv_env_get(given, name)) {
+			strv_env_set(&r->env, other);
+		}
+	}
 }
 
 static void make_env(struct run_step *r)
@@ -164,7 +183,7 @@ static void make_env(struct run_step *r)
 	}
 	for (size_t k = 0; k < t->b->build_args.n; k++) {
 		if (is_proxy(t->b->build_args.v[k])) {
-			strv_env_set(&r->env, t->b->build_args.v[k]);
+			set_proxy(r, t->b->build_args.v[k]);
 		}
 	}
 }

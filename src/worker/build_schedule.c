@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -161,6 +162,23 @@ static void *run_stages(void *owner)
 	return NULL;
 }
 
+/* "no_cache_filter": stages by name or number. */
+static bool is_filtered(const struct build *b, const struct stage *plan, size_t index)
+{
+	char number[24];
+	size_t k;
+	json_t *item;
+	snprintf(number, sizeof(number), "%zu", index);
+	json_array_foreach (json_object_get(b->options, "no_cache_filter"), k, item) {
+		const char *name = json_string_value(item);
+		if (name && ((plan->name && strcasecmp(name, plan->name) == 0) ||
+				    strcmp(name, number) == 0)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void add_node(struct build_schedule *c, struct build_target *g, size_t index, size_t *step)
 {
 	struct build *b = c->b;
@@ -170,6 +188,7 @@ static void add_node(struct build_schedule *c, struct build_target *g, size_t in
 	s->index = index;
 	s->turn = build_turn_new(b->events);
 	s->step = *step;
+	s->no_cache = b->no_cache || is_filtered(b, plan, index);
 	snprintf(s->place.name, sizeof(s->place.name), "stage-%zu", c->n);
 	*step += plan->end - plan->from;
 	build_stage_announce(s);

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """`docker build`: the engine below the steps: graph, cache, limits, ends. Arguments: meson's build directory, then unittest's own."""
 import os
+import signal
+import socket
+import subprocess
 import unittest
 
-from build_lib import Case
+from build_lib import Case, processes, tar_of
 
 
 class Graph(Case):
@@ -50,6 +53,203 @@ class Limits(Case):
                          "b() { b | b & }; b; true\nRUN echo after\n", "--no-cache")
         self.assertIn("\n2048\n", got.stdout)
         self.assertIn("\nafter\n", got.stdout)
+
+
+class Cache(Case):
+    """notes: what changes a step and what does not. A row: the change, and which steps the cache has afterwards."""
+    TEXT = """FROM base:1
+ARG V=1
+COPY f /f
+COPY d /d/
+RUN echo "$V" > /v; wc -c /f
+RUN echo last > /last
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.file("f", "1\n")
+        self.file("other", "1\n")
+        self.file("d/x", "1\n")
+        os.symlink("../other", self.context + "/d/link")
+        self.build(self.TEXT)
+        self.assertEqual(self.cached(), [True] * 4)
+
+    def cached(self, text=TEXT, *args):
+        """Of each COPY and RUN, whether the cache had it."""
+        got = self.build(text, *args).stdout
+        steps = [part for part in got.split("\nStep ") if " COPY " in part.split("\n")[0] or " RUN " in part.split("\n")[0].upper()]
+        return ["Using cache" in step for step in steps]
+
+    def check(self, rows):
+        for name, want, text, *args in rows:
+            with self.subTest(name):
+                self.assertEqual(self.cached(text, *args), want)
+
+    def test_what_files_change(self):
+        def touch(path):
+            os.utime(self.context + "/" + path, (1, 1))
+
+        def own(path):
+            os.chown(self.context + "/" + path, 12, 34)
+
+        hit, rows = [True] * 4, [
+            ("time", lambda: touch("f"), [True] * 4), ("owner", lambda: own("f"), [True] * 4),
+            ("another file", lambda: self.file("other", "2\n"), [True] * 4),
+            ("content", lambda: self.file("f", "22\n"), [False] * 4),
+            ("content, back again", lambda: self.file("f", "1\n"), [True] * 4),
+            ("mode", lambda: os.chmod(self.context + "/f", 0o600), [False] * 4),
+            ("mode, back again", lambda: os.chmod(self.context + "/f", 0o644), [True] * 4),
+            ("name", lambda: os.rename(self.context + "/d/x", self.context + "/d/y"), [True, False, False, False]),
+            ("name, back again", lambda: os.rename(self.context + "/d/y", self.context + "/d/x"), [True] * 4),
+            ("an empty directory", lambda: os.mkdir(self.context + "/d/e"), [True, False, False, False]),
+        ]
+        self.assertEqual(self.cached(), hit)
+        for name, change, want in rows:
+            with self.subTest(name):
+                change()
+                self.assertEqual(self.cached(), want)
+
+    def test_what_instructions_change(self):
+        text = self.TEXT
+        before = lambda line: text.replace("RUN echo \"", line + "\nRUN echo \"")  # noqa: E731
+        self.check([
+            ("a label", [True] * 4, before("LABEL a=1")), ("a port", [True] * 4, before("EXPOSE 80")),
+            ("a command", [True] * 4, before("CMD x")), ("a comment", [True] * 4, before("# x")),
+            ("blanks and case", [True] * 4, text.replace("RUN echo \"", "run    echo \"")),
+            ("an argument that is not declared", [True] * 4, text, "--build-arg", "OTHER=1"),
+            ("a proxy", [True] * 4, text, "--build-arg", "HTTP_PROXY=http://p"),
+            ("the environment", [True, True, False, False], before("ENV E=1")),
+            ("the user", [True, True, False, False], before("USER 0:0")),
+            ("the directory", [True, True, False, False], before("WORKDIR /tmp")),
+            ("the shell", [True, True, False, False], before('SHELL ["/bin/busybox", "sh", "-c"]')),
+            ("an argument", [True, True, False, False], text, "--build-arg", "V=2"),
+            ("an argument, back again", [True] * 4, text),
+            ("the owner", [False] * 4, text.replace("COPY f", "COPY --chown=1 f")),
+            ("the destination", [False] * 4, text.replace("COPY f /f", "COPY f /g").replace("wc -c /f", "wc -c /g")),
+            ("all", [False] * 4, text, "--no-cache"),
+        ])
+
+    def test_proxies_are_in_the_step_and_nowhere_else(self):
+        text = "FROM base:1\nRUN env | grep -i _proxy= | sort\nENV x=y\n"
+        got = self.build(text, "--no-cache", "--build-arg", "http_proxy=http://a:1", "--build-arg", "NO_PROXY=b")
+        self.assertIn("HTTP_PROXY=http://a:1\nNO_PROXY=b\nhttp_proxy=http://a:1\nno_proxy=b\n", got.stdout)
+        self.assertNotIn("not consumed", got.stdout)
+        for secret in ("a:1", "NO_PROXY", "no_proxy"):
+            self.assertNotIn(secret, self.daemon.docker("image", "inspect", "t").stdout)
+            self.assertNotIn(secret, self.daemon.docker("history", "--no-trunc", "t").stdout)
+
+    def test_a_stage_with_an_equal_result(self):
+        text = ("FROM base:1 AS a\nRUN echo same > /out; echo %d > /other\n"
+                "FROM base:1\nCOPY --from=a /out /out\nRUN echo after > /after\n")
+        self.build(text % 1)
+        self.assertEqual(self.cached(text % 2), [False, True, True])
+
+    def test_the_base_is_what_it_is_not_what_it_is_called(self):
+        text = "FROM moving\nRUN cat /which\n"
+        for which in "12":
+            self.build(f"FROM base:1\nRUN echo {which} > /which\n", tag="moving" + which)
+        results = []
+        for which in "121":
+            self.daemon.docker("tag", "moving" + which, "moving")
+            results += self.cached(text)
+        self.assertEqual(results, [False, False, True])
+
+    def test_a_failure_is_never_kept(self):
+        text = "FROM base:1\nRUN echo good > /good\nRUN echo bad; exit 3\n"
+        first = self.build(text, ok=False)
+        again = self.build(text, ok=False)
+        self.assertIn("\nbad\n", first.stdout)
+        self.assertIn("\nbad\n", again.stdout)
+        self.assertEqual(again.stdout.count("Using cache"), 1)
+
+    def test_what_is_mounted(self):
+        text = ("FROM base:1\nRUN --mount=type=bind,source=f,target=/m cat /m\n"
+                "RUN --mount=type=cache,target=/c date >> /c/x 2>/dev/null || echo >> /c/x\n")
+        self.build(text)
+        self.file("other", "3\n")
+        self.assertEqual(self.cached(text), [True, True])
+        self.file("f", "3\n")
+        self.assertFalse(self.cached(text)[0])
+
+
+class Ends(Case):
+    """A build that is killed at any instant leaves nothing."""
+    MARK = "killed-at-any-instant"
+    TEXT = (f"FROM base:1 AS a\nCOPY d /d\nRUN : {MARK}; echo a > /a; (sleep 777 &) ; yes | head -c 300000 > /y\n"
+            f"FROM base:1 AS b\nWORKDIR /w\nRUN --mount=type=tmpfs,target=/t : {MARK}; echo b > /b; sleep 0.05\n"
+            f"FROM base:1\nCOPY --from=a /a /\nCOPY --from=b /b /\nRUN --mount=type=bind,from=b,target=/m : {MARK}; cat /a /b; ls /m\n")
+
+    def body(self):
+        files = [(f"d/{n}", b"x" * 1000, {}) for n in range(50)]
+        return tar_of([("Dockerfile", self.TEXT.encode(), {})] + files)
+
+    def start(self, lines):
+        """A build that has sent so many lines (or is over): its socket."""
+        s = socket.socket(socket.AF_UNIX)
+        self.addCleanup(s.close)
+        s.settimeout(60)
+        s.connect(self.daemon.socket)
+        body = self.body()
+        s.sendall(b"POST /v1.43/build?nocache=1&t=k HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        got = b""
+        while got.count(b"stream") < lines:
+            part = s.recv(4096)
+            if not part:
+                break
+            got += part
+        return s
+
+    def leftovers(self):
+        found = [p for p in processes(self.daemon.data + "/layers/tmp") + processes(self.MARK) if "ps axo" not in p]
+        found += self.daemon.workers() + self.daemon.groups() + os.listdir(self.daemon.data + "/layers/tmp")
+        for pid in [p for p in os.listdir("/proc") if p.isdigit()]:
+            try:
+                with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as f:
+                    found += [line for line in f if self.daemon.data + "/layers/tmp" in line]
+            except OSError:
+                pass
+        links = subprocess.run(["nsenter", "-t", str(self.daemon.process.pid), "-n", "ip", "-o", "link"], stdout=subprocess.PIPE,
+                               text=True, check=False).stdout
+        return found + [line for line in links.splitlines() if "veth" in line]
+
+    def check(self):
+        self.wait_gone(self.leftovers)
+        names = set(os.listdir(self.daemon.data + "/layers")) - {"tmp", "empty"}
+        for name in names:
+            self.assertIn(name[:-7] if name.endswith(".recipe") else name + ".recipe", names)
+
+    def after(self):
+        status, text = self.raw_build(self.body(), nocache=1)
+        self.assertEqual(status, 200)
+        self.assertIn("Successfully built", text)
+        self.check()
+
+    def test_its_client_is_gone(self):
+        for lines in range(0, 28, 4):
+            with self.subTest(lines):
+                self.start(lines).close()
+                self.check()
+        self.after()
+
+    def test_its_worker_is_killed(self):
+        for lines in range(0, 28, 4):
+            with self.subTest(lines):
+                s = self.start(lines)
+                subprocess.run(["pkill", "-9", "-P", str(self.daemon.process.pid), "-x", "wherry-worker"], check=False)
+                while s.recv(65536):
+                    pass
+                self.check()
+        self.after()
+
+    def test_the_daemon_is_killed(self):
+        for lines in range(1, 28, 7):
+            with self.subTest(lines):
+                self.start(lines)
+                self.daemon.stop(signal.SIGKILL)
+                os.unlink(self.daemon.socket)
+                self.daemon.start()
+                self.check()
+        self.after()
 
 
 if __name__ == "__main__":
