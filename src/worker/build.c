@@ -111,6 +111,7 @@ static int begin(struct build *b, struct err *e)
 	b->platform = platform_name(&own);
 	return add_targets(b, e) < 0 ||
 			       read_pairs(b->options, "buildargs", &b->build_args, e) < 0 ||
+			       build_time_read(b, e) < 0 ||
 			       read_pairs(b->options, "named_contexts", &b->contexts, e) < 0 ||
 			       open_tmp(b, e) < 0
 		       ? -1
@@ -195,8 +196,8 @@ static bool is_used(const struct build *b, const char *arg)
 static void warn_unused_args(struct build *b)
 {
 	/* moby builder/dockerfile/buildargs.go: known without a declaration */
-	static const char *const predefined[] = {
-		"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"};
+	static const char *const predefined[] = {"http_proxy", "https_proxy", "ftp_proxy",
+		"no_proxy", "all_proxy", "SOURCE_DATE_EPOCH"};
 	struct buf names = BUF_INIT;
 	for (size_t k = 0; k < b->build_args.n; k++) {
 		scoped(free) char *name =

@@ -46,6 +46,7 @@
 #include "build/lint.h"
 #include "build/plan.h"
 #include "worker/build_event.h"
+#include "worker/build_time.h"
 
 struct rpc;
 
@@ -116,6 +117,8 @@ struct build {
 	char *seccomp;                 /* build_filter.c's: the profile, once it is read */
 	pthread_mutex_t exec_lock;     /* of exec_ready */
 	bool exec_ready;               /* build_exec.c: steps can run */
+	int64_t epoch_ns;              /* SOURCE_DATE_EPOCH, or -1: build_time.h */
+	bool rewrite;                  /* nothing in a layer is later than that */
 	bool no_cache;
 	bool vertices; /* the form of what is said (build_event.h) */
 };
@@ -194,8 +197,9 @@ struct build_layer {
 	const struct build_step *t;
 	int n; /* directory number */
 	bool mounted;
-	int root_fd; /* the merged root, while mounted */
-	char *root;  /* its absolute path */
+	int64_t began_ns; /* by the clock of files */
+	int root_fd;      /* the merged root, while mounted */
+	char *root;       /* its absolute path */
 };
 int build_layer_begin(const struct build_step *t, struct build_layer *ret, struct err *e);
 /* Makes path and its missing parents in the layer's root, owned as given. */

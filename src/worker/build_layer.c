@@ -61,7 +61,7 @@ int build_layer_begin(const struct build_step *t, struct build_layer *ret, struc
 {
 	struct build *b = t->b;
 	const struct build_place *p = &t->s->place;
-	*ret = (struct build_layer){.t = t, .root_fd = -1};
+	*ret = (struct build_layer){.t = t, .root_fd = -1, .began_ns = build_file_clock_ns()};
 	if (t->s->layers.n >= BUILD_LAYERS_MAX) {
 		return err_set(e, ERR_INVALID, "the image would have more than %d layers",
 			BUILD_LAYERS_MAX);
@@ -169,6 +169,17 @@ static int check_dev(int upper_fd, struct err *e)
 	return whiteout ? 0 : err_set(e, ERR_INVALID, "/dev of an image must be a directory");
 }
 
+/* build_time.h */
+static int set_times(const struct build_layer *l, int upper_fd, struct err *e)
+{
+	const struct build_step *t = l->t;
+	if (t->i->kind != DF_RUN) {
+		return build_time_set(upper_fd, l->began_ns, build_step_time_ns(t), true, e);
+	}
+	return t->b->rewrite ? build_time_set(upper_fd, t->b->epoch_ns, t->b->epoch_ns, false, e)
+			     : 0;
+}
+
 static int hash_layer(struct build_layer *l, struct diff_result *ret, struct err *e)
 {
 	char name[16];
@@ -179,18 +190,32 @@ static int hash_layer(struct build_layer *l, struct diff_result *ret, struct err
 	}
 	scoped(recipe_writer_free) struct recipe_writer *recipe =
 		layer_recipe_new(l->t->b->tmp_fd, l->n, e);
-	return !recipe || check_dev(fd, e) < 0 || diff_hash(fd, recipe, ret, e) < 0 ||
-			       unpack_sync(fd, e) < 0
+	return !recipe || check_dev(fd, e) < 0 || set_times(l, fd, e) < 0 ||
+			       diff_hash(fd, recipe, ret, e) < 0 || unpack_sync(fd, e) < 0
 		       ? -1
 		       : 0;
 }
 
-static int put_keys(struct build *b, const struct strv *keys, const char *diff_id, struct err *e)
+/* The times of what the layer holds are not those that another build asked for. */
+static const char *times_key(const struct build_step *t, const char *key, char own[static 65])
+{
+	if (t->b->epoch_ns < 0 || (t->i->kind == DF_RUN && !t->b->rewrite)) {
+		return key;
+	}
+	scoped(free) char *epoch = xasprintf("epoch %lld", (long long)t->b->epoch_ns);
+	snprintf(own, 65, "%s", key);
+	build_mix(own, epoch);
+	return own;
+}
+
+static int put_keys(
+	const struct build_step *t, const struct strv *keys, const char *diff_id, struct err *e)
 {
 	for (size_t k = 0; keys && k < keys->n; k++) {
-		scoped(json) json_t *answer = rpc_ask(b->rpc,
-			json_pack("{ss ss ss}", "ask", "cache-put", "key", keys->v[k], "diff_id",
-				diff_id),
+		char own[65];
+		scoped(json) json_t *answer = rpc_ask(t->b->rpc,
+			json_pack("{ss ss ss}", "ask", "cache-put", "key",
+				times_key(t, keys->v[k], own), "diff_id", diff_id),
 			e);
 		if (!answer) {
 			return -1;
@@ -211,7 +236,7 @@ int build_layer_end(
 		json_pack("{ss ss ss sI}", "ask", "add-layer", "diff_id", made.diff_id, "tmp", tmp,
 			"size", (json_int_t)made.bytes),
 		e);
-	if (!answer || put_keys(t->b, keys, made.diff_id, e) < 0) {
+	if (!answer || put_keys(t, keys, made.diff_id, e) < 0) {
 		return -1;
 	}
 	stage_add_layer(t->s, made.diff_id, json_str(answer, "dir"));
@@ -224,6 +249,8 @@ int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 	if (t->s->no_cache) {
 		return 0;
 	}
+	char own[65];
+	key = times_key(t, key, own);
 	scoped(json) json_t *answer =
 		rpc_ask(t->b->rpc, json_pack("{ss ss}", "ask", "cache", "key", key), e);
 	if (!answer) {

@@ -31,7 +31,7 @@ static json_t *finish_config(struct build_stage *s)
 {
 	char now[CLOCK_TEXT_MAX];
 	json_t *image = s->c.image;
-	json_put_str(image, "created", clock_format(clock_real_ns(), now));
+	json_put_str(image, "created", clock_format(build_now_ns(s->target->b), now));
 	json_object_del(image, "container");
 	json_object_del(
 		image, "container_config"); /* of a base that Docker's classic builder made */
@@ -56,7 +56,7 @@ static json_t *add_image(struct build *b, struct build_stage *s, struct err *e)
 	json_t *question = json_pack("{ss ss ss}", "ask", "add-image", "config", text, "key", key);
 	json_t *tags = json_object_get(b->options, "tags");
 	json_put(question, "tags", tags ? json_incref(tags) : json_array());
-	json_put(question, "fresh", json_boolean(b->no_cache));
+	json_put(question, "fresh", json_boolean(b->no_cache || b->epoch_ns >= 0));
 	return rpc_ask(b->rpc, question, e);
 }
 

@@ -375,7 +375,7 @@ int build_stage_run(struct build_stage *s, struct err *e)
 void build_history(struct build_stage *s, const char *text, bool empty)
 {
 	char now[CLOCK_TEXT_MAX];
-	build_config_history(&s->c, clock_format(clock_real_ns(), now), text, empty);
+	build_config_history(&s->c, clock_format(build_now_ns(s->target->b), now), text, empty);
 }
 
 /* The owner of a directory that WORKDIR makes is the USER. */

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """`docker build`: the engine below the steps: graph, cache, limits, ends. Arguments: meson's build directory, then unittest's own."""
+import json
 import os
 import signal
 import socket
 import subprocess
 import unittest
 
-from build_lib import Case, processes, tar_of
+from build_lib import Case, Daemon, processes, tar_of
 
 
 class Graph(Case):
@@ -170,6 +171,37 @@ RUN echo last > /last
         self.assertEqual(self.cached(text), [True, True])
         self.file("f", "3\n")
         self.assertFalse(self.cached(text)[0])
+
+
+class Same(Case):
+    TEXT = "FROM base:1\nCOPY f /new/dir/f\nCOPY d /usr/d\nWORKDIR /w/x\nCOPY <<EOF /etc/text\nhello\nEOF\nENV a=b\n"
+
+    def layers(self):
+        return self.inspect()["RootFS"]["Layers"][1:]
+
+    def test_equal_inputs_give_equal_layers_and_with_an_epoch_equal_images(self):
+        self.file("f")
+        self.file("d/e/g")
+        args = ["--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1700000000"]
+        self.build(self.TEXT, "--no-cache")
+        first = self.layers()
+        got = self.build(self.TEXT, *args)
+        self.assertNotIn("not consumed", got.stdout)
+        image, other = self.inspect(), Daemon()
+        self.addCleanup(other.close)
+        archive = self.daemon.dir + "/base1.tar"
+        self.daemon.docker("save", "-o", archive, "base:1")
+        other.docker("load", "-i", archive)
+        for dated in ([], args[1:]):
+            done = other.docker("build", "-t", "t", *dated, self.context)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            made = json.loads(other.docker("image", "inspect", "t").stdout)[0]
+            self.assertEqual(made["RootFS"]["Layers"][1:], image["RootFS"]["Layers"][1:] if dated else first)
+        self.assertEqual(made["Id"], image["Id"])
+        self.assertEqual(image["Created"], "2023-11-14T22:13:20Z")
+        history = json.loads(self.daemon.docker("history", "--format", "json", "--human=false", "t").stdout.splitlines()[0])
+        self.assertEqual(history["CreatedAt"], "2023-11-14T22:13:20Z")
+        self.assertEqual(self.show("stat -c %Y /new /new/dir /usr /w/x /etc/text"), "1700000000\n" * 5)
 
 
 class Ends(Case):
