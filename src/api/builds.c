@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/builds_kit.h"
 #include "api/call.h"
 #include "api/filters.h"
 #include "api/handlers.h"
@@ -168,9 +169,9 @@ static int refuse(struct call *c, struct err *e)
 		return err_set(e, ERR_INVALID,
 			"The daemon on this platform does not support setting security options on build");
 	}
-	if (strcmp(call_query_or(c, "version", "1"), "1") != 0) {
-		return err_set(e, ERR_INVALID,
-			"version=2 (BuildKit) is not supported by this version of wherry; set DOCKER_BUILDKIT=0");
+	const char *version = call_query_or(c, "version", "1");
+	if (strcmp(version, "1") != 0) {
+		return err_set(e, ERR_INVALID, "invalid version %.64s", version);
 	}
 	return 0;
 }
@@ -251,6 +252,10 @@ void builds_create(struct call *c)
 {
 	static const struct build_handlers handlers = {build_progress, build_done, build_accepted};
 	struct err e;
+	if (strcmp(call_query_or(c, "version", "1"), "2") == 0) {
+		builds_kit_create(c);
+		return;
+	}
 	json_t *options = json_object();
 	if (read_options(c, options, &e) < 0) {
 		json_decref(options);
@@ -270,15 +275,18 @@ void builds_create(struct call *c)
 	http_body_stream(c->r, context_arrived, s);
 }
 
-/* A classic build has no id to cancel it by: its client hangs up. */
+/* A classic build has no id to cancel it by: its client hangs up. One that is not known may have
+ * ended. */
 void builds_cancel(struct call *c)
 {
 	struct err e;
-	if (!call_query_or(c, "id", NULL)) {
+	const char *id = call_query_or(c, "id", NULL);
+	if (!id) {
 		err_set(&e, ERR_INVALID, "build ID not provided");
 		call_reply_error(c, &e);
 		return;
 	}
+	(void)builds_kit_cancel(c->api, id);
 	call_reply_empty(c, 200);
 }
 

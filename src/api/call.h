@@ -14,6 +14,7 @@
 #include "api/memory.h"
 #include "api/version.h"
 #include "base/err.h"
+#include "base/list.h"
 #include "http/server.h"
 
 #define CALL_ARGS_MAX 2
@@ -26,6 +27,7 @@ struct api {
 	struct memory_watch memory;
 	unsigned peer_transfers; /* layers on their way to peers */
 	struct action_times times;
+	struct list kit_builds, kit_uploads; /* builds_kit.c */
 };
 
 struct call {

@@ -231,6 +231,8 @@ struct api *api_new(const struct api_deps *d)
 	struct api *a = xnew(struct api);
 	a->d = *d;
 	a->started_ns = clock_real_ns();
+	list_init(&a->kit_builds);
+	list_init(&a->kit_uploads);
 	id_new(a->engine_id);
 	return a;
 }
