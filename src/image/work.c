@@ -163,23 +163,6 @@ static void answer_add_layer(struct image_work *w, const json_t *msg)
 	}
 }
 
-static void on_message(void *owner, struct job *j, json_t *msg)
-{
-	struct image_work *w = owner;
-	const char *ask = json_str(msg, "ask");
-	if (strcmp(ask, "layer") == 0) {
-		answer_layer(w, msg);
-	} else if (strcmp(ask, "add-layer") == 0) {
-		answer_add_layer(w, msg);
-	} else if (*ask) {
-		struct err e;
-		(void)err_set(&e, ERR_INVALID, "an image job cannot ask for %.32s", ask);
-		job_send(j, json_pack("{so}", "error", job_err_to_json(&e)));
-	} else {
-		progress(w, json_incref(msg));
-	}
-}
-
 /* --- results --- */
 
 /* Digest references: the manifest's digest names the image for good. */
@@ -344,9 +327,46 @@ static struct image *record_index(struct image_work *w, const json_t *record, st
 	return x->shown;
 }
 
+/* Of all tags of a repository: what is there stays when a later one cannot be pulled. */
+static void answer_add_image(struct image_work *w, const json_t *msg)
+{
+	struct err e;
+	const struct image *i = NULL;
+	if (!w->all_tags) {
+		(void)err_set(&e, ERR_INVALID, "only a pull of all tags gives images one by one");
+	} else {
+		i = record_image(w, json_object_get(msg, "image"), &e);
+	}
+	if (!i) {
+		job_send(w->job, json_pack("{so}", "error", job_err_to_json(&e)));
+		return;
+	}
+	snprintf(w->image_id, sizeof(w->image_id), "%s", i->id);
+	job_send(w->job, json_pack("{s{}}", "answer"));
+}
+
+static void on_message(void *owner, struct job *j, json_t *msg)
+{
+	struct image_work *w = owner;
+	const char *ask = json_str(msg, "ask");
+	if (strcmp(ask, "layer") == 0) {
+		answer_layer(w, msg);
+	} else if (strcmp(ask, "add-layer") == 0) {
+		answer_add_layer(w, msg);
+	} else if (strcmp(ask, "add-image") == 0) {
+		answer_add_image(w, msg);
+	} else if (*ask) {
+		struct err e;
+		(void)err_set(&e, ERR_INVALID, "an image job cannot ask for %.32s", ask);
+		job_send(j, json_pack("{so}", "error", job_err_to_json(&e)));
+	} else {
+		progress(w, json_incref(msg));
+	}
+}
+
 static struct image *record_images(struct image_work *w, const json_t *result, struct err *e)
 {
-	struct image *last = NULL;
+	struct image *last = *w->image_id ? map_get(w->store->images, w->image_id) : NULL;
 	size_t k;
 	json_t *record;
 	json_array_foreach (json_object_get(result, "images"), k, record) {
@@ -357,7 +377,9 @@ static struct image *record_images(struct image_work *w, const json_t *result, s
 			return NULL;
 		}
 	}
-	if (!last) {
+	if (!last && *w->image_id) {
+		(void)err_set(e, ERR_CONFLICT, "the image %.19s was removed at once", w->image_id);
+	} else if (!last) {
 		(void)err_set(e, ERR_INVALID,
 			w->kind == WORK_PULL ? "the repository has no tags"
 					     : "the archive holds no image");

@@ -14,6 +14,10 @@
 #include "wherryd/config_check.h"
 #include "wherryd/config_signatures.h"
 
+/* Of a pull and of a push; each costs 2 MB (worker/pull.c, worker/push_layers.c). */
+#define DOWNLOADS 3
+#define UPLOADS 3
+#define DOWNLOAD_ATTEMPTS 5
 #define DEFAULT_FILE "/etc/wherry/daemon.json"
 #define FILE_MAX (1u << 20)
 
@@ -575,10 +579,14 @@ static int apply(struct config *c, struct err *e)
 	if (!signatures) {
 		return -1;
 	}
-	c->registry = json_pack("{so so so so}", "image-signatures", signatures, "image-peers",
-		list_or_empty(m, "image-peers"), "registry-mirrors",
+	c->registry = json_pack("{so so so so sI sI sI}", "image-signatures", signatures,
+		"image-peers", list_or_empty(m, "image-peers"), "registry-mirrors",
 		list_or_empty(m, "registry-mirrors"), "insecure-registries",
-		list_or_empty(m, "insecure-registries"));
+		list_or_empty(m, "insecure-registries"), "max-concurrent-downloads",
+		(json_int_t)json_i64(m, "max-concurrent-downloads", DOWNLOADS),
+		"max-concurrent-uploads",
+		(json_int_t)json_i64(m, "max-concurrent-uploads", UPLOADS), "max-download-attempts",
+		(json_int_t)json_i64(m, "max-download-attempts", DOWNLOAD_ATTEMPTS));
 	return check_network(m, e) < 0 ? -1 : read_log_defaults(c, e);
 }
 

@@ -26,8 +26,10 @@ struct config {
 	bool debug;
 	struct strv dns;
 	json_t *log_defaults; /* {"Type", "Config"} */
-	json_t *registry;     /* {"registry-mirrors": [], "insecure-registries": [],
-				 "image-signatures": [], "image-peers": []}: what pulls go by */
+	json_t *registry;     /* what pulls and pushes go by: {"registry-mirrors": [],
+				 "insecure-registries": [], "image-signatures": [], "image-peers": [],
+				 "max-concurrent-downloads", "max-concurrent-uploads",
+				 "max-download-attempts"} */
 	json_t *merged;       /* every setting by its key, for /info */
 	bool validate, purge_network, help, version; /* --validate, --purge-network, --help,
 							--version: the caller acts and exits */

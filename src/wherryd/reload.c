@@ -71,7 +71,7 @@ json_t *config_reload_attributes(const struct config *c)
 		const char *key, *dflt;
 	} told[] = {{"debug", "false"}, {"default-runtime", "crun"}, {"features", "{}"},
 		{"insecure-registries", "[]"}, {"labels", "[]"}, {"live-restore", "true"},
-		{"max-concurrent-downloads", "3"}, {"max-concurrent-uploads", "5"},
+		{"max-concurrent-downloads", "3"}, {"max-concurrent-uploads", "3"},
 		{"max-download-attempts", "5"}, {"registry-mirrors", "[]"},
 		{"shutdown-timeout", "15"}};
 	json_t *attributes = json_object();

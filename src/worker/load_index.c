@@ -135,94 +135,7 @@ static int add_image(struct load *l, const struct load_file *config, const struc
 	return 0;
 }
 
-/* --- manifest.json --- */
-
-static int add_tag(json_t *references, const char *tag, struct err *e)
-{
-	struct ref ref;
-	char canonical[REF_TEXT_MAX];
-	if (ref_parse(tag, &ref, e) < 0) {
-		return -1;
-	}
-	if (!*ref.tag || *ref.digest) {
-		return err_set(e, ERR_INVALID, "invalid tag \"%.300s\"", tag);
-	}
-	json_array_append_new(references, json_string(ref_canonical(&ref, canonical)));
-	return 0;
-}
-
-static int add_docker_image(struct load *l, const json_t *item, struct err *e)
-{
-	const char *config_name;
-	scoped(strv) struct strv tags = STRV_INIT;
-	scoped(strv) struct strv layers = STRV_INIT;
-	scoped(strv) struct strv cleaned = STRV_INIT;
-	if (!json_is_object(item) || json_get_str(item, "Config", &config_name, e) < 0 ||
-		!config_name || json_get_strv(item, "RepoTags", &tags, e) < 0 ||
-		json_get_strv(item, "Layers", &layers, e) < 0) {
-		return err_set(e, ERR_INVALID,
-			"invalid archive: manifest.json is not one of `docker save`");
-	}
-	for (size_t i = 0; i < layers.n; i++) {
-		char *name = unpack_clean_name(layers.v[i], e);
-		if (!name) {
-			return -1;
-		}
-		strv_take(&cleaned, name);
-	}
-	scoped(free) char *name = unpack_clean_name(config_name, e);
-	const struct load_file *config = name ? find_text(l, name, NULL, e) : NULL;
-	if (!config) {
-		return -1;
-	}
-	scoped(json) json_t *references = json_array();
-	for (size_t i = 0; i < tags.n; i++) {
-		if (add_tag(references, tags.v[i], e) < 0) {
-			return -1;
-		}
-	}
-	return add_image(l, config, &cleaned, load_find, TAKE(references), e);
-}
-
-static int add_docker_images(struct load *l, const struct load_file *f, struct err *e)
-{
-	scoped(json) json_t *doc = json_parse(buf_str(&f->text), f->text.len, "manifest.json", e);
-	if (!doc) {
-		return -1;
-	}
-	if (!json_is_array(doc)) {
-		return err_set(e, ERR_INVALID, "invalid archive: manifest.json must be a list");
-	}
-	size_t i;
-	json_t *item;
-	json_array_foreach (doc, i, item) {
-		if (add_docker_image(l, item, e) < 0) {
-			return -1;
-		}
-	}
-	return 0;
-}
-
-/* --- index.json --- */
-
-/* What the entry of index.json says about its name; a lone tag, which OCI image-spec annotations.md
- * allows, names nothing here. */
-static json_t *entry_references(const json_t *entry)
-{
-	const json_t *annotations = json_object_get(entry, "annotations");
-	const char *name = json_str(annotations, "io.containerd.image.name");
-	name = *name ? name : json_str(annotations, "org.opencontainers.image.ref.name");
-	json_t *references = json_array();
-	struct ref ref;
-	struct err ignored;
-	char canonical[REF_TEXT_MAX];
-	if (strpbrk(name, "/:") && ref_parse(name, &ref, &ignored) == 0 && !*ref.digest) {
-		ref_default_tag(&ref);
-		json_array_append_new(references, json_string(ref_canonical(&ref, canonical)));
-	}
-	return references;
-}
-
+/* Blobs are named by their digests. */
 static int add_manifest(
 	struct load *l, const struct manifest *m, json_t *take_references, struct err *e)
 {
@@ -284,6 +197,101 @@ static int add_platforms(struct load *l, const struct manifest *m, const char *d
 	return 0;
 }
 
+/* --- manifest.json --- */
+
+static int add_tag(json_t *references, const char *tag, struct err *e)
+{
+	struct ref ref;
+	char canonical[REF_TEXT_MAX];
+	if (ref_parse(tag, &ref, e) < 0) {
+		return -1;
+	}
+	if (!*ref.tag || *ref.digest) {
+		return err_set(e, ERR_INVALID, "invalid tag \"%.300s\"", tag);
+	}
+	json_array_append_new(references, json_string(ref_canonical(&ref, canonical)));
+	return 0;
+}
+
+static int add_docker_image(struct load *l, const json_t *item, struct err *e)
+{
+	const char *config_name;
+	scoped(strv) struct strv tags = STRV_INIT;
+	scoped(strv) struct strv layers = STRV_INIT;
+	scoped(strv) struct strv cleaned = STRV_INIT;
+	if (!json_is_object(item) || json_get_str(item, "Config", &config_name, e) < 0 ||
+		!config_name || json_get_strv(item, "RepoTags", &tags, e) < 0 ||
+		json_get_strv(item, "Layers", &layers, e) < 0) {
+		return err_set(e, ERR_INVALID,
+			"invalid archive: manifest.json is not one of `docker save`");
+	}
+	for (size_t i = 0; i < layers.n; i++) {
+		char *name = unpack_clean_name(layers.v[i], e);
+		if (!name) {
+			return -1;
+		}
+		strv_take(&cleaned, name);
+	}
+	scoped(free) char *name = unpack_clean_name(config_name, e);
+	const struct load_file *config = name ? find_text(l, name, NULL, e) : NULL;
+	if (!config) {
+		return -1;
+	}
+	scoped(json) json_t *references = json_array();
+	for (size_t i = 0; i < tags.n; i++) {
+		if (add_tag(references, tags.v[i], e) < 0) {
+			return -1;
+		}
+	}
+	return add_image(l, config, &cleaned, load_find, TAKE(references), e);
+}
+
+static int add_docker_images(struct load *l, const struct load_file *f, struct err *e)
+{
+	scoped(json) json_t *doc = json_parse(buf_str(&f->text), f->text.len, "manifest.json", e);
+	if (!doc) {
+		return -1;
+	}
+	if (json_is_object(doc)) { /* skopeo's "dir:", whose files are named by their digests */
+		scoped(manifest) struct manifest m = {0};
+		return manifest_parse(buf_str(&f->text), f->text.len, "", &m, e) < 0 ? -1
+		       : m.is_index ? err_set(e, ERR_INVALID,
+					      "invalid archive: manifest.json is an index")
+				    : add_manifest(l, &m, json_array(), e);
+	}
+	if (!json_is_array(doc)) {
+		return err_set(e, ERR_INVALID, "invalid archive: manifest.json must be a list");
+	}
+	size_t i;
+	json_t *item;
+	json_array_foreach (doc, i, item) {
+		if (add_docker_image(l, item, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* --- index.json --- */
+
+/* What the entry of index.json says about its name; a lone tag, which OCI image-spec annotations.md
+ * allows, names nothing here. */
+static json_t *entry_references(const json_t *entry)
+{
+	const json_t *annotations = json_object_get(entry, "annotations");
+	const char *name = json_str(annotations, "io.containerd.image.name");
+	name = *name ? name : json_str(annotations, "org.opencontainers.image.ref.name");
+	json_t *references = json_array();
+	struct ref ref;
+	struct err ignored;
+	char canonical[REF_TEXT_MAX];
+	if (strpbrk(name, "/:") && ref_parse(name, &ref, &ignored) == 0 && !*ref.digest) {
+		ref_default_tag(&ref);
+		json_array_append_new(references, json_string(ref_canonical(&ref, canonical)));
+	}
+	return references;
+}
+
 /* The image of a manifest, or the one of an index that fits this machine. */
 static int add_digest(struct load *l, const char *digest, json_t *take_references, struct err *e)
 {
@@ -306,7 +314,8 @@ static int add_digest(struct load *l, const char *digest, json_t *take_reference
 		}
 		struct descriptor chosen;
 		if (manifest_select(&m, &l->want, &chosen, e) < 0) {
-			return -1;
+			/* another image of the archive may be of the platform that was asked for */
+			return l->must_match && e->kind == ERR_NOT_FOUND ? 0 : -1;
 		}
 		memcpy(wanted, chosen.digest, sizeof(wanted));
 	}

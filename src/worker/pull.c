@@ -5,8 +5,9 @@
  * {}, "partial": directory (partial.h)} asks    {"ask": "layer", "diff_id", "wait": bool} ->
  * {"state": "have" | "go" | "busy"}; go claims it for this job
  *         {"ask": "add-layer", ...} (layers.h)
+ *         {"ask": "add-image", "image": {}}: of all tags each one, as soon as it is there
  * result  {"images": [{"config": exact text, "references": [canonical], "digest": of the manifest
- * or index, "signed": id of the key that signed it, or ""}]}
+ * or index, "signed": id of the key that signed it, or ""}]}; none of all tags
  *
  * Two jobs that want the same layers must not wait for each other in a circle: a busy layer is put
  * off until this job holds no claim of its own, and only then waited for.
@@ -27,6 +28,7 @@
 #include "tree/stream.h"
 
 #define PARALLEL 3
+#define PARALLEL_MAX 16 /* whatever the configuration says: it is memory */
 
 static bool is_repeated(const struct pull *p, size_t i)
 {
@@ -70,7 +72,8 @@ static int claim_layers(struct pull *p, struct err *e)
 	for (size_t i = 0; i < p->manifest.n_layers; i++) {
 		n_fetch += p->steps[i] == STEP_FETCH;
 		p->left = n_fetch;
-		if (p->steps[i] == STEP_WAIT || (p->steps[i] == STEP_FETCH && n_fetch > PARALLEL)) {
+		if (p->steps[i] == STEP_WAIT ||
+			(p->steps[i] == STEP_FETCH && n_fetch > p->parallel)) {
 			pull_say(p, i, "Waiting");
 		}
 	}
@@ -103,8 +106,8 @@ static void *fetch_some(void *arg)
 
 static void fetch_claimed(struct pull *p)
 {
-	pthread_t threads[PARALLEL];
-	size_t n = p->manifest.n_layers < PARALLEL ? p->manifest.n_layers : PARALLEL;
+	pthread_t threads[PARALLEL_MAX];
+	size_t n = p->manifest.n_layers < p->parallel ? p->manifest.n_layers : p->parallel;
 	size_t started = 0;
 	while (started < n && pthread_create(&threads[started], NULL, fetch_some, p) == 0) {
 		started++;
@@ -376,25 +379,51 @@ static json_t *pull_from_any(struct pull *p, struct err *e)
 	return result;
 }
 
-/* Every tag of the repository, one after the other; the first failure is the pull's. */
+/* What cosign puts beside an image: a signature, an attestation or a list of parts. */
+static bool is_attached(const char *tag)
+{
+	static const char *const kinds[] = {".sig", ".att", ".sbom"};
+	char digest[REF_DIGEST_LEN + 1];
+	bool known = false;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		known = known || text_ends(tag, kinds[i]);
+	}
+	snprintf(
+		digest, sizeof(digest), "sha256:%.64s", text_starts(tag, "sha256-") ? tag + 7 : "");
+	return known && ref_is_digest(digest);
+}
+
+static int hand_over(struct pull *p, const json_t *result, struct err *e)
+{
+	json_t *image = json_array_get(json_object_get(result, "images"), 0);
+	scoped(json) json_t *answer =
+		rpc_ask(p->rpc, json_pack("{ss sO}", "ask", "add-image", "image", image), e);
+	return answer ? 0 : -1;
+}
+
+/* Every tag of the repository, one after the other. The first failure is the pull's, and what came
+ * before it stays, as in dockerd. */
 static json_t *pull_all_tags(struct pull *p, struct err *e)
 {
 	scoped(strv) struct strv tags = STRV_INIT;
 	if (registry_tags(p->registry, &tags, e) < 0) {
 		return NULL;
 	}
-	scoped(json) json_t *all = json_array();
 	for (size_t i = 0; i < tags.n; i++) {
+		if (is_attached(tags.v[i])) {
+			rpc_send(p->rpc, json_pack("{ss ss}", "status", "Skipped: no image", "id",
+						 tags.v[i]));
+			continue;
+		}
 		snprintf(p->ref.tag, sizeof(p->ref.tag), "%s", tags.v[i]);
 		registry_set_tag(p->registry, tags.v[i]);
 		forget_image(p);
 		scoped(json) json_t *one = pull_from_any(p, e);
-		if (!one) {
+		if (!one || hand_over(p, one, e) < 0) {
 			return NULL;
 		}
-		json_array_extend(all, json_object_get(one, "images"));
 	}
-	return json_pack("{sO}", "images", all);
+	return json_pack("{s[]}", "images");
 }
 
 json_t *worker_pull(struct rpc *r, const json_t *request, struct err *e)
@@ -403,6 +432,8 @@ json_t *worker_pull(struct rpc *r, const json_t *request, struct err *e)
 	if (ref_parse(json_str(request, "reference"), &p.ref, e) < 0) {
 		return NULL;
 	}
+	p.parallel = registry_parallel(json_object_get(request, "registry"),
+		"max-concurrent-downloads", PARALLEL, PARALLEL_MAX);
 	bool all = json_bool(request, "all_tags");
 	if (!all) {
 		ref_default_tag(&p.ref);

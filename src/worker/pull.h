@@ -33,6 +33,7 @@ struct pull {
 	json_t *manifest_text; /* {"mediaType", "text"} of the image's own, not of an index */
 	struct strv diff_ids;
 	struct layers_progress progress;
+	size_t parallel; /* layers at the same time */
 	enum step steps[LAYERS_MAX];
 	bool hashed[LAYERS_MAX]; /* the blob came from the registry, and was what it should be */
 	atomic_int n_dirs;       /* directories used, over all endpoints */
@@ -61,8 +62,8 @@ void pull_say(struct pull *p, size_t i, const char *status);
 /* The first failure is the pull's, and ends the others. */
 void pull_fail(struct pull *p, const struct err *e);
 
-/* Refuses what certainly does not fit: the layers with STEP_FETCH are larger, compressed, than what
- * is free. */
+/* Refuses what does not fit: the layers with STEP_FETCH are larger, compressed or as gzip says that
+ * they are unpacked, than what is free. */
 int pull_check_room(struct pull *p, struct err *e);
 
 /* Fetches, unpacks and verifies layer i; it is recorded with the last one, or when enough has come

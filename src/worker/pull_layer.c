@@ -18,6 +18,8 @@
 #include "tree/unpack.h"
 
 #define SYNC_BYTES (256 << 20)
+#define PACKED_AT_BEST 10
+#define ASKED_BYTES_MIN (32 << 10)
 
 static void short_id(const struct pull *p, size_t i, char ret[static ID_SHORT_LEN + 1])
 {
@@ -44,34 +46,67 @@ void pull_fail(struct pull *p, const struct err *e)
 
 /* --- room --- */
 
-int pull_check_room(struct pull *p, struct err *e)
+static int add_size(int64_t *total, int64_t size, struct err *e)
 {
-	int64_t want = 0;
-	for (size_t i = 0; i < p->manifest.n_layers; i++) {
-		int64_t size = p->steps[i] == STEP_FETCH ? p->manifest.layers[i].size : 0;
-		if (__builtin_add_overflow(want, size, &want)) {
-			return err_set(
-				e, ERR_INVALID, "invalid manifest: its layers are too large");
-		}
-	}
-	const char *dir = json_str(json_object_get(p->request, "tmp"), "dir");
-	struct statvfs fs;
-	if (want == 0 || statvfs(dir, &fs) < 0) {
-		return 0;
-	}
-	uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	room -= room < UNPACK_RESERVE_BYTES ? room : UNPACK_RESERVE_BYTES;
-	if ((uint64_t)want <= room) {
-		return 0;
-	}
+	return __builtin_add_overflow(*total, size, total)
+		       ? err_set(e, ERR_INVALID, "invalid manifest: its layers are too large")
+		       : 0;
+}
+
+/* Nobody says how large a layer is unpacked, but gzip at its end. It is not asked for small ones.
+ */
+static int64_t likely_size(struct pull *p, const struct descriptor *layer)
+{
+	bool gzip = !*layer->media_type || strstr(layer->media_type, "gzip");
+	int64_t plain = gzip && layer->size >= ASKED_BYTES_MIN
+				? registry_gzip_size(p->registry, layer->digest, layer->size)
+				: -1;
+	return plain > layer->size ? plain : layer->size;
+}
+
+static int refuse_room(int64_t want, const char *how, uint64_t room, struct err *e)
+{
 	char needed[32], there[32];
 	layers_human_size(want, needed, sizeof(needed));
 	layers_human_size((int64_t)room, there, sizeof(there));
 	(void)err_set(e, ERR_SYSTEM,
-		"cannot pull: the layers are %s compressed, and %s is free: no space left on device",
-		needed, there);
+		"cannot pull: the layers are %s %s, and %s is free: no space left on device",
+		needed, how, there);
 	e->sys = ENOSPC;
 	return -1;
+}
+
+/* Layers are seldom packed to less than a tenth: with that much room nothing is asked. */
+int pull_check_room(struct pull *p, struct err *e)
+{
+	int64_t packed = 0;
+	int64_t plain = 0;
+	const char *dir = json_str(json_object_get(p->request, "tmp"), "dir");
+	struct statvfs fs;
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
+		int64_t size = p->steps[i] == STEP_FETCH ? p->manifest.layers[i].size : 0;
+		if (add_size(&packed, size, e) < 0) {
+			return -1;
+		}
+	}
+	if (packed == 0 || statvfs(dir, &fs) < 0) {
+		return 0;
+	}
+	uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
+	room -= room < UNPACK_RESERVE_BYTES ? room : UNPACK_RESERVE_BYTES;
+	if ((uint64_t)packed > room) {
+		return refuse_room(packed, "compressed", room, e);
+	}
+	if ((uint64_t)packed <= room / PACKED_AT_BEST) {
+		return 0;
+	}
+	for (size_t i = 0; i < p->manifest.n_layers; i++) {
+		if (p->steps[i] == STEP_FETCH &&
+			add_size(&plain, likely_size(p, &p->manifest.layers[i]), e) < 0) {
+			return -1;
+		}
+	}
+	return (uint64_t)plain <= room ? 0 : refuse_room(plain, "unpacked", room, e);
 }
 
 /* --- fetch --- */

@@ -267,7 +267,8 @@ json_t *worker_push(struct rpc *r, const json_t *request, struct err *e)
 	}
 	p.registry = registry_new(
 		json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));
-	push_layers_init(&p.layers, r, p.registry, json_str(request, "layers_dir"));
+	push_layers_init(&p.layers, r, p.registry, json_str(request, "layers_dir"),
+		json_object_get(request, "registry"));
 	int result = push_all(&p, e);
 	push_layers_deinit(&p.layers);
 	registry_free(p.registry);

@@ -23,6 +23,7 @@ struct push_layers {
 	struct rpc *rpc;
 	struct registry *registry;
 	const char *layers_dir;
+	size_t parallel;
 	struct layers_progress progress;
 	struct map *done; /* diff id -> struct descriptor, over all tags of the job */
 	struct push_layer v[LAYERS_MAX];
@@ -34,9 +35,9 @@ struct push_layers {
 	struct err error;
 };
 
-/* All but l is borrowed. */
-void push_layers_init(
-	struct push_layers *l, struct rpc *r, struct registry *registry, const char *layers_dir);
+/* All but l is borrowed; config as of registry_new. */
+void push_layers_init(struct push_layers *l, struct rpc *r, struct registry *registry,
+	const char *layers_dir, const json_t *config);
 void push_layers_deinit(struct push_layers *l);
 
 /* The layers of the next image, {"diff_id", "dir", "size", "blobs"} lowest first; kept: the

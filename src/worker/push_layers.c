@@ -13,15 +13,17 @@
 #include "worker/rpc.h"
 
 #define PARALLEL 3
+#define PARALLEL_MAX 16
 #define CHECKS_MAX 3 /* digests of one layer that the repository is asked for */
 #define MOUNTS_MAX 4
 
-void push_layers_init(
-	struct push_layers *l, struct rpc *r, struct registry *registry, const char *layers_dir)
+void push_layers_init(struct push_layers *l, struct rpc *r, struct registry *registry,
+	const char *layers_dir, const json_t *config)
 {
 	l->rpc = r;
 	l->registry = registry;
 	l->layers_dir = layers_dir;
+	l->parallel = registry_parallel(config, "max-concurrent-uploads", PARALLEL, PARALLEL_MAX);
 	l->progress.rpc = r;
 	l->done = map_new();
 	pthread_mutex_init(&l->lock, NULL);
@@ -292,7 +294,7 @@ static void announce(struct push_layers *l)
 		say(l, &l->v[i - 1], "Preparing");
 	}
 	for (size_t i = l->n; i > 0; i--) {
-		if (l->n - i >= PARALLEL) {
+		if (l->n - i >= l->parallel) {
 			say(l, &l->v[i - 1], "Waiting");
 		}
 	}
@@ -300,11 +302,11 @@ static void announce(struct push_layers *l)
 
 int push_layers_run(struct push_layers *l, struct err *e)
 {
-	pthread_t threads[PARALLEL];
+	pthread_t threads[PARALLEL_MAX];
 	size_t started = 0;
 	announce(l);
 	l->left = l->n;
-	while (started < PARALLEL && started < l->n &&
+	while (started < l->parallel && started < l->n &&
 		pthread_create(&threads[started], NULL, work, l) == 0) {
 		started++;
 	}

@@ -10,7 +10,10 @@
 #include "codec/registry_text.h"
 #include "worker/registry_http.h"
 
-#define TAGS_MAX 256
+#define TAGS_MAX 10000 /* of one repository */
+#define PAGES_MAX 1000
+#define ATTEMPTS 5
+#define ATTEMPTS_MAX 100
 #define HUB_HOST "registry-1.docker.io"
 
 static const char manifest_types[] =
@@ -60,6 +63,7 @@ struct registry *registry_new(const json_t *config, const struct ref *ref, const
 	if (r->insecure) {
 		strv_addf(&r->endpoints, "http://%s", host);
 	}
+	r->attempts = registry_parallel(config, "max-download-attempts", ATTEMPTS, ATTEMPTS_MAX);
 	if (*json_str(auth, "username")) {
 		r->user = xstrdup(json_str(auth, "username"));
 		r->password = xstrdup(json_str(auth, "password"));
@@ -71,6 +75,12 @@ struct registry *registry_new(const json_t *config, const struct ref *ref, const
 		r->identity_token = xstrdup(json_str(auth, "identitytoken"));
 	}
 	return r;
+}
+
+size_t registry_parallel(const json_t *config, const char *key, size_t dflt, size_t max)
+{
+	int64_t n = json_i64(config, key, (int64_t)dflt);
+	return n < 1 ? 1 : n > (int64_t)max ? max : (size_t)n;
 }
 
 void registry_free(struct registry *r)
@@ -223,7 +233,7 @@ static int list_tags(struct registry *r, struct strv *ret, struct err *e)
 	scoped(buf) struct buf body = BUF_INIT;
 	scoped(buf) struct buf next = BUF_INIT;
 	scoped(free) char *url = xasprintf("%s/v2/%s/tags/list", registry_base(r), r->ref.path);
-	for (int pages = 0; url && pages <= TAGS_MAX; pages++) {
+	for (int pages = 0; url && pages < PAGES_MAX; pages++) {
 		const struct registry_request q = {.method = "GET", .url = url};
 		struct reply reply = {.body = &body, .limit = REGISTRY_MANIFEST_MAX};
 		if (registry_send(r, &q, &reply, e) < 0) {

@@ -21,10 +21,13 @@ struct stream;
 #define REGISTRY_MANIFEST_MAX (4u << 20)
 #define REGISTRY_TYPE_MAX 160
 
-/* config: {"registry-mirrors": [], "insecure-registries": [name or network]} or NULL; auth:
+/* config: {"registry-mirrors": [], "insecure-registries": [name or network],
+ * "max-download-attempts": number} or NULL; auth:
  * {"username", "password"}, {"identitytoken"} or NULL. */
 struct registry *registry_new(const json_t *config, const struct ref *ref, const json_t *auth);
 void registry_free(struct registry *r);
+/* How many transfers at a time the configuration wants: at most max; dflt when it says nothing. */
+size_t registry_parallel(const json_t *config, const char *key, size_t dflt, size_t max);
 
 /* Gives the mirror up that answered: registry_resolve begins with the one after it. False when it
  * was no mirror. */
@@ -53,6 +56,10 @@ void registry_set_tag(struct registry *r, const char *tag);
 /* A manifest by digest, after registry_resolve. */
 int registry_manifest(struct registry *r, const char *digest, struct buf *ret,
 	char ret_type[static REGISTRY_TYPE_MAX], struct err *e);
+
+/* How long a gzip blob of size bytes is unpacked, as its end says (RFC 1952 2.3.1): modulo 2^32,
+ * and only of the last member. -1: it could not be asked. */
+int64_t registry_gzip_size(struct registry *r, const char *digest, int64_t size);
 
 /* The bytes of a blob; a broken connection is resumed a few times. Any thread, one stream a thread.
  * Exactly size bytes come, or an error. */

@@ -8,8 +8,9 @@
 #include "worker/registry_http.h"
 #include "tree/stream.h"
 
-#define RESUME_TRIES 4
+#define PAUSE_MAX_MS 5000L
 #define STOP_POLL_MS 200
+#define GZIP_SIZE_BYTES 4
 
 struct blob {
 	struct stream base;
@@ -112,7 +113,7 @@ static int connect_again(struct blob *b)
 /* After a while, some times. */
 static int retry(struct blob *b, struct err *e)
 {
-	if (++b->tries > RESUME_TRIES) {
+	if (++b->tries >= (int)b->registry->attempts) {
 		if (b->code != CURLE_OK) {
 			(void)registry_transport_error(
 				b->easy, b->code, registry_base(b->registry), e);
@@ -121,7 +122,8 @@ static int retry(struct blob *b, struct err *e)
 		return err_set(e, ERR_SYSTEM, "cannot fetch layer %.19s: %ld%s", b->digest,
 			b->reply.status, registry_status_words(b->reply.status));
 	}
-	registry_sleep_ms(200L << b->tries);
+	long pause = 200L << (b->tries < 8 ? b->tries : 8);
+	registry_sleep_ms(pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS);
 	return connect_again(b);
 }
 
@@ -264,4 +266,25 @@ struct stream *registry_blob_from(
 struct stream *registry_blob(struct registry *r, const char *digest, int64_t size)
 {
 	return registry_blob_from(r, digest, size, 0, NULL);
+}
+
+int64_t registry_gzip_size(struct registry *r, const char *digest, int64_t size)
+{
+	scoped(buf) struct buf body = BUF_INIT;
+	scoped(free) char *url =
+		xasprintf("%s/v2/%s/blobs/%s", registry_base(r), r->ref.path, digest);
+	scoped(free) char *range = xasprintf(
+		"Range: bytes=%lld-%lld", (long long)size - GZIP_SIZE_BYTES, (long long)size - 1);
+	const struct registry_request q = {.method = "GET", .url = url, .range = range};
+	struct reply reply = {.body = &body, .limit = GZIP_SIZE_BYTES};
+	struct err ignored;
+	if (size < GZIP_SIZE_BYTES || registry_send(r, &q, &reply, &ignored) < 0 ||
+		reply.status != 206 || body.len != GZIP_SIZE_BYTES) {
+		return -1;
+	}
+	int64_t n = 0;
+	for (int i = GZIP_SIZE_BYTES - 1; i >= 0; i--) {
+		n = n << 8 | (unsigned char)body.data[i];
+	}
+	return n;
 }

@@ -17,7 +17,8 @@ struct registry {
 				  way or two */
 	size_t endpoint;
 	size_t n_mirrors;
-	bool insecure; /* the registry may show any certificate */
+	size_t attempts; /* to fetch a blob */
+	bool insecure;   /* the registry may show any certificate */
 	char *user, *password;
 	char *fixed_token;
 	char *identity_token; /* an OAuth 2 refresh token, instead of a password */

@@ -17,7 +17,7 @@ setup_file() {
 
 teardown_file() {
 	[ -z "${REGISTRY_PID:-}" ] || kill "$REGISTRY_PID" || true
-	for pid in registry private token proxy; do
+	for pid in registry private token proxy pages slow; do
 		[ ! -e "$DIR/$pid.pid" ] || kill "$(cat "$DIR/$pid.pid")" || true
 	done
 	daemon_teardown
@@ -239,6 +239,58 @@ auth() { # USER PASSWORD [PORT]: the engine's status and words
 	run -1 d pull -a "127.0.0.1:$(cat port)/lib/nothing"
 	[[ "$output" == *"not found"* ]]
 	remove_all
+}
+
+@test "all tags: what came before a failure stays; many tags and pages of them" {
+	registry_start
+	tags=registry/docker/registry/v2/repositories/lib/many/_manifests/tags
+	cp -r registry/docker/registry/v2/repositories/lib/t registry/docker/registry/v2/repositories/lib/many
+	many=127.0.0.1:$(cat port)/lib/many
+	mv $tags/1 $tags/a && rm -r $tags/latest
+	cp -r $tags/a $tags/b && cp -r $tags/a $tags/c
+	printf 'sha256:%064d' 0 >$tags/b/current/link # nobody has it
+	run -1 d pull -a "$many"
+	[[ "$output" == *"manifest for $many:b not found"* ]]
+	before=$(curl -s "http://${many%%/*}/v2/lib/many/tags/list" | jq -r '.tags[]' | sed '/^b$/Q' | sort)
+	[ "$(d images --format '{{.Tag}}' "$many" | sort)" = "$before" ]
+	[ -z "$before" ] || remove_all
+	rm -r $tags/b
+	for n in $(seq 300); do
+		cp -r $tags/a "$tags/t$n"
+	done
+	free_port >pages.port
+	python3 "$BATS_TEST_DIRNAME/image_proxy.py" "$(cat pages.port)" "$(cat port)" pages >pages.log 2>&1 3>&- &
+	echo $! >pages.pid
+	eventually 10 curl -sf "http://127.0.0.1:$(cat pages.port)/v2/"
+	"$WHERRY" pull -q -a "127.0.0.1:$(cat pages.port)/lib/many"
+	[ "$(d images -q "127.0.0.1:$(cat pages.port)/lib/many" | wc -l)" = 302 ]
+	[ "$(grep -c '^page' pages.log)" = 4 ] # of 100 each
+	remove_all
+}
+
+@test "downloads at the same time are as many as the configuration says" {
+	registry_start
+	for n in 1 2 3 4; do
+		head -c 150000 /dev/urandom >small/many && tar -C small -cf "many$n.tar" many
+	done
+	make save --tag m:1 many.tar many1.tar many2.tar many3.tar many4.tar
+	skopeo --insecure-policy copy -q --dest-tls-verify=false docker-archive:many.tar:m:1 "docker://127.0.0.1:$(cat port)/m:1"
+	for n in 1 4; do
+		before=$(grep -c 'configuration_reloaded' daemon.log) || true
+		echo "{\"max-concurrent-downloads\": $n}" >daemon.json
+		kill -HUP "$(cat daemon.pid)"
+		eventually 10 eval "[ \$(grep -c 'configuration_reloaded' daemon.log) -gt $before ]"
+		port=$(free_port)
+		python3 "$BATS_TEST_DIRNAME/image_proxy.py" "$port" "$(cat port)" "together$n" >together.log 2>&1 3>&- &
+		echo $! >slow.pid
+		eventually 10 curl -sf "http://127.0.0.1:$port/v2/"
+		d pull -q "127.0.0.1:$port/m:1"
+		[ "$(sed -n 's/^together //p' together.log | sort -n | tail -1)" = $n ]
+		kill "$(cat slow.pid)"
+		rm slow.pid
+		remove_all
+	done
+	echo '{}' >daemon.json
 }
 
 # What is kept of an unfinished layer, when it is more than a megabyte.

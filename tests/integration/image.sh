@@ -514,7 +514,15 @@ case_certificates() {
 	# a certificate authority of its own, in a copy of /etc that only we see
 	mkdir -p etc && mount -t tmpfs tmpfs etc && mkdir etc/up etc/work &&
 		mount -t overlay overlay -o "lowerdir=/etc,upperdir=$top/etc/up,workdir=$top/etc/work" /etc || wrong "cannot mount"
+	mkdir -p small && echo 1 >small/one && tar -C small -cf one.tar one
+	make save --tag 192.0.2.2:5006/up:1 --tag 192.0.2.2:5006/up:2 up.saved one.tar >/dev/null
+	load up.saved
+	fails_with 'Get "https://192.0.2.2:5006/v2/": ' run push 192.0.2.2:5006/up:1
 	mkdir -p /etc/docker/certs.d/192.0.2.2:5006 && cp cert.pem /etc/docker/certs.d/192.0.2.2:5006/ca.crt
+	succeeds run push 192.0.2.2:5006/up:1
+	fresh
+	succeeds run pull 192.0.2.2:5006/up:1
+	fresh
 	succeeds run pull 192.0.2.2:5006/u:1
 	fresh
 	# a name with an address in an insecure network
@@ -534,6 +542,19 @@ case_certificates() {
 	fails_with "a .cert needs its .key beside it" run pull 192.0.2.2:5006/u:1
 	cp client.key /etc/docker/certs.d/192.0.2.2:5006/
 	succeeds run pull 192.0.2.2:5006/u:1
+	rm -r tls/docker/registry/v2/repositories/up
+	load up.saved
+	succeeds run push 192.0.2.2:5006/up:2
+	fresh
+	# of several pairs the one whose authority the registry names
+	for other in a z; do
+		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=other $other" -keyout "/etc/docker/certs.d/192.0.2.2:5006/$other.key" \
+			-out "/etc/docker/certs.d/192.0.2.2:5006/$other.cert" 2>/dev/null
+	done
+	succeeds run pull 192.0.2.2:5006/up:2
+	fresh
+	rm /etc/docker/certs.d/192.0.2.2:5006/client.*
+	fails_with 'Get "https://192.0.2.2:5006/v2/": ' run pull 192.0.2.2:5006/up:2
 	umount /etc etc
 	fresh
 	stop_registries
@@ -701,6 +722,16 @@ case_a_pull_that_cannot_fit_says_so_first() {
 	mkdir -p "$data" && mount -t tmpfs -o size=18m tmpfs "$data"
 	fails_with "no space left on device" run pull 127.0.0.1:5003/library/u:1
 	says "compressed, and "
+	! grep -q "cut" proxy.log || wrong "it began to fetch"
+	is_clean empty
+	# it fits compressed, and says at its end that it does not unpacked
+	mkdir -p small && seq 5000000 >small/numbers && tar -C small -cf numbers.tar numbers && rm small/numbers
+	make save --gzip --tag numbers:1 numbers.saved numbers.tar >/dev/null
+	push docker-archive:numbers.saved:numbers:1 docker://127.0.0.1:5000/numbers:1
+	mount -o remount,size=40m "$data"
+	: >proxy.log
+	fails_with "no space left on device" run pull 127.0.0.1:5003/numbers:1
+	says " unpacked, and "
 	! grep -q "cut" proxy.log || wrong "it began to fetch"
 	is_clean empty
 	umount "$data"

@@ -6,7 +6,8 @@
                         --tag NAME        --order last|first|links|legacy     --gzip|--zstd (the layers)
                         --bad-diff-id     --short (one layer fewer than the configuration says)
                         --no-config
-  layout OUT LAYER...  the same as an OCI layout with an index of platforms; also --bad-blob
+  layout OUT LAYER...  the same as an OCI layout with an index of platforms; also --bad-blob, and
+                        --attest (provenance as buildx adds it)  --docker (buildx's type=docker, with manifest.json too)
   list [--ns] DIR     every file of a tree with all that a layer can say about it, sorted; times in seconds or nanoseconds
   corrupt FILE OFFSET  flips a byte
 """
@@ -175,6 +176,14 @@ def layout(args):
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:" + digest(config), "size": len(config)},
         "layers": [{"mediaType": media, "digest": "sha256:" + digest(p), "size": len(p)} for p in packed]}).encode()
     arch = json.loads(config)["architecture"]
+    statement = b'{"_type": "https://in-toto.io/Statement/v0.1", "subject": []}'
+    attest_config = json.dumps({"architecture": "unknown", "os": "unknown", "config": {},
+                                "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest(statement)]}}).encode()
+    attest = json.dumps({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:" + digest(attest_config), "size": len(attest_config)},
+        "layers": [{"mediaType": "application/vnd.in-toto+json", "digest": "sha256:" + digest(statement), "size": len(statement),
+                    "annotations": {"in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2"}}]}).encode()
     index = json.dumps({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": [
@@ -182,7 +191,8 @@ def layout(args):
              "platform": {"os": "linux", "architecture": "mips"}},
             {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:" + digest(manifest),
              "size": len(manifest), "platform": {"os": "linux", "architecture": arch}},
-            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:" + "1" * 64, "size": 7,
+            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:" + digest(attest), "size": len(attest),
+             "annotations": {"vnd.docker.reference.digest": "sha256:" + digest(manifest), "vnd.docker.reference.type": "attestation-manifest"},
              "platform": {"os": "unknown", "architecture": "unknown"}}]}).encode()
     top = json.dumps({"schemaVersion": 2, "manifests": [
         {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": "sha256:" + digest(index), "size": len(index),
@@ -194,6 +204,11 @@ def layout(args):
     files += [entry(name, data=config), entry("blobs/sha256/" + digest(manifest), data=manifest),
               entry("blobs/sha256/" + digest(index), data=index), entry("index.json", data=top),
               entry("oci-layout", data=b'{"imageLayoutVersion":"1.0.0"}')]
+    if "attest" in o["flags"]:
+        files += [entry("blobs/sha256/" + digest(b), data=b) for b in (statement, attest_config, attest)]
+    if "docker" in o["flags"]:
+        files.append(entry("manifest.json", data=json.dumps([{
+            "Config": name, "RepoTags": o["tag"], "Layers": ["blobs/sha256/" + digest(p) for p in packed]}]).encode()))
     with open(out, "wb") as f:
         f.write(tar_of(*files))
     print("sha256:" + digest(config))

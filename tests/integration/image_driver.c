@@ -1,8 +1,10 @@
 /* image_driver WORKER DATA COMMAND... - the image store without the daemon, for
  * tests/integration/image.sh.
  *
- *   pull REFERENCE [REGISTRY_CONFIG_JSON [AUTH_JSON]]   load < ARCHIVE   import REFERENCE < TAR ls
- * rm NAME   lowerdir NAME Progress goes to stdout as JSON lines; the last line is "ok ID" or
+ *   pull REFERENCE [REGISTRY_CONFIG_JSON [AUTH_JSON]]   push REFERENCE   load < ARCHIVE
+ *   import REFERENCE < TAR   ls   rm NAME   lowerdir NAME
+ *
+ * Progress goes to stdout as JSON lines; the last line is "ok ID" or
  * "error: ...".
  */
 #include <fcntl.h>
@@ -48,6 +50,17 @@ static void on_done(void *owner, struct image *i, const struct err *e)
 	d->work = NULL;
 	say(d, i ? i->id : NULL, e);
 	uv_read_stop((uv_stream_t *)&d->in);
+}
+
+static void on_pushed(void *owner, const struct err *e)
+{
+	say(owner, e ? NULL : "pushed", e);
+}
+
+static int push(struct driver *d, const char *name, struct err *e)
+{
+	static const struct image_push_handlers handlers = {on_progress, on_pushed};
+	return image_push(d->images, name, NULL, &handlers, d, e) ? 0 : -1;
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
@@ -142,6 +155,8 @@ static int run(struct driver *d, int argc, char **argv, struct err *e)
 		struct strv changes = {argc > 5 ? argv + 5 : NULL, argc > 5 ? (size_t)argc - 5 : 0};
 		d->work = image_import(d->images, arg, "imported", "", &changes, &handlers, d, e);
 		feed(d);
+	} else if (strcmp(command, "push") == 0) {
+		return push(d, arg, e);
 	} else if (strcmp(command, "ls") == 0) {
 		list(d);
 		return 0;

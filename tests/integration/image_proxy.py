@@ -9,14 +9,18 @@
   hold      sends the first half of each larger blob and then nothing, the first time it is asked for
   forward   does what it is asked, also as a proxy for another host
   gone      larger blobs are answered with 403
+  pages     gives lists of tags 100 at a time, with a Link to the next
+  togetherN  answers larger blobs when N of them are asked for at the same time, and says how many that were
   rude      cuts each larger blob, then is busy, then sends another part than it was asked for
 What it did goes to stdout.
 """
-import base64, http.client, http.server, socketserver, sys
+import base64, http.client, http.server, json, socketserver, sys, threading, time
 
 port, upstream, way = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 cuts = {}
 good = {"token": 0, "uses": 0}
+asking = {"now": 0, "most": 0}
+lock = threading.Condition()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -65,6 +69,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return False
         return True
 
+    def wait_for_others(self, wanted):
+        with lock:
+            asking["now"] += 1
+            lock.notify_all()
+            lock.wait_for(lambda: asking["most"] >= wanted or asking["now"] >= wanted, 60)
+            asking["most"] = max(asking["most"], asking["now"])
+        time.sleep(0.2)  # who is one too many would be seen
+        with lock:
+            print("together", asking["now"], flush=True)
+            asking["now"] -= 1
+
     def do_GET(self):
         if self.path.startswith("http://"):  # as a proxy is asked
             print("for", self.path, flush=True)
@@ -74,6 +89,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.give_token()
             if not self.check_token():
                 return
+        path, _, after = self.path.partition("?last=")
+        if way == "pages" and path.endswith("/tags/list"):
+            self.path = path
         up = http.client.HTTPConnection("127.0.0.1", upstream)
         headers = {k: v for k, v in self.headers.items() if k.lower() not in ("connection", "authorization")}
         if "Range" in headers:
@@ -92,8 +110,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = r.read()
         kept = [(k, v) for k, v in r.getheaders()
                 if k.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server")]
+        if way.startswith("together") and "/blobs/" in self.path and len(body) > 100000:
+            self.wait_for_others(int(way[8:]))
         if way == "gone" and "/blobs/" in self.path and len(body) > 100000:
             return self.answer(403)
+        if way == "pages" and path.endswith("/tags/list"):
+            doc = json.loads(body)
+            later = sorted(t for t in doc["tags"] if t > after)
+            print("page", after, flush=True)
+            more = [("Link", '<%s?last=%s>; rel="next"' % (path, later[99]))] if len(later) > 100 else []
+            return self.answer(200, kept + more, json.dumps({"name": doc["name"], "tags": later[:100]}).encode())
         times = {"cut": 2, "rude": 1, "hold": 1}.get(way, 0)
         if "/blobs/" in self.path and len(body) > 100000 and cuts.setdefault(self.path, 0) < times:
             cuts[self.path] += 1

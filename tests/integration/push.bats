@@ -187,7 +187,7 @@ same_layers() { # IMAGE: its layers in the registry, unpacked, are the tars that
 }
 
 @test "relative locations, refused mounts, lengths, redirects and busy registries" {
-	for way in plain length redirect busy; do
+	for way in plain length redirect elsewhere busy; do
 		odd_serve "$way"
 		w tag t:1 "$O/x/t:1"
 		w push -q "$O/x/t:1"
@@ -195,10 +195,11 @@ same_layers() { # IMAGE: its layers in the registry, unpacked, are the tars that
 		w push -q "$O/y/t:1"
 		[ "$(grep -c '^manifest' "$way.log")" = 2 ]
 	done
-	grep -q '^begin mount=sha256%3A[0-9a-f]*&from=' plain.log || grep -q 'manifest /v2/y/t' plain.log
+	grep -q '^begin mount=sha256%3A[0-9a-f]*&from=x%2Ft$' plain.log
 	grep -q '^length wanted' length.log
 	grep -q '^redirected' redirect.log
-	! grep -q leaked redirect.log
+	! grep -q leaked redirect.log elsewhere.log
+	grep -q '^no mount' elsewhere.log
 	grep -q '^busy PATCH' busy.log
 }
 
@@ -246,6 +247,25 @@ same_layers() { # IMAGE: its layers in the registry, unpacked, are the tars that
 	[ "$(jq -c '.Platforms | map(.os)' out)" = '["linux"]' ]
 	[ "$(api GET "/distribution/$R/dist/t@$digest/json" | jq -r .Descriptor.digest)" = "$digest" ]
 	[ "$(status GET "/distribution/$R/dist/t:2/json")" = '{"message":"manifest unknown: manifest unknown"}404' ]
+}
+
+@test "a search goes to a registry that has Docker Hub's, and its words are shown" {
+	odd_serve search
+	w search --format '{{.Name}} {{.StarCount}} {{.IsOfficial}} {{.Description}}' "$O/needle" >out
+	grep -q '^search /v1/search?q=needle&n=25$' search.log
+	[ "$(head -1 out)" = "a/needle3 3  number 3" ]
+	[ "$(sed -n 2p out)" = "a/needle2 2 [OK] number 2" ]
+	diff <(w search "$O/needle" | sort) <("$DOCKER" search "$O/needle" | sort) # docker of after 20.10 leaves the order to the registry
+	[ "$(w search --filter stars=3 --format '{{.Name}}' "$O/needle")" = a/needle3 ]
+	[ "$(w search --filter is-official=true --format '{{.Name}}' "$O/needle")" = a/needle2 ]
+}
+
+@test "a catalogue of many pages is read to its end" {
+	# the registry knows a repository by its directory, and gives a thousand names at a time
+	(cd registry/docker/registry/v2/repositories && seq -f 'many/r%05g' 1100 | sed 's|$|/_layers|' | xargs mkdir -p)
+	mkdir -p registry/docker/registry/v2/repositories/zz/needle/_layers
+	[ "$(api GET "/images/search?term=$R/zz/" | jq -c 'map(.name)')" = "[\"$R/zz/needle\"]" ]
+	rm -r registry/docker/registry/v2/repositories/{many,zz}
 }
 
 @test "a registry's catalogue is searched" {

@@ -153,6 +153,9 @@ check_archive() {
 	exec 7<slow
 	head -c 1000 <&7 >slow.tar
 	d rmi big:1
+	d image prune -af
+	d pull nothing.invalid/x 2>/dev/null || true # and whatever else collects
+	[ -d "$(layer_of big.tar)" ]
 	cat <&7 >>slow.tar
 	exec 7<&-
 	wait "$CLIENT"
@@ -224,6 +227,31 @@ nobody_saves() {
 	[ "$(d images -q --no-trunc)" = "$id" ]
 	d load -i made.tgz
 	[ "$(d images -q | wc -l)" = 2 ]
+}
+
+@test "archives with attestations, and a skopeo directory, give the same image" {
+	remove_all
+	d load -q -i two-in.tar
+	id=$(d images -q --no-trunc two:1)
+	for way in --docker "--docker --gzip" --zstd; do # buildx -o type=docker and type=oci
+		remove_all
+		made=$(python3 "$BATS_TEST_DIRNAME/image_archives.py" layout --attest $way --tag localhost/built:1 built.tar two.tar big.tar)
+		d load -q -i built.tar
+		[ "$(d images --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}')" = "localhost/built:1 $made" ]
+	done
+	run -1 "$WHERRY" load -q --platform linux/s390x -i built.tar
+	[[ "$output" == *"requested platform (linux/s390x) not found"* ]]
+	command -v skopeo || skip "skopeo is missing"
+	remove_all
+	skopeo --insecure-policy copy -q docker-archive:two-in.tar:two:1 dir:skopeo-dir
+	tar -C skopeo-dir -cf dir.tar .
+	run -0 d load -i dir.tar
+	config=$(jq -r .config.digest skopeo-dir/manifest.json)
+	[ "$output" = "Loaded image ID: $config" ]
+	skopeo --insecure-policy copy -q docker-archive:two-in.tar:two:1 docker-archive:again.tar:two:2
+	skopeo --insecure-policy copy -q docker-archive:two-in.tar:two:1 oci-archive:again-oci.tar:two:3
+	d load -q -i again.tar
+	[ "$(d images -q --no-trunc two:2)" = "$config" ]
 }
 
 @test "only images of the platform that was asked for are loaded" {

@@ -147,6 +147,23 @@ w() {
 	run ! grep -q WherrySignatures shown
 }
 
+@test "all tags: signatures are no images, an unsigned tag ends it, an older signed image is signed" {
+	sign app 1 a # and 2, which is the same
+	push docker-archive:u.tar:t:1 "docker://$R/app:3"
+	run ! w pull -a "$R/app"
+	[[ "$output" == *"it has no signature"* ]]
+	sign app 3 a
+	w pull -a "$R/app" >out
+	grep -q '^sha256-[0-9a-f]*\.sig: Skipped: no image$' out
+	[ "$(w images --format '{{.Tag}}' "$R/app" | sort | tr '\n' ' ')" = "1 2 3 " ]
+	# a tag may go back to what was signed before: a signature is of an image, not of its time
+	w pull -q "$R/app:3"
+	push docker-archive:t.tar:t:1 "docker://$R/app:3"
+	w pull -q "$R/app:3"
+	[ "$(w images -q "$R/app:3")" = "$(w images -q "$R/app:1")" ]
+	rm -r registry/docker/registry/v2/repositories/app/_manifests/tags/3
+}
+
 @test "keys of every kind sign, one signature of several is enough" {
 	for key in rsa ed; do
 		policy "{\"repository\": \"$R/app\", \"keys\": [\"$KEYS/a.pub\", \"$KEYS/$key.pub\"]}"

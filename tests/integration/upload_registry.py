@@ -8,6 +8,8 @@
   busy      the first request to every address is 429
   token     wants bearer tokens, for exactly one body each: the second is 401 until the client has a new one
   redirect  bodies are sent to 127.0.0.2 (307), which must not see credentials
+  elsewhere the Location of an upload is at 127.0.0.2, which must not see credentials, from its beginning; mounts are 405
+  search    answers /v1/search as Docker Hub does
   denied    no upload may begin
   broken    every manifest is 500
 A blob whose digest is wrong is refused. What happened goes to stdout.
@@ -16,6 +18,7 @@ import hashlib, http.server, json, os, re, socketserver, sys
 
 port, way = int(sys.argv[1]), sys.argv[2]
 uploads, blobs, manifests, seen = {}, {}, {}, set()
+repositories = {}  # of an upload, then of a blob
 state = {"next": 1, "tokens": 0, "used": 0}
 
 
@@ -96,7 +99,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         match = re.match(r"^/v2/.+/blobs/uploads/(\d+)\?_state=s(\d+)", self.path)
         return match.group(1) if match and match.group(1) == match.group(2) and match.group(1) in uploads else None
 
+    def repository(self):
+        return self.path.split("/v2/")[1].split("/blobs/")[0]
+
     def location(self, n):
+        if way == "elsewhere":
+            return ("Location", "http://127.0.0.2:%d%s?_state=s%s" % (port, "/v2/x/blobs/uploads/" + n, n))
         return ("Location", "/v2/%s/blobs/uploads/%s?_state=s%s" % (self.path.split("/v2/")[1].split("/blobs/")[0], n, n))
 
     def do_HEAD(self):
@@ -105,6 +113,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if not self.may_go_on():
             return
+        if way == "search" and self.path.startswith("/v1/search?"):
+            say("search", self.path)
+            found = [{"name": "a/" + "needle%d" % n, "description": "number\n%d" % n, "star_count": n, "is_official": n == 2} for n in (1, 2, 3)]
+            return self.answer(200, [("Content-Type", "application/json")], json.dumps({"num_results": 3, "results": found}).encode())
         if self.path == "/v2/":
             return self.answer(200)
         n = self.upload()
@@ -112,6 +124,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             say("status", len(uploads[n]))
             return self.answer(204, [self.location(n), ("Range", "0-%d" % max(len(uploads[n]) - 1, 0))])
         there = blobs.get(self.path.rsplit("/", 1)[1]) if "/blobs/" in self.path else manifests.get(self.path)
+        if way in ("plain", "elsewhere") and "/blobs/" in self.path and self.repository() not in repositories.get(self.path.rsplit("/", 1)[1], ()):
+            there = None
         if there is None:
             return self.error(404, "BLOB_UNKNOWN", "blob unknown to registry")
         self.answer(200, [], there)
@@ -122,9 +136,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         list(self.pieces())
         if way == "denied":
             return self.error(403, "DENIED", "requested access to the resource is denied")
+        if way == "elsewhere" and "mount=" in self.path:
+            say("no mount")
+            return self.error(405, "UNSUPPORTED", "the operation is unsupported")
         n = str(state["next"])
         state["next"] += 1
         uploads[n] = b""
+        repositories[n] = self.repository()
         say("begin", self.path.split("?")[-1] if "?" in self.path else "-")
         self.answer(202, [self.location(n)])
 
@@ -176,6 +194,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             say("wrong digest")
             return self.error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
         blobs["sha256:" + digest] = uploads.pop(n) + body
+        repositories.setdefault("sha256:" + digest, set()).add(repositories[n])
         say("blob", digest, len(blobs["sha256:" + digest]))
         self.answer(201)
 
