@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/scoped.h"
 #include "base/text.h"
+#include "build/gateway.h"
 #include "build/session.h"
 #include "buildkit/solve.h"
 #include "buildkit/status.h"
@@ -31,7 +32,7 @@ struct kit_build {
 	struct kit_upload *upload;     /* whose body is the context; NULL: none, or not yet */
 	json_t *options;               /* until the upload is there */
 	char *id;
-	char nonce[65];
+	struct status *status;
 	bool wants_upload, begun, quiet;
 	struct buf held; /* of a quiet build */
 };
@@ -72,7 +73,7 @@ static void build_progress(void *owner, json_t *msg)
 	struct kit_build *b = owner;
 	scoped(buf) struct buf packed = BUF_INIT;
 	scoped(buf) struct buf text = BUF_INIT;
-	if (status_pack(b->nonce, msg, &packed)) {
+	if (status_pack(b->status, msg, &packed)) {
 		base64_encode(buf_str(&packed), packed.len, &text);
 		say(b, "moby.buildkit.trace", json_string(buf_str(&text)));
 	}
@@ -107,6 +108,7 @@ static void build_free(struct kit_build *b)
 	}
 	call_unref(b->call);
 	json_decref(b->options);
+	status_free(b->status);
 	buf_deinit(&b->held);
 	free(b->id);
 	free(b);
@@ -398,6 +400,7 @@ static json_t *read_options(struct call *c, bool body, struct err *e)
 		return NULL;
 	}
 	json_put(options, "auths", auths);
+	gateway_put_key(c->api->d.gateway, options);
 	if (body) {
 		json_put(options, "context", json_pack("{ss}", "kind", "body"));
 		json_object_del(options, "dockerfile_source");
@@ -416,7 +419,7 @@ static void begin(struct call *c, json_t *take_options, bool upload, bool body)
 	b->id = xstrdup(call_query_or(c, "buildid", ""));
 	b->quiet = call_query_bool(c, "q", false);
 	b->wants_upload = upload;
-	id_new(b->nonce);
+	b->status = status_new();
 	list_append(&c->api->kit_builds, &b->node);
 	c->stream = b;
 	c->stream_closed = build_left;

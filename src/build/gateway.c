@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/scoped.h"
 #include "build/builder.h"
@@ -26,6 +27,7 @@
 
 #define BACKLOG 64
 #define EARLY_MAX (64u << 10)
+#define SESSIONS_MAX 64 /* whose keys are remembered */
 
 struct gateway {
 	struct gateway_deps d;
@@ -36,6 +38,7 @@ struct gateway {
 	unsigned number; /* of jobs so far */
 	bool ready;      /* it accepts */
 	struct list builds;
+	struct map *keys; /* session id -> shared key, of the newest */
 };
 
 struct gateway_build {
@@ -80,6 +83,31 @@ static void build_done(void *owner, const json_t *result, int code, const struct
 	free(b);
 }
 
+/* By its shared key a client says which contexts are the same one, a build later. */
+static void remember_key(struct gateway *g, const json_t *head)
+{
+	size_t pos = 0;
+	const char *oldest;
+	const char *id = json_str(head, "id");
+	if (!*id) {
+		return;
+	}
+	free(map_put(g->keys, id, xstrdup(json_str(head, "shared_key"))));
+	while (map_count(g->keys) > SESSIONS_MAX && map_next(g->keys, &pos, &oldest)) {
+		scoped(free) char *name = xstrdup(oldest);
+		free(map_remove(g->keys, name));
+		pos = 0;
+	}
+}
+
+void gateway_put_key(const struct gateway *g, json_t *options)
+{
+	const char *key = map_get(g->keys, json_str(options, "session"));
+	if (key && *key) {
+		json_put_str(options, "shared_key", key);
+	}
+}
+
 static void on_solve(struct gateway *g, json_int_t id, const json_t *msg)
 {
 	static const struct build_handlers handlers = {build_progress, build_done, build_accepted};
@@ -90,6 +118,7 @@ static void on_solve(struct gateway *g, json_int_t id, const json_t *msg)
 	b->number = g->number;
 	b->id = id;
 	list_append(&g->builds, &b->node);
+	gateway_put_key(g, options);
 	b->session = build_start(g->d.builder, options, &handlers, b, &e);
 	if (b->session) {
 		build_feed_end(b->session); /* the context comes by the client's session */
@@ -248,6 +277,7 @@ int gateway_give(
 		return err_set(e, ERR_INVALID, "%zu bytes came before the connection was upgraded",
 			early->len);
 	}
+	remember_key(g, head);
 	json_put(head, "early", json_integer((json_int_t)early->len));
 	scoped(free) char *text = json_text(head);
 	buf_printf(&line, "%s\n", text);
@@ -289,6 +319,7 @@ struct gateway *gateway_new(const struct gateway_deps *d, struct err *e)
 	g->listen_fd = -1;
 	g->path = xasprintf("%s/" GATEWAY_SOCKET, d->exec_root);
 	list_init(&g->builds);
+	g->keys = map_new();
 	if (listen_here(g, e) < 0) {
 		gateway_free(g);
 		return NULL;
@@ -316,6 +347,10 @@ void gateway_free(struct gateway *g)
 	list_each_safe (pos, &g->builds) {
 		free(container_of(pos, struct gateway_build, node));
 	}
+	map_each (g->keys, char, key) {
+		free(key);
+	}
+	map_free(g->keys);
 	scoped_close(&g->listen_fd);
 	unlink(g->path);
 	free(g->path);

@@ -39,3 +39,5 @@ void gateway_free(struct gateway *g);
  * client has sent behind its request. -1 with *e: the connection is closed. */
 int gateway_give(
 	struct gateway *g, int take_fd, json_t *take_head, const struct buf *early, struct err *e);
+/* The shared key of the session that a build's options name, as option "shared_key". */
+void gateway_put_key(const struct gateway *g, json_t *options);

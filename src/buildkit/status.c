@@ -7,15 +7,38 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/scoped.h"
+#include "base/text.h"
 #include "codec/sha256.h"
 #include "control.pb-c.h"
 
 #define INPUTS_MAX 1024 /* of one vertex */
 #define LINES_MAX 64    /* of one warning */
+#define VERTICES_MAX 16384
 
-void status_digest(const char *nonce, json_int_t id, char ret[static STATUS_DIGEST_MAX])
+struct status {
+	char nonce[ID_LEN + 1];
+	json_t *vertices; /* id as text -> all members that were said */
+};
+
+struct status *status_new(void)
 {
-	scoped(free) char *text = xasprintf("%s/%lld", nonce, (long long)id);
+	struct status *s = xnew(struct status);
+	id_new(s->nonce);
+	s->vertices = json_object();
+	return s;
+}
+
+void status_free(struct status *s)
+{
+	if (s) {
+		json_decref(s->vertices);
+		free(s);
+	}
+}
+
+void status_digest(const struct status *s, json_int_t id, char ret[static STATUS_DIGEST_MAX])
+{
+	scoped(free) char *text = xasprintf("%s/%lld", s->nonce, (long long)id);
 	sha256_digest(text, strlen(text), ret);
 }
 
@@ -50,7 +73,7 @@ static void pack(const Buildkit__StatusResponse *r, struct buf *ret)
 	buf_added(ret, n);
 }
 
-static void pack_vertex(const char *nonce, const json_t *o, struct buf *ret)
+static void pack_vertex(const struct status *s, const json_t *o, struct buf *ret)
 {
 	char own[STATUS_DIGEST_MAX];
 	char digests[INPUTS_MAX][STATUS_DIGEST_MAX];
@@ -63,12 +86,12 @@ static void pack_vertex(const char *nonce, const json_t *o, struct buf *ret)
 	json_t *input;
 	json_array_foreach (json_object_get(o, "inputs"), i, input) {
 		if (v.n_inputs < INPUTS_MAX) {
-			status_digest(nonce, json_integer_value(input), digests[v.n_inputs]);
+			status_digest(s, json_integer_value(input), digests[v.n_inputs]);
 			inputs[v.n_inputs] = digests[v.n_inputs];
 			v.n_inputs++;
 		}
 	}
-	status_digest(nonce, json_i64(o, "id", 0), own);
+	status_digest(s, json_i64(o, "id", 0), own);
 	v.digest = own;
 	v.inputs = inputs;
 	v.name = text_of(o, "name");
@@ -81,14 +104,14 @@ static void pack_vertex(const char *nonce, const json_t *o, struct buf *ret)
 	pack(&r, ret);
 }
 
-static void pack_log(const char *nonce, const json_t *o, struct buf *ret)
+static void pack_log(const struct status *s, const json_t *o, struct buf *ret)
 {
 	char own[STATUS_DIGEST_MAX];
 	Buildkit__Timestamp at;
 	Buildkit__VertexLog l = BUILDKIT__VERTEX_LOG__INIT;
 	Buildkit__VertexLog *list = &l;
 	Buildkit__StatusResponse r = BUILDKIT__STATUS_RESPONSE__INIT;
-	status_digest(nonce, json_i64(o, "vertex", 0), own);
+	status_digest(s, json_i64(o, "vertex", 0), own);
 	l.vertex = own;
 	l.timestamp = time_of(o, "time", &at);
 	l.stream = json_i64(o, "stream", 1);
@@ -98,21 +121,21 @@ static void pack_log(const char *nonce, const json_t *o, struct buf *ret)
 	pack(&r, ret);
 }
 
-static void pack_state(const char *nonce, const json_t *o, struct buf *ret)
+static void pack_state(const struct status *s, const json_t *o, struct buf *ret)
 {
 	char own[STATUS_DIGEST_MAX];
 	Buildkit__Timestamp at, started, completed;
-	Buildkit__VertexStatus s = BUILDKIT__VERTEX_STATUS__INIT;
-	Buildkit__VertexStatus *list = &s;
+	Buildkit__VertexStatus v = BUILDKIT__VERTEX_STATUS__INIT;
+	Buildkit__VertexStatus *list = &v;
 	Buildkit__StatusResponse r = BUILDKIT__STATUS_RESPONSE__INIT;
-	status_digest(nonce, json_i64(o, "vertex", 0), own);
-	s.id = text_of(o, "id");
-	s.vertex = own;
-	s.current = json_i64(o, "current", 0);
-	s.total = json_i64(o, "total", 0);
-	s.timestamp = time_of(o, "time", &at);
-	s.started = time_of(o, "started", &started);
-	s.completed = time_of(o, "completed", &completed);
+	status_digest(s, json_i64(o, "vertex", 0), own);
+	v.id = text_of(o, "id");
+	v.vertex = own;
+	v.current = json_i64(o, "current", 0);
+	v.total = json_i64(o, "total", 0);
+	v.timestamp = time_of(o, "time", &at);
+	v.started = time_of(o, "started", &started);
+	v.completed = time_of(o, "completed", &completed);
 	r.n_statuses = 1;
 	r.statuses = &list;
 	pack(&r, ret);
@@ -147,7 +170,7 @@ static void read_lines(const json_t *lines, struct lines *ret)
 }
 
 /* Clients show the rule in front of the sentence: "StageNameCasing: Stage name ...". */
-static void pack_warning(const char *nonce, const json_t *o, struct buf *ret)
+static void pack_warning(const struct status *s, const json_t *o, struct buf *ret)
 {
 	char own[STATUS_DIGEST_MAX];
 	struct lines lines = {.n = 0};
@@ -167,7 +190,7 @@ static void pack_warning(const char *nonce, const json_t *o, struct buf *ret)
 		}
 	}
 	read_lines(json_object_get(o, "lines"), &lines);
-	status_digest(nonce, json_i64(o, "vertex", 0), own);
+	status_digest(s, json_i64(o, "vertex", 0), own);
 	w.vertex = own;
 	w.level = json_i64(o, "level", 1);
 	w.brief = bytes_of(brief);
@@ -186,11 +209,27 @@ static void pack_warning(const char *nonce, const json_t *o, struct buf *ret)
 	pack(&r, ret);
 }
 
-bool status_pack(const char *nonce, const json_t *msg, struct buf *ret)
+/* The vertex with what was said of it before. Borrowed. */
+static const json_t *merged(const struct status *s, const json_t *o)
+{
+	char key[24];
+	snprintf(key, sizeof(key), "%lld", (long long)json_i64(o, "id", 0));
+	json_t *all = json_object_get(s->vertices, key);
+	if (!all && json_object_size(s->vertices) < VERTICES_MAX) {
+		all = json_object();
+		json_put(s->vertices, key, all);
+	}
+	if (all) {
+		json_object_update(all, (json_t *)o);
+	}
+	return all ? all : o;
+}
+
+bool status_pack(struct status *s, const json_t *msg, struct buf *ret)
 {
 	static const struct {
 		const char *key;
-		void (*pack)(const char *nonce, const json_t *o, struct buf *ret);
+		void (*pack)(const struct status *s, const json_t *o, struct buf *ret);
 	} kinds[] = {
 		{"vertex", pack_vertex},
 		{"log", pack_log},
@@ -200,7 +239,7 @@ bool status_pack(const char *nonce, const json_t *msg, struct buf *ret)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		const json_t *o = json_object_get(msg, kinds[i].key);
 		if (json_is_object(o)) {
-			kinds[i].pack(nonce, o, ret);
+			kinds[i].pack(s, i == 0 ? merged(s, o) : o, ret);
 			return true;
 		}
 	}

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scoped.h"
-#include "worker/build_context.h"
 #include "worker/build_mount_cache.h"
 #include "worker/build_ssh.h"
 #include "worker/context.h"
@@ -79,8 +78,7 @@ static int mix_source(
 			(void)build_mounts_missing(f, e);
 			return build_fail(t, e);
 		}
-		if (build_context_digest(
-			    t->b, t->b->context_fd, source, false, NULL, NULL, digest, e) < 0) {
+		if (context_digest(t->b->context_fd, source, false, NULL, NULL, digest, e) < 0) {
 			return build_fail(t, e);
 		}
 	}

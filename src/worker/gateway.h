@@ -26,6 +26,7 @@
 #include "grpc/h2.h"
 
 struct rpc;
+struct status;
 
 #define GATEWAY_WAIT_MS 10000 /* for a session, or a build, that a client is about to begin */
 
@@ -72,9 +73,10 @@ struct gateway_build {
 	struct list node;
 	struct gateway *gateway;
 	char *ref;
-	char nonce[65];  /* of its vertices' digests */
+	struct status *status;
 	json_t *control; /* {"session", "exporters", "imports", "exports", "entitlements"}; NULL
 			    until Control.Solve came */
+	char refs[65];   /* how the names of its runs begin */
 	struct list runs;
 	struct buf *events; /* packed StatusResponses, a ring */
 	size_t n_events;    /* there were so far; the last EVENTS_MAX may be there */

@@ -77,6 +77,7 @@ static void build_free(struct gateway_build *b)
 	}
 	free(b->events);
 	json_decref(b->control);
+	status_free(b->status);
 	buf_deinit(&b->returned_error);
 	free(b->returned_ref);
 	free(b->ref);
@@ -105,7 +106,8 @@ struct gateway_build *gateway_build_get(struct gateway *g, const char *ref)
 		b = xnew(struct gateway_build);
 		b->gateway = g;
 		b->ref = xstrdup(ref);
-		id_new(b->nonce);
+		b->status = status_new();
+		id_new(b->refs);
 		list_init(&b->runs);
 		list_append(&g->builds, &b->node);
 	}
@@ -184,7 +186,7 @@ struct gateway_run *gateway_run_new(struct gateway_build *b, json_t *take_option
 	struct gateway_run *r = xnew(struct gateway_run);
 	r->build = b;
 	r->options = take_options;
-	snprintf(r->ref, sizeof(r->ref), "%.64s-%zu", b->nonce, n);
+	snprintf(r->ref, sizeof(r->ref), "%.64s-%zu", b->refs, n);
 	list_append(&b->runs, &r->node);
 	return r;
 }
@@ -283,7 +285,7 @@ static void run_said(struct gateway_run *r, const json_t *msg)
 	if (source) {
 		json_decref(r->source);
 		r->source = json_incref(source);
-	} else if (status_pack(r->build->nonce, msg, &event)) {
+	} else if (status_pack(r->build->status, msg, &event)) {
 		add_event(r->build, &event);
 	}
 	buf_deinit(&event);

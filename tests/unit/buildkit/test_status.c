@@ -13,12 +13,26 @@
 #include "buildkit/status.h"
 #include "control.pb-c.h"
 
+static struct status *build;
+
+static int begin(void **state)
+{
+	build = status_new();
+	return 0;
+}
+
+static int end(void **state)
+{
+	status_free(build);
+	return 0;
+}
+
 static Buildkit__StatusResponse *packed(const char *text)
 {
 	scoped(json) json_t *msg = json_loads(text, 0, NULL);
 	scoped(buf) struct buf b = BUF_INIT;
 	assert_non_null(msg);
-	assert_true(status_pack("nonce", msg, &b));
+	assert_true(status_pack(build, msg, &b));
 	Buildkit__StatusResponse *r =
 		buildkit__status_response__unpack(NULL, b.len, (uint8_t *)b.data);
 	assert_non_null(r);
@@ -28,7 +42,7 @@ static Buildkit__StatusResponse *packed(const char *text)
 static void vertices_keep_names_times_and_inputs(void **state)
 {
 	char first[STATUS_DIGEST_MAX];
-	status_digest("nonce", 1, first);
+	status_digest(build, 1, first);
 	Buildkit__StatusResponse *r = packed(
 		"{\"vertex\": {\"id\": 3, \"name\": \"[2/2] RUN x\", \"inputs\": [1, 2],"
 		" \"started\": 5000000007, \"completed\": 6000000000, \"cached\": true, \"error\": \"no\"}}");
@@ -54,10 +68,27 @@ static void a_vertex_that_only_is_known_has_no_times(void **state)
 	buildkit__status_response__free_unpacked(r, NULL);
 }
 
+static void each_update_has_all_that_is_known(void **state)
+{
+	Buildkit__StatusResponse *r =
+		packed("{\"vertex\": {\"id\": 4, \"name\": \"x\", \"inputs\": [1]}}");
+	buildkit__status_response__free_unpacked(r, NULL);
+	r = packed("{\"vertex\": {\"id\": 4, \"started\": 1000000000}}");
+	buildkit__status_response__free_unpacked(r, NULL);
+
+	r = packed("{\"vertex\": {\"id\": 4, \"completed\": 2000000000}}");
+
+	assert_string_equal(r->vertexes[0]->name, "x");
+	assert_int_equal(r->vertexes[0]->n_inputs, 1);
+	assert_int_equal(r->vertexes[0]->started->seconds, 1);
+	assert_int_equal(r->vertexes[0]->completed->seconds, 2);
+	buildkit__status_response__free_unpacked(r, NULL);
+}
+
 static void logs_statuses_and_warnings_belong_to_their_vertex(void **state)
 {
 	char seventh[STATUS_DIGEST_MAX];
-	status_digest("nonce", 7, seventh);
+	status_digest(build, 7, seventh);
 	Buildkit__StatusResponse *l =
 		packed("{\"log\": {\"vertex\": 7, \"stream\": 2, \"data\": \"ab\", \"time\": 1}}");
 	assert_string_equal(l->logs[0]->vertex, seventh);
@@ -83,7 +114,7 @@ static void other_messages_say_nothing(void **state)
 {
 	scoped(json) json_t *msg = json_pack("{ss}", "stream", "Step 1/1");
 	scoped(buf) struct buf b = BUF_INIT;
-	assert_false(status_pack("nonce", msg, &b));
+	assert_false(status_pack(build, msg, &b));
 }
 
 /* The one detail, and the text of its Dockerfile. */
@@ -153,11 +184,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vertices_keep_names_times_and_inputs),
 		cmocka_unit_test(a_vertex_that_only_is_known_has_no_times),
+		cmocka_unit_test(each_update_has_all_that_is_known),
 		cmocka_unit_test(logs_statuses_and_warnings_belong_to_their_vertex),
 		cmocka_unit_test(other_messages_say_nothing),
 		cmocka_unit_test(a_failure_shows_where_it_is),
 		cmocka_unit_test(of_a_long_dockerfile_only_near_lines_are_sent),
 		cmocka_unit_test(an_unknown_request_has_its_name),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, begin, end);
 }
