@@ -86,7 +86,7 @@ static void begin_scratch(
 	json_put_str(config, "WorkingDir", "/");
 }
 
-void build_config_from_image(struct build_config *ret, const json_t *base, const char *os,
+static void read_image(struct build_config *ret, const json_t *base, const char *os,
 	const char *arch, const char *variant, struct strv *ret_triggers)
 {
 	*ret = (struct build_config){0};
@@ -109,10 +109,21 @@ void build_config_from_image(struct build_config *ret, const json_t *base, const
 			strv_env_set(&ret->env, json_string_value(item));
 		}
 	}
+}
+
+void build_config_from_image(struct build_config *ret, const json_t *base, const char *os,
+	const char *arch, const char *variant, struct strv *ret_triggers)
+{
+	read_image(ret, base, os, arch, variant, ret_triggers);
 	if (!strv_env_get(&ret->env, "PATH")) {
 		set_config_env(config_of(ret), "PATH=" BUILD_DEFAULT_PATH);
 		strv_env_set(&ret->env, "PATH=" BUILD_DEFAULT_PATH);
 	}
+}
+
+void build_config_for_changes(struct build_config *ret, const json_t *base)
+{
+	read_image(ret, base, "", "", "", NULL);
 }
 
 void build_config_from_stage(

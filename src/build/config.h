@@ -26,6 +26,8 @@ void build_config_deinit(struct build_config *c);
  * *ret_triggers gets (may be NULL). */
 void build_config_from_image(struct build_config *ret, const json_t *base, const char *os,
 	const char *arch, const char *variant, struct strv *ret_triggers);
+/* The same for a commit or an import, which give no image a PATH. */
+void build_config_for_changes(struct build_config *ret, const json_t *base);
 void build_config_from_stage(
 	struct build_config *ret, const struct build_config *base, struct strv *ret_triggers);
 

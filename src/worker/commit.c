@@ -129,7 +129,7 @@ static json_t *make_document(const json_t *request, struct err *e)
 	struct build_config c;
 	scoped(json) json_t *base = json_deep_copy(json_object_get(request, "base"));
 	json_put(base, "config", json_deep_copy(json_object_get(request, "config")));
-	build_config_from_image(&c, base, "", "", "", NULL);
+	build_config_for_changes(&c, base);
 	int r = config_changes_apply(&c, json_object_get(request, "changes"), e);
 	json_t *doc = r < 0 ? NULL : json_incref(c.image);
 	build_config_deinit(&c);

@@ -44,7 +44,7 @@ static json_t *make_config(const json_t *request, struct err *e)
 	}
 	scoped(json) json_t *base = new_document(json_str(request, "message"), &of);
 	struct build_config c;
-	build_config_from_image(&c, base, "", "", "", NULL);
+	build_config_for_changes(&c, base);
 	int r = config_changes_apply(&c, json_object_get(request, "changes"), e);
 	json_t *doc = r < 0 ? NULL : json_incref(c.image);
 	build_config_deinit(&c);
