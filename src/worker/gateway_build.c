@@ -301,6 +301,26 @@ static void run_failed(struct gateway_run *r, const json_t *error)
 	r->message = xstrdup(cancelled ? "context canceled" : message);
 }
 
+/* An image of the engine's own store: clients look for its id under these names. */
+static void run_done(struct gateway_run *r, json_t *result)
+{
+	static const char *const names[] = {
+		"containerimage.digest", "containerimage.config.digest"};
+	const char *id = json_str(result, "id");
+	json_t *response = json_object_get(result, "response");
+	if (!response) {
+		response = json_object();
+		json_put(result, "response", response);
+	}
+	for (size_t i = 0; *id && i < sizeof(names) / sizeof(*names); i++) {
+		if (!json_object_get(response, names[i])) {
+			json_put_str(response, names[i], id);
+		}
+	}
+	r->state = RUN_DONE;
+	r->result = json_incref(result);
+}
+
 static void take_answer(struct gateway *g, json_int_t id, json_t *msg)
 {
 	list_each (pos, &g->answers) {
@@ -323,8 +343,7 @@ void gateway_message(struct gateway *g, json_t *msg)
 	} else if (said) {
 		run_said(r, said);
 	} else if (done) {
-		r->state = RUN_DONE;
-		r->result = json_incref(done);
+		run_done(r, done);
 	} else {
 		run_failed(r, json_object_get(msg, "error"));
 	}
