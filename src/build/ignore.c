@@ -190,6 +190,13 @@ int ignore_line(const struct ignore *g, const char *path)
 	return line;
 }
 
+void ignore_patterns(const struct ignore *g, struct strv *ret)
+{
+	for (size_t i = 0; g && i < g->n; i++) {
+		strv_addf(ret, "%s%s", g->v[i].keep ? "!" : "", g->v[i].text);
+	}
+}
+
 bool ignore_match(const struct ignore *g, const char *path)
 {
 	return ignore_line(g, path) > 0;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/strv.h"
 
 #define IGNORE_TEXT_MAX (1u << 20)
 #define IGNORE_PATTERNS_MAX 5000
@@ -17,6 +18,9 @@ struct ignore;
 /* name is for messages ("FILE:LINE: ..."). NULL with *e (ERR_INVALID). */
 struct ignore *ignore_parse(const char *text, size_t n, const char *name, struct err *e);
 void ignore_free(struct ignore *g); /* NULL is fine */
+
+/* As they were written, cleaned, "!" in front of those that take back; appended. */
+void ignore_patterns(const struct ignore *g, struct strv *ret);
 
 /* path: relative, clean, without a leading slash. NULL g ignores nothing. */
 bool ignore_match(const struct ignore *g, const char *path);

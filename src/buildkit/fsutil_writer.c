@@ -104,7 +104,8 @@ int fsutil_writer_remove(struct fsutil_writer *w, const char *path, struct err *
 {
 	const char *name;
 	int dir = open_parent(w, path, &name);
-	int r = dir == -ENOENT ? 0 : dir < 0 ? dir : clear_way(w, dir, name);
+	bool gone = dir == -ENOENT || dir == -ENOTDIR || dir == -ELOOP; /* with its parent */
+	int r = gone ? 0 : dir < 0 ? dir : clear_way(w, dir, name);
 	forget_parent(w); /* it may be what went */
 	return r < 0 ? write_error(e, -r, path) : 0;
 }

@@ -386,7 +386,9 @@ static int convert_all(struct tree *t, struct node *map, const struct conversion
 static int to_build(struct tree *t, struct member *m, struct err *e)
 {
 	static const struct conversion conversions[] = {{"args", to_pairs}, {"labels", to_labels},
-		{"extra_hosts", to_hosts}, {"cache_from", to_list}, {NULL, NULL}};
+		{"extra_hosts", to_hosts}, {"cache_from", to_list}, {"cache_to", to_list},
+		{"no_cache_filter", to_list}, {"ssh", to_pairs}, {"additional_contexts", to_pairs},
+		{"secrets", to_file_uses}, {"ulimits", to_ulimits}, {NULL, NULL}};
 	if (m->value->kind != NODE_MAP) {
 		struct node *map = node_new(t, NODE_MAP, m->value);
 		node_put(t, map, "context", node_str(t, m->value->text, m->value));

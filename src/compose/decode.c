@@ -113,7 +113,12 @@ static const struct field build_fields[] = {
 	BUILD("network", F_TEXT, network),
 	BUILD("args", F_PAIRS, args),
 	BUILD("labels", F_PAIRS, labels),
+	BUILD("ssh", F_PAIRS, ssh),
+	BUILD("additional_contexts", F_PAIRS, contexts),
 	BUILD("cache_from", F_WORDS, cache_from),
+	BUILD("cache_to", F_WORDS, cache_to),
+	BUILD("no_cache_filter", F_WORDS, no_cache_filter),
+	BUILD("entitlements", F_WORDS, entitlements),
 	BUILD("extra_hosts", F_WORDS, extra_hosts),
 	BUILD("tags", F_WORDS, tags),
 	BUILD("platforms", F_WORDS, platforms),
@@ -281,10 +286,16 @@ static void decode_devices(struct decoder *d, const struct node *n, struct servi
 		s->devices[s->n_devices++] = (struct device){node_text(m->value, "source"),
 			node_text(m->value, "target"), node_text(m->value, "permissions")};
 	}
+}
+
+/* n: a service or a build. */
+static void decode_ulimits(
+	struct decoder *d, const struct node *n, struct ulimit **ret, size_t *ret_n)
+{
 	const struct node *limits = node_get(n, "ulimits");
-	s->ulimits = tree_new_array(d->t, struct ulimit, count(limits) + 1);
+	*ret = tree_new_array(d->t, struct ulimit, count(limits) + 1);
 	node_each (m, limits) {
-		s->ulimits[s->n_ulimits++] =
+		(*ret)[(*ret_n)++] =
 			(struct ulimit){m->key, decode_number(node_text(m->value, "soft"), F_INT),
 				decode_number(node_text(m->value, "hard"), F_INT)};
 	}
@@ -453,6 +464,7 @@ static int decode_service(struct decoder *d, struct member *m, struct service *s
 	decode_endpoints(d, n, s);
 	decode_dependencies(d, n, s);
 	decode_devices(d, n, s);
+	decode_ulimits(d, n, &s->ulimits, &s->n_ulimits);
 	decode_file_uses(d, n, "configs", &s->configs, &s->n_configs);
 	decode_file_uses(d, n, "secrets", &s->secrets, &s->n_secrets);
 	if (node_get(n, "healthcheck")) {
@@ -461,7 +473,10 @@ static int decode_service(struct decoder *d, struct member *m, struct service *s
 	}
 	if (node_get(n, "build")) {
 		s->build = tree_new_array(d->t, struct build, 1);
-		decode_fields(d->t, node_get(n, "build"), build_fields, s->build);
+		const struct node *build = node_get(n, "build");
+		decode_fields(d->t, build, build_fields, s->build);
+		decode_ulimits(d, build, &s->build->ulimits, &s->build->n_ulimits);
+		decode_file_uses(d, build, "secrets", &s->build->secrets, &s->build->n_secrets);
 	}
 	if (!s->image || !*s->image) {
 		s->image = tree_printf(d->t, "%s-%s", d->p->name, s->name);

@@ -72,15 +72,6 @@ struct health {
 	bool disable;
 };
 
-struct build {
-	const char *context; /* absolute path, or a URL */
-	const char *dockerfile, *dockerfile_inline, *target, *network;
-	struct pairs args, labels;
-	struct words cache_from, extra_hosts, tags, platforms;
-	int64_t shm_size_bytes;
-	bool no_cache, pull;
-};
-
 struct device {
 	const char *source, *target, *permissions;
 };
@@ -97,6 +88,21 @@ struct file_use {
 	const char *path;    /* file on this machine, or NULL */
 	const char *content; /* when path is NULL */
 	int64_t uid, gid, mode;
+};
+
+struct build {
+	const char *context; /* absolute path, or a URL */
+	const char *dockerfile, *dockerfile_inline, *target, *network;
+	struct pairs args, labels;
+	struct pairs ssh;      /* id -> socket, or NULL */
+	struct pairs contexts; /* name -> absolute path, URL, docker-image://x or service:x */
+	struct words cache_from, cache_to, extra_hosts, tags, platforms, no_cache_filter,
+		entitlements;
+	struct ulimit *ulimits;
+	struct file_use *secrets;
+	size_t n_ulimits, n_secrets;
+	int64_t shm_size_bytes;
+	bool no_cache, pull;
 };
 
 struct service {

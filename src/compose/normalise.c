@@ -272,10 +272,11 @@ static int refer(struct loader *l, const struct node *section, const char *kind,
 	return 0;
 }
 
+/* user: the service, or its build. */
 static int refer_files(struct loader *l, const struct node *root, const struct member *service,
-	const char *section, const char *kind, struct strv *used)
+	const struct node *user, const char *section, const char *kind, struct strv *used)
 {
-	node_each (use, node_get(service->value, section)) {
+	node_each (use, node_get(user, section)) {
 		if (refer(l, node_get(root, section), kind, node_text(use->value, "source"),
 			    use->value, service->key, used) < 0) {
 			return -1;
@@ -307,10 +308,13 @@ static int refer_all(
 			return -1;
 		}
 	}
-	if (refer_files(l, root, service, "configs", "config", &used->configs) < 0) {
+	const struct node *user = service->value;
+	if (refer_files(l, root, service, user, "configs", "config", &used->configs) < 0 ||
+		refer_files(l, root, service, node_get(user, "build"), "secrets", "secret",
+			&used->secrets) < 0) {
 		return -1;
 	}
-	return refer_files(l, root, service, "secrets", "secret", &used->secrets);
+	return refer_files(l, root, service, user, "secrets", "secret", &used->secrets);
 }
 
 static void keep_used(struct node *root, const char *key, const struct strv *used)

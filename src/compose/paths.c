@@ -46,6 +46,12 @@ void absolute_service(struct loader *l, struct node *service, const char *dir)
 	if (context && !node_get(build, "dockerfile") && !node_get(build, "dockerfile_inline")) {
 		node_put(l->t, build, "dockerfile", node_str(l->t, "Dockerfile", build));
 	}
+	struct node *contexts = node_get(build, "additional_contexts");
+	node_each (other, contexts) {
+		if (other->value->text && !is_url(other->value->text)) {
+			make_absolute(l, contexts, other->key, dir);
+		}
+	}
 	node_each (file, node_get(service, "env_file")) {
 		make_absolute(l, file->value, "path", dir);
 	}

@@ -25,13 +25,20 @@ static const struct rule text_or_list = {NULL, AS_STR | AS_LIST, 0, NULL, NULL, 
 static const struct rule ulimit_fields[] = {{"soft", AS_INT, 0, NULL, NULL, NULL}, {"hard", AS_INT, 0, NULL, NULL, NULL}, END};
 static const struct rule ulimit = {NULL, AS_INT | AS_MAP, 0, ulimit_fields, NULL, NULL};
 
+static const struct rule file_use_fields[] = {
+	TEXT("source"), TEXT("target"), {"uid", AS_STR | AS_INT, 0, NULL, NULL, NULL},
+	{"gid", AS_STR | AS_INT, 0, NULL, NULL, NULL}, {"mode", AS_STR | AS_INT, 0, NULL, NULL, NULL}, END,
+};
+static const struct rule file_use = {NULL, AS_STR | AS_MAP, 0, file_use_fields, NULL, NULL};
+
 static const struct rule build_fields[] = {
 	TEXT("context"), TEXT("dockerfile"), TEXT("dockerfile_inline"), PAIRS("args"), PAIRS("labels"), TEXT("target"),
 	TEXT("network"), {"extra_hosts", AS_MAP | AS_LIST, 0, NULL, &text_or_list, &string}, SIZE("shm_size"),
 	TEXTS("tags"), BOOL("no_cache"), BOOL("pull"), {"cache_from", AS_STR | AS_LIST, 0, NULL, NULL, &string},
-	IGNORED("cache_to"), TEXTS("platforms"), {"ulimits", AS_MAP, RULE_IGNORED, NULL, &ulimit, NULL},
-	UNSUPPORTED("additional_contexts"), IGNORED("ssh"), UNSUPPORTED("secrets"), IGNORED("entitlements"),
-	IGNORED("isolation"), IGNORED("privileged"), IGNORED("provenance"), IGNORED("sbom"), IGNORED("no_cache_filter"), END,
+	{"cache_to", AS_STR | AS_LIST, 0, NULL, NULL, &string}, TEXTS("platforms"), {"ulimits", AS_MAP, 0, NULL, &ulimit, NULL},
+	PAIRS("additional_contexts"), PAIRS("ssh"), {"secrets", AS_LIST, 0, NULL, NULL, &file_use}, TEXTS("entitlements"),
+	IGNORED("isolation"), IGNORED("privileged"), IGNORED("provenance"), IGNORED("sbom"),
+	{"no_cache_filter", AS_STR | AS_LIST, 0, NULL, NULL, &string}, END,
 };
 
 static const struct rule env_file_fields[] = {TEXT("path"), BOOL("required"), TEXT("format"), END};
@@ -77,12 +84,6 @@ static const struct rule logging_fields[] = {
 };
 
 static const struct rule extends_fields[] = {TEXT("service"), TEXT("file"), END};
-
-static const struct rule file_use_fields[] = {
-	TEXT("source"), TEXT("target"), {"uid", AS_STR | AS_INT, 0, NULL, NULL, NULL},
-	{"gid", AS_STR | AS_INT, 0, NULL, NULL, NULL}, {"mode", AS_STR | AS_INT, 0, NULL, NULL, NULL}, END,
-};
-static const struct rule file_use = {NULL, AS_STR | AS_MAP, 0, file_use_fields, NULL, NULL};
 
 static const struct rule limit_fields[] = {NUMBER("cpus"), SIZE("memory"), INT("pids"), IGNORED("devices"), IGNORED("generic_resources"), END};
 static const struct rule resource_fields[] = {MAP("limits", limit_fields), MAP("reservations", limit_fields), END};

@@ -65,7 +65,7 @@ int build_outcome(struct cli *cli, const struct build_job *j, struct err *e)
 			return err_wrap(e, "failed to push %s", j->request.push_names.v[i]);
 		}
 	}
-	if (o->quiet && *id) {
+	if (o->quiet && *id && !o->source) {
 		printf("%s\n", id);
 		fflush(stdout);
 	}

@@ -51,6 +51,7 @@ void build_request_deinit(struct build_request *r)
 		free(r->secrets[i].id);
 		free(r->secrets[i].path);
 		free(r->secrets[i].env);
+		free(r->secrets[i].text);
 	}
 	for (size_t i = 0; i < r->n_agents; i++) {
 		free(r->agents[i].id);
@@ -75,6 +76,13 @@ void build_request_local(struct build_request *r, const char *name, const char *
 {
 	r->locals = xrealloc(r->locals, r->n_locals + 1, sizeof(*r->locals));
 	r->locals[r->n_locals++] = (struct build_local){xstrdup(name), xstrdup(path)};
+}
+
+void build_request_secret(struct build_request *r, const char *id, const char *text)
+{
+	r->secrets = xrealloc(r->secrets, r->n_secrets + 1, sizeof(*r->secrets));
+	r->secrets[r->n_secrets++] =
+		(struct build_secret){.id = xstrdup(id), .text = xstrdup(text)};
 }
 
 static void put(struct build_request *r, const char *name, const char *value)

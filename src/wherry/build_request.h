@@ -20,7 +20,7 @@ struct build_local {
 };
 
 struct build_secret {
-	char *id, *path, *env; /* one of path and env is set */
+	char *id, *path, *env, *text; /* one of the three is set */
 };
 
 struct build_agent {
@@ -68,4 +68,6 @@ int build_request_outputs(struct build_request *r, const struct build_options *o
  * where that is needed; writes a Dockerfile from elsewhere into temporary. */
 int build_request_context(struct build_request *r, const struct build_options *o, struct err *e);
 
+/* A secret of that text. */
+void build_request_secret(struct build_request *r, const char *id, const char *text);
 void build_request_local(struct build_request *r, const char *name, const char *path);

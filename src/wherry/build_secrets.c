@@ -26,9 +26,9 @@ static int load_secret(
 		if (strcmp(s->id, id) != 0) {
 			continue;
 		}
-		const char *value = s->env ? getenv(s->env) : NULL;
+		const char *value = s->env ? getenv(s->env) : s->text;
 		buf_puts(ret, value ? value : "");
-		int got = s->env ? 0 : path_read(AT_FDCWD, s->path, SECRET_MAX, ret);
+		int got = s->path ? path_read(AT_FDCWD, s->path, SECRET_MAX, ret) : 0;
 		return got < 0 ? err_sys(e, -got, "cannot read the secret %s from %s", id, s->path)
 			       : 0;
 	}

@@ -92,10 +92,14 @@ int compose_image_find(struct compose *c, const char *image, char **ret_id, stru
 
 /* ---- compose_build.c ---- */
 struct compose_build_options {
-	bool no_cache, pull, quiet;
-	const struct strv *args;
+	bool no_cache, pull, quiet, push;
+	bool to_run; /* for this engine: of several platforms only the one of the service */
+	int64_t memory_bytes;
+	const struct strv *args, *ssh; /* may be NULL */
 };
-int compose_build_service(struct compose *c, const struct service *s,
+/* All at once, with one display; what failed was said. services: of the project, each with a build.
+ * Returns 0, or -1 with *e: which one failed. */
+int compose_build_services(struct compose *c, const struct service *const *services, size_t n,
 	const struct compose_build_options *o, struct err *e);
 
 /* ---- compose_carry.c ---- */

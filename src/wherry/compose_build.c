@@ -1,146 +1,321 @@
-/* Builds go through `wherry build`, so that both treat context, .dockerignore and Dockerfile alike.
- */
+/* Builds of services go the way of `wherry build`, so that both treat context, .dockerignore and
+ * Dockerfile alike; several at the same time have one display. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/text.h"
+#include "wherry/build_classic.h"
+#include "wherry/build_run.h"
+#include "wherry/build_url.h"
 #include "wherry/compose.h"
 #include "wherry/flags.h"
 
-static void add_option(struct strv *argv, const char *flag, const char *value)
-{
-	if (value && *value) {
-		strv_add(argv, flag);
-		strv_add(argv, value);
-	}
-}
+#define SERVICE "service:"
 
-static void add_pairs(struct strv *argv, const char *flag, const struct pairs *pairs)
+/* One service's build; the options borrow from it. */
+struct service_build {
+	const struct service *service;
+	struct build_options options;
+	char *dockerfile;
+	struct build_job job;
+	bool ready; /* job was initialised */
+	bool done;
+};
+
+static void add_pairs(struct strv *list, const struct pairs *pairs)
 {
 	for (size_t i = 0; i < pairs->n; i++) {
 		if (pairs->v[i].value) {
-			scoped(free) char *text =
-				xasprintf("%s=%s", pairs->v[i].name, pairs->v[i].value);
-			add_option(argv, flag, text);
+			strv_addf(list, "%s=%s", pairs->v[i].name, pairs->v[i].value);
 		}
 	}
 }
 
-static void add_words(struct strv *argv, const char *flag, const struct words *words)
+static void add_words(struct strv *list, const struct words *words)
 {
 	for (size_t i = 0; i < words->n; i++) {
-		add_option(argv, flag, words->v[i]);
+		strv_add(list, words->v[i]);
 	}
 }
 
-/* A file of our own with the inline Dockerfile; its name is the caller's to remove and free. NULL
- * with *e. */
-static char *write_inline(const char *text, struct err *e)
+/* What another service is built to is a context by its image. */
+static int add_contexts(
+	const struct compose *c, const struct build *b, struct strv *list, struct err *e)
 {
-	const char *dir = getenv("TMPDIR");
-	scoped(free) char *path =
-		xasprintf("%s/wherry-dockerfile-XXXXXX", dir && *dir ? dir : "/tmp");
-	scoped(close) int fd = mkstemp(path);
-	if (fd < 0) {
-		err_sys(e, errno, "cannot write the inline Dockerfile to %s", path);
-		return NULL;
+	for (size_t i = 0; i < b->contexts.n; i++) {
+		const struct pair *p = &b->contexts.v[i];
+		const char *value = p->value ? p->value : "";
+		const struct service *other =
+			text_starts(value, SERVICE)
+				? project_service(c->project, value + sizeof(SERVICE) - 1)
+				: NULL;
+		if (text_starts(value, SERVICE) && !other) {
+			return err_set(e, ERR_INVALID,
+				"additional_contexts: %s: no such service: %s", p->name,
+				value + sizeof(SERVICE) - 1);
+		}
+		strv_addf(list, "%s=%s%s", p->name, other ? "docker-image://" : "",
+			other ? other->image : value);
 	}
-	int r = path_write_all(fd, text, strlen(text));
-	if (r < 0) {
-		unlink(path);
-		err_sys(e, -r, "cannot write %s", path);
-		return NULL;
-	}
-	return TAKE(path);
+	return 0;
 }
 
-static void add_service_options(
-	struct strv *argv, const struct service *s, const struct compose_build_options *o)
+static void add_platforms(
+	const struct service *s, const struct compose_build_options *o, struct strv *list)
 {
-	const struct build *b = s->build;
-	add_option(argv, "-t", s->image);
-	add_words(argv, "-t", &b->tags);
-	add_option(argv, "--target", b->target);
-	add_option(argv, "--network", b->network);
-	add_option(argv, "--platform",
-		s->platform          ? s->platform
-		: b->platforms.n > 0 ? b->platforms.v[0]
-				     : NULL);
-	add_pairs(argv, "--build-arg", &b->args);
-	for (size_t i = 0; o->args && i < o->args->n; i++) {
-		add_option(argv, "--build-arg", o->args->v[i]);
-	}
-	add_pairs(argv, "--label", &b->labels);
-	add_words(argv, "--add-host", &b->extra_hosts);
-	if (b->shm_size_bytes != UNSET) {
-		scoped(free) char *size = xasprintf("%lld", (long long)b->shm_size_bytes);
-		add_option(argv, "--shm-size", size);
-	}
-	if (o->no_cache || b->no_cache) {
-		strv_add(argv, "--no-cache");
-	}
-	if (o->pull || b->pull) {
-		strv_add(argv, "--pull");
-	}
-	if (o->quiet) {
-		strv_add(argv, "-q");
+	const struct words *all = &s->build->platforms;
+	if (all->n > 0 && !o->to_run) {
+		add_words(list, all);
+	} else if (s->platform || all->n > 0) {
+		strv_add(list, s->platform ? s->platform : all->v[0]);
 	}
 }
 
-static int run_build(struct compose *c, const struct service *s,
-	const struct compose_build_options *o, const char *dockerfile)
-{
-	scoped(strv) struct strv argv = STRV_INIT;
-	scoped(free) char *joined = NULL;
-	strv_add(&argv, "build");
-	add_service_options(&argv, s, o);
-	if (dockerfile && *dockerfile != '/') {
-		joined = path_join(s->build->context, dockerfile);
-	}
-	add_option(&argv, "-f", joined ? joined : dockerfile);
-	strv_add(&argv, s->build->context);
-	/* the command takes words out of the list that it is given: the list keeps its own pointers
-	 * for freeing */
-	scoped(free) char **words = xnew_array(char *, argv.n + 1);
-	memcpy(words, argv.v, argv.n * sizeof(*words));
-	return command_build(c->cli, (int)argv.n, words);
-}
-
-int compose_build_service(struct compose *c, const struct service *s,
+static int fill_options(struct compose *c, struct service_build *sb,
 	const struct compose_build_options *o, struct err *e)
 {
-	scoped(free) char *inline_path = NULL;
-	if (s->build->dockerfile_inline) {
-		inline_path = write_inline(s->build->dockerfile_inline, e);
-		if (!inline_path) {
-			return -1;
+	const struct service *s = sb->service;
+	const struct build *b = s->build;
+	struct build_options *to = &sb->options;
+	if (b->dockerfile && *b->dockerfile != '/' && !build_url_is_remote(b->context)) {
+		sb->dockerfile = path_join(b->context, b->dockerfile);
+	}
+	*to = (struct build_options){.operand = b->context,
+		.file = sb->dockerfile ? sb->dockerfile : b->dockerfile,
+		.dockerfile_text = b->dockerfile_inline,
+		.no_cache = o->no_cache || b->no_cache,
+		.pull = o->pull || b->pull,
+		.quiet = o->quiet,
+		.push = o->push,
+		.network = b->network,
+		.target = b->target,
+		.shm_size_bytes = b->shm_size_bytes == UNSET ? 0 : b->shm_size_bytes,
+		.memory_bytes = o->memory_bytes,
+		.rm = true,
+		.source = s->name};
+	strv_add(&to->tags, s->image);
+	add_words(&to->tags, &b->tags);
+	add_pairs(&to->build_args, &b->args);
+	strv_copy(&to->build_args, o->args ? o->args : &(const struct strv){0});
+	add_pairs(&to->labels, &b->labels);
+	add_words(&to->add_hosts, &b->extra_hosts);
+	add_words(&to->cache_from, &b->cache_from);
+	add_words(&to->cache_to, &b->cache_to);
+	add_words(&to->no_cache_filter, &b->no_cache_filter);
+	add_words(&to->allow, &b->entitlements);
+	add_platforms(s, o, &to->platforms);
+	for (size_t i = 0; i < b->n_ulimits; i++) {
+		strv_addf(&to->ulimits, "%s=%lld:%lld", b->ulimits[i].name,
+			(long long)b->ulimits[i].soft, (long long)b->ulimits[i].hard);
+	}
+	for (size_t i = 0; i < b->ssh.n; i++) {
+		const char *value = b->ssh.v[i].value;
+		strv_addf(&to->ssh, "%s%s%s", b->ssh.v[i].name, value && *value ? "=" : "",
+			value ? value : "");
+	}
+	strv_copy(&to->ssh, o->ssh ? o->ssh : &(const struct strv){0});
+	return add_contexts(c, b, &to->contexts, e);
+}
+
+/* Known to the steps by the target's name, as docker compose does. */
+static int add_secrets(struct service_build *sb, struct err *e)
+{
+	static const char prefix[] = "/run/secrets/";
+	const struct build *b = sb->service->build;
+	for (size_t i = 0; i < b->n_secrets; i++) {
+		const struct file_use *u = &b->secrets[i];
+		const char *id =
+			text_starts(u->target, prefix) ? u->target + sizeof(prefix) - 1 : u->key;
+		if (u->path) {
+			strv_addf(&sb->options.secrets, "id=%s,\"src=%s\"", id, u->path);
+		} else if (!u->content) {
+			return err_set(e, ERR_INVALID,
+				"the secret %s of the build has neither a file nor a value",
+				u->key);
 		}
 	}
-	compose_progress_say(c->progress, "Service", s->name, "Building");
-	compose_progress_leave(c->progress);
-	int status = run_build(c, s, o, inline_path ? inline_path : s->build->dockerfile);
-	if (inline_path) {
-		unlink(inline_path);
+	return 0;
+}
+
+static void add_secret_texts(struct service_build *sb)
+{
+	static const char prefix[] = "/run/secrets/";
+	const struct build *b = sb->service->build;
+	for (size_t i = 0; i < b->n_secrets; i++) {
+		const struct file_use *u = &b->secrets[i];
+		bool named = text_starts(u->target, prefix);
+		if (!u->path) {
+			build_request_secret(&sb->job.request,
+				named ? u->target + sizeof(prefix) - 1 : u->key, u->content);
+		}
 	}
-	compose_progress_say(c->progress, "Service", s->name, status == 0 ? "Built" : "Error");
-	return status == 0 ? 0 : err_set(e, ERR_SYSTEM, "failed to build service %s", s->name);
+}
+
+static int prepare(struct compose *c, struct service_build *sb,
+	const struct compose_build_options *o, struct err *e)
+{
+	if (fill_options(c, sb, o, e) < 0 || add_secrets(sb, e) < 0) {
+		return err_wrap(e, "service \"%s\"", sb->service->name);
+	}
+	sb->ready = true;
+	if (build_job_init(&sb->job, &sb->options, e) < 0 ||
+		build_request_context(&sb->job.request, &sb->options, e) < 0) {
+		return err_wrap(e, "service \"%s\"", sb->service->name);
+	}
+	add_secret_texts(sb);
+	return 0;
+}
+
+/* --- several --- */
+
+static bool waits_for(const struct service_build *sb, const struct service_build *other)
+{
+	const struct pairs *contexts = &sb->service->build->contexts;
+	for (size_t i = 0; i < contexts->n; i++) {
+		const char *value = contexts->v[i].value;
+		if (value && text_starts(value, SERVICE) &&
+			strcmp(value + sizeof(SERVICE) - 1, other->service->name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Those whose contexts are built. */
+static size_t choose_ready(struct service_build *all, size_t n, struct service_build **ret)
+{
+	size_t chosen = 0;
+	for (size_t i = 0; i < n; i++) {
+		bool waits = all[i].done;
+		for (size_t k = 0; k < n && !waits; k++) {
+			waits = !all[k].done && waits_for(&all[i], &all[k]);
+		}
+		if (!waits) {
+			ret[chosen++] = &all[i];
+		}
+	}
+	return chosen;
+}
+
+static void run_classic(struct compose *c, struct service_build **some, size_t n)
+{
+	bool ok = true;
+	for (size_t i = 0; i < n && ok; i++) {
+		ok = build_classic(c->cli, &some[i]->options, &some[i]->job.request) == 0;
+		some[i]->job.ok = ok;
+	}
+}
+
+/* The jobs are moved into an array and back, because build_run wants one. */
+static int run_some(struct compose *c, struct service_build **some, size_t n, struct err *e)
+{
+	struct build_job *jobs = xnew_array(struct build_job, n);
+	for (size_t i = 0; i < n; i++) {
+		jobs[i] = some[i]->job;
+	}
+	bool classic = build_run(c->cli, jobs, n, c->progress_mode) < 0;
+	for (size_t i = 0; i < n; i++) {
+		some[i]->job = jobs[i];
+		some[i]->done = true;
+	}
+	free(jobs);
+	if (classic) {
+		run_classic(c, some, n);
+	}
+	int result = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct service_build *sb = some[i];
+		bool ok = sb->job.ok && (classic || build_outcome(c->cli, &sb->job, e) == 0);
+		compose_progress_say(
+			c->progress, "Service", sb->service->name, ok ? "Built" : "Error");
+		if (!ok && result == 0) {
+			result = err_set(
+				e, ERR_SYSTEM, "failed to build service %s", sb->service->name);
+		}
+	}
+	return result;
+}
+
+static int run_all(struct compose *c, struct service_build *all, size_t n, struct err *e)
+{
+	scoped(free) struct service_build **some = xnew_array(struct service_build *, n);
+	compose_progress_leave(c->progress);
+	for (size_t done = 0; done < n;) {
+		size_t chosen = choose_ready(all, n, some);
+		if (chosen == 0) {
+			return err_set(e, ERR_INVALID,
+				"additional_contexts: services are contexts of each other");
+		}
+		if (run_some(c, some, chosen, e) < 0) {
+			return -1;
+		}
+		done += chosen;
+	}
+	return 0;
+}
+
+int compose_build_services(struct compose *c, const struct service *const *services, size_t n,
+	const struct compose_build_options *o, struct err *e)
+{
+	struct service_build *all = xnew_array(struct service_build, n + 1);
+	int r = 0;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		all[i].service = services[i];
+		r = prepare(c, &all[i], o, e);
+	}
+	r = r == 0 && n > 0 ? run_all(c, all, n, e) : r;
+	for (size_t i = 0; i < n; i++) {
+		if (all[i].ready) {
+			build_job_deinit(&all[i].job);
+		}
+		build_options_deinit(&all[i].options);
+		free(all[i].dockerfile);
+	}
+	free(all);
+	return r;
+}
+
+/* --- the command --- */
+
+static int build_selected(struct compose *c, const struct compose_build_options *o,
+	bool with_dependencies, struct err *e)
+{
+	scoped(free) bool *selected = xnew_array(bool, c->project->n_services + 1);
+	scoped(free) const struct service **services =
+		xnew_array(const struct service *, c->project->n_services + 1);
+	size_t n = 0;
+	if (plan_select(c->project, &c->services, !with_dependencies, selected, e) < 0) {
+		return -1;
+	}
+	for (size_t i = 0; i < c->project->n_services; i++) {
+		if (selected[i] && c->project->services[i].build) {
+			services[n++] = &c->project->services[i];
+		}
+	}
+	return compose_build_services(c, services, n, o, e);
 }
 
 int compose_build(struct compose *c, int argc, char **argv)
 {
 	struct compose_build_options o = {0};
-	struct strv args = STRV_INIT;
+	scoped(strv) struct strv args = STRV_INIT;
+	scoped(strv) struct strv ssh = STRV_INIT;
 	bool with_dependencies = false;
 	const struct flag flags[] = {
 		{"build-arg", 0, FLAG_LIST, &args, NULL, "Set build-time variables for services"},
+		{"memory", 'm', FLAG_SIZE, &o.memory_bytes, NULL,
+			"Set memory limit for the build container"},
 		{"no-cache", 0, FLAG_BOOL, &o.no_cache, NULL,
 			"Do not use cache when building the image"},
 		{"pull", 0, FLAG_BOOL, &o.pull, NULL,
 			"Always attempt to pull a newer version of the image"},
+		{"push", 0, FLAG_BOOL, &o.push, NULL, "Push service images"},
 		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Don't print anything to STDOUT"},
+		{"ssh", 0, FLAG_LIST, &ssh, "string",
+			"Set SSH authentications used when building service images (use 'default' for using your default SSH Agent)"},
 		{"with-dependencies", 0, FLAG_BOOL, &with_dependencies, NULL,
 			"Also build dependencies (transitively)"},
 		{0},
@@ -149,30 +324,14 @@ int compose_build(struct compose *c, int argc, char **argv)
 		"Build or rebuild services", 0, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status >= 0) {
-		strv_deinit(&args);
 		return status;
 	}
 	struct err e;
 	o.args = &args;
-	status = 0;
-	bool *selected = NULL;
+	o.ssh = &ssh;
 	if (compose_load(c, argv + 1, argc - 1, &e) < 0) {
-		status = cli_fail(&e);
-	} else {
-		selected = xnew_array(bool, c->project->n_services + 1);
-		if (plan_select(c->project, &c->services, !with_dependencies, selected, &e) < 0) {
-			status = cli_fail(&e);
-		}
+		return cli_fail(&e);
 	}
 	c->progress = compose_progress_new("plain", c->ansi, "Building");
-	for (size_t i = 0; selected && status == 0 && i < c->project->n_services; i++) {
-		const struct service *service = &c->project->services[i];
-		if (selected[i] && service->build &&
-			compose_build_service(c, service, &o, &e) < 0) {
-			status = cli_fail(&e);
-		}
-	}
-	free(selected);
-	strv_deinit(&args);
-	return status;
+	return build_selected(c, &o, with_dependencies, &e) < 0 ? cli_fail(&e) : 0;
 }

@@ -43,8 +43,9 @@ static bool is_first_use(const struct project *p, size_t index, const bool *sele
 	return true;
 }
 
+/* Pulls it, or tells that it has to be built. */
 static int ensure(struct compose *c, const struct service *s, const struct compose_image_options *o,
-	struct err *e)
+	bool *ret_build, struct err *e)
 {
 	const char *policy = o->pull && strcmp(o->pull, "policy") != 0 ? o->pull
 			     : s->pull_policy                          ? s->pull_policy
@@ -55,17 +56,16 @@ static int ensure(struct compose *c, const struct service *s, const struct compo
 	if (found < 0) {
 		return -1;
 	}
-	const struct compose_build_options build = {
-		.pull = o->pull && strcmp(o->pull, "always") == 0};
-	if (s->build && !o->no_build && (o->build || strcmp(policy, "build") == 0)) {
-		return compose_build_service(c, s, &build, e);
+	*ret_build = s->build && !o->no_build && (o->build || strcmp(policy, "build") == 0);
+	if (*ret_build) {
+		return 0;
 	}
 	if (found && !(always && !s->build)) {
 		return 0;
 	}
 	if (s->build) {
-		return o->no_build ? err_set(e, ERR_NOT_FOUND, "No such image: %s", s->image)
-				   : compose_build_service(c, s, &build, e);
+		*ret_build = !o->no_build;
+		return *ret_build ? 0 : err_set(e, ERR_NOT_FOUND, "No such image: %s", s->image);
 	}
 	if (strcmp(policy, "never") == 0) {
 		return err_set(e, ERR_NOT_FOUND, "No such image: %s", s->image);
@@ -76,11 +76,22 @@ static int ensure(struct compose *c, const struct service *s, const struct compo
 int compose_images_ensure(struct compose *c, const bool *selected,
 	const struct compose_image_options *o, struct err *e)
 {
+	scoped(free) const struct service **builds =
+		xnew_array(const struct service *, c->project->n_services + 1);
+	size_t n = 0;
 	for (size_t i = 0; i < c->project->n_services; i++) {
-		if (selected[i] && is_first_use(c->project, i, selected) &&
-			ensure(c, &c->project->services[i], o, e) < 0) {
+		bool build = false;
+		if (!selected[i] || !is_first_use(c->project, i, selected)) {
+			continue;
+		}
+		if (ensure(c, &c->project->services[i], o, &build, e) < 0) {
 			return -1;
 		}
+		if (build) {
+			builds[n++] = &c->project->services[i];
+		}
 	}
-	return 0;
+	const struct compose_build_options options = {
+		.to_run = true, .pull = o->pull && strcmp(o->pull, "always") == 0};
+	return compose_build_services(c, builds, n, &options, e);
 }

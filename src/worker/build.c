@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "build/excerpt.h"
 #include "codec/sha256.h"
+#include "worker/build_context.h"
 #include "worker/jobs.h"
 #include "worker/overlay.h"
 #include "oci/platform.h"
@@ -250,7 +251,7 @@ static json_t *build_all(struct build *b, bool *ret_idle, struct err *e)
 		return check_all(b, e);
 	}
 	if (build_input(b, e) < 0 || plan_targets(b, e) < 0 || build_lint(b, e) < 0 ||
-		overlay_enter_namespace(e) < 0) {
+		build_context_open(b, e) < 0 || overlay_enter_namespace(e) < 0) {
 		return NULL;
 	}
 	rpc_send(b->rpc, json_pack("{sb}", "accepted", 1));
@@ -317,6 +318,7 @@ static void build_deinit(struct build *b)
 	if (b->tmp_fd >= 0) {
 		close(b->tmp_fd);
 	}
+	build_contexts_close(b);
 	if (b->context_fd >= 0) {
 		close(b->context_fd);
 	}

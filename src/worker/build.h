@@ -48,6 +48,7 @@
 #include "worker/build_event.h"
 #include "worker/build_time.h"
 
+struct build_contexts;
 struct rpc;
 
 #define BUILD_LAYERS_MAX 125
@@ -97,6 +98,7 @@ struct build {
 	const char *layers_dir;
 	int tmp_fd;
 	int context_fd;
+	struct build_contexts *contexts_kept; /* build_context.c's, thread-safe */
 	struct ignore *ignore;
 	struct dockerfile d;
 	struct buf text; /* the Dockerfile's */

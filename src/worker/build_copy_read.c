@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "base/text.h"
+#include "worker/build_context.h"
 #include "worker/context.h"
 
 #define SOURCES_MAX 10000
@@ -186,8 +187,8 @@ static int add_path(struct copy_step *c, const char *path, const char *written, 
 		s->kind = file >= 0 && context_is_archive(file) ? SOURCE_ARCHIVE : SOURCE_FILE;
 	}
 	bool with_owners = df_flag(t->i, "from") && !c->has_chown;
-	return context_digest(
-		c->root_fd, s->path, with_owners, copy_skip_excluded, c, s->digest, e);
+	return build_context_digest(
+		t->b, c->root_fd, s->path, with_owners, copy_skip_excluded, c, s->digest, e);
 }
 
 static bool has_wildcard(const char *text)

@@ -9,24 +9,55 @@
 #include "base/scoped.h"
 #include "tree/stream.h"
 #include "worker/build.h"
+#include "worker/build_context.h"
 #include "worker/context.h"
 
-/* NAME.dockerignore stands before .dockerignore. */
-static int read_ignore(struct build *b, const char *dockerfile, struct err *e)
+/* 1: there was one */
+static int read_ignore_file(struct build *b, int dir_fd, const char *name, struct err *e)
 {
-	scoped(free) char *own = xasprintf("%s.dockerignore", dockerfile);
-	const char *const names[] = {own, ".dockerignore"};
-	for (size_t i = 0; i < 2; i++) {
-		scoped(buf) struct buf text = BUF_INIT;
-		if (context_read(b->context_fd, names[i], IGNORE_TEXT_MAX, &text, e) == 0) {
-			b->ignore = ignore_parse(buf_str(&text), text.len, names[i], e);
-			return b->ignore ? 0 : -1;
-		}
-		if (e->kind != ERR_NOT_FOUND) {
-			return -1;
-		}
+	scoped(buf) struct buf text = BUF_INIT;
+	if (context_read(dir_fd, name, IGNORE_TEXT_MAX, &text, e) < 0) {
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	}
-	return 0;
+	b->ignore = ignore_parse(buf_str(&text), text.len, name, e);
+	return b->ignore ? 1 : -1;
+}
+
+/* NAME.dockerignore, which is where the Dockerfile is, stands before the context's .dockerignore.
+ */
+static int read_ignore(struct build *b, int dir_fd, const char *dockerfile, struct err *e)
+{
+	static const char name[] = ".dockerignore";
+	scoped(free) char *own = xasprintf("%s.dockerignore", dockerfile);
+	int r = read_ignore_file(b, dir_fd, own, e);
+	if (r != 0 || !build_context_by_session(b, "context")) {
+		return r < 0                                             ? -1
+		       : r > 0                                           ? 0
+		       : read_ignore_file(b, b->context_fd, name, e) < 0 ? -1
+									 : 0;
+	}
+	scoped(strv) struct strv files = STRV_INIT;
+	strv_add(&files, name);
+	scoped(close) int fd = build_context_fetch(
+		b, "context", &files, "[internal] load .dockerignore", "ignore", e);
+	return fd < 0 || read_ignore_file(b, fd, name, e) < 0 ? -1 : 0;
+}
+
+/* Where the Dockerfile is: an fd of the caller's. */
+static int open_dockerfile_dir(struct build *b, const char *name, struct err *e)
+{
+	if (!build_context_by_session(b, "dockerfile_source")) {
+		int fd = dup(b->context_fd);
+		return fd < 0 ? err_sys(e, errno, "cannot open the context") : fd;
+	}
+	scoped(strv) struct strv files = STRV_INIT;
+	scoped(free) char *what = xasprintf("[internal] load build definition from %s", name);
+	strv_add(&files, name);
+	strv_addf(&files, "%s.dockerignore", name);
+	if (strcmp(name, "Dockerfile") == 0) {
+		strv_add(&files, "dockerfile");
+	}
+	return build_context_fetch(b, "dockerfile", &files, what, "dockerfile", e);
 }
 
 static int parse_dockerfile(struct build *b, const char *name, struct err *e)
@@ -43,10 +74,14 @@ static int read_dockerfile(struct build *b, struct err *e)
 {
 	const char *name = json_str(b->options, "dockerfile");
 	name = *name ? name : "Dockerfile";
-	int r = context_read(b->context_fd, name, DF_TEXT_MAX, &b->text, e);
+	scoped(close) int dir = open_dockerfile_dir(b, name, e);
+	if (dir < 0) {
+		return -1;
+	}
+	int r = context_read(dir, name, DF_TEXT_MAX, &b->text, e);
 	if (r < 0 && e->kind == ERR_NOT_FOUND && strcmp(name, "Dockerfile") == 0) {
 		name = "dockerfile"; /* as Docker tries, too */
-		r = context_read(b->context_fd, name, DF_TEXT_MAX, &b->text, e);
+		r = context_read(dir, name, DF_TEXT_MAX, &b->text, e);
 	}
 	if (r < 0 && e->kind == ERR_NOT_FOUND) {
 		return err_set(e, ERR_INVALID, "Cannot locate specified Dockerfile: %.200s",
@@ -56,7 +91,7 @@ static int read_dockerfile(struct build *b, struct err *e)
 	if (r < 0 || parse_dockerfile(b, name, e) < 0) {
 		return -1;
 	}
-	return read_ignore(b, name, e);
+	return read_ignore(b, dir, name, e);
 }
 
 static int make_context(struct build *b, struct err *e)
@@ -68,19 +103,25 @@ static int make_context(struct build *b, struct err *e)
 	return b->context_fd < 0 ? err_sys(e, errno, "cannot prepare %s", b->tmp_dir) : 0;
 }
 
-/* What is wrong with the request or the file is known before anything is run. */
-int build_input(struct build *b, struct err *e)
+/* The tar that a classic client sends. */
+static int unpack_context(struct build *b, struct err *e)
 {
 	scoped(stream_free) struct stream *body = stream_from_fd(0);
 	const struct extract_options o = {.context = true};
 	if (make_context(b, e) < 0) {
 		return -1;
 	}
-	if (context_extract(b->context_fd, ".", body, &o, e) < 0) {
-		return err_wrap(e, "the build context");
-	}
-	if (read_dockerfile(b, e) < 0) {
+	return context_extract(b->context_fd, ".", body, &o, e) < 0
+		       ? err_wrap(e, "the build context")
+		       : 0;
+}
+
+/* What is wrong with the request or the file is known before anything is run. */
+int build_input(struct build *b, struct err *e)
+{
+	bool session = build_context_by_session(b, "context");
+	if ((!session && unpack_context(b, e) < 0) || read_dockerfile(b, e) < 0) {
 		return -1;
 	}
-	return b->ignore ? context_prune(b->context_fd, b->ignore, e) : 0;
+	return b->ignore && !session ? context_prune(b->context_fd, b->ignore, e) : 0;
 }

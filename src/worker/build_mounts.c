@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scoped.h"
+#include "worker/build_context.h"
 #include "worker/build_mount_cache.h"
 #include "worker/build_ssh.h"
 #include "worker/context.h"
@@ -78,7 +79,8 @@ static int mix_source(
 			(void)build_mounts_missing(f, e);
 			return build_fail(t, e);
 		}
-		if (context_digest(t->b->context_fd, source, false, NULL, NULL, digest, e) < 0) {
+		if (build_context_digest(
+			    t->b, t->b->context_fd, source, false, NULL, NULL, digest, e) < 0) {
 			return build_fail(t, e);
 		}
 	}

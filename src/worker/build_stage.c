@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "oci/passwd.h"
 #include "worker/build.h"
+#include "worker/build_context.h"
 #include "worker/rpc.h"
 
 #define TRIGGERS_MAX 100
@@ -296,6 +297,9 @@ static int run_triggers(const struct build_step *from, const struct strv *trigge
 		(void)err_set(e, ERR_INVALID, "the image has more than %d ONBUILD triggers",
 			TRIGGERS_MAX);
 		return build_fail(from, e);
+	}
+	if (build_context_widen(b, e) < 0) { /* no plan knew what they copy */
+		return -1;
 	}
 	build_say(b->events, from->s->turn, "# Executing %zu build trigger%s\n", triggers->n,
 		triggers->n > 1 ? "s" : "");

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "build/ignore.h"
 
+struct file_index;
 struct stream;
 
 #define CONTEXT_ENTRIES_MAX 2000000
@@ -42,5 +43,10 @@ int context_prune(int context_fd, const struct ignore *g, struct err *e);
  * targets (not times; owners too where with_owners) of the file or tree. skip as in copy.h. ret
  * holds 64 hex digits. */
 int context_digest(int root_fd, const char *path, bool with_owners,
+	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
+	struct err *e);
+/* The same of a directory that belongs to root and whose files are known: nothing is read. path:
+ * below its top, clean, through no link. */
+int context_digest_index(const struct file_index *x, const char *path,
 	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
 	struct err *e);

@@ -12,6 +12,7 @@
 #include "base/strv.h"
 #include "base/text.h"
 #include "worker/context.h"
+#include "worker/file_index.h"
 
 #define DEPTH_MAX 256
 #define CHUNK_BYTES (64u << 10)
@@ -99,12 +100,40 @@ int context_prune(int context_fd, const struct ignore *g, struct err *e)
 /* --- digests --- */
 
 struct hasher {
-	EVP_MD_CTX *md;
+	EVP_MD_CTX *md;   /* of everything */
+	EVP_MD_CTX *file; /* of one content */
 	bool with_owners;
 	bool (*skip)(void *owner, const char *path);
 	void *owner;
 	char *chunk;
 };
+
+/* What an entry is, but for the content of a file. */
+struct hashed {
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	dev_t rdev;
+	int64_t size;
+};
+
+static void hasher_init(struct hasher *h)
+{
+	h->md = EVP_MD_CTX_new();
+	h->file = EVP_MD_CTX_new();
+	if (!h->md || !h->file || EVP_DigestInit_ex(h->md, EVP_sha256(), NULL) != 1) {
+		abort(); /* out of memory */
+	}
+}
+
+static void hasher_end(struct hasher *h, char ret[static 65])
+{
+	unsigned char digest[32];
+	EVP_DigestFinal_ex(h->md, digest, NULL);
+	text_hex(digest, sizeof(digest), ret);
+	EVP_MD_CTX_free(h->md);
+	EVP_MD_CTX_free(h->file);
+}
 
 static int hash_file(struct hasher *h, int dir, const char *name, const char *path, struct err *e)
 {
@@ -113,9 +142,13 @@ static int hash_file(struct hasher *h, int dir, const char *name, const char *pa
 		return err_sys(e, errno, "cannot read %.200s", path);
 	}
 	ssize_t n;
+	EVP_DigestInit_ex(h->file, EVP_sha256(), NULL);
 	while ((n = read(fd, h->chunk, CHUNK_BYTES)) > 0) {
-		EVP_DigestUpdate(h->md, h->chunk, (size_t)n);
+		EVP_DigestUpdate(h->file, h->chunk, (size_t)n);
 	}
+	unsigned char digest[32];
+	EVP_DigestFinal_ex(h->file, digest, NULL);
+	EVP_DigestUpdate(h->md, digest, sizeof(digest));
 	return n < 0 ? err_sys(e, errno, "cannot read %.200s", path) : 0;
 }
 
@@ -143,32 +176,38 @@ static int hash_dir(
 	return 0;
 }
 
-/* Every text goes in with its NUL, every file behind its length: no two trees give the same bytes.
+/* Every text goes in with its NUL, every content as its digest: no two trees give the same bytes.
  */
+static void hash_head(struct hasher *h, const char *path, const struct hashed *i)
+{
+	char head[160];
+	mode_t mode = S_ISLNK(i->mode) ? S_IFLNK : i->mode;
+	int n = snprintf(head, sizeof(head), "%o %u:%u %jx %jd", mode, h->with_owners ? i->uid : 0,
+		h->with_owners ? i->gid : 0,
+		(uintmax_t)(S_ISCHR(mode) || S_ISBLK(mode) ? i->rdev : 0),
+		(intmax_t)(S_ISREG(mode) ? i->size : 0));
+	EVP_DigestUpdate(h->md, path, strlen(path) + 1);
+	EVP_DigestUpdate(h->md, head, (size_t)n + 1);
+}
+
 static int hash_entry(
 	struct hasher *h, int dir, const char *name, const char *path, int depth, struct err *e)
 {
 	struct stat st;
-	char head[160];
 	char link[4097] = "";
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		return err_sys(e, errno, "cannot read %.200s", path);
 	}
-	mode_t mode = S_ISLNK(st.st_mode) ? S_IFLNK : st.st_mode;
-	int n = snprintf(head, sizeof(head), "%o %u:%u %jx %jd", mode,
-		h->with_owners ? st.st_uid : 0, h->with_owners ? st.st_gid : 0,
-		(uintmax_t)(S_ISCHR(mode) || S_ISBLK(mode) ? st.st_rdev : 0),
-		(intmax_t)(S_ISREG(mode) ? st.st_size : 0));
-	EVP_DigestUpdate(h->md, path, strlen(path) + 1);
-	EVP_DigestUpdate(h->md, head, (size_t)n + 1);
-	if (S_ISREG(mode)) {
+	const struct hashed i = {st.st_mode, st.st_uid, st.st_gid, st.st_rdev, st.st_size};
+	hash_head(h, path, &i);
+	if (S_ISREG(st.st_mode)) {
 		return hash_file(h, dir, name, path, e);
 	}
-	if (S_ISLNK(mode)) {
+	if (S_ISLNK(st.st_mode)) {
 		ssize_t len = readlinkat(dir, name, link, sizeof(link) - 1);
 		EVP_DigestUpdate(h->md, link, len > 0 ? (size_t)len + 1 : 1);
 	}
-	return S_ISDIR(mode) ? hash_dir(h, dir, name, path, depth, e) : 0;
+	return S_ISDIR(st.st_mode) ? hash_dir(h, dir, name, path, depth, e) : 0;
 }
 
 int context_digest(int root_fd, const char *path, bool with_owners,
@@ -188,15 +227,82 @@ int context_digest(int root_fd, const char *path, bool with_owners,
 		return err_sys(e, -dir, "cannot read %.200s", path);
 	}
 	scoped(free) char *chunk = xnew_array(char, CHUNK_BYTES);
-	struct hasher h = {EVP_MD_CTX_new(), with_owners, skip, owner, chunk};
-	EVP_DigestInit_ex(h.md, EVP_sha256(), NULL);
+	struct hasher h = {
+		.with_owners = with_owners, .skip = skip, .owner = owner, .chunk = chunk};
+	hasher_init(&h);
 	/* the top's own name does not matter: what it becomes is said by the destination */
 	int r = hash_entry(&h, dir, *name ? name : ".", "", 0, e);
-	unsigned char digest[32];
-	EVP_DigestFinal_ex(h.md, digest, NULL);
-	EVP_MD_CTX_free(h.md);
-	if (r == 0) {
-		text_hex(digest, sizeof(digest), ret);
-	}
+	hasher_end(&h, ret);
 	return r;
+}
+
+/* --- of an index --- */
+
+static void hash_indexed(
+	struct hasher *h, const struct file_index *x, const struct file_entry *f, const char *path)
+{
+	const char *link = file_index_link(x, f);
+	const struct file_entry *of = S_ISREG(f->mode) && *link ? file_index_find(x, link) : f;
+	const struct hashed i = {.mode = f->mode, .size = of ? of->size : f->size};
+	hash_head(h, path, &i);
+	if (S_ISREG(f->mode)) {
+		EVP_DigestUpdate(h->md, f->digest, sizeof(f->digest));
+	} else if (S_ISLNK(f->mode)) {
+		EVP_DigestUpdate(h->md, link, strlen(link) + 1);
+	}
+}
+
+/* Sockets and devices of a client are in its list, not in the directory. */
+static bool is_made(mode_t mode)
+{
+	return !S_ISSOCK(mode) && !S_ISCHR(mode) && !S_ISBLK(mode);
+}
+
+/* What is below path, n bytes long; 0: everything. */
+static void hash_below(struct hasher *h, const struct file_index *x, const char *path, size_t n)
+{
+	const char *skipped = NULL; /* its children come next */
+	size_t skipped_n = 0;
+	for (size_t at = n ? file_index_from(x, path) + 1 : 0; at < x->n; at++) {
+		const struct file_entry *f = &x->v[at];
+		const char *name = file_index_path(x, f);
+		if (n && (strncmp(name, path, n) != 0 || name[n] != '/')) {
+			return;
+		}
+		bool below =
+			skipped && strncmp(name, skipped, skipped_n) == 0 && name[skipped_n] == '/';
+		if (below || !is_made(f->mode)) {
+			continue;
+		}
+		const char *told = n ? name + n + 1 : name;
+		if (h->skip && h->skip(h->owner, told)) {
+			skipped = name;
+			skipped_n = strlen(name);
+			continue;
+		}
+		hash_indexed(h, x, f, told);
+	}
+}
+
+int context_digest_index(const struct file_index *x, const char *path,
+	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
+	struct err *e)
+{
+	bool top = strcmp(path, ".") == 0;
+	const struct file_entry *f = top ? NULL : file_index_find(x, path);
+	if (!top && (!f || !is_made(f->mode))) {
+		return err_set(e, ERR_NOT_FOUND, "cannot read %.200s", path);
+	}
+	struct hasher h = {.skip = skip, .owner = owner};
+	hasher_init(&h);
+	if (top) {
+		hash_head(&h, "", &(struct hashed){.mode = S_IFDIR | 0755});
+	} else {
+		hash_indexed(&h, x, f, "");
+	}
+	if (top || S_ISDIR(f->mode)) {
+		hash_below(&h, x, path, top ? 0 : strlen(path));
+	}
+	hasher_end(&h, ret);
+	return 0;
 }

@@ -17,6 +17,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "buildkit/fsutil.h"
+#include "peer.h"
 
 struct fixture {
 	char top[40];
@@ -27,34 +28,6 @@ struct fixture {
 	struct err send_error, receive_error;
 	int sent;
 };
-
-/* --- a stream: a length and a message, over a socket --- */
-
-static int put(void *owner, const void *data, size_t n, struct err *e)
-{
-	uint32_t length = (uint32_t)n;
-	int fd = *(int *)owner;
-	if (send(fd, &length, sizeof(length), MSG_NOSIGNAL) != (ssize_t)sizeof(length) ||
-		(n && send(fd, data, n, MSG_NOSIGNAL) != (ssize_t)n)) {
-		return err_set(e, ERR_SYSTEM, "the stream has ended");
-	}
-	return 0;
-}
-
-static int get(void *owner, struct buf *ret, struct err *e)
-{
-	uint32_t length;
-	int fd = *(int *)owner;
-	if (recv(fd, &length, sizeof(length), MSG_WAITALL) != (ssize_t)sizeof(length)) {
-		return 0;
-	}
-	buf_clear(ret);
-	if (length && recv(fd, buf_room(ret, length), length, MSG_WAITALL) != (ssize_t)length) {
-		return err_set(e, ERR_SYSTEM, "the stream was cut off");
-	}
-	buf_added(ret, length);
-	return 1;
-}
 
 static int make_dir_fd(const char *top, const char *name)
 {
@@ -72,8 +45,8 @@ static int setup(void **state)
 	f->from = make_dir_fd(f->top, "from");
 	f->to = make_dir_fd(f->top, "to");
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, f->ends), 0);
-	f->sender = (struct fsutil_stream){put, get, &f->ends[0]};
-	f->receiver = (struct fsutil_stream){put, get, &f->ends[1]};
+	f->sender = (struct fsutil_stream){peer_put, peer_get, &f->ends[0]};
+	f->receiver = (struct fsutil_stream){peer_put, peer_get, &f->ends[1]};
 	umask(022);
 	*state = f;
 	return 0;
@@ -135,7 +108,7 @@ static int receive_script(struct fixture *f, const struct fsutil_packet *packets
 	struct err e;
 	for (size_t i = 0; i < n; i++) {
 		fsutil_packet_write(&packets[i], &b);
-		assert_int_equal(put(&f->ends[0], b.data, b.len, &e), 0);
+		assert_int_equal(peer_put(&f->ends[0], b.data, b.len, &e), 0);
 	}
 	shutdown(f->ends[0], SHUT_WR);
 	return fsutil_receive_tree(&f->receiver, f->to, (uid_t)-1, (gid_t)-1, &f->receive_error);
@@ -424,8 +397,8 @@ static void a_request_for_nothing_ends_the_sender(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, send_all, f), 0);
 
 	fsutil_packet_write(&(struct fsutil_packet){.type = FSUTIL_REQ, .id = 0}, &b);
-	assert_int_equal(put(&f->ends[1], b.data, b.len, &e), 0);
-	while (!told && get(&f->ends[1], &b, &e) == 1) {
+	assert_int_equal(peer_put(&f->ends[1], b.data, b.len, &e), 0);
+	while (!told && peer_get(&f->ends[1], &b, &e) == 1) {
 		scoped(fsutil_packet) struct fsutil_packet p = {0};
 		assert_int_equal(fsutil_packet_read(b.data, b.len, &p, &e), 0);
 		told = p.type == FSUTIL_ERR;

@@ -347,6 +347,34 @@ static void secrets_and_configs(void **state)
 	assert_string_equal(a->configs[0].content, "hi value");
 }
 
+static void a_build_has_secrets_agents_and_contexts(void **state)
+{
+	const struct file files[] = {
+		{"/p/compose.yaml",
+			"services: {a: {build: {context: c, secrets: [s, {source: e, target: t}], ssh: [default, k=/sock],\n"
+			" additional_contexts: {base: service:b, d: ./d, u: 'https://h.test/x'}, ulimits: {nofile: 5},\n"
+			" cache_to: type=inline, no_cache_filter: [x]}}, b: {build: .}}\n"
+			"secrets: {s: {file: ./s.txt}, e: {environment: V}}\n"},
+		{0}};
+	const struct setting s = {.files = files, .environment = {"V=value"}};
+	struct err e = {0};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	assert_non_null(p);
+	const struct build *b = project_service(p, "a")->build;
+	assert_int_equal(b->n_secrets, 2);
+	assert_string_equal(b->secrets[0].path, "/p/s.txt");
+	assert_string_equal(b->secrets[1].target, "/run/secrets/t");
+	assert_string_equal(b->secrets[1].content, "value");
+	assert_string_equal(b->ssh.v[0].name, "default");
+	assert_string_equal(b->ssh.v[1].value, "/sock");
+	assert_string_equal(b->contexts.v[0].value, "service:b");
+	assert_string_equal(b->contexts.v[1].value, "/p/d");
+	assert_string_equal(b->contexts.v[2].value, "https://h.test/x");
+	assert_int_equal(b->ulimits[0].hard, 5);
+	assert_string_equal(b->cache_to.v[0], "type=inline");
+	assert_string_equal(b->no_cache_filter.v[0], "x");
+}
+
 static void of_two_mounts_on_one_target_the_last_stays(void **state)
 {
 	scoped(project_free) struct project *p = load_good(
@@ -720,6 +748,7 @@ int main(void)
 		cmocka_unit_test(dependencies_come_first_and_are_implied),
 		cmocka_unit_test(deploy_decides_over_the_older_keys),
 		cmocka_unit_test(secrets_and_configs),
+		cmocka_unit_test(a_build_has_secrets_agents_and_contexts),
 		cmocka_unit_test(of_two_mounts_on_one_target_the_last_stays),
 		cmocka_unit_test(override_files_merge_by_the_rules),
 		cmocka_unit_test(extends_takes_from_this_and_other_files),
