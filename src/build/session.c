@@ -22,12 +22,14 @@
 #include "base/text.h"
 #include "build/base.h"
 #include "build/builder.h"
+#include "build/pending.h"
 #include "codec/ref.h"
 #include "event/event.h"
 #include "image/image.h"
 #include "job/job.h"
 #include "job/wire.h"
 #include "network/network.h"
+#include "store/store.h"
 #include "oci/emulate.h"
 #include "sys/cgroup.h"
 
@@ -45,6 +47,8 @@ struct build_session {
 	char *cgroup;       /* "wherry/build-..." */
 	struct map *pinned; /* diff ids as keys */
 	struct base_images *bases;
+	struct pending_layers *pending;
+	bool settling; /* they go to the disk although the build has ended */
 	struct endpoint_info endpoint;
 	bool attached, dns;
 	json_t *result; /* while it goes to the disk */
@@ -55,10 +59,12 @@ struct build_session {
 
 static void free_if_over(struct build_session *s)
 {
-	if (s->job || s->result || base_images_busy(s->bases)) {
+	if (s->job || s->result || s->settling || base_images_busy(s->bases)) {
 		return;
 	}
+	list_remove(&s->node);
 	base_images_free(s->bases);
+	pending_free(s->pending);
 	map_free(s->pinned);
 	json_decref(s->options);
 	buf_deinit(&s->quiet_text);
@@ -191,13 +197,30 @@ static int on_image(struct build_session *s, const json_t *msg, struct err *e)
 
 /* --- cache and results --- */
 
+/* A layer that this or another build has just made, and not recorded yet: that is done with this
+ * one's, too. */
+static const char *find_pending(struct build_session *s, const char *key)
+{
+	list_each (pos, &s->builder->sessions) {
+		const struct build_session *other = container_of(pos, struct build_session, node);
+		const char *diff_id = pending_find(other->pending, key);
+		if (diff_id) {
+			pending_add(s->pending, diff_id);
+			return diff_id;
+		}
+	}
+	return NULL;
+}
+
 static int on_cache(struct build_session *s, const json_t *msg, struct err *e)
 {
-	const struct cache_entry *c = builder_cache_get(s->builder, json_str(msg, "key"));
+	const char *key = json_str(msg, "key");
+	const struct cache_entry *c = builder_cache_get(s->builder, key);
+	const char *diff_id = c ? c->diff_id : find_pending(s, key);
 	json_t *found = json_object();
-	if (c && *c->diff_id) {
-		json_put_str(found, "diff_id", c->diff_id);
-		json_put(found, "dir", layer_dir(s, c->diff_id));
+	if (diff_id && *diff_id) {
+		json_put_str(found, "diff_id", diff_id);
+		json_put(found, "dir", layer_dir(s, diff_id));
 	}
 	answer(s, number_of(msg), found);
 	return 0;
@@ -206,11 +229,14 @@ static int on_cache(struct build_session *s, const json_t *msg, struct err *e)
 static int on_cache_put(struct build_session *s, const json_t *msg, struct err *e)
 {
 	const char *diff_id = json_str(msg, "diff_id");
-	if (!image_has_layer(s->builder->d.images, diff_id, NULL)) {
-		return err_set(e, ERR_INVALID, "the layer is not known");
-	}
-	if (builder_cache_put(s->builder, json_str(msg, "key"), diff_id, "", e) < 0) {
-		return -1;
+	const char *key = json_str(msg, "key");
+	if (!pending_add_key(s->pending, diff_id, key)) {
+		if (!image_has_layer(s->builder->d.images, diff_id, NULL)) {
+			return err_set(e, ERR_INVALID, "the layer is not known");
+		}
+		if (builder_cache_put(s->builder, key, diff_id, "", e) < 0) {
+			return -1;
+		}
 	}
 	answer(s, number_of(msg), json_object());
 	return 0;
@@ -218,18 +244,31 @@ static int on_cache_put(struct build_session *s, const json_t *msg, struct err *
 
 static int on_add_layer(struct build_session *s, const json_t *msg, struct err *e)
 {
+	struct image_store *images = s->builder->d.images;
 	const char *tmp = json_str(msg, "tmp");
 	const char *diff_id = json_str(msg, "diff_id");
 	size_t n = strlen(s->tmp_name);
 	if (strncmp(tmp, s->tmp_name, n) != 0 || tmp[n] != '/') {
 		return err_set(e, ERR_INVALID, "the layer is not in the build's directory");
 	}
-	if (image_add_layer(s->builder->d.images, tmp, diff_id, json_i64(msg, "size", 0), e) < 0) {
+	if (image_add_layer_early(images, tmp, diff_id, json_i64(msg, "size", 0), e) < 0) {
 		return -1;
+	}
+	if (!image_has_layer(images, diff_id, NULL)) {
+		pending_add(s->pending, diff_id);
 	}
 	json_t *added = json_object();
 	json_put(added, "dir", layer_dir(s, diff_id));
 	answer(s, number_of(msg), added);
+	return 0;
+}
+
+static int on_settle(struct build_session *s, const json_t *msg, struct err *e)
+{
+	if (pending_settle(s->pending, s->builder, e) < 0) {
+		return -1;
+	}
+	answer(s, number_of(msg), json_object());
 	return 0;
 }
 
@@ -351,6 +390,7 @@ static void on_question(struct build_session *s, const char *ask, const json_t *
 		{"emulate", on_emulate},
 		{"image", on_image},
 		{"network", on_network},
+		{"settle", on_settle},
 	};
 	struct err e = {0};
 	for (size_t k = 0; k < sizeof(questions) / sizeof(*questions); k++) {
@@ -426,12 +466,40 @@ static void synced(void *owner, const struct err *e)
 	builder_cache_trim(b);
 }
 
+static void settled(void *owner, struct job *j, json_t *result, const struct err *e)
+{
+	struct build_session *s = owner;
+	struct err why = {0};
+	s->settling = false;
+	if (!result) {
+		why = *e;
+	} else if (pending_settle(s->pending, s->builder, &why) == 0) {
+		free_if_over(s);
+		return;
+	}
+	log_warning("build", "layers-lost", "id", s->id, "error", why.msg, NULL);
+	free_if_over(s);
+}
+
+/* What a build made before it failed or was cut off is kept. */
+static void settle(struct build_session *s)
+{
+	static const struct job_handlers handlers = {.done = settled};
+	const struct builder *b = s->builder;
+	struct err e;
+	if (pending_is_empty(s->pending)) {
+		return;
+	}
+	json_t *request = json_pack("{ss}", "fs", image_layers_dir(b->d.images));
+	s->settling = job_start(b->d.jobs, "sync", request, -1, false, &handlers, s, &e) != NULL;
+}
+
 static void on_done(void *owner, struct job *j, json_t *result, const struct err *e)
 {
 	struct build_session *s = owner;
 	s->job = NULL;
 	base_images_cancel(s->bases);
-	list_remove(&s->node);
+	settle(s);
 	clean_up(s);
 	log_info("build", result ? "built" : "failed", "id", s->id, "image",
 		result ? json_str(result, "id") : NULL, "error", e ? e->msg : NULL, NULL);
@@ -440,7 +508,11 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 		free_if_over(s);
 	} else if (result) {
 		s->result = json_incref(result);
-		image_sync(s->builder->d.images, synced, s);
+		if (json_bool(result, "synced")) {
+			synced(s, NULL);
+		} else {
+			image_sync(s->builder->d.images, synced, s);
+		}
 	} else {
 		finish_failed(s, e);
 	}
@@ -460,6 +532,8 @@ static json_t *make_request(const struct build_session *s, struct err *e)
 	json_put(request, "options", json_incref(s->options));
 	json_put(request, "tmp", json_pack("{ss ss}", "dir", dir, "name", s->tmp_name));
 	json_put_str(request, "layers_dir", layers_dir);
+	scoped(free) char *journal = store_journal(b->d.store);
+	json_put_str(request, "journal", journal);
 	json_put_str(request, "crun", b->d.crun_path);
 	json_put_str(request, "seccomp", b->d.seccomp_path);
 	json_put_str(request, "cgroup", cgroup);
@@ -502,6 +576,8 @@ struct build_session *build_start(struct builder *b, json_t *take_options,
 	s->owner = owner;
 	s->options = take_options;
 	s->pinned = map_new();
+	s->pending = pending_new();
+	list_init(&s->node);
 	s->quiet = json_bool(s->options, "quiet");
 	s->vertices = strcmp(json_str(s->options, "progress"), "vertices") == 0;
 	s->bases = base_images_new(

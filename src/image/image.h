@@ -252,6 +252,11 @@ void image_save_cancel(struct image_save *w); /* done follows */
  * copy is dropped. */
 int image_add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
 	int64_t size_bytes, struct err *e);
+/* The same of a layer that is not synced: it is in place, but nobody has it (image_has_layer) until
+ * image_settle_layer records it, which is called when it is on the disk. It must be pinned. */
+int image_add_layer_early(struct image_store *s, const char *tmp_name, const char *diff_id,
+	int64_t size_bytes, struct err *e);
+int image_settle_layer(struct image_store *s, const char *diff_id, struct err *e);
 /* Records an image; config_text is the exact bytes whose SHA-256 is the id. Returns it (the
  * existing one if known). */
 struct image *image_add(struct image_store *s, const char *config_text, size_t n, struct err *e);

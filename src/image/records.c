@@ -58,7 +58,7 @@ bool image_has_layer(const struct image_store *s, const char *diff_id, int64_t *
 	if (l && ret_bytes) {
 		*ret_bytes = l->bytes;
 	}
-	return l && !l->damage;
+	return l && !l->damage && !l->pending;
 }
 
 int64_t image_layers_bytes(const struct image_store *s)
@@ -114,7 +114,7 @@ static struct image *new_image(
 	}
 	for (size_t k = 0; k < i->layers.n; k++) {
 		const struct image_layer *l = image_layer_find(s, i->layers.v[k]);
-		if (!l || (fresh && l->damage)) {
+		if (!l || (fresh && (l->damage || l->pending))) {
 			(void)err_set(e, ERR_INVALID, "the image's layer %.19s is not here",
 				i->layers.v[k]);
 			return NULL;
@@ -317,13 +317,14 @@ void image_layer_free(struct image_layer *l)
 SCOPED(struct image_layer *, image_layer_free)
 
 static int put_layer(struct image_store *s, const char *dir, const char *diff_id, int64_t bytes,
-	int64_t pulled_s, struct err *e)
+	int64_t pulled_s, bool early, struct err *e)
 {
 	scoped(image_layer_free) struct image_layer *l = xnew(struct image_layer);
 	snprintf(l->diff_id, sizeof(l->diff_id), "%s", diff_id);
 	l->bytes = bytes;
 	l->pulled_s = pulled_s;
-	if (image_layer_save(s, l, e) < 0) {
+	l->pending = early;
+	if (!early && image_layer_save(s, l, e) < 0) {
 		return -1;
 	}
 	struct image_layer *before = map_put(s->layers, dir, TAKE(l));
@@ -367,7 +368,7 @@ static int move_into_place(
 }
 
 static int add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
-	int64_t size_bytes, int64_t pulled_s, struct err *e)
+	int64_t size_bytes, int64_t pulled_s, bool early, struct err *e)
 {
 	char dir[LAYER_DIR_LEN + 1];
 	if (!ref_is_digest(diff_id) || !valid_tmp_name(tmp_name)) {
@@ -380,7 +381,7 @@ static int add_layer(struct image_store *s, const char *tmp_name, const char *di
 		return err_set(e, ERR_CONFLICT, "the layers %s and %s share a name", diff_id,
 			there->diff_id);
 	}
-	if (there && !there->damage) {
+	if (there && !there->damage && (early || !there->pending)) {
 		image_discard(s, tmp_name, true);
 		return 0;
 	}
@@ -390,19 +391,38 @@ static int add_layer(struct image_store *s, const char *tmp_name, const char *di
 	if (move_into_place(s, tmp_name, dir, there != NULL) < 0) {
 		return err_sys(e, errno, "cannot put layer %.19s into place", diff_id);
 	}
-	return put_layer(s, dir, diff_id, size_bytes, pulled_s, e);
+	return put_layer(s, dir, diff_id, size_bytes, pulled_s, early, e);
 }
 
 int image_add_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
 	int64_t size_bytes, struct err *e)
 {
-	return add_layer(s, tmp_name, diff_id, size_bytes, 0, e);
+	return add_layer(s, tmp_name, diff_id, size_bytes, 0, false, e);
+}
+
+int image_add_layer_early(struct image_store *s, const char *tmp_name, const char *diff_id,
+	int64_t size_bytes, struct err *e)
+{
+	return add_layer(s, tmp_name, diff_id, size_bytes, 0, true, e);
+}
+
+int image_settle_layer(struct image_store *s, const char *diff_id, struct err *e)
+{
+	struct image_layer *l = image_layer_find(s, diff_id);
+	if (!l) {
+		return err_set(e, ERR_NOT_FOUND, "the layer is not known");
+	}
+	if (l->pending && image_layer_save(s, l, e) < 0) {
+		return -1;
+	}
+	l->pending = false;
+	return 0;
 }
 
 int image_add_pulled_layer(struct image_store *s, const char *tmp_name, const char *diff_id,
 	int64_t size_bytes, struct err *e)
 {
-	return add_layer(s, tmp_name, diff_id, size_bytes, clock_real_ns() / 1000000000, e);
+	return add_layer(s, tmp_name, diff_id, size_bytes, clock_real_ns() / 1000000000, false, e);
 }
 
 char *image_lowerdir(const struct image_store *s, const struct strv *layers)

@@ -17,6 +17,7 @@ struct image_layer {
 	int64_t bytes;
 	int64_t pulled_s; /* when a pull brought it that has not made an image of it; else 0 */
 	char *damage;     /* NULL: none is known */
+	bool pending;     /* in place, but not recorded: it may not be on the disk yet */
 };
 
 /* A layer that one work is fetching; the others wait. */

@@ -2,15 +2,16 @@
  * structures.
  *
  * Request: {"options": as in build/session.h, "tmp": {"dir": DATA/layers/tmp/JOB, "name": JOB},
- * "layers_dir", "crun", "seccomp", "filters": oci/filter.h's directory, "cgroup":
+ * "layers_dir", "journal": the daemon's records, "crun", "seccomp", "filters": oci/filter.h's
+ * directory, "cgroup":
  * "/wherry/build-X", "cache_dir": where cache mounts live}; fd 0 is the context. Messages:
  * {"accepted": true}; {"exit_code": N} and {"source":
  * {"file", "lines": [[first, last]], "text": the Dockerfile}} before the error that they belong to;
  * all else is what build_event.h says. Questions: "image" {name, platform, pull, vertex} -> {id,
  * config, layers: [diff ids], dirs: [names below layers_dir, lowest first]}; "cache" {key} ->
  * {diff_id, dir} or {}; "cache-put" {key, diff_id}; "add-layer" {diff_id, tmp, size} -> {dir};
- * "emulate" {arch} -> {}; "network" {fd, mode} -> {resolv, gateway}, fd -1 for the host's;
- * "add-image" {config, key, tags:
+ * "settle" {}: both are recorded, all layers are on the disk; "emulate" {arch} -> {}; "network"
+ * {fd, mode} -> {resolv, gateway}, fd -1 for the host's; "add-image" {config, key, tags:
  * []} -> {id, tags: [as the user knows them]}.
  *
  * A job has one target for each platform wanted; a target has the plan's stages; a stage that runs
@@ -114,6 +115,7 @@ struct build {
 	struct build_network *network; /* build_network.c's, thread-safe */
 	size_t n_steps;                /* of all stages, in classic output */
 	atomic_int n_layers;           /* directories made so far */
+	atomic_llong settled_ms;       /* when layers were last recorded; monotonic */
 	atomic_bool stopping;          /* the build has failed: nothing new begins */
 	pthread_mutex_t filter_lock;   /* of seccomp */
 	char *seccomp;                 /* build_filter.c's: the profile, once it is read */
@@ -219,6 +221,8 @@ static inline void scoped_build_layer(struct build_layer *l)
 /* 1: the stage got the cached layer, and whoever watches is told; 0: nothing under this key; -1
  * with *e. */
 int build_cache_look(const struct build_step *t, const char *key, struct err *e);
+/* What was handed over so far reaches the disk and is recorded, with its keys. Any thread. */
+int build_settle(struct build *b, struct err *e);
 /* The digest of the stage's layers: where keys of steps begin. */
 void build_chain(const struct strv *layers, char ret[static 65]);
 /* A read-only view at the place's src/, one at a time: an fd; unmount with build_source_close. */

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -14,8 +15,10 @@
 #include "worker/layers.h"
 #include "worker/overlay.h"
 #include "worker/rpc.h"
+#include "worker/sync.h"
 #include "tree/recipe.h"
-#include "tree/unpack.h"
+
+#define SETTLE_MS 5000
 
 /* For overlayfs: topmost first, each once (an upper one hides all that the same one below would
  * show). */
@@ -191,7 +194,7 @@ static int hash_layer(struct build_layer *l, struct diff_result *ret, struct err
 	scoped(recipe_writer_free) struct recipe_writer *recipe =
 		layer_recipe_new(l->t->b->tmp_fd, l->n, e);
 	return !recipe || check_dev(fd, e) < 0 || set_times(l, fd, e) < 0 ||
-			       diff_hash(fd, recipe, ret, e) < 0 || unpack_sync(fd, e) < 0
+			       diff_hash(fd, recipe, ret, e) < 0
 		       ? -1
 		       : 0;
 }
@@ -224,6 +227,25 @@ static int put_keys(
 	return 0;
 }
 
+int build_settle(struct build *b, struct err *e)
+{
+	if (sync_filesystem(b->layers_dir, e) < 0) {
+		return -1;
+	}
+	scoped(json) json_t *answer = rpc_ask(b->rpc, json_pack("{ss}", "ask", "settle"), e);
+	return answer ? 0 : -1;
+}
+
+/* A power cut takes a few seconds of a build, not all of it. */
+static int settle_sometimes(struct build *b, struct err *e)
+{
+	int64_t now = clock_mono_ms(), last = atomic_load(&b->settled_ms);
+	bool due = now - last > SETTLE_MS;
+	return due && atomic_compare_exchange_strong(&b->settled_ms, &last, now)
+		       ? build_settle(b, e)
+		       : 0;
+}
+
 int build_layer_end(
 	const struct build_step *t, struct build_layer *l, const struct strv *keys, struct err *e)
 {
@@ -241,7 +263,7 @@ int build_layer_end(
 	}
 	stage_add_layer(t->s, made.diff_id, json_str(answer, "dir"));
 	forget(l);
-	return 0;
+	return settle_sometimes(t->b, e);
 }
 
 int build_cache_look(const struct build_step *t, const char *key, struct err *e)

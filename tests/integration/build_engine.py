@@ -273,6 +273,19 @@ class Ends(Case):
                 self.check()
         self.after()
 
+    def test_what_it_made_before_is_kept(self):
+        text = f"FROM base:1\nRUN date +%%N > /n; echo {os.getpid()}\nRUN %s\n"
+        self.file("Dockerfile", text % "echo waiting; sleep 1000")
+        client = subprocess.Popen(["docker", "build", self.context], env=self.daemon.env, stdout=subprocess.PIPE)
+        self.addCleanup(client.stdout.close)
+        for line in client.stdout:
+            if line.strip() == b"waiting":
+                break
+        client.kill()
+        client.wait()
+        self.check()
+        self.assertEqual(self.build(text % "true").stdout.count("Using cache"), 1)
+
     def test_the_daemon_is_killed(self):
         for lines in range(1, 28, 7):
             with self.subTest(lines):

@@ -1,0 +1,85 @@
+#include "build/pending.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/scoped.h"
+#include "build/builder.h"
+#include "image/image.h"
+#include "store/store.h"
+
+struct pending_layers {
+	struct strv layers;
+	json_t *keys; /* key -> diff id */
+};
+
+struct pending_layers *pending_new(void)
+{
+	struct pending_layers *p = xnew(struct pending_layers);
+	p->keys = json_object();
+	return p;
+}
+
+void pending_free(struct pending_layers *p)
+{
+	strv_deinit(&p->layers);
+	json_decref(p->keys);
+	free(p);
+}
+
+bool pending_is_empty(const struct pending_layers *p)
+{
+	return p->layers.n == 0;
+}
+
+void pending_add(struct pending_layers *p, const char *diff_id)
+{
+	if (!strv_has(&p->layers, diff_id)) {
+		strv_add(&p->layers, diff_id);
+	}
+}
+
+bool pending_add_key(struct pending_layers *p, const char *diff_id, const char *key)
+{
+	bool waits = strv_has(&p->layers, diff_id);
+	if (waits) {
+		json_put_str(p->keys, key, diff_id);
+	}
+	return waits;
+}
+
+const char *pending_find(const struct pending_layers *p, const char *key)
+{
+	return json_string_value(json_object_get(p->keys, key));
+}
+
+static int record_all(struct pending_layers *p, struct builder *b, struct err *e)
+{
+	const char *key;
+	json_t *diff_id;
+	for (size_t k = 0; k < p->layers.n; k++) {
+		if (image_settle_layer(b->d.images, p->layers.v[k], e) < 0) {
+			return -1;
+		}
+	}
+	json_object_foreach (p->keys, key, diff_id) {
+		if (builder_cache_put(b, key, json_string_value(diff_id), "", e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int pending_settle(struct pending_layers *p, struct builder *b, struct err *e)
+{
+	struct err ignored;
+	if (store_begin(b->d.store, e) < 0) {
+		return -1;
+	}
+	int r = record_all(p, b, e);
+	if (store_commit(b->d.store, r < 0 ? &ignored : e) < 0) {
+		r = -1;
+	}
+	strv_clear(&p->layers);
+	json_object_clear(p->keys);
+	return r;
+}
