@@ -258,14 +258,15 @@ static json_t *output(struct build *b, struct err *e)
 
 static json_t *build_all(struct build *b, bool *ret_idle, struct err *e)
 {
-	if (begin(b, e) < 0) {
+	/* first: what is mounted later is not seen through descriptors of the namespace before */
+	if (overlay_enter_namespace(e) < 0 || begin(b, e) < 0) {
 		return NULL;
 	}
 	if (json_bool(b->options, "check")) {
 		return check_all(b, e);
 	}
 	if (build_input(b, e) < 0 || plan_targets(b, e) < 0 || build_lint(b, e) < 0 ||
-		build_context_open(b, e) < 0 || overlay_enter_namespace(e) < 0) {
+		build_context_open(b, e) < 0) {
 		return NULL;
 	}
 	rpc_send(b->rpc, json_pack("{sb}", "accepted", 1));
