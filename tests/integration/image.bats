@@ -164,6 +164,40 @@ not_empty() {
 	[[ "$output" == *"no such host"* ]]
 }
 
+put_manifest() { # NAME:TAG MEDIA-TYPE-OF-CONFIG LAYER: the layer's descriptor as JSON
+	local config digest
+	config='{}'
+	digest=sha256:$(printf '%s' "$config" | sha256sum | cut -d' ' -f1)
+	local upload
+	upload=$(curl -s -i -X POST "http://127.0.0.1:$(cat port)/v2/${1%:*}/blobs/uploads/" | tr -d '\r' | sed -n 's/^Location: //Ip')
+	curl -sf -X PUT "$upload&digest=$digest" -H 'Content-Type: application/octet-stream' -d "$config"
+	curl -sf -X PUT "http://127.0.0.1:$(cat port)/v2/${1%:*}/manifests/${1#*:}" -H 'Content-Type: application/vnd.oci.image.manifest.v1+json' \
+		-d "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",
+		\"config\":{\"mediaType\":\"$2\",\"digest\":\"$digest\",\"size\":2},\"layers\":[$3]}"
+}
+
+@test "artifacts are refused; layers of every compression are pulled" {
+	registry_start
+	r=127.0.0.1:$(cat port)
+	put_manifest helm:1 application/vnd.cncf.helm.config.v1+json ''
+	run -1 d pull "$r/helm:1"
+	[[ "$output" == *'Encountered remote "application/vnd.cncf.helm.config.v1+json"(unknown) when fetching'* ]]
+	"$WHERRY" manifest inspect --insecure "$r/helm:1" | jq -e '.config.size == 2'
+	make layout --tag forms:1 plain.saved one.tar big.tar
+	make layout --zstd --tag forms:1 zstd.saved one.tar big.tar
+	id=$(make layout --gzip --tag forms:1 gzip.saved one.tar big.tar)
+	for form in plain zstd gzip; do
+		rm -rf forms && mkdir forms && tar -C forms -xf $form.saved
+		# the image alone, not its index, which names platforms that are not there
+		skopeo --insecure-policy copy -q --preserve-digests --dest-tls-verify=false oci:forms:forms:1 "docker://$r/forms:$form"
+		d pull -q "$r/forms:$form"
+		[ "$(d images -q --no-trunc "$r/forms:$form")" = "$id" ]
+		remove_all
+	done
+	[ "$(skopeo inspect --raw --tls-verify=false "docker://$r/forms:plain" | jq -r '.layers[0].mediaType')" = application/vnd.oci.image.layer.v1.tar ]
+	[ "$(skopeo inspect --raw --tls-verify=false "docker://$r/forms:zstd" | jq -r '.layers[0].mediaType')" = application/vnd.oci.image.layer.v1.tar+zstd ]
+}
+
 auth() { # USER PASSWORD [PORT]: the engine's status and words
 	api POST /auth -H 'Content-Type: application/json' -w ' %{http_code}' \
 		-d "{\"username\":\"$1\",\"password\":\"$2\",\"serveraddress\":\"127.0.0.1:${3:-$(cat private.port)}\"}" | tr -d '\n'
