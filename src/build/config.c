@@ -412,9 +412,7 @@ static int apply_workdir(struct change *ch)
 	if (expand(ch, ch->i->args, &path) < 0) {
 		return -1;
 	}
-	if (!*path) {
-		return fail(ch, "the path is empty");
-	}
+	/* as BuildKit: an empty path changes nothing */
 	scoped(free) char *whole = path_join(build_config_workdir(ch->c), path);
 	json_put_str(ch->config, "WorkingDir", whole);
 	return 0;

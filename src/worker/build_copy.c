@@ -70,6 +70,25 @@ static void begin_key(const struct copy_step *c, char key[static 65])
 	}
 }
 
+/* Modes and owners of the directories that --parents makes. */
+static void parents_key(const struct copy_step *c, const struct copy_source *s, char key[static 65])
+{
+	scoped(free) char *path = xasprintf("%s%s", s->base, s->parents);
+	for (char *slash = path; slash;) {
+		struct stat st;
+		scoped(close) int fd = path_open_in(c->root_fd, path, O_PATH | O_DIRECTORY, 0);
+		if (fd >= 0 && fstat(fd, &st) == 0) {
+			scoped(free) char *text =
+				xasprintf("%o %u %u", st.st_mode, st.st_uid, st.st_gid);
+			build_mix(key, text);
+		}
+		slash = strrchr(path, '/');
+		if (slash) {
+			*slash = '\0';
+		}
+	}
+}
+
 static void content_key(const struct copy_step *c, char key[static 65])
 {
 	static const char *const kinds[] = {"file", "dir", "archive", "text", "url"};
@@ -79,6 +98,9 @@ static void content_key(const struct copy_step *c, char key[static 65])
 		build_mix(key, kinds[s->kind]);
 		build_mix(key, s->kind == SOURCE_DIR || s->kind == SOURCE_ARCHIVE ? "" : s->name);
 		build_mix(key, s->parents ? s->parents : "");
+		if (s->parents) {
+			parents_key(c, s, key);
+		}
 		build_mix(key, s->digest);
 	}
 }
@@ -154,7 +176,9 @@ static int copy_text(struct copy_step *c, struct build_layer *l, const struct co
 static int unpack_archive(struct copy_step *c, struct build_layer *l, const struct copy_source *s,
 	const char *dir, struct err *e)
 {
-	scoped(close) int fd = path_open_in(c->root_fd, s->path, O_RDONLY | O_NOFOLLOW, 0);
+	scoped(close) int fd =
+		s->download ? openat(c->t->s->place.fd, s->download, O_RDONLY | O_CLOEXEC)
+			    : path_open_in(c->root_fd, s->path, O_RDONLY | O_NOFOLLOW, 0);
 	if (fd < 0) {
 		return err_sys(e, -fd, "cannot open %.200s", s->path);
 	}
@@ -203,9 +227,32 @@ static int copy_one_file(struct copy_step *c, struct build_layer *l, struct copy
 	}
 }
 
+/* The directories that --parents makes are as those that they come from; what is there already
+ * stays as it is. */
+static int make_parents(struct copy_step *c, struct build_layer *l, struct copy *copy,
+	const struct copy_source *s, struct err *e)
+{
+	for (const char *end = s->parents; end && strcmp(s->parents, ".") != 0;) {
+		end = strchrnul(end, '/');
+		scoped(free) char *part = xstrndup(s->parents, (size_t)(end - s->parents));
+		scoped(free) char *from = xasprintf("%s%s", s->base, part);
+		scoped(free) char *to = join_name(c->dest, part);
+		bool there = is_dir(l, to);
+		if (build_layer_mkdirs(l, to, c->uid, c->gid, e) < 0 ||
+			(!there && copy_attributes(copy, from, to, e) < 0)) {
+			return -1;
+		}
+		end = *end ? end + 1 : NULL;
+	}
+	return 0;
+}
+
 static int copy_source(struct copy_step *c, struct build_layer *l, struct copy *copy,
 	const struct copy_source *s, struct err *e)
 {
+	if (make_parents(c, l, copy, s, e) < 0) {
+		return -1;
+	}
 	if (s->kind != SOURCE_DIR && s->kind != SOURCE_ARCHIVE) {
 		return copy_one_file(c, l, copy, s, e);
 	}
@@ -227,9 +274,20 @@ static int check_several(const struct copy_step *c, const struct build_layer *l,
 	return 0;
 }
 
+static int follow_dest(struct copy_step *c, const struct build_layer *l, struct err *e)
+{
+	char *dest = copy_resolve(l->root_fd, c->dest, e);
+	if (!dest) {
+		return -1;
+	}
+	free(c->dest);
+	c->dest = dest;
+	return 0;
+}
+
 static int copy_all(struct copy_step *c, struct build_layer *l, struct err *e)
 {
-	if (check_several(c, l, e) < 0 || resolve_chown(c, l, e) < 0) {
+	if (follow_dest(c, l, e) < 0 || check_several(c, l, e) < 0 || resolve_chown(c, l, e) < 0) {
 		return -1;
 	}
 	const struct copy_options o = copy_options(c);

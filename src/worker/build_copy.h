@@ -11,6 +11,7 @@ struct copy_source {
 	char *path;    /* below the source root, without links; of TEXT the content */
 	char *name;    /* in a destination directory; of a URL may be "" */
 	char *parents; /* --parents: directories to make below the destination, or NULL */
+	char *base;    /* of them: where they are below the source root, "" or with a slash */
 	char digest[72];
 	int64_t mtime;  /* of a URL, or -1 */
 	char *download; /* file in the stage's place, or NULL */
@@ -29,6 +30,8 @@ struct copy_step {
 	gid_t gid;
 	struct strv exclude;
 	bool parents;
+	bool unpack;  /* archives are */
+	size_t pivot; /* components of the source that is read before its pivot */
 	struct copy_source *v;
 	size_t n;
 	bool wildcard; /* a pattern was there: no match is fine */
@@ -46,4 +49,10 @@ int copy_read_flag(const struct build_step *t, const char *name, char **ret, str
 int copy_read_flags(struct copy_step *c, struct err *e);
 int copy_read_dest(struct copy_step *c, struct err *e);
 int copy_read_sources(struct copy_step *c, struct err *e);
+/* The error for a source that is not there, which says why or what may be meant
+ * (build_copy_missing.c): -1. */
+int copy_missing(const struct copy_step *c, const char *written, struct err *e);
+/* The path below the root without links (build_copy_dest.c); the caller's. NULL with *e: too many.
+ */
+char *copy_resolve(int root_fd, const char *path, struct err *e);
 bool copy_skip_excluded(void *owner, const char *path); /* owner: a struct copy_step */

@@ -22,6 +22,7 @@ void copy_step_deinit(struct copy_step *c)
 		free(c->v[k].path);
 		free(c->v[k].name);
 		free(c->v[k].parents);
+		free(c->v[k].base);
 		if (c->v[k].download) {
 			unlinkat(c->t->s->place.fd, c->v[k].download, 0);
 		}
@@ -81,7 +82,7 @@ int copy_read_flags(struct copy_step *c, struct err *e)
 	static const char *const copy[] = {
 		"from", "chown", "chmod", "link", "parents", "exclude", NULL};
 	static const char *const add[] = {
-		"chown", "chmod", "link", "checksum", "keep-git-dir", "exclude", NULL};
+		"chown", "chmod", "link", "checksum", "keep-git-dir", "unpack", "exclude", NULL};
 	const struct build_step *t = c->t;
 	if (df_check_flags(t->d, t->i, t->i->kind == DF_COPY ? copy : add, e) < 0 ||
 		copy_read_flag(t, "chown", &c->chown_text, e) < 0 ||
@@ -90,8 +91,13 @@ int copy_read_flags(struct copy_step *c, struct err *e)
 	}
 	c->has_chown = c->chown_text && *c->chown_text;
 	c->has_chmod = c->chmod_text && *c->chmod_text;
-	const char *parents = df_flag(t->i, "parents");
-	c->parents = parents && strcasecmp(parents, "false") != 0;
+	bool link = false; /* a step of its own either way: only its spelling is checked */
+	c->unpack = t->i->kind == DF_ADD;
+	if (df_flag_bool(t->d, t->i, "parents", &c->parents, e) < 0 ||
+		df_flag_bool(t->d, t->i, "link", &link, e) < 0 ||
+		df_flag_bool(t->d, t->i, "unpack", &c->unpack, e) < 0) {
+		return -1;
+	}
 	if (c->has_chmod && chmod_parse(c->chmod_text, &c->chmod, e) < 0) {
 		return build_fail(t, e);
 	}
@@ -136,20 +142,28 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* --parents: what of the written path is kept below the destination: "a/./b/c" keeps "b". */
-static char *kept_parents(const char *written, bool is_dir)
+/* How many components stand before the pivot of --parents: "a/./b/c" keeps "b". */
+static size_t pivot_depth(const char *written)
 {
 	const char *pivot = strstr(written, "/./");
-	scoped(free) char *clean = path_clean(pivot ? pivot + 3 : written);
-	const char *p = clean;
-	while (*p == '/') {
-		p++;
+	scoped(free) char *before = pivot ? xstrndup(written, (size_t)(pivot - written)) : NULL;
+	scoped(free) char *clean = path_join("/", before ? before : "");
+	scoped(strv) struct strv parts = STRV_INIT;
+	strv_split(&parts, clean + 1, '/');
+	return parts.n;
+}
+
+/* --parents: the path without its pivot's part is what is kept below the destination. */
+static void set_parents(struct copy_step *c, struct copy_source *s, const char *clean)
+{
+	const char *kept = clean;
+	for (size_t k = 0; k < c->pivot && strchr(kept, '/'); k++) {
+		kept = strchr(kept, '/') + 1;
 	}
-	if (is_dir) {
-		return xstrdup(p);
-	}
-	const char *slash = strrchr(p, '/');
-	return slash ? xstrndup(p, (size_t)(slash - p)) : xstrdup(".");
+	const char *slash = strrchr(kept, '/');
+	size_t n = s->kind == SOURCE_DIR ? strlen(kept) : slash ? (size_t)(slash - kept) : 0;
+	s->parents = n ? xstrndup(kept, n) : xstrdup(".");
+	s->base = xstrndup(clean, (size_t)(kept - clean));
 }
 
 static int add_path(struct copy_step *c, const char *path, const char *written, struct err *e)
@@ -158,14 +172,9 @@ static int add_path(struct copy_step *c, const char *path, const char *written, 
 	scoped(close) int fd = path_open_in(c->root_fd, path, O_PATH, 0);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		bool from = df_flag(t->i, "from") != NULL;
-		return err_set(e, ERR_INVALID, "%s failed: %s: stat %.200s: file does not exist",
-			df_keyword(t->i->kind),
-			from ? "file not found in the source"
-			     : "file not found in build context or excluded by .dockerignore",
-			written);
+		return copy_missing(c, written, e);
 	}
-	scoped(free) char *clean = path_clean(path);
+	scoped(free) char *clean = path_join("/", path);
 	if (!S_ISDIR(st.st_mode) && copy_skip_excluded(c, base_name(clean))) {
 		return 0;
 	}
@@ -176,12 +185,13 @@ static int add_path(struct copy_step *c, const char *path, const char *written, 
 	s->kind = S_ISDIR(st.st_mode) ? SOURCE_DIR : SOURCE_FILE;
 	s->path = real_path(c, fd);
 	s->name = xstrdup(base_name(clean));
-	s->parents = c->parents ? kept_parents(c->wildcard ? path : written, s->kind == SOURCE_DIR)
-				: NULL;
+	if (c->parents) {
+		set_parents(c, s, clean + 1);
+	}
 	if (!s->path) {
 		return err_set(e, ERR_SYSTEM, "cannot resolve %.200s", written);
 	}
-	if (t->i->kind == DF_ADD && S_ISREG(st.st_mode)) {
+	if (c->unpack && S_ISREG(st.st_mode)) {
 		scoped(close) int file =
 			path_open_in(c->root_fd, s->path, O_RDONLY | O_NOFOLLOW, 0);
 		s->kind = file >= 0 && context_is_archive(file) ? SOURCE_ARCHIVE : SOURCE_FILE;
@@ -354,18 +364,30 @@ static int add_url(struct copy_step *c, const char *url, struct err *e)
 		const struct timespec times[2] = {{.tv_sec = got.mtime}, {.tv_sec = got.mtime}};
 		futimens(fd, times);
 	}
-	return check_download(c, s, e);
+	if (check_download(c, s, e) < 0) {
+		return -1;
+	}
+	/* only where it is asked for: not by content alone */
+	bool unpack = df_flag(t->i, "unpack") && c->unpack;
+	if (unpack && context_is_archive(fd)) {
+		s->kind = SOURCE_ARCHIVE;
+	}
+	return 0;
 }
 
 static int add_written(struct copy_step *c, const char *written, struct err *e)
 {
 	const struct build_step *t = c->t;
+	c->pivot = c->parents ? pivot_depth(written) : 0;
 	if (t->i->kind == DF_ADD && is_git(written)) {
 		return err_set(e, ERR_INVALID,
 			"ADD of a git repository is not supported; clone it with RUN git clone");
 	}
 	if (t->i->kind == DF_ADD && is_url(written)) {
 		return add_url(c, written, e);
+	}
+	if (df_flag(t->i, "checksum")) {
+		return err_set(e, ERR_INVALID, "checksum requires HTTP(S) or Git sources");
 	}
 	if (has_wildcard(written)) {
 		return add_wildcard(c, written, e);
@@ -416,7 +438,7 @@ int copy_read_dest(struct copy_step *c, struct err *e)
 	const struct build_step *t = c->t;
 	if (t->i->words.n < 2) {
 		(void)err_set(e, ERR_INVALID,
-			"%s requires at least two arguments: a source and the destination",
+			"%s requires at least two arguments, but only one was provided. Destination could not be determined",
 			df_keyword(t->i->kind));
 		return build_fail(t, e);
 	}
@@ -424,13 +446,9 @@ int copy_read_dest(struct copy_step *c, struct err *e)
 	if (build_expand(t, t->i->words.v[t->i->words.n - 1], &text, e) < 0) {
 		return -1;
 	}
-	if (!*text) {
-		(void)err_set(
-			e, ERR_INVALID, "%s: the destination is empty", df_keyword(t->i->kind));
-		return build_fail(t, e);
-	}
-	c->dest_dir = text_ends(text, "/") || text_ends(text, "/.") || strcmp(text, ".") == 0 ||
-		      strcmp(text, "..") == 0 || c->parents;
+	/* as BuildKit: an empty destination is the working directory */
+	c->dest_dir = !*text || text_ends(text, "/") || text_ends(text, "/.") ||
+		      strcmp(text, ".") == 0 || strcmp(text, "..") == 0 || c->parents;
 	c->dest = path_join(build_config_workdir(&t->s->c), text);
 	return 0;
 }

@@ -424,40 +424,6 @@ int copy_dir_content(
 								       : 0;
 }
 
-/* Where a link at to_dir/name leads, if that is something: the directory there and the name in it.
- */
-static int follow_target(struct copy *c, const char *to_dir, const char *name, int dir_fd,
-	int *ret_fd, char **ret_name)
-{
-	char link[4097];
-	ssize_t n = readlinkat(dir_fd, name, link, sizeof(link) - 1);
-	if (n <= 0) {
-		return -1;
-	}
-	link[n] = '\0';
-	/* lexical up to the last component, which path_open_in resolves with every link on its way
-	 */
-	scoped(free) char *path = link[0] == '/' ? xstrdup(link) : xasprintf("%s/%s", to_dir, link);
-	char *slash = strrchr(path, '/');
-	const char *last = slash + 1;
-	if (!path_is_component(last)) {
-		return -1;
-	}
-	*slash = '\0';
-	int fd = path_open_in(c->to_root, *path ? path : "/", O_RDONLY | O_DIRECTORY, 0);
-	struct stat st;
-	if (fd < 0) {
-		return -1;
-	}
-	if (fstatat(fd, last, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return -1; /* nothing, or another link: it is replaced */
-	}
-	*ret_fd = fd;
-	*ret_name = xstrdup(last);
-	return 0;
-}
-
 int copy_file(struct copy *c, const char *from, const char *to_dir, const char *name, struct err *e)
 {
 	scoped(free) char *clean = path_clean(from);
@@ -480,13 +446,19 @@ int copy_file(struct copy *c, const char *from, const char *to_dir, const char *
 	if (S_ISDIR(st.st_mode)) {
 		return copy_error(e, EISDIR, from);
 	}
-	scoped(close) int through = -1;
-	scoped(free) char *through_name = NULL;
-	follow_target(c, to_dir, name, to_fd, &through, &through_name);
-	const struct level l = {from_fd, through >= 0 ? through : to_fd, to_dir, "", 0};
-	if (through >= 0) {
-		st.st_nlink = 1; /* to_dir/name is not where it lands: nothing may be linked to it
-				    later */
+	const struct level l = {from_fd, to_fd, to_dir, "", 0};
+	return copy_leaf(c, &l, from_name, name, &st, from, e);
+}
+
+int copy_attributes(struct copy *c, const char *from, const char *to, struct err *e)
+{
+	struct stat st;
+	scoped(close) int from_fd = path_open_in(c->from_root, from, O_RDONLY | O_DIRECTORY, 0);
+	scoped(close) int to_fd = path_open_in(c->to_root, to, O_RDONLY | O_DIRECTORY, 0);
+	if (from_fd < 0 || to_fd < 0) {
+		return copy_error(e, from_fd < 0 ? -from_fd : -to_fd, from_fd < 0 ? from : to);
 	}
-	return copy_leaf(c, &l, from_name, through_name ? through_name : name, &st, from, e);
+	return fstat(from_fd, &st) < 0 || set_attributes(c, from_fd, to_fd, &st) < 0
+		       ? copy_error(e, errno, to)
+		       : 0;
 }

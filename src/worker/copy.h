@@ -41,7 +41,8 @@ static inline void scoped_copy_free(struct copy **c)
  * `to` gets them as well. */
 int copy_dir_content(
 	struct copy *c, const char *from, const char *to, bool with_self, struct err *e);
-/* One entry that is not a directory becomes to_dir/name. A link to a file that stands there is
- * written through. */
+/* One entry that is not a directory becomes to_dir/name, whatever stands there but a directory. */
 int copy_file(
 	struct copy *c, const char *from, const char *to_dir, const char *name, struct err *e);
+/* The directory `to` gets the mode, owner, attributes and times that `from` has. */
+int copy_attributes(struct copy *c, const char *from, const char *to, struct err *e);

@@ -243,6 +243,20 @@ COPY f /dst
         self.assertIn("Dockerfile:3: COPY failed: file not found in build context or excluded by .dockerignore: "
                       "stat nosuch: file does not exist", got.stderr)
 
+    def test_a_missing_source_says_why_or_what_may_be_meant(self):
+        for name in ("README.md", "src/main.c", "hidden/key"):
+            self.file(name)
+        self.file(".dockerignore", "# not for images\nhidden\n")
+        for source, words in (("readme.md", "stat readme.md: file does not exist (did you mean README.md?)"),
+                              ("src/mian.c", "stat src/mian.c: file does not exist (did you mean main.c?)"),
+                              ("src/elsewhere", "file does not exist; there is main.c"),
+                              ("srv/main.c", "its directory is not there either"),
+                              ("hidden/key", '"hidden/key" is excluded by .dockerignore line 2'),
+                              ("--from=base:1 /etc/passwt", "(did you mean passwd?)")):
+            got = self.build(f"FROM base:1\nCOPY {source} /x\n", ok=False)
+            self.assertIn("Dockerfile:2: COPY failed: ", got.stderr)
+            self.assertIn(words, got.stderr)
+
     def test_several_sources_need_a_directory(self):
         self.file("a")
         self.file("b")
@@ -302,6 +316,21 @@ RUN /h/script > /h/out
             self.file(name)
         self.build("FROM base:1\nCOPY --exclude=*.txt --exclude=s d /one\nCOPY --parents d/s/b.go d/./a.go /two/\n")
         self.assertEqual(self.show("find /one /two -type f | sort"), "/one/a.go\n/two/a.go\n/two/d/s/b.go\n")
+        os.chmod(self.context + "/d", 0o750)
+        os.chmod(self.context + "/d/s", 0o700)
+        self.build("FROM base:1\nRUN mkdir -p /p/d\nCOPY --parents --chown=app ?/./s/*.go d/s/b.txt /p/\nCOPY --parents d/s /q/\n")
+        self.assertEqual(self.show("cd /; find p q | sort | xargs stat -c '%n %a %u'"),
+                         "p 755 0\np/d 755 0\np/d/s 700 1000\np/d/s/b.txt 644 1000\np/s 700 1000\np/s/b.go 644 1000\n"
+                         "q 755 0\nq/d 750 0\nq/d/s 700 0\nq/d/s/b.go 644 0\nq/d/s/b.txt 644 0\n")
+
+    def test_unpack_and_checksum(self):
+        self.file("a.tar", tar_of([("f", b"x", {})]))
+        self.build("FROM base:1\nADD --unpack=false a.tar /a/\nADD --unpack a.tar /b/\n")
+        self.assertEqual(self.show("ls /a /b"), "/a:\na.tar\n\n/b:\nf\n")
+        for flag, words in (("--unpack=maybe", "expecting boolean value for flag --unpack, not: maybe"),
+                            ("--checksum=sha256:0", "checksum requires HTTP(S) or Git sources")):
+            got = self.build(f"FROM base:1\nADD {flag} a.tar /\n", ok=False)
+            self.assertIn(words, got.stderr)
 
     def test_links_in_the_image_do_not_lead_outside(self):
         """A base with links to ../../../tmp and the like: writing through them stays in the image."""
