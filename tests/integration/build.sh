@@ -6,6 +6,7 @@ BUILD=$(realpath "${1:-$here/../../build}")
 python3 -B "$here/build_seed_volume.py" "$BUILD/src/worker/wherry-worker"
 python3 -B "$here/build_steps.py" "$BUILD"
 python3 -B "$here/build_session.py" "$BUILD"
+python3 -B "$here/build_same.py" "$BUILD"
 python3 -B "$here/build_mounts.py" "$BUILD"
 python3 -B "$here/build_engine.py" "$BUILD"
 python3 -B "$here/build_foreign.py" "$BUILD"

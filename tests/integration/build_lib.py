@@ -39,7 +39,7 @@ def tar_of(entries):
     return out.getvalue()
 
 
-def make_base(directory, links=()):
+def make_base(directory, links=(), folders=()):
     """A root file system of busybox as a tar: its path."""
     def folder(name, mode=0o755):
         return (name, None, {"type": tarfile.DIRTYPE, "mode": mode})
@@ -49,7 +49,7 @@ def make_base(directory, links=()):
 
     with open(BUSYBOX, "rb") as f:
         busybox = f.read()
-    entries = [folder(n) for n in ("bin", "etc", "usr", "usr/lib", "root", "var")]
+    entries = [folder(n) for n in ("bin", "etc", "usr", "usr/lib", "root", "var", *folders)]
     entries += [folder("tmp", 0o1777), link("lib", "usr/lib"), ("bin/busybox", busybox, {"mode": 0o755})]
     entries += [link("bin/" + applet, "busybox") for applet in APPLETS]
     entries += [

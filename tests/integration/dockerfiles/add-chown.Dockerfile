@@ -1,0 +1,2 @@
+FROM lang-base:1
+ADD --chown=app file dir /d/

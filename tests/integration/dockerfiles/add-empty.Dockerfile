@@ -1,0 +1,2 @@
+FROM lang-base:1
+ADD tars/empty.tar /e/

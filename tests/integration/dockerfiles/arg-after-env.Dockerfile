@@ -1,0 +1,9 @@
+FROM lang-base:1
+ENV V=env
+ARG V=arg
+LABEL one=$V
+ENV V=again
+LABEL two=$V
+ARG W=arg
+ENV W=env$W
+LABEL three=$W

@@ -1,0 +1,5 @@
+ARG TARGETARCH
+FROM lang-base:1
+ARG TARGETARCH
+LABEL arch=$TARGETARCH
+# build: --build-arg=TARGETARCH=mine

@@ -1,0 +1,4 @@
+FROM lang-base:1 AS a
+CMD ["from", "a"]
+FROM a
+ENTRYPOINT ["e"]

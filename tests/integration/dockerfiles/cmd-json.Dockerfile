@@ -1,0 +1,3 @@
+FROM lang-base:1
+ENTRYPOINT ["/bin/sh", "-c"]
+CMD ["echo", "a b", "$HOME"]

@@ -1,0 +1,5 @@
+FROM lang-base:1 AS a
+CMD ["from", "a"]
+FROM a
+CMD ["own"]
+ENTRYPOINT ["e"]

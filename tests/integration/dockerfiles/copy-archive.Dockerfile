@@ -1,0 +1,2 @@
+FROM lang-base:1
+COPY tars/t.tar.gz /a/

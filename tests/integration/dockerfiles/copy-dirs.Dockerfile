@@ -1,0 +1,3 @@
+FROM lang-base:1
+COPY dir x /x/
+COPY empty /x/sub/

@@ -1,0 +1,3 @@
+FROM lang-base:1
+COPY fifo /p/
+COPY sock* /s/

@@ -1,0 +1,3 @@
+FROM scratch
+COPY --from=lang-base:1 /etc/passwd /etc/group /e/
+COPY --from=lang-base:1 /lib /lib

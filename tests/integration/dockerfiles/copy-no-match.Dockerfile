@@ -1,0 +1,3 @@
+FROM lang-base:1
+COPY nope* /x/
+LABEL a=1

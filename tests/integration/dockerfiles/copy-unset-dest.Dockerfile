@@ -1,0 +1,3 @@
+FROM lang-base:1
+WORKDIR /w
+COPY file $NOPE

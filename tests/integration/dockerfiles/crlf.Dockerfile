@@ -1,0 +1,5 @@
+FROM lang-base:1
+LABEL a=1 \
+  b=2
+# c
+CMD ["x"]

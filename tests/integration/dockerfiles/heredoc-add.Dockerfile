@@ -1,0 +1,4 @@
+FROM lang-base:1
+ADD <<f /a/b
+text
+f

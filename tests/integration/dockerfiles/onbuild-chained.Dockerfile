@@ -1,0 +1,2 @@
+FROM lang-base:1
+ONBUILD ONBUILD RUN x

@@ -1,0 +1,3 @@
+FROM lang-base:1
+ONBUILD   RUN   echo  a   && b
+ONBUILD ENV a b

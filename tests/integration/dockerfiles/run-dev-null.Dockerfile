@@ -1,0 +1,3 @@
+FROM scratch
+COPY --from=lang-base:1 / /
+RUN echo x > /y

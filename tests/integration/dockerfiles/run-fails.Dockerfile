@@ -1,0 +1,2 @@
+FROM lang-base:1
+RUN exit 42

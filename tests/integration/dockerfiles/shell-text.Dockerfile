@@ -1,0 +1,2 @@
+FROM lang-base:1
+SHELL /bin/sh -c

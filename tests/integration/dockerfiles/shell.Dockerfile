@@ -1,0 +1,5 @@
+FROM lang-base:1
+SHELL ["/bin/sh", "-ec"]
+CMD run
+ENTRYPOINT enter
+HEALTHCHECK CMD check me

@@ -1,0 +1,2 @@
+FROM lang-base:1
+STOPSIGNAL SIGNOPE

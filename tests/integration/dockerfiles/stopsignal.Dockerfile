@@ -1,0 +1,3 @@
+FROM lang-base:1
+ENV S=SIGUSR1
+STOPSIGNAL $S

@@ -1,0 +1,3 @@
+FROM lang-base:1
+ENV U=app
+USER $U:extra

@@ -1,0 +1,4 @@
+FROM lang-base:1
+USER app
+WORKDIR /srv/own/deep
+WORKDIR rel
