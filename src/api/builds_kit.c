@@ -384,7 +384,6 @@ static json_t *read_options(struct call *c, bool body, struct err *e)
 {
 	scoped(json) json_t *attrs = json_object();
 	scoped(json) json_t *exporters = read_exporters(c, e);
-	scoped(json) json_t *cache_from = NULL;
 	json_t *auths;
 	if (!exporters || read_attrs(c, attrs, e) < 0 ||
 		call_auth_header(c, "X-Registry-Config", &auths, e) < 0) {

@@ -239,7 +239,8 @@ int build_settle(struct build *b, struct err *e)
 /* A power cut takes a few seconds of a build, not all of it. */
 static int settle_sometimes(struct build *b, struct err *e)
 {
-	int64_t now = clock_mono_ms(), last = atomic_load(&b->settled_ms);
+	long long now = clock_mono_ms();
+	long long last = atomic_load(&b->settled_ms);
 	bool due = now - last > SETTLE_MS;
 	return due && atomic_compare_exchange_strong(&b->settled_ms, &last, now)
 		       ? build_settle(b, e)
