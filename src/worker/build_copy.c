@@ -91,7 +91,7 @@ static void parents_key(const struct copy_step *c, const struct copy_source *s, 
 
 static void content_key(const struct copy_step *c, char key[static 65])
 {
-	static const char *const kinds[] = {"file", "dir", "archive", "text", "url"};
+	static const char *const kinds[] = {"file", "dir", "archive", "text", "url", "git"};
 	begin_key(c, key);
 	for (size_t k = 0; k < c->n; k++) {
 		const struct copy_source *s = &c->v[k];
@@ -253,12 +253,16 @@ static int copy_source(struct copy_step *c, struct build_layer *l, struct copy *
 	if (make_parents(c, l, copy, s, e) < 0) {
 		return -1;
 	}
-	if (s->kind != SOURCE_DIR && s->kind != SOURCE_ARCHIVE) {
+	if (s->kind != SOURCE_DIR && s->kind != SOURCE_ARCHIVE && s->kind != SOURCE_GIT) {
 		return copy_one_file(c, l, copy, s, e);
 	}
 	scoped(free) char *dir = s->parents ? join_name(c->dest, s->parents) : xstrdup(c->dest);
 	if (build_layer_mkdirs(l, dir, c->uid, c->gid, e) < 0) {
 		return -1;
+	}
+	if (s->kind == SOURCE_GIT) {
+		const struct copy_options o = copy_options(c);
+		return copy_git(c, s, l->root_fd, dir, &o, e);
 	}
 	return s->kind == SOURCE_DIR ? copy_dir_content(copy, s->path, dir, false, e)
 				     : unpack_archive(c, l, s, dir, e);

@@ -5,9 +5,11 @@
 
 #include "build/chmod.h"
 #include "worker/build.h"
+#include "worker/build_git.h"
+#include "worker/copy.h"
 
 struct copy_source {
-	enum { SOURCE_FILE, SOURCE_DIR, SOURCE_ARCHIVE, SOURCE_TEXT, SOURCE_URL } kind;
+	enum { SOURCE_FILE, SOURCE_DIR, SOURCE_ARCHIVE, SOURCE_TEXT, SOURCE_URL, SOURCE_GIT } kind;
 	char *path;    /* below the source root, without links; of TEXT the content */
 	char *name;    /* in a destination directory; of a URL may be "" */
 	char *parents; /* --parents: directories to make below the destination, or NULL */
@@ -15,6 +17,8 @@ struct copy_source {
 	char digest[72];
 	int64_t mtime;  /* of a URL, or -1 */
 	char *download; /* file in the stage's place, or NULL */
+	struct git_url git;
+	char commit[GIT_COMMIT_MAX];
 };
 
 struct copy_step {
@@ -56,3 +60,12 @@ int copy_missing(const struct copy_step *c, const char *written, struct err *e);
  */
 char *copy_resolve(int root_fd, const char *path, struct err *e);
 bool copy_skip_excluded(void *owner, const char *path); /* owner: a struct copy_step */
+struct copy_source *copy_new_source(struct copy_step *c, struct err *e); /* or NULL: too many */
+
+/* --- build_copy_remote.c: ADD of what is elsewhere --- */
+bool copy_is_remote(const char *written); /* a URL or a repository */
+/* A URL is downloaded, of a repository the commit is found out. */
+int copy_add_remote(struct copy_step *c, const char *written, struct err *e);
+/* The files of a repository, which are fetched now, into dir of the root. */
+int copy_git(struct copy_step *c, const struct copy_source *s, int root_fd, const char *dir,
+	const struct copy_options *o, struct err *e);

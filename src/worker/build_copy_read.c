@@ -23,6 +23,7 @@ void copy_step_deinit(struct copy_step *c)
 		free(c->v[k].name);
 		free(c->v[k].parents);
 		free(c->v[k].base);
+		git_url_deinit(&c->v[k].git);
 		if (c->v[k].download) {
 			unlinkat(c->t->s->place.fd, c->v[k].download, 0);
 		}
@@ -106,7 +107,7 @@ int copy_read_flags(struct copy_step *c, struct err *e)
 
 /* --- sources --- */
 
-static struct copy_source *add_source(struct copy_step *c, struct err *e)
+struct copy_source *copy_new_source(struct copy_step *c, struct err *e)
 {
 	if (c->n >= SOURCES_MAX) {
 		(void)err_set(e, ERR_INVALID, "more than %d sources", SOURCES_MAX);
@@ -178,7 +179,7 @@ static int add_path(struct copy_step *c, const char *path, const char *written, 
 	if (!S_ISDIR(st.st_mode) && copy_skip_excluded(c, base_name(clean))) {
 		return 0;
 	}
-	struct copy_source *s = add_source(c, e);
+	struct copy_source *s = copy_new_source(c, e);
 	if (!s) {
 		return -1;
 	}
@@ -278,7 +279,7 @@ static int add_wildcard(struct copy_step *c, const char *written, struct err *e)
 static int add_heredoc(struct copy_step *c, const struct df_heredoc *h, struct err *e)
 {
 	scoped(free) char *text = df_heredoc_text(h);
-	struct copy_source *s = add_source(c, e);
+	struct copy_source *s = copy_new_source(c, e);
 	if (!s) {
 		return -1;
 	}
@@ -298,93 +299,12 @@ static int add_heredoc(struct copy_step *c, const struct df_heredoc *h, struct e
 	return 0;
 }
 
-/* --- ADD of a URL --- */
-
-static bool is_url(const char *text)
-{
-	return text_starts(text, "http://") || text_starts(text, "https://");
-}
-
-static bool is_git(const char *text)
-{
-	size_t n = strcspn(text, "#?");
-	return text_starts(text, "git@") || text_starts(text, "git://") ||
-	       text_starts(text, "ssh://") ||
-	       (is_url(text) && n > 4 && strncmp(text + n - 4, ".git", 4) == 0);
-}
-
-static char *url_file_name(const char *url)
-{
-	const char *path = strchr(strstr(url, "://") + 3, '/');
-	size_t n = path ? strcspn(path, "?#") : 0;
-	scoped(free) char *clean = xstrndup(path ? path : "", n);
-	scoped(buf) struct buf name = BUF_INIT;
-	const char *last = base_name(clean);
-	if (percent_decode(last, strlen(last), false, &name) < 0 ||
-		!path_is_component(buf_str(&name))) {
-		return xstrdup("");
-	}
-	return buf_take_str(&name);
-}
-
-static int check_download(const struct copy_step *c, const struct copy_source *s, struct err *e)
-{
-	const char *wanted = df_flag(c->t->i, "checksum");
-	if (wanted && *wanted && strcmp(wanted, s->digest) != 0) {
-		return err_set(
-			e, ERR_INVALID, "digest mismatch for %.150s: it is %s", s->path, s->digest);
-	}
-	return 0;
-}
-
-static int add_url(struct copy_step *c, const char *url, struct err *e)
-{
-	const struct build_step *t = c->t;
-	struct copy_source *s = add_source(c, e);
-	if (!s) {
-		return -1;
-	}
-	s->kind = SOURCE_URL;
-	s->path = xstrdup(url);
-	s->name = url_file_name(url);
-	s->download = xasprintf("download-%zu", c->n);
-	const int flags = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
-	scoped(close) int fd = openat(t->s->place.fd, s->download, flags, 0600);
-	if (fd < 0) {
-		return err_sys(e, errno, "cannot make a file for %.200s", url);
-	}
-	build_say(t->b->events, t->s->turn, "Downloading %.500s\n", url);
-	struct build_fetched got;
-	if (build_fetch(url, fd, &got, e) < 0) {
-		return -1;
-	}
-	snprintf(s->digest, sizeof(s->digest), "%s", got.digest);
-	s->mtime = got.mtime;
-	if (got.mtime >= 0) {
-		const struct timespec times[2] = {{.tv_sec = got.mtime}, {.tv_sec = got.mtime}};
-		futimens(fd, times);
-	}
-	if (check_download(c, s, e) < 0) {
-		return -1;
-	}
-	/* only where it is asked for: not by content alone */
-	bool unpack = df_flag(t->i, "unpack") && c->unpack;
-	if (unpack && context_is_archive(fd)) {
-		s->kind = SOURCE_ARCHIVE;
-	}
-	return 0;
-}
-
 static int add_written(struct copy_step *c, const char *written, struct err *e)
 {
 	const struct build_step *t = c->t;
 	c->pivot = c->parents ? pivot_depth(written) : 0;
-	if (t->i->kind == DF_ADD && is_git(written)) {
-		return err_set(e, ERR_INVALID,
-			"ADD of a git repository is not supported; clone it with RUN git clone");
-	}
-	if (t->i->kind == DF_ADD && is_url(written)) {
-		return add_url(c, written, e);
+	if (t->i->kind == DF_ADD && copy_is_remote(written)) {
+		return copy_add_remote(c, written, e);
 	}
 	if (df_flag(t->i, "checksum")) {
 		return err_set(e, ERR_INVALID, "checksum requires HTTP(S) or Git sources");

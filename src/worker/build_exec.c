@@ -25,7 +25,7 @@
 
 /* From the first step on, all that this process starts is in a group that the daemon destroys when
  * this process is gone: also a half of crun that was making a container. */
-static int prepare(struct build *b, struct err *e)
+int build_exec_prepare(struct build *b, struct err *e)
 {
 	const char *parent = json_str(b->request, "cgroup");
 	int r = 0;
@@ -272,7 +272,7 @@ int build_exec(const struct build_step *t, const char *id, struct build_exec *re
 {
 	scoped(command) struct command c = {.out = {-1, -1}, .err = {-1, -1}};
 	unsigned long kills = oom_kills(t);
-	if (prepare(t->b, e) < 0) {
+	if (build_exec_prepare(t->b, e) < 0) {
 		return -1;
 	}
 	unlinkat(t->s->place.fd, "crun.log", 0);

@@ -16,6 +16,8 @@ struct build_exec {
 	bool out_of_memory;
 };
 
+/* Once before any other program: what it starts ends with the build, whatever happens to us. */
+int build_exec_prepare(struct build *b, struct err *e);
 /* Runs place/bundle as container id; its output goes to the events of the step. -1 with *e when it
  * did not start. */
 int build_exec(const struct build_step *t, const char *id, struct build_exec *ret, struct err *e);
