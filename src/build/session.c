@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "build/base.h"
 #include "build/builder.h"
+#include "build/limits.h"
 #include "build/pending.h"
 #include "codec/ref.h"
 #include "event/event.h"
@@ -585,7 +586,9 @@ struct build_session *build_start(struct builder *b, json_t *take_options,
 	id_new(s->id);
 	s->tmp_name = xasprintf("build-%.16s", s->id);
 	s->cgroup = xasprintf("%s/%s%.16s", b->d.cgroup_parent, b->cgroup_prefix, s->id);
-	json_t *request = check_tags(s->options, e) < 0 ? NULL : make_request(s, e);
+	bool good = check_tags(s->options, e) == 0 &&
+		    build_limits_read(s->options, b->d.cgroups, e) == 0;
+	json_t *request = good ? make_request(s, e) : NULL;
 	if (request) {
 		s->job = job_start(
 			b->d.jobs, "build", request, JOB_BODY_PIPE, false, &handlers, s, e);

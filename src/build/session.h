@@ -20,6 +20,7 @@ struct event_bus;
 struct job_pool;
 struct image_store;
 struct network_set;
+struct cgroup_features;
 struct builder; /* owns table build_cache */
 struct build_session;
 
@@ -31,6 +32,7 @@ struct builder_deps {
 	struct job_pool *jobs;
 	struct image_store *images;
 	struct network_set *networks;
+	const struct cgroup_features *cgroups;
 	const char *data_root, *exec_root, *crun_path, *seccomp_path, *cgroup_parent;
 };
 struct builder *builder_new(

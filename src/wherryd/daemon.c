@@ -248,6 +248,7 @@ static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 		return -1;
 	}
 	const struct builder_deps builder = {
+		.cgroups = &d->cgroups,
 		.store = d->store,
 		.bus = d->bus,
 		.jobs = d->jobs,

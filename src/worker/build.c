@@ -299,6 +299,23 @@ static void send_source(struct build *b, const struct err *e)
 	}
 }
 
+const char *build_message(const struct build *b, const char *message)
+{
+	const char *bare = b->vertices ? strstr(message, ": process \"") : NULL;
+	bool placed = bare && b->d.name && text_starts(message, b->d.name) &&
+		      strspn(message + strlen(b->d.name), ":0123456789") ==
+			      (size_t)(bare + 1 - message) - strlen(b->d.name);
+	return placed ? bare + 2 : message;
+}
+
+static void tell_error(struct build *b, struct err *e)
+{
+	build_events_close(b->events);
+	send_source(b, e);
+	const char *bare = build_message(b, e->msg);
+	memmove(e->msg, bare, strlen(bare) + 1);
+}
+
 /* --- life --- */
 
 static void target_deinit(struct build_target *g)
@@ -353,8 +370,7 @@ json_t *worker_build(struct rpc *r, const json_t *request, struct err *e)
 	pthread_mutex_init(&b.exec_lock, NULL);
 	json_t *result = build_all(&b, &idle, e);
 	if (!result) {
-		build_events_close(b.events);
-		send_source(&b, e);
+		tell_error(&b, e);
 	}
 	if (!idle) { /* a step is being killed, a pull goes on: they end with the process */
 		rpc_error(r, e);

@@ -76,6 +76,7 @@ struct build_stage {
 	bool no_cache;           /* this stage takes nothing from the cache */
 	int vertex;              /* of the step that runs, or 0 */
 	int *vertices;           /* of the stage's instructions; 0: it has none */
+	int metadata;            /* the vertex of what its base image is, or 0 */
 	int last_vertex;         /* of the stage's result: the input of what is made from it */
 	bool cached;             /* the step that runs took its result from the cache */
 	atomic_bool done;
@@ -105,6 +106,7 @@ struct build {
 	struct buf text; /* the Dockerfile's */
 	char *platform;  /* of this machine */
 	struct lint lint;
+	int fetched;                  /* the vertex of the files that a session sent last */
 	int definition;               /* the vertex "load build definition" */
 	struct strv contexts;         /* named contexts: NAME=value */
 	struct strv build_args;       /* NAME=value */
@@ -137,6 +139,9 @@ struct build_step {
 
 /* --- build.c --- */
 void build_mix(char state[static 65], const char *text); /* state = digest of state and text */
+/* What BuildKit's clients read of an error: of a RUN that failed, without the "FILE:LINE: " that
+ * its source says in a better way. Borrowed from message. */
+const char *build_message(const struct build *b, const char *message);
 /* ERR_BUSY when the build has failed elsewhere. Between two pieces of work. */
 int build_go_on(const struct build *b, struct err *e);
 

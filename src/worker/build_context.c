@@ -153,6 +153,7 @@ static int fetch(
 	struct watched w = {.b = b, .started_ns = clock_real_ns()};
 	snprintf(w.id, sizeof(w.id), "transferring %.60s:", q->dir_name);
 	w.vertex = build_event_vertex(b->events, NULL, 0, "%s", what);
+	b->fetched = w.vertex;
 	build_event_begin(b->events, w.vertex);
 	int r = receive(b, k, q, &w, e);
 	if (r == 0) {

@@ -62,8 +62,9 @@ static int open_dockerfile_dir(struct build *b, const char *name, struct err *e)
 
 static int parse_dockerfile(struct build *b, const char *name, struct err *e)
 {
-	b->definition = build_event_vertex(
-		b->events, NULL, 0, "[internal] load build definition from %s", name);
+	b->definition = b->fetched ? b->fetched
+				   : build_event_vertex(b->events, NULL, 0,
+					     "[internal] load build definition from %s", name);
 	build_event_begin(b->events, b->definition);
 	int r = dockerfile_parse(buf_str(&b->text), b->text.len, name, &b->d, e);
 	build_event_end(b->events, b->definition, false, r < 0 ? e : NULL);

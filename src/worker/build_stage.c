@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "base/text.h"
+#include "codec/ref.h"
 #include "oci/passwd.h"
 #include "worker/build.h"
 #include "worker/build_context.h"
@@ -153,8 +154,10 @@ static int begin_image(
 {
 	scoped(json) json_t *image = NULL;
 	const char *platform = *plan->platform ? plan->platform : t->s->target->platform;
-	if (build_ask_image(t, plan->base, platform, &image, e) < 0 ||
-		take_image_layers(image, &t->s->layers, &t->s->dirs, e) < 0) {
+	build_event_begin(t->b->events, t->s->metadata);
+	int r = build_ask_image(t, plan->base, platform, &image, e);
+	build_event_end(t->b->events, t->s->metadata, false, r < 0 ? e : NULL);
+	if (r < 0 || take_image_layers(image, &t->s->layers, &t->s->dirs, e) < 0) {
 		return build_fail(t, e);
 	}
 	build_config_from_image(&t->s->c, json_object_get(image, "config"), "", "", "", triggers);
@@ -236,6 +239,32 @@ static int source_output(const struct build_stage *s, const struct df_instructio
 	return ref >= 0 ? stage_output(g, (size_t)ref) : 0;
 }
 
+/* "docker.io/library/x:latest". The caller's. */
+static char *full_name(const char *base)
+{
+	struct ref r;
+	struct err ignored;
+	char canonical[REF_TEXT_MAX];
+	if (ref_parse(base, &r, &ignored) < 0) {
+		return xstrdup(base);
+	}
+	ref_default_tag(&r);
+	return xstrdup(ref_canonical(&r, canonical));
+}
+
+/* One vertex for each image, whichever stages want it. */
+static int metadata_vertex(const struct build_stage *s, const char *name)
+{
+	const struct build_target *g = s->target;
+	for (size_t k = 0; k < s->index; k++) {
+		if (g->plan.v[k].needed && has_from_vertex(&g->plan.v[k]) &&
+			strcmp(g->plan.v[k].base, stage_plan(s)->base) == 0) {
+			return g->stages[k].metadata;
+		}
+	}
+	return build_event_vertex(g->b->events, NULL, 0, "[internal] load metadata for %s", name);
+}
+
 /* One vertex for each step that is shown, known before any of them runs. */
 void build_stage_announce(struct build_stage *s)
 {
@@ -252,7 +281,11 @@ void build_stage_announce(struct build_stage *s)
 			continue;
 		}
 		scoped(free) char *label = step_label(s, ++number, total);
-		scoped(free) char *base = from ? xasprintf("FROM %s", plan->base) : NULL;
+		scoped(free) char *name = from ? full_name(plan->base) : NULL;
+		scoped(free) char *base = from ? xasprintf("FROM %s", name) : NULL;
+		if (from) {
+			s->metadata = metadata_vertex(s, name);
+		}
 		const int inputs[] = {s->last_vertex, source_output(s, i)};
 		s->last_vertex = build_event_vertex(
 			b->events, inputs, 2, "[%s] %s", label, from ? base : i->text);
@@ -270,7 +303,12 @@ static void begin_vertex(const struct build_step *t)
 
 static void end_vertex(const struct build_step *t, int result, const struct err *e)
 {
-	build_event_end(t->b->events, t->s->vertex, t->s->cached, result < 0 ? e : NULL);
+	struct err shown = {0};
+	if (result < 0) {
+		shown = *e;
+		snprintf(shown.msg, sizeof(shown.msg), "%s", build_message(t->b, e->msg));
+	}
+	build_event_end(t->b->events, t->s->vertex, t->s->cached, result < 0 ? &shown : NULL);
 	t->s->vertex = 0;
 }
 

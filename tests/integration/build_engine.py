@@ -7,7 +7,7 @@ import socket
 import subprocess
 import unittest
 
-from build_lib import Case, Daemon, processes, tar_of
+from build_lib import BUILD, Case, Daemon, processes, tar_of
 
 
 class Graph(Case):
@@ -54,6 +54,58 @@ class Limits(Case):
                          "b() { b | b & }; b; true\nRUN echo after\n", "--no-cache")
         self.assertIn("\n2048\n", got.stdout)
         self.assertIn("\nafter\n", got.stdout)
+
+
+class Vertices(Case):
+    """What BuildKit's clients are told, as our own command line shows it."""
+
+    def wherry(self, dockerfile, *args, code=0):
+        self.file("Dockerfile", dockerfile)
+        command = [BUILD + "/src/wherry/wherry", "-H", "unix://" + self.daemon.socket, "build", "--progress", "plain", "-t", "t"]
+        got = subprocess.run([*command, *args, self.context], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             env=self.daemon.env, timeout=300, check=False)
+        self.assertEqual(got.returncode, code, got.stdout)
+        return got.stdout
+
+    def steps(self, text):
+        """Name of each step and how it ended."""
+        names, ends = {}, []
+        for line in text.splitlines():
+            number, _, rest = line.partition(" ")
+            if rest.startswith("["):
+                names[number] = rest
+            elif number in names and rest.split(" ")[0] in ("CACHED", "DONE", "ERROR:"):
+                ends.append((names[number], rest.split(" ")[0]))
+        return sorted(ends)
+
+    def test_stages_and_steps_have_buildkits_names(self):
+        text = "FROM base:1 AS a\nENV x=y\nRUN echo $x\nFROM a\nWORKDIR /w\nRUN echo b\nFROM base:1\nCOPY --from=1 /w /w\n"
+        want = [("[a 1/2] FROM docker.io/library/base:1", "DONE"), ("[a 2/2] RUN echo $x", "CACHED"),
+                ("[internal] load .dockerignore", "DONE"), ("[internal] load build definition from Dockerfile", "DONE"),
+                ("[internal] load metadata for docker.io/library/base:1", "DONE"),
+                ("[stage-1 1/2] WORKDIR /w", "DONE"), ("[stage-1 2/2] RUN echo b", "DONE"),
+                ("[stage-2 1/2] FROM docker.io/library/base:1", "DONE"), ("[stage-2 2/2] COPY --from=1 /w /w", "CACHED")]
+        self.wherry(text)
+        # the same layers as before: what is copied from them is the same
+        self.assertEqual(self.steps(self.wherry(text, "--no-cache-filter", "stage-1,1")), want)
+
+    def test_an_error_is_told_with_its_place_and_its_reason(self):
+        got = self.wherry("FROM base:1\nRUN exit 3\n", code=1)
+        self.assertIn('ERROR: failed to solve: process "/bin/sh -c exit 3" did not complete successfully: exit code: 3\n', got)
+        self.assertIn(">>> RUN exit 3\n", got)
+        got = self.wherry("FROM base:1\nRUN tail /dev/zero\n", "-m", "10m", code=1)
+        self.assertIn("exit code: 137: it was killed: out of memory (limit 10MB)\n", got)
+
+    def test_rewritten_times_are_the_epoch(self):
+        text = "FROM base:1\nRUN echo 1 > /etc/now; mkdir -p /n/m; ln -s a /n/l\n"
+        epoch = ["--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1600000000"]
+        self.wherry(text, *epoch, "--output", "type=image,name=t,rewrite-timestamp=true")
+        first = self.inspect()
+        self.wherry(text, *epoch, "--output", "type=image,name=t,rewrite-timestamp=true")
+        self.assertEqual(self.inspect()["Id"], first["Id"])
+        self.assertEqual(self.show("stat -c %Y /etc/now /n /n/m /n/l"), "1600000000\n" * 4)
+        self.wherry(text, *epoch)
+        self.assertNotEqual(self.inspect()["RootFS"], first["RootFS"])
 
 
 class Cache(Case):
