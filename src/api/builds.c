@@ -156,10 +156,6 @@ static int refuse(struct call *c, struct err *e)
 		return err_set(
 			e, ERR_INVALID, "squash is not supported: use a multi-stage build instead");
 	}
-	if (call_query_or(c, "remote", NULL)) {
-		return err_set(e, ERR_INVALID,
-			"remote build contexts are not supported; send the context as the request body");
-	}
 	if (call_query_or(c, "cgroupparent", NULL)) {
 		return err_set(e, ERR_INVALID,
 			"a cgroup parent for builds is not supported: steps run in a group of the builder, with the limits that the build has");
@@ -244,6 +240,13 @@ static int read_options(struct call *c, json_t *options, struct err *e)
 	}
 	json_put(options, "shmsize", json_integer(shmsize));
 	put_list(c, options, "t", "tags", false);
+	const char *remote = call_query_or(c, "remote", NULL);
+	if (remote) {
+		json_t *context = json_object(); /* the worker looks what is there */
+		json_put_str(context, "kind", "http");
+		json_put_str(context, "url", remote);
+		json_put(options, "context", context);
+	}
 	put_list(c, options, "extrahosts", "extrahosts", true);
 	return 0;
 }

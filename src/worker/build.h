@@ -172,6 +172,10 @@ static inline bool build_stage_is_done(const struct build_stage *s)
 /* The context, the Dockerfile, what is ignored: context_fd, text, d, ignore. */
 int build_input(struct build *b, struct err *e);
 
+/* --- build_remote.c: a context that is behind a URL, or on the client's standard input --- */
+bool build_remote_is(const struct build *b);
+int build_remote_load(struct build *b, struct err *e); /* context_fd */
+
 /* --- build_place.c --- */
 int build_place_open(struct build *b, struct build_place *p, struct err *e);
 void build_place_close(struct build *b, struct build_place *p); /* also of a zero one */

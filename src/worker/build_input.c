@@ -121,7 +121,8 @@ static int unpack_context(struct build *b, struct err *e)
 int build_input(struct build *b, struct err *e)
 {
 	bool session = build_context_by_session(b, "context");
-	if ((!session && unpack_context(b, e) < 0) || read_dockerfile(b, e) < 0) {
+	int r = session ? 0 : build_remote_is(b) ? build_remote_load(b, e) : unpack_context(b, e);
+	if (r < 0 || read_dockerfile(b, e) < 0) {
 		return -1;
 	}
 	return b->ignore && !session ? context_prune(b->context_fd, b->ignore, e) : 0;

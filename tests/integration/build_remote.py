@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Sources from elsewhere: git repositories and URLs in ADD and as contexts. Arguments: meson's build directory, then unittest's own."""
+import gzip
 import hashlib
 import http.server
 import os
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import unittest
+import urllib.parse
 
 from build_lib import Case, serve_in, tar_of
 
@@ -197,6 +199,30 @@ class AddGit(Remote):
                    "ADD --unpack=false local.tar /three/\nADD local.tar /four/\n")
         self.assertEqual(self.show("stat -c '%a %Y' /one/a.tar; find /two /three /four -type f"),
                          "600 1136214245\n/two/a/b\n/three/local.tar\n/four/a/b\n")
+
+
+
+class Contexts(Remote):
+    def built(self, url):
+        return self.raw_show(b"", remote=urllib.parse.quote(url, safe=""), nocache=1)
+
+    def test_a_repository(self):
+        url = URL + "/git/r.git"
+        self.assertEqual(self.built(url), "./Dockerfile\n./sub/Dockerfile\n./sub/f\n")
+        self.assertEqual(self.built(url + "#main:sub"), "of sub\n")
+        for bad, words in ((url + "#nosuch", "does not contain ref nosuch"), ("file:///etc/x.git", "file"), ("ext::id", "ext")):
+            status, text = self.raw_build(b"", remote=urllib.parse.quote(bad, safe=""))
+            self.assertEqual((status, words in text), (400, True), text)
+
+    def test_an_archive_and_a_dockerfile(self):
+        with open(self.top + "/files/c.tar.gz", "wb") as f:
+            f.write(gzip.compress(tar_of([("Dockerfile", b"FROM base:1\nCOPY x /x\nRUN echo @@; cat /x; echo @@\n", {}), ("x", b"in\n", {})])))
+        with open(self.top + "/files/D", "wb") as f:
+            f.write(b"FROM base:1\nRUN echo @@; echo text; echo @@\n")
+        self.assertEqual(self.raw_show(b"", remote=URL + "/files/c.tar.gz"), "in\n")
+        self.assertEqual(self.raw_show(b"", remote=URL + "/files/D"), "text\n")
+        status, text = self.raw_build(b"", remote=URL + "/nosuch")
+        self.assertEqual((status, "404" in text), (400, True), text)
 
 
 if __name__ == "__main__":
