@@ -9,7 +9,7 @@
 void system_ping(struct call *c)
 {
 	static const char *const headers[][2] = {
-		{"Builder-Version", "1"},
+		{"Builder-Version", "2"},
 		{"Swarm", "inactive"},
 		{"Cache-Control", "no-cache, no-store, must-revalidate"},
 		{"Pragma", "no-cache"},

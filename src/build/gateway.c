@@ -150,6 +150,12 @@ static void on_prune(struct gateway *g, json_int_t id, const json_t *msg)
 	}
 }
 
+static void on_usage(struct gateway *g, json_int_t id)
+{
+	job_send(g->job,
+		json_pack("{sI s{so}}", "id", id, "done", "records", builder_usage(g->d.builder)));
+}
+
 static void on_message(void *owner, struct job *j, json_t *msg)
 {
 	struct gateway *g = owner;
@@ -159,6 +165,8 @@ static void on_message(void *owner, struct job *j, json_t *msg)
 		on_solve(g, id, msg);
 	} else if (strcmp(ask, "prune") == 0) {
 		on_prune(g, id, msg);
+	} else if (strcmp(ask, "usage") == 0) {
+		on_usage(g, id);
 	} else if (json_bool(msg, "ready")) {
 		g->ready = true;
 	} else if (json_object_get(msg, "cancel")) {

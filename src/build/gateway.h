@@ -7,7 +7,8 @@
  * while. Build workers connect to the same socket for what only a client has (worker/session.h).
  *
  * Between the two, on the job's socket: {"ask": "solve", "id": N, "options": as build_start},
- * {"ask": "prune", "id": N, "all"}, {"cancel": N}, {"ready": true} from the process;
+ * {"ask": "prune", "id": N, "all"}, {"ask": "usage", "id": N}, {"cancel": N}, {"ready": true} from
+ * the process;
  * {"id": N, "msg": a message of the build}, {"id": N, "done": its result}, {"id": N, "error":
  * {"kind", "message"}, "code": N} to it.
  */

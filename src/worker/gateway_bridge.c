@@ -237,7 +237,7 @@ static void solve(
 	struct err e;
 	json_t *options = read_options(b, q, &e);
 	if (!options) {
-		grpc_finish_err(c, &e);
+		grpc_finish(c, GRPC_UNKNOWN, e.msg); /* clients put other codes in front */
 		return;
 	}
 	pthread_mutex_lock(&b->gateway->lock);

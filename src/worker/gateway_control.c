@@ -140,7 +140,7 @@ static void solve_at_once(
 	};
 	json_t *options = solve_options(&request, &e);
 	if (!options) {
-		grpc_finish_err(c, &e);
+		grpc_finish(c, GRPC_UNKNOWN, e.msg); /* clients put other codes in front */
 		return;
 	}
 	pthread_mutex_lock(&b->gateway->lock);
@@ -180,7 +180,7 @@ static void control_solve(struct grpc_call *c, void *owner)
 	}
 	struct gateway_build *b = check_solve(q, &e) < 0 ? NULL : begin_build(g, q, &e);
 	if (!b) {
-		grpc_finish_err(c, &e);
+		grpc_finish(c, GRPC_UNKNOWN, e.msg);
 	} else if (*q->frontend) {
 		solve_at_once(c, b, q);
 	} else {
@@ -304,6 +304,50 @@ static void control_prune(struct grpc_call *c, void *owner)
 	}
 }
 
+static void fill_record(Buildkit__UsageRecord *r, Buildkit__Timestamp *used, const json_t *o)
+{
+	int64_t ns = json_i64(o, "used", 0);
+	buildkit__usage_record__init(r);
+	buildkit__timestamp__init(used);
+	used->seconds = ns / NS_PER_SEC;
+	used->nanos = (int32_t)(ns % NS_PER_SEC);
+	r->id = (char *)json_str(o, "id");
+	r->size = json_i64(o, "size", 0);
+	r->in_use = json_bool(o, "in_use");
+	r->shared = json_bool(o, "shared");
+	r->created_at = used;
+	r->last_used_at = used;
+	r->usage_count = 1;
+	r->record_type = (char *)"regular";
+	r->description = (char *)"a step's layer";
+}
+
+static void control_usage(struct grpc_call *c, void *owner)
+{
+	struct err e;
+	Buildkit__DiskUsageResponse answer = BUILDKIT__DISK_USAGE_RESPONSE__INIT;
+	scoped(json) json_t *done = gateway_ask(owner, json_pack("{ss}", "ask", "usage"), &e);
+	json_t *records = json_object_get(done, "records");
+	size_t n = json_array_size(records);
+	if (!done) {
+		grpc_finish_err(c, &e);
+		return;
+	}
+	Buildkit__UsageRecord *space = xnew_array(Buildkit__UsageRecord, n + 1);
+	Buildkit__Timestamp *times = xnew_array(Buildkit__Timestamp, n + 1);
+	Buildkit__UsageRecord **list = xnew_array(Buildkit__UsageRecord *, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		fill_record(&space[i], &times[i], json_array_get(records, i));
+		list[i] = &space[i];
+	}
+	answer.n_record = n;
+	answer.record = list;
+	gateway_reply(c, &answer.base);
+	free(list);
+	free(times);
+	free(space);
+}
+
 /* No build is kept in a history: there are no records. */
 static void control_history(struct grpc_call *c, void *owner)
 {
@@ -336,6 +380,7 @@ const struct grpc_method gateway_methods[] = {
 	{"/moby.buildkit.v1.Control/Status", control_status},
 	{"/moby.buildkit.v1.Control/ListWorkers", control_workers},
 	{"/moby.buildkit.v1.Control/Info", control_info},
+	{"/moby.buildkit.v1.Control/DiskUsage", control_usage},
 	{"/moby.buildkit.v1.Control/Prune", control_prune},
 	{"/moby.buildkit.v1.Control/ListenBuildHistory", control_history},
 	{"/moby.buildkit.v1.Control/UpdateBuildHistory", control_update_history},
