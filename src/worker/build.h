@@ -222,6 +222,9 @@ int build_layer_mkdirs(
  */
 int build_layer_end(
 	const struct build_step *t, struct build_layer *l, const struct strv *keys, struct err *e);
+/* Unmounts it before its end: an fd of what was changed so far (overlay's upper directory), to
+ * change more. -1 with *e. */
+int build_layer_detach(struct build_layer *l, struct err *e);
 void build_layer_abort(struct build_layer *l); /* after begin, unless end succeeded; NULL-safe */
 static inline void scoped_build_layer(struct build_layer *l)
 {

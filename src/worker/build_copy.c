@@ -16,6 +16,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "oci/passwd.h"
+#include "worker/build_context.h"
 #include "worker/context.h"
 #include "worker/copy.h"
 #include "tree/stream.h"
@@ -145,6 +146,7 @@ static struct copy_options copy_options(struct copy_step *c)
 		.mode = c->has_chmod ? new_mode : NULL,
 		.skip = c->exclude.n ? copy_skip_excluded : NULL,
 		.owner = c,
+		.link = build_context_is(c->t->b, c->root_fd),
 	};
 }
 
@@ -155,6 +157,7 @@ static int copy_own(struct copy_step *c, struct build_layer *l, const char *file
 	struct copy_options o = copy_options(c);
 	o.set_owner = true;
 	o.skip = NULL;
+	o.link = false;
 	struct copy *copy = copy_new(l->t->s->place.fd, l->root_fd, &o);
 	int r = copy_file(copy, file, dir, name, e);
 	copy_free(copy);
@@ -289,6 +292,18 @@ static int follow_dest(struct copy_step *c, const struct build_layer *l, struct 
 	return 0;
 }
 
+/* Both sides by their paths: descriptors from before the build's own namespace are of other mounts.
+ */
+static int copy_later(struct copy_step *c, struct build_layer *l, struct copy *copy, struct err *e)
+{
+	scoped(close) int from = open(c->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (from < 0) {
+		return err_sys(e, errno, "cannot open the sources");
+	}
+	scoped(close) int to = build_layer_detach(l, e);
+	return to < 0 ? -1 : copy_later_run(copy, from, to, e);
+}
+
 static int copy_all(struct copy_step *c, struct build_layer *l, struct err *e)
 {
 	if (follow_dest(c, l, e) < 0 || check_several(c, l, e) < 0 || resolve_chown(c, l, e) < 0) {
@@ -299,6 +314,9 @@ static int copy_all(struct copy_step *c, struct build_layer *l, struct err *e)
 	int r = 0;
 	for (size_t k = 0; k < c->n && r == 0; k++) {
 		r = copy_source(c, l, copy, &c->v[k], e);
+	}
+	if (r == 0 && copy_later_is_needed(copy)) {
+		r = copy_later(c, l, copy, e);
 	}
 	copy_free(copy);
 	return r;

@@ -108,6 +108,16 @@ static int unmount(struct build_layer *l, struct err *e)
 	return 0;
 }
 
+int build_layer_detach(struct build_layer *l, struct err *e)
+{
+	scoped(free) char *path = xasprintf("%s/%d", l->t->b->tmp_dir, l->n);
+	if (unmount(l, e) < 0) {
+		return -1;
+	}
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_sys(e, errno, "cannot open the step's layer") : fd;
+}
+
 static void forget(struct build_layer *l)
 {
 	free(l->root);

@@ -3,7 +3,7 @@
  * 2. A directory is entered through a link only where the destination has one (lib -> usr/lib),
  * resolved below to_root.
  */
-#include "worker/copy.h"
+#include "worker/copy_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +13,6 @@
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
 
-#include "base/map.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scoped.h"
@@ -23,29 +22,19 @@
 #define SPACE_CHECK_BYTES (32 << 20)
 #define XATTR_NAMES_MAX 65536
 
-struct copy {
-	int from_root;
-	int to_root;
-	struct copy_options o;
-	struct map *links; /* "dev:ino" to the path below to_root, owned: files with more than one
-			      name */
-	char *chunk;
-	int64_t unchecked_bytes;
-};
-
-/* One directory on both sides. */
-struct level {
-	int from_fd;
-	int to_fd;
-	const char *to_path; /* below to_root */
-	const char *path;    /* below the copied directory; "" at its top */
-	int depth;
+/* A file with several names, where it was seen first. */
+struct first_name {
+	char *from, *to;
 };
 
 struct copy *copy_new(int from_root, int to_root, const struct copy_options *o)
 {
 	struct copy *c = xnew(struct copy);
-	*c = (struct copy){from_root, to_root, *o, map_new(), xnew_array(char, CHUNK_BYTES), 0};
+	*c = (struct copy){.from_root = from_root,
+		.to_root = to_root,
+		.o = *o,
+		.links = map_new(),
+		.chunk = xnew_array(char, CHUNK_BYTES)};
 	return c;
 }
 
@@ -54,9 +43,12 @@ void copy_free(struct copy *c)
 	if (!c) {
 		return;
 	}
-	map_each (c->links, char, path) {
-		free(path);
+	map_each (c->links, struct first_name, first) {
+		free(first->from);
+		free(first->to);
+		free(first);
 	}
+	copy_later_free(c);
 	map_free(c->links);
 	free(c->chunk);
 	free(c);
@@ -224,8 +216,8 @@ static int copy_regular(struct copy *c, int from_fd, int to_fd, const char *name
 }
 
 /* A name of a file that this copy has made already becomes a link to it. *ret_done says so. */
-static int try_link(struct copy *c, const struct level *l, const char *name, const struct stat *st,
-	bool *ret_done)
+static int try_link(struct copy *c, const struct level *l, const char *from_name, const char *name,
+	const struct stat *st, bool *ret_done)
 {
 	char key[64];
 	*ret_done = false;
@@ -233,12 +225,20 @@ static int try_link(struct copy *c, const struct level *l, const char *name, con
 		return 0;
 	}
 	snprintf(key, sizeof(key), "%jx:%jx", (uintmax_t)st->st_dev, (uintmax_t)st->st_ino);
-	const char *made = map_get(c->links, key);
+	const char *top = strcmp(l->from_top, ".") == 0 ? "" : l->from_top;
+	scoped(free) char *from = xasprintf(
+		"%s%s%s%s%s", top, *top ? "/" : "", l->path, *l->path ? "/" : "", from_name);
+	const struct first_name *made = map_get(c->links, key);
 	if (!made) {
-		free(map_put(c->links, key, xasprintf("%s/%s", l->to_path, name)));
+		struct first_name *first = xnew(struct first_name);
+		*first = (struct first_name){TAKE(from), xasprintf("%s/%s", l->to_path, name)};
+		map_put(c->links, key, first);
 		return 0;
 	}
-	scoped(close) int fd = path_open_in(c->to_root, made, O_PATH | O_NOFOLLOW, 0);
+	if (strcmp(made->from, from) == 0) {
+		return 0; /* the same name again: its others may be in layers (copy_link) */
+	}
+	scoped(close) int fd = path_open_in(c->to_root, made->to, O_PATH | O_NOFOLLOW, 0);
 	*ret_done = fd >= 0 && linkat(fd, "", l->to_fd, name, AT_EMPTY_PATH) == 0;
 	return 0;
 }
@@ -276,6 +276,13 @@ static int copy_node(struct copy *c, const struct level *l, const char *to_name,
 	return 0;
 }
 
+/* The copy would have the attributes that the source has. */
+static bool is_same(const struct copy *c, const struct stat *st)
+{
+	return wanted_uid(c, st) == st->st_uid && wanted_gid(c, st) == st->st_gid &&
+	       wanted_mode(c, st->st_mode) == (st->st_mode & 07777);
+}
+
 /* Anything but a directory: l->from_fd/name to l->to_fd/to_name, whose place is free afterwards or
  * taken by it. */
 static int copy_leaf(struct copy *c, const struct level *l, const char *name, const char *to_name,
@@ -292,11 +299,14 @@ static int copy_leaf(struct copy *c, const struct level *l, const char *name, co
 		return copy_symlink(c, l, name, to_name, st, path, e);
 	}
 	bool done;
-	if (try_link(c, l, to_name, st, &done) < 0 || done) {
+	if (try_link(c, l, name, to_name, st, &done) < 0 || done) {
 		return 0;
 	}
 	if (!S_ISREG(st->st_mode)) {
 		return copy_node(c, l, to_name, st, path, e);
+	}
+	if (copy_link(c, l, name, to_name, st, is_same(c, st))) {
+		return 0;
 	}
 	scoped(close) int fd =
 		openat(l->from_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -357,14 +367,14 @@ static int copy_subdir(struct copy *c, const struct level *l, const char *name,
 	if (to < 0) {
 		return copy_error(e, -to, path);
 	}
-	const struct level below = {from, to, to_path, path, l->depth + 1};
+	const struct level below = {from, to, to_path, path, l->depth + 1, l->from_top};
 	if (copy_level(c, &below, e) < 0) {
 		return -1;
 	}
 	return set_attributes(c, from, to, st) < 0 ? copy_error(e, errno, path) : 0;
 }
 
-static int copy_entry(struct copy *c, const struct level *l, const char *name, struct err *e)
+int copy_entry(struct copy *c, const struct level *l, const char *name, struct err *e)
 {
 	scoped(free) char *path = *l->path ? xasprintf("%s/%s", l->path, name) : xstrdup(name);
 	struct stat st;
@@ -383,6 +393,7 @@ static int copy_level(struct copy *c, const struct level *l, struct err *e)
 	int own =
 		openat(l->from_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* its own position */
 	scoped(closedir) DIR *dir = own < 0 ? NULL : fdopendir(own);
+	scoped(strv) struct strv later = STRV_INIT;
 	if (!dir) {
 		return copy_error(e, errno, l->path);
 	}
@@ -390,12 +401,14 @@ static int copy_level(struct copy *c, const struct level *l, struct err *e)
 		errno = 0;
 		struct dirent *entry = readdir(dir);
 		if (!entry) {
-			return errno ? copy_error(e, errno, l->path) : 0;
+			return errno ? copy_error(e, errno, l->path)
+				     : copy_later_end(c, l, &later, e);
 		}
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
 			continue;
 		}
-		if (copy_entry(c, l, entry->d_name, e) < 0) {
+		if (!copy_later_add(c, l, entry->d_name, &later) &&
+			copy_entry(c, l, entry->d_name, e) < 0) {
 			return -1;
 		}
 	}
@@ -416,7 +429,7 @@ int copy_dir_content(
 	if (fstat(from_fd, &st) < 0) {
 		return copy_error(e, errno, from);
 	}
-	const struct level top = {from_fd, to_fd, to, "", 0};
+	const struct level top = {from_fd, to_fd, to, "", 0, from};
 	if (copy_level(c, &top, e) < 0) {
 		return -1;
 	}
@@ -446,7 +459,7 @@ int copy_file(struct copy *c, const char *from, const char *to_dir, const char *
 	if (S_ISDIR(st.st_mode)) {
 		return copy_error(e, EISDIR, from);
 	}
-	const struct level l = {from_fd, to_fd, to_dir, "", 0};
+	const struct level l = {from_fd, to_fd, to_dir, "", 0, parent};
 	return copy_leaf(c, &l, from_name, name, &st, from, e);
 }
 

@@ -23,6 +23,9 @@ struct copy_options {
 	 * may be NULL. */
 	bool (*skip)(void *owner, const char *path);
 	void *owner;
+	/* Files whose owner and mode stay may become other names of the source's, which nobody
+	 * changes: what is new in the destination is made by copy_later_run. */
+	bool link;
 	bool user_xattrs; /* user.* and access lists too; security.capability is always kept */
 };
 
@@ -46,3 +49,9 @@ int copy_file(
 	struct copy *c, const char *from, const char *to_dir, const char *name, struct err *e);
 /* The directory `to` gets the mode, owner, attributes and times that `from` has. */
 int copy_attributes(struct copy *c, const char *from, const char *to, struct err *e);
+
+/* With options.link: whether copy_later_run has something to do. */
+bool copy_later_is_needed(const struct copy *c);
+/* The rest, when all is said and the destination's overlay is not mounted any more: to_root is its
+ * upper directory, from_root the source's, both of one mount. */
+int copy_later_run(struct copy *c, int from_root, int to_root, struct err *e);
