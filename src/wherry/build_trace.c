@@ -135,8 +135,10 @@ static void update_vertex(
 	if (!v) {
 		return;
 	}
-	scoped(free) char *name = name_of(source, u->name ? u->name : "");
-	replace(&v->name, name);
+	if (!v->name || (u->name && *u->name)) {
+		scoped(free) char *name = name_of(source, u->name ? u->name : "");
+		replace(&v->name, name);
+	}
 	if (u->started_ns == 0) {
 		return; /* only known: it comes again */
 	}
