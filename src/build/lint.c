@@ -240,23 +240,9 @@ int lint_verdict(const struct lint *l, struct err *e)
 
 /* --- how it is shown --- */
 
-char *lint_short(const struct lint_warning *w)
-{
-	return xasprintf("%s: %s (line %d)", w->rule->name, w->message, w->line);
-}
-
 char *lint_url(const struct lint_rule *r)
 {
 	return r->page ? xasprintf(PAGES "%s/", r->page) : xstrdup("");
-}
-
-json_t *lint_message(const struct dockerfile *d, const struct lint_warning *w)
-{
-	scoped(free) char *text = lint_short(w);
-	scoped(free) char *url = lint_url(w->rule);
-	return json_pack("{si ss ss s[s] ss ss s[[ii]]}", "level", 1, "rule", w->rule->name,
-		"short", text, "detail", w->rule->description, "url", url, "file", d->name, "lines",
-		w->line, w->end_line);
 }
 
 /* pb.Location of BuildKit. */

@@ -59,12 +59,7 @@ static inline void scoped_lint(struct lint *l)
 /* With "error=true" and a warning: -1, *e names the rules. */
 int lint_verdict(const struct lint *l, struct err *e);
 
-/* "StageNameCasing: Stage name 'A' should be lowercase (line 2)"; the caller's. */
-char *lint_short(const struct lint_warning *w);
 char *lint_url(const struct lint_rule *r); /* "" when there is none; the caller's */
-/* One {"warning"} of a build's messages (worker/build.h): {"level", "rule", "short", "detail",
- * "url", "file", "lines"}. */
-json_t *lint_message(const struct dockerfile *d, const struct lint_warning *w);
 /* As BuildKit's frontend.lint answers: result.json, result.txt. problem: why the file cannot be
  * built, or NULL. */
 json_t *lint_result(const struct dockerfile *d, const struct lint *l, const struct err *problem);

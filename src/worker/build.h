@@ -156,6 +156,13 @@ void build_lint_say(struct build *b);
  * cannot be built, or NULL. */
 json_t *build_check(struct build *b, const struct err *problem, struct err *e);
 
+/* --- build_named.c: a named context that is a directory --- */
+/* For COPY --from and mounts: its directory (absolute), and what its files come to. */
+int build_named_dir(const struct build_step *t, const char *context, struct strv *ret_dirs,
+	char ret_digest[static 65], struct err *e);
+/* For FROM: its files as the stage's first layer. */
+int build_named_layer(const struct build_step *t, const char *context, struct err *e);
+
 /* --- build_schedule.c --- */
 /* Runs the stages that the targets need, several at a time. After an error other threads may still
  * run: *ret_idle is false then, and nothing of b may be freed. */

@@ -155,6 +155,9 @@ static int fetch(
 	w.vertex = build_event_vertex(b->events, NULL, 0, "%s", what);
 	b->fetched = w.vertex;
 	build_event_begin(b->events, w.vertex);
+	if (strcmp(q->dir_name, "dockerfile") == 0) {
+		b->definition = w.vertex;
+	}
 	int r = receive(b, k, q, &w, e);
 	if (r == 0) {
 		tell_status(&w, true);

@@ -307,7 +307,8 @@ void build_event_status(struct build_events *v, int id, const struct build_statu
 void build_event_warning(struct build_events *v, int id, const struct build_warning *w)
 {
 	if (!v->vertices) {
-		build_say(v, NULL, "[Warning] %s\n", w->text);
+		build_say(v, NULL, "[Warning] %s%s%s\n", w->rule ? w->rule : "",
+			w->rule ? ": " : "", w->text);
 		return;
 	}
 	json_t *body = json_pack("{si si}", "vertex", id, "level", w->level);

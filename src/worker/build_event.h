@@ -59,7 +59,7 @@ void build_event_status(struct build_events *v, int vertex, const struct build_s
 
 struct build_warning {
 	const char *rule;   /* "StageNameCasing", or NULL */
-	const char *text;   /* one line */
+	const char *text;   /* one line, without the rule */
 	const char *detail; /* or NULL */
 	const char *url;    /* or NULL */
 	const char *file;   /* or NULL: of no line */

@@ -63,6 +63,9 @@ static int open_dockerfile_dir(struct build *b, const char *name, struct err *e)
 
 static int parse_dockerfile(struct build *b, const char *name, struct err *e)
 {
+	if (b->definition) { /* it was fetched */
+		return dockerfile_parse(buf_str(&b->text), b->text.len, name, &b->d, e);
+	}
 	b->definition = b->fetched ? b->fetched
 				   : build_event_vertex(b->events, NULL, 0,
 					     "[internal] load build definition from %s", name);

@@ -63,7 +63,7 @@ void build_lint_say(struct build *b)
 {
 	for (size_t k = 0; k < b->lint.n; k++) {
 		const struct lint_warning *w = &b->lint.v[k];
-		scoped(free) char *text = lint_short(w);
+		scoped(free) char *text = xasprintf("%s (line %d)", w->message, w->line);
 		scoped(free) char *url = lint_url(w->rule);
 		const struct build_warning said = {
 			.rule = w->rule->name,

@@ -110,9 +110,14 @@ int build_source_dirs(const struct build_step *t, const char *from, struct strv 
 		build_chain(&(struct strv)STRV_INIT, ret_chain);
 		return 0;
 	}
+	const char *context = plan_context(&b->contexts, from);
+	const char *name = context ? plan_context_image(context) : from;
+	if (!name) {
+		return build_named_dir(t, context, ret_dirs, ret_chain, e);
+	}
 	scoped(json) json_t *image = NULL;
 	scoped(strv) struct strv layers = STRV_INIT;
-	if (build_ask_image(t, from, g->platform, &image, e) < 0 ||
+	if (build_ask_image(t, name, g->platform, &image, e) < 0 ||
 		take_image_layers(image, &layers, ret_dirs, e) < 0) {
 		return build_fail(t, e);
 	}
@@ -363,6 +368,15 @@ static int begin_from(const struct build_step *t, struct err *e)
 	if (plan->base_stage == PLAN_SCRATCH) {
 		begin_scratch(t->s);
 		build_say(t->b->events, t->s->turn, " ---> \n");
+		return 0;
+	}
+	if (plan->base_stage == PLAN_CONTEXT) {
+		begin_scratch(t->s);
+		if (build_named_layer(t, plan->context, e) < 0) {
+			return -1;
+		}
+		build_mix(t->s->state, t->s->layers.v[t->s->layers.n - 1]);
+		say_id(t->s);
 		return 0;
 	}
 	if (plan->base_stage >= 0) {
