@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -29,6 +30,7 @@
 #define METADATA_ROOM 2000 /* of GRPC_METADATA_MAX, for what the transport adds */
 #define STATUS_NS 100000000
 #define LOCALS_MAX 64
+#define KEEP_NS (7 * 24 * 3600 * NS_PER_SEC) /* as entries of the cache */
 
 struct build_contexts {
 	pthread_rwlock_t lock;
@@ -305,6 +307,13 @@ static struct kept *open_kept(struct build *b, const char *name, struct err *e)
 	key[32] = '\0';
 	scoped(free) char *all = xasprintf("%s/contexts", json_str(b->request, "cache_dir"));
 	struct kept *k = kept_open(all, key, e);
+	if (k && kept_index(k)->n == 0) { /* a new one: others may be in use no more */
+		struct statvfs fs;
+		int64_t disk = fstatvfs(kept_tree_fd(k), &fs) < 0
+				       ? 0
+				       : (int64_t)(fs.f_blocks * fs.f_frsize);
+		kept_trim(all, clock_real_ns(), KEEP_NS, disk ? disk / 10 : INT64_MAX);
+	}
 	if (k || e->kind != ERR_BUSY) {
 		return k;
 	}

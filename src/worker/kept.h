@@ -47,3 +47,6 @@ int kept_list(const char *dir, void (*found)(void *owner, const struct kept_info
 	struct err *e);
 /* ERR_BUSY while a build uses it; one that is not there is removed. */
 int kept_remove(const char *dir, const char *key, struct err *e);
+/* Removes those that no build uses: not used for max_age_ns, and the ones used longest ago while
+ * all together are larger than max_bytes. What cannot be removed stays. */
+void kept_trim(const char *dir, int64_t now_ns, int64_t max_age_ns, int64_t max_bytes);

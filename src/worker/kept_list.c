@@ -86,3 +86,50 @@ int kept_remove(const char *dir, const char *key, struct err *e)
 	int r = path_remove_tree(all, gone);
 	return r < 0 ? err_sys(e, -r, "cannot remove %s/%s", dir, key) : 0;
 }
+
+/* --- those that are not wanted --- */
+
+struct aged {
+	char *key;
+	int64_t bytes, used_ns;
+};
+
+struct ages {
+	struct aged *v;
+	size_t n;
+	int64_t bytes;
+};
+
+static void add_age(void *owner, const struct kept_info *i)
+{
+	struct ages *a = owner;
+	a->bytes += i->bytes;
+	if (!i->in_use) {
+		a->v = xrealloc(a->v, a->n + 1, sizeof(*a->v));
+		a->v[a->n++] = (struct aged){xstrdup(i->key), i->bytes, i->used_ns};
+	}
+}
+
+static int by_age(const void *a, const void *b)
+{
+	const struct aged *x = a, *y = b;
+	return (x->used_ns > y->used_ns) - (x->used_ns < y->used_ns);
+}
+
+void kept_trim(const char *dir, int64_t now_ns, int64_t max_age_ns, int64_t max_bytes)
+{
+	struct err ignored;
+	struct ages a = {0};
+	(void)kept_list(dir, add_age, &a, &ignored);
+	if (a.n > 1) {
+		qsort(a.v, a.n, sizeof(*a.v), by_age);
+	}
+	for (size_t i = 0; i < a.n; i++) {
+		bool old = now_ns - a.v[i].used_ns > max_age_ns;
+		if ((old || a.bytes > max_bytes) && kept_remove(dir, a.v[i].key, &ignored) == 0) {
+			a.bytes -= a.v[i].bytes;
+		}
+		free(a.v[i].key);
+	}
+	free(a.v);
+}

@@ -316,6 +316,43 @@ static void all_are_listed_with_their_size(void **state)
 	assert_int_equal(bytes, 5);
 }
 
+static void touch_key(struct fixture *f, const char *key, long seconds)
+{
+	char path[80];
+	const struct timespec times[2] = {{seconds, 0}, {seconds, 0}};
+	snprintf(path, sizeof(path), "contexts/%s", key);
+	assert_int_equal(utimensat(f->top_fd, path, times, 0), 0);
+}
+
+static void those_that_are_old_or_too_large_go(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+	struct err e;
+	static const char *const keys[] = {"a", "b", "c"};
+	file(f->from, "x", "12345", 100);
+	for (size_t i = 0; i < 3; i++) {
+		build_and_close(f);
+		char path[40];
+		snprintf(path, sizeof(path), "contexts/%s", keys[i]);
+		assert_int_equal(renameat(f->top_fd, "contexts/key", f->top_fd, path), 0);
+	}
+	touch_key(f, "a", 1000);
+	touch_key(f, "b", 2000);
+	touch_key(f, "c", 3000);
+	struct kept *k = kept_open(f->dir, "b", &e); /* in use, whenever that began */
+	touch_key(f, "b", 2000);
+
+	kept_trim(f->dir, (int64_t)3100 * 1000000000, (int64_t)1500 * 1000000000, 100);
+	assert_int_equal(fstatat(f->top_fd, "contexts/a", &st, 0), -1);
+	assert_int_equal(fstatat(f->top_fd, "contexts/c", &st, 0), 0);
+
+	kept_trim(f->dir, (int64_t)3100 * 1000000000, (int64_t)1500 * 1000000000, 9);
+	assert_int_equal(fstatat(f->top_fd, "contexts/b", &st, 0), 0);
+	assert_int_equal(fstatat(f->top_fd, "contexts/c", &st, 0), -1);
+	kept_close(k);
+}
+
 static bool skip_b(void *owner, const char *path)
 {
 	return strcmp(path, "b") == 0;
@@ -364,6 +401,7 @@ int main(void)
 		TEST(another_boot_trusts_what_was_on_disk_only),
 		TEST(one_build_at_a_time_has_it),
 		TEST(all_are_listed_with_their_size),
+		TEST(those_that_are_old_or_too_large_go),
 		TEST(the_list_gives_the_digest_of_the_tree),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
