@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -14,11 +16,26 @@
 
 /* --- life --- */
 
+/* What is made in dir are trees of their own: ext4 looks for room for each of them elsewhere
+ * (chattr +T, the Orlov allocator). Where a layer was just removed, an ext4 without a journal looks
+ * at each of its inodes again and again before it takes one that is free: a pull was twice as long.
+ * Other file systems know no such flag. */
+static void spread_below(const char *dir)
+{
+	int flags = 0;
+	scoped(close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && !(flags & FS_TOPDIR_FL)) {
+		flags |= FS_TOPDIR_FL;
+		(void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	}
+}
+
 static int make_dirs(struct image_store *s, struct err *e)
 {
 	scoped(free) char *tmp = xasprintf("%s/tmp", s->layers_dir);
 	scoped(free) char *empty = xasprintf("%s/empty", s->layers_dir);
 	int r = path_mkdirs(tmp, 0700);
+	spread_below(tmp);
 	r = r < 0 ? r : path_mkdirs(empty, 0755);
 	if (r < 0) {
 		return err_sys(e, -r, "cannot make %s", s->layers_dir);

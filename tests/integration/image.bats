@@ -69,6 +69,11 @@ not_empty() {
 	! empty
 }
 
+@test "layers are trees of their own for ext4" {
+	[[ "$(stat -f -c %T data)" == ext2/ext3 ]] && command -v lsattr || skip "no ext4, or no lsattr"
+	lsattr -d data/layers/tmp | cut -d' ' -f1 | grep -q T
+}
+
 @test "load tells what it loaded, from a file and a pipe" {
 	make save --tag t:1 --tag other/name:2 s.tar one.tar two.tar
 	[ "$(d load -i s.tar)" = $'Loaded image: t:1\nLoaded image: other/name:2' ]
