@@ -193,5 +193,87 @@ class Cache(Mounts):
         self.assertEqual(self.run_step("--mount=type=cache,id=k,target=/c", "cat /c/n"), "3")
 
 
+
+class Session(Mounts):
+    """What comes from the client while a step runs, by our own command line."""
+
+    def kit(self, dockerfile, *args, ok=True):
+        self.file("Dockerfile", dockerfile)
+        command = [os.path.join(BUILD, "src/wherry/wherry"), "build", "--progress", "plain", "--no-cache", "-t", "kit", *args, self.context]
+        got = subprocess.run(command, env=self.daemon.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+                             check=False)
+        self.assertEqual(got.returncode == 0, ok, got.stdout)
+        return got.stdout
+
+    def holders(self, text):
+        """Files of the daemon that hold a text."""
+        found = subprocess.run(["grep", "-rlaF", text, self.daemon.data, self.daemon.dir + "/log"], stdout=subprocess.PIPE, text=True,
+                               check=False)
+        return found.stdout.splitlines()
+
+    def test_a_secret_is_for_the_step_alone(self):
+        value = "very-" + "secret-" + os.urandom(8).hex()
+        secret = os.path.join(self.daemon.dir, "secret")
+        with open(secret, "w", encoding="utf-8") as f:
+            f.write(value)
+        held = self.file("wait", "#!/bin/sh\ntouch /c/in; until [ -e /c/go ]; do sleep 0.05; done\n", 0o755)
+        self.assertTrue(held)
+        text = ("FROM base:1\n"
+                "RUN --mount=type=secret,id=s,required=true,mode=0440,uid=5 cat /run/secrets/s | sha256sum > /sum; stat -c '%u %a' "
+                "/run/secrets/s > /stat; ! touch /run/secrets/s\n"
+                "RUN --mount=type=secret,id=s,env=TOKEN --mount=type=secret,id=s,target=/etc/deep/er/file echo ${#TOKEN} > /len; cat "
+                "/etc/deep/er/file | wc -c >> /len\n"
+                "RUN --mount=type=secret,id=none echo optional; ! ls /run\n"
+                "RUN --mount=type=secret,id=s,env=TOKEN --mount=type=cache,id=held,target=/c --mount=target=/m /m/wait\n")
+        out = []
+        build = threading.Thread(target=lambda: out.append(self.kit(text, "--secret", f"id=s,src={secret}")))
+        build.start()
+        mounts = os.path.join(self.daemon.data, "build-cache/mounts")
+        try:
+            self.wait_gone(lambda: not [d for d in (os.listdir(mounts) if os.path.isdir(mounts) else [])
+                                        if os.path.exists(f"{mounts}/{d}/data/in")])
+            self.assertEqual(self.holders(value), [])  # while a step has it in its environment
+        finally:
+            for name in os.listdir(mounts):
+                with open(f"{mounts}/{name}/data/go", "w", encoding="utf-8"):
+                    pass
+            build.join()
+        self.assertEqual(self.show("cat /stat /len; ls -d /run /etc/deep 2>&1 | grep -c No", base="kit"),
+                         f"5 440\n{len(value)}\n{len(value)}\n2\n")
+        self.assertEqual(self.holders(value), [])
+        self.assertNotIn(value, out[0] + json.dumps(self.inspect("kit")))
+
+    def test_a_missing_secret_is_named(self):
+        got = self.kit("FROM base:1\nRUN --mount=type=secret,id=nope,required=true true\n", ok=False)
+        self.assertIn("Dockerfile:2: secret nope: not found", got)
+        got = self.kit("FROM base:1\nRUN --mount=type=ssh,required=true true\n", ok=False)
+        self.assertIn('no SSH key "default" forwarded from the client', got)
+
+    def test_an_agent_answers_in_the_step(self):
+        """ssh-add of this machine, with its libraries, in the step."""
+        for program in ("ssh-agent", "ssh-add", "ssh-keygen"):
+            if not shutil.which(program):
+                self.skipTest(program + " is not installed")
+        agent = os.path.join(self.daemon.dir, "agent")
+        process = subprocess.Popen(["ssh-agent", "-D", "-a", agent], stdout=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.wait_gone(lambda: not os.path.exists(agent))
+        key = os.path.join(self.daemon.dir, "key")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "of-the-test", "-f", key], check=True)
+        subprocess.run(["ssh-add", "-q", key], env={"SSH_AUTH_SOCK": agent}, check=True, stderr=subprocess.DEVNULL)
+        program = shutil.which("ssh-add")
+        needs = subprocess.run(["ldd", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+        for path in [program] + [word for word in needs.split() if word.startswith("/")]:
+            with open(path, "rb") as f:
+                self.file("root" + path, f.read(), 0o755)
+        got = self.kit(f"FROM base:1\nCOPY root /\nRUN --mount=type=ssh {program} -L\nRUN --mount=type=ssh,id=other ls /run/buildkit || true\n"
+                       f"RUN --mount=type=ssh,target=/agent,mode=0666 SSH_AUTH_SOCK=/agent {program} -l; stat -c %a /agent\n",
+                       "--ssh", "default=" + agent)
+        self.assertEqual(got.count("of-the-test"), 2, got)
+        self.assertIn("666", got)
+        self.assertIn("/run/buildkit: No such file", got)
+
+
 if __name__ == "__main__":
     unittest.main()
