@@ -179,7 +179,7 @@ static inline bool build_stage_is_done(const struct build_stage *s)
 /* The context, the Dockerfile, what is ignored: context_fd, text, d, ignore. */
 int build_input(struct build *b, struct err *e);
 
-/* --- build_remote.c: a context that is behind a URL, or on the client's standard input --- */
+/* --- build_remote.c: a context that is behind a URL --- */
 bool build_remote_is(const struct build *b);
 int build_remote_load(struct build *b, struct err *e); /* context_fd */
 

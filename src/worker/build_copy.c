@@ -264,7 +264,8 @@ static int copy_source(struct copy_step *c, struct build_layer *l, struct copy *
 		return -1;
 	}
 	if (s->kind == SOURCE_GIT) {
-		const struct copy_options o = copy_options(c);
+		struct copy_options o = copy_options(c);
+		o.link = false; /* the checkout goes before the layer is done */
 		return copy_git(c, s, l->root_fd, dir, &o, e);
 	}
 	return s->kind == SOURCE_DIR ? copy_dir_content(copy, s->path, dir, false, e)

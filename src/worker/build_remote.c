@@ -1,53 +1,20 @@
-/* Build contexts that are neither the request's body nor a directory of the client's: a repository,
- * an archive or a Dockerfile behind a URL, an archive that the client has on its standard input. */
+/* Build contexts that the client does not have: a repository, an archive or a Dockerfile behind a
+ * URL. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scoped.h"
-#include "session.pb-c.h"
 #include "tree/stream.h"
 #include "worker/build.h"
 #include "worker/build_git.h"
 #include "worker/context.h"
-#include "worker/session.h"
-
-#define PULL "/moby.upload.v1.Upload/Pull"
 
 /* --- a file --- */
-
-static int write_piece(int fd, const struct buf *message, struct err *e)
-{
-	Buildkit__BytesMessage *m =
-		buildkit__bytes_message__unpack(NULL, message->len, (const uint8_t *)message->data);
-	struct statvfs fs;
-	bool full = fstatvfs(fd, &fs) == 0 &&
-		    (uint64_t)fs.f_bavail * fs.f_frsize < CONTEXT_RESERVE_BYTES;
-	int r = !m ? -EPROTO : full ? -ENOSPC : path_write_all(fd, m->data.data, m->data.len);
-	if (m) {
-		buildkit__bytes_message__free_unpacked(m, NULL);
-	}
-	return r < 0 ? err_sys(e, -r, "cannot receive the build context") : 0;
-}
-
-static int receive(struct build *b, const char *path, int fd, struct err *e)
-{
-	scoped(strv) struct strv metadata = STRV_INIT;
-	scoped(buf) struct buf message = BUF_INIT;
-	strv_add(&metadata, "urlpath");
-	strv_add(&metadata, path);
-	scoped(grpc_call_free) struct grpc_call *call = session_call(b, PULL, &metadata, e);
-	int r = call ? grpc_send_end(call, e) : -1;
-	while (r == 0 && (r = grpc_recv(call, &message, e)) == 1) {
-		r = write_piece(fd, &message, e);
-	}
-	return r;
-}
 
 /* Neither compressed nor not an archive: then it is a Dockerfile, and the context is empty. */
 static int use_text(struct build *b, int fd, struct err *e)
@@ -99,9 +66,7 @@ static int load_file(struct build *b, const json_t *source, struct err *e)
 	if (fd < 0) {
 		return err_sys(e, errno, "cannot keep the build context");
 	}
-	bool upload = strcmp(json_str(source, "kind"), "upload") == 0;
-	int r = upload ? receive(b, json_str(source, "path"), fd, e)
-		       : build_fetch(json_str(source, "url"), fd, &got, e);
+	int r = build_fetch(json_str(source, "url"), fd, &got, e);
 	r = r < 0 ? -1 : use_file(b, fd, e);
 	unlinkat(b->tmp_fd, "remote", 0);
 	return r;
@@ -129,14 +94,8 @@ static int load_git(struct build *b, const json_t *source, struct err *e)
 
 bool build_remote_is(const struct build *b)
 {
-	static const char *const kinds[] = {"git", "http", "upload"};
 	const char *kind = json_str(json_object_get(b->options, "context"), "kind");
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		if (strcmp(kinds[i], kind) == 0) {
-			return true;
-		}
-	}
-	return false;
+	return strcmp(kind, "git") == 0 || strcmp(kind, "http") == 0;
 }
 
 static int enter_subdir(struct build *b, struct err *e)
