@@ -216,6 +216,32 @@ static int read_limits(struct call *c, json_t *options, struct err *e)
 	return 0;
 }
 
+/* [{"Type", "Attrs": {}}]; without it the image goes into the store under the tags. */
+static int read_outputs(struct call *c, json_t *options, struct err *e)
+{
+	const char *text = call_query_or(c, "outputs", NULL);
+	scoped(json) json_t *doc = text ? json_parse(text, strlen(text), "outputs", e) : NULL;
+	if (!text || json_is_null(doc)) {
+		return 0;
+	}
+	if (!json_is_array(doc)) {
+		return doc ? err_set(e, ERR_INVALID, "invalid outputs: expected a JSON array") : -1;
+	}
+	json_t *outputs = json_array();
+	size_t i;
+	json_t *one;
+	json_array_foreach (doc, i, one) {
+		json_t *attrs = json_object_get(one, "Attrs");
+		json_t *output = json_object();
+		json_put_str(output, "type", json_str(one, "Type"));
+		json_put(output, "attrs",
+			json_is_object(attrs) ? json_incref(attrs) : json_object());
+		json_array_append_new(outputs, output);
+	}
+	json_put(options, "outputs", outputs);
+	return 0;
+}
+
 static int read_options(struct call *c, json_t *options, struct err *e)
 {
 	if (refuse(c, e) < 0 || put_json(c, options, "buildargs", e) < 0 ||
@@ -230,7 +256,15 @@ static int read_options(struct call *c, json_t *options, struct err *e)
 	json_put_str(options, "dockerfile", call_query_or(c, "dockerfile", "Dockerfile"));
 	json_put_str(options, "target", call_query_or(c, "target", ""));
 	json_put_str(options, "networkmode", call_query_or(c, "networkmode", "default"));
-	json_put_str(options, "platform", call_query_or(c, "platform", ""));
+	if (read_outputs(c, options, e) < 0) {
+		return -1;
+	}
+	const char *platform = call_query_or(c, "platform", "");
+	if (strchr(platform, ',')) {
+		put_list(c, options, "platform", "platforms", true);
+	} else {
+		json_put_str(options, "platform", platform);
+	}
 	json_put(options, "nocache", json_boolean(call_query_bool(c, "nocache", false)));
 	json_put(options, "pull", json_boolean(call_query_bool(c, "pull", false)));
 	json_put(options, "quiet", json_boolean(call_query_bool(c, "q", false)));

@@ -145,8 +145,9 @@ static int pull(struct base_images *b, const struct base_question *q, struct err
 		p->vertex = q->vertex;
 		p->questions = json_array();
 		list_append(&b->pulls, &p->node);
-		p->work = image_pull(b->images, q->name, q->platform, image_auth_find(b->auths, &r),
-			&handlers, p, e);
+		p->work = image_pull(b->images, q->name, q->platform,
+			q->auth ? json_incref(q->auth) : image_auth_find(b->auths, &r), &handlers,
+			p, e);
 		if (!p->work) {
 			pull_free(p);
 			return -1;
@@ -188,6 +189,9 @@ void base_images_ask(struct base_images *b, const struct base_question *q)
 	int r = find_local(b, q, &i, &e);
 	if (r == 0 && q->local) {
 		(void)err_set(&e, ERR_NOT_FOUND, "No such image: %.200s", q->name);
+	} else if (r == 0 && q->ask_auth) {
+		b->handlers.need_auth(b->owner, q->number);
+		return;
 	} else if (r == 0 && pull(b, q, &e) == 0) {
 		return;
 	}

@@ -15,6 +15,8 @@ struct base_handlers {
 	 * called before base_images_ask returns. */
 	void (*answer)(
 		void *owner, json_int_t question, const struct image *i, const struct err *e);
+	/* The question must come again with a login, or the word that there is none. */
+	void (*need_auth)(void *owner, json_int_t question);
 	/* A message of a pull for this vertex (0: none): {"status": "Downloading", ...}; borrowed.
 	 */
 	void (*progress)(void *owner, int vertex, json_t *msg);
@@ -35,6 +37,8 @@ struct base_question {
 	bool pull;            /* even if it is there */
 	bool local;           /* never: what is not there is an error */
 	int vertex;
+	bool ask_auth; /* what is pulled needs a login from elsewhere: need_auth */
+	json_t *auth;  /* that, borrowed; NULL: by auths */
 };
 /* An error is an answer, too. */
 void base_images_ask(struct base_images *b, const struct base_question *q);

@@ -23,14 +23,24 @@
 #define SPARES_MAX 2000 /* entries whose layers no image has */
 #define SPARE_SHARE 10  /* their layers may take this part of the disk */
 #define UNUSED_NS (7 * 24 * 3600 * NS_PER_SEC)
+#define CACHE_TEXT_MAX 200
 #define NOTE_USE_NS (3600 * NS_PER_SEC) /* a use within the hour is not written again */
 
 /* --- entries --- */
 
 static json_t *entry_json(const struct cache_entry *c)
 {
-	return json_pack("{ss ss sI}", "diff_id", c->diff_id, "image", c->image, "used",
-		(json_int_t)c->used_ns);
+	return json_pack("{ss ss sI sI sI ss ss*}", "diff_id", c->diff_id, "image", c->image,
+		"used", (json_int_t)c->used_ns, "made", (json_int_t)c->made_ns, "uses",
+		(json_int_t)c->uses, "parent", c->parent, "text", c->text);
+}
+
+static void free_entry(struct cache_entry *c)
+{
+	if (c) {
+		free(c->text);
+		free(c);
+	}
 }
 
 static int load_entry(void *owner, const char *id, json_t *doc, struct err *e)
@@ -39,8 +49,12 @@ static int load_entry(void *owner, const char *id, json_t *doc, struct err *e)
 	struct cache_entry *c = xnew(struct cache_entry);
 	snprintf(c->diff_id, sizeof(c->diff_id), "%s", json_str(doc, "diff_id"));
 	snprintf(c->image, sizeof(c->image), "%s", json_str(doc, "image"));
+	snprintf(c->parent, sizeof(c->parent), "%s", json_str(doc, "parent"));
 	c->used_ns = json_i64(doc, "used", 0);
-	free(map_put(b->cache, id, c));
+	c->made_ns = json_i64(doc, "made", c->used_ns);
+	c->uses = json_i64(doc, "uses", 1);
+	c->text = *json_str(doc, "text") ? xstrdup(json_str(doc, "text")) : NULL;
+	free_entry(map_put(b->cache, id, c));
 	return 0;
 }
 
@@ -58,7 +72,7 @@ static void drop_entry(struct builder *b, const char *key)
 		log_warning("build", "cache-entry-stays", "error", e.msg, NULL);
 		return;
 	}
-	free(map_remove(b->cache, key));
+	free_entry(map_remove(b->cache, key));
 }
 
 static bool is_there(const struct builder *b, const struct cache_entry *c)
@@ -76,6 +90,7 @@ const struct cache_entry *builder_cache_get(struct builder *b, const char *key)
 		return NULL;
 	}
 	int64_t now = clock_real_ns();
+	c->uses++;
 	if (now - c->used_ns > NOTE_USE_NS) {
 		c->used_ns = now;
 		store_entry(b, key, c, &ignored);
@@ -83,22 +98,41 @@ const struct cache_entry *builder_cache_get(struct builder *b, const char *key)
 	return c;
 }
 
+/* The beginning, of whole characters. */
+static char *short_text(const char *text)
+{
+	size_t n = strnlen(text, CACHE_TEXT_MAX);
+	while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) {
+		n--;
+	}
+	return xstrndup(text, n);
+}
+
 int builder_cache_put(
-	struct builder *b, const char *key, const char *diff_id, const char *image, struct err *e)
+	struct builder *b, const char *key, const struct cache_entry *made, struct err *e)
 {
 	if (!text_is_hex(key, CACHE_KEY_LEN)) {
 		return err_set(e, ERR_INVALID, "a cache key must be 64 hex digits");
 	}
 	struct cache_entry *c = xnew(struct cache_entry);
-	snprintf(c->diff_id, sizeof(c->diff_id), "%s", diff_id);
-	snprintf(c->image, sizeof(c->image), "%s", image);
-	c->used_ns = clock_real_ns();
+	*c = *made;
+	c->used_ns = c->made_ns = clock_real_ns();
+	c->uses = 1;
+	c->text = made->text ? short_text(made->text) : NULL;
 	if (store_entry(b, key, c, e) < 0) {
-		free(c);
+		free_entry(c);
 		return -1;
 	}
-	free(map_put(b->cache, key, c));
+	free_entry(map_put(b->cache, key, c));
 	return 0;
+}
+
+int builder_cache_put_step(struct builder *b, const json_t *step, struct err *e)
+{
+	struct cache_entry made = {.text = (char *)json_str(step, "text")};
+	snprintf(made.diff_id, sizeof(made.diff_id), "%s", json_str(step, "diff_id"));
+	snprintf(made.parent, sizeof(made.parent), "%s", json_str(step, "parent"));
+	return builder_cache_put(b, json_str(step, "key"), &made, e);
 }
 
 /* --- what may go --- */
@@ -295,7 +329,7 @@ void builder_free(struct builder *b)
 		return;
 	}
 	map_each (b->cache, struct cache_entry, c) {
-		free(c);
+		free_entry(c);
 	}
 	map_free(b->cache);
 	free(b->cache_dir);

@@ -19,13 +19,19 @@ struct builder {
 struct cache_entry {
 	char diff_id[72]; /* of a step's layer, or "" */
 	char image[72];   /* of a whole build's result, or "" */
-	int64_t used_ns;
+	int64_t used_ns, made_ns;
+	int64_t uses;
+	char parent[CACHE_KEY_LEN + 1]; /* key of the step before, or "" */
+	char *text;                     /* the instruction, for people, or NULL */
 };
 
 /* Borrowed, or NULL when there is none or what it names is gone. Notes the use. */
 const struct cache_entry *builder_cache_get(struct builder *b, const char *key);
+/* c: diff_id or image, parent, text, which is copied. */
 int builder_cache_put(
-	struct builder *b, const char *key, const char *diff_id, const char *image, struct err *e);
+	struct builder *b, const char *key, const struct cache_entry *c, struct err *e);
+/* step: {"key", "diff_id", "parent": key of the step before or "", "text": the instruction}. */
+int builder_cache_put_step(struct builder *b, const json_t *step, struct err *e);
 /* Of the entries whose layers no image has: drops what was not used for a week, and the oldest
  * beyond a tenth of the disk. */
 void builder_cache_trim(struct builder *b);

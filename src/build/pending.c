@@ -9,7 +9,7 @@
 
 struct pending_layers {
 	struct strv layers;
-	json_t *keys; /* key -> diff id */
+	json_t *keys; /* key -> step */
 };
 
 struct pending_layers *pending_new(void)
@@ -38,31 +38,32 @@ void pending_add(struct pending_layers *p, const char *diff_id)
 	}
 }
 
-bool pending_add_key(struct pending_layers *p, const char *diff_id, const char *key)
+bool pending_add_key(struct pending_layers *p, const json_t *step)
 {
-	bool waits = strv_has(&p->layers, diff_id);
+	bool waits = strv_has(&p->layers, json_str(step, "diff_id"));
 	if (waits) {
-		json_put_str(p->keys, key, diff_id);
+		json_put(p->keys, json_str(step, "key"), json_incref((json_t *)step));
 	}
 	return waits;
 }
 
 const char *pending_find(const struct pending_layers *p, const char *key)
 {
-	return json_string_value(json_object_get(p->keys, key));
+	const json_t *step = json_object_get(p->keys, key);
+	return step ? json_str(step, "diff_id") : NULL;
 }
 
 static int record_all(struct pending_layers *p, struct builder *b, struct err *e)
 {
 	const char *key;
-	json_t *diff_id;
+	json_t *step;
 	for (size_t k = 0; k < p->layers.n; k++) {
 		if (image_settle_layer(b->d.images, p->layers.v[k], e) < 0) {
 			return -1;
 		}
 	}
-	json_object_foreach (p->keys, key, diff_id) {
-		if (builder_cache_put(b, key, json_string_value(diff_id), "", e) < 0) {
+	json_object_foreach (p->keys, key, step) {
+		if (builder_cache_put_step(b, step, e) < 0) {
 			return -1;
 		}
 	}

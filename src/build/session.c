@@ -24,6 +24,7 @@
 #include "build/builder.h"
 #include "build/limits.h"
 #include "build/pending.h"
+#include "build/results.h"
 #include "codec/ref.h"
 #include "event/event.h"
 #include "image/image.h"
@@ -49,7 +50,10 @@ struct build_session {
 	struct map *pinned; /* diff ids as keys */
 	struct base_images *bases;
 	struct pending_layers *pending;
-	bool settling; /* they go to the disk although the build has ended */
+	bool settling;           /* they go to the disk although the build has ended */
+	struct build_push *push; /* or NULL */
+	json_int_t push_question;
+	int push_vertex;
 	struct endpoint_info endpoint;
 	bool attached, dns;
 	json_t *result; /* while it goes to the disk */
@@ -60,7 +64,7 @@ struct build_session {
 
 static void free_if_over(struct build_session *s)
 {
-	if (s->job || s->result || s->settling || base_images_busy(s->bases)) {
+	if (s->job || s->push || s->result || s->settling || base_images_busy(s->bases)) {
 		return;
 	}
 	list_remove(&s->node);
@@ -164,6 +168,11 @@ static void base_answer(
 	answer(s, question, found);
 }
 
+static void base_need_auth(void *owner, json_int_t question)
+{
+	answer(owner, question, json_pack("{ss}", "need", "auth"));
+}
+
 static void base_progress(void *owner, int vertex, json_t *msg)
 {
 	struct build_session *s = owner;
@@ -184,6 +193,7 @@ static void base_idle(void *owner)
 
 static int on_image(struct build_session *s, const json_t *msg, struct err *e)
 {
+	json_t *auth = json_object_get(msg, "auth");
 	const struct base_question q = {
 		.number = number_of(msg),
 		.name = json_str(msg, "name"),
@@ -191,6 +201,9 @@ static int on_image(struct build_session *s, const json_t *msg, struct err *e)
 		.pull = json_bool(msg, "pull"),
 		.local = json_bool(msg, "local"),
 		.vertex = (int)json_i64(msg, "vertex", 0),
+		/* its client has them, and is asked only when something is pulled */
+		.ask_auth = *json_str(s->options, "session") && !auth,
+		.auth = json_is_object(auth) ? auth : NULL,
 	};
 	base_images_ask(s->bases, &q);
 	return 0;
@@ -222,6 +235,7 @@ static int on_cache(struct build_session *s, const json_t *msg, struct err *e)
 	if (diff_id && *diff_id) {
 		json_put_str(found, "diff_id", diff_id);
 		json_put(found, "dir", layer_dir(s, diff_id));
+		json_put(found, "created", json_integer(c ? c->made_ns : clock_real_ns()));
 	}
 	answer(s, number_of(msg), found);
 	return 0;
@@ -230,12 +244,11 @@ static int on_cache(struct build_session *s, const json_t *msg, struct err *e)
 static int on_cache_put(struct build_session *s, const json_t *msg, struct err *e)
 {
 	const char *diff_id = json_str(msg, "diff_id");
-	const char *key = json_str(msg, "key");
-	if (!pending_add_key(s->pending, diff_id, key)) {
+	if (!pending_add_key(s->pending, msg)) {
 		if (!image_has_layer(s->builder->d.images, diff_id, NULL)) {
 			return err_set(e, ERR_INVALID, "the layer is not known");
 		}
-		if (builder_cache_put(s->builder, key, diff_id, "", e) < 0) {
+		if (builder_cache_put_step(s->builder, msg, e) < 0) {
 			return -1;
 		}
 	}
@@ -273,46 +286,62 @@ static int on_settle(struct build_session *s, const json_t *msg, struct err *e)
 	return 0;
 }
 
-/* An image that is the same but for its dates, when there is one. */
-static struct image *find_same(struct build_session *s, const json_t *msg)
+static int answer_or(struct build_session *s, const json_t *msg, json_t *take_answer)
 {
-	struct err ignored;
-	const struct cache_entry *c = json_bool(msg, "fresh")
-					      ? NULL
-					      : builder_cache_get(s->builder, json_str(msg, "key"));
-	return c && *c->image ? image_find(s->builder->d.images, c->image, &ignored) : NULL;
+	if (take_answer) {
+		answer(s, number_of(msg), take_answer);
+	}
+	return take_answer ? 0 : -1;
 }
 
 static int on_add_image(struct build_session *s, const json_t *msg, struct err *e)
 {
-	struct builder *b = s->builder;
-	const json_t *text = json_object_get(msg, "config");
-	struct image *i = find_same(s, msg);
-	if (!i) {
-		i = image_add(b->d.images, json_str(msg, "config"), json_string_length(text), e);
-		if (!i || builder_cache_put(b, json_str(msg, "key"), "", i->id, e) < 0) {
-			return -1;
-		}
+	return answer_or(s, msg, build_add_image(s->builder, msg, e));
+}
+
+static int on_add_index(struct build_session *s, const json_t *msg, struct err *e)
+{
+	return answer_or(s, msg, build_add_index(s->builder, msg, e));
+}
+
+static int on_name_digest(struct build_session *s, const json_t *msg, struct err *e)
+{
+	return answer_or(s, msg, build_name_digest(s->builder, msg, e));
+}
+
+/* --- pushes --- */
+
+static void push_progress(void *owner, json_t *msg)
+{
+	struct build_session *s = owner;
+	base_progress(s, s->push_vertex, msg);
+}
+
+static void push_done(void *owner, json_t *take_answer, const struct err *e)
+{
+	struct build_session *s = owner;
+	s->push = NULL;
+	if (!s->job) {
+		json_decref(take_answer);
+		free_if_over(s);
+	} else if (take_answer) {
+		answer(s, s->push_question, take_answer);
+	} else {
+		answer_error(s, s->push_question, e);
 	}
-	json_t *added = json_object();
-	json_t *tags = json_array();
-	json_put_str(added, "id", i->id);
-	json_put(added, "tags", tags);
-	size_t k;
-	json_t *tag;
-	json_array_foreach (json_object_get(msg, "tags"), k, tag) {
-		struct ref r;
-		char familiar[REF_TEXT_MAX];
-		const char *name = json_string_value(tag);
-		if (!name || ref_parse(name, &r, e) < 0 || image_tag(b->d.images, i, name, e) < 0) {
-			json_decref(added);
-			return name ? -1 : err_set(e, ERR_INVALID, "a tag must be text");
-		}
-		ref_default_tag(&r);
-		json_array_append_new(tags, json_string(ref_familiar(&r, familiar)));
+}
+
+static int on_push(struct build_session *s, const json_t *msg, struct err *e)
+{
+	static const struct build_push_handlers handlers = {push_progress, push_done};
+	if (s->push) {
+		return err_set(e, ERR_BUSY, "the build is pushing already");
 	}
-	answer(s, number_of(msg), added);
-	return 0;
+	s->push_question = number_of(msg);
+	s->push_vertex = (int)json_i64(msg, "vertex", 0);
+	s->push = build_push_start(
+		s->builder, msg, json_object_get(s->options, "auths"), &handlers, s, e);
+	return s->push ? 0 : -1;
 }
 
 /* --- network --- */
@@ -385,13 +414,16 @@ static void on_question(struct build_session *s, const char *ask, const json_t *
 		int (*answer)(struct build_session *s, const json_t *msg, struct err *e);
 	} questions[] = {
 		{"add-image", on_add_image},
+		{"add-index", on_add_index},
 		{"add-layer", on_add_layer},
 		{"cache", on_cache},
 		{"cache-put", on_cache_put},
 		{"emulate", on_emulate},
 		{"image", on_image},
+		{"name-digest", on_name_digest},
 		{"network", on_network},
 		{"settle", on_settle},
+		{"push", on_push},
 	};
 	struct err e = {0};
 	for (size_t k = 0; k < sizeof(questions) / sizeof(*questions); k++) {
@@ -500,6 +532,9 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 	struct build_session *s = owner;
 	s->job = NULL;
 	base_images_cancel(s->bases);
+	if (s->push) {
+		build_push_cancel(s->push);
+	}
 	settle(s);
 	clean_up(s);
 	log_info("build", result ? "built" : "failed", "id", s->id, "image",
@@ -570,7 +605,8 @@ struct build_session *build_start(struct builder *b, json_t *take_options,
 	const struct build_handlers *h, void *owner, struct err *e)
 {
 	static const struct job_handlers handlers = {.message = on_message, .done = on_done};
-	static const struct base_handlers base_handlers = {base_answer, base_progress, base_idle};
+	static const struct base_handlers base_handlers = {
+		base_answer, base_need_auth, base_progress, base_idle};
 	struct build_session *s = xnew(struct build_session);
 	s->builder = b;
 	s->handlers = *h;

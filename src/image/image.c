@@ -180,6 +180,19 @@ struct image *image_find(struct image_store *s, const char *name, struct err *e)
 	return image_find_named(s, name, &by_id, e);
 }
 
+json_t *image_config_text(struct image_store *s, const char *id, struct err *e)
+{
+	scoped(json) json_t *doc = NULL;
+	if (store_get(s->store, STORE_IMAGES, id, &doc, e) < 0) {
+		return NULL;
+	}
+	json_t *text = json_object_get(doc, "config");
+	if (!text) {
+		(void)err_set(e, ERR_SYSTEM, "image %.19s has no configuration", id);
+	}
+	return json_incref(text);
+}
+
 struct image *image_next(const struct image_store *s, size_t *pos)
 {
 	return map_next(s->images, pos, NULL);

@@ -45,6 +45,8 @@ void image_store_free(struct image_store *s);
  * ERR_INVALID for a bad reference or an ambiguous prefix. Borrowed: valid until the image is
  * removed. */
 struct image *image_find(struct image_store *s, const char *name, struct err *e);
+/* The exact bytes whose digest is the id; a new JSON string, or NULL with *e. */
+json_t *image_config_text(struct image_store *s, const char *id, struct err *e);
 struct image *image_next(
 	const struct image_store *s, size_t *pos); /* start with 0; NULL at the end */
 
@@ -98,6 +100,9 @@ int image_index_add(struct image_store *s, const char *id, const struct strv *im
 	const struct image_index **ret, struct err *e);
 int image_tag_index(
 	struct image_store *s, const struct image_index *x, const char *reference, struct err *e);
+/* what: id of an image or an index; reference: "name@sha256:...", which means it from now on. */
+int image_name_digest(
+	struct image_store *s, const char *what, const char *reference, struct err *e);
 /* An image that only an index leads to which shows another one: hidden from lists, it goes with
  * the index. */
 bool image_is_beside(const struct image_store *s, const struct image *i);
@@ -160,6 +165,12 @@ struct image_push_handlers {
 struct image_push *image_push(struct image_store *s, const char *reference, json_t *take_auth,
 	const struct image_push_handlers *h, void *owner, struct err *e);
 void image_push_cancel(struct image_push *p); /* done follows */
+/* What a build made, whatever names lead to it: what is the id of an image or an index. reference
+ * without a tag: it gets no name there but its digest. compression, of layers that are sent: "" or
+ * "gzip", "zstd", "uncompressed". The last progress that has "aux" tells the digest. */
+struct image_push *image_push_made(struct image_store *s, const char *what, const char *reference,
+	const char *compression, json_t *take_auth, const struct image_push_handlers *h,
+	void *owner, struct err *e);
 
 /* Everything that was recorded so far is on the disk when fn is called, once, perhaps before this
  * returns; e is NULL, or why it is not. Works below do it themselves. */

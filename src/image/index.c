@@ -220,6 +220,23 @@ int image_tag_index(
 	return 0;
 }
 
+int image_name_digest(struct image_store *s, const char *what, const char *reference, struct err *e)
+{
+	struct ref r;
+	char canonical[REF_TEXT_MAX];
+	const struct image_index *x = map_get(s->indexes, what);
+	struct image *i = map_get(s->images, what);
+	if (ref_parse(reference, &r, e) < 0) {
+		return -1;
+	}
+	if (!*r.digest || (!x && !i)) {
+		return err_set(e, ERR_INVALID, "there is nothing to be named %.200s", reference);
+	}
+	*r.tag = '\0';
+	ref_canonical(&r, canonical);
+	return x ? image_ref_set_index(s, canonical, x, e) : image_ref_set(s, canonical, i, e);
+}
+
 /* --- what goes --- */
 
 static bool is_named(const struct image_store *s, const struct image_index *x)

@@ -26,6 +26,7 @@ struct image_push {
 	struct image_push_handlers handlers;
 	void *owner;
 	struct ref ref;
+	char what[DIGEST_LEN + 1]; /* an image or index that is pushed whatever its names, or "" */
 	char last_id[DIGEST_LEN + 1]; /* of the image that was pushed last, for the event */
 };
 
@@ -35,6 +36,10 @@ struct image_push {
 static struct image *image_of_tag(const struct image_push *p, const char *tag,
 	const struct image_index **ret_index, struct err *e)
 {
+	if (*p->what) {
+		*ret_index = map_get(p->store->indexes, p->what);
+		return *ret_index ? (*ret_index)->shown : image_find(p->store, p->what, e);
+	}
 	struct ref r = p->ref;
 	char canonical[REF_TEXT_MAX], familiar[REF_TEXT_MAX];
 	snprintf(r.tag, sizeof(r.tag), "%s", tag);
@@ -209,10 +214,33 @@ static json_t *tags_of(const struct image_store *s, const struct ref *ref, bool 
 	return json_strv(&tags);
 }
 
+static struct image_push *start(struct image_store *s, const struct ref *ref, const char *what,
+	json_t *take_request, const struct image_push_handlers *h, void *owner, struct err *e)
+{
+	static const struct job_handlers handlers = {on_message, NULL, on_done};
+	char name[REF_TEXT_MAX];
+	struct image_push *p = xnew(struct image_push);
+	p->store = s;
+	p->handlers = *h;
+	p->owner = owner;
+	p->ref = *ref;
+	snprintf(p->what, sizeof(p->what), "%s", what);
+	p->hold = image_hold_new(s);
+	json_put_str(take_request, "repository", ref_name(ref, name));
+	json_put_str(take_request, "layers_dir", s->layers_dir);
+	json_put(take_request, "registry", json_incref(s->registry_config));
+	p->job = job_start(s->jobs, "push", take_request, -1, false, &handlers, p, e);
+	if (!p->job) {
+		image_hold_free(p->hold);
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
 struct image_push *image_push(struct image_store *s, const char *reference, json_t *take_auth,
 	const struct image_push_handlers *h, void *owner, struct err *e)
 {
-	static const struct job_handlers handlers = {on_message, NULL, on_done};
 	scoped(json) json_t *auth = take_auth;
 	struct ref ref;
 	char name[REF_TEXT_MAX];
@@ -226,24 +254,24 @@ struct image_push *image_push(struct image_store *s, const char *reference, json
 			ref_familiar_name(&ref, name));
 		return NULL;
 	}
-	struct image_push *p = xnew(struct image_push);
-	p->store = s;
-	p->handlers = *h;
-	p->owner = owner;
-	p->ref = ref;
-	p->hold = image_hold_new(s);
-	json_t *request = json_pack("{ss ss sb}", "repository", ref_name(&ref, name), "layers_dir",
-		s->layers_dir, "digest", *ref.digest != '\0');
+	json_t *request = json_pack("{sb}", "digest", *ref.digest != '\0');
 	json_put(request, "tags", *ref.tag ? json_pack("[s]", ref.tag) : TAKE(tags));
 	json_put(request, "auth", TAKE(auth));
-	json_put(request, "registry", json_incref(s->registry_config));
-	p->job = job_start(s->jobs, "push", request, -1, false, &handlers, p, e);
-	if (!p->job) {
-		image_hold_free(p->hold);
-		free(p);
+	return start(s, &ref, "", request, h, owner, e);
+}
+
+struct image_push *image_push_made(struct image_store *s, const char *what, const char *reference,
+	const char *compression, json_t *take_auth, const struct image_push_handlers *h,
+	void *owner, struct err *e)
+{
+	scoped(json) json_t *auth = take_auth;
+	struct ref ref;
+	if (ref_parse(reference, &ref, e) < 0) {
 		return NULL;
 	}
-	return p;
+	json_t *request = json_pack(
+		"{s[s] ss sO?}", "tags", ref.tag, "compression", compression, "auth", auth);
+	return start(s, &ref, what, request, h, owner, e);
 }
 
 void image_push_cancel(struct image_push *p)

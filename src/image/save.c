@@ -8,7 +8,6 @@
 #include "base/scoped.h"
 #include "image/store.h"
 #include "job/job.h"
-#include "store/store.h"
 
 #define CONFIGS_MAX (8u << 20) /* bytes of all configurations: the request is one line */
 
@@ -57,17 +56,13 @@ static json_t *layers_of(const struct image *i)
 
 static json_t *add_entry(struct selection *s, const struct image *i, struct err *e)
 {
-	scoped(json) json_t *doc = NULL;
-	if (store_get(s->store->store, STORE_IMAGES, i->id, &doc, e) < 0) {
+	scoped(json) json_t *config = image_config_text(s->store, i->id, e);
+	if (!config) {
 		return NULL;
 	}
-	json_t *config = json_object_get(doc, "config");
 	s->config_bytes += json_string_length(config);
-	if (!config || s->config_bytes > CONFIGS_MAX) {
-		(void)err_set(e, config ? ERR_INVALID : ERR_SYSTEM,
-			config ? "too many images to be saved at once"
-			       : "image %.19s has no configuration",
-			i->id);
+	if (s->config_bytes > CONFIGS_MAX) {
+		(void)err_set(e, ERR_INVALID, "too many images to be saved at once");
 		return NULL;
 	}
 	image_hold_image(s->hold, i);

@@ -7,12 +7,13 @@
  * "/wherry/build-X", "cache_dir": where cache mounts live}; fd 0 is the context. Messages:
  * {"accepted": true}; {"exit_code": N} and {"source":
  * {"file", "lines": [[first, last]], "text": the Dockerfile}} before the error that they belong to;
- * all else is what build_event.h says. Questions: "image" {name, platform, pull, vertex} -> {id,
- * config, layers: [diff ids], dirs: [names below layers_dir, lowest first]}; "cache" {key} ->
- * {diff_id, dir} or {}; "cache-put" {key, diff_id}; "add-layer" {diff_id, tmp, size} -> {dir};
- * "settle" {}: both are recorded, all layers are on the disk; "emulate" {arch} -> {}; "network"
- * {fd, mode} -> {resolv, gateway}, fd -1 for the host's; "add-image" {config, key, tags:
- * []} -> {id, tags: [as the user knows them]}.
+ * all else is what build_event.h says. Questions: "image" {name, platform, pull, vertex, auth} ->
+ * {id, config, layers: [diff ids], dirs: [names below layers_dir, lowest first]}, or {need: "auth"}
+ * where the client's session knows the logins: the question again, with auth or null; "cache" {key}
+ * -> {diff_id, dir, created: ns} or {}; "cache-put" {key, diff_id, parent: key or "", text: the
+ * instruction}; "add-layer" {diff_id, tmp, size} -> {dir}; "settle" {}: both are recorded, all
+ * layers are on the disk; "emulate" {arch} -> {}; "network" {fd, mode} -> {resolv, gateway}, fd -1
+ * for the host's; "add-image", "add-index", "name-digest" and "push": build/results.h.
  *
  * A job has one target for each platform wanted; a target has the plan's stages; a stage that runs
  * has a thread and a place of its own: directories and a control group, which one step after
@@ -69,6 +70,9 @@ struct build_stage {
 	struct strv layers;    /* diff ids, lowest first */
 	struct strv dirs;      /* their directories below layers_dir */
 	struct strv used_args; /* names of build args that a declaration took */
+	int64_t made_ns;       /* when what its last layer holds was made, by this build or by the
+				  one that the cache has it from; 0: not known */
+	char cache_key[65];    /* under which the cache knows its last layer, or "" */
 	char state[65];        /* a digest of all that led here: what "---> id" shows */
 	struct build_place place;
 	struct build_turn *turn; /* of its classic output (build_event.h) */
@@ -242,6 +246,8 @@ static inline void scoped_build_layer(struct build_layer *l)
 int build_cache_look(const struct build_step *t, const char *key, struct err *e);
 /* What was handed over so far reaches the disk and is recorded, with its keys. Any thread. */
 int build_settle(struct build *b, struct err *e);
+/* For overlayfs: topmost first, each once; "empty" when there is none. */
+void build_lower(const struct strv *dirs, struct strv *ret);
 /* The digest of the stage's layers: where keys of steps begin. */
 void build_chain(const struct strv *layers, char ret[static 65]);
 /* A read-only view at the place's src/, one at a time: an fd; unmount with build_source_close. */

@@ -20,9 +20,8 @@
 
 #define SETTLE_MS 5000
 
-/* For overlayfs: topmost first, each once (an upper one hides all that the same one below would
- * show). */
-static void lower_of(const struct strv *dirs, struct strv *ret)
+/* An upper directory hides all that the same one below would show. */
+void build_lower(const struct strv *dirs, struct strv *ret)
 {
 	for (size_t k = dirs->n; k > 0; k--) {
 		if (!strv_has(ret, dirs->v[k - 1])) {
@@ -73,7 +72,7 @@ int build_layer_begin(const struct build_step *t, struct build_layer *ret, struc
 	ret->n = atomic_fetch_add(&b->n_layers, 1);
 	snprintf(name, sizeof(name), "%d", ret->n);
 	scoped(strv) struct strv lower = STRV_INIT;
-	lower_of(&t->s->dirs, &lower);
+	build_lower(&t->s->dirs, &lower);
 	path_remove_tree(p->fd, "work"); /* of the step before */
 	if (mkdirat(b->tmp_fd, name, 0755) < 0) {
 		return err_sys(e, errno, "cannot make a directory for the step");
@@ -226,14 +225,19 @@ static int put_keys(
 {
 	for (size_t k = 0; keys && k < keys->n; k++) {
 		char own[65];
-		scoped(json) json_t *answer = rpc_ask(t->b->rpc,
-			json_pack("{ss ss ss}", "ask", "cache-put", "key",
-				times_key(t, keys->v[k], own), "diff_id", diff_id),
-			e);
+		json_t *question = json_pack("{ss ss ss ss}", "ask", "cache-put", "key",
+			times_key(t, keys->v[k], own), "diff_id", diff_id, "parent",
+			t->s->cache_key);
+		json_put_str(question, "text", t->i->text); /* left out when it is not UTF-8 */
+		scoped(json) json_t *answer = rpc_ask(t->b->rpc, question, e);
 		if (!answer) {
 			return -1;
 		}
 	}
+	char own[65];
+	snprintf(t->s->cache_key, sizeof(t->s->cache_key), "%s",
+		keys && keys->n ? times_key(t, keys->v[0], own) : "");
+	t->s->made_ns = build_now_ns(t->b);
 	return 0;
 }
 
@@ -298,6 +302,8 @@ int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 			BUILD_LAYERS_MAX);
 	}
 	stage_add_layer(t->s, diff_id, json_str(answer, "dir"));
+	snprintf(t->s->cache_key, sizeof(t->s->cache_key), "%s", key);
+	t->s->made_ns = json_i64(answer, "created", 0);
 	t->s->cached = true;
 	build_say(t->b->events, t->s->turn, " ---> Using cache\n");
 	return 1;
@@ -308,7 +314,7 @@ int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 int build_source_open(const struct build_step *t, const struct strv *dirs, struct err *e)
 {
 	scoped(strv) struct strv lower = STRV_INIT;
-	lower_of(dirs, &lower);
+	build_lower(dirs, &lower);
 	scoped(free) char *at = xasprintf("%s/src", t->s->place.dir);
 	if (build_place_mkdir(&t->s->place, "src", 0755, e) < 0 ||
 		overlay_mount(t->b->layers_dir, &lower, NULL, NULL, at, e) < 0) {

@@ -13,6 +13,7 @@
 #include "codec/ref.h"
 #include "oci/passwd.h"
 #include "worker/build.h"
+#include "worker/build_auth.h"
 #include "worker/build_context.h"
 #include "worker/rpc.h"
 
@@ -66,13 +67,19 @@ int build_ask_image(const struct build_step *t, const char *name, const char *pl
 	json_t **ret, struct err *e)
 {
 	struct build *b = t->b;
-	json_t *question = json_pack("{ss ss ss si}", "ask", "image", "name", name, "platform",
-		platform, "vertex", t->s->vertex);
+	scoped(json) json_t *question = json_pack("{ss ss ss si}", "ask", "image", "name", name,
+		"platform", platform, "vertex", t->s->vertex);
 	if (!question) {
 		return err_set(e, ERR_INVALID, "invalid reference format");
 	}
 	json_put(question, "pull", json_boolean(json_bool(b->options, "pull")));
-	*ret = rpc_ask(b->rpc, question, e);
+	*ret = rpc_ask(b->rpc, json_deep_copy(question), e);
+	if (*ret && *json_str(*ret, "need")) { /* it is pulled: as whom, the client knows */
+		json_t *auth = build_auth(b, name);
+		json_put(question, "auth", auth ? auth : json_null());
+		json_decref(*ret);
+		*ret = rpc_ask(b->rpc, TAKE(question), e);
+	}
 	return *ret ? 0 : -1;
 }
 
@@ -167,6 +174,7 @@ static int begin_image(
 	}
 	build_config_from_image(&t->s->c, json_object_get(image, "config"), "", "", "", triggers);
 	const char *id = json_str(image, "id");
+	(void)clock_parse(json_str(json_object_get(image, "config"), "created"), &t->s->made_ns);
 	snprintf(t->s->state, sizeof(t->s->state), "%.64s",
 		text_starts(id, "sha256:") ? id + 7 : id);
 	return 0;
@@ -179,6 +187,8 @@ static void begin_stage(
 	strv_copy(&s->layers, &base->layers);
 	strv_copy(&s->dirs, &base->dirs);
 	memcpy(s->state, base->state, sizeof(s->state));
+	memcpy(s->cache_key, base->cache_key, sizeof(s->cache_key));
+	s->made_ns = base->made_ns;
 }
 
 /* --- vertices, as BuildKit names them --- */
@@ -430,8 +440,10 @@ int build_stage_run(struct build_stage *s, struct err *e)
 
 void build_history(struct build_stage *s, const char *text, bool empty)
 {
-	char now[CLOCK_TEXT_MAX];
-	build_config_history(&s->c, clock_format(build_now_ns(s->target->b), now), text, empty);
+	const struct build *b = s->target->b;
+	char made[CLOCK_TEXT_MAX];
+	int64_t ns = s->made_ns && b->epoch_ns < 0 ? s->made_ns : build_now_ns(b);
+	build_config_history(&s->c, clock_format(ns, made), text, empty);
 }
 
 /* The owner of a directory that WORKDIR makes is the USER. */

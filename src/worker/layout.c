@@ -16,7 +16,6 @@
 #include "worker/archive_writer.h"
 #include "worker/manifest.h"
 
-#define LAYER_TYPE "application/vnd.oci.image.layer.v1.tar"
 #define BLOB_NAME_MAX 100
 #define GZIP_LEVEL 3 /* of three */
 #define ZSTD_LEVEL 3
@@ -58,9 +57,9 @@ static const char *compression(const struct layout *l)
 static const char *layer_type(const struct layout *l)
 {
 	const char *how = compression(l);
-	return strcmp(how, "gzip") == 0   ? LAYER_TYPE "+gzip"
-	       : strcmp(how, "zstd") == 0 ? LAYER_TYPE "+zstd"
-					  : LAYER_TYPE;
+	return strcmp(how, "gzip") == 0   ? MANIFEST_OCI_LAYER "+gzip"
+	       : strcmp(how, "zstd") == 0 ? MANIFEST_OCI_LAYER "+zstd"
+					  : MANIFEST_OCI_LAYER;
 }
 
 /* --- what there is to write --- */

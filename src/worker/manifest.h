@@ -50,6 +50,7 @@ int manifest_select(const struct manifest *m, const struct platform *want, struc
 #define MANIFEST_OCI "application/vnd.oci.image.manifest.v1+json"
 #define MANIFEST_DOCKER_LAYER "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
+#define MANIFEST_OCI_LAYER "application/vnd.oci.image.layer.v1.tar"
 #define MANIFEST_OCI_CONFIG "application/vnd.oci.image.config.v1+json"
 #define MANIFEST_OCI_INDEX "application/vnd.oci.image.index.v1+json"
 #define MANIFEST_DOCKER_LIST "application/vnd.docker.distribution.manifest.list.v2+json"

@@ -1,7 +1,8 @@
 /* Job "push": the tags of one repository to its registry.
  *
- * request {"repository": canonical name, "tags": [], "digest": bool, "layers_dir", "auth": {} or
- *         null, "registry": configuration of the daemon}
+ * request {"repository": canonical name, "tags": [], a tag "" for none but the digest, "digest":
+ *         bool, "layers_dir", "auth": {} or null, "registry": configuration of the daemon,
+ *         "compression" of what is sent: "" or "gzip", "zstd", "uncompressed"}
  * asks    "image", "pushed", "forget-blob" (image/push.c)
  * result  {}
  *
@@ -107,8 +108,8 @@ static void tell_pushed(struct push *p, const char *tag, const struct pushed *pu
 				 "Digest", pushed->digest, "Size", (json_int_t)pushed->size));
 }
 
-/* tag: NULL for one that only an index names. */
-static int push_manifest(struct push *p, const char *tag, const json_t *image,
+/* tag: "" for none but the digest; part: only an index names it. */
+static int push_manifest(struct push *p, const char *tag, bool part, const json_t *image,
 	const struct manifest *kept, struct pushed *ret, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
@@ -134,14 +135,14 @@ static int push_manifest(struct push *p, const char *tag, const json_t *image,
 	sha256_digest(buf_str(&text), text.len, ret->digest);
 	return registry_upload_bytes(
 		       p->registry, json_string_value(config), (size_t)c.size, c.digest, e) < 0 ||
-			       registry_put_manifest(p->registry, tag ? tag : ret->digest, type,
+			       registry_put_manifest(p->registry, *tag ? tag : ret->digest, type,
 				       buf_str(&text), text.len, e) < 0
 		       ? -1
-		       : record_image(p, image, !tag, ret, &text, e);
+		       : record_image(p, image, part, ret, &text, e);
 }
 
-static int push_image(
-	struct push *p, const char *tag, const json_t *image, struct pushed *ret, struct err *e)
+static int push_image(struct push *p, const char *tag, bool part, const json_t *image,
+	struct pushed *ret, struct err *e)
 {
 	scoped(manifest) struct manifest kept = {0};
 	bool has_kept = read_kept(image, &kept);
@@ -150,7 +151,7 @@ static int push_image(
 		push_layers_run(&p->layers, e) < 0) {
 		return -1;
 	}
-	return push_manifest(p, tag, image, has_kept ? &kept : NULL, ret, e);
+	return push_manifest(p, tag, part, image, has_kept ? &kept : NULL, ret, e);
 }
 
 /* The images first: a registry refuses an index that names what it has not got. */
@@ -164,7 +165,7 @@ static int push_index(
 	json_array_foreach (json_object_get(index, "images"), k, image) {
 		struct pushed one;
 		const json_t *config = json_object_get(image, "config");
-		if (push_image(p, NULL, image, &one, e) < 0) {
+		if (push_image(p, "", true, image, &one, e) < 0) {
 			return -1;
 		}
 		scoped(json) json_t *plain = json_pack("{ss ss sI}", "mediaType", one.type,
@@ -182,7 +183,8 @@ static int push_index(
 	scoped(free) char *text = json_text(doc);
 	ret->size = strlen(text);
 	sha256_digest(text, ret->size, ret->digest);
-	return registry_put_manifest(p->registry, tag, ret->type, text, ret->size, e) < 0
+	return registry_put_manifest(
+		       p->registry, *tag ? tag : ret->digest, ret->type, text, ret->size, e) < 0
 		       ? -1
 		       : ask_pushed(p,
 				 json_pack("{ss ss sb}", "id", json_str(index, "id"), "digest",
@@ -195,9 +197,9 @@ static int push_tag(struct push *p, const char *tag, struct err *e)
 	struct pushed pushed;
 	scoped(json) json_t *image =
 		rpc_ask(p->rpc, json_pack("{ss ss}", "ask", "image", "tag", tag), e);
-	if (!image ||
-		(json_object_get(image, "images") ? push_index(p, tag, image, &pushed, e)
-						  : push_image(p, tag, image, &pushed, e)) < 0) {
+	if (!image || (json_object_get(image, "images")
+				      ? push_index(p, tag, image, &pushed, e)
+				      : push_image(p, tag, false, image, &pushed, e)) < 0) {
 		return -1;
 	}
 	tell_pushed(p, tag, &pushed);
@@ -269,6 +271,7 @@ json_t *worker_push(struct rpc *r, const json_t *request, struct err *e)
 		json_object_get(request, "registry"), &p.ref, json_object_get(request, "auth"));
 	push_layers_init(&p.layers, r, p.registry, json_str(request, "layers_dir"),
 		json_object_get(request, "registry"));
+	p.layers.compression = json_str(request, "compression");
 	int result = push_all(&p, e);
 	push_layers_deinit(&p.layers);
 	registry_free(p.registry);

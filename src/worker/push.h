@@ -24,6 +24,7 @@ struct push_layers {
 	struct registry *registry;
 	const char *layers_dir;
 	size_t parallel;
+	const char *compression; /* of what is sent: "" or "gzip", "zstd", "uncompressed" */
 	struct layers_progress progress;
 	struct map *done; /* diff id -> struct descriptor, over all tags of the job */
 	struct push_layer v[LAYERS_MAX];
@@ -52,7 +53,7 @@ int push_layers_run(struct push_layers *l, struct err *e);
 /* worker/push_bytes.c: one layer as the registry gets it, from its directory and recipe; the stages
  * work in threads. */
 struct push_bytes {
-	const char *layers_dir, *dir, *diff_id;
+	const char *layers_dir, *dir, *diff_id, *compression;
 	int64_t bytes;
 	struct layers_progress *progress;
 	char id[ID_SHORT_LEN + 1];

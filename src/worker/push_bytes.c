@@ -8,6 +8,7 @@
 #include "worker/push.h"
 
 #define GZIP_LEVEL 1
+#define ZSTD_LEVEL 3
 
 /* The stages, the first one last to be freed. */
 enum { TAR, PLAIN_HASH, METER, CHECK, PLAIN_AHEAD, GZIP, GZIP_AHEAD, STAGES };
@@ -46,8 +47,8 @@ static void check_free(struct stream *s)
 
 static ssize_t layer_read(struct stream *s, void *data, size_t n, struct err *e)
 {
-	return stream_read(
-		container_of(s, struct layer_stream, base)->stages[GZIP_AHEAD], data, n, e);
+	const struct layer_stream *l = container_of(s, struct layer_stream, base);
+	return stream_read(l->stages[l->stages[GZIP_AHEAD] ? GZIP_AHEAD : PLAIN_AHEAD], data, n, e);
 }
 
 static void layer_free(struct stream *s)
@@ -84,7 +85,11 @@ struct stream *push_bytes_open(void *owner, struct err *e)
 		layers_meter_new(l->stages[PLAIN_HASH], b->progress, b->id, "Pushing", b->bytes);
 	l->stages[CHECK] = &l->check;
 	l->stages[PLAIN_AHEAD] = stream_ahead_new(l->stages[CHECK]);
-	l->stages[GZIP] = stream_gzip_new(l->stages[PLAIN_AHEAD], GZIP_LEVEL);
-	l->stages[GZIP_AHEAD] = stream_ahead_new(l->stages[GZIP]);
+	if (strcmp(b->compression, "uncompressed") != 0) {
+		l->stages[GZIP] = strcmp(b->compression, "zstd") == 0
+					  ? stream_zstd_new(l->stages[PLAIN_AHEAD], ZSTD_LEVEL)
+					  : stream_gzip_new(l->stages[PLAIN_AHEAD], GZIP_LEVEL);
+		l->stages[GZIP_AHEAD] = stream_ahead_new(l->stages[GZIP]);
+	}
 	return &l->base;
 }

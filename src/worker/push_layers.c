@@ -24,6 +24,7 @@ void push_layers_init(struct push_layers *l, struct rpc *r, struct registry *reg
 	l->registry = registry;
 	l->layers_dir = layers_dir;
 	l->parallel = registry_parallel(config, "max-concurrent-uploads", PARALLEL, PARALLEL_MAX);
+	l->compression = "";
 	l->progress.rpc = r;
 	l->done = map_new();
 	pthread_mutex_init(&l->lock, NULL);
@@ -212,13 +213,17 @@ static int mount_layer(
 static int send_layer(
 	struct push_layers *l, struct push_layer *layer, const char *location, struct err *e)
 {
-	struct push_bytes bytes = {
-		l->layers_dir, layer->dir, layer->diff_id, layer->bytes, &l->progress, ""};
+	struct push_bytes bytes = {l->layers_dir, layer->dir, layer->diff_id, l->compression,
+		layer->bytes, &l->progress, ""};
 	const struct registry_source source = {push_bytes_open, &bytes};
 	snprintf(bytes.id, sizeof(bytes.id), "%.12s", layer->diff_id + strlen("sha256:"));
 	if (registry_upload(l->registry, location, &source, &layer->there, e) < 0) {
 		return -1;
 	}
+	snprintf(layer->there.media_type, sizeof(layer->there.media_type), "%s",
+		strcmp(l->compression, "zstd") == 0           ? MANIFEST_OCI_LAYER "+zstd"
+		: strcmp(l->compression, "uncompressed") == 0 ? MANIFEST_OCI_LAYER
+							      : MANIFEST_DOCKER_LAYER);
 	say(l, layer, "Pushed");
 	return 0;
 }

@@ -1,0 +1,196 @@
+# What comes out of a build: images of one platform and of several, in the store, in registries, in files; and the cache that stays.
+bats_require_minimum_version 1.5.0
+load lib.bash
+
+setup_file() {
+	command -v docker-registry && command -v skopeo && command -v umoci || skip_all "docker-registry, skopeo or umoci is missing"
+	export DOCKER R
+	DOCKER=$(docker_cli)
+	[ -x "$DOCKER" ] || fail "no docker CLI: ./test fetches it"
+	daemon_setup
+	cd "$DIR"
+	busybox_image
+	R=127.0.0.1:$(free_port)
+	printf '%s\n' 'version: 0.1' 'log: {level: error, accesslog: {disabled: true}}' "http: {addr: \"$R\"}" \
+		"storage: {filesystem: {rootdirectory: $DIR/registry}}" >registry.yml
+	docker-registry serve registry.yml >registry.log 2>&1 3>&- &
+	echo $! >registry.pid
+	eventually 10 curl -s -o /dev/null "http://$R/v2/"
+	mkdir ctx
+	cat >ctx/Dockerfile <<-'END'
+		FROM scratch
+		ARG TARGETARCH
+		COPY $TARGETARCH /arch
+		COPY both /both
+		CMD ["/arch"]
+	END
+	local a
+	for a in amd64 arm64 s390x; do echo "I am $a" >ctx/$a; done
+	head -c 300000 /dev/urandom >ctx/both
+	tar -C ctx -cf ctx.tar .
+	export OWN OTHER
+	OWN=$("$WHERRY" version -f '{{.Server.Arch}}')
+	OTHER=s390x
+}
+
+teardown_file() {
+	[ ! -e "$DIR/registry.pid" ] || kill "$(cat "$DIR/registry.pid")" || true
+	daemon_teardown
+}
+
+setup() {
+	skip_if_all
+	cd "$DIR"
+}
+
+w() {
+	"$WHERRY" "$@"
+}
+
+# POST /build with the context in $1 and the query of the other arguments; what it streams is in build.out.
+post_build() { # TAR KEY=VALUE...
+	local tar=$1 url="http://d/build?x=1" pair
+	shift
+	for pair in "$@"; do
+		url+="&${pair%%=*}=$(jq -rn --arg v "${pair#*=}" '$v|@uri')"
+	done
+	curl -s --unix-socket "$SOCK" -X POST -H 'Content-Type: application/x-tar' --data-binary "@$tar" "$url" >build.out
+	! grep -q '"error"' build.out || {
+		cat build.out
+		return 1
+	}
+}
+
+fresh_context() { # fresh.tar: as ctx.tar, with contents that no registry has
+	rm -rf fresh && cp -r ctx fresh
+	local a
+	for a in ctx/*[!e]; do head -c 5000 /dev/urandom | base64 >fresh/"${a#ctx/}"; done
+	tar -C fresh -cf fresh.tar .
+}
+
+both() { # NAME [KEY=VALUE...]
+	local name=$1
+	shift
+	post_build ctx.tar "t=$name" "platform=linux/$OWN,linux/$OTHER" "$@"
+}
+
+arch_of() { # IMAGE [PLATFORM]: what its file says
+	rm -rf out.tar
+	w save "$1" ${2:+--platform "$2"} -o out.tar
+	skopeo --insecure-policy copy -q docker-archive:out.tar oci:arch-of:x
+	umoci unpack --rootless --image arch-of:x arch-bundle
+	cat arch-bundle/rootfs/arch
+	rm -rf arch-of arch-bundle
+}
+
+@test "several platforms are one name, of which this machine's is shown" {
+	both multi:1
+	[ "$(w images -q multi | wc -l)" = 1 ]
+	[ "$(w image inspect -f '{{.Architecture}}' multi:1)" = "$OWN" ]
+	w tag multi:1 multi:2
+	id=$(w create --platform "linux/$OTHER" multi:2)
+	[ "$(w inspect -f '{{.Image}}' "$id")" != "$(w image inspect -f '{{.Id}}' multi:1)" ]
+	run -1 w create --platform linux/riscv64 multi:1
+	[[ "$output" == *"does not match the specified platform"* ]]
+	run -1 w rmi multi:1 multi:2 # a container holds one of them
+	[[ "$output" == *"container"* ]]
+	w rm "$id"
+	w rmi multi:2 || w image prune -f
+	[ -z "$(w images -q multi)" ]
+	[ -z "$(w images -aq --filter reference=multi)" ]
+}
+
+@test "an index is saved, read by others, and loaded whole when asked" {
+	both whole:1
+	w save whole:1 -o whole.tar
+	id=$(w images -q --no-trunc whole:1)
+	rm -rf layout && mkdir layout && tar -C layout -xf whole.tar
+	[ "$(jq -r '.manifests[0].mediaType' layout/index.json)" = application/vnd.oci.image.index.v1+json ]
+	for a in "$OWN" "$OTHER"; do
+		skopeo --insecure-policy --override-arch "$a" copy -q oci-archive:whole.tar oci:one-"$a":x
+		umoci unpack --rootless --image one-"$a":x bundle-"$a"
+		[ "$(cat bundle-"$a"/rootfs/arch)" = "I am $a" ]
+	done
+	w save whole:1 | cmp - whole.tar
+	w save --platform "linux/$OTHER" whole:1 -o part.tar
+	[ "$(tar -xOf part.tar manifest.json | jq length)" = 1 ]
+	w rmi whole:1
+
+	w load -i whole.tar # of this machine's platform alone
+	[ "$(w images -q --no-trunc whole:1)" = "$id" ]
+	run -1 w save --platform "linux/$OTHER" -o no.tar whole:1
+	w load --platform all -i whole.tar
+	w save whole:1 | cmp - whole.tar
+	w rmi whole:1
+	w load --platform "linux/$OTHER,linux/$OWN" -i whole.tar
+	w save whole:1 | cmp - whole.tar
+	w rmi whole:1
+	[ -z "$(w images -aq --filter reference=whole)" ]
+	run -1 w load --platform linux/mips,linux/riscv64 -i whole.tar
+}
+
+@test "an index is pushed, and pulled for either platform" {
+	both "$R/app/multi:1"
+	w push "$R/app/multi:1" | grep -q 'digest: sha256:'
+	skopeo inspect --raw --tls-verify=false "docker://$R/app/multi:1" >index
+	[ "$(jq '.manifests | length' index)" = 2 ]
+	digest=sha256:$(sha256sum <index | cut -d' ' -f1)
+	w image inspect -f '{{.RepoDigests}}' "$R/app/multi:1" | grep -qF "$R/app/multi@$digest"
+	w rmi "$R/app/multi:1"
+	for a in "$OWN" "$OTHER"; do
+		w pull -q --platform "linux/$a" "$R/app/multi:1"
+		[ "$(w image inspect -f '{{.Architecture}}' "$R/app/multi:1")" = "$a" ]
+		w rmi "$R/app/multi:1"
+	done
+}
+
+@test "a restart keeps an index, and a name that moves on leaves nothing behind" {
+	both kept:1
+	daemon_signal TERM
+	daemon_start
+	w save kept:1 -o kept.tar
+	[ "$(tar -xOf kept.tar manifest.json | jq length)" = 2 ]
+	post_build ctx.tar t=kept:1 target= "labels={\"a\":\"b\"}" "platform=linux/$OWN"
+	w image prune -f
+	w save kept:1 -o kept.tar
+	[ "$(tar -xOf kept.tar manifest.json | jq length)" = 1 ]
+	w rmi kept:1
+	[ -z "$(w images -aq --filter dangling=true)" ]
+}
+
+@test "an output is pushed where it is asked for, by name or by digest, in other compressions" {
+	post_build ctx.tar "platform=linux/$OWN,linux/$OTHER" \
+		"outputs=[{\"Type\":\"image\",\"Attrs\":{\"name\":\"$R/out/a:1,$R/out/b:2\",\"push\":\"true\"}}]"
+	for name in out/a:1 out/b:2; do
+		skopeo inspect --raw --tls-verify=false "docker://$R/$name" | jq -e '.manifests | length == 2'
+	done
+	w image inspect "$R/out/a:1" >/dev/null
+
+	fresh_context # layers that are there already stay as they are
+	post_build fresh.tar "platform=linux/$OWN" \
+		"outputs=[{\"Type\":\"image\",\"Attrs\":{\"name\":\"$R/out/zstd:1\",\"push\":\"true\",\"compression\":\"zstd\",\"store\":\"false\"}}]"
+	skopeo inspect --raw --tls-verify=false "docker://$R/out/zstd:1" | jq -e 'all(.layers[]; .mediaType | endswith("zstd"))'
+	run -1 w image inspect "$R/out/zstd:1"
+	skopeo --insecure-policy copy -q --src-tls-verify=false "docker://$R/out/zstd:1" dir:zstd
+	zstd -dcq "zstd/$(jq -r '.layers[0].digest' zstd/manifest.json | cut -d: -f2)" | tar -xO arch | cmp - fresh/"$OWN"
+
+	fresh_context
+	post_build fresh.tar "platform=linux/$OWN" \
+		"outputs=[{\"Type\":\"image\",\"Attrs\":{\"name\":\"$R/out/dig\",\"push\":\"true\",\"push-by-digest\":\"true\",\"compression\":\"uncompressed\"}}]"
+	[ "$(curl -s "http://$R/v2/out/dig/tags/list" | jq '.tags | length')" = 0 ]
+	digest=$(w images --digests --format '{{.Repository}} {{.Digest}}' | awk -v r="$R/out/dig" '$1 == r { print $2 }')
+	skopeo inspect --raw --tls-verify=false "docker://$R/out/dig@$digest" | jq -e 'all(.layers[]; .mediaType | endswith(".tar"))'
+
+	run ! post_build ctx.tar 'outputs=[{"Type":"nothing","Attrs":{}}]'
+	grep -q 'exporter \\"nothing\\" could not be found' build.out
+	run ! post_build ctx.tar 'outputs=[{"Type":"image","Attrs":{"push":"true"}}]'
+	grep -q 'tag is needed when pushing' build.out
+	run ! post_build ctx.tar 'outputs=[{"Type":"image","Attrs":{"push":"perhaps","name":"x"}}]'
+}
+
+@test "an image without a name can have one with its digest" {
+	post_build ctx.tar 'outputs=[{"Type":"image","Attrs":{"dangling-name-prefix":"dangling"}}]'
+	w images --digests --format '{{.Repository}} {{.Tag}} {{.Digest}}' | grep -q '^dangling <none> sha256:'
+	post_build ctx.tar 'outputs=[{"Type":"image","Attrs":{"name":"canon:1","name-canonical":"true"}}]'
+	w image inspect -f '{{.RepoDigests}}' canon:1 | grep -q 'canon@sha256:'
+}
