@@ -82,6 +82,7 @@ struct build_stage {
 	int *vertices;           /* of the stage's instructions; 0: it has none */
 	int metadata;            /* the vertex of what its base image is, or 0 */
 	int last_vertex;         /* of the stage's result: the input of what is made from it */
+	char claim[65];          /* key of the step that is being run, or "": the schedule's lock */
 	bool cached;             /* the step that runs took its result from the cache */
 	atomic_bool done;
 };
@@ -172,6 +173,10 @@ int build_named_layer(const struct build_step *t, const char *context, struct er
  * run: *ret_idle is false then, and nothing of b may be freed. */
 int build_schedule(struct build *b, bool *ret_idle, struct err *e);
 void build_schedule_free(struct build_schedule *c);
+/* An equal step of two stages is run once: waits while another stage runs the step with this key;
+ * true when it did, and the cache may have the result. */
+bool build_claim(struct build_stage *s, const char *key);
+void build_unclaim(struct build_stage *s);
 /* From a stage's thread, for a needed stage before it: until it is done. */
 int build_stage_wait(struct build_stage *s, struct err *e);
 static inline bool build_stage_is_done(const struct build_stage *s)

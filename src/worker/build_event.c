@@ -19,6 +19,7 @@ struct build_turn {
 	struct build_turn *next;
 	struct buf kept; /* said before its turn */
 	bool ended;
+	bool unbound; /* somebody whose turn is before waits for it */
 };
 
 struct vertex {
@@ -157,7 +158,8 @@ static void send_kept(struct build_events *v, struct build_turn *t)
 static void say_clean(struct build_events *v, struct build_turn *turn, const char *text, size_t n)
 {
 	pthread_mutex_lock(&v->lock);
-	while (turn && turn != v->turn && turn->kept.len > KEPT_MAX && !v->closed) {
+	while (turn && turn != v->turn && turn->kept.len > KEPT_MAX && !turn->unbound &&
+		!v->closed) {
 		pthread_cond_wait(&v->moved, &v->lock);
 	}
 	if (!v->closed && turn && turn != v->turn) {
@@ -191,6 +193,14 @@ void build_turn_end(struct build_events *v, struct build_turn *t)
 			send_kept(v, v->turn);
 		}
 	}
+	pthread_cond_broadcast(&v->moved);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void build_turn_unbound(struct build_events *v, struct build_turn *t)
+{
+	pthread_mutex_lock(&v->lock);
+	t->unbound = true;
 	pthread_cond_broadcast(&v->moved);
 	pthread_mutex_unlock(&v->lock);
 }

@@ -38,6 +38,8 @@ void build_events_close(struct build_events *v);
 /* The next in order. Before any stage runs. The result is v's. */
 struct build_turn *build_turn_new(struct build_events *v);
 void build_turn_end(struct build_events *v, struct build_turn *t); /* it has nothing more to say */
+/* From now on it never waits for its turn: what it says is bounded by its caller alone. */
+void build_turn_unbound(struct build_events *v, struct build_turn *t);
 /* turn NULL: of no stage, at once. */
 void build_say(struct build_events *v, struct build_turn *turn, const char *fmt, ...) PRINTF(3, 4);
 

@@ -409,6 +409,22 @@ static int run_uncached(struct run_step *r, const char *key, struct err *e)
 	return 0;
 }
 
+static int run_unless_cached(struct run_step *r, const char *key, struct err *e)
+{
+	int done = build_cache_look(r->t, key, e);
+	if (done != 0) {
+		return done < 0 ? -1 : 0;
+	}
+	if (build_claim(r->t->s, key)) {
+		done = build_cache_look(r->t, key, e);
+	}
+	if (done == 0) {
+		done = run_uncached(r, key, e);
+	}
+	build_unclaim(r->t->s);
+	return done < 0 ? -1 : 0;
+}
+
 int build_step_run(const struct build_step *t, struct err *e)
 {
 	scoped(run_step) struct run_step r = {.t = t};
@@ -426,8 +442,7 @@ int build_step_run(const struct build_step *t, struct err *e)
 	if (make_key(&r, key, e) < 0) {
 		return -1;
 	}
-	int cached = build_cache_look(t, key, e);
-	if (cached < 0 || (cached == 0 && run_uncached(&r, key, e) < 0)) {
+	if (run_unless_cached(&r, key, e) < 0) {
 		return -1;
 	}
 	build_history(t->s, t->i->text, false);

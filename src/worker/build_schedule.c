@@ -276,3 +276,41 @@ int build_stage_wait(struct build_stage *s, struct err *e)
 	pthread_mutex_unlock(&c->lock);
 	return build_go_on(s->target->b, e);
 }
+
+/* --- equal steps --- */
+
+/* The stage that runs the step right now, or NULL. Locked. */
+static struct build_stage *find_claim(const struct build_schedule *c, const char *key)
+{
+	for (size_t k = 0; k < c->n; k++) {
+		if (strcmp(c->v[k].stage->claim, key) == 0) {
+			return c->v[k].stage;
+		}
+	}
+	return NULL;
+}
+
+bool build_claim(struct build_stage *s, const char *key)
+{
+	struct build_schedule *c = s->target->b->schedule;
+	struct build_stage *other;
+	bool waited = false;
+	pthread_mutex_lock(&c->lock);
+	while ((other = find_claim(c, key)) && !c->failed) {
+		waited = true;
+		build_turn_unbound(c->b->events, other->turn); /* it may be our turn before its */
+		pthread_cond_wait(&c->moved, &c->lock);
+	}
+	snprintf(s->claim, sizeof(s->claim), "%s", key);
+	pthread_mutex_unlock(&c->lock);
+	return waited;
+}
+
+void build_unclaim(struct build_stage *s)
+{
+	struct build_schedule *c = s->target->b->schedule;
+	pthread_mutex_lock(&c->lock);
+	*s->claim = '\0';
+	pthread_cond_broadcast(&c->moved);
+	pthread_mutex_unlock(&c->lock);
+}

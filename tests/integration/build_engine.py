@@ -25,6 +25,12 @@ class Graph(Case):
         steps = [line.split()[1] for line in got.stdout.splitlines() if line.startswith("Step ")]
         self.assertEqual(steps, [f"{k}/9" for k in range(1, 10)])
 
+    def test_an_equal_step_of_two_stages_is_run_once(self):
+        step = f"RUN --mount=type=cache,target=/k echo x >> /k/{os.getpid()}; sleep 0.3; echo made > /made\n"
+        self.build(f"FROM base:1 AS a\n{step}FROM base:1 AS b\n{step}FROM base:1\nCOPY --from=a /made /a\nCOPY --from=b /made /b\n")
+        got = self.build(f"FROM base:1\nRUN --mount=type=cache,target=/k wc -l < /k/{os.getpid()}\n")
+        self.assertIn("\n1\n", got.stdout)
+
     def test_the_first_failure_ends_the_other_stages(self):
         if len(os.sched_getaffinity(0)) < 2:
             self.skipTest("one core: stages run one after another")
