@@ -180,8 +180,10 @@ static void pack_warning(const struct status *s, const json_t *o, struct buf *re
 	Buildkit__VertexWarning *list = &w;
 	Buildkit__StatusResponse r = BUILDKIT__STATUS_RESPONSE__INIT;
 	const char *rule = json_str(o, "rule");
+	const char *text_said = json_str(o, "short");
+	bool has_rule = !*rule || text_starts(text_said, rule);
 	scoped(free) char *brief =
-		xasprintf("%s%s%s", rule, *rule ? ": " : "", json_str(o, "short"));
+		xasprintf("%s%s%s", has_rule ? "" : rule, has_rule ? "" : ": ", text_said);
 	size_t i;
 	json_t *text;
 	json_array_foreach (json_object_get(o, "detail"), i, text) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "wherry/build_classic.h"
@@ -46,8 +47,11 @@ static int run(struct cli *cli, const struct build_options *o)
 	if (build_job_init(&job, o, &e) < 0 || build_request_context(&job.request, o, &e) < 0) {
 		fprintf(stderr, "ERROR: %s\n", e.msg);
 	} else {
-		status = build_run(cli, &job, 1, o->progress);
-		if (status < 0) {
+		bool question = *json_str(job.request.attrs, "requestid");
+		status = build_run(cli, &job, 1, question && !o->progress ? "quiet" : o->progress);
+		if (status == 0 && question) {
+			status = build_outcome_answer(&job);
+		} else if (status < 0) {
 			status = build_classic(cli, o, &job.request);
 		} else if (status == 0 && build_outcome(cli, &job, &e) < 0) {
 			fprintf(stderr, "ERROR: %s\n", e.msg);
@@ -63,6 +67,7 @@ int command_build(struct cli *cli, int argc, char **argv)
 	scoped(build_options) struct build_options o = {.rm = true};
 	scoped(strv) struct strv progress = STRV_INIT;
 	scoped(strv) struct strv builder = STRV_INIT;
+	bool check = false;
 	struct flag_checked attestation = {&o.attests, check_attestation};
 	struct flag_checked checked_progress = {&progress, check_progress};
 	struct flag_checked checked_builder = {&builder, check_builder};
@@ -85,6 +90,9 @@ int command_build(struct cli *cli, int argc, char **argv)
 			"External cache sources (e.g., \"user/app:cache\", \"type=registry,ref=user/app\")"},
 		{"cache-to", 0, FLAG_LIST, &o.cache_to, "stringArray",
 			"Cache export destinations (e.g., \"type=registry,ref=user/app:cache\", \"type=inline\")"},
+		{"call", 0, FLAG_STRING, &o.call, NULL,
+			"Set method for evaluating build (\"build\", \"check\")"},
+		{"check", 0, FLAG_BOOL, &check, NULL, "Shorthand for \"--call=check\""},
 		{"cgroup-parent", 0, FLAG_STRING, &o.cgroup_parent, NULL,
 			"Set the parent cgroup for the \"RUN\" instructions during build"},
 		{"compress", 0, FLAG_BOOL, &o.compress, NULL, NULL},
@@ -153,6 +161,7 @@ int command_build(struct cli *cli, int argc, char **argv)
 		return status;
 	}
 	o.operand = argv[1];
+	o.call = check ? "check" : o.call;
 	o.progress = progress.n > 0 ? progress.v[progress.n - 1] : NULL;
 	return run(cli, &o);
 }

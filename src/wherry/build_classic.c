@@ -357,6 +357,7 @@ static int refuse(const struct build_options *o, struct err *e)
 		bool given;
 	} flags[] = {{"--secret", o->secrets.n > 0}, {"--ssh", o->ssh.n > 0},
 		{"--output", o->outputs.n > 0}, {"--cache-to", o->cache_to.n > 0},
+		{"--call", o->call && strcmp(o->call, "build") != 0},
 		{"--build-context", o->contexts.n > 0},
 		{"--no-cache-filter", o->no_cache_filter.n > 0},
 		{"--annotation", o->annotations.n > 0}, {"--push", o->push},

@@ -72,6 +72,19 @@ int build_outcome(struct cli *cli, const struct build_job *j, struct err *e)
 	return 0;
 }
 
+int build_outcome_answer(const struct build_job *j)
+{
+	bool json = text_ends(j->options->call, "format=json");
+	const char *text = json_str(j->response, json ? "result.json" : "result.txt");
+	if (!*text && !json_object_get(j->response, "result.json")) {
+		fprintf(stderr, "ERROR: this engine does not answer --call=%s\n", j->options->call);
+		return 1;
+	}
+	printf("%s%s", *text ? text : "Check complete, no warnings found.",
+		*text && text_ends(text, "\n") ? "" : "\n");
+	return strcmp(json_str(j->response, "result.statuscode"), "1") == 0;
+}
+
 void build_outcome_failed(const struct build_job *j)
 {
 	scoped(buf) struct buf text = BUF_INIT;

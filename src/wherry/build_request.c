@@ -400,6 +400,27 @@ static int put_contexts(struct build_request *r, const struct strv *list, struct
 	return 0;
 }
 
+/* --- questions --- */
+
+/* The frontend's name of a question; "check,format=json" is "check". NULL: build. */
+static int put_call(struct build_request *r, const char *call, struct err *e)
+{
+	static const char *const names[][2] = {
+		{"build", NULL}, {"check", "frontend.lint"}, {"lint", "frontend.lint"}};
+	size_t n = call ? strcspn(call, ",") : 0;
+	for (size_t i = 0; call && i < sizeof(names) / sizeof(*names); i++) {
+		if (strlen(names[i][0]) == n && strncmp(names[i][0], call, n) == 0) {
+			put(r, "requestid", names[i][1]);
+			put(r, "frontend.caps",
+				names[i][1] ? "moby.buildkit.frontend.subrequests" : NULL);
+			return 0;
+		}
+	}
+	return call ? err_set(e, ERR_INVALID,
+			      "--call=%s is not supported: only build and check are", call)
+		    : 0;
+}
+
 /* --- all --- */
 
 static int refuse(const struct build_options *o, struct err *e)
@@ -438,9 +459,9 @@ int build_request_options(struct build_request *r, const struct build_options *o
 	put_args(r, &o->build_args);
 	put_network(r, o->network);
 	strv_copy(&r->entitlements, &o->allow);
-	return put_labels(r, &o->labels, e) < 0 || put_hosts(r, &o->add_hosts, e) < 0 ||
-			       put_limits(r, o, e) < 0 || put_caches(r, o, e) < 0 ||
-			       put_secrets(r, &o->secrets, e) < 0 ||
+	return put_call(r, o->call, e) < 0 || put_labels(r, &o->labels, e) < 0 ||
+			       put_hosts(r, &o->add_hosts, e) < 0 || put_limits(r, o, e) < 0 ||
+			       put_caches(r, o, e) < 0 || put_secrets(r, &o->secrets, e) < 0 ||
 			       put_agents(r, &o->ssh, e) < 0 || put_contexts(r, &o->contexts, e) < 0
 		       ? -1
 		       : 0;

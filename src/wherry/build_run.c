@@ -79,14 +79,6 @@ static void *open_session(void *arg)
 	return NULL;
 }
 
-static struct h2 *open_control(const struct cli *cli, struct err *e)
-{
-	scoped(buf) struct buf early = BUF_INIT;
-	int fd = build_session_dial(cli, "/grpc", NULL, &early, e);
-	const struct h2_options o = {0};
-	return fd < 0 ? NULL : h2_new(fd, early.data, early.len, &o, e);
-}
-
 /* The Status stream of a job. */
 struct watching {
 	struct build_job *job;
@@ -217,7 +209,7 @@ static void run_job(struct build_job *j)
 	pthread_t opener;
 	scoped(buf) struct buf request = BUF_INIT;
 	bool apart = pthread_create(&opener, NULL, open_session, &opening) == 0;
-	struct h2 *conn = open_control(j->cli, &e);
+	struct h2 *conn = build_control_open(j->cli, &e);
 	if (apart) {
 		pthread_join(opener, NULL);
 	} else {

@@ -45,5 +45,7 @@ int build_run(struct cli *cli, struct build_job *jobs, size_t n, const char *pro
 /* wherry/build_outcome.c: after a job that is ok: prints the id with -q, writes --iidfile and
  * --metadata-file, pushes what is to be pushed. */
 int build_outcome(struct cli *cli, const struct build_job *j, struct err *e);
+/* The answer to a question (build_options.call), on stdout. Returns the exit status. */
+int build_outcome_answer(const struct build_job *j);
 /* The excerpt, "ERROR: ..." and what to do about it, of a job that is not. */
 void build_outcome_failed(const struct build_job *j);

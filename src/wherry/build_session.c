@@ -75,6 +75,14 @@ int build_session_dial(const struct cli *cli, const char *path, const char *head
 		       : err_set(e, ERR_SYSTEM, "the engine does not upgrade %s to HTTP/2", path);
 }
 
+struct h2 *build_control_open(const struct cli *cli, struct err *e)
+{
+	scoped(buf) struct buf early = BUF_INIT;
+	int fd = build_session_dial(cli, "/grpc", NULL, &early, e);
+	const struct h2_options o = {0};
+	return fd < 0 ? NULL : h2_new(fd, early.data, early.len, &o, e);
+}
+
 /* Tells the engine which files it may have kept of this context: the same directory of the same
  * user on the same machine. */
 static void put_shared_key(const struct build_request *r, struct buf *ret)

@@ -26,6 +26,9 @@ SCOPED(struct build_session *, build_session_close)
 int build_session_dial(const struct cli *cli, const char *path, const char *headers,
 	struct buf *ret_early, struct err *e);
 
+/* A connection for calls of Control, to h2_free. NULL with *e; ERR_NOT_FOUND as above. */
+struct h2 *build_control_open(const struct cli *cli, struct err *e);
+
 /* --- the services; owner is the session's --- */
 struct build_session {
 	struct cli cli; /* a copy, for connections of its own */

@@ -35,6 +35,11 @@ bool compose_plugin(int *argc, char ***argv);
 
 command_fn command_attach;
 command_fn command_build;
+command_fn command_builder_prune;
+command_fn command_buildx_du;
+command_fn command_buildx_inspect;
+command_fn command_buildx_ls;
+command_fn command_buildx_version;
 command_fn command_complete;
 command_fn command_completion;
 command_fn command_commit;

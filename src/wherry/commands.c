@@ -18,7 +18,7 @@ static const struct command commands[] = {
 		"Execute a command in a running container"},
 	{"ps", "container ls|container list|container ps", GROUP_COMMON, command_ps,
 		"List containers"},
-	{"build", "image build|builder build", GROUP_COMMON, command_build,
+	{"build", "buildx build|buildx b|image build|builder build", GROUP_COMMON, command_build,
 		"Build an image from a Dockerfile"},
 	{"pull", "image pull", GROUP_COMMON, command_pull, "Download an image from a registry"},
 	{"push", "image push", GROUP_COMMON, command_push, "Upload an image to a registry"},
@@ -101,6 +101,13 @@ static const struct command commands[] = {
 	{"manifest rm", NULL, GROUP_BELOW, command_manifest_rm,
 		"Delete one or more manifest lists from local storage"},
 
+	{"builder prune", "buildx prune", GROUP_BELOW, command_builder_prune, "Remove build cache"},
+	{"buildx du", NULL, GROUP_BELOW, command_buildx_du, "Disk usage of the build cache"},
+	{"buildx inspect", NULL, GROUP_BELOW, command_buildx_inspect, "Inspect the builder"},
+	{"buildx ls", NULL, GROUP_BELOW, command_buildx_ls,
+		"List builders: the engine is the only one"},
+	{"buildx version", NULL, GROUP_BELOW, command_buildx_version, "Show version information"},
+
 	{"network connect", NULL, GROUP_BELOW, command_network_connect,
 		"Connect a container to a network"},
 	{"network create", NULL, GROUP_BELOW, command_network_create, "Create a network"},
@@ -146,6 +153,7 @@ static const struct command commands[] = {
 
 static const char *const parents[][2] = {
 	{"builder", "Manage builds"},
+	{"buildx", "Build, as docker's plugin of that name"},
 	{"container", "Manage containers"},
 	{"context", "Manage contexts"},
 	{"image", "Manage images"},
@@ -159,7 +167,12 @@ static const char *const parents[][2] = {
 static const struct {
 	const char *name, *instead;
 } absent[] = {
-	{"buildx", "'wherry build' builds images"},
+	{"buildx bake", "'wherry compose build' builds several images"},
+	{"buildx create", "an engine is the only builder; -H and --context choose it"},
+	{"buildx imagetools", "'wherry manifest' shows and makes lists of images"},
+	{"buildx rm", "an engine is the only builder"},
+	{"buildx stop", "an engine is the only builder"},
+	{"buildx use", "an engine is the only builder; -H and --context choose it"},
 	{"checkpoint", "checkpoints are not supported"},
 	{"config", "swarm is not supported; compose has configs"},
 	{"context create", "the docker command makes contexts; 'wherry -H' needs none"},

@@ -186,3 +186,23 @@ not_running() {
 	grep -qa ' => .*RUN echo hello' typescript
 	[ "$(grep -ca $'\033\[?25h' typescript)" -ge 1 ]
 }
+
+@test "--check says what is wrong with a Dockerfile and builds nothing" {
+	printf 'FROM bb AS Foo\nRUN exit 3\n' >ctx/Dockerfile
+	run w build --check ctx
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"StageNameCasing"*"   1 | >>> FROM bb AS Foo"* ]]
+	printf 'FROM bb\nRUN exit 3\n' >ctx/Dockerfile
+	run w build --check ctx
+	[ "$status" -eq 0 ]
+	[ "$output" = "Check complete, no warnings found." ]
+	run w build --call=outline ctx
+	[ "$output" = "ERROR: --call=outline is not supported: only build and check are" ]
+}
+
+@test "the builder is shown and cleaned by the words of buildx" {
+	w buildx ls | grep -q 'running.*linux/'
+	w buildx inspect | grep -qx 'Driver: docker'
+	w buildx du | grep -q '^Total:'
+	w builder prune -af | grep -q '^Total reclaimed space: '
+}
