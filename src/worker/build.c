@@ -336,6 +336,7 @@ static void build_deinit(struct build *b)
 	free(b->targets);
 	build_schedule_free(b->schedule);
 	build_network_free(b->network);
+	build_remotes_free(b->remotes);
 	build_events_free(b->events);
 	dockerfile_deinit(&b->d);
 	buf_deinit(&b->text);
@@ -366,6 +367,7 @@ json_t *worker_build(struct rpc *r, const json_t *request, struct err *e)
 	rpc_ask_many(r);
 	atomic_store(&b.settled_ms, clock_mono_ms());
 	b.network = build_network_new();
+	b.remotes = build_remotes_new();
 	pthread_mutex_init(&b.filter_lock, NULL);
 	pthread_mutex_init(&b.exec_lock, NULL);
 	json_t *result = build_all(&b, &idle, e);

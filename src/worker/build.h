@@ -119,6 +119,7 @@ struct build {
 	size_t n_targets;
 	struct build_events *events; /* thread-safe */
 	struct build_schedule *schedule;
+	struct build_remotes *remotes; /* build_remote.c's, thread-safe */
 	struct build_network *network; /* build_network.c's, thread-safe */
 	size_t n_steps;                /* of all stages, in classic output */
 	atomic_int n_layers;           /* directories made so far */
@@ -191,6 +192,11 @@ int build_input(struct build *b, struct err *e);
 /* --- build_remote.c: a context that is behind a URL --- */
 bool build_remote_is(const struct build *b);
 int build_remote_load(struct build *b, struct err *e); /* context_fd */
+/* Named contexts (--build-context NAME=URL): loaded when a stage first wants one; a borrowed fd. */
+struct build_remotes *build_remotes_new(void);
+void build_remotes_free(struct build_remotes *r);
+bool build_remote_is_named(const char *context);
+int build_remote_named(struct build *b, const char *url, int *ret_fd, struct err *e);
 
 /* --- build_place.c --- */
 int build_place_open(struct build *b, struct build_place *p, struct err *e);

@@ -16,9 +16,12 @@
 /* A borrowed fd of its directory. */
 static int open_named(const struct build_step *t, const char *context, int *ret_fd, struct err *e)
 {
+	if (build_remote_is_named(context)) {
+		return build_remote_named(t->b, context, ret_fd, e);
+	}
 	if (!text_starts(context, LOCAL)) {
 		return err_set(e, ERR_INVALID,
-			"the named context %.150s is neither an image (docker-image://) nor a directory of the client",
+			"the named context %.150s is neither an image (docker-image://), a directory of the client, a repository nor an archive's URL",
 			context);
 	}
 	return build_context_local(t->b, context + strlen(LOCAL), ret_fd, e);

@@ -10,7 +10,7 @@ import tempfile
 import unittest
 import urllib.parse
 
-from build_lib import Case, serve_in, tar_of
+from build_lib import BUILD, Case, serve_in, tar_of
 
 PORT = 18090
 URL = f"http://127.0.0.1:{PORT}"
@@ -213,6 +213,17 @@ class Contexts(Remote):
         for bad, words in ((url + "#nosuch", "does not contain ref nosuch"), ("file:///etc/x.git", "file"), ("ext::id", "ext")):
             status, text = self.raw_build(b"", remote=urllib.parse.quote(bad, safe=""))
             self.assertEqual((status, words in text), (400, True), text)
+
+    def test_named_ones(self):
+        with open(self.top + "/files/n.tar", "wb") as f:
+            f.write(tar_of([("x", b"in\n", {})]))
+        text = "FROM repo AS r\nFROM base:1\nCOPY --from=r /sub/f /f\nCOPY --from=arc x /x\nRUN --mount=from=repo,target=/m cat /f /x /m/sub/f > /all\n"
+        self.file("Dockerfile", text)
+        command = [os.path.join(BUILD, "src/wherry/wherry"), "build", "-t", "named", "--build-context", f"repo={URL}/git/r.git#main",
+                   "--build-context", f"arc={URL}/files/n.tar", self.context]
+        got = subprocess.run(command, env=self.daemon.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual(got.returncode, 0, got.stdout)
+        self.assertEqual(self.show("cat /all", base="named"), "one\nin\none\n")
 
     def test_an_archive_and_a_dockerfile(self):
         with open(self.top + "/files/c.tar.gz", "wb") as f:
