@@ -102,6 +102,17 @@ class Vertices(Case):
         got = self.wherry("FROM base:1\nRUN tail /dev/zero\n", "-m", "10m", code=1)
         self.assertIn("exit code: 137: it was killed: out of memory (limit 10MB)\n", got)
 
+    def test_several_platforms_are_the_same_graph_again(self):
+        text = ("FROM --platform=$BUILDPLATFORM base:1 AS gen\nARG TARGETARCH\nARG BUILDARCH\nARG TARGETVARIANT\n"
+                "RUN echo $TARGETARCH/$TARGETVARIANT of $BUILDARCH > /arch\nFROM scratch\nCOPY --from=gen /arch /arch\n")
+        out = self.context + "/out"
+        said = self.wherry(text, "--platform", "linux/arm64,linux/arm/v7", "--output", "type=local,dest=" + out)
+        for directory, want in (("linux_arm64", "arm64/"), ("linux_arm_v7", "arm/v7")):
+            with open(f"{out}/{directory}/arch", encoding="utf-8") as f:
+                self.assertEqual(f.read().split(" ")[0], want)
+        self.assertIn("stage-1 1/1] COPY --from=gen /arch /arch", said)
+        self.assertIn("linux/arm/v7", said)
+
     def test_rewritten_times_are_the_epoch(self):
         text = "FROM base:1\nRUN echo 1 > /etc/now; mkdir -p /n/m; ln -s a /n/l\n"
         epoch = ["--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1600000000"]
@@ -315,14 +326,14 @@ class Ends(Case):
         self.check()
 
     def test_its_client_is_gone(self):
-        for lines in range(0, 28, 4):
+        for lines in range(0, 28, 6):
             with self.subTest(lines):
                 self.start(lines).close()
                 self.check()
         self.after()
 
     def test_its_worker_is_killed(self):
-        for lines in range(0, 28, 4):
+        for lines in range(0, 28, 6):
             with self.subTest(lines):
                 s = self.start(lines)
                 subprocess.run(["pkill", "-9", "-P", str(self.daemon.process.pid), "-x", "wherry-worker"], check=False)
@@ -345,7 +356,7 @@ class Ends(Case):
         self.assertEqual(self.build(text % "true").stdout.count("Using cache"), 1)
 
     def test_the_daemon_is_killed(self):
-        for lines in range(1, 28, 7):
+        for lines in range(1, 28, 9):
             with self.subTest(lines):
                 self.start(lines)
                 self.daemon.stop(signal.SIGKILL)
