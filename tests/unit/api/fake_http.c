@@ -147,3 +147,8 @@ void http_hijack(
 {
 	r->status = 200;
 }
+
+int http_detach(struct http_request *r, struct buf *ret_early, struct err *e)
+{
+	return err_set(e, ERR_SYSTEM, "a request of a test has no connection");
+}
