@@ -65,7 +65,7 @@ class Engine:
         os.makedirs(self.dir)
         self.sock = f"{self.dir}/sock"
         self.log = open(f"{self.dir}/log", "w")
-        self.group = Group(f"wherry-bench-{self.name}")
+        self.group = Group(f"wherry-bench-{self.name}-{os.getpid()}")  # two benches at once are apart
         self.daemon = None
         self.prepare(build)
 
@@ -153,7 +153,7 @@ class Wherry(Engine):
             f.write("{}")
         self.client = [f"{build}/src/wherry/wherry", "-H", f"unix://{self.sock}"]
         base = [f"{build}/src/wherryd/wherryd", "--data-root", f"{self.dir}/data", "--exec-root", f"{self.dir}/run",
-                "--bridge", "wtbench", "--config-file", f"{self.dir}/daemon.json"]
+                "--bridge", f"wtw{os.getpid()}", "--config-file", f"{self.dir}/daemon.json"]
         self.command = base + ["-H", f"unix://{self.sock}", "--cgroup-parent", f"{self.group.name}/containers"]
         self.purger = base + ["--purge-network"]
 
@@ -166,14 +166,15 @@ class Docker(Engine):
     needs = "dockerd"
 
     def prepare(self, build):
-        run(["ip", "link", "add", "wtbenchd", "type", "bridge"])
-        run(["ip", "addr", "add", "172.31.254.1/24", "dev", "wtbenchd"])
+        self.bridge = f"wtd{os.getpid()}"
+        run(["ip", "link", "add", self.bridge, "type", "bridge"])
+        run(["ip", "addr", "add", "172.31.254.1/24", "dev", self.bridge])
         self.client = ["docker", "-H", f"unix://{self.sock}"]
         self.command = ["dockerd", "-H", f"unix://{self.sock}", "--data-root", f"{self.dir}/data", "--exec-root", f"{self.dir}/run",
-                        "-p", f"{self.dir}/pid", "--bridge", "wtbenchd", "--cgroup-parent", f"/{self.group.name}/containers"]
+                        "-p", f"{self.dir}/pid", "--bridge", self.bridge, "--cgroup-parent", f"/{self.group.name}/containers"]
 
     def purge(self):
-        run(["ip", "link", "del", "wtbenchd"])
+        run(["ip", "link", "del", self.bridge])
 
 
 class Podman(Engine):

@@ -23,22 +23,35 @@ CMD ["sh"]
 
 
 @functools.cache
-def contexts():
-    """Two directories to build from: 50 small files with 12 steps, 20,000 small files with one COPY."""
+def workshop():
     top = f"/var/tmp/wherry-bench-builds.{os.getpid()}"
     atexit.register(shutil.rmtree, top, ignore_errors=True)
-    os.makedirs(f"{top}/twelve/small")
+    return top
+
+
+@functools.cache
+def small_context():
+    """50 small files, and a Dockerfile of 12 steps."""
+    top = f"{workshop()}/twelve"
+    os.makedirs(f"{top}/small")
     for i in range(50):
-        with open(f"{top}/twelve/small/f{i}", "w") as f:
+        with open(f"{top}/small/f{i}", "w") as f:
             f.write(f"{i}\n" * 200)
-    with open(f"{top}/twelve/Dockerfile", "w") as f:
+    with open(f"{top}/Dockerfile", "w") as f:
         f.write(TWELVE.format(image=IMAGE))
+    return top
+
+
+@functools.cache
+def large_context():
+    """20,000 small files, and a Dockerfile of one COPY."""
+    top = f"{workshop()}/many"
     for d in range(DIRS):
-        os.makedirs(f"{top}/many/files/d{d}")
+        os.makedirs(f"{top}/files/d{d}")
         for i in range(FILES // DIRS):
-            with open(f"{top}/many/files/d{d}/f{i}", "w") as f:
+            with open(f"{top}/files/d{d}/f{i}", "w") as f:
                 f.write(f"{d} {i}\n" * (20 + i * 7 % 500))
-    with open(f"{top}/many/Dockerfile", "w") as f:
+    with open(f"{top}/Dockerfile", "w") as f:
         f.write(f"FROM {IMAGE}\nCOPY files /files\n")
     return top
 
@@ -57,7 +70,7 @@ def forget(e, tag):
 @figure(3, e_build12="s", e_build12_cpu="s", e_build12_pss="MB", e_build12_cached="s", e_build12_cached_cpu="s", e_build12_cached_pss="MB")
 def twelve_steps(e):
     """12 instructions, 7 of them RUN: nothing cached, then everything."""
-    where = f"{contexts()}/twelve"
+    where = small_context()
     try:
         return {**measured(e, "e_build12", "--no-cache", "-t", "bench-twelve", where),
                 **measured(e, "e_build12_cached", "-t", "bench-twelve", where)}
@@ -70,7 +83,7 @@ def twelve_steps(e):
 def twenty_thousand_files(e):
     """COPY of 20,000 small files: nothing cached and nothing of the context known (another name for the Dockerfile each time), everything
     cached, one file changed; and the step again for a context that is known."""
-    where = f"{contexts()}/many"
+    where = large_context()
     name = f"Dockerfile.{time.monotonic_ns()}"
     shutil.copy(f"{where}/Dockerfile", f"{where}/{name}")
     build = ("-f", f"{where}/{name}", "-t", "bench-many", where)
