@@ -90,6 +90,9 @@ struct fsutil_receiver {
 	/* That was the last entry; contents may follow. May be NULL. */
 	int (*listed)(void *owner, struct err *e);
 	void *owner;
+	/* All contents have come. The sender is told afterwards, and may be gone at once. May be
+	 * NULL. */
+	int (*complete)(void *owner, struct err *e);
 };
 
 /* Receives until the sender has closed: 0, or -1 with *e, which the peer is told. */

@@ -65,6 +65,9 @@ static int finish_if_all(struct receiver *x, struct err *e)
 	}
 	const struct fsutil_packet p = {.type = FSUTIL_FIN};
 	x->finished = true;
+	if (x->r->complete && x->r->complete(x->r->owner, e) < 0) {
+		return -1;
+	}
 	return send_packet(x, &p, e);
 }
 

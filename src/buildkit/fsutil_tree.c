@@ -129,6 +129,12 @@ static int make_names(struct tree *t, struct err *e)
 	return 0;
 }
 
+static int complete(void *owner, struct err *e)
+{
+	struct tree *t = owner;
+	return make_names(t, e) < 0 ? -1 : fsutil_writer_end(t->w, e);
+}
+
 static void tree_deinit(struct tree *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
@@ -151,11 +157,9 @@ int fsutil_receive_tree(
 {
 	scoped(fsutil_writer_free) struct fsutil_writer *w = fsutil_writer_new(root_fd, uid, gid);
 	struct tree t = {.w = w};
-	const struct fsutil_receiver r = {take_entry, take_data, NULL, &t};
+	const struct fsutil_receiver r = {
+		.entry = take_entry, .data = take_data, .owner = &t, .complete = complete};
 	int result = fsutil_receive(s, &r, e);
-	if (result == 0 && (make_names(&t, e) < 0 || fsutil_writer_end(w, e) < 0)) {
-		result = -1;
-	}
 	tree_deinit(&t);
 	return result;
 }

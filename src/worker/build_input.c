@@ -11,6 +11,7 @@
 #include "worker/build.h"
 #include "worker/build_context.h"
 #include "worker/context.h"
+#include "worker/session.h"
 
 /* 1: there was one */
 static int read_ignore_file(struct build *b, int dir_fd, const char *name, struct err *e)
@@ -107,10 +108,24 @@ static int make_context(struct build *b, struct err *e)
 	return b->context_fd < 0 ? err_sys(e, errno, "cannot prepare %s", b->tmp_dir) : 0;
 }
 
-/* The tar that a classic client sends. */
+/* The tar that a classic client sends as a body, another by its session. */
+static int open_body(struct build *b, struct err *e)
+{
+	const json_t *source = json_object_get(b->options, "context");
+	if (strcmp(json_str(source, "kind"), "upload") == 0) {
+		return session_upload_open(b, json_str(source, "path"), e);
+	}
+	int fd = dup(0);
+	return fd < 0 ? err_sys(e, errno, "cannot read the context") : fd;
+}
+
 static int unpack_context(struct build *b, struct err *e)
 {
-	scoped(stream_free) struct stream *body = stream_from_fd(0);
+	scoped(close) int fd = open_body(b, e);
+	if (fd < 0) {
+		return -1;
+	}
+	scoped(stream_free) struct stream *body = stream_from_fd(fd);
 	const struct extract_options o = {.context = true};
 	if (make_context(b, e) < 0) {
 		return -1;

@@ -367,7 +367,7 @@ int kept_receive(struct kept *k, const struct fsutil_stream *s,
 	scoped(fsutil_writer_free) struct fsutil_writer *w =
 		fsutil_writer_new(k->tree_fd, (uid_t)-1, (gid_t)-1);
 	struct transfer t = {.k = k, .w = w, .progress = progress, .owner = owner};
-	const struct fsutil_receiver r = {take_entry, take_data, NULL, &t};
+	const struct fsutil_receiver r = {.entry = take_entry, .data = take_data, .owner = &t};
 	int result = fsutil_receive(s, &r, e);
 	if (result == 0) {
 		result = finish(&t, e);

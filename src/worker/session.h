@@ -30,3 +30,7 @@ struct grpc_call *session_call_on(const struct build *b, const char *session, co
 /* One request, one answer, as grpc_unary. */
 int session_unary(const struct build *b, const char *method, const struct buf *request,
 	struct buf *ret, struct err *e);
+
+/* session_upload.c: the bytes that a client has on its stdin, under a path that it chose (option
+ * "context" of kind "upload"). The reading end of a pipe, the caller's; -1 with *e. */
+int session_upload_open(const struct build *b, const char *path, struct err *e);

@@ -206,3 +206,28 @@ not_running() {
 	w buildx du | grep -q '^Total:'
 	w builder prune -af | grep -q '^Total reclaimed space: '
 }
+@test "named contexts are directories and images" {
+	mkdir other
+	echo other >other/o
+	printf 'FROM bb\nCOPY --from=x o /\nCOPY --from=img /etc/passwd /q\n' |
+		w build -q -f - --build-context x=other --build-context img=docker-image://bb -t elsewhere ctx >/dev/null
+	w run --rm elsewhere cat /o /q | head -1 | grep -qx other
+}
+
+@test "results come to a directory, a tar and standard output" {
+	dockerfile <<-'EOF'
+		FROM bb AS make
+		RUN mkdir -p /out/d && echo made >/out/d/f && ln -s f /out/d/l && chmod 750 /out/d
+		FROM scratch
+		COPY --from=make /out /
+	EOF
+	w build -o out ctx 2>text
+	[ "$(cat out/d/f)" = made ]
+	[ "$(readlink out/d/l)" = f ]
+	[ "$(stat -c %a out/d)" = 750 ]
+	w build -o type=tar,dest=out.tar ctx 2>text
+	[ "$(tar -xOf out.tar d/f)" = made ]
+	[ "$(w build -q -o - ctx | tar -xOf - d/f)" = made ]
+	[ -z "$(find . -name '*.part')" ]
+}
+
