@@ -7,11 +7,14 @@
 #include "api/filters.h"
 #include "api/handlers.h"
 #include "api/progress.h"
+#include "api/shapes.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "build/excerpt.h"
 #include "build/session.h"
+#include "build/usage.h"
 #include "container/container.h"
 
 struct build_stream {
@@ -327,22 +330,122 @@ void builds_cancel(struct call *c)
 	call_reply_empty(c, 200);
 }
 
+/* --- what is kept --- */
+
+/* moby's answer; clients up to 28 read " Parents", with the blank of a slip of the pen there. */
+json_t *shape_build_cache(const json_t *r, int api_version)
+{
+	char text[CLOCK_TEXT_MAX];
+	json_t *parents = json_object_get(r, "parents");
+	json_t *o = json_pack("{ss}", "ID", json_str(r, "id"));
+	if (json_array_size(parents) > 0 && api_version < 42) {
+		json_put(o, "Parent", json_incref(json_array_get(parents, 0)));
+	} else if (json_array_size(parents) > 0) {
+		json_put(o, "Parents", json_incref(parents));
+		json_put(o, " Parents", json_incref(parents));
+	}
+	json_put_str(o, "Type", json_str(r, "type"));
+	json_put_str(o, "Description", json_str(r, "description"));
+	json_put(o, "InUse", json_boolean(json_bool(r, "in_use")));
+	json_put(o, "Shared", json_boolean(json_bool(r, "shared")));
+	json_put(o, "Size", json_integer(json_i64(r, "size", 0)));
+	json_put_str(o, "CreatedAt", clock_format(json_i64(r, "created", 0), text));
+	json_put_str(o, "LastUsedAt", clock_format(json_i64(r, "used", 0), text));
+	json_put(o, "UsageCount", json_integer(json_i64(r, "uses", 0)));
+	return o;
+}
+
+static void pruned(void *owner, const json_t *records, const struct err *e)
+{
+	struct call *c = owner; /* a call_ref */
+	if (!records) {
+		call_reply_error(c, e);
+		call_unref(c);
+		return;
+	}
+	json_t *ids = json_array();
+	int64_t bytes = 0;
+	size_t i;
+	json_t *record;
+	json_array_foreach (records, i, record) {
+		json_array_append_new(ids, json_string(json_str(record, "id")));
+		bytes += json_i64(record, "size", 0);
+	}
+	call_reply_json(c, 200,
+		json_pack("{so sI}", "CachesDeleted", json_array_or_null(ids), "SpaceReclaimed",
+			(json_int_t)bytes));
+	call_unref(c);
+}
+
+/* One value of each, all of which must be true: moby builder-next toBuildkitPruneInfo. */
+static int read_cache_filter(const struct filters *f, json_t *ret_all, struct err *e)
+{
+	static const char *const fields[] = {
+		"id", "parent", "type", "description", "inuse", "shared", "private"};
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		const char *value = filters_value(f, fields[i], 0);
+		if (filters_value(f, fields[i], 1)) {
+			return err_set(e, ERR_INVALID, "filter expects only one value");
+		}
+		if (value) {
+			json_array_append_new(
+				ret_all, json_pack("{ss ss ss}", "field", fields[i], "op",
+						 *value ? "==" : "", "value", value));
+		}
+	}
+	return 0;
+}
+
+static int read_bytes(struct call *c, const char *key, int64_t *ret, struct err *e)
+{
+	const char *text = call_query_or(c, key, NULL);
+	*ret = 0;
+	return text && parse_i64(text, INT64_MIN, INT64_MAX, ret) < 0
+		       ? err_set(e, ERR_INVALID, "%s is in bytes and expects an integer, got %.64s",
+				 key, text)
+		       : 0;
+}
+
+static int read_prune(struct call *c, struct build_prune_query *q, json_t *all, struct err *e)
+{
+	static const char *const allowed[] = {"until", "unused-for", "id", "parent", "type",
+		"description", "inuse", "shared", "private", NULL};
+	scoped(filters) struct filters *f = filters_read(c, allowed, e);
+	if (!f) {
+		return err_wrap(e, "failed to prune build cache");
+	}
+	const char *unused_for = filters_value(f, "unused-for", 0);
+	if (unused_for && filters_has(f, "until")) {
+		return err_set(e, ERR_INVALID,
+			"conflicting filters \"until\" and \"unused-for\", only one of them is allowed");
+	}
+	if (unused_for) {
+		filters_add(f, "until", unused_for);
+	}
+	int64_t keep;
+	if (filters_until(f, clock_real_ns(), &q->before_ns, e) < 0 ||
+		read_cache_filter(f, all, e) < 0 || read_bytes(c, "keep-storage", &keep, e) < 0 ||
+		read_bytes(c, "reserved-space", &q->reserved, e) < 0 ||
+		read_bytes(c, "max-used-space", &q->max_used, e) < 0 ||
+		read_bytes(c, "min-free-space", &q->min_free, e) < 0) {
+		return -1;
+	}
+	q->reserved = q->reserved > 0 ? q->reserved : keep;
+	q->all = call_query_bool(c, "all", false);
+	return 0;
+}
+
 void builds_prune(struct call *c)
 {
-	static const char *const allowed[] = {
-		"until", "id", "parent", "type", "description", "inuse", "shared", "private", NULL};
 	struct err e;
-	int64_t bytes;
-	scoped(filters) struct filters *f = filters_read(c, allowed, &e);
-	if (!f) {
-		err_wrap(&e, "failed to prune build cache");
+	struct build_prune_query q = {0};
+	scoped(json) json_t *all = json_array();
+	if (read_prune(c, &q, all, &e) < 0) {
 		call_reply_error(c, &e);
 		return;
 	}
-	if (builder_prune(c->api->d.builder, call_query_bool(c, "all", false), &bytes, &e) < 0) {
-		call_reply_error(c, &e);
-		return;
-	}
-	call_reply_json(
-		c, 200, json_pack("{sn sI}", "CachesDeleted", "SpaceReclaimed", (json_int_t)bytes));
+	scoped(json) json_t *filter =
+		json_array_size(all) > 0 ? json_pack("[O]", all) : json_array();
+	q.filter = filter;
+	build_prune(c->api->d.builder, &q, pruned, call_ref(c));
 }

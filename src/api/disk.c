@@ -1,4 +1,5 @@
 /* GET /system/df: what takes room. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/call.h"
@@ -9,6 +10,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/scoped.h"
+#include "build/usage.h"
 #include "container/container.h"
 #include "image/image.h"
 #include "volume/volume.h"
@@ -116,6 +118,38 @@ static void usage_sized(struct call *c, json_t *take_doc, const json_t *sizes)
 	call_reply_json(c, 200, take_doc);
 }
 
+/* What is answered when the build cache was measured, too. */
+struct usage_answer {
+	struct call *call; /* a call_ref */
+	json_t *doc, *paths;
+};
+
+static void measure_rest(struct usage_answer *take_answer)
+{
+	struct usage_answer a = *take_answer;
+	free(take_answer);
+	if (json_array_size(a.paths) > 0) {
+		measure(a.call, a.paths, a.doc, usage_sized);
+	} else {
+		json_decref(a.paths);
+		call_reply_json(a.call, 200, a.doc);
+	}
+	call_unref(a.call);
+}
+
+static void cache_measured(void *owner, const json_t *records, const struct err *e)
+{
+	struct usage_answer *a = owner;
+	json_t *rows = json_array();
+	size_t i;
+	json_t *record;
+	json_array_foreach (records, i, record) {
+		json_array_append_new(rows, shape_build_cache(record, a->call->version));
+	}
+	json_put(a->doc, "BuildCache", rows); /* what could not be measured is not shown */
+	measure_rest(a);
+}
+
 /* A type that was not asked for is null. */
 void system_df(struct call *c)
 {
@@ -128,18 +162,21 @@ void system_df(struct call *c)
 	bool images = types & (1u << USAGE_IMAGE);
 	json_t *paths = json_array();
 	json_t *doc = json_object();
-	json_put(
-		doc, "LayersSize", json_integer(images ? image_layers_bytes(c->api->d.images) : 0));
+	json_put(doc, "LayersSize",
+		json_integer(images ? image_layers_bytes(c->api->d.images) +
+					      image_partial_bytes(c->api->d.images)
+				    : 0));
 	json_put(doc, "Images", images ? image_rows(c) : json_null());
 	json_put(doc, "Containers",
 		types & (1u << USAGE_CONTAINER) ? container_rows(c, paths) : json_null());
 	json_put(
 		doc, "Volumes", types & (1u << USAGE_VOLUME) ? volume_rows(c, paths) : json_null());
-	json_put(doc, "BuildCache", types & (1u << USAGE_BUILD_CACHE) ? json_array() : json_null());
-	if (json_array_size(paths) > 0) {
-		measure(c, paths, doc, usage_sized);
-		return;
+	json_put(doc, "BuildCache", json_null());
+	struct usage_answer *a = xnew(struct usage_answer);
+	*a = (struct usage_answer){call_ref(c), doc, paths};
+	if (types & (1u << USAGE_BUILD_CACHE)) {
+		build_usage(c->api->d.builder, NULL, cache_measured, a);
+	} else {
+		measure_rest(a);
 	}
-	json_decref(paths);
-	call_reply_json(c, 200, doc);
 }

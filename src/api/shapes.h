@@ -22,3 +22,5 @@ json_t *shape_container_unsized(const struct container *k, int64_t now_ns);
 void shape_container_size(json_t *row, int64_t written_bytes);
 /* A volume of GET /system/df; the size is still to come. */
 json_t *shape_volume_usage(const struct volume *v, const struct container_set *containers);
+/* A record of build/usage.h. */
+json_t *shape_build_cache(const json_t *record, int api_version);

@@ -1,7 +1,6 @@
 /* The build cache: which layer a step made. A layer is kept as long as an entry names it. */
 #include "build/builder.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -65,7 +64,7 @@ static int store_entry(
 	return store_put(b->d.store, STORE_BUILD_CACHE, key, doc, e);
 }
 
-static void drop_entry(struct builder *b, const char *key)
+void builder_cache_drop(struct builder *b, const char *key)
 {
 	struct err e;
 	if (store_delete(b->d.store, STORE_BUILD_CACHE, key, &e) < 0) {
@@ -137,8 +136,7 @@ int builder_cache_put_step(struct builder *b, const json_t *step, struct err *e)
 
 /* --- what may go --- */
 
-/* Diff ids that images name, as keys. */
-static struct map *image_layers(const struct builder *b)
+struct map *builder_image_layers(const struct builder *b)
 {
 	struct map *layers = map_new();
 	size_t pos = 0;
@@ -182,7 +180,7 @@ static int newest_first(const void *a, const void *b)
 static struct spare *find_spares(const struct builder *b, size_t *ret_n)
 {
 	struct spare *v = xnew_array(struct spare, map_count(b->cache) + 1);
-	struct map *used = image_layers(b);
+	struct map *used = builder_image_layers(b);
 	size_t pos = 0, n = 0;
 	const char *key;
 	const struct cache_entry *c;
@@ -222,7 +220,7 @@ void builder_cache_trim(struct builder *b)
 		kept += v[k].bytes;
 		if (now - v[k].entry->used_ns > UNUSED_NS || kept > limit || k >= SPARES_MAX) {
 			scoped(free) char *name = xstrdup(v[k].key);
-			drop_entry(b, name);
+			builder_cache_drop(b, name);
 			dropped = true;
 		}
 	}
@@ -230,43 +228,6 @@ void builder_cache_trim(struct builder *b)
 	if (dropped) {
 		image_collect(b->d.images);
 	}
-}
-
-static void empty_cache_mounts(struct builder *b)
-{
-	scoped(closedir) DIR *dir = opendir(b->cache_dir);
-	json_t *names = json_array();
-	struct dirent *entry;
-	while (dir && (entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-			json_array_append_new(names, json_string(entry->d_name));
-		}
-	}
-	builder_remove_trees(b, b->cache_dir, names);
-}
-
-int builder_prune(struct builder *b, bool all, int64_t *ret_bytes, struct err *e)
-{
-	struct map *used = image_layers(b); /* what is freed joins it: each layer counts once */
-	int64_t bytes = 0;
-	size_t pos = 0;
-	const char *key;
-	struct cache_entry *c;
-	while ((c = map_next(b->cache, &pos, &key))) {
-		bool wanted = *c->diff_id ? map_get(used, c->diff_id) != NULL : is_there(b, c);
-		if (all || !wanted) {
-			scoped(free) char *name = xstrdup(key);
-			bytes += freed_bytes(b, c, used);
-			drop_entry(b, name);
-		}
-	}
-	map_free(used);
-	if (all && list_empty(&b->sessions)) {
-		empty_cache_mounts(b);
-	}
-	image_collect(b->d.images);
-	*ret_bytes = bytes;
-	return 0;
 }
 
 void builder_pin_layers(

@@ -32,6 +32,9 @@ int builder_cache_put(
 	struct builder *b, const char *key, const struct cache_entry *c, struct err *e);
 /* step: {"key", "diff_id", "parent": key of the step before or "", "text": the instruction}. */
 int builder_cache_put_step(struct builder *b, const json_t *step, struct err *e);
+void builder_cache_drop(struct builder *b, const char *key);
+/* Diff ids that images name, as keys; the caller frees the map. */
+struct map *builder_image_layers(const struct builder *b);
 /* Of the entries whose layers no image has: drops what was not used for a week, and the oldest
  * beyond a tenth of the disk. */
 void builder_cache_trim(struct builder *b);

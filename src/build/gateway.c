@@ -4,6 +4,7 @@
  * says afterwards is dropped (job is NULL or another's: number tells).
  */
 #include "build/gateway.h"
+#include "build/usage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -138,22 +140,49 @@ static void on_cancel(struct gateway *g, json_int_t id)
 	}
 }
 
-static void on_prune(struct gateway *g, json_int_t id, const json_t *msg)
+/* A question about the cache: answered when a worker has measured, perhaps to nobody any more. */
+struct cache_question {
+	struct gateway *gateway;
+	json_int_t id;
+	unsigned number; /* of the process that asked */
+};
+
+static void cache_answer(void *owner, const json_t *records, const struct err *e)
 {
-	struct err e;
-	int64_t bytes;
-	if (builder_prune(g->d.builder, json_bool(msg, "all"), &bytes, &e) < 0) {
-		job_send(g->job, json_pack("{sI so}", "id", id, "error", job_err_to_json(&e)));
+	scoped(free) struct cache_question *q = owner;
+	struct gateway *g = q->gateway;
+	if (!g->job || g->number != q->number) {
+		return;
+	}
+	if (records) {
+		job_send(g->job, json_pack("{sI s{sO}}", "id", q->id, "done", "records", records));
 	} else {
-		job_send(g->job,
-			json_pack("{sI s{sI}}", "id", id, "done", "bytes", (json_int_t)bytes));
+		job_send(g->job, json_pack("{sI so}", "id", q->id, "error", job_err_to_json(e)));
 	}
 }
 
-static void on_usage(struct gateway *g, json_int_t id)
+/* {"filter": [texts]}, and of a prune "all", "keep_duration" (ns), "keep_bytes", "max_used",
+ * "min_free" -> {"records"} (build/usage.h) */
+static void on_cache(struct gateway *g, json_int_t id, const json_t *msg, bool prune)
 {
-	job_send(g->job,
-		json_pack("{sI s{so}}", "id", id, "done", "records", builder_usage(g->d.builder)));
+	struct err e;
+	struct cache_question *q = xnew(struct cache_question);
+	*q = (struct cache_question){g, id, g->number};
+	scoped(json) json_t *filter = build_usage_filter(json_object_get(msg, "filter"), &e);
+	if (!filter) {
+		cache_answer(q, NULL, &e);
+	} else if (prune) {
+		int64_t keep = json_i64(msg, "keep_duration", 0);
+		const struct build_prune_query how = {.filter = filter,
+			.all = json_bool(msg, "all"),
+			.before_ns = keep > 0 ? clock_real_ns() - keep : INT64_MAX,
+			.reserved = json_i64(msg, "keep_bytes", 0),
+			.max_used = json_i64(msg, "max_used", 0),
+			.min_free = json_i64(msg, "min_free", 0)};
+		build_prune(g->d.builder, &how, cache_answer, q);
+	} else {
+		build_usage(g->d.builder, filter, cache_answer, q);
+	}
 }
 
 static void on_message(void *owner, struct job *j, json_t *msg)
@@ -164,9 +193,9 @@ static void on_message(void *owner, struct job *j, json_t *msg)
 	if (strcmp(ask, "solve") == 0) {
 		on_solve(g, id, msg);
 	} else if (strcmp(ask, "prune") == 0) {
-		on_prune(g, id, msg);
-	} else if (strcmp(ask, "usage") == 0) {
-		on_usage(g, id);
+		on_cache(g, id, msg, true);
+	} else if (strcmp(ask, "disk-usage") == 0) {
+		on_cache(g, id, msg, false);
 	} else if (json_bool(msg, "ready")) {
 		g->ready = true;
 	} else if (json_object_get(msg, "cancel")) {

@@ -40,11 +40,6 @@ struct builder *builder_new(
 void builder_free(struct builder *b);
 void builder_pin_layers(
 	const struct builder *b, void (*pin)(void *arg, const char *diff_id), void *arg);
-/* A new list of what takes room: [{"id", "size", "used": ns, "in_use", "shared": with an image}],
- * each layer once. */
-json_t *builder_usage(const struct builder *b);
-/* Drops cache entries (all, or only those whose layers no image has); *ret_bytes freed. */
-int builder_prune(struct builder *b, bool all, int64_t *ret_bytes, struct err *e);
 
 struct build_handlers {
 	/* One object of the classic build stream: {"stream": "Step 1/3 : FROM x\n"}, {"aux": {"ID":

@@ -85,7 +85,7 @@ void image_discard_all_tmp(struct image_store *s)
 	remove_trees(s, names);
 }
 
-int64_t image_discard_partials(struct image_store *s)
+int64_t image_partial_bytes(const struct image_store *s)
 {
 	scoped(close) int fd =
 		openat(s->layers_fd, IMAGE_PARTIAL_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -103,6 +103,12 @@ int64_t image_discard_partials(struct image_store *s)
 			bytes += st.st_size;
 		}
 	}
+	return bytes;
+}
+
+int64_t image_discard_partials(struct image_store *s)
+{
+	int64_t bytes = image_partial_bytes(s);
 	image_discard(s, IMAGE_PARTIAL_DIR, false);
 	return bytes;
 }

@@ -62,6 +62,8 @@ const char *image_layer_damage(const struct image_store *s, const char *diff_id)
 /* ERR_SYSTEM when one of them cannot be used; name: the image's, for the sentence. */
 int image_check_layers(
 	const struct image_store *s, const struct strv *layers, const char *name, struct err *e);
+/* What the beginnings of layers take that pulls have read (layers/partial). */
+int64_t image_partial_bytes(const struct image_store *s);
 /* What all layers take, and how much of an image's size is layers that other images have too. */
 int64_t image_layers_bytes(const struct image_store *s);
 int64_t image_shared_bytes(const struct image_store *s, const struct image *i);

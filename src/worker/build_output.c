@@ -40,12 +40,27 @@ static void timeless_key(const json_t *image, char key[static 65])
 	build_mix(key, text);
 }
 
+/* What came before the first layer has no time of its own. */
+static void clamp_history(json_t *image, int64_t latest_ns)
+{
+	char text[CLOCK_TEXT_MAX];
+	size_t i;
+	json_t *entry;
+	json_array_foreach (json_object_get(image, "history"), i, entry) {
+		int64_t ns = 0;
+		if (clock_parse(json_str(entry, "created"), &ns) == 0 && ns > latest_ns) {
+			json_put_str(entry, "created", clock_format(latest_ns, text));
+		}
+	}
+}
+
 static void finish_config(const struct build *b, const struct build_stage *s)
 {
 	char made[CLOCK_TEXT_MAX];
 	json_t *image = s->c.image;
 	int64_t ns = s->made_ns && b->epoch_ns < 0 ? s->made_ns : build_now_ns(b);
 	json_put_str(image, "created", clock_format(ns, made));
+	clamp_history(image, ns);
 	json_object_del(image, "container");
 	json_object_del(
 		image, "container_config"); /* of a base that Docker's classic builder made */

@@ -1,5 +1,8 @@
 /* Job "cache-mounts": what RUN --mount=type=cache has left (build_mount_cache.h), and its removal.
  *
+ * And the clients' files that were kept (kept.h): "contexts": [{"name", "used", "bytes",
+ * "in_use"}], and for "remove_contexts": [names] "removed_contexts": [{"name"}].
+ *
  * {"dir": CACHE_DIR, "remove": [names]} or {"dir", "all": true} removes those that no step uses
  * now; then {"mounts": [{"name", "id", "target", "created", "used" (ns since the epoch), "bytes",
  * "in_use"}], "removed": [{"name", "id", "bytes"}]}: what is there afterwards, and what has gone.
@@ -16,6 +19,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "worker/jobs.h"
+#include "worker/kept.h"
 #include "worker/tree_sizes.h"
 
 #define ABOUT_MAX 65536
@@ -115,6 +119,29 @@ static int visit_all(struct caches *c, const json_t *request, struct err *e)
 	return 0;
 }
 
+static void add_context(void *owner, const struct kept_info *i)
+{
+	json_array_append_new(
+		owner, json_pack("{ss sI sI sb}", "name", i->key, "used", (json_int_t)i->used_ns,
+			       "bytes", (json_int_t)i->bytes, "in_use", i->in_use));
+}
+
+/* Those that a build uses stay. */
+static int visit_contexts(const json_t *request, json_t *contexts, json_t *removed, struct err *e)
+{
+	scoped(free) char *dir = xasprintf("%s/contexts", json_str(request, "dir"));
+	size_t i;
+	json_t *name;
+	json_array_foreach (json_object_get(request, "remove_contexts"), i, name) {
+		if (kept_remove(dir, json_string_value(name), e) == 0) {
+			json_array_append_new(removed, json_pack("{sO}", "name", name));
+		} else if (e->kind != ERR_BUSY) {
+			return -1;
+		}
+	}
+	return kept_list(dir, add_context, contexts, e);
+}
+
 json_t *worker_cache_mounts(struct rpc *r, const json_t *request, struct err *e)
 {
 	scoped(free) char *dir = xasprintf("%s/mounts", json_str(request, "dir"));
@@ -129,5 +156,11 @@ json_t *worker_cache_mounts(struct rpc *r, const json_t *request, struct err *e)
 	if (fd >= 0 && visit_all(&c, request, e) < 0) {
 		return NULL;
 	}
-	return json_pack("{sO sO}", "mounts", mounts, "removed", removed);
+	scoped(json) json_t *contexts = json_array();
+	scoped(json) json_t *removed_contexts = json_array();
+	if (visit_contexts(request, contexts, removed_contexts, e) < 0) {
+		return NULL;
+	}
+	return json_pack("{sO sO sO sO}", "mounts", mounts, "removed", removed, "contexts",
+		contexts, "removed_contexts", removed_contexts);
 }

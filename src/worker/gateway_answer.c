@@ -135,6 +135,9 @@ struct gateway_worker *gateway_worker_new(void)
 	add_foreign(w);
 	add_label(w, "org.mobyproject.buildkit.worker.hostname", w->hostname);
 	add_label(w, "org.mobyproject.buildkit.worker.executor", "oci");
+	/* by this buildx knows that the engine takes several platforms, archives of images and the
+	 * cache out of a build, and pushes itself: of dockerd only the containerd store does */
+	add_label(w, "org.mobyproject.buildkit.worker.snapshotter", "overlayfs");
 	w->version.package = (char *)"wherry";
 	w->version.version = (char *)"v" WHERRY_VERSION;
 	w->record.id = w->id + strlen("sha256:");

@@ -279,6 +279,93 @@ static void control_info(struct grpc_call *c, void *owner)
 	gateway_worker_free(w);
 }
 
+/* A record of build/usage.h as BuildKit's; what it points into lives as long as both. */
+struct usage_record {
+	Buildkit__UsageRecord record;
+	Buildkit__Timestamp created, used;
+	char *parent;
+};
+
+static void set_time(Buildkit__Timestamp *space, int64_t ns, Buildkit__Timestamp **ret)
+{
+	buildkit__timestamp__init(space);
+	space->seconds = ns / NS_PER_SEC;
+	space->nanos = (int32_t)(ns % NS_PER_SEC);
+	*ret = space;
+}
+
+static void fill_record(struct usage_record *u, const json_t *r)
+{
+	buildkit__usage_record__init(&u->record);
+	u->record.id = (char *)json_str(r, "id");
+	u->record.mutable_ = json_bool(r, "mutable");
+	u->record.in_use = json_bool(r, "in_use");
+	u->record.size = json_i64(r, "size", 0);
+	set_time(&u->created, json_i64(r, "created", 0), &u->record.created_at);
+	set_time(&u->used, json_i64(r, "used", 0), &u->record.last_used_at);
+	u->record.usage_count = json_i64(r, "uses", 0);
+	u->record.description = (char *)json_str(r, "description");
+	u->record.record_type = (char *)json_str(r, "type");
+	u->record.shared = json_bool(r, "shared");
+	const json_t *parent = json_array_get(json_object_get(r, "parents"), 0);
+	if (parent) {
+		u->parent = (char *)json_string_value(parent);
+		u->record.n_parents = 1;
+		u->record.parents = &u->parent;
+	}
+}
+
+static json_t *texts_of(char **v, size_t n)
+{
+	json_t *texts = json_array();
+	for (size_t i = 0; i < n; i++) {
+		json_array_append_new(texts, json_string(v[i]));
+	}
+	return texts;
+}
+
+static void control_disk_usage(struct grpc_call *c, void *owner)
+{
+	struct err e;
+	Buildkit__DiskUsageRequest *q = (Buildkit__DiskUsageRequest *)gateway_request(
+		c, &buildkit__disk_usage_request__descriptor);
+	if (!q) {
+		return;
+	}
+	scoped(json) json_t *done = gateway_ask(owner,
+		json_pack(
+			"{ss so}", "ask", "disk-usage", "filter", texts_of(q->filter, q->n_filter)),
+		&e);
+	buildkit__disk_usage_request__free_unpacked(q, NULL);
+	if (!done) {
+		grpc_finish_err(c, &e);
+		return;
+	}
+	const json_t *records = json_object_get(done, "records");
+	size_t n = json_array_size(records);
+	scoped(free) struct usage_record *v = xnew_array(struct usage_record, n + 1);
+	scoped(free) Buildkit__UsageRecord **list = xnew_array(Buildkit__UsageRecord *, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		fill_record(&v[i], json_array_get(records, i));
+		list[i] = &v[i].record;
+	}
+	Buildkit__DiskUsageResponse answer = BUILDKIT__DISK_USAGE_RESPONSE__INIT;
+	answer.n_record = n;
+	answer.record = list;
+	gateway_reply(c, &answer.base);
+}
+
+/* One message for each record that went. */
+static int send_record(struct grpc_call *c, const json_t *r, struct err *e)
+{
+	struct usage_record u = {0};
+	scoped(buf) struct buf packed = BUF_INIT;
+	fill_record(&u, r);
+	char *to = buf_room(&packed, buildkit__usage_record__get_packed_size(&u.record));
+	buf_added(&packed, buildkit__usage_record__pack(&u.record, (uint8_t *)to));
+	return grpc_send(c, packed.data, packed.len, e);
+}
+
 static void control_prune(struct grpc_call *c, void *owner)
 {
 	struct err e;
@@ -287,65 +374,26 @@ static void control_prune(struct grpc_call *c, void *owner)
 	if (!q) {
 		return;
 	}
-	scoped(json) json_t *done =
-		gateway_ask(owner, json_pack("{ss sb}", "ask", "prune", "all", q->all), &e);
+	scoped(json) json_t *done = gateway_ask(owner,
+		json_pack("{ss so sb sI sI sI sI}", "ask", "prune", "filter",
+			texts_of(q->filter, q->n_filter), "all", q->all, "keep_duration",
+			(json_int_t)q->keep_duration, "keep_bytes", (json_int_t)q->reserved_space,
+			"max_used", (json_int_t)q->max_used_space, "min_free",
+			(json_int_t)q->min_free_space),
+		&e);
 	buildkit__prune_request__free_unpacked(q, NULL);
 	if (!done) {
 		grpc_finish_err(c, &e);
 		return;
 	}
-	Buildkit__UsageRecord record = BUILDKIT__USAGE_RECORD__INIT;
-	record.id = (char *)"build-cache";
-	record.size = json_i64(done, "bytes", 0);
-	if (record.size > 0) {
-		gateway_reply(c, &record.base);
-	} else {
-		grpc_finish(c, GRPC_OK, "");
+	size_t i;
+	json_t *record;
+	json_array_foreach (json_object_get(done, "records"), i, record) {
+		if (send_record(c, record, &e) < 0) {
+			return;
+		}
 	}
-}
-
-static void fill_record(Buildkit__UsageRecord *r, Buildkit__Timestamp *used, const json_t *o)
-{
-	int64_t ns = json_i64(o, "used", 0);
-	buildkit__usage_record__init(r);
-	buildkit__timestamp__init(used);
-	used->seconds = ns / NS_PER_SEC;
-	used->nanos = (int32_t)(ns % NS_PER_SEC);
-	r->id = (char *)json_str(o, "id");
-	r->size = json_i64(o, "size", 0);
-	r->in_use = json_bool(o, "in_use");
-	r->shared = json_bool(o, "shared");
-	r->created_at = used;
-	r->last_used_at = used;
-	r->usage_count = 1;
-	r->record_type = (char *)"regular";
-	r->description = (char *)"a step's layer";
-}
-
-static void control_usage(struct grpc_call *c, void *owner)
-{
-	struct err e;
-	Buildkit__DiskUsageResponse answer = BUILDKIT__DISK_USAGE_RESPONSE__INIT;
-	scoped(json) json_t *done = gateway_ask(owner, json_pack("{ss}", "ask", "usage"), &e);
-	json_t *records = json_object_get(done, "records");
-	size_t n = json_array_size(records);
-	if (!done) {
-		grpc_finish_err(c, &e);
-		return;
-	}
-	Buildkit__UsageRecord *space = xnew_array(Buildkit__UsageRecord, n + 1);
-	Buildkit__Timestamp *times = xnew_array(Buildkit__Timestamp, n + 1);
-	Buildkit__UsageRecord **list = xnew_array(Buildkit__UsageRecord *, n + 1);
-	for (size_t i = 0; i < n; i++) {
-		fill_record(&space[i], &times[i], json_array_get(records, i));
-		list[i] = &space[i];
-	}
-	answer.n_record = n;
-	answer.record = list;
-	gateway_reply(c, &answer.base);
-	free(list);
-	free(times);
-	free(space);
+	grpc_finish(c, GRPC_OK, "");
 }
 
 /* No build is kept in a history: there are no records. */
@@ -380,7 +428,7 @@ const struct grpc_method gateway_methods[] = {
 	{"/moby.buildkit.v1.Control/Status", control_status},
 	{"/moby.buildkit.v1.Control/ListWorkers", control_workers},
 	{"/moby.buildkit.v1.Control/Info", control_info},
-	{"/moby.buildkit.v1.Control/DiskUsage", control_usage},
+	{"/moby.buildkit.v1.Control/DiskUsage", control_disk_usage},
 	{"/moby.buildkit.v1.Control/Prune", control_prune},
 	{"/moby.buildkit.v1.Control/ListenBuildHistory", control_history},
 	{"/moby.buildkit.v1.Control/UpdateBuildHistory", control_update_history},

@@ -194,3 +194,98 @@ arch_of() { # IMAGE [PLATFORM]: what its file says
 	post_build ctx.tar 'outputs=[{"Type":"image","Attrs":{"name":"canon:1","name-canonical":"true"}}]'
 	w image inspect -f '{{.RepoDigests}}' canon:1 | grep -q 'canon@sha256:'
 }
+
+df_cache() { # JQ
+	api GET '/system/df?type=build-cache' | jq "$@"
+}
+
+prune_cache() { # FILTERS [QUERY]
+	api POST "/build/prune?filters=$(jq -rn --arg v "$1" '$v|@uri')${2:+&$2}"
+}
+
+@test "what the cache keeps is shown, and pruned by what it is" {
+	mkdir -p steps && cat >steps/Dockerfile <<-'END'
+		FROM bb
+		RUN head -c 50000 /dev/zero >/made
+		RUN --mount=type=cache,target=/kept,id=mine head -c 7000 /dev/zero >/kept/file
+	END
+	tar -C steps -cf steps.tar .
+	prune_cache '{}' all=true >/dev/null
+	post_build steps.tar t=steps:1
+	df_cache . >df.json
+	[ "$(jq '.BuildCache | length' df.json)" = 3 ]
+	jq -e '.BuildCache[] | select(.Description | startswith("RUN head")) | .Type == "regular" and .Shared and .Size == 50000 and (.InUse | not) and .UsageCount == 1' df.json
+	jq -e '.BuildCache[] | select(.Type == "exec.cachemount") | .Size >= 7000 and (.Shared | not) and (.Description | contains("/kept"))' df.json
+	jq -e '[.BuildCache[] | select(.Type == "regular" and .Parents)] | length == 1' df.json
+	post_build steps.tar t=steps:2
+	df_cache -e '.BuildCache[] | select(.Description | startswith("RUN head")) | .UsageCount == 2'
+
+	[ "$(prune_cache '{"type":["regular"]}' | jq -c .CachesDeleted)" = null ] # an image has them
+	[ "$(prune_cache '{"until":["24h"]}' all=true | jq .SpaceReclaimed)" = 0 ]
+	[ "$(prune_cache '{"private":[""]}' | jq '.CachesDeleted | length')" = 1 ]
+	[ "$(df_cache '.BuildCache | length')" = 2 ]
+	id=$(df_cache -r '.BuildCache[] | select(.Size == 50000) | .ID')
+	prune_cache "{\"id\":[\"$id\"]}" all=true | jq -e --arg id "$id" '.CachesDeleted == [$id] and .SpaceReclaimed == 50000'
+	w rmi steps:1 steps:2
+	post_build steps.tar t=steps:1
+	w rmi steps:1
+	prune_cache '{}' keep-storage=1000000000 | jq -e '.SpaceReclaimed == 0'
+	prune_cache '{}' 'keep-storage=10000' | jq -e '.SpaceReclaimed >= 50000'
+	prune_cache '{}' all=true >/dev/null
+	[ "$(df_cache '.BuildCache | length')" = 0 ]
+	api POST '/build/prune?filters=%7B%22nonsense%22:%5B%221%22%5D%7D' | grep -q "invalid filter 'nonsense'"
+	api POST '/build/prune?filters=%7B%22until%22:%5B%221h%22%5D,%22unused-for%22:%5B%221h%22%5D%7D' | grep -q conflicting
+}
+
+kit() { # the docker CLI with BuildKit's calls
+	DOCKER_BUILDKIT=1 "$DOCKER" build --progress plain "$@" 2>&1
+}
+
+bx() {
+	"$BUILDX" build --progress plain "$@" 2>&1
+}
+
+find_buildx() {
+	local at
+	for at in "${BUILDX:-}" /usr/libexec/docker/cli-plugins/docker-buildx /usr/lib/docker/cli-plugins/docker-buildx \
+		/var/tmp/ref-trixie/usr/libexec/docker/cli-plugins/docker-buildx; do
+		[ ! -x "$at" ] || {
+			BUILDX=$at
+			return 0
+		}
+	done
+	return 1
+}
+
+@test "files and archives go to the client" {
+	rm -rf files files.tar
+	find_buildx || [ -x /usr/bin/docker ] || skip "no client of BuildKit's calls: neither buildx nor docker 20.10"
+	if [ -x /usr/bin/docker ]; then
+		DOCKER_BUILDKIT=1 /usr/bin/docker build -o files ctx >out 2>&1 || { cat out; false; }
+		[ "$(cat files/arch)" = "I am $OWN" ] && cmp files/both ctx/both
+		DOCKER_BUILDKIT=1 /usr/bin/docker build -o - ctx 2>out >files.tar || { cat out; false; }
+		tar -xOf files.tar both | cmp - ctx/both
+	fi
+	find_buildx || skip "no buildx"
+	rm -rf files
+	bx --platform "linux/$OWN,linux/$OTHER" -o type=local,dest=files ctx || false
+	[ "$(cat files/linux_"$OWN"/arch)" = "I am $OWN" ] && [ "$(cat files/linux_"$OTHER"/arch)" = "I am $OTHER" ]
+	bx --platform "linux/$OWN,linux/$OTHER" -o type=tar,dest=files.tar ctx
+	[ "$(tar -xOf files.tar linux_"$OTHER"/arch)" = "I am $OTHER" ]
+	bx --platform "linux/$OWN,linux/$OTHER" --provenance=false -t oci:1 -o type=oci,dest=oci.tar --metadata-file meta.json ctx
+	skopeo --insecure-policy --override-arch "$OTHER" copy -q oci-archive:oci.tar oci:from-oci:x
+	umoci unpack --rootless --image from-oci:x from-oci-bundle
+	[ "$(cat from-oci-bundle/rootfs/arch)" = "I am $OTHER" ]
+	[ "$(jq -r '."containerimage.digest"' meta.json)" = "$(tar -xOf oci.tar index.json | jq -r '.manifests[0].digest')" ]
+	bx --platform "linux/$OWN,linux/$OTHER" --provenance=false -t oci:1 -o type=oci,dest=oci2.tar ctx
+	cmp oci.tar oci2.tar # what the cache has is not younger for it
+	bx -o type=docker,dest=docker.tar,compression=gzip,annotation.org.example.a=b -t dock:1 ctx
+	skopeo --insecure-policy copy -q docker-archive:docker.tar:dock:1 dir:dock
+	w load -qi docker.tar && w image inspect dock:1 >/dev/null
+	bx --platform "linux/$OWN,linux/$OTHER" --provenance=false -t twice:1 --iidfile iid ctx
+	[ "$(w image inspect -f '{{.Architecture}}' "$(cat iid)")" = "$OWN" ]
+	bx --provenance=false -t "$R/bx/one:1" --push ctx
+	skopeo inspect --raw --tls-verify=false "docker://$R/bx/one:1" | jq -e .layers
+	"$BUILDX" du | grep -q Reclaimable
+	"$BUILDX" prune -af >pruned && grep -q '^Total:' pruned
+}
