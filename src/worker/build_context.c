@@ -134,9 +134,11 @@ static int receive(
 {
 	scoped(strv) struct strv metadata = STRV_INIT;
 	make_metadata(q, &metadata);
-	if (metadata_bytes(&metadata) > GRPC_METADATA_MAX - METADATA_ROOM) {
-		return err_set(e, ERR_INVALID,
-			".dockerignore has more patterns than can be told to a client");
+	bool fits = metadata_bytes(&metadata) <= GRPC_METADATA_MAX - METADATA_ROOM;
+	if (!fits) { /* everything comes, and is ignored here */
+		const struct wanted less = {q->dir_name, NULL, q->follow};
+		strv_clear(&metadata);
+		make_metadata(&less, &metadata);
 	}
 	scoped(free) char *key = xasprintf("local-sessionid:%s", q->dir_name);
 	const char *session = json_str(json_object_get(b->options, "attrs"), key);
@@ -146,7 +148,7 @@ static int receive(
 		return -1;
 	}
 	const struct fsutil_stream s = fsutil_over_call(call);
-	return kept_receive(k, &s, on_progress, w, e);
+	return kept_receive(k, &s, fits ? NULL : b->ignore, on_progress, w, e);
 }
 
 static int fetch(

@@ -37,6 +37,7 @@ struct kept {
 struct transfer {
 	struct kept *k;
 	struct fsutil_writer *w;
+	const struct ignore *ignore;
 	struct file_index now; /* what the sender has */
 	size_t before;         /* the next of k->index to compare */
 	struct incoming *open;
@@ -200,10 +201,24 @@ static bool is_hard_link(const struct file_index *x, const struct file_entry *f)
 	return S_ISREG(f->mode) && *file_index_link(x, f);
 }
 
+/* An entry of the list that is no file: what clients have of sockets, and what is ignored. */
+static bool is_left_out(const struct transfer *t, const struct fsutil_stat *st)
+{
+	return ignore_match(t->ignore, st->path) &&
+	       !(S_ISDIR(st->mode) && ignore_may_hold_kept(t->ignore, st->path));
+}
+
 static int take_entry(
-	void *owner, uint32_t id, const struct fsutil_stat *st, bool *ret_want, struct err *e)
+	void *owner, uint32_t id, const struct fsutil_stat *told, bool *ret_want, struct err *e)
 {
 	struct transfer *t = owner;
+	struct fsutil_stat left_out = *told;
+	const struct fsutil_stat *st = told;
+	if (t->ignore && is_left_out(t, told)) {
+		left_out.mode = S_IFSOCK;
+		left_out.link = "";
+		st = &left_out;
+	}
 	if (remove_before(t, st->path, e) < 0) {
 		return -1;
 	}
@@ -361,12 +376,13 @@ static int finish(struct transfer *t, struct err *e)
 	return 0;
 }
 
-int kept_receive(struct kept *k, const struct fsutil_stream *s,
+int kept_receive(struct kept *k, const struct fsutil_stream *s, const struct ignore *ignore,
 	void (*progress)(void *owner, const struct kept_progress *p), void *owner, struct err *e)
 {
 	scoped(fsutil_writer_free) struct fsutil_writer *w =
 		fsutil_writer_new(k->tree_fd, (uid_t)-1, (gid_t)-1);
-	struct transfer t = {.k = k, .w = w, .progress = progress, .owner = owner};
+	struct transfer t = {
+		.k = k, .w = w, .ignore = ignore, .progress = progress, .owner = owner};
 	const struct fsutil_receiver r = {.entry = take_entry, .data = take_data, .owner = &t};
 	int result = fsutil_receive(s, &r, e);
 	if (result == 0) {

@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "base/scoped.h"
+#include "build/ignore.h"
 #include "buildkit/fsutil.h"
 #include "worker/file_index.h"
 
@@ -26,9 +27,10 @@ SCOPED(struct kept *, kept_close)
 struct kept_progress {
 	int64_t files, bytes; /* told; received */
 };
-/* Makes the tree what the sender has, and asks only for what is not there. progress may be NULL.
+/* Makes the tree what the sender has, and asks only for what is not there. ignore: what is left out
+ * although it is told, or NULL. progress may be NULL.
  * After an error nothing of it is used again. */
-int kept_receive(struct kept *k, const struct fsutil_stream *s,
+int kept_receive(struct kept *k, const struct fsutil_stream *s, const struct ignore *ignore,
 	void (*progress)(void *owner, const struct kept_progress *p), void *owner, struct err *e);
 
 int kept_tree_fd(const struct kept *k);                    /* borrowed */

@@ -23,6 +23,7 @@ struct fixture {
 	int top_fd, from;
 	int ends[2];
 	int64_t received;
+	struct ignore *ignore;
 	struct err e;
 };
 
@@ -85,7 +86,7 @@ static struct kept *build(struct fixture *f)
 	assert_int_equal(pthread_create(&thread, NULL, send_all, f), 0);
 	const struct fsutil_stream s = {peer_put, peer_get, &f->ends[1]};
 	f->received = 0;
-	int r = kept_receive(k, &s, on_progress, f, &f->e);
+	int r = kept_receive(k, &s, f->ignore, on_progress, f, &f->e);
 	shutdown(f->ends[1], SHUT_RDWR);
 	pthread_join(thread, NULL);
 	close(f->ends[0]);
@@ -247,7 +248,7 @@ static void there_is_no_list_while_the_tree_changes(void **state)
 	shutdown(f->ends[0], SHUT_WR); /* the client has gone */
 
 	const struct fsutil_stream s = {peer_put, peer_get, &f->ends[1]};
-	assert_int_equal(kept_receive(k, &s, NULL, NULL, &f->e), -1);
+	assert_int_equal(kept_receive(k, &s, NULL, NULL, NULL, &f->e), -1);
 
 	assert_false(is_there(f, "index"));
 	kept_close(k);
@@ -314,6 +315,30 @@ static void all_are_listed_with_their_size(void **state)
 	assert_int_equal(kept_list(f->dir, count, &bytes, &f->e), 0);
 
 	assert_int_equal(bytes, 5);
+}
+
+static void what_is_ignored_is_left_out(void **state)
+{
+	struct fixture *f = *state;
+	static const char patterns[] = "*.log\nd\n!d/back\n";
+	assert_int_equal(mkdirat(f->from, "d", 0755), 0);
+	assert_int_equal(mkdirat(f->from, "e", 0755), 0);
+	file(f->from, "d/back", "back", 100);
+	file(f->from, "d/x", "x", 100);
+	file(f->from, "a.log", "log", 100);
+	file(f->from, "e/b.log", "kept", 100);
+	f->ignore = ignore_parse(patterns, strlen(patterns), "test", &f->e);
+
+	build_and_close(f);
+
+	assert_int_equal(f->received, 8);
+	assert_content(f, "d/back", "back");
+	assert_content(f, "e/b.log", "kept");
+	assert_false(is_there(f, "tree/d/x"));
+	assert_false(is_there(f, "tree/a.log"));
+	build_and_close(f);
+	assert_int_equal(f->received, 0);
+	ignore_free(f->ignore);
 }
 
 static void touch_key(struct fixture *f, const char *key, long seconds)
@@ -401,6 +426,7 @@ int main(void)
 		TEST(another_boot_trusts_what_was_on_disk_only),
 		TEST(one_build_at_a_time_has_it),
 		TEST(all_are_listed_with_their_size),
+		TEST(what_is_ignored_is_left_out),
 		TEST(those_that_are_old_or_too_large_go),
 		TEST(the_list_gives_the_digest_of_the_tree),
 	};
