@@ -79,6 +79,10 @@ MEMBERS = (("m", None, {"type": tarfile.DIRTYPE, "mode": 0o751, "uid": 7, "gid":
            ("m/l", None, {"type": tarfile.SYMTYPE, "linkname": "f"}),
            ("m/h", None, {"type": tarfile.LNKTYPE, "linkname": "m/f", "mode": 0o640, "uid": 7, "gid": 8}))
 
+# cap_net_bind_service=ep, and an attribute of a user's
+CAPABLE = (("able", b"x\n", {"mode": 0o755, "pax_headers": {
+    "SCHILY.xattr.security.capability": "\x01\0\0\x02\0\x04\0\0" + "\0" * 12, "SCHILY.xattr.user.mine": "1"}}),)
+
 FILES = {"file": 0o644, "exec": 0o755, "setuid": 0o4755, "secret": 0o600, "dir/a": 0o644, "dir/b": 0o600, "dir/sub/c": 0o755,
          "dir/sub/d.log": 0o644, "deep/a/b/f": 0o644, "x/y/z.txt": 0o644, "x/y/w.log": 0o644, "x/v.txt": 0o644, "wild/1.txt": 0o644,
          "wild/2.txt": 0o600, "wild/3.log": 0o644, "names/a b": 0o644, "names/c[d]": 0o644, "names/$v": 0o644, "hard/one": 0o644,
@@ -108,6 +112,8 @@ def context(top):
     for name, mode in (("t.tar", "w"), ("t.tar.gz", "w:gz"), ("t.tar.bz2", "w:bz2"), ("t.tar.xz", "w:xz")):
         with open(os.path.join(top, "tars", name), "wb") as f:
             f.write(packed(mode, MEMBERS))
+    with open(top + "/tars/able.tar", "wb") as f:
+        f.write(packed("w", CAPABLE))
     with open(top + "/tars/empty.tar", "wb") as f:
         f.write(packed("w", ()))
 
