@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/scoped.h"
+#include "build/excerpt.h"
 #include "worker/build.h"
 #include "worker/rpc.h"
 
@@ -90,6 +91,11 @@ json_t *build_check(struct build *b, const struct err *problem, struct err *e)
 	scoped(json) json_t *result = lint_result(&b->d, &b->lint, problem ? &why : NULL);
 	scoped(free) char *doc = json_dumps(result, JSON_INDENT(2));
 	lint_text(&b->d, &b->lint, &text);
+	if (problem) { /* who shows the text only is told, too */
+		scoped(json) json_t *source = excerpt_source(&b->d, why.msg);
+		buf_printf(&text, "\nERROR: %s\n", why.msg);
+		excerpt_of_source(source, why.msg, &text);
+	}
 	return json_pack("{ss s{ss ss ss ss}}", "id", "", "response", "result.json", doc,
 		"result.txt", buf_str(&text), "result.statuscode", b->lint.n || problem ? "1" : "0",
 		"version", RESULT_VERSION);

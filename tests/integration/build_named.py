@@ -53,6 +53,14 @@ class Named(Case):
         self.assertIn("Dockerfile:2: unknown instruction: FORM (did you mean FROM?)", said)
         self.assertIn("   2 | >>> FORM x\n", said)
 
+    def test_a_check_builds_nothing(self):
+        said = self.wherry("FROM base:1 AS Up\nRUN exit 1\nCMD x\n", "--check", ok=False)
+        for words in ("WARNING: StageNameCasing - https://", "Dockerfile:1\n---", "WARNING: JSONArgsRecommended - ", "   3 | >>> CMD x\n"):
+            self.assertIn(words, said)
+        self.assertIn("Check complete, no warnings found.", self.wherry("FROM base:1\nRUN exit 1\n", "--check"))
+        said = self.wherry("FROM base:1\nFORM x\n", "--check", ok=False)
+        self.assertIn("ERROR: Dockerfile:2: unknown instruction: FORM (did you mean FROM?)\nDockerfile:2\n---", said)
+
 
 if __name__ == "__main__":
     unittest.main()
