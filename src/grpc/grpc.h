@@ -108,7 +108,7 @@ struct grpc_method {
 };
 
 /* The last thing: status and, unless OK, the sentence. details: a packed google.rpc.Status, or
- * NULL. Returns when all of it is queued; the client may be gone, nobody needs to know. */
+ * NULL. The client gets it when the handler returns; it may be gone, nobody needs to know. */
 void grpc_finish(struct grpc_call *c, enum grpc_code code, const char *message);
 void grpc_finish_details(struct grpc_call *c, enum grpc_code code, const char *message,
 	const void *details, size_t n);

@@ -86,7 +86,7 @@ static void explain(struct h2_stream *s, uint32_t error_code)
 void h2_stream_over(struct h2_stream *s, uint32_t error_code)
 {
 	bool server = s->conn->o.server;
-	bool ordinary = server && s->call.status.known && error_code == NGHTTP2_NO_ERROR;
+	bool ordinary = server && s->out_ended && error_code == NGHTTP2_NO_ERROR;
 	s->open = false;
 	s->broken = s->broken || error_code != NGHTTP2_NO_ERROR;
 	if (!server) {
@@ -286,14 +286,13 @@ static void finish_locked(struct h2_stream *s)
 	h2_wake(s->conn);
 }
 
+/* The status leaves when the handler returns: so that a client that begins its next call then never
+ * meets more handlers than it has calls. */
 static void h2_finish(struct grpc_call *c)
 {
-	struct h2_stream *s = stream_of(c);
-	pthread_mutex_lock(&s->conn->lock);
-	finish_locked(s);
-	pthread_mutex_unlock(&s->conn->lock);
 }
 
+/* The call's own status, when it has one. */
 void h2_stream_refuse(struct h2_stream *s, enum grpc_code code, const char *message)
 {
 	call_set_status(&s->call, code, message);
@@ -451,9 +450,7 @@ static void *handle(void *arg)
 	find_method(s)->fn(&s->call, c->o.owner);
 	pthread_mutex_lock(&c->lock);
 	s->gone = NULL;
-	if (!s->call.status.known) {
-		h2_stream_refuse(s, GRPC_UNKNOWN, "the call was not answered");
-	}
+	h2_stream_refuse(s, GRPC_UNKNOWN, "the call was not answered"); /* unless it was */
 	s->held = false;
 	buf_clear(&s->in); /* nobody reads it any more */
 	s->in_pos = 0;

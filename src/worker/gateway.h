@@ -138,6 +138,16 @@ extern const struct grpc_method gateway_methods[]; /* gateway_control.c */
 grpc_handler_fn gateway_bridge_solve, gateway_bridge_ping, gateway_bridge_return,
 	gateway_bridge_evaluate, gateway_bridge_inputs; /* gateway_bridge.c */
 
+/* --- gateway_input.c: a result as another build's input --- */
+/* The definition that stands for a run's result; a client gives it back as it is. */
+struct gateway_definition;
+struct gateway_definition *gateway_definition_new(const struct gateway_run *r);
+void gateway_definition_free(struct gateway_definition *d);
+Buildkit__Definition *gateway_definition_of(struct gateway_definition *d);
+/* The result that a definition stands for: its build is held. NULL: it stands for none. With the
+ * lock. */
+struct gateway_run *gateway_input_find(struct gateway *g, const Buildkit__Definition *d);
+
 /* --- gateway_answer.c: what every handler does --- */
 /* Answers with a packed message and OK. */
 void gateway_reply(struct grpc_call *c, const ProtobufCMessage *message);

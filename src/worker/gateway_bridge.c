@@ -48,8 +48,8 @@ static void leave_build(struct gateway_build *b)
 
 /* What clients look for before they use it. */
 static const char *const frontend_caps[] = {"solve.base", "return", "returnmap", "importcaches",
-	"proto.refarray", "frontend.inputs", "gateway.solve.metadata", "frontend.caps",
-	"gateway.solve.evaluate", "gateway.evaluate"};
+	"reference.output", "proto.refarray", "frontend.inputs", "gateway.solve.metadata",
+	"frontend.caps", "gateway.solve.evaluate", "gateway.evaluate"};
 static const char *const llb_caps[] = {"source.image", "source.image.resolvemode", "source.local",
 	"source.local.unique", "source.local.sessionid", "source.local.includepatterns",
 	"source.local.followpaths", "source.local.excludepatterns", "source.local.sharedkeyhint",
@@ -195,7 +195,9 @@ static void reply_ref(
 	Buildkit__BridgeSolveResponse answer = BUILDKIT__BRIDGE_SOLVE_RESPONSE__INIT;
 	Buildkit__BridgeResult result = BUILDKIT__BRIDGE_RESULT__INIT;
 	Buildkit__Ref ref = BUILDKIT__REF__INIT;
+	struct gateway_definition *d = gateway_definition_new(r);
 	ref.id = (char *)r->ref;
+	ref.def = gateway_definition_of(d);
 	if (!q->allow_result_return) {
 		answer.ref = ref.id;
 	} else if (q->allow_result_array_ref) {
@@ -206,6 +208,7 @@ static void reply_ref(
 		answer.result = &result;
 	}
 	gateway_reply(c, &answer.base);
+	gateway_definition_free(d);
 }
 
 static const char *request_id(const Buildkit__BridgeSolveRequest *q)
@@ -231,6 +234,42 @@ static bool evaluate(struct grpc_call *c, struct gateway_run *r)
 	return r->result != NULL;
 }
 
+/* Contexts that are results of other builds ("input:KEY"): they are built first, and are images
+ * then. False: the call was finished. */
+static bool put_inputs(struct grpc_call *c, struct gateway *g,
+	const Buildkit__BridgeSolveRequest *q, json_t *options)
+{
+	json_t *contexts = json_object_get(options, "named_contexts");
+	for (size_t i = 0; i < q->n_frontend_inputs; i++) {
+		const char *name;
+		json_t *value;
+		void *next;
+		scoped(free) char *input = xasprintf("input:%s", q->frontend_inputs[i]->key);
+		pthread_mutex_lock(&g->lock);
+		struct gateway_run *r = gateway_input_find(g, q->frontend_inputs[i]->value);
+		pthread_mutex_unlock(&g->lock);
+		if (!r) {
+			grpc_finish(c, GRPC_UNKNOWN,
+				"an input that is no result of this engine cannot be used: definitions (LLB) are not run");
+			return false;
+		}
+		bool built = evaluate(c, r);
+		scoped(free) char *image =
+			built ? xasprintf("docker-image://%s", json_str(r->result, "id")) : NULL;
+		json_object_foreach_safe(contexts, next, name, value)
+		{
+			if (built && strcmp(json_string_value(value), input) == 0) {
+				json_put_str(contexts, name, image);
+			}
+		}
+		leave_build(r->build);
+		if (!built) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static void solve(
 	struct grpc_call *c, struct gateway_build *b, const Buildkit__BridgeSolveRequest *q)
 {
@@ -238,6 +277,10 @@ static void solve(
 	json_t *options = read_options(b, q, &e);
 	if (!options) {
 		grpc_finish(c, GRPC_UNKNOWN, e.msg); /* clients put other codes in front */
+		return;
+	}
+	if (!put_inputs(c, b->gateway, q, options)) {
+		json_decref(options);
 		return;
 	}
 	pthread_mutex_lock(&b->gateway->lock);

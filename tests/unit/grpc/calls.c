@@ -289,6 +289,25 @@ static void many_calls_at_once_do_not_wait_for_each_other(void **state)
 	free(piece);
 }
 
+static void calls_beyond_the_bound_wait_for_their_turn(void **state)
+{
+	enum { N = 1000 };
+	struct fixture *f = *state;
+	struct err e;
+	struct grpc_call *c[N];
+	scoped(buf) struct buf got = BUF_INIT;
+	for (size_t i = 0; i < N; i++) {
+		c[i] = call(f, "/t/Echo");
+		assert_int_equal(grpc_send(c[i], "x", 1, &e), 0);
+		assert_int_equal(grpc_send_end(c[i], &e), 0);
+	}
+	for (size_t i = 0; i < N; i++) {
+		assert_int_equal(grpc_recv(c[i], &got, &e), 1);
+		assert_int_equal(grpc_recv(c[i], &got, &e), 0);
+		grpc_call_free(c[i]);
+	}
+}
+
 static void a_sender_waits_for_a_slow_reader(void **state)
 {
 	struct fixture *f = *state;
@@ -356,6 +375,7 @@ int main(void)
 		T(messages_longer_than_all_windows_arrive_whole),
 		T(too_long_a_message_is_not_sent),
 		T(many_calls_at_once_do_not_wait_for_each_other),
+		T(calls_beyond_the_bound_wait_for_their_turn),
 		T(a_sender_waits_for_a_slow_reader),
 		T(a_handler_hears_that_its_client_has_gone),
 		T(a_lost_connection_ends_calls_of_both_sides),
