@@ -381,8 +381,31 @@ static int run_outputs(struct build_outputs *all, const json_t *outputs, struct 
 	return 0;
 }
 
+/* A cache elsewhere would save time, nothing else: a build does without, and says so. */
+static void warn_of_caches(struct build *b)
+{
+	static const struct {
+		const char *option, *words;
+	} kinds[] = {
+		{"cache_from", "is not read: only the cache of this engine is used"},
+		{"cache_to", "is not written: only this engine keeps what the build made"},
+	};
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
+		size_t i;
+		json_t *one;
+		json_array_foreach (json_object_get(b->options, kinds[k].option), i, one) {
+			scoped(free) char *text = xasprintf("cache %s %.200s %s",
+				json_str(one, "type"),
+				json_str(json_object_get(one, "attrs"), "ref"), kinds[k].words);
+			const struct build_warning warning = {.text = text, .level = 1};
+			build_event_warning(b->events, b->definition, &warning);
+		}
+	}
+}
+
 json_t *build_output(struct build *b, struct err *e)
 {
+	warn_of_caches(b);
 	struct build_outputs all = {.b = b, .response = json_object()};
 	/* without the option, as the classic call has none, the image is for the store */
 	scoped(json) json_t *outputs = json_incref(json_object_get(b->options, "outputs"));

@@ -289,3 +289,9 @@ find_buildx() {
 	"$BUILDX" du | grep -q Reclaimable
 	"$BUILDX" prune -af >pruned && grep -q '^Total:' pruned
 }
+
+@test "a cache elsewhere that is not used is warned of, and the build goes on" {
+	find_buildx || skip "no buildx"
+	bx --provenance=false -t warned:1 --cache-to "type=registry,ref=$R/cache:1" --cache-from "type=registry,ref=$R/cache:1" ctx >out || { cat out; false; }
+	grep -q 'cache registry .*/cache:1 is not written' out && grep -q 'cache registry .*/cache:1 is not read' out
+}
