@@ -193,3 +193,15 @@ no_sleeps() {
 	[[ $output == *"from-the-context"* ]] || fail "$output"
 	"$COMPOSE" -f "$DIR/compose.yaml" -p "kit${TAG,,}" down
 }
+
+@test "buildx bake: a target's result is another's context" {
+	needs buildx "$BUILDX"
+	mkdir -p "$DIR/bake/a" "$DIR/bake/b"
+	printf 'FROM bb\nRUN echo base-file >/base\n' >"$DIR/bake/a/Dockerfile"
+	printf 'FROM base\nRUN cat /base\n' >"$DIR/bake/b/Dockerfile"
+	printf 'target "base" {\n  context = "a"\n}\ntarget "default" {\n  context = "b"\n  contexts = { base = "target:base" }\n  tags = ["kit:baked"]\n}\n' \
+		>"$DIR/bake/docker-bake.hcl"
+	cd "$DIR/bake"
+	"$BUILDX" bake --progress=plain
+	[ "$("$WHERRY" run --rm kit:baked cat /base)" = base-file ]
+}
