@@ -163,7 +163,7 @@ static int open_data(int cache_fd)
 	return openat(cache_fd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* The lock is exclusive: nobody else makes the data meanwhile. */
+/* Nobody else makes the data meanwhile. */
 static int make_exclusively(
 	struct build_mounts *m, const struct run_mount *f, int cache_fd, struct err *e)
 {
@@ -178,6 +178,19 @@ static int make_exclusively(
 	return fd < 0 ? err_sys(e, errno, "cannot open a cache") : fd;
 }
 
+/* The first of those who share a cache makes it, under a lock of its own: to want the directory's
+ * exclusive one would be to wait for the others' steps. */
+static int make_shared(
+	struct build_mounts *m, const struct run_mount *f, int cache_fd, struct err *e)
+{
+	const int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+	scoped(close) int making = openat(cache_fd, "making", flags, 0600);
+	if (making < 0 || flock(making, LOCK_EX) < 0) {
+		return err_sys(e, errno, "cannot make a cache");
+	}
+	return make_exclusively(m, f, cache_fd, e);
+}
+
 static int open_one(struct build_mounts *m, struct build_cache_use *u, int caches_fd, struct err *e)
 {
 	scoped(free) char *name = xstrndup(u->key, KEY_SHOWN);
@@ -189,26 +202,7 @@ static int open_one(struct build_mounts *m, struct build_cache_use *u, int cache
 		return err_sys(e, -r, "cannot open the cache %.100s", u->flag->id);
 	}
 	u->lock_fd = r;
-	u->data_fd = open_data(u->lock_fd);
-	while (u->data_fd < 0 && shared) { /* the first use */
-		close(TAKE_FD(u->lock_fd));
-		r = open_locked(caches_fd, name, LOCK_EX);
-		if (r < 0) {
-			return err_sys(e, -r, "cannot open the cache %.100s", u->flag->id);
-		}
-		u->lock_fd = r;
-		u->data_fd = make_exclusively(m, u->flag, u->lock_fd, e);
-		if (u->data_fd < 0) {
-			return -1;
-		}
-		/* not atomic: for a moment there is no lock, and a prune may come */
-		if (flock(u->lock_fd, LOCK_SH) < 0 || !is_there(caches_fd, name, u->lock_fd)) {
-			close(TAKE_FD(u->data_fd));
-		}
-	}
-	if (u->data_fd < 0) {
-		u->data_fd = make_exclusively(m, u->flag, u->lock_fd, e);
-	}
+	u->data_fd = (shared ? make_shared : make_exclusively)(m, u->flag, u->lock_fd, e);
 	utimensat(u->lock_fd, "about", NULL, 0); /* the last use */
 	return u->data_fd < 0 ? -1 : 0;
 }
