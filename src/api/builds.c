@@ -153,6 +153,25 @@ static void put_list(struct call *c, json_t *options, const char *key, const cha
 	json_put(options, name, json_strv(&values));
 }
 
+/* Names of images; what their registries have of a cache is used. */
+static int read_cache_from(struct call *c, json_t *options, struct err *e)
+{
+	const char *text = call_query_or(c, "cachefrom", "");
+	scoped(json) json_t *names =
+		*text ? json_parse(text, strlen(text), "cachefrom", e) : json_array();
+	json_t *list = json_array();
+	size_t i;
+	json_t *name;
+	json_put(options, "cache_from", list);
+	json_array_foreach (names, i, name) {
+		if (json_is_string(name)) {
+			json_array_append_new(list,
+				json_pack("{ss s{sO}}", "type", "registry", "attrs", "ref", name));
+		}
+	}
+	return names ? 0 : -1;
+}
+
 static int refuse(struct call *c, struct err *e)
 {
 	if (call_query_bool(c, "squash", false)) {
@@ -259,7 +278,7 @@ static int read_options(struct call *c, json_t *options, struct err *e)
 	json_put_str(options, "dockerfile", call_query_or(c, "dockerfile", "Dockerfile"));
 	json_put_str(options, "target", call_query_or(c, "target", ""));
 	json_put_str(options, "networkmode", call_query_or(c, "networkmode", "default"));
-	if (read_outputs(c, options, e) < 0) {
+	if (read_outputs(c, options, e) < 0 || read_cache_from(c, options, e) < 0) {
 		return -1;
 	}
 	const char *platform = call_query_or(c, "platform", "");

@@ -8,6 +8,7 @@
 #include "base/scoped.h"
 #include "build/builder.h"
 #include "codec/ref.h"
+#include "image/blobs.h"
 #include "image/image.h"
 
 /* --- images --- */
@@ -88,6 +89,40 @@ json_t *build_name_digest(struct builder *b, const json_t *msg, struct err *e)
 {
 	return image_name_digest(
 		       b->d.images, json_str(msg, "what"), json_str(msg, "reference"), e) < 0
+		       ? NULL
+		       : json_object();
+}
+
+/* --- registries, for a cache of builds --- */
+
+json_t *build_registry(struct builder *b, const json_t *msg, json_t *auths, struct err *e)
+{
+	struct ref r;
+	if (ref_parse(json_str(msg, "reference"), &r, e) < 0) {
+		return NULL;
+	}
+	return json_pack("{sO? so?}", "config", image_registry_config(b->d.images), "auth",
+		image_auth_find(auths, &r));
+}
+
+json_t *build_blobs(struct builder *b, const json_t *msg, struct err *e)
+{
+	json_t *blobs = image_blobs(b->d.images, json_str(msg, "diff_id"), e);
+	return blobs ? json_pack("{so}", "blobs", blobs) : NULL;
+}
+
+json_t *build_learn_blob(struct builder *b, const json_t *msg, struct err *e)
+{
+	return image_blob_learn(
+		       b->d.images, json_str(msg, "diff_id"), json_object_get(msg, "blob"), e) < 0
+		       ? NULL
+		       : json_object();
+}
+
+json_t *build_forget_blob(struct builder *b, const json_t *msg, struct err *e)
+{
+	return image_blob_forget(b->d.images, json_str(msg, "diff_id"), json_str(msg, "repository"),
+		       json_str(msg, "digest"), e) < 0
 		       ? NULL
 		       : json_object();
 }

@@ -17,6 +17,14 @@ json_t *build_add_index(struct builder *b, const json_t *msg, struct err *e);
 /* {what: id of an image or an index, reference: "name@sha256:..."} -> {} */
 json_t *build_name_digest(struct builder *b, const json_t *msg, struct err *e);
 
+/* {reference} -> {"config": of the daemon for registries, "auth": of auths, or null}. */
+json_t *build_registry(struct builder *b, const json_t *msg, json_t *auths, struct err *e);
+/* {diff_id} -> {"blobs": []}; {diff_id, blob} -> {}; {diff_id, repository, digest} -> {}:
+ * image/blobs.h. */
+json_t *build_blobs(struct builder *b, const json_t *msg, struct err *e);
+json_t *build_learn_blob(struct builder *b, const json_t *msg, struct err *e);
+json_t *build_forget_blob(struct builder *b, const json_t *msg, struct err *e);
+
 struct build_push;
 struct build_push_handlers {
 	void (*progress)(void *owner, json_t *msg); /* borrowed */

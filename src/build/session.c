@@ -309,6 +309,27 @@ static int on_name_digest(struct build_session *s, const json_t *msg, struct err
 	return answer_or(s, msg, build_name_digest(s->builder, msg, e));
 }
 
+static int on_registry(struct build_session *s, const json_t *msg, struct err *e)
+{
+	json_t *auths = json_object_get(s->options, "auths");
+	return answer_or(s, msg, build_registry(s->builder, msg, auths, e));
+}
+
+static int on_blobs(struct build_session *s, const json_t *msg, struct err *e)
+{
+	return answer_or(s, msg, build_blobs(s->builder, msg, e));
+}
+
+static int on_learn_blob(struct build_session *s, const json_t *msg, struct err *e)
+{
+	return answer_or(s, msg, build_learn_blob(s->builder, msg, e));
+}
+
+static int on_forget_blob(struct build_session *s, const json_t *msg, struct err *e)
+{
+	return answer_or(s, msg, build_forget_blob(s->builder, msg, e));
+}
+
 /* --- pushes --- */
 
 static void push_progress(void *owner, json_t *msg)
@@ -416,12 +437,16 @@ static void on_question(struct build_session *s, const char *ask, const json_t *
 		{"add-image", on_add_image},
 		{"add-index", on_add_index},
 		{"add-layer", on_add_layer},
+		{"blobs", on_blobs},
 		{"cache", on_cache},
 		{"cache-put", on_cache_put},
 		{"emulate", on_emulate},
+		{"forget-blob", on_forget_blob},
 		{"image", on_image},
+		{"learn-blob", on_learn_blob},
 		{"name-digest", on_name_digest},
 		{"network", on_network},
+		{"registry", on_registry},
 		{"settle", on_settle},
 		{"push", on_push},
 	};

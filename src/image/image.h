@@ -54,6 +54,8 @@ struct image *image_next(
  * ("a1b2...:c3d4..."); the caller's string. An image without layers gives the name of an empty
  * directory. */
 char *image_lowerdir(const struct image_store *s, const struct strv *layers);
+/* What the daemon was told of registries; borrowed, may be NULL. */
+json_t *image_registry_config(const struct image_store *s);
 const char *image_layers_dir(const struct image_store *s); /* absolute; borrowed */
 /* Whether it is here and, as far as is known, whole. */
 bool image_has_layer(const struct image_store *s, const char *diff_id, int64_t *ret_bytes);

@@ -448,6 +448,11 @@ char *image_lowerdir(const struct image_store *s, const struct strv *layers)
 	return buf_take_str(&out);
 }
 
+json_t *image_registry_config(const struct image_store *s)
+{
+	return s->registry_config;
+}
+
 const char *image_layers_dir(const struct image_store *s)
 {
 	return s->layers_dir;

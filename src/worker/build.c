@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "build/excerpt.h"
 #include "codec/sha256.h"
+#include "worker/build_cache_remote.h"
 #include "worker/build_context.h"
 #include "worker/jobs.h"
 #include "worker/overlay.h"
@@ -272,6 +273,7 @@ static json_t *build_all(struct build *b, bool *ret_idle, struct err *e)
 	rpc_send(b->rpc, json_pack("{sb}", "accepted", 1));
 	build_lint_say(b);
 	count_steps(b);
+	build_imports_open(b);
 	if (build_schedule(b, ret_idle, e) < 0) {
 		return NULL;
 	}
@@ -281,7 +283,11 @@ static json_t *build_all(struct build *b, bool *ret_idle, struct err *e)
 		}
 	}
 	warn_unused_args(b);
-	return build_settle(b, e) < 0 ? NULL : output(b, e);
+	if (build_settle(b, e) < 0) {
+		return NULL;
+	}
+	build_imports_learn(b);
+	return output(b, e);
 }
 
 /* --- errors --- */
@@ -336,6 +342,8 @@ static void build_deinit(struct build *b)
 	free(b->targets);
 	build_schedule_free(b->schedule);
 	build_network_free(b->network);
+	build_imports_free(b->imports);
+	build_caches_free(b->caches);
 	build_remotes_free(b->remotes);
 	build_events_free(b->events);
 	dockerfile_deinit(&b->d);
@@ -367,6 +375,8 @@ json_t *worker_build(struct rpc *r, const json_t *request, struct err *e)
 	rpc_ask_many(r);
 	atomic_store(&b.settled_ms, clock_mono_ms());
 	b.network = build_network_new();
+	b.caches = build_caches_new();
+	b.imports = build_imports_new();
 	b.remotes = build_remotes_new();
 	pthread_mutex_init(&b.filter_lock, NULL);
 	pthread_mutex_init(&b.exec_lock, NULL);

@@ -13,7 +13,9 @@
  * -> {diff_id, dir, created: ns} or {}; "cache-put" {key, diff_id, parent: key or "", text: the
  * instruction}; "add-layer" {diff_id, tmp, size} -> {dir}; "settle" {}: both are recorded, all
  * layers are on the disk; "emulate" {arch} -> {}; "network" {fd, mode} -> {resolv, gateway}, fd -1
- * for the host's; "add-image", "add-index", "name-digest" and "push": build/results.h.
+ * for the host's; "registry" {reference} -> {config, auth}; "blobs" {diff_id} -> {blobs},
+ * "learn-blob" {diff_id, blob}, "forget-blob" {diff_id, repository, digest}: image/blobs.h;
+ * "add-image", "add-index", "name-digest" and "push": build/results.h.
  *
  * A job has one target for each platform wanted; a target has the plan's stages; a stage that runs
  * has a thread and a place of its own: directories and a control group, which one step after
@@ -121,6 +123,8 @@ struct build {
 	struct build_schedule *schedule;
 	struct build_remotes *remotes; /* build_remote.c's, thread-safe */
 	struct build_network *network; /* build_network.c's, thread-safe */
+	struct build_caches *caches;   /* build_cache_remote.h's, thread-safe */
+	struct build_imports *imports; /* the same */
 	size_t n_steps;                /* of all stages, in classic output */
 	atomic_int n_layers;           /* directories made so far */
 	atomic_llong settled_ms;       /* when layers were last recorded; monotonic */

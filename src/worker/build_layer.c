@@ -11,6 +11,7 @@
 #include "base/scoped.h"
 #include "codec/sha256.h"
 #include "worker/build.h"
+#include "worker/build_cache_remote.h"
 #include "worker/diff.h"
 #include "worker/layers.h"
 #include "worker/overlay.h"
@@ -220,19 +221,20 @@ static const char *times_key(const struct build_step *t, const char *key, char o
 	return own;
 }
 
-static int put_keys(
-	const struct build_step *t, const struct strv *keys, const char *diff_id, struct err *e)
+static int put_keys(const struct build_step *t, const struct strv *keys, const char *diff_id,
+	const char *dir, struct err *e)
 {
 	for (size_t k = 0; keys && k < keys->n; k++) {
 		char own[65];
-		json_t *question = json_pack("{ss ss ss ss}", "ask", "cache-put", "key",
-			times_key(t, keys->v[k], own), "diff_id", diff_id, "parent",
-			t->s->cache_key);
+		const char *key = times_key(t, keys->v[k], own);
+		json_t *question = json_pack("{ss ss ss ss}", "ask", "cache-put", "key", key,
+			"diff_id", diff_id, "parent", t->s->cache_key);
 		json_put_str(question, "text", t->i->text); /* left out when it is not UTF-8 */
 		scoped(json) json_t *answer = rpc_ask(t->b->rpc, question, e);
 		if (!answer) {
 			return -1;
 		}
+		build_caches_note(t->b, key, diff_id, dir);
 	}
 	char own[65];
 	snprintf(t->s->cache_key, sizeof(t->s->cache_key), "%s",
@@ -273,12 +275,27 @@ int build_layer_end(
 		json_pack("{ss ss ss sI}", "ask", "add-layer", "diff_id", made.diff_id, "tmp", tmp,
 			"size", (json_int_t)made.bytes),
 		e);
-	if (!answer || put_keys(t, keys, made.diff_id, e) < 0) {
+	const char *dir = json_str(answer, "dir");
+	if (!answer || put_keys(t, keys, made.diff_id, dir, e) < 0) {
 		return -1;
 	}
-	stage_add_layer(t->s, made.diff_id, json_str(answer, "dir"));
+	stage_add_layer(t->s, made.diff_id, dir);
 	forget(l);
 	return settle_sometimes(t->b, e);
+}
+
+/* {} when neither this engine nor another's cache has it; NULL with *e. */
+static json_t *find_cached(const struct build_step *t, const char *key, struct err *e)
+{
+	json_t *question = json_pack("{ss ss}", "ask", "cache", "key", key);
+	scoped(json) json_t *answer = rpc_ask(t->b->rpc, json_incref(question), e);
+	int more = answer && !*json_str(answer, "diff_id") ? build_import(t, key, e) : 0;
+	if (more > 0) {
+		json_decref(answer);
+		answer = rpc_ask(t->b->rpc, json_incref(question), e);
+	}
+	json_decref(question);
+	return more < 0 ? NULL : TAKE(answer);
 }
 
 int build_cache_look(const struct build_step *t, const char *key, struct err *e)
@@ -288,8 +305,7 @@ int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 	}
 	char own[65];
 	key = times_key(t, key, own);
-	scoped(json) json_t *answer =
-		rpc_ask(t->b->rpc, json_pack("{ss ss}", "ask", "cache", "key", key), e);
+	scoped(json) json_t *answer = find_cached(t, key, e);
 	if (!answer) {
 		return -1;
 	}
@@ -302,6 +318,7 @@ int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 			BUILD_LAYERS_MAX);
 	}
 	stage_add_layer(t->s, diff_id, json_str(answer, "dir"));
+	build_caches_note(t->b, key, diff_id, json_str(answer, "dir"));
 	snprintf(t->s->cache_key, sizeof(t->s->cache_key), "%s", key);
 	t->s->made_ns = json_i64(answer, "created", 0);
 	t->s->cached = true;

@@ -13,6 +13,8 @@
 #include "base/text.h"
 #include "codec/ref.h"
 #include "codec/sha256.h"
+#include "worker/build_cache_format.h"
+#include "worker/build_cache_remote.h"
 #include "worker/layout.h"
 #include "worker/manifest.h"
 #include "worker/rpc.h"
@@ -70,6 +72,11 @@ static void finish_config(const struct build *b, const struct build_stage *s)
 	json_put_str(rootfs, "type", "layers");
 	json_put(rootfs, "diff_ids", json_strv(&s->layers));
 	json_put(image, "rootfs", rootfs);
+	json_t *cache = build_cache_inline(s);
+	json_object_del(image, BUILD_CACHE_MEMBER); /* of the base */
+	if (cache) {
+		json_put(image, BUILD_CACHE_MEMBER, cache);
+	}
 }
 
 static int make_images(struct build_outputs *all, struct err *e)
@@ -381,31 +388,8 @@ static int run_outputs(struct build_outputs *all, const json_t *outputs, struct 
 	return 0;
 }
 
-/* A cache elsewhere would save time, nothing else: a build does without, and says so. */
-static void warn_of_caches(struct build *b)
-{
-	static const struct {
-		const char *option, *words;
-	} kinds[] = {
-		{"cache_from", "is not read: only the cache of this engine is used"},
-		{"cache_to", "is not written: only this engine keeps what the build made"},
-	};
-	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
-		size_t i;
-		json_t *one;
-		json_array_foreach (json_object_get(b->options, kinds[k].option), i, one) {
-			scoped(free) char *text = xasprintf("cache %s %.200s %s",
-				json_str(one, "type"),
-				json_str(json_object_get(one, "attrs"), "ref"), kinds[k].words);
-			const struct build_warning warning = {.text = text, .level = 1};
-			build_event_warning(b->events, b->definition, &warning);
-		}
-	}
-}
-
 json_t *build_output(struct build *b, struct err *e)
 {
-	warn_of_caches(b);
 	struct build_outputs all = {.b = b, .response = json_object()};
 	/* without the option, as the classic call has none, the image is for the store */
 	scoped(json) json_t *outputs = json_incref(json_object_get(b->options, "outputs"));
@@ -413,7 +397,7 @@ json_t *build_output(struct build *b, struct err *e)
 	json_t *result = NULL;
 	if (check_types(outputs, e) == 0 && make_images(&all, e) == 0 &&
 		sync_path(b->layers_dir, e) == 0 && /* layers.h layers_settle */
-		run_outputs(&all, outputs, e) == 0) {
+		run_outputs(&all, outputs, e) == 0 && build_caches_export(b, e) == 0) {
 		result = json_pack("{ss sO}", "id", all.id, "response", all.response);
 	}
 	for (size_t k = 0; k < all.n; k++) {

@@ -87,6 +87,16 @@ int layer_unpack(const json_t *request, int n, struct stream *packed, bool verif
 	return 0;
 }
 
+int layer_verify(struct stream *packed, const char *digest, int64_t size, struct err *e)
+{
+	char got[STREAM_DIGEST_LEN + 1];
+	stream_digest_text(packed, got);
+	return stream_digest_bytes(packed) == size && strcmp(got, digest) == 0
+		       ? 0
+		       : err_set(e, ERR_INVALID,
+				 "filesystem layer verification failed for digest %s", digest);
+}
+
 void layer_drop(const json_t *request, int n)
 {
 	struct err ignored;

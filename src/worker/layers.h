@@ -31,6 +31,8 @@ struct layer {
  * tree is not yet synced. */
 int layer_unpack(const json_t *request, int n, struct stream *packed, bool verified,
 	struct layer *ret, struct err *e);
+/* packed, a digest stage that was read to its end, was this blob. */
+int layer_verify(struct stream *packed, const char *digest, int64_t size, struct err *e);
 /* Removes a layer that is not wanted after all. */
 void layer_drop(const json_t *request, int n);
 /* The recipe of layer number n (tree/recipe.h): "N.recipe" in the job's directory. */

@@ -48,6 +48,10 @@ char *layers_progress_text(int64_t current, int64_t total)
 static void send_step(struct layers_progress *p, const char *id, const char *status,
 	json_t *take_detail, const char *text)
 {
+	if (!p->rpc) {
+		json_decref(take_detail);
+		return;
+	}
 	json_t *msg = json_object();
 	json_put_str(msg, "status", status);
 	json_put(msg, "progressDetail", take_detail);

@@ -13,7 +13,7 @@
 struct rpc;
 
 struct layers_progress {
-	struct rpc *rpc;
+	struct rpc *rpc; /* NULL: nobody is told */
 	atomic_bool
 		stop; /* set when something failed: streams that are measured end with "canceled" */
 };

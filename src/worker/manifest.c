@@ -136,8 +136,8 @@ static int read_layers(const json_t *layers, struct manifest *m, struct err *e)
 	return 0;
 }
 
-int manifest_parse(
-	const char *text, size_t n, const char *type, struct manifest *ret, struct err *e)
+static int parse(const char *text, size_t n, const char *type, bool image, struct manifest *ret,
+	struct err *e)
 {
 	scoped(json) json_t *doc = json_parse(text, n, "the manifest", e);
 	if (!doc) {
@@ -154,7 +154,7 @@ int manifest_parse(
 	}
 	if (m.is_index) {
 		m.entries = json_incref(list);
-	} else if (check_image(json_object_get(doc, "config"), e) < 0 ||
+	} else if ((image && check_image(json_object_get(doc, "config"), e) < 0) ||
 		   read_descriptor(
 			   json_object_get(doc, "config"), "the configuration", &m.config, e) < 0 ||
 		   read_layers(list, &m, e) < 0) {
@@ -163,6 +163,18 @@ int manifest_parse(
 	*ret = m;
 	m.entries = NULL;
 	return 0;
+}
+
+int manifest_parse(
+	const char *text, size_t n, const char *type, struct manifest *ret, struct err *e)
+{
+	return parse(text, n, type, true, ret, e);
+}
+
+int manifest_parse_any(
+	const char *text, size_t n, const char *type, struct manifest *ret, struct err *e)
+{
+	return parse(text, n, type, false, ret, e);
 }
 
 int manifest_select(const struct manifest *m, const struct platform *want, struct descriptor *ret,

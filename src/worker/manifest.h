@@ -39,6 +39,9 @@ static inline void scoped_manifest(struct manifest *m)
 /* type: the Content-Type, or "" when unknown. ERR_INVALID names what is wrong. */
 int manifest_parse(
 	const char *text, size_t n, const char *type, struct manifest *ret, struct err *e);
+/* The same of what need not be an image: config.media_type says what it is. */
+int manifest_parse_any(
+	const char *text, size_t n, const char *type, struct manifest *ret, struct err *e);
 /* The entry of an index that fits best. ERR_NOT_FOUND "no matching manifest for linux/amd64 in the
  * manifest list entries". */
 int manifest_select(const struct manifest *m, const struct platform *want, struct descriptor *ret,

@@ -232,36 +232,6 @@ static int read_manifest(
 	return 0;
 }
 
-static int read_blob(
-	struct pull *p, const struct descriptor *want, size_t limit, struct buf *ret, struct err *e)
-{
-	if (want->size > (int64_t)limit) {
-		return err_set(
-			e, ERR_INVALID, "the image configuration is larger than %zu bytes", limit);
-	}
-	scoped(stream_free) struct stream *blob =
-		registry_blob(p->registry, want->digest, want->size);
-	scoped(stream_free) struct stream *hashed = stream_digest_new(blob);
-	scoped(free) char *chunk = xnew_array(char, STREAM_CHUNK);
-	ssize_t n;
-	while ((n = stream_read(hashed, chunk, STREAM_CHUNK, e)) > 0) {
-		if (buf_append_limited(ret, chunk, (size_t)n, limit) < 0) {
-			return err_set(e, ERR_INVALID,
-				"the image configuration is larger than %zu bytes", limit);
-		}
-	}
-	char digest[STREAM_DIGEST_LEN + 1];
-	stream_digest_text(hashed, digest);
-	if (n < 0) {
-		return -1;
-	}
-	if (strcmp(digest, want->digest) != 0) {
-		return err_set(e, ERR_INVALID, "image config verification failed for digest %s",
-			want->digest);
-	}
-	return 0;
-}
-
 static char *platform_text(const char *os, const char *arch, const char *variant)
 {
 	return xasprintf("%.31s/%.31s%s%.31s", os, arch, *variant ? "/" : "", variant);
@@ -323,7 +293,8 @@ static json_t *pull_image(struct pull *p, struct err *e)
 	}
 	rpc_send(p->rpc, json_pack("{s s+ ss}", "status", "Pulling from ", p->ref.path, "id",
 				 *p->ref.digest ? p->ref.digest : p->ref.tag));
-	if (read_blob(p, &p->manifest.config, CONFIG_TEXT_MAX, &config, e) < 0 ||
+	if (registry_blob_text(p->registry, p->manifest.config.digest, p->manifest.config.size,
+		    CONFIG_TEXT_MAX, &config, e) < 0 ||
 		config_diff_ids(buf_str(&config), config.len, &p->diff_ids, e) < 0) {
 		return NULL;
 	}

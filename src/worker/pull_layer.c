@@ -111,17 +111,6 @@ int pull_check_room(struct pull *p, struct err *e)
 
 /* --- fetch --- */
 
-static int verify_packed(struct stream *packed, const struct descriptor *want, struct err *e)
-{
-	char digest[STREAM_DIGEST_LEN + 1];
-	stream_digest_text(packed, digest);
-	if (stream_digest_bytes(packed) != want->size || strcmp(digest, want->digest) != 0) {
-		return err_set(e, ERR_INVALID, "filesystem layer verification failed for digest %s",
-			want->digest);
-	}
-	return 0;
-}
-
 static int read_and_verify(
 	struct pull *p, size_t i, struct stream *blob, struct layer *ret, struct err *e)
 {
@@ -137,7 +126,7 @@ static int read_and_verify(
 		return -1;
 	}
 	pull_say(p, i, "Verifying Checksum");
-	if (stream_drain(packed, e) < 0 || verify_packed(packed, want, e) < 0) {
+	if (stream_drain(packed, e) < 0 || layer_verify(packed, want->digest, want->size, e) < 0) {
 		layer_drop(p->request, n);
 		return -1;
 	}

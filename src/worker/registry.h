@@ -64,6 +64,9 @@ int64_t registry_gzip_size(struct registry *r, const char *digest, int64_t size)
 /* The bytes of a blob; a broken connection is resumed a few times. Any thread, one stream a thread.
  * Exactly size bytes come, or an error. */
 struct stream *registry_blob(struct registry *r, const char *digest, int64_t size);
+/* A small one, an image's configuration, whole and with its digest checked; appended. */
+int registry_blob_text(struct registry *r, const char *digest, int64_t size, size_t limit,
+	struct buf *ret, struct err *e);
 /* From byte `from` on, so size - from bytes come. ERR_BUSY "canceled" soon after *stop was set; it
  * is borrowed, NULL for never. */
 struct stream *registry_blob_from(struct registry *r, const char *digest, int64_t size,

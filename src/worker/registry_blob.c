@@ -288,3 +288,32 @@ int64_t registry_gzip_size(struct registry *r, const char *digest, int64_t size)
 	}
 	return n;
 }
+
+int registry_blob_text(struct registry *r, const char *digest, int64_t size, size_t limit,
+	struct buf *ret, struct err *e)
+{
+	if (size > (int64_t)limit) {
+		return err_set(
+			e, ERR_INVALID, "the image configuration is larger than %zu bytes", limit);
+	}
+	scoped(stream_free) struct stream *blob = registry_blob(r, digest, size);
+	scoped(stream_free) struct stream *hashed = stream_digest_new(blob);
+	scoped(free) char *chunk = xnew_array(char, STREAM_CHUNK);
+	ssize_t n;
+	while ((n = stream_read(hashed, chunk, STREAM_CHUNK, e)) > 0) {
+		if (buf_append_limited(ret, chunk, (size_t)n, limit) < 0) {
+			return err_set(e, ERR_INVALID,
+				"the image configuration is larger than %zu bytes", limit);
+		}
+	}
+	char got[STREAM_DIGEST_LEN + 1];
+	stream_digest_text(hashed, got);
+	if (n < 0) {
+		return -1;
+	}
+	if (strcmp(got, digest) != 0) {
+		return err_set(
+			e, ERR_INVALID, "image config verification failed for digest %s", digest);
+	}
+	return 0;
+}

@@ -290,8 +290,95 @@ find_buildx() {
 	"$BUILDX" prune -af >pruned && grep -q '^Total:' pruned
 }
 
-@test "a cache elsewhere that is not used is warned of, and the build goes on" {
-	find_buildx || skip "no buildx"
-	bx --provenance=false -t warned:1 --cache-to "type=registry,ref=$R/cache:1" --cache-from "type=registry,ref=$R/cache:1" ctx >out || { cat out; false; }
-	grep -q 'cache registry .*/cache:1 is not written' out && grep -q 'cache registry .*/cache:1 is not read' out
+forget_builds() { # IMAGE...: nothing of them stays here
+	w rmi "$@" >/dev/null
+	prune_cache '{}' all=true >/dev/null
+}
+
+blob_file() { # DIGEST: where the registry keeps it
+	echo "$DIR/registry/docker/registry/v2/blobs/sha256/${1:7:2}/${1#*:}/data"
+}
+
+manifest_of() { # IMAGE
+	skopeo inspect --raw --tls-verify=false "docker://$R/$1"
+}
+
+@test "a cache in a registry gives another engine its steps" {
+	mkdir -p remote && cat >remote/Dockerfile <<-'END'
+		FROM scratch AS tools
+		COPY tool /tool
+		FROM scratch
+		COPY one /one
+		COPY --from=tools /tool /two
+		COPY three /three
+	END
+	local f n
+	for f in tool one three; do head -c 40000 /dev/urandom >remote/$f; done
+	local to="type=registry,ref=$R/steps/cache"
+	w build -t remote:1 --cache-to "$to:min" --cache-to "$to:max,mode=max" remote >out 2>&1 || { cat out; false; }
+	[ "$(manifest_of steps/cache:min | jq '.layers | length')" = 3 ]
+	[ "$(manifest_of steps/cache:max | jq '.layers | length')" = 4 ]
+	[ "$(manifest_of steps/cache:max | jq -r .config.mediaType)" = application/vnd.wherry.buildcache.v1+json ]
+	layers=$(w image inspect -f '{{.RootFS.Layers}}' remote:1)
+	run -1 w pull "$R/steps/cache:max"
+	[[ "$output" == *"not a container image"* ]]
+
+	forget_builds remote:1
+	echo changed >remote/three
+	# only what is needed is fetched: of the layer that has changed nobody sees the damage
+	f=$(blob_file "$(manifest_of steps/cache:max | jq -r .config.digest)")
+	n=$(jq --arg d "$(grep -o 'sha256:[0-9a-f]*' <<<"$layers" | sed -n 3p)" 'first(.entries[] | select(.diff_id == $d) | .layer)' "$f")
+	truncate -s 10 "$(blob_file "$(manifest_of steps/cache:max | jq -r ".layers[$n].digest")")"
+	w build --progress plain -t remote:2 --cache-from "$to:max" remote >out 2>&1 || { cat out; false; }
+	[ "$(grep -c CACHED out)" = 3 ] && ! grep -q WARN out || { cat out; false; }
+	[ "$(w image inspect -f '{{index .RootFS.Layers 1}}' remote:2)" = "$(grep -o 'sha256:[0-9a-f]*' <<<"$layers" | sed -n 2p)" ]
+	forget_builds remote:2
+
+	# classic: a name is enough; what it has not got is built
+	tar -C remote -cf remote.tar .
+	post_build remote.tar t=remote:3 "cachefrom=[\"$R/steps/cache:max\"]"
+	[ "$(grep -c 'Using cache' build.out)" = 3 ] || { cat build.out; false; }
+	forget_builds remote:3
+
+	for f in $(manifest_of steps/cache:max | jq -r '.layers[].digest'); do
+		head -c 100 /dev/urandom | dd of="$(blob_file "$f")" conv=notrunc status=none
+	done
+	w build --progress plain -t remote:4 --cache-from "$to:max" --cache-from "$to:none" remote >out 2>&1 || { cat out; false; }
+	grep -q 'cache registry .*/cache:none is not read' out && grep -q 'cache registry .*/cache:max is not used' out || { cat out; false; }
+	! grep -q CACHED out
+	f=$(blob_file "$(manifest_of steps/cache:max | jq -r .config.digest)")
+	sed -i 's/"layer"/"liyer"/' "$f"
+	w build --progress plain -t remote:4 --cache-from "$to:max" remote >out 2>&1 || { cat out; false; }
+	grep -q 'cache registry .*/cache:max is not read: .*verification' out || { cat out; false; }
+	run -1 w build --cache-to "type=registry,ref=127.0.0.1:1/x" remote
+	[[ "$output" == *"error writing the cache"* ]]
+	w build --cache-to "type=registry,ref=127.0.0.1:1/x,ignore-error=true" remote >out 2>&1 && grep -q 'is not written' out
+	forget_builds remote:4
+}
+
+@test "an image can carry the cache of its steps" {
+	mkdir -p inline && printf 'FROM scratch\nCOPY one /one\nCOPY two /two\n' >inline/Dockerfile
+	head -c 30000 /dev/urandom >inline/one
+	head -c 30000 /dev/urandom >inline/two
+	w build -t "$R/inline:1" --cache-to type=inline --push inline >out 2>&1 || { cat out; false; }
+	forget_builds "$R/inline:1"
+	w build --progress plain -t inline:2 --cache-from "$R/inline:1" inline >out 2>&1 || { cat out; false; }
+	[ "$(grep -c CACHED out)" = 2 ] || { cat out; false; }
+	w build --cache-from type=gha --cache-to type=gha inline >out 2>&1
+	grep -q 'cache gha is not read' out && grep -q 'cache gha is not written' out
+	forget_builds inline:2
+
+	w pull -q "$R/inline:1" # the layers are here, what they are of is not
+	for f in $(manifest_of inline:1 | jq -r '.layers[].digest'); do rm "$(blob_file "$f")"; done
+	w build --progress plain -t inline:3 --cache-from "$R/inline:1" inline >out 2>&1 || { cat out; false; }
+	[ "$(grep -c CACHED out)" = 2 ] && ! grep -q WARN out || { cat out; false; }
+	forget_builds inline:3 "$R/inline:1"
+	find_buildx || return 0
+	local ref="type=registry,ref=$R/inline/cache:1"
+	bx --provenance=false -t inline:4 --cache-to "$ref,mode=max" inline >out || { cat out; false; }
+	grep -q 'exporting cache to registry' out
+	forget_builds inline:4
+	bx --provenance=false -t inline:4 --cache-from "$ref" inline >out || { cat out; false; }
+	[ "$(grep -c CACHED out)" = 2 ] && ! grep -qi warn out || { cat out; false; }
+	forget_builds inline:4
 }
