@@ -206,14 +206,8 @@ int image_tag_index(
 {
 	struct ref r;
 	char canonical[REF_TEXT_MAX], familiar[REF_TEXT_MAX];
-	if (ref_parse(reference, &r, e) < 0) {
-		return -1;
-	}
-	if (*r.digest) {
-		return err_set(e, ERR_INVALID, "refusing to create a tag with a digest reference");
-	}
-	ref_default_tag(&r);
-	if (image_ref_set_index(s, ref_canonical(&r, canonical), x, e) < 0) {
+	if (image_tag_parse(reference, &r, e) < 0 ||
+		image_ref_set_index(s, ref_canonical(&r, canonical), x, e) < 0) {
 		return -1;
 	}
 	image_event(s, "tag", x->shown->id, x->shown, ref_familiar(&r, familiar));

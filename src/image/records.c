@@ -289,18 +289,24 @@ void image_event(struct image_store *s, const char *action, const char *id, cons
 	event_publish(s->bus, "image", action, id, attributes);
 }
 
+int image_tag_parse(const char *reference, struct ref *ret, struct err *e)
+{
+	if (ref_parse(reference, ret, e) < 0) {
+		return -1;
+	}
+	if (*ret->digest) {
+		return err_set(e, ERR_INVALID, "refusing to create a tag with a digest reference");
+	}
+	ref_default_tag(ret);
+	return 0;
+}
+
 int image_tag(struct image_store *s, struct image *i, const char *reference, struct err *e)
 {
 	struct ref r;
 	char canonical[REF_TEXT_MAX], familiar[REF_TEXT_MAX];
-	if (ref_parse(reference, &r, e) < 0) {
-		return -1;
-	}
-	if (*r.digest) {
-		return err_set(e, ERR_INVALID, "refusing to create a tag with a digest reference");
-	}
-	ref_default_tag(&r);
-	if (image_ref_set(s, ref_canonical(&r, canonical), i, e) < 0) {
+	if (image_tag_parse(reference, &r, e) < 0 ||
+		image_ref_set(s, ref_canonical(&r, canonical), i, e) < 0) {
 		return -1;
 	}
 	image_event(s, "tag", i->id, i, ref_familiar(&r, familiar));

@@ -58,6 +58,8 @@ void image_records_free(struct image_store *s);
 void image_layer_dir(const char *diff_id, char ret[static LAYER_DIR_LEN + 1]);
 void image_layer_free(struct image_layer *l); /* NULL is fine */
 struct image_layer *image_layer_find(const struct image_store *s, const char *diff_id);
+/* What may become a tag, with ":latest" where it names none; not a digest. */
+int image_tag_parse(const char *reference, struct ref *ret, struct err *e);
 /* Points a canonical reference at i, in memory and in the table. */
 int image_ref_set(struct image_store *s, const char *canonical, struct image *i, struct err *e);
 /* As image_ref_set of the index's shown image. */
