@@ -241,3 +241,18 @@ int parse_mac(const char *text, uint8_t ret[6])
 	memcpy(ret, mac, sizeof(mac));
 	return 0;
 }
+
+int parse_go_bool(const char *text, bool *ret)
+{
+	static const char *const words[2][6] = {{"0", "f", "F", "false", "FALSE", "False"},
+		{"1", "t", "T", "true", "TRUE", "True"}};
+	for (int truth = 0; truth < 2; truth++) {
+		for (size_t i = 0; i < 6; i++) {
+			if (strcmp(text, words[truth][i]) == 0) {
+				*ret = truth;
+				return 0;
+			}
+		}
+	}
+	return -EINVAL;
+}

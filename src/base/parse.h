@@ -19,6 +19,8 @@ int parse_duration(const char *text, int64_t *ret_ns);
 
 /* Docker's query booleans: everything but "", "0", "no", "false", "none" is true; NULL is false. */
 bool parse_query_bool(const char *text);
+/* Go's strconv.ParseBool: 1 t T true TRUE True 0 f F false FALSE False; else -EINVAL. */
+int parse_go_bool(const char *text, bool *ret);
 
 /* "SIGTERM", "TERM", "term" or "15" (1 to 64) as a signal number. */
 int parse_signal(const char *text, int *ret_signal);

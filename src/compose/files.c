@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/path.h"
 #include "compose/loader.h"
 
@@ -144,7 +145,13 @@ static int read_env_files(struct loader *l, const char *dir)
 			return -1;
 		}
 	}
-	if (l->o->env_files->n > 0) {
+	bool disabled = false;
+	const char *variable = env_get(l->env, "COMPOSE_DISABLE_ENV_FILE");
+	if (variable && parse_go_bool(variable, &disabled) < 0) {
+		return err_set(l->e, ERR_INVALID,
+			"COMPOSE_DISABLE_ENV_FILE: \"%s\": true or false is expected", variable);
+	}
+	if (l->o->env_files->n > 0 || disabled) {
 		return 0;
 	}
 	scoped(free) char *path = path_join(dir, ".env");

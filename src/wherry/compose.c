@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "wherry/compose.h"
-#include "wherry/flags.h"
 
 extern char **environ;
 
@@ -19,6 +18,7 @@ static const struct subcommand {
 } subcommands[] = {
 	{"build", compose_build, "Build or rebuild services"},
 	{"config", compose_config, "Parse, resolve and render compose file in canonical format"},
+	{"convert", compose_config, NULL}, /* its older name */
 	{"cp", compose_cp,
 		"Copy files/folders between a service container and the local filesystem"},
 	{"create", compose_create, "Creates containers for a service"},
@@ -41,6 +41,7 @@ static const struct subcommand {
 	{"top", compose_top, "Display the running processes"},
 	{"unpause", compose_unpause, "Unpause services"},
 	{"up", compose_up, "Create and start containers"},
+	{"version", compose_version, "Show the Docker Compose version information"},
 };
 
 #define N_SUBCOMMANDS (sizeof(subcommands) / sizeof(*subcommands))
@@ -117,18 +118,14 @@ int compose_load_or_name(
 	return 0;
 }
 
-static void print_help(void)
+static void print_help(const char *options)
 {
-	printf("Usage:  wherry compose [OPTIONS] COMMAND\n\nDefine and run applications of several containers\n\nOptions:\n"
-	       "      --ansi string                Control when to print ANSI control characters (\"never\"|\"always\"|\"auto\")\n"
-	       "      --env-file stringArray       Specify an alternate environment file\n"
-	       "  -f, --file stringArray           Compose configuration files\n"
-	       "      --profile stringArray        Specify a profile to enable\n"
-	       "      --progress string            Set type of progress output (auto, tty, plain, quiet)\n"
-	       "      --project-directory string   Specify an alternate working directory\n"
-	       "  -p, --project-name string        Project name\n\nCommands:\n");
+	printf("Usage:  wherry compose [OPTIONS] COMMAND\n\nDefine and run applications of several containers\n\nOptions:\n%s\nCommands:\n",
+		options);
 	for (size_t i = 0; i < N_SUBCOMMANDS; i++) {
-		printf("  %-9s %s\n", subcommands[i].name, subcommands[i].summary);
+		if (subcommands[i].summary) {
+			printf("  %-11s %s\n", subcommands[i].name, subcommands[i].summary);
+		}
 	}
 	printf("\nRun 'wherry compose COMMAND --help' for more information on a command.\n");
 }
@@ -143,58 +140,53 @@ static const struct subcommand *find(const char *name)
 	return NULL;
 }
 
-static int dispatch(struct compose *c, int argc, char **argv)
+/* What docker compose has and this program does not: said instead of a list of commands. */
+static int refuse(const char *name)
+{
+	static const struct {
+		const char *name, *why;
+	} absent[] = {
+		{"alpha", "the commands under \"alpha\" are experiments of docker compose"},
+		{"bridge", "files are not converted into other models"},
+		{"publish", "projects are not put into registries; share the file itself"},
+		{"viz", "graphs are not drawn"},
+	};
+	for (size_t i = 0; i < sizeof(absent) / sizeof(*absent); i++) {
+		if (strcmp(name, absent[i].name) == 0) {
+			fprintf(stderr, "\"%s\" is not supported by wherry compose: %s\n", name,
+				absent[i].why);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static int dispatch(struct compose *c, int argc, char **argv, const char *options)
 {
 	if (argc < 2 || strcmp(argv[1], "help") == 0) {
-		print_help();
-		return 0;
-	}
-	if (strcmp(argv[1], "version") == 0) {
-		printf("Wherry Compose version %s\n", WHERRY_VERSION);
+		print_help(options);
 		return 0;
 	}
 	const struct subcommand *sub = find(argv[1]);
-	if (!sub) {
-		fprintf(stderr,
-			"unknown compose command: \"%s\"\n\nRun 'wherry compose --help' for more information\n",
-			argv[1]);
+	if (!sub && refuse(argv[1])) {
 		return 1;
 	}
-	int status = sub->run(c, argc - 1, argv + 1);
-	return status;
+	if (!sub) {
+		print_help(options);
+		fflush(stdout);
+		fprintf(stderr, "unknown docker command: \"compose %s\"\n", argv[1]);
+		return 1;
+	}
+	return sub->run(c, argc - 1, argv + 1);
 }
 
 int command_compose(struct cli *cli, int argc, char **argv)
 {
 	struct compose c = {.cli = cli};
-	bool compatibility = false;
-	int64_t parallel = 0;
-	const struct flag flags[] = {
-		{"file", 'f', FLAG_LIST, &c.files, "stringArray", "Compose configuration files"},
-		{"project-name", 'p', FLAG_STRING, &c.project_name, NULL, "Project name"},
-		{"project-directory", 0, FLAG_STRING, &c.project_directory, NULL,
-			"Specify an alternate working directory"},
-		{"env-file", 0, FLAG_LIST, &c.env_files, "stringArray",
-			"Specify an alternate environment file"},
-		{"profile", 0, FLAG_LIST, &c.profiles, "stringArray",
-			"Specify a profile to enable"},
-		{"ansi", 0, FLAG_STRING, &c.ansi, NULL,
-			"Control when to print ANSI control characters"},
-		{"progress", 0, FLAG_STRING, &c.progress_mode, NULL,
-			"Set type of progress output (auto, tty, plain, quiet)"},
-		{"compatibility", 0, FLAG_BOOL, &compatibility, NULL, NULL},
-		{"parallel", 0, FLAG_INT, &parallel, NULL, NULL},
-		{0},
-	};
-	const struct syntax s = {"compose", "[OPTIONS] COMMAND",
-		"Define and run applications of several containers", 0, -1, true};
-	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-		print_help();
-		return 0;
-	}
-	int status = flags_parse(&s, flags, &argc, argv);
+	scoped(buf) struct buf options = BUF_INIT;
+	int status = compose_options(&c, &argc, argv, &options);
 	if (status < 0) {
-		status = dispatch(&c, argc, argv);
+		status = dispatch(&c, argc, argv, buf_str(&options));
 	}
 	compose_progress_free(c.progress);
 	project_free(c.project);

@@ -15,6 +15,7 @@
 #include "compose/plan.h"
 #include "compose/request.h"
 #include "wherry/command.h"
+#include "wherry/flags.h"
 
 struct compose_progress;
 
@@ -22,6 +23,8 @@ struct compose {
 	struct cli *cli;
 	struct strv files, env_files, profiles;
 	const char *project_name, *project_directory, *ansi, *progress_mode;
+	bool dry_run, compatibility, all_resources;
+	int64_t parallel;     /* --parallel: at most so many at once; below 1: no limit */
 	bool keep_variables;  /* config --no-interpolate */
 	struct strv services; /* named on the command line: enables them whatever their profiles */
 	struct project *project; /* NULL until compose_load */
@@ -30,6 +33,17 @@ struct compose {
 };
 
 typedef int compose_fn(struct compose *c, int argc, char **argv);
+
+/* ---- compose_options.c ---- */
+/* Reads the flags before the subcommand and the COMPOSE_ variables; argv[1] is then the subcommand,
+ * or nothing when help is wanted, for which *ret_list has the flags. -1 to go on, or the exit
+ * status. */
+int compose_options(struct compose *c, int *argc, char **argv, struct buf *ret_list);
+/* flags_parse for a subcommand, with the flags that every one has. */
+int compose_flags(struct compose *c, const struct syntax *s, const struct flag *flags, int *argc,
+	char **argv);
+/* A COMPOSE_ variable that is a switch: true, 1, yes, y. */
+bool compose_switch(const char *name);
 
 /* Loads the files and prints their warnings. names/n: services named on the command line. */
 int compose_load(struct compose *c, char *const *names, int n, struct err *e);
@@ -207,3 +221,4 @@ compose_fn compose_stop;
 compose_fn compose_top;
 compose_fn compose_unpause;
 compose_fn compose_up;
+compose_fn compose_version;

@@ -322,7 +322,7 @@ int compose_build(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose build", "[OPTIONS] [SERVICE...]",
 		"Build or rebuild services", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}

@@ -97,7 +97,7 @@ int compose_cp(struct compose *c, int argc, char **argv)
 	const struct syntax s = {"compose cp", "[OPTIONS] SERVICE:SRC_PATH DEST_PATH|-",
 		"Copy files/folders between a service container and the local filesystem", 2, 2,
 		false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}

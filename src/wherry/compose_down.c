@@ -73,7 +73,7 @@ int compose_down(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose down", "[OPTIONS] [SERVICES]",
 		"Stop and remove containers, networks", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}

@@ -92,7 +92,7 @@ int compose_stop(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {
 		"compose stop", "[OPTIONS] [SERVICE...]", "Stop services", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	return status >= 0 ? status : run_each(&x, argc, argv);
 }
 
@@ -118,7 +118,7 @@ int compose_start(struct compose *c, int argc, char **argv)
 	struct each x = {.c = c, .act = act_start, .stopped_too = true};
 	const struct flag flags[] = {{0}};
 	const struct syntax s = {"compose start", "[SERVICE...]", "Start services", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	return status >= 0 ? status : run_each(&x, argc, argv);
 }
 
@@ -142,7 +142,7 @@ int compose_restart(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose restart", "[OPTIONS] [SERVICE...]",
 		"Restart service containers", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	return status >= 0 ? status : run_each(&x, argc, argv);
 }
 
@@ -161,7 +161,7 @@ int compose_kill(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose kill", "[OPTIONS] [SERVICE...]",
 		"Force stop service containers", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	return status >= 0 ? status : run_each(&x, argc, argv);
 }
 
@@ -175,7 +175,7 @@ int compose_pause(struct compose *c, int argc, char **argv)
 	struct each x = {.c = c, .act = act_pause};
 	const struct flag flags[] = {{0}};
 	const struct syntax s = {"compose pause", "[SERVICE...]", "Pause services", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	return status >= 0 ? status : run_each(&x, argc, argv);
 }
 
@@ -191,7 +191,7 @@ int compose_unpause(struct compose *c, int argc, char **argv)
 	const struct flag flags[] = {{0}};
 	const struct syntax s = {
 		"compose unpause", "[SERVICE...]", "Unpause services", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	return status >= 0 ? status : run_each(&x, argc, argv);
 }
 
@@ -233,7 +233,7 @@ int compose_rm(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose rm", "[OPTIONS] [SERVICE...]",
 		"Removes stopped service containers", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}

@@ -54,7 +54,7 @@ int compose_logs(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose logs", "[OPTIONS] [SERVICE...]",
 		"View output from containers", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}

@@ -50,7 +50,7 @@ int compose_images(struct compose *c, int argc, char **argv)
 	static const struct column columns[] = {{"ContainerName", "CONTAINER"},
 		{"Repository", "REPOSITORY"}, {"Tag", "TAG"}, {"ID", "IMAGE ID"}, {"Size", "SIZE"},
 		{"Platform", "PLATFORM"}, {0}};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}
@@ -169,7 +169,7 @@ int compose_ls(struct compose *c, int argc, char **argv)
 		.dflt = "{{.Name}}\t{{.Status}}\t{{.ConfigFiles}}",
 		.quiet_field = "Name",
 		.quiet = quiet};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}

@@ -176,7 +176,7 @@ int compose_ps(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {
 		"compose ps", "[OPTIONS] [SERVICE...]", "List containers", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	struct err e;
 	const char *project;
 	if (status < 0) {
@@ -235,7 +235,7 @@ int compose_port(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose port", "[OPTIONS] SERVICE PRIVATE_PORT",
 		"Print the public port for a port binding", 2, 2, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}
@@ -285,7 +285,7 @@ int compose_top(struct compose *c, int argc, char **argv)
 	const struct flag flags[] = {{0}};
 	const struct syntax s = {
 		"compose top", "[SERVICE...]", "Display the running processes", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}

@@ -87,7 +87,7 @@ int compose_exec(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose exec", "[OPTIONS] SERVICE COMMAND [ARGS...]",
 		"Execute a command in a running container", 2, -1, true};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	struct err e;
 	const char *project;
 	if (status < 0) {
@@ -381,7 +381,7 @@ int compose_run(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose run", "[OPTIONS] SERVICE [COMMAND] [ARGS...]",
 		"Run a one-off command on a service", 1, -1, true};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	struct err e;
 	if (status < 0) {
 		argv[argc] = NULL;
@@ -416,7 +416,7 @@ int compose_pull(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {
 		"compose pull", "[OPTIONS] [SERVICE...]", "Pull service images", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}

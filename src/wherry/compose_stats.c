@@ -39,7 +39,7 @@ int compose_stats(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose stats", "[OPTIONS] [SERVICE...]",
 		"Display a live stream of container(s) resource usage statistics", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}

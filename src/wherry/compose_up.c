@@ -218,7 +218,7 @@ int compose_up(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose up", "[OPTIONS] [SERVICE...]",
 		"Create and start containers", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		up_deinit(&u);
 		return status;
@@ -251,7 +251,7 @@ int compose_create(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose create", "[OPTIONS] [SERVICE...]",
 		"Creates containers for a service", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		up_deinit(&u);
 		return status;

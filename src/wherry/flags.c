@@ -12,10 +12,19 @@
 
 #define USAGE_STATUS 125
 
+static bool is_compose(const struct syntax *s)
+{
+	return text_starts(s->command, "compose");
+}
+
 /* The program's own flags have no command in front. */
 static int refuse(const struct syntax *s, const char *text)
 {
 	const char *blank = *s->command ? " " : "";
+	if (is_compose(s)) {
+		fprintf(stderr, "%s\n", text);
+		return 1;
+	}
 	fprintf(stderr,
 		"%s\n\nUsage:  wherry%s%s %s\n\nRun 'wherry%s%s --help' for more information\n",
 		text, blank, s->command, s->operands, blank, s->command);
@@ -55,27 +64,12 @@ static int parse_decimal(const char *text, int64_t *ret)
 	return *text ? -EINVAL : 0;
 }
 
-static int parse_bool(const char *text, bool *ret)
-{
-	static const char *const words[2][6] = {{"0", "f", "F", "false", "FALSE", "False"},
-		{"1", "t", "T", "true", "TRUE", "True"}};
-	for (int truth = 0; truth < 2; truth++) {
-		for (size_t i = 0; i < 6; i++) {
-			if (strcmp(text, words[truth][i]) == 0) {
-				*ret = truth;
-				return 0;
-			}
-		}
-	}
-	return -EINVAL;
-}
-
 static int store(const struct flag *f, const char *value)
 {
 	bool ignored;
 	switch (f->kind) {
 	case FLAG_BOOL:
-		return parse_bool(value, f->to ? f->to : &ignored);
+		return parse_go_bool(value, f->to ? f->to : &ignored);
 	case FLAG_STRING:
 		*(const char **)f->to = value;
 		return 0;
@@ -240,12 +234,31 @@ static int read_letters(const struct syntax *s, const struct flag *flags, const 
 	return -1;
 }
 
-static int check_count(const struct syntax *s, int n)
+/* The sentences of spf13/cobra. */
+static int refuse_count(const struct syntax *s, int n, const char *first)
+{
+	if (s->max == 0) {
+		fprintf(stderr, "unknown command \"%s\" for \"wherry %s\"\n", first, s->command);
+	} else if (s->max < 0) {
+		fprintf(stderr, "requires at least %d arg(s), only received %d\n", s->min, n);
+	} else if (s->min == 0) {
+		fprintf(stderr, "accepts at most %d arg(s), received %d\n", s->max, n);
+	} else {
+		fprintf(stderr, "accepts between %d and %d arg(s), received %d\n", s->min, s->max,
+			n);
+	}
+	return 1;
+}
+
+static int check_count(const struct syntax *s, int n, const char *first)
 {
 	const char *plural = s->min == 1 && s->max != 0 ? "" : "s";
 	char expected[64];
 	if (n >= s->min && (s->max < 0 || n <= s->max)) {
 		return -1;
+	}
+	if (is_compose(s) && (s->max == 0 || s->min != s->max)) {
+		return refuse_count(s, n, first);
 	}
 	if (s->max == 0) {
 		snprintf(expected, sizeof(expected), "accepts no arguments");
@@ -314,5 +327,5 @@ int flags_parse(const struct syntax *s, const struct flag *flags, int *argc, cha
 		return 0;
 	}
 	int status = read_flags(&called, flags, argc, argv);
-	return status >= 0 ? status : check_count(&called, *argc - 1);
+	return status >= 0 ? status : check_count(&called, *argc - 1, *argc > 1 ? argv[1] : "");
 }

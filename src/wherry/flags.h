@@ -2,7 +2,8 @@
  *
  *   -it  -e A=B  -eA=B  --env A=B  --env=A=B  -p8080:80  --rm  --rm=false  --
  * The same table prints the help and completes words in a shell. Wrong flags are answered as the
- * docker CLI answers them, status 125.
+ * docker CLI answers them, status 125; those of "compose ..." as docker compose does: the sentence
+ * alone, status 1.
  */
 #pragma once
 #include <stdbool.h>
