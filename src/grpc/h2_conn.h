@@ -1,5 +1,6 @@
 /* grpc/h2_conn.h - what the parts of a connection share: h2.c (its thread), h2_session.c (what
- * nghttp2 tells us), h2_call.c (calls); nobody else includes it. */
+ * nghttp2 tells us), h2_stream.c, h2_head.c (HEADERS that we send), h2_call.c (calls); nobody else
+ * includes it. */
 #pragma once
 #include <nghttp2/nghttp2.h>
 #include <pthread.h>
@@ -63,8 +64,18 @@ int h2_thread_start(pthread_t *ret, bool detached, void *(*run)(void *), void *a
 /* --- h2_session.c --- */
 nghttp2_session *h2_session_new(struct h2 *c);
 
-/* --- h2_call.c; all with the lock --- */
+/* --- h2_call.c --- */
 extern const struct call_ops h2_server_ops, h2_client_ops;
+
+/* --- h2_head.c; all with the lock --- */
+/* A server's, before its first message, or with the status when there is none. */
+void h2_head_answer(struct h2_stream *s, bool only);
+void h2_head_trailers(struct h2_stream *s);
+int h2_head_check(const struct strv *m, struct err *e); /* of metadata; NULL is fine */
+/* The id of the new stream, or nghttp2's error. */
+int h2_head_request(struct h2_stream *s, const struct strv *metadata);
+
+/* --- h2_stream.c; all with the lock --- */
 struct h2_stream *h2_stream_new(struct h2 *c, const char *path, bool server);
 /* Frees it when neither nghttp2 nor a caller has it. */
 void h2_stream_drop(struct h2_stream *s);
