@@ -16,6 +16,7 @@ struct http_request;
 struct image_store;
 struct job_pool;
 struct network_set;
+struct project_store;
 struct volume_set;
 
 /* All borrowed; they outlive the api. */
@@ -26,6 +27,7 @@ struct api_deps {
 	struct container_set *containers;
 	struct network_set *networks;
 	struct volume_set *volumes;
+	struct project_store *projects;
 	struct builder *builder;
 	struct gateway *gateway; /* BuildKit's connections */
 	struct job_pool *jobs;

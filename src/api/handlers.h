@@ -45,6 +45,8 @@ handler_fn networks_list, networks_inspect, networks_create, networks_remove, ne
 	networks_disconnect, networks_prune;
 /* volumes.c */
 handler_fn volumes_list, volumes_inspect, volumes_create, volumes_remove, volumes_prune;
+/* projects.c */
+handler_fn projects_list, projects_get, projects_put, projects_remove;
 /* absent.c */
 handler_fn absent_swarm, absent_swarm_start, absent_swarm_leave, absent_cluster_volume,
 	absent_plugins, absent_plugin, absent_plugin_store, absent_experiment;

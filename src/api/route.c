@@ -70,6 +70,10 @@ static const struct route {
 	{"DELETE", "/images/{*}", images_remove},
 
 	{"POST", "/wherry/v1/images/verify", images_verify},
+	{"GET", "/wherry/v1/projects", projects_list},
+	{"GET", "/wherry/v1/projects/{}", projects_get},
+	{"PUT", "/wherry/v1/projects/{}", projects_put},
+	{"DELETE", "/wherry/v1/projects/{}", projects_remove},
 
 	{"POST", "/build", builds_create},
 	{"POST", "/build/prune", builds_prune},

@@ -29,6 +29,7 @@
 #include "image/image.h"
 #include "job/job.h"
 #include "network/network.h"
+#include "project/project.h"
 #include "store/store.h"
 #include "sys/cgroup.h"
 #include "sys/cgroup_features.h"
@@ -60,6 +61,7 @@ struct daemon {
 	struct job_pool *jobs;
 	struct image_store *images;
 	struct volume_set *volumes;
+	struct project_store *projects;
 	struct network_set *networks;
 	struct container_set *containers;
 	struct builder *builder;
@@ -178,7 +180,8 @@ static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
 	image_set_pins(d->images, pin_layers, d);
 	image_set_running(d->images, pin_running, d);
 	d->volumes = volume_set_new(d->store, d->bus, d->jobs, c->data_root, e);
-	return d->volumes ? 0 : -1;
+	d->projects = d->volumes ? project_store_new(c->data_root, e) : NULL;
+	return d->projects ? 0 : -1;
 }
 
 /* Bridges and rules are named after the default bridge: a second daemon with that name would take
@@ -374,6 +377,7 @@ static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 		.containers = d->containers,
 		.networks = d->networks,
 		.volumes = d->volumes,
+		.projects = d->projects,
 		.builder = d->builder,
 		.gateway = d->gateway,
 		.jobs = d->jobs,
@@ -462,6 +466,7 @@ void daemon_free(struct daemon *d)
 	if (d->networks) {
 		network_set_free(d->networks);
 	}
+	project_store_free(d->projects);
 	volume_set_free(d->volumes);
 	if (d->images) {
 		image_store_free(d->images);

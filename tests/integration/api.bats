@@ -135,3 +135,24 @@ exec_runs() {
 	[[ "$output" == *'Invalid detach keys (nonsense) provided'* ]]
 	api DELETE '/containers/keys?force=1'
 }
+
+kept() { # METHOD NAME CURL-ARGUMENTS...: the status
+	api "$1" "/wherry/v1/projects/$2" -o /dev/null -w '%{http_code}' -H 'Content-Type: application/json' "${@:3}"
+}
+
+@test "a kept project outlives the daemon, and what is none is refused" {
+	[ "$(kept PUT shop -d '{"name":"shop","config":{"services":{"a":{"image":"x"}}},"config_files":["/c.yaml"]}')" = 201 ]
+	[ "$(kept PUT shop -d '{"name":"shop","config":{"services":{"b":{"image":"x"}}},"config_files":["/c.yaml"]}')" = 204 ]
+	[ "$(kept PUT shop -d '{"name":"shop","config":[]}')" = 400 ]
+	[ "$(kept PUT .. -d '{"name":"..","config":{}}' --path-as-is)" = 400 ]
+	[ "$(kept PUT a%2fb -d '{"name":"a/b","config":{}}')" = 400 ]
+	head -c 5000000 /dev/zero | tr '\0' ' ' >"$DIR/large"
+	[[ "$(kept PUT shop --data-binary @"$DIR/large")" == 4* ]]
+	daemon_signal KILL
+	daemon_start
+	[ "$(api GET /wherry/v1/projects | jq -c '.[] | [.name, .config_files, .config]')" = '["shop",["/c.yaml"],null]' ]
+	[ "$(api GET /wherry/v1/projects/shop | jq -c .config)" = '{"services":{"b":{"image":"x"}}}' ]
+	[ "$(kept DELETE shop)" = 204 ]
+	[ "$(kept GET shop)" = 404 ]
+	[ "$(kept DELETE shop)" = 404 ]
+}
