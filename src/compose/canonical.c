@@ -99,7 +99,7 @@ static int to_command(struct tree *t, struct member *m, struct err *e)
 	return 0;
 }
 
-/* "HOST:IP", "HOST=IP" or a mapping to one or several: a list of "HOST:IP". */
+/* "HOST:IP", "HOST=IP" or a mapping to one or several: a list of "HOST=IP". */
 static int to_hosts(struct tree *t, struct member *m, struct err *e)
 {
 	struct node *list = node_new(t, NODE_LIST, m->value);
@@ -116,7 +116,7 @@ static int to_hosts(struct tree *t, struct member *m, struct err *e)
 			bool bracketed = *ip == '[' && ip[len - 1] == ']';
 			node_append(t, list,
 				node_str(t,
-					tree_printf(t, "%.*s:%.*s", (int)n, value->text,
+					tree_printf(t, "%.*s=%.*s", (int)n, value->text,
 						(int)(bracketed ? len - 2 : len), ip + bracketed),
 					value));
 			continue;
@@ -124,11 +124,11 @@ static int to_hosts(struct tree *t, struct member *m, struct err *e)
 		if (value->kind != NODE_LIST) {
 			node_append(t, list,
 				node_str(
-					t, tree_printf(t, "%s:%s", item->key, value->text), value));
+					t, tree_printf(t, "%s=%s", item->key, value->text), value));
 		}
 		node_each (ip, value) {
 			node_append(t, list,
-				node_str(t, tree_printf(t, "%s:%s", item->key, ip->value->text),
+				node_str(t, tree_printf(t, "%s=%s", item->key, ip->value->text),
 					ip->value));
 		}
 	}
@@ -173,43 +173,34 @@ static int to_mounts(struct tree *t, struct member *m, struct err *e)
 	return 0;
 }
 
-/* A list of names as a mapping of the names to empty mappings. */
-static int to_named(struct tree *t, struct member *m, struct err *e)
+/* A list of names as a mapping of the names to nothing or to empty mappings. */
+static void name_list(struct tree *t, struct member *m, enum node_kind kind)
 {
+	if (m->value->kind != NODE_LIST) {
+		return;
+	}
 	struct node *map = node_new(t, NODE_MAP, m->value);
 	node_each (item, m->value) {
-		bool listed = m->value->kind == NODE_LIST;
-		bool nothing =
-			listed || (item->value->kind == NODE_NULL && item->value->tag == TAG_NONE);
-		node_put(t, map, listed ? item->value->text : item->key,
-			nothing ? node_new(t, NODE_MAP, item->value) : item->value);
+		node_put(t, map, item->value->text, node_new(t, kind, item->value));
 	}
 	replace(m, map);
+}
+
+static int to_named(struct tree *t, struct member *m, struct err *e)
+{
+	name_list(t, m, NODE_NULL);
 	return 0;
 }
 
 static int to_depends(struct tree *t, struct member *m, struct err *e)
 {
-	static const char *const conditions[] = {
-		"service_started", "service_healthy", "service_completed_successfully", NULL};
-	if (to_named(t, m, e) < 0) {
-		return -1;
-	}
+	bool listed = m->value->kind == NODE_LIST;
+	name_list(t, m, NODE_MAP);
 	node_each (item, m->value) {
 		if (item->value->kind != NODE_MAP) {
 			continue;
 		}
-		const char *condition = node_text(item->value, "condition");
-		bool known = false;
-		for (size_t i = 0; condition && conditions[i]; i++) {
-			known = known || strcmp(condition, conditions[i]) == 0;
-		}
-		if (condition && !known) {
-			return node_err(e, node_get(item->value, "condition"),
-				"condition: one of service_started, service_healthy, service_completed_successfully is expected, not \"%s\"",
-				condition);
-		}
-		if (!condition) {
+		if (listed) {
 			node_put(t, item->value, "condition",
 				node_str(t, "service_started", item->value));
 		}
@@ -308,24 +299,6 @@ static int to_file_uses(struct tree *t, struct member *m, struct err *e)
 	return 0;
 }
 
-static int to_ulimits(struct tree *t, struct member *m, struct err *e)
-{
-	node_each (item, m->value) {
-		if (item->value->kind == NODE_INT) {
-			struct node *map = node_new(t, NODE_MAP, item->value);
-			node_put(t, map, "soft", item->value);
-			node_put(t, map, "hard", item->value);
-			item->value = map;
-		}
-		if (item->value->kind == NODE_MAP &&
-			(!node_get(item->value, "soft") || !node_get(item->value, "hard"))) {
-			return member_err(
-				e, m->value, item, "ulimit %s needs soft and hard", item->key);
-		}
-	}
-	return 0;
-}
-
 static int to_health(struct tree *t, struct member *m, struct err *e)
 {
 	struct member *test = node_member(m->value, "test");
@@ -383,12 +356,126 @@ static int convert_all(struct tree *t, struct node *map, const struct conversion
 	return 0;
 }
 
+static int to_hooks(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {
+		{"command", to_command}, {"environment", to_pairs}, {NULL, NULL}};
+	node_each (hook, m->value) {
+		if (!node_get(hook->value, "command")) {
+			return node_err(e, hook->value, "%s: a hook needs command", m->key);
+		}
+		if (convert_all(t, hook->value, conversions, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int to_exec(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {
+		{"command", to_command}, {"environment", to_pairs}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
+static int to_watches(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {
+		{"ignore", to_list}, {"include", to_list}, {"exec", to_exec}, {NULL, NULL}};
+	node_each (watch, m->value) {
+		const char *path = node_text(watch->value, "path");
+		if (path && !*path) {
+			return node_err(e, node_get(watch->value, "path"),
+				"path: the directory or file to watch is expected");
+		}
+		if (convert_all(t, watch->value, conversions, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int to_develop(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {{"watch", to_watches}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
+/* Devices by capability: without count and device_ids all of them are meant. */
+static int to_device_requests(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {{"options", to_labels}, {NULL, NULL}};
+	if (m->value->kind != NODE_LIST) {
+		struct node *list = node_new(t, NODE_LIST, m->value);
+		node_append(t, list, node_new(t, NODE_MAP, m->value));
+		replace(m, list);
+	}
+	node_each (item, m->value) {
+		bool ids = node_get(item->value, "device_ids") != NULL;
+		if (ids && node_get(item->value, "count")) {
+			return node_err(e, item->value, "count and device_ids exclude each other");
+		}
+		if (!ids && !node_get(item->value, "count")) {
+			node_put(t, item->value, "count", node_int(t, -1, item->value));
+		}
+		if (convert_all(t, item->value, conversions, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int to_reservations(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {
+		{"devices", to_device_requests}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
+static int to_resources(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {
+		{"reservations", to_reservations}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
+static int to_deploy(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {
+		{"labels", to_labels}, {"resources", to_resources}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
+static int to_provider_options(struct tree *t, struct member *m, struct err *e)
+{
+	node_each (option, m->value) {
+		if (to_list(t, option, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int to_provider(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {
+		{"options", to_provider_options}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
+/* Options of drivers: numbers become texts, nothing becomes an empty one. */
+static int to_logging(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {{"options", to_labels}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
 static int to_build(struct tree *t, struct member *m, struct err *e)
 {
 	static const struct conversion conversions[] = {{"args", to_pairs}, {"labels", to_labels},
 		{"extra_hosts", to_hosts}, {"cache_from", to_list}, {"cache_to", to_list},
 		{"no_cache_filter", to_list}, {"ssh", to_pairs}, {"additional_contexts", to_pairs},
-		{"secrets", to_file_uses}, {"ulimits", to_ulimits}, {NULL, NULL}};
+		{"secrets", to_file_uses}, {NULL, NULL}};
 	if (m->value->kind != NODE_MAP) {
 		struct node *map = node_new(t, NODE_MAP, m->value);
 		node_put(t, map, "context", node_str(t, m->value->text, m->value));
@@ -412,6 +499,15 @@ static const struct conversion service_conversions[] = {
 	{"sysctls", to_labels},
 	{"env_file", to_env_files},
 	{"ports", to_ports},
+	{"post_start", to_hooks},
+	{"pre_stop", to_hooks},
+	{"develop", to_develop},
+	{"deploy", to_deploy},
+	{"gpus", to_device_requests},
+	{"models", to_named},
+	{"provider", to_provider},
+	{"logging", to_logging},
+	{"storage_opt", to_labels},
 	{"expose", to_list},
 	{"volumes", to_mounts},
 	{"networks", to_named},
@@ -423,7 +519,6 @@ static const struct conversion service_conversions[] = {
 	{"extra_hosts", to_hosts},
 	{"tmpfs", to_list},
 	{"group_add", to_list},
-	{"ulimits", to_ulimits},
 	{"configs", to_file_uses},
 	{"secrets", to_file_uses},
 	{"extends", to_extends},

@@ -9,15 +9,9 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "compose/decode_fields.h"
+#include "compose/decode_parts.h"
 #include "compose/loader.h"
 #include "compose/port.h"
-
-struct decoder {
-	struct loader *l;
-	struct tree *t;
-	const struct node *root;
-	struct project *p;
-};
 
 #define SERVICE(key, kind, member)                          \
 	{                                                   \
@@ -66,7 +60,6 @@ static const struct field service_fields[] = {
 	SERVICE("dns", F_WORDS, dns),
 	SERVICE("dns_search", F_WORDS, dns_search),
 	SERVICE("dns_opt", F_WORDS, dns_opt),
-	SERVICE("extra_hosts", F_WORDS, extra_hosts),
 	SERVICE("tmpfs", F_WORDS, tmpfs),
 	SERVICE("security_opt", F_WORDS, security_opt),
 	SERVICE("group_add", F_WORDS, group_add),
@@ -76,12 +69,21 @@ static const struct field service_fields[] = {
 	SERVICE("mem_limit", F_SIZE, mem_limit),
 	SERVICE("mem_reservation", F_SIZE, mem_reservation),
 	SERVICE("memswap_limit", F_SIZE, memswap_limit),
-	SERVICE("mem_swappiness", F_INT, mem_swappiness),
+	SERVICE("mem_swappiness", F_SIZE, mem_swappiness),
 	SERVICE("cpu_shares", F_INT, cpu_shares),
 	SERVICE("cpu_quota", F_INT, cpu_quota),
 	SERVICE("cpu_period", F_INT, cpu_period),
 	SERVICE("pids_limit", F_INT, pids_limit),
 	SERVICE("shm_size", F_SIZE, shm_size),
+	SERVICE("cpu_rt_runtime", F_INT, cpu_rt_runtime),
+	SERVICE("cpu_rt_period", F_INT, cpu_rt_period),
+	SERVICE("cpu_count", F_INT, cpu_count),
+	SERVICE("cpu_percent", F_INT, cpu_percent),
+	SERVICE("isolation", F_TEXT, isolation),
+	SERVICE("volume_driver", F_TEXT, volume_driver),
+	SERVICE("external_links", F_WORDS, external_links),
+	SERVICE("storage_opt", F_PAIRS, storage_opt),
+	SERVICE("use_api_socket", F_BOOL, use_api_socket),
 	SERVICE("oom_score_adj", F_INT, oom_score_adj),
 	{0},
 };
@@ -119,7 +121,10 @@ static const struct field build_fields[] = {
 	BUILD("cache_to", F_WORDS, cache_to),
 	BUILD("no_cache_filter", F_WORDS, no_cache_filter),
 	BUILD("entitlements", F_WORDS, entitlements),
-	BUILD("extra_hosts", F_WORDS, extra_hosts),
+	BUILD("isolation", F_TEXT, isolation),
+	BUILD("provenance", F_TEXT, provenance),
+	BUILD("sbom", F_TEXT, sbom),
+	BUILD("privileged", F_BOOL, privileged),
 	BUILD("tags", F_WORDS, tags),
 	BUILD("platforms", F_WORDS, platforms),
 	BUILD("shm_size", F_SIZE, shm_size_bytes),
@@ -138,6 +143,7 @@ static const struct field endpoint_fields[] = {
 	ENDPOINT("ipv4_address", F_TEXT, ipv4_address),
 	ENDPOINT("ipv6_address", F_TEXT, ipv6_address),
 	ENDPOINT("mac_address", F_TEXT, mac_address),
+	ENDPOINT("interface_name", F_TEXT, interface_name),
 	ENDPOINT("priority", F_INT, priority),
 	ENDPOINT("gw_priority", F_INT, gw_priority),
 	ENDPOINT("driver_opts", F_PAIRS, driver_opts),
@@ -186,17 +192,15 @@ static const struct field volume_fields[] = {
 	{0},
 };
 
-static size_t count(const struct node *n)
-{
-	return n ? n->n : 0;
-}
-
 static void decode_ports(struct decoder *d, const struct node *n, struct service *s)
 {
 	const struct node *list = node_get(n, "ports");
-	s->ports = tree_new_array(d->t, struct port, count(list) + 1);
+	s->ports = tree_new_array(d->t, struct port, decode_count(list) + 1);
 	node_each (m, list) {
 		s->ports[s->n_ports++] = (struct port){
+			.name = node_text(m->value, "name"),
+			.mode = node_text(m->value, "mode"),
+			.app_protocol = node_text(m->value, "app_protocol"),
 			.host_ip = node_text(m->value, "host_ip"),
 			.published = node_text(m->value, "published"),
 			.target = (int)strtol(node_text(m->value, "target"), NULL, 10),
@@ -205,35 +209,52 @@ static void decode_ports(struct decoder *d, const struct node *n, struct service
 	}
 }
 
+static enum mount_type mount_type(const char *type)
+{
+	static const char *const types[] = {[MOUNT_BIND] = "bind",
+		[MOUNT_VOLUME] = "volume",
+		[MOUNT_TMPFS] = "tmpfs",
+		[MOUNT_IMAGE] = "image",
+		[MOUNT_NPIPE] = "npipe",
+		[MOUNT_CLUSTER] = "cluster"};
+	size_t i = sizeof(types) / sizeof(*types);
+	while (--i > 0 && strcmp(types[i], type) != 0) {
+	}
+	return (enum mount_type)i;
+}
+
+static void decode_mount(struct decoder *d, const struct node *n, struct mount *ret)
+{
+	const struct node *bind = node_get(n, "bind");
+	const struct node *volume = node_get(n, "volume");
+	const struct node *tmpfs = node_get(n, "tmpfs");
+	const char *mode = node_text(tmpfs, "mode");
+	const char *subpath = node_text(volume, "subpath");
+	*ret = (struct mount){
+		.type = mount_type(node_text(n, "type")),
+		.node = n,
+		.source = node_text(n, "source"),
+		.target = node_text(n, "target"),
+		.read_only = node_is_true(n, "read_only"),
+		.create_host_path = node_is_true(bind, "create_host_path"),
+		.propagation = node_text(bind, "propagation"),
+		.selinux = node_text(bind, "selinux"),
+		.recursive = node_text(bind, "recursive"),
+		.consistency = node_text(n, "consistency"),
+		.nocopy = node_is_true(volume, "nocopy"),
+		.subpath = subpath ? subpath : node_text(node_get(n, "image"), "subpath"),
+		.labels = decode_pairs(d->t, node_get(volume, "labels")),
+		.tmpfs_size_bytes = decode_number(node_text(tmpfs, "size"), F_SIZE),
+		.tmpfs_mode = mode ? strtoll(mode, NULL, 10) : UNSET,
+	};
+}
+
 static void decode_mounts(struct decoder *d, const struct node *n, struct service *s)
 {
 	const struct node *list = node_get(n, "volumes");
-	s->mounts = tree_new_array(d->t, struct mount, count(list) + 1);
+	s->mounts = tree_new_array(d->t, struct mount, decode_count(list) + 1);
 	node_each (m, list) {
-		const char *type = node_text(m->value, "type");
-		const struct node *bind = node_get(m->value, "bind");
-		const struct node *volume = node_get(m->value, "volume");
-		const struct node *tmpfs = node_get(m->value, "tmpfs");
-		const char *create = node_text(bind, "create_host_path");
-		const char *mode = node_text(tmpfs, "mode");
-		s->mounts[s->n_mounts++] = (struct mount){
-			.type = *type == 'b'   ? MOUNT_BIND
-				: *type == 'v' ? MOUNT_VOLUME
-					       : MOUNT_TMPFS,
-			.source = node_text(m->value, "source"),
-			.target = node_text(m->value, "target"),
-			.read_only = node_is_true(m->value, "read_only"),
-			.create_host_path = !create || strcmp(create, "true") == 0,
-			.propagation = node_text(bind, "propagation"),
-			.selinux = node_text(bind, "selinux"),
-			.nocopy = node_is_true(volume, "nocopy"),
-			.subpath = node_text(volume, "subpath"),
-			.tmpfs_size_bytes = decode_number(node_text(tmpfs, "size"), F_SIZE),
-			.tmpfs_mode =
-				mode ? strtoll(mode, NULL,
-					       node_get(tmpfs, "mode")->kind == NODE_STR ? 8 : 10)
-				     : UNSET,
-		};
+		decode_mount(d, m->value, &s->mounts[s->n_mounts++]);
 	}
 }
 
@@ -251,7 +272,7 @@ static int compare_endpoints(const void *a, const void *b)
 static void decode_endpoints(struct decoder *d, const struct node *n, struct service *s)
 {
 	const struct node *map = node_get(n, "networks");
-	s->endpoints = tree_new_array(d->t, struct endpoint, count(map) + 1);
+	s->endpoints = tree_new_array(d->t, struct endpoint, decode_count(map) + 1);
 	node_each (m, map) {
 		struct endpoint *endpoint = &s->endpoints[s->n_endpoints++];
 		endpoint->network = m->key;
@@ -263,7 +284,7 @@ static void decode_endpoints(struct decoder *d, const struct node *n, struct ser
 static void decode_dependencies(struct decoder *d, const struct node *n, struct service *s)
 {
 	const struct node *map = node_get(n, "depends_on");
-	s->dependencies = tree_new_array(d->t, struct dependency, count(map) + 1);
+	s->dependencies = tree_new_array(d->t, struct dependency, decode_count(map) + 1);
 	node_each (m, map) {
 		const char *condition = node_text(m->value, "condition");
 		s->dependencies[s->n_dependencies++] = (struct dependency){
@@ -274,63 +295,6 @@ static void decode_dependencies(struct decoder *d, const struct node *n, struct 
 					     : CONDITION_STARTED,
 			.restart = node_is_true(m->value, "restart"),
 			.required = node_is_true(m->value, "required"),
-		};
-	}
-}
-
-static void decode_devices(struct decoder *d, const struct node *n, struct service *s)
-{
-	const struct node *list = node_get(n, "devices");
-	s->devices = tree_new_array(d->t, struct device, count(list) + 1);
-	node_each (m, list) {
-		s->devices[s->n_devices++] = (struct device){node_text(m->value, "source"),
-			node_text(m->value, "target"), node_text(m->value, "permissions")};
-	}
-}
-
-/* n: a service or a build. */
-static void decode_ulimits(
-	struct decoder *d, const struct node *n, struct ulimit **ret, size_t *ret_n)
-{
-	const struct node *limits = node_get(n, "ulimits");
-	*ret = tree_new_array(d->t, struct ulimit, count(limits) + 1);
-	node_each (m, limits) {
-		(*ret)[(*ret_n)++] =
-			(struct ulimit){m->key, decode_number(node_text(m->value, "soft"), F_INT),
-				decode_number(node_text(m->value, "hard"), F_INT)};
-	}
-}
-
-/* uid, gid: decimal; mode: octal when quoted, as YAML read it otherwise. */
-static int64_t file_number(const struct node *use, const char *key, int base)
-{
-	const struct node *n = node_get(use, key);
-	return n ? strtoll(n->text, NULL, n->kind == NODE_STR ? base : 10) : UNSET;
-}
-
-static void decode_file_uses(struct decoder *d, const struct node *n, const char *section,
-	struct file_use **ret, size_t *ret_n)
-{
-	const struct node *list = node_get(n, section);
-	bool secret = strcmp(section, "secrets") == 0;
-	*ret = tree_new_array(d->t, struct file_use, count(list) + 1);
-	node_each (m, list) {
-		const char *key = node_text(m->value, "source");
-		const char *target = node_text(m->value, "target");
-		const struct node *file = node_get(node_get(d->root, section), key);
-		const char *variable = node_text(file, "environment");
-		const char *name = target ? target : key;
-		(*ret)[(*ret_n)++] = (struct file_use){
-			.key = key,
-			.target = *name == '/' ? name
-					       : tree_printf(d->t, "%s/%s",
-							 secret ? "/run/secrets" : "", name),
-			.path = node_text(file, "file"),
-			.content = variable ? tree_strdup(d->t, env_get(d->l->env, variable))
-					    : node_text(file, "content"),
-			.uid = file_number(m->value, "uid", 10),
-			.gid = file_number(m->value, "gid", 10),
-			.mode = file_number(m->value, "mode", 8),
 		};
 	}
 }
@@ -352,23 +316,26 @@ static int decode_cpus(struct decoder *d, const struct node *map, int64_t *ret)
 	return 0;
 }
 
-static int decode_restart_policy(struct decoder *d, const struct node *policy, struct service *s)
+/* deploy.restart_policy decides over `restart`. */
+static int apply_restart_policy(struct decoder *d, const struct node *deploy, struct service *s)
 {
-	const char *condition = node_text(policy, "condition");
-	const char *attempts = node_text(policy, "max_attempts");
+	const struct restart_policy *policy = s->restart_policy;
 	if (!policy) {
 		return 0;
 	}
-	if (!condition || strcmp(condition, "any") == 0) {
+	if (!policy->condition || strcmp(policy->condition, "any") == 0) {
 		s->restart = "always";
-	} else if (strcmp(condition, "none") == 0) {
+	} else if (strcmp(policy->condition, "none") == 0) {
 		s->restart = "no";
-	} else if (strcmp(condition, "on-failure") == 0) {
-		s->restart = attempts ? tree_printf(d->t, "on-failure:%s", attempts) : "on-failure";
+	} else if (strcmp(policy->condition, "on-failure") == 0) {
+		s->restart = policy->max_attempts != UNSET
+				     ? tree_printf(d->t, "on-failure:%lld",
+					       (long long)policy->max_attempts)
+				     : "on-failure";
 	} else {
-		return node_err(d->l->e, node_get(policy, "condition"),
+		return node_err(d->l->e, node_get(node_get(deploy, "restart_policy"), "condition"),
 			"condition: one of none, on-failure, any is expected, not \"%s\"",
-			condition);
+			policy->condition);
 	}
 	return 0;
 }
@@ -404,7 +371,8 @@ static int decode_deploy(struct decoder *d, const struct node *n, struct service
 	if (decode_cpus(d, n, &s->nano_cpus) < 0 || decode_cpus(d, limits, &s->nano_cpus) < 0) {
 		return -1;
 	}
-	return decode_restart_policy(d, node_get(deploy, "restart_policy"), s);
+	return decode_deploy_parts(d, deploy, s) < 0 || apply_restart_policy(d, deploy, s) < 0 ? -1
+											       : 0;
 }
 
 static int check_restart(struct decoder *d, const struct node *n, const struct service *s)
@@ -463,7 +431,8 @@ static int decode_service(struct decoder *d, struct member *m, struct service *s
 	decode_mounts(d, n, s);
 	decode_endpoints(d, n, s);
 	decode_dependencies(d, n, s);
-	decode_devices(d, n, s);
+	decode_service_parts(d, n, s);
+	s->extra_hosts = decode_hosts(d, node_get(n, "extra_hosts"));
 	decode_ulimits(d, n, &s->ulimits, &s->n_ulimits);
 	decode_file_uses(d, n, "configs", &s->configs, &s->n_configs);
 	decode_file_uses(d, n, "secrets", &s->secrets, &s->n_secrets);
@@ -475,6 +444,7 @@ static int decode_service(struct decoder *d, struct member *m, struct service *s
 		s->build = tree_new_array(d->t, struct build, 1);
 		const struct node *build = node_get(n, "build");
 		decode_fields(d->t, build, build_fields, s->build);
+		s->build->extra_hosts = decode_hosts(d, node_get(build, "extra_hosts"));
 		decode_ulimits(d, build, &s->build->ulimits, &s->build->n_ulimits);
 		decode_file_uses(d, build, "secrets", &s->build->secrets, &s->build->n_secrets);
 	}
@@ -487,7 +457,7 @@ static int decode_service(struct decoder *d, struct member *m, struct service *s
 static void decode_networks(struct decoder *d)
 {
 	const struct node *section = node_get(d->root, "networks");
-	d->p->networks = tree_new_array(d->t, struct network, count(section) + 1);
+	d->p->networks = tree_new_array(d->t, struct network, decode_count(section) + 1);
 	node_each (m, section) {
 		struct network *network = &d->p->networks[d->p->n_networks++];
 		const struct node *ipam = node_get(m->value, "ipam");
@@ -497,7 +467,7 @@ static void decode_networks(struct decoder *d)
 		decode_fields(d->t, m->value, network_fields, network);
 		network->ipam_driver = node_text(ipam, "driver");
 		network->ipam_options = decode_pairs(d->t, node_get(ipam, "options"));
-		network->pools = tree_new_array(d->t, struct ipam_pool, count(pools) + 1);
+		network->pools = tree_new_array(d->t, struct ipam_pool, decode_count(pools) + 1);
 		node_each (pool, pools) {
 			decode_fields(d->t, pool->value, pool_fields,
 				&network->pools[network->n_pools++]);
@@ -508,7 +478,7 @@ static void decode_networks(struct decoder *d)
 static void decode_volumes(struct decoder *d)
 {
 	const struct node *section = node_get(d->root, "volumes");
-	d->p->volumes = tree_new_array(d->t, struct volume, count(section) + 1);
+	d->p->volumes = tree_new_array(d->t, struct volume, decode_count(section) + 1);
 	node_each (m, section) {
 		struct volume *volume = &d->p->volumes[d->p->n_volumes++];
 		volume->key = m->key;
@@ -554,6 +524,8 @@ int decode_project(struct loader *l, struct project *p)
 	unsigned char *marks = tree_alloc(l->t, services->n + 1);
 	decode_networks(&d);
 	decode_volumes(&d);
+	decode_file_objects(&d);
+	decode_models(&d);
 	for (size_t i = 0; i < services->n; i++) {
 		if (place_service(&d, services, i, marks) < 0) {
 			return -1;

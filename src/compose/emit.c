@@ -187,7 +187,7 @@ static void emit(const struct node *n, int depth, bool in_list, bool keep_dollar
 void emit_yaml(const struct node *n, bool keep_dollars, struct buf *ret)
 {
 	static const char *const order[] = {
-		"name", "services", "networks", "volumes", "secrets", "configs"};
+		"name", "services", "networks", "volumes", "secrets", "configs", "models"};
 	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
 		const struct node *section = node_get(n, order[i]);
 		if (section) {
@@ -239,8 +239,9 @@ void emit_json(const struct node *n, bool keep_dollars, struct buf *ret)
 /* One unambiguous text: kinds and lengths before the bytes, keys sorted. */
 static void serialise(const struct node *n, const char *const *skip, struct buf *ret)
 {
-	if (node_is_scalar(n)) {
-		buf_printf(ret, "%d:%zu:%s", n->kind == NODE_NULL, strlen(n->text), n->text);
+	bool nothing = n->kind == NODE_NULL || (n->kind == NODE_MAP && n->n == 0);
+	if (nothing || node_is_scalar(n)) {
+		buf_printf(ret, "%d:%zu:%s", nothing, strlen(n->text), n->text);
 		return;
 	}
 	const struct member **members = n->kind == NODE_MAP ? sorted(n, false) : NULL;

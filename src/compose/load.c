@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "compose/loader.h"
 #include "compose/merge.h"
+#include "compose/schema.h"
 
 char *project_normalise_name(const char *text)
 {
@@ -97,6 +98,9 @@ static int load_all(struct loader *l, struct project *p)
 	}
 	merge_finish(p->root);
 	merge_unique(l->t, p->root);
+	if (schema_finish(p->root, &rule_project, "", l->e) < 0) {
+		return -1;
+	}
 	return normalise(l, p) < 0 || decode_project(l, p) < 0 ? -1 : 0;
 }
 

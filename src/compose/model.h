@@ -32,28 +32,33 @@ struct pairs {
 };
 
 struct port {
-	const char *host_ip;   /* "" or NULL: every address */
-	const char *published; /* "8080", "8000-8010", NULL: any free port */
+	const char *name, *mode, *app_protocol; /* mode: "ingress" or "host" */
+	const char *host_ip;                    /* "" or NULL: every address */
+	const char *published;                  /* "8080", "8000-8010", NULL: any free port */
 	int target;
 	const char *protocol; /* "tcp", "udp", "sctp" */
 };
 
-enum mount_type { MOUNT_BIND, MOUNT_VOLUME, MOUNT_TMPFS };
+enum mount_type { MOUNT_BIND, MOUNT_VOLUME, MOUNT_TMPFS, MOUNT_IMAGE, MOUNT_NPIPE, MOUNT_CLUSTER };
 
 struct mount {
 	enum mount_type type;
-	const char
-		*source; /* absolute path, or key of a top-level volume; NULL: anonymous volume */
+	const struct node *node; /* where it was written */
+	/* absolute path, key of a top-level volume, or an image; NULL: anonymous volume */
+	const char *source;
 	const char *target;
 	bool read_only, create_host_path, nocopy;
-	const char *propagation, *selinux, *subpath;
+	const char *propagation, *selinux, *consistency;
+	const char *recursive; /* "enabled", "disabled", "writable", "readonly" */
+	const char *subpath;   /* of a volume or an image */
+	struct pairs labels;   /* of an anonymous volume */
 	int64_t tmpfs_size_bytes, tmpfs_mode;
 };
 
 struct endpoint {
 	const char *network; /* key of a top-level network */
 	struct words aliases, link_local_ips;
-	const char *ipv4_address, *ipv6_address, *mac_address;
+	const char *ipv4_address, *ipv6_address, *mac_address, *interface_name;
 	int64_t priority, gw_priority;
 	struct pairs driver_opts;
 };
@@ -74,6 +79,81 @@ struct health {
 
 struct device {
 	const char *source, *target, *permissions;
+	const struct node *node;
+};
+
+/* gpus and deploy.resources.reservations.devices, in this order. */
+struct device_request {
+	struct words capabilities, device_ids;
+	const char *driver;
+	struct pairs options;
+	int64_t count; /* -1: all; UNSET: device_ids decide */
+	const struct node *node;
+};
+
+/* A command inside a running container: post_start, pre_stop, the exec of a watch. */
+struct hook {
+	struct words command;
+	const char *user, *working_dir;
+	bool privileged;
+	struct pairs environment;
+	const struct node *node;
+};
+
+enum watch_action { WATCH_SYNC, WATCH_REBUILD, WATCH_RESTART, WATCH_SYNC_RESTART, WATCH_SYNC_EXEC };
+
+struct watch {
+	const char *path, *target; /* path: absolute, on this machine */
+	enum watch_action action;
+	struct words include, ignore;
+	struct hook exec; /* of WATCH_SYNC_EXEC */
+	bool initial_sync;
+	const struct node *node;
+};
+
+struct device_weight {
+	const char *path;
+	int64_t weight;
+};
+
+struct device_rate {
+	const char *path;
+	int64_t rate; /* bytes or operations a second */
+};
+
+struct device_rates {
+	struct device_rate *v;
+	size_t n;
+};
+
+struct blkio {
+	int64_t weight;
+	struct device_weight *weights;
+	size_t n_weights;
+	struct device_rates read_bps, write_bps, read_iops, write_iops;
+};
+
+enum failure_action { FAILURE_PAUSE, FAILURE_CONTINUE, FAILURE_ROLLBACK };
+
+/* deploy.update_config and deploy.rollback_config. */
+struct update_config {
+	int64_t parallelism; /* 0: all at once; UNSET: one */
+	int64_t delay_ns, monitor_ns;
+	enum failure_action failure_action;
+	double max_failure_ratio;
+	bool start_first;
+};
+
+struct restart_policy {
+	const char *condition; /* "none", "on-failure", "any", NULL */
+	int64_t delay_ns, max_attempts, window_ns;
+};
+
+/* What a service asks of a top-level model. */
+struct model_use {
+	const char *key;
+	const char *endpoint_var, *model_var; /* NULL */
+	const struct node *node;
 };
 
 struct ulimit {
@@ -87,12 +167,15 @@ struct file_use {
 	const char *target;  /* absolute path in the container */
 	const char *path;    /* file on this machine, or NULL */
 	const char *content; /* when path is NULL */
+	bool external;       /* neither: the engine is expected to have it */
 	int64_t uid, gid, mode;
+	const struct node *node;
 };
 
 struct build {
 	const char *context; /* absolute path, or a URL */
-	const char *dockerfile, *dockerfile_inline, *target, *network;
+	const char *dockerfile, *dockerfile_inline, *target, *network, *isolation;
+	const char *provenance, *sbom; /* "true", "false", or attributes; NULL */
 	struct pairs args, labels;
 	struct pairs ssh;      /* id -> socket, or NULL */
 	struct pairs contexts; /* name -> absolute path, URL, docker-image://x or service:x */
@@ -102,7 +185,7 @@ struct build {
 	struct file_use *secrets;
 	size_t n_ulimits, n_secrets;
 	int64_t shm_size_bytes;
-	bool no_cache, pull;
+	bool no_cache, pull, privileged;
 };
 
 struct service {
@@ -123,21 +206,38 @@ struct service {
 	struct dependency *dependencies; /* implied ones included */
 	size_t n_dependencies;
 	const char *restart, *user, *working_dir, *hostname, *domainname, *container_name,
-		*stop_signal, *platform, *pull_policy, *mac_address, *log_driver, *cpuset;
+		*stop_signal, *platform, *pull_policy, *mac_address, *log_driver, *cpuset,
+		*isolation, *volume_driver;
 	struct health *health;
 	int64_t stop_grace_ns;
-	bool init, privileged, read_only, tty, stdin_open, oom_kill_disable;
+	bool init, privileged, read_only, tty, stdin_open, oom_kill_disable, use_api_socket;
 	enum truth init_set, attach;
 	struct words cap_add, cap_drop, device_cgroup_rules, dns, dns_search, dns_opt, extra_hosts,
-		tmpfs, security_opt, group_add, profiles, volumes_from, links;
+		tmpfs, security_opt, group_add, profiles, volumes_from, links, external_links;
 	struct device *devices;
 	size_t n_devices;
+	struct device_request *device_requests;
+	size_t n_device_requests;
 	struct ulimit *ulimits;
 	size_t n_ulimits;
 	int64_t mem_limit, mem_reservation, memswap_limit, mem_swappiness, nano_cpus, cpu_shares,
-		cpu_quota, cpu_period, pids_limit, shm_size, oom_score_adj;
+		cpu_quota, cpu_period, cpu_rt_runtime, cpu_rt_period, cpu_count, cpu_percent,
+		pids_limit, shm_size, oom_score_adj;
+	struct blkio *blkio; /* NULL */
 	struct file_use *configs, *secrets;
 	size_t n_configs, n_secrets;
+	struct hook *post_start, *pre_stop;
+	size_t n_post_start, n_pre_stop;
+	struct watch *watches;
+	size_t n_watches;
+	struct model_use *models;
+	size_t n_models;
+	const struct node *provider, *credential_spec; /* NULL */
+	/* deploy; `restart`, `replicas` and the limits above already follow it */
+	const char *deploy_mode; /* "replicated", "global", ...; NULL */
+	struct pairs deploy_labels;
+	struct update_config *update, *rollback; /* NULL */
+	struct restart_policy *restart_policy;   /* NULL */
 	int replicas;
 };
 
@@ -167,6 +267,23 @@ struct volume {
 	struct pairs driver_opts, labels;
 };
 
+/* A top-level config or secret. */
+struct file_object {
+	const char *key, *name;
+	const char *file, *content, *environment; /* which variable; its value is content then */
+	const char *driver, *template_driver;
+	struct node *node;
+	bool external;
+};
+
+/* A top-level model. */
+struct model {
+	const char *key, *name, *model;
+	int64_t context_size;
+	struct words runtime_flags;
+	struct node *node;
+};
+
 struct project {
 	struct tree *tree;
 	struct node *root; /* canonical, normalised: what `config` prints */
@@ -181,6 +298,10 @@ struct project {
 	size_t n_networks;
 	struct volume *volumes;
 	size_t n_volumes;
+	struct file_object *configs, *secrets;
+	size_t n_configs, n_secrets;
+	struct model *models;
+	size_t n_models;
 	struct strv warnings;
 };
 

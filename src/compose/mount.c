@@ -90,19 +90,11 @@ int mount_complete(struct tree *t, struct node *entry, struct err *e)
 	const char *type = node_text(entry, "type");
 	const char *target = node_text(entry, "target");
 	const char *source = node_text(entry, "source");
-	if (!type) {
-		return node_err(e, entry, "a mount needs type: one of bind, volume, tmpfs");
-	}
-	if (strcmp(type, "bind") != 0 && strcmp(type, "volume") != 0 &&
-		strcmp(type, "tmpfs") != 0) {
-		return node_err(e, node_get(entry, "type"),
-			"type: one of bind, volume, tmpfs is expected, not \"%s\"", type);
-	}
 	if (!target || *target != '/') {
 		return node_err(e, target ? node_get(entry, "target") : entry,
 			"a mount needs target: an absolute path");
 	}
-	if (strcmp(type, "bind") == 0 && (!source || !*source)) {
+	if (type && strcmp(type, "bind") == 0 && (!source || !*source)) {
 		return node_err(e, entry, "a bind mount needs source: a path of this machine");
 	}
 	put_target(t, entry, target);

@@ -229,7 +229,7 @@ static int check_service(struct loader *l, const struct member *service)
 {
 	const struct node *n = service->value;
 	const char *name = node_text(n, "container_name");
-	if (!node_text(n, "image") && !node_get(n, "build")) {
+	if (!node_text(n, "image") && !node_get(n, "build") && !node_get(n, "provider")) {
 		return member_err(l->e, n, service,
 			"service \"%s\" has neither an image nor a build context", service->key);
 	}
@@ -250,9 +250,10 @@ static int check_service(struct loader *l, const struct member *service)
 static void default_network(struct loader *l, struct node *service)
 {
 	struct node *networks = node_get(service, "networks");
-	if (!node_text(service, "network_mode") && (!networks || networks->n == 0)) {
+	if (!node_text(service, "network_mode") && !node_get(service, "provider") &&
+		(!networks || networks->n == 0)) {
 		networks = node_new(l->t, NODE_MAP, service);
-		node_put(l->t, networks, "default", node_new(l->t, NODE_MAP, service));
+		node_put(l->t, networks, "default", node_new(l->t, NODE_NULL, service));
 		node_put(l->t, service, "networks", networks);
 	}
 }
@@ -286,7 +287,7 @@ static int refer_files(struct loader *l, const struct node *root, const struct m
 }
 
 struct used {
-	struct strv networks, volumes, configs, secrets;
+	struct strv networks, volumes, configs, secrets, models;
 };
 
 static int refer_all(
@@ -305,6 +306,12 @@ static int refer_all(
 		if (source && strcmp(type, "volume") == 0 &&
 			refer(l, node_get(root, "volumes"), "volume", source, mount->value,
 				service->key, &used->volumes) < 0) {
+			return -1;
+		}
+	}
+	node_each (model, node_get(service->value, "models")) {
+		if (refer(l, node_get(root, "models"), "model", model->key, model->value,
+			    service->key, &used->models) < 0) {
 			return -1;
 		}
 	}
@@ -349,9 +356,8 @@ static void name_resources(
 static int resolve_file(struct loader *l, const struct node *root, const struct member *m)
 {
 	const char *variable = node_text(m->value, "environment");
-	if (node_is_true(m->value, "external")) {
-		return member_err(l->e, root, m,
-			"%s is external: only file, content and environment are supported", m->key);
+	if (node_is_true(m->value, "external") || node_text(m->value, "driver")) {
+		return 0;
 	}
 	if (variable) {
 		const char *value = env_get(l->env, variable);
@@ -375,6 +381,7 @@ static int finish_sections(
 	keep_used(root, "volumes", &used->volumes);
 	keep_used(root, "configs", &used->configs);
 	keep_used(root, "secrets", &used->secrets);
+	keep_used(root, "models", &used->models);
 	static const char *const sections[] = {"networks", "volumes", "configs", "secrets"};
 	for (size_t i = 0; i < 4; i++) {
 		name_resources(l, p, root, sections[i]);
@@ -435,5 +442,6 @@ int normalise(struct loader *l, struct project *p)
 	strv_deinit(&used.volumes);
 	strv_deinit(&used.configs);
 	strv_deinit(&used.secrets);
+	strv_deinit(&used.models);
 	return r;
 }

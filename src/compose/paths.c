@@ -58,6 +58,9 @@ void absolute_service(struct loader *l, struct node *service, const char *dir)
 	node_each (file, node_get(service, "label_file")) {
 		file->value->text = absolute_path(l, file->value->text, dir);
 	}
+	node_each (watch, node_get(node_get(service, "develop"), "watch")) {
+		make_absolute(l, watch->value, "path", dir);
+	}
 	node_each (mount, node_get(service, "volumes")) {
 		const char *type = node_text(mount->value, "type");
 		if (type && strcmp(type, "bind") == 0) {

@@ -1,12 +1,11 @@
 #include "compose/schema.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/parse.h"
 #include "base/text.h"
 #include "compose/scalar.h"
+#include "compose/schema_form.h"
 
 struct check {
 	struct tree *t;
@@ -17,7 +16,7 @@ struct check {
 static int check_node(
 	const struct check *c, struct node *n, const struct rule *rule, const char *path);
 
-static const struct rule *find_rule(const struct rule *fields, const char *key)
+const struct rule *schema_field(const struct rule *fields, const char *key)
 {
 	for (; fields->key; fields++) {
 		if (strcmp(fields->key, key) == 0) {
@@ -132,68 +131,6 @@ static void settle_string(
 	}
 }
 
-/* Go's time.Duration.String: "1h0m0s", "1m30s", "1.5s", "500ms", "1µs". */
-static const char *format_duration(struct tree *t, int64_t ns)
-{
-	static const struct {
-		int64_t ns;
-		const char *unit;
-	} small[] = {{1000000, "ms"}, {1000, "µs"}, {1, "ns"}};
-	char fraction[16];
-	const char *sign = ns < 0 ? "-" : "";
-	uint64_t left = ns < 0 ? -(uint64_t)ns : (uint64_t)ns;
-	int64_t unit = 1000000000;
-	const char *word = "s";
-	for (size_t i = 0; left > 0 && left < 1000000000 && i < 3; i++) {
-		if (left >= (uint64_t)small[i].ns) {
-			unit = small[i].ns;
-			word = small[i].unit;
-			break;
-		}
-	}
-	/* nine digits of the part below the unit, without the zeros at the end */
-	int digits = unit == 1000000000 ? 9 : unit == 1000000 ? 6 : unit == 1000 ? 3 : 0;
-	snprintf(fraction, sizeof(fraction), ".%0*llu", digits,
-		(unsigned long long)(left % (uint64_t)unit));
-	for (size_t n = strlen(fraction);
-		n > 0 && (fraction[n - 1] == '0' || fraction[n - 1] == '.'); n--) {
-		fraction[n - 1] = '\0';
-	}
-	unsigned long long whole = left / (uint64_t)unit;
-	if (whole < 60 || unit != 1000000000) {
-		return tree_printf(t, "%s%llu%s%s", sign, whole, fraction, word);
-	}
-	return whole < 3600
-		       ? tree_printf(t, "%s%llum%llu%ss", sign, whole / 60, whole % 60, fraction)
-		       : tree_printf(t, "%s%lluh%llum%llu%ss", sign, whole / 3600, whole / 60 % 60,
-				 whole % 60, fraction);
-}
-
-/* Durations and sizes take one spelling, so that another one is no change of the service. */
-static int check_form(
-	const struct check *c, struct node *n, const struct rule *rule, const char *path)
-{
-	int64_t value;
-	if ((rule->flags & RULE_DURATION) && n->kind == NODE_STR) {
-		if (parse_duration(n->text, &value) < 0) {
-			return node_err(c->e, n,
-				"%s: \"%s\" is not a duration; one like 1m30s or 500ms is expected",
-				path, n->text);
-		}
-		n->text = format_duration(c->t, value);
-	}
-	if ((rule->flags & RULE_SIZE) && node_is_scalar(n) && strcmp(n->text, "-1") != 0) {
-		if (parse_size(n->text, &value) < 0) {
-			return node_err(c->e, n,
-				"%s: \"%s\" is not a size; one like 64m or 1.5g is expected", path,
-				n->text);
-		}
-		n->kind = NODE_STR;
-		n->text = tree_printf(c->t, "%lld", (long long)value);
-	}
-	return 0;
-}
-
 static int check_fields(
 	const struct check *c, struct node *map, const struct rule *fields, const char *path)
 {
@@ -202,19 +139,11 @@ static int check_fields(
 		if (text_starts(m->key, "x-")) {
 			continue;
 		}
-		const struct rule *rule = find_rule(fields, m->key);
+		const struct rule *rule = schema_field(fields, m->key);
 		if (!rule) {
 			return fail_unknown(c, map, m, fields, path);
 		}
 		scoped(free) char *below = xasprintf("%s%s%s", path, *path ? "." : "", m->key);
-		if (rule->flags & RULE_UNSUPPORTED) {
-			return member_err(c->e, map, m, "%s is not supported", below);
-		}
-		if (rule->flags & RULE_IGNORED) {
-			strv_addf(c->warnings, "%s:%d:%d: %s is ignored",
-				m->value->file ? m->value->file : map->file, m->line, m->column,
-				below);
-		}
 		if (check_node(c, m->value, rule, below) < 0) {
 			return -1;
 		}
@@ -259,12 +188,30 @@ static int check_each(
 	return 0;
 }
 
-static int check_items(
-	const struct check *c, struct node *list, const struct rule *item, const char *path)
+/* A list that may be long: its items are compared by their texts first. */
+static int check_unique(
+	const struct check *c, const struct node *list, const struct node *value, size_t i)
 {
+	for (size_t k = 0; k < i; k++) {
+		const struct node *before = list->members[k].value;
+		if (before->text[0] == value->text[0] && node_equal(before, value)) {
+			return node_err(c->e, value, "\"%s\" is already in the list, in line %d",
+				value->text, before->line);
+		}
+	}
+	return 0;
+}
+
+static int check_items(
+	const struct check *c, struct node *list, const struct rule *rule, const char *path)
+{
+	const struct rule *item = rule->item;
 	for (size_t i = 0; i < list->n; i++) {
 		scoped(free) char *below = xasprintf("%s[%zu]", path, i);
 		struct node *value = list->members[i].value;
+		if ((rule->flags & RULE_UNIQUE) && check_unique(c, list, value, i) < 0) {
+			return -1;
+		}
 		if (check_node(c, value, item, below) < 0) {
 			return -1;
 		}
@@ -289,7 +236,7 @@ static int check_node(
 	if (!(rule->types & AS(n->kind))) {
 		return fail_type(c, n, rule, path);
 	}
-	if (check_form(c, n, rule, path) < 0) {
+	if (schema_form(c->t, n, rule, path, c->e) < 0) {
 		return -1;
 	}
 	if (n->kind == NODE_MAP && rule->fields) {
@@ -299,7 +246,7 @@ static int check_node(
 		return check_each(c, n, rule, path);
 	}
 	if (n->kind == NODE_LIST && rule->item) {
-		return check_items(c, n, rule->item, path);
+		return check_items(c, n, rule, path);
 	}
 	return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "base/path.h"
 #include "compose/emit.h"
+#include "compose/show.h"
 #include "wherry/compose.h"
 #include "wherry/flags.h"
 
@@ -53,38 +54,18 @@ static bool print_part(const struct project *p, const struct config *o)
 	       o->quiet;
 }
 
-/* docker compose prints what a service leaves to its image, and an endpoint without settings, as
- * null. */
-static void show_nulls(const struct project *p)
-{
-	static const char *const keys[] = {"command", "entrypoint"};
-	for (size_t i = 0; i < p->n_services; i++) {
-		struct node *service = p->services[i].node;
-		for (size_t k = 0; k < 2; k++) {
-			if (!node_get(service, keys[k])) {
-				node_put(p->tree, service, keys[k],
-					node_new(p->tree, NODE_NULL, NULL));
-			}
-		}
-		node_each (network, node_get(service, "networks")) {
-			if (network->value->n == 0) {
-				network->value = node_new(p->tree, NODE_NULL, NULL);
-			}
-		}
-	}
-}
-
 static int print_config(struct compose *c, const struct config *o, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
 	if (print_part(c->project, o)) {
 		return 0;
 	}
-	show_nulls(c->project);
-	if (o->format && strcmp(o->format, "json") == 0) {
-		emit_json(c->project->root, c->keep_variables, &text);
+	bool json = o->format && strcmp(o->format, "json") == 0;
+	const struct node *root = show_project(c->project->tree, c->project->root, json);
+	if (json) {
+		emit_json(root, c->keep_variables, &text);
 	} else if (!o->format || strcmp(o->format, "yaml") == 0) {
-		emit_yaml(c->project->root, c->keep_variables, &text);
+		emit_yaml(root, c->keep_variables, &text);
 	} else {
 		return err_set(e, ERR_INVALID,
 			"unsupported format \"%s\": yaml or json is expected", o->format);

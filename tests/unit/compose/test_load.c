@@ -80,8 +80,15 @@ static void errors_name_file_line_column_and_what_was_expected(void **state)
 		{"include: [none.yaml]\n", "compose.yaml:1:11: cannot read /p/none.yaml"},
 		{"services:\n  a: {image: x, healthcheck: {test: [curl]}}\n",
 			"must begin with NONE, CMD or CMD-SHELL"},
-		{"services:\n  a: {image: x, external_links: [b]}\n",
-			"compose.yaml:2:17: services.a.external_links is not supported"},
+		{"services:\n  a: {image: x, external_links: [b, c, b]}\n",
+			"compose.yaml:2:40: \"b\" is already in the list, in line 2"},
+		{"services:\n  a: {image: x, deploy: {update_config: {order: first}}}\n",
+			"compose.yaml:2:49: services.a.deploy.update_config.order: one of start-first, stop-first is expected"},
+		{"services:\n  a: {image: x, develop: {watch: [{path: .}]}}\n",
+			"compose.yaml:2:35: services.a.develop.watch[0] needs action"},
+		{"services:\n  a: {image: x, gpus: some}\n", "one of all is expected"},
+		{"services:\n  a: {image: x, pre_stop: [{user: root}]}\n",
+			"pre_stop: a hook needs command"},
 		{"services:\n  a: {image: x, environment: [' A=b', 'B =c']}\n",
 			"NAME=value is expected"},
 		{"services:\n  a: {image: x, devices: ['/dev/x:/dev/y:rq']}\n",
@@ -320,8 +327,88 @@ static void deploy_decides_over_the_older_keys(void **state)
 	assert_int_equal(s->mem_reservation, 20 << 20);
 	assert_int_equal(s->pids_limit, 10);
 	assert_string_equal(s->restart, "on-failure:4");
-	assert_int_equal(p->warnings.n, 1);
-	assert_non_null(strstr(p->warnings.v[0], "services.a.deploy.mode is ignored"));
+	assert_int_equal(p->warnings.n, 0);
+	assert_string_equal(s->deploy_mode, "replicated");
+	assert_int_equal(s->restart_policy->max_attempts, 4);
+}
+
+static void hooks_watches_and_updates(void **state)
+{
+	scoped(project_free) struct project *p = load_good(
+		"services:\n"
+		"  a:\n"
+		"    image: x\n"
+		"    post_start: [{command: echo 'a b', user: root, privileged: true, environment: [K=v]}]\n"
+		"    pre_stop: [{command: [sh, -c, x], working_dir: /w}]\n"
+		"    develop:\n"
+		"      watch:\n"
+		"        - {path: ./src, action: sync+exec, target: /t, ignore: node_modules/, exec: {command: reload}}\n"
+		"        - {path: ./pkg, action: rebuild, initial_sync: true}\n"
+		"    deploy:\n"
+		"      labels: [tier=web]\n"
+		"      update_config: {order: start-first, parallelism: 2, delay: 10s, failure_action: rollback, monitor: 1m, max_failure_ratio: 0.5}\n"
+		"      rollback_config: {parallelism: 0}\n"
+		"      resources: {reservations: {devices: [{capabilities: [gpu], count: 2}]}}\n");
+	const struct service *s = &p->services[0];
+	assert_int_equal(s->n_post_start, 1);
+	assert_string_equal(s->post_start[0].command.v[1], "a b");
+	assert_true(s->post_start[0].privileged);
+	assert_string_equal(pair_value(&s->post_start[0].environment, "K"), "v");
+	assert_string_equal(s->pre_stop[0].working_dir, "/w");
+	assert_int_equal(s->n_watches, 2);
+	assert_string_equal(s->watches[0].path, "/p/src");
+	assert_int_equal(s->watches[0].action, WATCH_SYNC_EXEC);
+	assert_string_equal(s->watches[0].ignore.v[0], "node_modules/");
+	assert_string_equal(s->watches[0].exec.command.v[0], "reload");
+	assert_int_equal(s->watches[1].action, WATCH_REBUILD);
+	assert_true(s->watches[1].initial_sync);
+	assert_string_equal(pair_value(&s->deploy_labels, "tier"), "web");
+	assert_true(s->update->start_first);
+	assert_int_equal(s->update->parallelism, 2);
+	assert_int_equal(s->update->delay_ns / 1000000000, 10);
+	assert_int_equal(s->update->failure_action, FAILURE_ROLLBACK);
+	assert_true(s->update->max_failure_ratio == 0.5);
+	assert_int_equal(s->rollback->parallelism, 0);
+	assert_int_equal(s->device_requests[0].count, 2);
+}
+
+static void limits_of_block_devices_and_requests_for_others(void **state)
+{
+	scoped(project_free) struct project *p = load_good(
+		"services:\n"
+		"  a:\n"
+		"    image: x\n"
+		"    blkio_config:\n"
+		"      weight: 300\n"
+		"      weight_device: [{path: /dev/sda, weight: 400}]\n"
+		"      device_read_bps: [{path: /dev/sdb, rate: 12mb}]\n"
+		"      device_write_iops: [{path: /dev/sdb, rate: 30}]\n"
+		"    gpus: all\n"
+		"    storage_opt: {size: 1G}\n"
+		"    external_links: ['redis:cache']\n"
+		"    cpu_rt_runtime: 95000\n"
+		"    use_api_socket: true\n"
+		"    volumes: [{type: image, source: alpine, target: /i, image: {subpath: etc}}]\n"
+		"    models: [llm]\n"
+		"    build: {context: ., provenance: true, sbom: x, privileged: true}\n"
+		"  b: {provider: {type: aws, options: {a: 1, b: [x, y]}}}\n"
+		"models: {llm: {model: ai/smollm, context_size: 1024}}\n");
+	const struct service *s = project_service(p, "a");
+	assert_int_equal(s->blkio->weight, 300);
+	assert_int_equal(s->blkio->weights[0].weight, 400);
+	assert_int_equal(s->blkio->read_bps.v[0].rate, 12 << 20);
+	assert_int_equal(s->blkio->write_iops.v[0].rate, 30);
+	assert_int_equal(s->device_requests[0].count, -1);
+	assert_string_equal(pair_value(&s->storage_opt, "size"), "1G");
+	assert_string_equal(s->external_links.v[0], "redis:cache");
+	assert_int_equal(s->cpu_rt_runtime, 95000);
+	assert_true(s->use_api_socket);
+	assert_int_equal(s->mounts[0].type, MOUNT_IMAGE);
+	assert_string_equal(s->mounts[0].subpath, "etc");
+	assert_string_equal(s->models[0].key, "llm");
+	assert_int_equal(p->models[0].context_size, 1024);
+	assert_string_equal(s->build->provenance, "true");
+	assert_non_null(project_service(p, "b")->provider);
 }
 
 static void secrets_and_configs(void **state)
@@ -747,6 +834,8 @@ int main(void)
 		cmocka_unit_test(networks_and_the_primary_one),
 		cmocka_unit_test(dependencies_come_first_and_are_implied),
 		cmocka_unit_test(deploy_decides_over_the_older_keys),
+		cmocka_unit_test(hooks_watches_and_updates),
+		cmocka_unit_test(limits_of_block_devices_and_requests_for_others),
 		cmocka_unit_test(secrets_and_configs),
 		cmocka_unit_test(a_build_has_secrets_agents_and_contexts),
 		cmocka_unit_test(of_two_mounts_on_one_target_the_last_stays),
