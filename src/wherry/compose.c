@@ -16,14 +16,19 @@ static const struct subcommand {
 	compose_fn *run;
 	const char *summary;
 } subcommands[] = {
+	{"attach", compose_attach,
+		"Attach local standard input, output, and error streams to a service's running container"},
 	{"build", compose_build, "Build or rebuild services"},
+	{"commit", compose_commit, "Create a new image from a service container's changes"},
 	{"config", compose_config, "Parse, resolve and render compose file in canonical format"},
 	{"convert", compose_config, NULL}, /* its older name */
 	{"cp", compose_cp,
 		"Copy files/folders between a service container and the local filesystem"},
 	{"create", compose_create, "Creates containers for a service"},
 	{"down", compose_down, "Stop and remove containers, networks"},
+	{"events", compose_events, "Receive real time events from containers"},
 	{"exec", compose_exec, "Execute a command in a running container"},
+	{"export", compose_export, "Export a service container's filesystem as a tar archive"},
 	{"images", compose_images, "List images used by the created containers"},
 	{"kill", compose_kill, "Force stop service containers"},
 	{"logs", compose_logs, "View output from containers"},
@@ -32,9 +37,11 @@ static const struct subcommand {
 	{"port", compose_port, "Print the public port for a port binding"},
 	{"ps", compose_ps, "List containers"},
 	{"pull", compose_pull, "Pull service images"},
+	{"push", compose_push, "Push service images"},
 	{"restart", compose_restart, "Restart service containers"},
 	{"rm", compose_rm, "Removes stopped service containers"},
 	{"run", compose_run, "Run a one-off command on a service"},
+	{"scale", compose_scale, "Scale services"},
 	{"start", compose_start, "Start services"},
 	{"stats", compose_stats, "Display a live stream of container(s) resource usage statistics"},
 	{"stop", compose_stop, "Stop services"},
@@ -42,6 +49,8 @@ static const struct subcommand {
 	{"unpause", compose_unpause, "Unpause services"},
 	{"up", compose_up, "Create and start containers"},
 	{"version", compose_version, "Show the Docker Compose version information"},
+	{"volumes", compose_volumes, "List volumes"},
+	{"wait", compose_wait, "Block until containers of all (or specified) services stop."},
 };
 
 #define N_SUBCOMMANDS (sizeof(subcommands) / sizeof(*subcommands))

@@ -79,11 +79,25 @@ const json_t *compose_listed(const struct compose_state *s, const char *id);
 bool compose_is_named(const struct compose *c, const char *service);
 int compose_check_names(const struct compose *c, struct err *e); /* "no such service: x" */
 
+/* ---- compose_one.c ---- */
+/* Loads, lists, and chooses a running container of the service: that number, or the lowest when
+ * index is 0. "service "x" is not running". *ret borrows from *state, which the caller gives back
+ * in any case. */
+int compose_one(struct compose *c, const char *service, int64_t index, struct compose_state *state,
+	const struct state_container **ret, struct err *e);
+
 /* ---- compose_progress.c ---- */
 struct compose_progress *compose_progress_new(
 	const char *mode, const char *ansi, const char *title);
 void compose_progress_free(struct compose_progress *p); /* leaves the final lines on the screen */
-/* kind: "Container", "Network", ...; verb: "Creating", "Created", ... */
+#define COMPOSE_DRY_RUN " DRY-RUN MODE - "
+/* c->progress anew, as the flags before the command say; title: of the list on a terminal. */
+void compose_begin(struct compose *c, const char *title);
+/* "ID TEXT STATUS", of which text or status may be "". */
+void compose_progress_event(
+	struct compose_progress *p, const char *id, const char *text, const char *status);
+/* kind: "Container", "Network", ...; verb: "Creating", "Created", ...: the event "KIND NAME"
+ * without a text. */
 void compose_progress_say(
 	struct compose_progress *p, const char *kind, const char *name, const char *verb);
 /* Others are about to print: what is on the screen stays there, and the next line begins a new
@@ -198,12 +212,16 @@ void compose_attached_started(
 int compose_attached_run(struct compose_attached *a);
 
 /* ---- subcommands ---- */
+compose_fn compose_attach;
 compose_fn compose_build;
+compose_fn compose_commit;
 compose_fn compose_config;
 compose_fn compose_cp;
 compose_fn compose_create;
 compose_fn compose_down;
+compose_fn compose_events;
 compose_fn compose_exec;
+compose_fn compose_export;
 compose_fn compose_images;
 compose_fn compose_kill;
 compose_fn compose_logs;
@@ -212,9 +230,11 @@ compose_fn compose_pause;
 compose_fn compose_port;
 compose_fn compose_ps;
 compose_fn compose_pull;
+compose_fn compose_push;
 compose_fn compose_restart;
 compose_fn compose_rm;
 compose_fn compose_run;
+compose_fn compose_scale;
 compose_fn compose_start;
 compose_fn compose_stats;
 compose_fn compose_stop;
@@ -222,3 +242,5 @@ compose_fn compose_top;
 compose_fn compose_unpause;
 compose_fn compose_up;
 compose_fn compose_version;
+compose_fn compose_volumes;
+compose_fn compose_wait;

@@ -8,6 +8,8 @@
 #include "wherry/engine.h"
 #include "wherry/pull.h"
 
+#define DAEMON "Error response from daemon: "
+
 int compose_image_find(struct compose *c, const char *image, char **ret_id, struct err *e)
 {
 	scoped(json) json_t *doc = NULL;
@@ -22,13 +24,14 @@ int compose_image_find(struct compose *c, const char *image, char **ret_id, stru
 
 int compose_pull_service(struct compose *c, const struct service *s, bool quiet, struct err *e)
 {
-	compose_progress_say(c->progress, "Image", s->image, "Pulling");
+	compose_progress_event(c->progress, s->name, "Pulling", "");
 	compose_progress_leave(c->progress);
 	if (pull_image(c->cli, s->image, s->platform, quiet ? NULL : stderr, e) < 0) {
-		compose_progress_say(c->progress, "Image", s->image, "Error");
+		compose_progress_event(
+			c->progress, s->name, s->build ? "Warning" : "Error", e->msg);
 		return -1;
 	}
-	compose_progress_say(c->progress, "Image", s->image, "Pulled");
+	compose_progress_event(c->progress, s->name, "Pulled", "");
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "wherry/flags.h"
 #include "wherry/human.h"
 #include "wherry/table.h"
+#include "wherry/volumes.h"
 
 static int add_image_row(
 	struct compose *c, const struct state_container *container, json_t *rows, struct err *e)
@@ -191,4 +192,68 @@ int compose_ls(struct compose *c, int argc, char **argv)
 		return 0;
 	}
 	return table_print(&t, rows, &e) < 0 ? cli_fail(&e) : 0;
+}
+
+/* ---- volumes ---- */
+
+static bool is_mounted(const struct compose *c, const struct compose_state *s, const char *volume)
+{
+	for (size_t i = 0; i < s->s.n_containers; i++) {
+		const struct state_container *k = &s->s.containers[i];
+		size_t m;
+		json_t *mount;
+		if (!compose_is_running(k) || !strv_has(&c->services, k->service)) {
+			continue;
+		}
+		json_array_foreach (json_object_get(compose_listed(s, k->id), "Mounts"), m, mount) {
+			if (strcmp(json_str(mount, "Name"), volume) == 0) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static int list_volumes(
+	struct compose *c, const char *project, const char *format, bool quiet, struct err *e)
+{
+	scoped(compose_state) struct compose_state s = {0};
+	scoped(json) json_t *found = json_array();
+	size_t i;
+	json_t *v;
+	if (compose_check_names(c, e) < 0 || compose_state_fetch(c, project, &s, e) < 0) {
+		return -1;
+	}
+	json_array_foreach (json_object_get(s.volumes, "Volumes"), i, v) {
+		const char *owner = json_str(json_object_get(v, "Labels"), LABEL "project");
+		if (strcmp(owner, project) == 0 &&
+			(c->services.n == 0 || is_mounted(c, &s, json_str(v, "Name")))) {
+			json_array_append(found, v);
+		}
+	}
+	return volumes_print(found, format, quiet, e);
+}
+
+/* Those of the project; of services, those that their running containers have mounted. */
+int compose_volumes(struct compose *c, int argc, char **argv)
+{
+	bool quiet = false;
+	const char *format = NULL;
+	const struct flag flags[] = {
+		{"format", 0, FLAG_STRING, &format, NULL, TABLE_FORMAT_HELP " (default \"table\")"},
+		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display volume names"},
+		{0},
+	};
+	const struct syntax s = {
+		"compose volumes", "[OPTIONS] [SERVICE...]", "List volumes", 0, -1, false};
+	int status = compose_flags(c, &s, flags, &argc, argv);
+	if (status >= 0) {
+		return status;
+	}
+	struct err e;
+	const char *project;
+	bool failed = volumes_check(format, &e) < 0 ||
+		      compose_load_or_name(c, argv + 1, argc - 1, &project, &e) < 0 ||
+		      list_volumes(c, project, format, quiet, &e) < 0;
+	return failed ? cli_fail(&e) : 0;
 }

@@ -1,5 +1,5 @@
-/* " Container x-1  Creating": one line each in a pipe; on a terminal each object keeps its line. On
- * stderr, as docker compose. */
+/* " Container x-1  Creating": one line each in a pipe, or one JSON object; on a terminal each
+ * object keeps its line. On stderr, as docker compose. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "wherry/compose.h"
@@ -21,7 +22,7 @@ struct item {
 
 struct compose_progress {
 	pthread_mutex_t lock; /* containers are stopped by several threads */
-	bool quiet, redraw, color;
+	bool quiet, redraw, color, json, dry_run;
 	const char *title;
 	struct item *items;
 	size_t n, cap;
@@ -37,10 +38,18 @@ struct compose_progress *compose_progress_new(const char *mode, const char *ansi
 	pthread_mutex_init(&p->lock, NULL);
 	p->title = title;
 	p->quiet = strcmp(mode, "quiet") == 0;
+	p->json = strcmp(mode, "json") == 0;
 	p->redraw = strcmp(mode, "tty") == 0 ||
 		    (strcmp(mode, "auto") == 0 && tty && !(term && strcmp(term, "dumb") == 0));
 	p->color = p->redraw && !(ansi && strcmp(ansi, "never") == 0) && !getenv("NO_COLOR");
 	return p;
+}
+
+void compose_begin(struct compose *c, const char *title)
+{
+	compose_progress_free(c->progress);
+	c->progress = compose_progress_new(c->progress_mode, c->ansi, title);
+	c->progress->dry_run = c->dry_run;
 }
 
 /* "Creating" goes on; "Created", "Running", "Healthy" is an end. */
@@ -91,9 +100,9 @@ static void draw_item(const struct compose_progress *p, const struct item *item,
 	snprintf(time, sizeof(time), "%.1fs", (double)ms / 1000);
 	int used = 3 + width + 1 + (int)strlen(item->verb);
 	int gap = cols - used - (int)strlen(time) - 1;
-	buf_printf(ret, " %s%s%s %-*s %s%s%s%*s%s\n", color, sign, p->color ? "\033[0m" : "", width,
-		item->label, color, item->verb, p->color ? "\033[0m" : "", gap > 1 ? gap : 1, "",
-		time);
+	buf_printf(ret, " %s%s%s %s%-*s %s%s%s%*s%s\n", color, sign, p->color ? "\033[0m" : "",
+		p->dry_run ? COMPOSE_DRY_RUN " " : "", width, item->label, color, item->verb,
+		p->color ? "\033[0m" : "", gap > 1 ? gap : 1, "", time);
 }
 
 static void draw(struct compose_progress *p)
@@ -118,19 +127,40 @@ static void draw(struct compose_progress *p)
 	fflush(stderr);
 }
 
-static void redraw(struct compose_progress *p, const char *kind, const char *name, const char *verb)
+static void redraw(
+	struct compose_progress *p, const char *label, const char *text, const char *status)
 {
-	scoped(free) char *label = xasprintf("%s %s", kind, name);
 	struct item *item = find(p, label);
+	const char *last = *status ? status : text;
 	free(item->verb);
-	item->verb = xstrdup(verb);
-	item->failed = strcmp(verb, "Error") == 0;
-	item->ended_ms = is_going(verb) ? 0 : clock_mono_ms();
+	item->verb = *text && *status ? xasprintf("%s %s", text, status) : xstrdup(last);
+	item->failed = strcmp(last, "Error") == 0 || strcmp(text, "Error") == 0;
+	item->ended_ms = is_going(last) ? 0 : clock_mono_ms();
 	draw(p);
 }
 
-void compose_progress_say(
-	struct compose_progress *p, const char *kind, const char *name, const char *verb)
+/* The members of docker compose's objects, in its order. */
+static void print_json(
+	const struct compose_progress *p, const char *id, const char *text, const char *status)
+{
+	scoped(json) json_t *o = json_object();
+	if (p->dry_run) {
+		json_put(o, "dry-run", json_true());
+	}
+	json_put_str(o, "id", id);
+	if (*text) {
+		json_put_str(o, "text", text);
+	}
+	if (*status) {
+		json_put_str(o, "status", status);
+	}
+	char *line = json_dumps(o, JSON_COMPACT);
+	fprintf(stderr, "%s\n", line ? line : "{}");
+	free(line);
+}
+
+void compose_progress_event(
+	struct compose_progress *p, const char *id, const char *text, const char *status)
 {
 	if (!p || p->quiet) {
 		return;
@@ -139,13 +169,23 @@ void compose_progress_say(
 	if (p->redraw && p->n + 3 > rows()) {
 		p->redraw = false; /* the first lines would have left the screen */
 	}
-	if (p->redraw) {
-		redraw(p, kind, name, verb);
+	if (p->json) {
+		print_json(p, id, text, status);
+	} else if (p->redraw) {
+		redraw(p, id, text, status);
 	} else {
-		fprintf(stderr, " %s %s  %s\n", kind, name, verb);
+		fprintf(stderr, "%s %s %s %s\n", p->dry_run ? COMPOSE_DRY_RUN : "", id, text,
+			status);
 		fflush(stderr);
 	}
 	pthread_mutex_unlock(&p->lock);
+}
+
+void compose_progress_say(
+	struct compose_progress *p, const char *kind, const char *name, const char *verb)
+{
+	scoped(free) char *id = xasprintf("%s %s", kind, name);
+	compose_progress_event(p, id, "", verb);
 }
 
 static void forget_items(struct compose_progress *p)

@@ -1,4 +1,4 @@
-/* exec, run, pull: what hands over to the plain commands of the CLI. */
+/* compose run: a one-off container of a service. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,95 +12,6 @@
 #include "wherry/compose.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
-
-static void add_option(struct strv *argv, const char *flag, const char *value)
-{
-	if (value) {
-		strv_add(argv, flag);
-		strv_add(argv, value);
-	}
-}
-
-/* ---- exec ---- */
-
-struct exec {
-	bool detach, no_tty, privileged, interactive;
-	int64_t index;
-	const char *user, *workdir;
-	struct strv env;
-};
-
-static int run_exec(struct compose *c, const struct exec *o, const char *project, char **words)
-{
-	struct err e;
-	scoped(compose_state) struct compose_state s = {0};
-	if (compose_state_fetch(c, project, &s, &e) < 0) {
-		return cli_fail(&e);
-	}
-	const struct state_container *container = compose_container(&s, words[0], (int)o->index);
-	if (!container || !compose_is_running(container)) {
-		err_set(&e, ERR_NOT_FOUND, "service \"%s\" is not running", words[0]);
-		return cli_fail(&e);
-	}
-	scoped(strv) struct strv argv = STRV_INIT;
-	strv_add(&argv, "exec");
-	bool tty = !o->no_tty && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	if (o->detach) {
-		strv_add(&argv, "-d");
-	} else if (o->interactive) {
-		strv_add(&argv, tty ? "-it" : "-i");
-	}
-	if (o->privileged) {
-		strv_add(&argv, "--privileged");
-	}
-	add_option(&argv, "--user", o->user);
-	add_option(&argv, "--workdir", o->workdir);
-	for (size_t i = 0; i < o->env.n; i++) {
-		add_option(&argv, "--env", o->env.v[i]);
-	}
-	strv_add(&argv, container->id);
-	for (char **w = words + 1; *w; w++) {
-		strv_add(&argv, *w);
-	}
-	scoped(free) char **copy = xnew_array(char *, argv.n + 1);
-	memcpy(copy, argv.v, argv.n * sizeof(*copy));
-	return command_exec(c->cli, (int)argv.n, copy);
-}
-
-int compose_exec(struct compose *c, int argc, char **argv)
-{
-	struct exec o = {.interactive = true};
-	const struct flag flags[] = {
-		{"detach", 'd', FLAG_BOOL, &o.detach, NULL,
-			"Detached mode: Run command in the background"},
-		{"env", 'e', FLAG_LIST, &o.env, NULL, "Set environment variables"},
-		{"index", 0, FLAG_INT, &o.index, NULL,
-			"Index of the container if service has multiple replicas"},
-		{"interactive", 'i', FLAG_BOOL, &o.interactive, NULL, NULL},
-		{"no-TTY", 'T', FLAG_BOOL, &o.no_tty, NULL, "Disable pseudo-TTY allocation"},
-		{"privileged", 0, FLAG_BOOL, &o.privileged, NULL,
-			"Give extended privileges to the process"},
-		{"user", 'u', FLAG_STRING, &o.user, NULL, "Run the command as this user"},
-		{"workdir", 'w', FLAG_STRING, &o.workdir, NULL,
-			"Path to workdir directory for this command"},
-		{0},
-	};
-	const struct syntax s = {"compose exec", "[OPTIONS] SERVICE COMMAND [ARGS...]",
-		"Execute a command in a running container", 2, -1, true};
-	int status = compose_flags(c, &s, flags, &argc, argv);
-	struct err e;
-	const char *project;
-	if (status < 0) {
-		argv[argc] = NULL;
-		status = compose_load_or_name(c, argv + 1, 1, &project, &e) < 0
-				 ? cli_fail(&e)
-				 : run_exec(c, &o, project, argv + 1);
-	}
-	strv_deinit(&o.env);
-	return status;
-}
-
-/* ---- run ---- */
 
 struct run {
 	bool detach, rm, no_tty, no_deps, service_ports, build, interactive, quiet_pull,
@@ -393,53 +304,4 @@ int compose_run(struct compose *c, int argc, char **argv)
 	strv_deinit(&o.volumes);
 	strv_deinit(&o.publish);
 	return status;
-}
-
-/* ---- pull ---- */
-
-int compose_pull(struct compose *c, int argc, char **argv)
-{
-	bool quiet = false;
-	bool ignore_failures = false;
-	bool ignore_buildable = false;
-	bool include_deps = false;
-	const struct flag flags[] = {
-		{"ignore-buildable", 0, FLAG_BOOL, &ignore_buildable, NULL,
-			"Ignore images that can be built"},
-		{"ignore-pull-failures", 0, FLAG_BOOL, &ignore_failures, NULL,
-			"Pull what it can and ignores images with pull failures"},
-		{"include-deps", 0, FLAG_BOOL, &include_deps, NULL,
-			"Also pull services declared as dependencies"},
-		{"quiet", 'q', FLAG_BOOL, &quiet, NULL,
-			"Pull without printing progress information"},
-		{0},
-	};
-	const struct syntax s = {
-		"compose pull", "[OPTIONS] [SERVICE...]", "Pull service images", 0, -1, false};
-	int status = compose_flags(c, &s, flags, &argc, argv);
-	if (status >= 0) {
-		return status;
-	}
-	struct err e;
-	if (compose_load(c, argv + 1, argc - 1, &e) < 0) {
-		return cli_fail(&e);
-	}
-	scoped(free) bool *selected = xnew_array(bool, c->project->n_services + 1);
-	if (plan_select(c->project, &c->services, !include_deps, selected, &e) < 0) {
-		return cli_fail(&e);
-	}
-	c->progress = compose_progress_new(quiet ? "quiet" : c->progress_mode, c->ansi, "Pulling");
-	for (size_t i = 0; i < c->project->n_services; i++) {
-		const struct service *service = &c->project->services[i];
-		/* an image that is only built has no name in any registry */
-		bool only_built =
-			service->build && (ignore_buildable || !node_text(service->node, "image"));
-		if (!selected[i] || only_built) {
-			continue;
-		}
-		if (compose_pull_service(c, service, quiet, &e) < 0 && !ignore_failures) {
-			return cli_fail(&e);
-		}
-	}
-	return 0;
 }

@@ -258,3 +258,45 @@ int compose_create(struct compose *c, int argc, char **argv)
 	}
 	return load_and_run(c, &u, argc, argv);
 }
+
+/* ---- scale ---- */
+
+/* "web=3" as --scale takes it; the services are those that are named. */
+static int read_tuples(struct compose *c, struct up *u, int argc, char **argv, struct err *e)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *equal = strchr(argv[i], '=');
+		int count;
+		if (!equal || equal == argv[i] || !equal[1]) {
+			return err_set(e, ERR_INVALID, "invalid scale specifier: %s", argv[i]);
+		}
+		if (parse_int(equal + 1, 0, 10000, &count) < 0) {
+			return err_set(e, ERR_INVALID,
+				"invalid scale specifier: can't parse replica value as int: %s",
+				argv[i]);
+		}
+		strv_add(&u->scales, argv[i]);
+		strv_addn(&c->services, argv[i], (size_t)(equal - argv[i]));
+	}
+	return 0;
+}
+
+int compose_scale(struct compose *c, int argc, char **argv)
+{
+	struct up u = {.timeout = -1, .detach = true};
+	const struct flag flags[] = {
+		{"no-deps", 0, FLAG_BOOL, &u.plan.no_deps, NULL, "Don't start linked services"},
+		{0},
+	};
+	const struct syntax s = {
+		"compose scale", "[SERVICE=REPLICAS...]", "Scale services", 1, -1, false};
+	int status = compose_flags(c, &s, flags, &argc, argv);
+	struct err e;
+	if (status < 0) {
+		bool failed = read_tuples(c, &u, argc, argv, &e) < 0 ||
+			      compose_load(c, NULL, 0, &e) < 0 || compose_check_names(c, &e) < 0;
+		status = failed ? cli_fail(&e) : run_up(c, &u);
+	}
+	up_deinit(&u);
+	return status;
+}

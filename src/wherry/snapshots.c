@@ -11,6 +11,7 @@
 #include "base/scoped.h"
 #include "codec/ref.h"
 #include "wherry/download.h"
+#include "wherry/commit.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
 
@@ -68,17 +69,11 @@ int command_diff(struct cli *cli, int argc, char **argv)
 
 /* --- commit --- */
 
-struct commit {
-	const char *author, *message;
-	struct strv changes;
-	bool pause;
-};
-
-static int commit(struct cli *cli, const struct commit *o, const char *container,
-	const char *reference, struct err *e)
+int commit_container(struct cli *cli, const struct commit_options *o, const char *container,
+	const char *reference, char **ret_id, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
-	json_t *answer = NULL;
+	scoped(json) json_t *answer = NULL;
 	struct ref ref;
 	char name[REF_TEXT_MAX];
 	buf_puts(&path, "/commit");
@@ -99,14 +94,14 @@ static int commit(struct cli *cli, const struct commit *o, const char *container
 	if (engine_json(cli, "POST", buf_str(&path), NULL, &answer, e) < 0) {
 		return -1;
 	}
-	printf("%s\n", json_str(answer, "Id"));
-	json_decref(answer);
+	*ret_id = xstrdup(json_str(answer, "Id"));
 	return 0;
 }
 
 int command_commit(struct cli *cli, int argc, char **argv)
 {
-	struct commit o = {.pause = true};
+	struct commit_options o = {.pause = true};
+	scoped(free) char *id = NULL;
 	struct err e;
 	const struct flag flags[] = {
 		{"author", 'a', FLAG_STRING, &o.author, NULL,
@@ -121,8 +116,9 @@ int command_commit(struct cli *cli, int argc, char **argv)
 		"Create a new image from a container's changes", 1, 2, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	if (status < 0) {
-		status = commit(cli, &o, argv[1], argc > 2 ? argv[2] : NULL, &e) < 0 ? cli_fail(&e)
-										     : 0;
+		status = commit_container(cli, &o, argv[1], argc > 2 ? argv[2] : NULL, &id, &e) < 0
+				 ? cli_fail(&e)
+				 : (printf("%s\n", id), 0);
 	}
 	strv_deinit(&o.changes);
 	return status;

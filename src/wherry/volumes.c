@@ -12,6 +12,7 @@
 #include "wherry/spec_check.h"
 #include "wherry/specs.h"
 #include "wherry/table.h"
+#include "wherry/volumes.h"
 
 static const struct inspect_kind kinds[] = {{"volume", "/volumes/", ""}, {0}};
 
@@ -51,6 +52,34 @@ static json_t *row_of(const json_t *v)
 	return row;
 }
 
+static struct table table_of(const char *format, bool quiet)
+{
+	return (struct table){.columns = columns,
+		.dflt = "{{.Driver}}\t{{.Name}}",
+		.quiet_field = "Name",
+		.format = format,
+		.quiet = quiet,
+		.type = "*formatter.volumeContext",
+		.raw = "name: {{.Name}}\ndriver: {{.Driver}}\n"};
+}
+
+int volumes_check(const char *format, struct err *e)
+{
+	const struct table t = table_of(format, false);
+	return table_check(&t, e);
+}
+
+int volumes_print(const json_t *volumes, const char *format, bool quiet, struct err *e)
+{
+	const struct table t = table_of(format, quiet);
+	scoped(json) json_t *rows = json_array();
+	for (size_t i = 0; i < json_array_size(volumes); i++) {
+		json_array_append_new(rows, row_of(json_array_get(volumes, i)));
+	}
+	rows_sort(rows, "Name");
+	return table_print(&t, rows, e);
+}
+
 int command_volume_ls(struct cli *cli, int argc, char **argv)
 {
 	bool quiet = false;
@@ -68,27 +97,15 @@ int command_volume_ls(struct cli *cli, int argc, char **argv)
 	if (status < 0) {
 		scoped(free) char *chosen =
 			table_format(cli->config, "volumesFormat", format, quiet);
-		const struct table t = {.columns = columns,
-			.dflt = "{{.Driver}}\t{{.Name}}",
-			.quiet_field = "Name",
-			.format = chosen,
-			.quiet = quiet,
-			.type = "*formatter.volumeContext",
-			.raw = "name: {{.Name}}\ndriver: {{.Driver}}\n"};
 		struct err e;
 		scoped(buf) struct buf path = BUF_INIT;
 		scoped(json) json_t *answer = NULL;
-		scoped(json) json_t *rows = json_array();
 		buf_puts(&path, "/volumes");
-		int r = table_check(&t, &e);
+		int r = volumes_check(chosen, &e);
 		r = r < 0 ? r : path_filters(&path, &filters, &e);
 		r = r < 0 ? r : engine_json(cli, "GET", buf_str(&path), NULL, &answer, &e);
-		const json_t *found = r < 0 ? NULL : json_object_get(answer, "Volumes");
-		for (size_t i = 0; i < json_array_size(found); i++) {
-			json_array_append_new(rows, row_of(json_array_get(found, i)));
-		}
-		rows_sort(rows, "Name");
-		r = r < 0 ? r : table_print(&t, rows, &e);
+		r = r < 0 ? r
+			  : volumes_print(json_object_get(answer, "Volumes"), chosen, quiet, &e);
 		status = r < 0 ? cli_fail(&e) : 0;
 	}
 	strv_deinit(&filters);

@@ -60,3 +60,98 @@ refused() {
 	[[ "$(c version --short)" =~ ^2\.[0-9]+\.[0-9]+\+wherry ]]
 	[[ "$(c version -f json)" == '{"version":"2.'*'"}' ]]
 }
+
+@test "attach, commit, export choose a container of a service" {
+	refused 'service "a" is not running' attach a
+	refused 'service "a" is not running container #3' export --index 3 -o x a
+	c up -d
+	c commit -m said -c 'ENV MADE=here' a made:1
+	[ "$("$WHERRY" image inspect --format '{{.Comment}} {{.Config.Env}}' made:1)" = "said [MADE=here]" ]
+	"$WHERRY" rmi made:1
+	c export a | tar t | grep -qx bin/busybox
+	c exec -T a sh -c 'echo x >/tmp/x'
+	c export -o a.tar a
+	[ "$(tar xOf a.tar tmp/x)" = x ]
+	# sh was replaced by sleep, whose end is the container's
+	c attach --no-stdin a >attached 2>&1 &
+	eventually 5 grep -qE "path=/containers/[0-9a-f]+/attach" "$DIR/daemon.log"
+	c kill -s TERM a
+	wait $! || [ $? -eq 143 ]
+}
+
+@test "scale counts services up and down" {
+	refused 'invalid scale specifier: a' scale a
+	refused 'no such service: x' scale x=2
+	c scale --no-deps b=2
+	[ "$(c ps -q b | wc -l)" -eq 2 ]
+	[ -z "$(c ps -aq a)" ]
+	c scale b=1 a=2
+	[ "$(c ps --services | sort | tr '\n' ' ')" = "a b " ]
+	[ "$(c ps -q | wc -l)" -eq 3 ]
+}
+
+@test "wait tells who ended and how, and takes the project away" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  job:
+		    image: bb
+		    command: sh -c "while [ ! -e /go ]; do sleep 0.1; done; exit 7"
+	YAML
+	refused 'no containers for project "p"' wait job
+	c up -d
+	local id
+	id=$(c ps -q --no-trunc job)
+	c wait --down-project job >said 2>err &
+	eventually 5 grep -q "path=/containers/$id/wait" "$DIR/daemon.log"
+	c exec job touch /go
+	local rc=0
+	wait $! || rc=$?
+	[ "$rc" -eq 7 ]
+	[ "$(cat said)" = "container \"$id\" exited with status code 7" ]
+	[ -z "$(c ps -aq)" ]
+}
+
+@test "events of a project, without the labels" {
+	local begun
+	begun=$(date +%s.%N)
+	c up -d a
+	c run --rm -T b true
+	c events --since "$begun" --until 0s --json >events
+	[ "$(python3 -c 'import json,sys; print([(e["service"], e["action"], sorted(e["attributes"])) for e in map(json.loads, sys.stdin)])' <events)" = \
+		"[('a', 'create', ['image', 'name']), ('a', 'start', ['image', 'name'])]" ]
+	c events --since "$begun" --until 0s a | grep -qE '^[-0-9]{10} [0-9:]{8}\.[0-9]{6} container start [0-9a-f]{64} \(.*name=p-a-1'
+	[ -z "$(c events --since "$begun" --until 0s b)" ]
+}
+
+@test "volumes of a project and of its services" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a: {image: bb, command: sleep 1000, init: true, volumes: ["one:/x"]}
+		  b: {image: bb, command: sleep 1000, init: true, volumes: ["two:/x"]}
+		volumes: {one: , two: }
+	YAML
+	c up -d
+	[ "$(c volumes -q | tr '\n' ' ')" = "p_one p_two " ]
+	[ "$(c volumes -q b)" = p_two ]
+	[ "$(c volumes --format '{{.Driver}} {{.Name}}' a)" = "local p_one" ]
+	refused 'no such service: x' volumes x
+}
+
+@test "pull and push skip what is not theirs" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a: {image: bb, pull_policy: never}
+		  b: {image: "bb:fixed", pull_policy: missing}
+		  d: {build: .}
+		  e: {image: "127.0.0.1:1/none"}
+		  f: {image: "127.0.0.1:1/none"}
+	YAML
+	"$WHERRY" tag bb bb:fixed
+	run c pull
+	[ "$status" -eq 1 ]
+	[[ "$output" == *" a Skipped "* && "$output" == *" b Skipped - Image is already present locally "* ]]
+	[[ "$output" == *" d Skipped - No image to be pulled "*" e Pulling "*" e Error "* ]]
+	c pull --ignore-pull-failures 2>&1 | grep -qx ' f Skipped - Image is already being pulled by e '
+	"$WHERRY" rmi bb:fixed
+	[ "$(c push 2>&1 | head -1)" = " a Skipped " ]
+}

@@ -1,0 +1,10 @@
+/* wherry/volumes.h - the table of `volume ls` and `compose volumes`. */
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+
+int volumes_check(const char *format, struct err *e); /* before the engine is asked */
+/* volumes: the engine's objects. format NULL: the table. */
+int volumes_print(const json_t *volumes, const char *format, bool quiet, struct err *e);
