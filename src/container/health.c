@@ -195,6 +195,7 @@ static void probed(void *owner, int exit_code, const char *output)
 			"container", "health", "id", c->id, "status", words[h->state.status], NULL);
 		container_event(c, action, NULL);
 		status_changed(h);
+		boot_look_again(c->set);
 	}
 }
 
@@ -309,4 +310,15 @@ json_t *health_inspect(const struct container *c)
 const char *health_word(const struct container *c)
 {
 	return c->health ? words[c->health->state.status] : "";
+}
+
+enum health_status health_status(const struct container *c)
+{
+	return c->health ? c->health->state.status : HEALTH_STARTING;
+}
+
+bool health_is_configured(const struct container *c)
+{
+	scoped(strv) struct strv args = STRV_INIT;
+	return read_args(c->config, &args);
 }

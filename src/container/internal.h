@@ -15,6 +15,7 @@
 #include "container/attach.h"
 #include "container/container.h"
 #include "container/delay.h"
+#include "container/health_rules.h"
 #include "container/restart.h"
 #include "container/state.h"
 #include "network/network.h"
@@ -41,6 +42,8 @@ struct container_set {
 	struct map *execs;              /* exec id -> struct exec */
 	struct list readers;            /* log readers that follow */
 	struct delay *policies;         /* restart policies are about to be applied */
+	struct delay *boot_look;        /* boot.c will look at those that wait for others, */
+	size_t boot_waiting;            /* so many */
 	struct list volume_jobs;        /* mounts and unmounts that are on their way */
 	struct stats_sampler *sampler;  /* NULL before the first watcher */
 	uint64_t probes, failed_probes; /* of health checks */
@@ -120,8 +123,10 @@ struct container {
 	int pidfd; /* -1 when it does not run */
 	int exit_code;
 	bool oom_killed;
-	char *error;     /* why the last start failed, or NULL */
-	char *waits_for; /* "device /dev/x": what its next start waits for, or NULL */
+	char *error;           /* why the last start failed, or NULL */
+	char *waits_for;       /* "device /dev/x": what its next start waits for, or NULL */
+	int64_t boot_since_ms; /* boot.c is to start it, and waits since then; 0: not */
+	bool was_started_now;  /* it has run under this daemon */
 	struct unhealthy_history unhealthy;
 	int64_t started_ns, finished_ns;
 	bool stopped_by_user;
@@ -220,6 +225,11 @@ void mounts_shim_args(const struct container *c, struct strv *args);
 char *waiting_for(const struct container *c);           /* what is missing, or NULL; the caller's */
 void waiting_set(struct container *c, char *take_what); /* with its event when it is news */
 bool waiting_goes_on(struct container *c); /* true: planned again, nothing else to do */
+
+/* --- boot.c --- */
+void boot_apply_policies(void *set); /* a delay_fn: once, when the daemon starts */
+/* Something that others may wait for has changed; cheap when none waits. */
+void boot_look_again(struct container_set *s);
 
 /* --- names.c --- */
 void container_name_random(char *ret, size_t n);
@@ -395,6 +405,10 @@ void health_stop(struct container *c);
 json_t *health_inspect(const struct container *c);  /* NULL when none is configured */
 const char *health_word(const struct container *c); /* "healthy", "starting", "unhealthy" or "" */
 int health_check_config(const json_t *config, struct err *e);
+
+bool health_is_configured(const struct container *c);
+enum health_status health_status(
+	const struct container *c); /* HEALTH_STARTING until a probe says */
 
 /* --- stats.c --- */
 void stats_forget(struct container *c); /* it is removed: its watchers hear the end */

@@ -105,33 +105,6 @@ static void reconcile(struct container *c)
 	container_opened_pid(c, c->pid);
 }
 
-static void ignore_result(void *owner, const struct err *e)
-{
-}
-
-/* A policy that wants it running starts it; a reboot is no failure of the container's. */
-static void apply_policies(void *owner)
-{
-	struct container_set *s = owner;
-	scoped(strv) struct strv ids = STRV_INIT;
-	s->policies = NULL;
-	map_each (s->by_id, struct container, c) {
-		bool rests = c->state == CONTAINER_EXITED || c->state == CONTAINER_CREATED;
-		if (rests && (c->started_ns != 0 || c->was_running) &&
-			restart_at_boot(
-				&c->policy, c->exit_code, c->was_running, c->stopped_by_user)) {
-			strv_add(&ids, c->id);
-		}
-	}
-	for (size_t i = 0; i < ids.n; i++) {
-		struct err ignored;
-		struct container *c = container_find(s, ids.v[i], &ignored);
-		if (c) {
-			container_start(c, ignore_result, NULL);
-		}
-	}
-}
-
 struct container_set *container_set_new(const struct container_deps *d, struct err *e)
 {
 	struct container_set *s = xnew(struct container_set);
@@ -159,6 +132,6 @@ struct container_set *container_set_new(const struct container_deps *d, struct e
 		}
 	}
 	container_volumes_reconcile(s);
-	s->policies = delay_start(d->loop, 0, apply_policies, s);
+	s->policies = delay_start(d->loop, 0, boot_apply_policies, s);
 	return s;
 }

@@ -194,6 +194,7 @@ static void start_failed(struct container *c, const struct err *e, int exit_code
 	}
 	done_all(&starting, waits ? NULL : &reason);
 	container_set_note_end(s);
+	boot_look_again(s);
 }
 
 /* --- launch --- */
@@ -427,6 +428,7 @@ void container_start(struct container *c, container_done_fn *done, void *owner)
 	}
 	delay_cancel(c->restart_delay);
 	c->restart_delay = NULL;
+	c->boot_since_ms = 0;
 	c->stopped_by_user = false;
 	c->restart_count = 0;
 	c->last_wait_ms = 0;
@@ -468,6 +470,7 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	bool fresh = c->state == CONTAINER_STARTING;
 	container_opened_pid(c, init);
 	c->started_ns = at_ns;
+	c->was_started_now = true;
 	waiting_set(c, NULL);
 	c->oom_killed = c->oom_killed && !fresh;
 	oom_start(c);
@@ -475,6 +478,7 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 		endpoints_reattach(c);
 		health_start(c);
 		container_record_note(c);
+		boot_look_again(c->set);
 		return;
 	}
 	container_step(c, INPUT_STARTED);
@@ -494,7 +498,9 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	} else if (c->set->going_down) {
 		container_ask_to_stop(c, 0, -1);
 	}
+	struct container_set *s = c->set;
 	done_all(&c->starting, NULL);
+	boot_look_again(s);
 }
 
 /* Before there was a runtime to ask: dockerd says 128 then (moby daemon/start.go). */
@@ -636,4 +642,5 @@ void container_died(struct container *c, int exit_code, int64_t at_ns, bool oom)
 		container_remove_now(c, volumes);
 	}
 	container_set_note_end(s);
+	boot_look_again(s);
 }

@@ -265,6 +265,7 @@ void container_set_free(struct container_set *s)
 {
 	s->closing = true;
 	delay_cancel(s->policies);
+	delay_cancel(s->boot_look);
 	map_each (s->by_id, struct container, probed) {
 		health_stop(probed);
 	}

@@ -94,12 +94,14 @@ static void end_pause_before_restart(struct container *c)
 {
 	delay_cancel(c->restart_delay);
 	c->restart_delay = NULL;
+	c->boot_since_ms = 0;
 	c->stopped_by_user = true;
 	waiting_set(c, NULL);
 	container_step(c, INPUT_STOP);
 	container_record_note(c);
 	attach_point_end(&c->attaches);
 	waits_fire(c, true, false);
+	boot_look_again(c->set);
 }
 
 void container_stop(
@@ -378,6 +380,7 @@ void container_remove_now(struct container *c, bool volumes)
 	stats_forget(c);
 	container_free(c);
 	done_all(&removing, NULL);
+	boot_look_again(s);
 }
 
 void container_remove(

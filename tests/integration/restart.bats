@@ -239,3 +239,50 @@ FAILED crun ended before the container was started" ] || fail "$output"
 	[ "$DIR" = "$one" ]
 	[ "$(w exec same echo alive)" = alive ]
 }
+
+part() { # SERVICE DEPENDS-ON RUN-ARGUMENTS...: a container as compose makes it
+	w run -d --init --name "$1" --label com.docker.compose.project=boot --label "com.docker.compose.service=$1" \
+		--label com.docker.compose.oneoff=False --label "com.docker.compose.depends_on=$2" "${@:3}" >/dev/null
+}
+
+reboot() { # of a machine: nothing that ran is left
+	local id
+	daemon_signal KILL
+	for id in "$DIR"/data/containers/*; do
+		pkill -KILL -f -- "--id=$(basename "$id")" || true
+	done
+	daemon_start
+}
+
+says() { # CONTAINER STATUS WAITING-FOR
+	[ "$(w inspect "$1" | jq -r '.[0].State | .Status + " " + .WherryWaitingFor')" = "$2 ${3:-}" ]
+}
+
+@test "after a reboot a project starts in the order of its dependencies" {
+	# created before what they wait for: the order is the labels', not that of creation
+	part web db:service_healthy:false,once:service_completed_successfully:false,gone:service_healthy:false --restart always bb sleep 1000
+	part tail web:service_started:false --restart unless-stopped bb sleep 1000
+	part after job:service_completed_successfully:true --restart always bb sleep 1000
+	part given-up web:service_started:false --restart unless-stopped bb sleep 1000
+	part db '' --restart always --health-cmd 'test -f /ok' --health-interval 100ms --health-retries 100000 bb sh -c 'rm -f /ok; sleep 1000'
+	part job '' --restart on-failure bb sh -c 'until [ -e /ok ]; do sleep 0.1; done'
+	part once '' bb true
+	eventually 10 says once exited
+	reboot
+	eventually 10 says web restarting 'service db to be healthy'
+	says tail restarting 'service web to start'
+	says after restarting 'service job to complete'
+	[[ "$(w ps --format '{{.Names}} {{.Status}}')" == *'web Waiting for service db to be healthy'* ]]
+	w stop given-up
+	says given-up exited
+	reboot # the next one meets those that wait
+	eventually 10 says web restarting 'service db to be healthy'
+	eventually 10 w exec db touch /ok
+	eventually 10 says tail running
+	says web running
+	says after restarting 'service job to complete'
+	eventually 10 w exec job touch /ok
+	eventually 10 says after running
+	says given-up exited
+	says once exited
+}
