@@ -51,7 +51,9 @@ static void decode_device_requests(struct decoder *d, const struct node *n, stru
 	s->device_requests = tree_new_array(d->t, struct device_request, room);
 	for (size_t i = 0; i < 2; i++) {
 		node_each (m, lists[i]) {
-			decode_request(d, m->value, &s->device_requests[s->n_device_requests++]);
+			struct device_request *r = &s->device_requests[s->n_device_requests++];
+			decode_request(d, m->value, r);
+			r->gpu = i == 0;
 		}
 	}
 }

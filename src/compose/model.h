@@ -88,6 +88,7 @@ struct device_request {
 	const char *driver;
 	struct pairs options;
 	int64_t count; /* -1: all; UNSET: device_ids decide */
+	bool gpu;      /* of `gpus`: that is another capability */
 	const struct node *node;
 };
 

@@ -19,8 +19,15 @@ struct request_container {
 	const char *one_off;  /* slug of a `run` container: its label, no number; NULL for `up` */
 	/* the container of service S that "service:S" stands for; NULL when there is none yet */
 	const char *(*container_of)(void *owner, const char *service);
+	/* The text of a file of this machine, the caller's; NULL with *e. NULL: the engine gets the
+	 * path ("seccomp=FILE") */
+	char *(*read_file)(void *owner, const char *path, struct err *e);
 	void *owner;
+	const char *api_socket; /* for use_api_socket; NULL: Docker's */
 };
+
+/* Where a service with use_api_socket finds the registry logins, config.json. */
+#define REQUEST_LOGINS_DIR "/run/secrets/docker"
 
 /* A new document; NULL with *e when a namespace refers to a service that has no container. */
 json_t *request_container(

@@ -163,6 +163,8 @@ int compose_wait_condition(
 	struct compose *c, const struct service *s, enum condition condition, struct err *e);
 
 /* ---- compose_files.c: configs and secrets that are not files of this machine ---- */
+/* For request_container.read_file. */
+char *compose_read_text(void *owner, const char *path, struct err *e);
 int compose_put_files(struct compose *c, const struct service *s, const char *id, struct err *e);
 
 /* ---- compose_output.c: the logs of several containers at once ---- */

@@ -148,6 +148,7 @@ static int post_container(struct compose_carry *carry, const struct step *step, 
 		.hash = hash,
 		.replaces = replaces,
 		.container_of = container_of,
+		.read_file = compose_read_text,
 		.owner = carry};
 	scoped(json) json_t *body = request_container(carry->c->project, &r, e);
 	if (!body) {

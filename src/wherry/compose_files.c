@@ -1,16 +1,19 @@
 /* Configs and secrets given by `content:` or `environment:` are put into the created container as a
  * tar archive (Docker API PutContainerArchive), because there is no file of this machine to mount.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "wherry/compose.h"
 #include "wherry/engine.h"
 
 #define BLOCK 512u
+#define TEXT_BYTES_MAX (1u << 20)
 
 /* Digits and a NUL; what does not fit loses its high digits. */
 static void put_octal(unsigned char *field, size_t width, uint64_t value)
@@ -99,6 +102,17 @@ static int add_all(struct buf *tar, const struct service *s, const struct file_u
 		}
 	}
 	return 0;
+}
+
+char *compose_read_text(void *owner, const char *path, struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	int r = path_read(AT_FDCWD, path, TEXT_BYTES_MAX, &text);
+	if (r < 0) {
+		(void)err_sys(e, -r, "cannot read %s", path);
+		return NULL;
+	}
+	return buf_take_str(&text);
 }
 
 int compose_put_files(struct compose *c, const struct service *s, const char *id, struct err *e)

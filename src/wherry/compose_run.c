@@ -130,6 +130,7 @@ static json_t *run_body(struct compose *c, const struct service *s, const struct
 		.hash = hash,
 		.one_off = slug,
 		.container_of = container_of,
+		.read_file = compose_read_text,
 		.owner = l};
 	json_t *body = request_container(c->project, &r, e);
 	if (!body) {
