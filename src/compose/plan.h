@@ -2,8 +2,9 @@
  * nobody, does nothing.
  *
  * The state is what the engine listed; its objects are recognised by labels alone. A plan is steps
- * in the order in which they are to be carried out; a step that fails ends the plan. STEP_STOPs
- * that follow one another may be done at once.
+ * in an order in which they can be carried out one by one; a step that fails ends the plan. Steps
+ * may also be carried out at once: each once the steps it comes `after` are done, and all steps of
+ * lower phases.
  */
 #pragma once
 #include <stdbool.h>
@@ -78,6 +79,9 @@ struct step {
 	enum condition condition;     /* STEP_WAIT */
 	const struct service *waiter; /* STEP_WAIT: who wants it */
 	bool required;                /* STEP_WAIT: a failure ends the plan */
+	int phase;
+	size_t *after; /* indices of steps, all lower than its own */
+	size_t n_after, cap_after;
 };
 
 struct plan {
@@ -116,8 +120,13 @@ int plan_down(const struct project *p, const char *name, const struct state *s,
  * p->services[i]. */
 int plan_select(const struct project *p, const struct strv *names, bool no_deps, bool *marks,
 	struct err *e);
-/* For plan.c and plan_down.c: a step at the end; the pointer is good until the next one. */
+/* For plan*.c: a step at the end, of the phase of the one before it; the pointer is good until the
+ * next one. */
 struct step *plan_add_step(struct plan *plan, enum step_kind kind, const char *name);
+/* The last step comes after that one. */
+void plan_add_after(struct plan *plan, size_t index);
+/* May the step begin? done[i] is for plan->steps[i]. */
+bool plan_is_ready(const struct plan *plan, size_t index, const bool *done);
 bool state_is_running(const struct state_container *c); /* or restarting */
 void plan_deinit(struct plan *p);
 static inline void scoped_plan(struct plan *p)

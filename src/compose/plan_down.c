@@ -1,4 +1,5 @@
 /* What goes when a project goes down, and the order in which containers can be stopped. */
+#include <limits.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -75,34 +76,45 @@ static bool goes_down(
 static void plan_down_resources(const struct project *p, const char *name, const struct state *s,
 	const struct plan_down *o, struct plan *plan)
 {
+	const int phase = INT_MAX; /* after every container */
 	for (size_t i = 0; i < s->n_networks; i++) {
 		if (strcmp(s->networks[i].project, name) == 0) {
-			plan_add_step(plan, STEP_NETWORK_REMOVE, s->networks[i].name);
+			plan_add_step(plan, STEP_NETWORK_REMOVE, s->networks[i].name)->phase =
+				phase;
 		}
 	}
 	for (size_t i = 0; o->volumes && i < s->n_volumes; i++) {
 		const struct state_volume *v = &s->volumes[i];
 		const struct volume *declared = p ? project_volume(p, v->key) : NULL;
 		if (strcmp(v->project, name) == 0 && !(declared && declared->external)) {
-			plan_add_step(plan, STEP_VOLUME_REMOVE, v->name);
+			plan_add_step(plan, STEP_VOLUME_REMOVE, v->name)->phase = phase;
 		}
 	}
 }
 
 static void plan_down_level(const struct project *p, const struct state *s,
-	const struct plan_down *o, const size_t *order, size_t n, struct plan *plan)
+	const struct plan_down *o, const size_t *order, size_t n, int phase, struct plan *plan)
 {
+	scoped(free) size_t *stops = xnew_array(size_t, n + 1);
 	for (size_t i = 0; i < n; i++) {
 		const struct state_container *c = &s->containers[order[i]];
 		if (goes_down(p, c, o) &&
 			(state_is_running(c) || strcmp(c->status, "paused") == 0)) {
-			plan_add_step(plan, STEP_STOP, c->name)->existing = c;
+			struct step *stop = plan_add_step(plan, STEP_STOP, c->name);
+			stop->existing = c;
+			stop->phase = phase;
+			stops[i] = plan->n;
 		}
 	}
 	for (size_t i = 0; i < n; i++) {
 		const struct state_container *c = &s->containers[order[i]];
 		if (goes_down(p, c, o)) {
-			plan_add_step(plan, STEP_REMOVE, c->name)->existing = c;
+			struct step *remove = plan_add_step(plan, STEP_REMOVE, c->name);
+			remove->existing = c;
+			remove->phase = phase;
+			if (stops[i] > 0) {
+				plan_add_after(plan, stops[i] - 1);
+			}
 		}
 	}
 }
@@ -117,7 +129,7 @@ int plan_down(const struct project *p, const char *name, const struct state *s,
 	for (size_t from = 0, to; from < s->n_containers; from = to) {
 		for (to = from; to < s->n_containers && levels[to] == levels[from]; to++) {
 		}
-		plan_down_level(p, s, o, order + from, to - from, &plan);
+		plan_down_level(p, s, o, order + from, to - from, (int)levels[from], &plan);
 	}
 	if (!o->services || o->services->n == 0) {
 		plan_down_resources(p, name, s, o, &plan);

@@ -18,6 +18,7 @@
 #include "wherry/flags.h"
 
 struct compose_progress;
+struct compose_health;
 
 struct compose {
 	struct cli *cli;
@@ -29,7 +30,8 @@ struct compose {
 	struct strv services; /* named on the command line: enables them whatever their profiles */
 	struct project *project; /* NULL until compose_load */
 	struct compose_progress *progress;
-	int64_t wait_until_ms; /* clock_mono_ms of --wait-timeout; 0: waits for ever */
+	int64_t wait_until_ms;         /* clock_mono_ms of --wait-timeout; 0: waits for ever */
+	struct compose_health *health; /* listens while a plan is carried out; NULL */
 };
 
 typedef int compose_fn(struct compose *c, int argc, char **argv);
@@ -137,11 +139,19 @@ struct compose_carry {
 	int timeout_s;       /* -1: each container's own */
 	bool renew_volumes;  /* anonymous volumes are not carried over to the new container */
 	bool remove_volumes; /* anonymous volumes go with their containers */
-	struct strv fresh;   /* "service=id" of containers that were made now */
-	/* called after each start; may be NULL */
+	/* of containers that were made now: "service=id" and "/name=id"; under the lock */
+	struct strv fresh;
+	pthread_mutex_t lock;
+	struct tree *strings; /* what was handed out of fresh */
+	pthread_mutex_t telling;
+	/* called after each start, by one thread at a time; may be NULL */
 	void (*on_start)(void *owner, const char *id, const char *name, const struct service *s);
 	void *owner;
 };
+int compose_carry_step(struct compose_carry *carry, struct compose *c, const struct step *step,
+	struct err *e); /* c: with a connection that nobody else uses now */
+/* compose_runner.c: several steps at once, on as many connections, c->parallel of them at most. A
+ * failure lets those that were begun end. */
 int compose_carry_out(struct compose_carry *carry, const struct plan *plan, struct err *e);
 int compose_stop_container(
 	struct compose *c, const char *id, const char *name, int timeout_s, struct err *e);
@@ -158,7 +168,7 @@ int compose_stop_levels(struct compose *c, const struct compose_state *s, compos
 	const void *owner, int timeout_s, struct err *e);
 int compose_remove_container(struct compose *c, const char *id, const char *name, bool volumes,
 	bool force, struct err *e);
-/* Blocks until every container of the service is as the condition says. */
+/* compose_condition.c: blocks until every container of the service is as the condition says. */
 int compose_wait_condition(
 	struct compose *c, const struct service *s, enum condition condition, struct err *e);
 

@@ -1,16 +1,12 @@
-/* Carries a plan out, step by step. */
-#include <poll.h>
+/* Carries the steps of a plan out, each by itself; compose_runner.c does several at once. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "compose/emit.h"
 #include "wherry/compose.h"
 #include "wherry/engine.h"
-
-#define WAIT_STEP_MS 100
 
 static void say(struct compose *c, const char *name, const char *verb)
 {
@@ -49,13 +45,12 @@ static int create_network(struct compose *c, const struct network *n, struct err
 static int create_volume(struct compose *c, const struct volume *v, struct err *e)
 {
 	scoped(json) json_t *body = request_volume(c->project, v);
-	scoped(free) char *shown = xasprintf("\"%s\"", v->name);
-	compose_progress_say(c->progress, "Volume", shown, "Creating");
+	compose_progress_say(c->progress, "Volume", v->name, "Creating");
 	if (engine_json(c->cli, "POST", "/volumes/create", body, NULL, e) < 0) {
-		compose_progress_say(c->progress, "Volume", shown, "Error");
+		compose_progress_say(c->progress, "Volume", v->name, "Error");
 		return err_wrap(e, "failed to create volume %s", v->name);
 	}
-	compose_progress_say(c->progress, "Volume", shown, "Created");
+	compose_progress_say(c->progress, "Volume", v->name, "Created");
 	return 0;
 }
 
@@ -79,15 +74,33 @@ static int remove_resource(
 
 /* ---- containers ---- */
 
+/* The id of the container that a step made for the service, or with the name; NULL. */
+static const char *made_now(struct compose_carry *carry, const char *key)
+{
+	pthread_mutex_lock(&carry->lock);
+	const char *id = strv_env_get(&carry->fresh, key);
+	char *kept = id ? tree_strdup(carry->strings, id) : NULL;
+	pthread_mutex_unlock(&carry->lock);
+	return kept;
+}
+
+static void note_made(struct compose_carry *carry, const struct step *step, const char *id)
+{
+	scoped(free) char *by_service = xasprintf("%s=%s", step->service->name, id);
+	scoped(free) char *by_name = xasprintf("/%s=%s", step->name, id);
+	pthread_mutex_lock(&carry->lock);
+	strv_env_set(&carry->fresh, by_service);
+	strv_env_set(&carry->fresh, by_name);
+	pthread_mutex_unlock(&carry->lock);
+}
+
 static const char *container_of(void *owner, const char *service)
 {
-	const struct compose_carry *carry = owner;
-	const char *fresh = strv_env_get(&carry->fresh, service);
-	if (fresh) {
-		return fresh;
-	}
-	const struct state_container *c = compose_container(carry->state, service, 0);
-	return c ? c->id : NULL;
+	struct compose_carry *carry = owner;
+	const char *fresh = made_now(carry, service);
+	const struct state_container *c =
+		fresh ? NULL : compose_container(carry->state, service, 0);
+	return c ? c->id : fresh;
 }
 
 /* Gives the request's mount at that target the old volume, or adds one. What the file names there
@@ -130,18 +143,31 @@ static void carry_volumes(const json_t *old, const struct service *s, json_t *bo
 	}
 }
 
-static int post_container(struct compose_carry *carry, const struct step *step, const char *name,
-	const char *replaces, const json_t *old, char **ret_id, struct err *e)
+/* What the service's image meant when the plan was made; asked again when that is not known. */
+static int image_id_of(struct compose_carry *carry, struct compose *c, const struct service *s,
+	char **ret, struct err *e)
+{
+	for (size_t i = 0; i < carry->state->s.n_images; i++) {
+		if (strcmp(carry->state->s.images[i].service, s->name) == 0) {
+			*ret = xstrdup(carry->state->s.images[i].id);
+			return 0;
+		}
+	}
+	return compose_image_find(c, s->image, ret, e) < 0 ? -1 : 0;
+}
+
+static int post_container(struct compose_carry *carry, struct compose *c, const struct step *step,
+	const char *name, const char *replaces, const json_t *old, char **ret_id, struct err *e)
 {
 	const struct service *s = step->service;
 	char hash[EMIT_HASH_MAX];
 	scoped(free) char *image_id = NULL;
 	scoped(json) json_t *answer = NULL;
 	scoped(buf) struct buf path = BUF_INIT;
-	if (compose_image_find(carry->c, s->image, &image_id, e) < 0) {
+	if (image_id_of(carry, c, s, &image_id, e) < 0) {
 		return -1;
 	}
-	emit_service_hash(carry->c->project, s, hash);
+	emit_service_hash(c->project, s, hash);
 	const struct request_container r = {.service = s,
 		.number = step->number,
 		.image_id = image_id,
@@ -150,7 +176,7 @@ static int post_container(struct compose_carry *carry, const struct step *step, 
 		.container_of = container_of,
 		.read_file = compose_read_text,
 		.owner = carry};
-	scoped(json) json_t *body = request_container(carry->c->project, &r, e);
+	scoped(json) json_t *body = request_container(c->project, &r, e);
 	if (!body) {
 		return -1;
 	}
@@ -160,7 +186,7 @@ static int post_container(struct compose_carry *carry, const struct step *step, 
 	buf_puts(&path, "/containers/create");
 	path_query(&path, "name", name);
 	path_query(&path, "platform", s->platform);
-	if (engine_json(carry->c->cli, "POST", buf_str(&path), body, &answer, e) < 0) {
+	if (engine_json(c->cli, "POST", buf_str(&path), body, &answer, e) < 0) {
 		return -1;
 	}
 	size_t i;
@@ -169,20 +195,20 @@ static int post_container(struct compose_carry *carry, const struct step *step, 
 		compose_warn(json_string_value(warning) ? json_string_value(warning) : "");
 	}
 	*ret_id = xstrdup(json_str(answer, "Id"));
-	scoped(free) char *known = xasprintf("%s=%s", s->name, *ret_id);
-	strv_env_set(&carry->fresh, known);
-	return compose_put_files(carry->c, s, *ret_id, e);
+	note_made(carry, step, *ret_id);
+	return compose_put_files(c, s, *ret_id, e);
 }
 
-static int create(struct compose_carry *carry, const struct step *step, struct err *e)
+static int create(
+	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e)
 {
 	scoped(free) char *id = NULL;
-	say(carry->c, step->name, "Creating");
-	if (post_container(carry, step, step->name, NULL, NULL, &id, e) < 0) {
-		say(carry->c, step->name, "Error");
+	say(c, step->name, "Creating");
+	if (post_container(carry, c, step, step->name, NULL, NULL, &id, e) < 0) {
+		say(c, step->name, "Error");
 		return -1;
 	}
-	say(carry->c, step->name, "Created");
+	say(c, step->name, "Created");
 	return 0;
 }
 
@@ -195,10 +221,10 @@ static int rename_container(struct compose *c, const char *id, const char *name,
 }
 
 /* The new container is made beside the old one, so that a failure leaves the old one as it was. */
-static int recreate(struct compose_carry *carry, const struct step *step, struct err *e)
+static int recreate(
+	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e)
 {
 	const struct state_container *old = step->existing;
-	struct compose *c = carry->c;
 	scoped(json) json_t *inspected = NULL;
 	scoped(free) char *id = NULL;
 	scoped(free) char *temporary = xasprintf("%.12s_%s", old->id, step->name);
@@ -211,7 +237,7 @@ static int recreate(struct compose_carry *carry, const struct step *step, struct
 	if (carry->timeout_s >= 0) {
 		snprintf(suffix, sizeof(suffix), "/stop?t=%d", carry->timeout_s);
 	}
-	if (post_container(carry, step, temporary, old->name, inspected, &id, e) < 0 ||
+	if (post_container(carry, c, step, temporary, old->name, inspected, &id, e) < 0 ||
 		engine_on(c->cli, "POST", "/containers/", old->id, suffix, NULL, e) < 0 ||
 		engine_on(c->cli, "DELETE", "/containers/", old->id, "?force=1", NULL, e) < 0 ||
 		rename_container(c, id, step->name, e) < 0) {
@@ -222,18 +248,12 @@ static int recreate(struct compose_carry *carry, const struct step *step, struct
 	return 0;
 }
 
-static int start(struct compose_carry *carry, const struct step *step, struct err *e)
+static int start(
+	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e)
 {
-	struct compose *c = carry->c;
-	scoped(json) json_t *inspected = NULL;
-	const char *id = step->existing ? step->existing->id : NULL;
-	if (!id) {
-		if (engine_on(c->cli, "GET", "/containers/", step->name, "/json", &inspected, e) <
-			0) {
-			return -1;
-		}
-		id = json_str(inspected, "Id");
-	}
+	scoped(free) char *key = xasprintf("/%s", step->name);
+	const char *id = step->existing ? step->existing->id : made_now(carry, key);
+	id = id ? id : step->name;
 	say(c, step->name, "Starting");
 	if (engine_on(c->cli, "POST", "/containers/", id, "/start", NULL, e) < 0) {
 		say(c, step->name, "Error");
@@ -241,106 +261,16 @@ static int start(struct compose_carry *carry, const struct step *step, struct er
 	}
 	say(c, step->name, "Started");
 	if (carry->on_start) {
+		pthread_mutex_lock(&carry->telling);
 		carry->on_start(carry->owner, id, step->name, step->service);
+		pthread_mutex_unlock(&carry->telling);
 	}
 	return 0;
 }
 
-/* ---- waiting ---- */
-
-enum progress_of { STILL, REACHED };
-
-/* One container against the condition. -1 when it can never be reached. */
-static int judge(const json_t *o, const char *name, const char *service, enum condition condition,
-	enum progress_of *ret, struct err *e)
+static int wait_for(struct compose *c, const struct step *step, struct err *e)
 {
-	const json_t *state = json_object_get(o, "State");
-	const char *status = json_str(state, "Status");
-	const char *health = json_str(json_object_get(state, "Health"), "Status");
-	int code = (int)json_i64(state, "ExitCode", 0);
-	bool ended = strcmp(status, "exited") == 0 || strcmp(status, "dead") == 0;
-	*ret = STILL;
-	if (condition == CONDITION_COMPLETED) {
-		if (ended && code != 0) {
-			return err_set(e, ERR_CONFLICT,
-				"service \"%s\" didn't complete successfully: exit %d", service,
-				code);
-		}
-		*ret = ended ? REACHED : STILL;
-		return 0;
-	}
-	if (ended) {
-		return err_set(e, ERR_CONFLICT,
-			"dependency failed to start: container %s exited (%d)", name, code);
-	}
-	if (condition == CONDITION_STARTED) {
-		*ret = strcmp(status, "running") == 0 ? REACHED : STILL;
-		return 0;
-	}
-	if (strcmp(health, "unhealthy") == 0) {
-		return err_set(e, ERR_CONFLICT,
-			"dependency failed to start: container %s is unhealthy", name);
-	}
-	if (!*health || strcmp(health, "none") == 0) {
-		return err_set(e, ERR_CONFLICT,
-			"dependency failed to start: container %s has no healthcheck configured",
-			name);
-	}
-	*ret = strcmp(health, "healthy") == 0 ? REACHED : STILL;
-	return 0;
-}
-
-static int wait_container(struct compose *c, const struct state_container *container,
-	const char *service, enum condition condition, struct err *e)
-{
-	static const char *const verbs[] = {[CONDITION_STARTED] = "Running",
-		[CONDITION_HEALTHY] = "Healthy",
-		[CONDITION_COMPLETED] = "Exited"};
-	enum progress_of reached = STILL;
-	bool said = false;
-	for (;;) {
-		scoped(json) json_t *o = NULL;
-		if (engine_on(c->cli, "GET", "/containers/", container->id, "/json", &o, e) < 0 ||
-			judge(o, container->name, service, condition, &reached, e) < 0) {
-			say(c, container->name, "Error");
-			return -1;
-		}
-		if (reached == REACHED) {
-			say(c, container->name, verbs[condition]);
-			return 0;
-		}
-		if (c->wait_until_ms > 0 && clock_mono_ms() >= c->wait_until_ms) {
-			return err_set(e, ERR_BUSY, "timed out: container %s is not ready",
-				container->name);
-		}
-		if (!said) {
-			say(c, container->name, "Waiting");
-			said = true;
-		}
-		poll(NULL, 0, WAIT_STEP_MS);
-	}
-}
-
-int compose_wait_condition(
-	struct compose *c, const struct service *s, enum condition condition, struct err *e)
-{
-	scoped(compose_state) struct compose_state state = {0};
-	if (compose_state_fetch(c, c->project->name, &state, e) < 0) {
-		return -1;
-	}
-	for (size_t i = 0; i < state.s.n_containers; i++) {
-		const struct state_container *container = &state.s.containers[i];
-		if (!container->one_off && strcmp(container->service, s->name) == 0 &&
-			wait_container(c, container, s->name, condition, e) < 0) {
-			return -1;
-		}
-	}
-	return 0;
-}
-
-static int wait_for(struct compose_carry *carry, const struct step *step, struct err *e)
-{
-	if (compose_wait_condition(carry->c, step->service, step->condition, e) == 0) {
+	if (compose_wait_condition(c, step->service, step->condition, e) == 0) {
 		return 0;
 	}
 	if (step->required) {
@@ -354,9 +284,9 @@ static int wait_for(struct compose_carry *carry, const struct step *step, struct
 
 /* ---- all ---- */
 
-static int carry_step(struct compose_carry *carry, const struct step *step, struct err *e)
+int compose_carry_step(
+	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e)
 {
-	struct compose *c = carry->c;
 	switch (step->kind) {
 	case STEP_NETWORK_CREATE:
 		return create_network(c, step->network, e);
@@ -367,53 +297,22 @@ static int carry_step(struct compose_carry *carry, const struct step *step, stru
 	case STEP_VOLUME_REMOVE:
 		return remove_resource(c, "Volume", "/volumes/", step->name, e);
 	case STEP_CREATE:
-		return create(carry, step, e);
+		return create(carry, c, step, e);
 	case STEP_RECREATE:
-		return recreate(carry, step, e);
+		return recreate(carry, c, step, e);
 	case STEP_KEEP:
 		say(c, step->name, "Running");
 		return 0;
 	case STEP_WAIT:
-		return wait_for(carry, step, e);
+		return wait_for(c, step, e);
 	case STEP_START:
-		return start(carry, step, e);
+		return start(carry, c, step, e);
 	case STEP_STOP:
 		return compose_stop_container(
 			c, step->existing->id, step->name, carry->timeout_s, e);
 	case STEP_REMOVE:
 		return compose_remove_container(
 			c, step->existing->id, step->name, carry->remove_volumes, true, e);
-	}
-	return 0;
-}
-
-/* The stops that follow one another from here, together. *ret_n: how many steps that was. */
-static int stop_run(struct compose_carry *carry, const struct step *steps, size_t n, size_t *ret_n,
-	struct err *e)
-{
-	scoped(free) struct compose_target *targets = xnew_array(struct compose_target, n + 1);
-	*ret_n = 0;
-	while (*ret_n < n && steps[*ret_n].kind == STEP_STOP) {
-		targets[*ret_n] =
-			(struct compose_target){steps[*ret_n].existing->id, steps[*ret_n].name};
-		++*ret_n;
-	}
-	return compose_stop_containers(carry->c, targets, *ret_n, carry->timeout_s, e);
-}
-
-int compose_carry_out(struct compose_carry *carry, const struct plan *plan, struct err *e)
-{
-	for (size_t i = 0; i < plan->warnings.n; i++) {
-		compose_warn(plan->warnings.v[i]);
-	}
-	for (size_t i = 0, n = 1; i < plan->n; i += n) {
-		n = 1;
-		int r = plan->steps[i].kind == STEP_STOP
-				? stop_run(carry, &plan->steps[i], plan->n - i, &n, e)
-				: carry_step(carry, &plan->steps[i], e);
-		if (r < 0) {
-			return -1;
-		}
 	}
 	return 0;
 }

@@ -75,6 +75,11 @@ class Engine:
     def cli(self, *args):
         return self.client + list(args)
 
+    def compose(self, *args):
+        """The command line of compose on this engine, and its environment; None where there is none."""
+        binary = os.environ.get("DOCKER_COMPOSE") or shutil.which("docker-compose")
+        return binary and ([binary, *args], {**os.environ, "DOCKER_HOST": f"unix://{self.sock}"})
+
     def output(self, *args):
         return subprocess.run(self.cli(*args), stdout=subprocess.PIPE, stderr=self.log, stdin=subprocess.DEVNULL, check=True, text=True).stdout
 
@@ -156,6 +161,9 @@ class Wherry(Engine):
                 "--bridge", f"wtw{os.getpid()}", "--config-file", f"{self.dir}/daemon.json"]
         self.command = base + ["-H", f"unix://{self.sock}", "--cgroup-parent", f"{self.group.name}/containers"]
         self.purger = base + ["--purge-network"]
+
+    def compose(self, *args):
+        return self.cli("compose", *args), dict(os.environ)
 
     def purge(self):
         run(self.purger)

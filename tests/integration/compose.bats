@@ -71,7 +71,8 @@ three_services() {
 	three_services
 	run --separate-stderr c up -d
 	[ "$status" -eq 0 ]
-	[[ "$stderr" == *" Container p-db-1  Healthy"*" Container p-job-1  Exited"*" Container p-web-1  Starting"* ]]
+	[[ "$stderr" == *" Container p-db-1  Healthy"*" Container p-web-1  Starting"* ]]
+	[[ "$stderr" == *" Container p-job-1  Exited"*" Container p-web-1  Starting"* ]]
 	eventually 5 logged web found-nobody
 	[ "$(c ps --services | sort | tr '\n' ' ')" = "db web " ]
 	[ "$(c ps -a -q | wc -l)" -eq 3 ]
@@ -80,6 +81,24 @@ three_services() {
 	[ -z "$("$WHERRY" volume ls -q)" ]
 	! "$WHERRY" network ls --format '{{.Name}}' | grep p
 	eventually 5 no_leftovers || fail "$(leftovers)"
+}
+
+@test "who waits holds up only those that depend on it" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  slow:
+		    image: bb
+		    init: true
+		    command: sleep 1000
+		    volumes: ["shared:/shared"]
+		    healthcheck: {test: test -f /shared/other, interval: 200ms, timeout: 20s, retries: 300}
+		  waits: {image: bb, init: true, command: sleep 1000, depends_on: {slow: {condition: service_healthy}}}
+		  first: {image: bb, init: true, command: sleep 1000}
+		  other: {image: bb, command: touch /shared/other, volumes: ["shared:/shared"], depends_on: [first]}
+		volumes: {shared: }
+	YAML
+	c up -d # slow is healthy only after other has run, which stands after waits
+	[ "$(state_of waits-1)" = running ]
 }
 
 @test "a second up changes nothing, a changed service is replaced and its volume stays" {

@@ -117,6 +117,63 @@ static void everything_is_made_in_order(void **state)
 		"net+ p_default, vol+ p_data, create p-db-1, create p-web-1, create p-side-1");
 }
 
+/* What may run at once, round by round, when every step of a round is done at the same time. */
+static void rounds_are(const struct plan *plan, const char *expected)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	bool done[64] = {false};
+	bool ready[64] = {false};
+	for (size_t n_done = 0; n_done < plan->n;) {
+		for (size_t i = 0; i < plan->n; i++) {
+			ready[i] = !done[i] && plan_is_ready(plan, i, done);
+		}
+		size_t before = n_done;
+		for (size_t i = 0; i < plan->n; i++) {
+			if (ready[i]) {
+				buf_printf(&text, "%s%s", n_done == before ? "" : " ",
+					plan->steps[i].name);
+				done[i] = true;
+				n_done++;
+			}
+		}
+		assert_true(n_done > before);
+		buf_puts(&text, "; ");
+	}
+	assert_string_equal(buf_str(&text), expected);
+}
+
+static void what_does_not_depend_on_each_other_is_done_at_once(void **state)
+{
+	scoped(project_free) struct project *p = load_good(
+		"services:\n"
+		"  web: {image: w, depends_on: {api: {condition: service_started}}}\n"
+		"  api: {image: w, depends_on: {db: {condition: service_healthy}, queue: {condition: service_started}}}\n"
+		"  db: {image: d, volumes: ['data:/d']}\n"
+		"  queue: {image: d}\n"
+		"volumes: {data: }\n");
+	const struct strv none = STRV_INIT;
+	const struct plan_up o = {.services = &none};
+	const struct state empty = {0};
+	scoped(plan) struct plan plan = {0};
+	struct err e;
+	assert_int_equal(plan_up(p, &empty, &o, &plan, &e), 0);
+	rounds_are(&plan,
+		"p_default p_data; p-db-1 p-queue-1; p-api-1; p-web-1; p-db-1 p-queue-1; db; p-api-1; p-web-1; ");
+
+	struct made m = {0};
+	add_resources(&m, p);
+	add_container(&m, p, "db", 1, "running");
+	add_container(&m, p, "queue", 1, "running");
+	add_container(&m, p, "web", 1, "running");
+	m.containers[2].depends = "db:service_healthy:false,queue:service_started:false";
+	const struct plan_down down = {.volumes = true};
+	scoped(plan) struct plan goes = {0};
+	assert_int_equal(plan_down(p, "p", &m.s, &down, &goes), 0);
+	rounds_are(
+		&goes, "p-web-1; p-web-1; p-db-1 p-queue-1; p-db-1 p-queue-1; p_default p_data; ");
+	made_deinit(&m);
+}
+
 static void nothing_is_done_twice(void **state)
 {
 	scoped(project_free) struct project *p = load_good(three);
@@ -143,7 +200,7 @@ static void a_changed_service_is_recreated_with_who_shares_its_namespace(void **
 	make_all(&m, p);
 	m.containers[1].hash = "other";
 	plan_is(p, &m, (struct plan_up){0},
-		"keep p-db-1, recreate p-web-1, recreate p-side-1, wait db, start p-web-1, start p-side-1");
+		"keep p-db-1, stop p-side-1, recreate p-web-1, recreate p-side-1, wait db, start p-web-1, start p-side-1");
 	plan_is(p, &m, (struct plan_up){.no_recreate = true},
 		"keep p-db-1, keep p-web-1, keep p-side-1");
 	made_deinit(&m);
@@ -186,8 +243,7 @@ static void dependents_restart_when_asked(void **state)
 	add_container(&m, p, "a", 1, "running");
 	add_container(&m, p, "b", 1, "running");
 	m.containers[0].hash = "other";
-	plan_is(p, &m, (struct plan_up){0},
-		"recreate p-a-1, keep p-b-1, start p-a-1, stop p-b-1, start p-b-1");
+	plan_is(p, &m, (struct plan_up){0}, "stop p-b-1, recreate p-a-1, start p-a-1, start p-b-1");
 	made_deinit(&m);
 }
 
@@ -231,7 +287,7 @@ static void a_changed_network_is_made_anew(void **state)
 	make_all(&m, p);
 	m.networks[0].hash = "other";
 	plan_is(p, &m, (struct plan_up){0},
-		"stop p-db-1, stop p-web-1, net- p_default, net+ p_default, recreate p-db-1, recreate p-web-1, recreate p-side-1, "
+		"stop p-db-1, stop p-web-1, net- p_default, net+ p_default, recreate p-db-1, stop p-side-1, recreate p-web-1, recreate p-side-1, "
 		"start p-db-1, wait db, start p-web-1, start p-side-1");
 	made_deinit(&m);
 }
@@ -442,6 +498,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_is_made_in_order),
+		cmocka_unit_test(what_does_not_depend_on_each_other_is_done_at_once),
 		cmocka_unit_test(nothing_is_done_twice),
 		cmocka_unit_test(what_ended_is_started_again),
 		cmocka_unit_test(a_changed_service_is_recreated_with_who_shares_its_namespace),

@@ -1,0 +1,48 @@
+/* compose/plan_internal.h - what plan.c, plan_resources.c, plan_service.c and plan_start.c share;
+ * for these only. */
+#pragma once
+#include "compose/plan.h"
+
+enum plan_phase { PHASE_RESOURCES, PHASE_CONTAINERS, PHASE_START };
+
+/* What became of one container of a service that is wanted. */
+struct decision {
+	size_t service;                         /* index of p->services */
+	const struct state_container *existing; /* NULL when it is made by the plan */
+	const char *name;                       /* in the end */
+	int number;
+	bool runs; /* as wanted, before anything is started */
+};
+
+/* Steps of one service in a phase: what others come after. */
+struct step_list {
+	size_t *v;
+	size_t n, cap;
+};
+
+struct up {
+	const struct project *p;
+	const struct state *s;
+	const struct plan_up *o;
+	struct plan *plan;
+	/* by index of p->services */
+	bool *selected;
+	bool *recreated;                  /* got a new container in place of an old one */
+	bool *stopped;                    /* its containers were stopped for one of these */
+	struct step_list *made, *started; /* steps of PHASE_CONTAINERS and of PHASE_START */
+	struct decision *decisions;
+	size_t n_decisions, cap_decisions;
+	struct strv lost; /* names of networks that are made anew */
+	struct err *e;
+};
+
+size_t plan_service_index(const struct project *p, const char *name); /* n_services: none */
+/* A step of the service's containers, remembered in *list. */
+struct step *plan_service_step(struct up *u, struct step_list *list, enum step_kind kind,
+	const char *name, const struct service *s);
+/* The last step comes after what lists[] say of the services that this one depends on. */
+void plan_after_dependencies(struct up *u, const struct step_list *lists, size_t service);
+
+int plan_resources(struct up *u);         /* plan_resources.c */
+int plan_service(struct up *u, size_t i); /* plan_service.c */
+void plan_starts(struct up *u, size_t i); /* plan_start.c */

@@ -1,0 +1,125 @@
+/* Networks and volumes: what is missing is made, a network that was defined anew is replaced. */
+#include <string.h>
+
+#include "compose/emit.h"
+#include "compose/plan_internal.h"
+
+static const struct state_network *find_network(const struct state *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_networks; i++) {
+		if (strcmp(s->networks[i].name, name) == 0) {
+			return &s->networks[i];
+		}
+	}
+	return NULL;
+}
+
+static const struct state_volume *find_volume(const struct state *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_volumes; i++) {
+		if (strcmp(s->volumes[i].name, name) == 0) {
+			return &s->volumes[i];
+		}
+	}
+	return NULL;
+}
+
+static bool uses_network(const struct up *u, const struct network *n)
+{
+	for (size_t i = 0; i < u->p->n_services; i++) {
+		for (size_t k = 0; u->selected[i] && k < u->p->services[i].n_endpoints; k++) {
+			if (strcmp(u->p->services[i].endpoints[k].network, n->key) == 0) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* A network whose definition changed goes with the containers on it; they are recreated afterwards.
+ */
+static void replace_network(struct up *u, const struct network *n)
+{
+	size_t first = u->plan->n;
+	for (size_t i = 0; i < u->s->n_containers; i++) {
+		const struct state_container *c = &u->s->containers[i];
+		if (strv_has(&c->networks, n->name) && state_is_running(c)) {
+			plan_add_step(u->plan, STEP_STOP, c->name)->existing = c;
+		}
+	}
+	size_t last = u->plan->n;
+	plan_add_step(u->plan, STEP_NETWORK_REMOVE, n->name)->network = n;
+	for (size_t i = first; i < last; i++) {
+		plan_add_after(u->plan, i);
+	}
+	strv_add(&u->lost, n->name);
+}
+
+static int plan_network(struct up *u, const struct network *n)
+{
+	const struct state_network *there = find_network(u->s, n->name);
+	if (n->external) {
+		bool builtin = strcmp(n->name, "host") == 0 || strcmp(n->name, "none") == 0 ||
+			       strcmp(n->name, "bridge") == 0;
+		return there || builtin
+			       ? 0
+			       : err_set(u->e, ERR_NOT_FOUND,
+					 "network %s declared as external, but could not be found",
+					 n->name);
+	}
+	char hash[EMIT_HASH_MAX];
+	emit_node_hash(n->node, hash);
+	if (there && strcmp(there->project, u->p->name) != 0) {
+		strv_addf(&u->plan->warnings,
+			"a network with name %s exists but was not created for project \"%s\". Set `external: true` to use an existing network",
+			n->name, u->p->name);
+		return 0;
+	}
+	bool changed =
+		there && strcmp(there->hash, hash) != 0 && !u->o->no_recreate && *there->hash;
+	if (changed) {
+		replace_network(u, n);
+	}
+	if (!there || changed) {
+		plan_add_step(u->plan, STEP_NETWORK_CREATE, n->name)->network = n;
+	}
+	if (changed) {
+		plan_add_after(u->plan, u->plan->n - 2);
+	}
+	return 0;
+}
+
+static int plan_volume(struct up *u, const struct volume *v)
+{
+	const struct state_volume *there = find_volume(u->s, v->name);
+	if (v->external) {
+		return there ? 0
+			     : err_set(u->e, ERR_NOT_FOUND, "external volume \"%s\" not found",
+				       v->name);
+	}
+	if (there && strcmp(there->project, u->p->name) != 0) {
+		strv_addf(&u->plan->warnings,
+			"volume \"%s\" already exists but was not created by this project. Use `external: true` to use an existing volume",
+			v->name);
+	}
+	if (!there) {
+		plan_add_step(u->plan, STEP_VOLUME_CREATE, v->name)->volume = v;
+	}
+	return 0;
+}
+
+int plan_resources(struct up *u)
+{
+	for (size_t i = 0; i < u->p->n_networks; i++) {
+		if (uses_network(u, &u->p->networks[i]) &&
+			plan_network(u, &u->p->networks[i]) < 0) {
+			return -1;
+		}
+	}
+	for (size_t i = 0; i < u->p->n_volumes; i++) {
+		if (plan_volume(u, &u->p->volumes[i]) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
