@@ -67,6 +67,15 @@ static void take_status(struct over *o, const struct buf *text)
 		doc ? json_str(doc, "message") : e.msg);
 }
 
+/* The other end's status is what it says itself, in the thread that sends; this one only reads. */
+static int receiving_failed(struct over *o, enum grpc_code code, const struct err *e)
+{
+	if (!o->peer) {
+		call_set_status(&o->call, code, e->msg);
+	}
+	return -1;
+}
+
 /* More bytes into the empty chunk. 0 at the end. */
 static ssize_t fill(struct over *o)
 {
@@ -82,7 +91,7 @@ static ssize_t fill(struct over *o)
 static int over_recv(struct grpc_call *c, struct buf *ret, struct err *e)
 {
 	struct over *o = (struct over *)c;
-	if (c->status.known && !o->peer) {
+	if (!o->peer && c->status.known) {
 		return call_result(c, e);
 	}
 	for (;;) {
@@ -91,8 +100,7 @@ static int over_recv(struct grpc_call *c, struct buf *ret, struct err *e)
 		int r = frame_take(
 			&c->reader, o->chunk + o->pos, o->n - o->pos, &used, ret, &type, e);
 		if (r < 0) {
-			call_set_status(c, GRPC_INTERNAL, e->msg);
-			return -1;
+			return receiving_failed(o, GRPC_INTERNAL, e);
 		}
 		o->pos += used;
 		if (r > 0 && type == FRAME_MESSAGE) {
@@ -108,8 +116,7 @@ static int over_recv(struct grpc_call *c, struct buf *ret, struct err *e)
 		}
 		if (n <= 0) {
 			(void)lost(e);
-			call_set_status(c, GRPC_UNAVAILABLE, e->msg);
-			return -1;
+			return receiving_failed(o, GRPC_UNAVAILABLE, e);
 		}
 	}
 }

@@ -272,7 +272,6 @@ static void *hear_daemon(void *arg)
 		json_t *msg = rpc_next(g->rpc, &e); /* without a daemon the process ends */
 		if (msg) {
 			gateway_message(g, msg);
-			json_decref(msg);
 		}
 	}
 	return NULL;

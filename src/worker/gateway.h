@@ -127,7 +127,7 @@ void gateway_build_cancel(struct gateway_build *b);
  * it when it waits. Without the lock. */
 bool gateway_run_finish(struct gateway_run *r, struct grpc_call *c);
 /* A message of the daemon. Without the lock. */
-void gateway_message(struct gateway *g, json_t *msg);
+void gateway_message(struct gateway *g, json_t *take_msg);
 /* A question and its answer, a new reference, or NULL with *e. Without the lock. */
 json_t *gateway_ask(struct gateway *g, json_t *take_question, struct err *e);
 /* The i-th event, or NULL: it is not there (any more); *i becomes the first that is. */

@@ -331,8 +331,9 @@ static void take_answer(struct gateway *g, json_int_t id, json_t *msg)
 	}
 }
 
-void gateway_message(struct gateway *g, json_t *msg)
+void gateway_message(struct gateway *g, json_t *take_msg)
 {
+	json_t *msg = take_msg;
 	json_int_t id = json_i64(msg, "id", 0);
 	json_t *said = json_object_get(msg, "msg");
 	json_t *done = json_object_get(msg, "done");
@@ -347,6 +348,7 @@ void gateway_message(struct gateway *g, json_t *msg)
 	} else {
 		run_failed(r, json_object_get(msg, "error"));
 	}
+	json_decref(msg); /* with the lock: others have parts of it */
 	gateway_changed(g);
 	pthread_mutex_unlock(&g->lock);
 }

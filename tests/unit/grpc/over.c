@@ -135,6 +135,27 @@ static void both_ends_are_calls(void **state)
 	grpc_call_free(server);
 }
 
+/* In the relay one thread receives and another says the status: what the first meets is not it. */
+static void a_broken_stream_leaves_the_status_to_who_says_it(void **state)
+{
+	int fds[2];
+	struct err e;
+	const char *message;
+	scoped(buf) struct buf got = BUF_INIT;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	struct grpc_call *client = grpc_call_over(fds[0]);
+	struct grpc_call *server = grpc_call_over_peer(fds[1], "\1no frame", 9);
+
+	assert_int_equal(grpc_recv(server, &got, &e), -1);
+	grpc_finish(server, GRPC_NOT_FOUND, "said later");
+	grpc_call_free(server);
+
+	assert_int_equal(grpc_recv(client, &got, &e), -1);
+	assert_int_equal(grpc_status(client, &message, NULL), GRPC_NOT_FOUND);
+	assert_string_equal(message, "said later");
+	grpc_call_free(client);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -145,6 +166,7 @@ int main(void)
 		T(a_broken_stream_is_an_error),
 		T(a_frame_of_another_type_is_an_error),
 		T(both_ends_are_calls),
+		T(a_broken_stream_leaves_the_status_to_who_says_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
