@@ -181,6 +181,7 @@ int compose_put_files(struct compose *c, const struct service *s, const char *id
 struct compose_output;
 struct compose_output_options {
 	bool follow, timestamps, no_prefix, no_color;
+	bool together;                    /* everything to stdout */
 	const char *tail, *since, *until; /* NULL */
 };
 struct compose_output *compose_output_new(
@@ -193,6 +194,8 @@ int compose_output_add(struct compose_output *o, const char *id, const char *nam
 	const char *since, struct err *e);
 void compose_output_say(struct compose_output *o,
 	const char *text); /* a line of ours between those of the containers */
+/* "web-1 exited with code 7" */
+void compose_output_exited(struct compose_output *o, const char *container, int code);
 void compose_output_end(
 	struct compose_output *o, const char *id);   /* waits a little for the rest of one log */
 void compose_output_drain(struct compose_output *o); /* until every log ended */

@@ -314,10 +314,8 @@ static void interrupt(struct compose_attached *a)
 
 static void note_end(struct compose_attached *a, const struct happening *h)
 {
-	scoped(free) char *name = compose_short_name(a->c, h->name);
-	scoped(free) char *text = xasprintf("%s exited with code %d", name, h->exit_code);
 	compose_output_end(a->output, h->id);
-	compose_output_say(a->output, text);
+	compose_output_exited(a->output, h->name, h->exit_code);
 	bool wanted = a->o.exit_code_from && strcmp(a->o.exit_code_from, h->service) == 0;
 	bool abort_now = a->o.abort_on_exit || (a->o.abort_on_failure && h->exit_code != 0);
 	if (wanted || (abort_now && !a->aborting && !a->o.exit_code_from && !a->has_status)) {

@@ -1,103 +1,57 @@
-/* What exists: the images of a project, and all projects of an engine. */
+/* What exists: all projects of an engine, the volumes of one. */
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "wherry/compose.h"
+#include "wherry/compose_pretty.h"
 #include "wherry/engine.h"
-#include "wherry/flags.h"
-#include "wherry/human.h"
 #include "wherry/table.h"
 #include "wherry/volumes.h"
 
-static int add_image_row(
-	struct compose *c, const struct state_container *container, json_t *rows, struct err *e)
+#define PRETTY_MIN_WIDTH 20 /* tabwriter.NewWriter(out, 20, 1, 3, ' ', 0) */
+
+int compose_format(const char *format, bool *ret_json, struct err *e)
 {
-	scoped(json) json_t *image = NULL;
-	if (engine_on(c->cli, "GET", "/images/", container->image_id, "/json", &image, e) < 0) {
-		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	*ret_json = format && strcasecmp(format, "json") == 0;
+	if (!*ret_json && format && *format && strcasecmp(format, "table") != 0 &&
+		strcasecmp(format, "pretty") != 0) {
+		return err_set(e, ERR_INVALID,
+			"format value \"%s\" could not be parsed: parsing failed", format);
 	}
-	const char *name = json_string_value(json_array_get(json_object_get(image, "RepoTags"), 0));
-	const char *colon = name ? strrchr(name, ':') : NULL;
-	char id[13];
-	char size[HUMAN_MAX];
-	json_t *row = json_object();
-	scoped(free) char *repository =
-		colon ? xstrndup(name, (size_t)(colon - name)) : xstrdup("<none>");
-	json_put_str(row, "ContainerName", container->name);
-	json_put_str(row, "Repository", repository);
-	json_put_str(row, "Tag", colon ? colon + 1 : "<none>");
-	json_put_str(row, "Platform", "");
-	json_put_str(row, "ID", human_short_id(container->image_id, id));
-	json_put_str(row, "Size", human_size((double)json_i64(image, "Size", 0), 3, size));
-	json_array_append_new(rows, row);
 	return 0;
 }
 
-int compose_images(struct compose *c, int argc, char **argv)
+void compose_pretty(const struct buf *text)
 {
-	bool quiet = false;
-	const char *format = NULL;
-	const struct flag flags[] = {
-		{"format", 0, FLAG_STRING, &format, NULL,
-			"Format the output. Values: [table | json]"},
-		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display IDs"},
-		{0},
-	};
-	const struct syntax s = {"compose images", "[OPTIONS] [SERVICE...]",
-		"List images used by the created containers", 0, -1, false};
-	static const struct column columns[] = {{"ContainerName", "CONTAINER"},
-		{"Repository", "REPOSITORY"}, {"Tag", "TAG"}, {"ID", "IMAGE ID"}, {"Size", "SIZE"},
-		{"Platform", "PLATFORM"}, {0}};
-	int status = compose_flags(c, &s, flags, &argc, argv);
-	if (status >= 0) {
-		return status;
-	}
-	struct err e;
-	const char *project;
-	scoped(compose_state) struct compose_state state = {0};
-	scoped(json) json_t *rows = json_array();
-	const struct table t = {.columns = columns,
-		.dflt = "{{.ContainerName}}\t{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.Size}}",
-		.quiet_field = "ID",
-		.format = format,
-		.quiet = quiet};
-	if (table_check(&t, &e) < 0 ||
-		compose_load_or_name(c, argv + 1, argc - 1, &project, &e) < 0 ||
-		compose_state_fetch(c, project, &state, &e) < 0) {
-		return cli_fail(&e);
-	}
-	for (size_t i = 0; i < state.s.n_containers; i++) {
-		if (compose_is_named(c, state.s.containers[i].service) &&
-			add_image_row(c, &state.s.containers[i], rows, &e) < 0) {
-			return cli_fail(&e);
-		}
-	}
-	return table_print(&t, rows, &e) < 0 ? cli_fail(&e) : 0;
+	scoped(buf) struct buf aligned = BUF_INIT;
+	table_align(buf_str(text), PRETTY_MIN_WIDTH, &aligned);
+	fputs(buf_str(&aligned), stdout);
 }
 
 /* ---- ls ---- */
 
 struct seen_project {
-	const char *name, *files;
+	const char *name;
+	struct strv files;
 	struct strv states;
-	size_t running;
+	bool no_files; /* a container does not say */
 };
 
 /* "running(3)", "exited(1), running(2)". */
-static void print_states(const struct seen_project *p, struct buf *ret)
+static void print_states(struct seen_project *p, struct buf *ret)
 {
-	static const char *const order[] = {
-		"created", "dead", "exited", "paused", "restarting", "running"};
-	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
-		size_t n = 0;
-		for (size_t k = 0; k < p->states.n; k++) {
-			n += strcmp(p->states.v[k], order[i]) == 0;
-		}
-		if (n > 0) {
-			buf_printf(ret, "%s%s(%zu)", ret->len ? ", " : "", order[i], n);
+	strv_sort(&p->states);
+	for (size_t i = 0, n = 0; i < p->states.n; i++) {
+		n++;
+		if (i + 1 == p->states.n || strcmp(p->states.v[i], p->states.v[i + 1]) != 0) {
+			buf_printf(ret, "%s%s(%zu)", ret->len ? ", " : "", p->states.v[i], n);
+			n = 0;
 		}
 	}
 }
@@ -106,16 +60,23 @@ static void collect_project(struct seen_project *projects, size_t *n, const json
 {
 	const json_t *labels = json_object_get(o, "Labels");
 	const char *name = json_str(labels, LABEL "project");
+	const json_t *files = json_object_get(labels, LABEL "project.config_files");
+	scoped(strv) struct strv list = STRV_INIT;
 	size_t i = 0;
 	while (i < *n && strcmp(projects[i].name, name) != 0) {
 		i++;
 	}
 	if (i == *n) {
-		projects[(*n)++] = (struct seen_project){
-			.name = name, .files = json_str(labels, LABEL "project.config_files")};
+		projects[(*n)++] = (struct seen_project){.name = name};
 	}
 	strv_add(&projects[i].states, json_str(o, "State"));
-	projects[i].running += strcmp(json_str(o, "State"), "running") == 0;
+	projects[i].no_files = projects[i].no_files || !files;
+	strv_split(&list, files ? json_string_value(files) : "", ',');
+	for (size_t k = 0; k < list.n; k++) {
+		if (!strv_has(&projects[i].files, list.v[k])) {
+			strv_add(&projects[i].files, list.v[k]);
+		}
+	}
 }
 
 static int compare_projects(const void *a, const void *b)
@@ -124,7 +85,45 @@ static int compare_projects(const void *a, const void *b)
 		((const struct seen_project *)a)->name, ((const struct seen_project *)b)->name);
 }
 
-static json_t *project_rows(const json_t *containers, bool all)
+static json_t *project_row(struct seen_project *p)
+{
+	scoped(buf) struct buf states = BUF_INIT;
+	scoped(buf) struct buf files = BUF_INIT;
+	print_states(p, &states);
+	for (size_t i = 0; i < p->files.n; i++) {
+		buf_printf(&files, "%s%s", i ? "," : "", p->files.v[i]);
+	}
+	json_t *row = json_object();
+	json_put_str(row, "Name", p->name);
+	json_put_str(row, "Status", buf_str(&states));
+	json_put_str(row, "ConfigFiles", p->no_files ? "N/A" : buf_str(&files));
+	return row;
+}
+
+static bool is_found(const char *pattern, const char *name)
+{
+	regex_t re;
+	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0) {
+		return false;
+	}
+	bool found = regexec(&re, name, 0, NULL, 0) == 0;
+	regfree(&re);
+	return found;
+}
+
+/* The value as it is, or a regular expression in it (moby filters.Args.Match). */
+static bool is_named(const struct strv *filters, const char *name)
+{
+	for (size_t i = 0; i < filters->n; i++) {
+		const char *value = filters->v[i] + sizeof("name=") - 1;
+		if (strcmp(value, name) == 0 || is_found(value, name)) {
+			return true;
+		}
+	}
+	return filters->n == 0;
+}
+
+static json_t *project_rows(const json_t *containers, const struct strv *filters)
 {
 	json_t *rows = json_array();
 	struct seen_project *projects =
@@ -137,61 +136,90 @@ static json_t *project_rows(const json_t *containers, bool all)
 	}
 	qsort(projects, n, sizeof(*projects), compare_projects);
 	for (i = 0; i < n; i++) {
-		scoped(buf) struct buf states = BUF_INIT;
-		print_states(&projects[i], &states);
-		if (all || projects[i].running > 0) {
-			json_array_append_new(
-				rows, json_pack("{s:s,s:s,s:s}", "Name", projects[i].name, "Status",
-					      buf_str(&states), "ConfigFiles", projects[i].files));
+		if (is_named(filters, projects[i].name)) {
+			json_array_append_new(rows, project_row(&projects[i]));
 		}
 		strv_deinit(&projects[i].states);
+		strv_deinit(&projects[i].files);
 	}
 	free(projects);
 	return rows;
+}
+
+static void print_projects(const json_t *rows, bool quiet)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	size_t i;
+	json_t *row;
+	buf_puts(&text, quiet ? "" : "NAME\tSTATUS\tCONFIG FILES\n");
+	json_array_foreach (rows, i, row) {
+		if (quiet) {
+			printf("%s\n", json_str(row, "Name"));
+		} else {
+			buf_printf(&text, "%s\t%s\t%s\n", json_str(row, "Name"),
+				json_str(row, "Status"), json_str(row, "ConfigFiles"));
+		}
+	}
+	compose_pretty(&text);
+}
+
+static int fetch_projects(struct compose *c, bool all, json_t **ret, struct err *e)
+{
+	scoped(buf) struct buf path = BUF_INIT;
+	buf_puts(&path, all ? "/containers/json?all=1" : "/containers/json");
+	/* the labels are wanted whatever their values */
+	path_query(&path, "filters",
+		"{\"label\":{\"" LABEL "project\":true,\"" LABEL "config-hash\":true}}");
+	return engine_json(c->cli, "GET", buf_str(&path), NULL, ret, e);
+}
+
+static int check_filters(const struct strv *filters, struct err *e)
+{
+	for (size_t i = 0; i < filters->n; i++) {
+		if (!text_starts(filters->v[i], "name=")) {
+			return err_set(e, ERR_INVALID, "invalid filter '%.*s'",
+				(int)strcspn(filters->v[i], "="), filters->v[i]);
+		}
+	}
+	return 0;
 }
 
 int compose_ls(struct compose *c, int argc, char **argv)
 {
 	bool all = false;
 	bool quiet = false;
+	bool json;
 	const char *format = NULL;
+	scoped(strv) struct strv filters = STRV_INIT;
 	const struct flag flags[] = {
 		{"all", 'a', FLAG_BOOL, &all, NULL, "Show all stopped Compose projects"},
+		{"filter", 0, FLAG_FILTER, &filters, NULL,
+			"Filter output based on conditions provided"},
 		{"format", 0, FLAG_STRING, &format, NULL,
-			"Format the output. Values: [table | json]"},
+			"Format the output. Values: [table | json] (default \"table\")"},
 		{"quiet", 'q', FLAG_BOOL, &quiet, NULL, "Only display project names"},
 		{0},
 	};
 	const struct syntax s = {
 		"compose ls", "[OPTIONS]", "List running compose projects", 0, 0, false};
-	static const struct column columns[] = {
-		{"Name", "NAME"}, {"Status", "STATUS"}, {"ConfigFiles", "CONFIG FILES"}, {0}};
-	const struct table t = {.columns = columns,
-		.dflt = "{{.Name}}\t{{.Status}}\t{{.ConfigFiles}}",
-		.quiet_field = "Name",
-		.quiet = quiet};
 	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}
 	struct err e;
 	scoped(json) json_t *containers = NULL;
-	scoped(strv) struct strv filters = STRV_INIT;
-	scoped(buf) struct buf path = BUF_INIT;
-	strv_add(&filters, "label=" LABEL "project");
-	buf_puts(&path, "/containers/json?all=1");
-	/* the label is wanted whatever its value */
-	path_query(&path, "filters", "{\"label\":{\"" LABEL "project\":true}}");
-	if (engine_json(c->cli, "GET", buf_str(&path), NULL, &containers, &e) < 0) {
+	if (check_filters(&filters, &e) < 0 || compose_format(format, &json, &e) < 0 ||
+		fetch_projects(c, all, &containers, &e) < 0) {
 		return cli_fail(&e);
 	}
-	scoped(json) json_t *rows = project_rows(containers, all);
-	if (format && strcmp(format, "json") == 0) {
+	scoped(json) json_t *rows = project_rows(containers, &filters);
+	if (json && !quiet) {
 		scoped(free) char *text = json_text(rows);
 		printf("%s\n", text);
-		return 0;
+	} else {
+		print_projects(rows, quiet);
 	}
-	return table_print(&t, rows, &e) < 0 ? cli_fail(&e) : 0;
+	return 0;
 }
 
 /* ---- volumes ---- */

@@ -1,10 +1,13 @@
-/* Subcommands on one container of a service: attach, commit, exec, export. They choose the
+/* Subcommands on one container of a service: attach, commit, exec, export, port. They choose the
  * container and hand over to the plain commands of the CLI. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "wherry/commit.h"
 #include "wherry/compose.h"
 #include "wherry/download.h"
@@ -291,4 +294,57 @@ int compose_export(struct compose *c, int argc, char **argv)
 		return status;
 	}
 	return export(c, argv[1], index, output, &e) < 0 ? cli_fail(&e) : 0;
+}
+
+/* ---- port ---- */
+
+static int print_port(struct compose *c, const char *service, int64_t index, int port,
+	const char *protocol, struct err *e)
+{
+	scoped(compose_state) struct compose_state s = {0};
+	scoped(buf) struct buf others = BUF_INIT;
+	const struct state_container *container;
+	size_t i;
+	json_t *o;
+	if (compose_one(c, service, index, &s, &container, e) < 0) {
+		return -1;
+	}
+	json_array_foreach (json_object_get(compose_listed(&s, container->id), "Ports"), i, o) {
+		long long published = (long long)json_i64(o, "PublicPort", 0);
+		const char *type = json_str(o, "Type");
+		if (json_i64(o, "PrivatePort", 0) == port && strcasecmp(type, protocol) == 0) {
+			printf("%s:%lld\n", json_str(o, "IP"), published);
+			return 0;
+		}
+		buf_printf(&others, "%s%lld/%s", others.len ? ", " : "", published, type);
+	}
+	return err_set(e, ERR_NOT_FOUND, "no port %d/%s for container %s: %s", port, protocol,
+		container->name, buf_str(&others));
+}
+
+int compose_port(struct compose *c, int argc, char **argv)
+{
+	int64_t index = 0;
+	const char *protocol = "tcp";
+	const struct flag flags[] = {
+		{"index", 0, FLAG_INT, &index, NULL,
+			"Index of the container if service has multiple replicas"},
+		{"protocol", 0, FLAG_STRING, &protocol, NULL, "tcp or udp (default \"tcp\")"},
+		{0},
+	};
+	const struct syntax s = {"compose port", "[OPTIONS] SERVICE PRIVATE_PORT",
+		"Print the public port for a port binding", 2, -1, false};
+	int status = compose_flags(c, &s, flags, &argc, argv);
+	if (status >= 0) {
+		return status;
+	}
+	struct err e;
+	int port;
+	int r = parse_int(argv[2], 0, 65535, &port);
+	if (r < 0) {
+		err_set(&e, ERR_INVALID, "strconv.ParseUint: parsing \"%s\": %s", argv[2],
+			r == -ERANGE ? "value out of range" : "invalid syntax");
+		return cli_fail(&e);
+	}
+	return print_port(c, argv[1], index, port, protocol, &e) < 0 ? cli_fail(&e) : 0;
 }

@@ -92,7 +92,8 @@ static void print_line(struct source *s, int type, const char *line, size_t n)
 	if (n == 0 || line[n - 1] != '\n') {
 		buf_putc(&text, '\n');
 	}
-	path_write_all(type == 2 ? STDERR_FILENO : STDOUT_FILENO, text.data, text.len);
+	bool apart = type == 2 && !o->o.together;
+	path_write_all(apart ? STDERR_FILENO : STDOUT_FILENO, text.data, text.len);
 	pthread_mutex_unlock(&o->lock);
 }
 
@@ -102,6 +103,14 @@ void compose_output_say(struct compose_output *o, const char *text)
 	printf("%s\n", text);
 	fflush(stdout);
 	pthread_mutex_unlock(&o->lock);
+}
+
+/* Over whatever a prompt or a menu has left on the line, as docker compose does. */
+void compose_output_exited(struct compose_output *o, const char *container, int code)
+{
+	scoped(free) char *name = compose_short_name(o->c, container);
+	scoped(free) char *text = xasprintf("\r\033[K%s exited with code %d", name, code);
+	compose_output_say(o, text);
 }
 
 static int take_lines(void *owner, int type, const char *data, size_t n, struct err *e)

@@ -5,13 +5,14 @@
 #include "wherry/compose.h"
 #include "wherry/flags.h"
 #include "wherry/stats.h"
+#include "wherry/table.h"
 
 static int show(
 	struct compose *c, const char *project, const struct stats_options *o, struct err *e)
 {
 	scoped(compose_state) struct compose_state s = {0};
 	scoped(strv) struct strv names = STRV_INIT;
-	if (compose_check_names(c, e) < 0 || compose_state_fetch(c, project, &s, e) < 0) {
+	if (compose_state_fetch(c, project, &s, e) < 0) {
 		return -1;
 	}
 	for (size_t i = 0; i < s.s.n_containers; i++) {
@@ -30,15 +31,14 @@ int compose_stats(struct compose *c, int argc, char **argv)
 	const struct flag flags[] = {
 		{"all", 'a', FLAG_BOOL, &o.all, NULL,
 			"Show all containers (default shows just running)"},
-		{"format", 0, FLAG_STRING, &o.format, NULL,
-			"Format output: table, json, or a template like '{{.Name}}: {{.CPUPerc}}'"},
+		{"format", 0, FLAG_STRING, &o.format, NULL, TABLE_FORMAT_HELP},
 		{"no-stream", 0, FLAG_BOOL, &o.no_stream, NULL,
 			"Disable streaming stats and only pull the first result"},
 		{"no-trunc", 0, FLAG_BOOL, &o.no_trunc, NULL, "Do not truncate output"},
 		{0},
 	};
-	const struct syntax s = {"compose stats", "[OPTIONS] [SERVICE...]",
-		"Display a live stream of container(s) resource usage statistics", 0, -1, false};
+	const struct syntax s = {"compose stats", "[OPTIONS] [SERVICE]",
+		"Display a live stream of container(s) resource usage statistics", 0, 1, false};
 	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;

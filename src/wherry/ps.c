@@ -10,6 +10,7 @@
 #include "wherry/flags.h"
 #include "wherry/format.h"
 #include "wherry/human.h"
+#include "wherry/ps.h"
 #include "wherry/rows.h"
 #include "wherry/table.h"
 #include "wherry/times.h"
@@ -159,20 +160,20 @@ static void put_times(json_t *row, int64_t created, int64_t now)
 	json_put_str(row, "CreatedAt", times_local(created, text));
 }
 
-static json_t *row_of(const json_t *c, const struct ps *o, int64_t now)
+json_t *ps_row(const json_t *c, bool no_trunc, int64_t now)
 {
 	json_t *row = json_object();
 	char id[13];
 	struct buf ports = BUF_INIT;
 	int volumes;
-	json_t *mounts = mounts_of(c, o->no_trunc, &volumes);
+	json_t *mounts = mounts_of(c, no_trunc, &volumes);
 	scoped(free) char *n_volumes = xasprintf("%d", volumes);
 	human_ports(json_object_get(c, "Ports"), &ports);
 	json_put_str(
-		row, "ID", o->no_trunc ? json_str(c, "Id") : human_short_id(json_str(c, "Id"), id));
-	json_put(row, "Names", names_of(c, o->no_trunc));
-	json_put(row, "Image", image_of(c, o->no_trunc));
-	json_put(row, "Command", command_of(c, o->no_trunc));
+		row, "ID", no_trunc ? json_str(c, "Id") : human_short_id(json_str(c, "Id"), id));
+	json_put(row, "Names", names_of(c, no_trunc));
+	json_put(row, "Image", image_of(c, no_trunc));
+	json_put(row, "Command", command_of(c, no_trunc));
 	put_times(row, json_i64(c, "Created", 0), now);
 	json_put_str(row, "Ports", buf_str(&ports));
 	json_put_str(row, "State", json_str(c, "State"));
@@ -191,7 +192,7 @@ static json_t *row_of(const json_t *c, const struct ps *o, int64_t now)
 static int probe(const struct ps *o, struct err *e)
 {
 	scoped(json) json_t *empty = json_object();
-	scoped(json) json_t *row = row_of(empty, o, 0);
+	scoped(json) json_t *row = ps_row(empty, o->no_trunc, 0);
 	scoped(buf) struct buf text = BUF_INIT;
 	const struct format_style style = {.type = "*formatter.ContainerContext", .is_row = true};
 	scoped(format) struct format *f = format_new("", o->format, e);
@@ -232,7 +233,7 @@ static int list(struct cli *cli, const struct ps *o, const struct table *t, stru
 	scoped(json) json_t *rows = json_array();
 	int64_t now = clock_real_ns() / NS_PER_SEC;
 	for (size_t i = 0; i < json_array_size(found); i++) {
-		json_array_append_new(rows, row_of(json_array_get(found, i), o, now));
+		json_array_append_new(rows, ps_row(json_array_get(found, i), o->no_trunc, now));
 	}
 	return table_print(t, rows, e);
 }

@@ -41,7 +41,12 @@ static int by_key(const void *a, const void *b)
 	return strverscmp(((const struct keyed *)a)->key, ((const struct keyed *)b)->key);
 }
 
-void rows_sort(json_t *rows, const char *key)
+static int by_bytes(const void *a, const void *b)
+{
+	return strcmp(((const struct keyed *)a)->key, ((const struct keyed *)b)->key);
+}
+
+static void sort(json_t *rows, const char *key, int (*compare)(const void *, const void *))
 {
 	size_t n = json_array_size(rows);
 	scoped(free) struct keyed *list = xnew_array(struct keyed, n + 1);
@@ -49,9 +54,19 @@ void rows_sort(json_t *rows, const char *key)
 		json_t *row = json_array_get(rows, i);
 		list[i] = (struct keyed){json_str(row, key), json_incref(row)};
 	}
-	qsort(list, n, sizeof(*list), by_key);
+	qsort(list, n, sizeof(*list), compare);
 	json_array_clear(rows);
 	for (size_t i = 0; i < n; i++) {
 		json_array_append_new(rows, list[i].row);
 	}
+}
+
+void rows_sort(json_t *rows, const char *key)
+{
+	sort(rows, key, by_key);
+}
+
+void rows_sort_plain(json_t *rows, const char *key)
+{
+	sort(rows, key, by_bytes);
 }

@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "wherry/format.h"
 
-#define COLUMN_GAP 3
 #define DOCKER_MIN_WIDTH \
 	10 /* docker/cli formatter: tabwriter.NewWriter(c.Output, 10, 1, 3, ' ', 0) */
 
@@ -24,7 +23,8 @@ static size_t count_chars(const char *s, size_t n)
 
 /* The width of column k in the run of lines around line i that have a cell there: text/tabwriter
  * aligns only consecutive lines, and the last cell of a line belongs to no column. */
-static size_t column_width(const struct strv *lines, size_t i, size_t k, size_t min_width)
+static size_t column_width(
+	const struct strv *lines, size_t i, size_t k, size_t min_width, size_t padding)
 {
 	size_t width = min_width;
 	size_t first = i;
@@ -51,13 +51,13 @@ static size_t column_width(const struct strv *lines, size_t i, size_t k, size_t 
 		if (!p || !strchr(p, '\t')) {
 			break;
 		}
-		size_t n = count_chars(p, strcspn(p, "\t")) + COLUMN_GAP;
+		size_t n = count_chars(p, strcspn(p, "\t")) + padding;
 		width = n > width ? n : width;
 	}
 	return width;
 }
 
-void table_align(const char *text, size_t min_width, struct buf *ret)
+void table_align_padded(const char *text, size_t min_width, size_t padding, struct buf *ret)
 {
 	scoped(strv) struct strv lines = STRV_INIT;
 	for (const char *p = text; *p;) {
@@ -78,7 +78,8 @@ void table_align(const char *text, size_t min_width, struct buf *ret)
 		tabs = tabs < 32 ? tabs : 32;
 		if (tabs != known_for) {
 			for (n_known = 0; n_known < tabs; n_known++) {
-				widths[n_known] = column_width(&lines, i, n_known, min_width);
+				widths[n_known] =
+					column_width(&lines, i, n_known, min_width, padding);
 			}
 			known_for = tabs;
 		}
@@ -91,6 +92,11 @@ void table_align(const char *text, size_t min_width, struct buf *ret)
 		}
 		buf_printf(ret, "%s\n", p);
 	}
+}
+
+void table_align(const char *text, size_t min_width, struct buf *ret)
+{
+	table_align_padded(text, min_width, 3, ret);
 }
 
 /* The template of a format, and whether it is a table. The result is the caller's. */

@@ -52,6 +52,8 @@ int table_text(const struct table *t, const json_t *rows, struct buf *ret, struc
 /* Prints the rows on stdout. */
 int table_print(const struct table *t, const json_t *rows, struct err *e);
 
-/* Lines of cells separated by tabs, aligned as Go's text/tabwriter(minwidth, 1, 3, ' ') does;
+/* Lines of cells separated by tabs, aligned as Go's text/tabwriter(minwidth, 1, padding, ' ') does;
  * NULL-terminated text. */
+void table_align_padded(const char *text, size_t min_width, size_t padding, struct buf *ret);
+/* With a padding of 3, as most tables. */
 void table_align(const char *text, size_t min_width, struct buf *ret);

@@ -164,7 +164,7 @@ three_services() {
 	grep -q '^a-1          | hello$' out
 	grep -q '^long-name-1  | once$' out
 	grep -q 'bye' out
-	grep -q '^a-1 exited with code 3$' out
+	grep -q 'a-1 exited with code 3$' out # behind what clears the line
 	[ "$(state_of a-1)" = exited ]
 }
 

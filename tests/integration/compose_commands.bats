@@ -46,6 +46,10 @@ refused() {
 	[ "$status" -eq 1 ] && [ "$stderr" = "$text" ] && [ -z "$output" ]
 }
 
+is_exited() {
+	[ "$("$WHERRY" inspect --format '{{.State.Status}}' "p-$1-1")" = exited ]
+}
+
 @test "wrong words are answered as docker compose answers them" {
 	refused 'unknown flag: --bogus' up --bogus
 	refused "unknown shorthand flag: 'Z' in -Z" stop -Z
@@ -154,4 +158,59 @@ refused() {
 	c pull --ignore-pull-failures 2>&1 | grep -qx ' f Skipped - Image is already being pulled by e '
 	"$WHERRY" rmi bb:fixed
 	[ "$(c push 2>&1 | head -1)" = " a Skipped " ]
+}
+
+@test "ps, ls, images, top, port, logs print what docker compose prints" {
+	local port
+	port=$(free_port)
+	cat >compose.yaml <<-YAML
+		services:
+		  a: {image: bb, command: sleep 1000, init: true, ports: ["127.0.0.1:$port:80"], volumes: ["/anon"]}
+		  b:
+		    image: bb
+		    command: sh -c "echo out; echo err >&2; exit 3"
+	YAML
+	c up -d
+	c wait b >/dev/null 2>&1 || true # it may have ended
+	eventually 5 is_exited b
+	[ "$(c ps --format '{{.Name}} {{.Service}} {{.State}} {{.ExitCode}} {{.Ports}} {{.LocalVolumes}} {{.Networks}}' -a)" = "p-a-1 a running 0 127.0.0.1:$port->80/tcp 1 p_default
+p-b-1 b exited 3  0 p_default" ]
+	[ "$(c ps --filter status=exited --services)" = b ]
+	[ "$(c ps --status running -q)" = "$("$WHERRY" ps -q --no-trunc)" ]
+	refused 'unknown filter x' ps --filter x=y
+	refused 'arguments to --filter should be in form KEY=VAL' ps --filter x
+	c ps -a --format json | python3 -c '
+import json, sys
+a, b = map(json.loads, sys.stdin)
+assert list(a) == sorted(a) and set(a) >= {"CreatedAt", "Health", "LocalVolumes", "Mounts", "Networks", "Publishers", "Size"}
+assert a["Publishers"] == [{"URL": "127.0.0.1", "TargetPort": 80, "PublishedPort": int(sys.argv[1]), "Protocol": "tcp"}]
+assert len(a["ID"]) == 12 and b["ExitCode"] == 3 and b["State"] == "exited"' "$port"
+	[ "$(c port a 80)" = "127.0.0.1:$port" ]
+	refused "no port 81/tcp for container p-a-1: $port/tcp" port a 81
+	refused 'service "b" is not running' port b 80
+	refused 'strconv.ParseUint: parsing "x": invalid syntax' port a x
+	[ "$(c ls -a --format json --filter name=^p)" = "[{\"Name\":\"p\",\"Status\":\"exited(1), running(1)\",\"ConfigFiles\":\"$P/compose.yaml\"}]" ]
+	[ "$(c ls -q)" = p ]
+	refused "invalid filter 'x'" ls --filter x=y
+	[ "$(c images | awk 'NR == 1 || NR == 3 { print $1, $2, $3, $4 }' | tr '\n' ';')" = "CONTAINER REPOSITORY TAG PLATFORM;p-b-1 bb latest linux/$(dpkg --print-architecture);" ]
+	[ "$(c images -q | wc -l)" -eq 1 ]
+	[ "$(c top | awk '{ print $1, $2, $NF }' | sort -u | head -2 | tr '\n' ';')" = "SERVICE # CMD;a 1 1000;" ]
+	run --separate-stderr c logs
+	[ "$(sort <<<"$output")" = "b-1  | err
+b-1  | out" ]
+	[ "$(c logs --no-log-prefix -n 1 b 2>/dev/null | wc -l)" -eq 1 ]
+	refused '--index requires one service to be selected' logs --index 1
+	refused 'service "b" is not running container #3' logs --index 3 b
+}
+
+@test "logs -f shows who starts meanwhile and ends when nobody runs" {
+	c up -d a
+	c logs -f >said 2>&1 &
+	eventually 5 grep -q hello said
+	c up -d b
+	c exec -T b sh -c 'echo from-b >/proc/1/fd/1'
+	eventually 5 grep -qE '^b-1 +\| from-b$' said
+	c kill >/dev/null
+	wait $!
+	grep -q 'b-1 exited with code 137' said
 }
