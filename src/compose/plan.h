@@ -23,6 +23,7 @@ struct state_container {
 	const char *image_id; /* of the image it was made from */
 	const char *depends;  /* label depends_on */
 	const char *status;   /* "created", "running", "paused", "restarting", "exited", "dead" */
+	const char *files;    /* label wherry.compose.files; "" when it has none */
 	struct strv networks; /* names it is attached to */
 };
 
@@ -77,8 +78,10 @@ struct step {
 	const char *name;                       /* of the container, network or volume */
 	int number;
 	enum condition condition;     /* STEP_WAIT */
-	const struct service *waiter; /* STEP_WAIT: who wants it */
+	const struct service *waiter; /* STEP_WAIT: who wants it; NULL: --wait, which takes
+				       * running for CONDITION_HEALTHY where there is no check */
 	bool required;                /* STEP_WAIT: a failure ends the plan */
+	const char *reason; /* STEP_RECREATE: what docker compose would not have seen; NULL */
 	int phase;
 	size_t *after; /* indices of steps, all lower than its own */
 	size_t n_after, cap_after;
@@ -96,11 +99,19 @@ struct plan_scale {
 	int count;
 };
 
+/* What the files that a service reads hold now: compose/content.h. */
+struct plan_content {
+	const char *service;
+	const char *files; /* as the label */
+};
+
 struct plan_up {
 	const struct strv *services; /* named; empty: all */
 	bool no_deps, force_recreate, no_recreate, remove_orphans, no_start, always_recreate_deps;
 	const struct plan_scale *scales;
 	size_t n_scales;
+	const struct plan_content *contents; /* of the services that read any */
+	size_t n_contents;
 };
 
 struct plan_down {
@@ -127,6 +138,9 @@ struct step *plan_add_step(struct plan *plan, enum step_kind kind, const char *n
 void plan_add_after(struct plan *plan, size_t index);
 /* May the step begin? done[i] is for plan->steps[i]. */
 bool plan_is_ready(const struct plan *plan, size_t index, const bool *done);
+/* What --wait waits for: the selected services run, are healthy or, where others wait for that,
+ * completed. */
+void plan_wait_all(const struct project *p, const bool *selected, struct plan *ret);
 bool state_is_running(const struct state_container *c); /* or restarting */
 void plan_deinit(struct plan *p);
 static inline void scoped_plan(struct plan *p)

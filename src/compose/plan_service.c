@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "compose/content.h"
 #include "compose/emit.h"
 #include "compose/plan_internal.h"
 #include "compose/request.h"
@@ -73,8 +74,27 @@ static bool has_temporary_name(
 	       strcmp(c->name + 13, name) == 0;
 }
 
-static bool must_recreate(
+static const char *contents_of(const struct up *u, const struct service *s)
+{
+	for (size_t i = 0; i < u->o->n_contents; i++) {
+		if (strcmp(u->o->contents[i].service, s->name) == 0) {
+			return u->o->contents[i].files;
+		}
+	}
+	return "";
+}
+
+/* Borrowed from the plan; NULL when every file is as it was. */
+static const char *content_reason(
 	const struct up *u, const struct service *s, const struct state_container *c)
+{
+	scoped(free) char *changes = content_changes(c->files ? c->files : "", contents_of(u, s));
+	return tree_strdup(u->plan->strings, changes);
+}
+
+/* *ret_reason is set when docker compose would have left it. */
+static bool must_recreate(const struct up *u, const struct service *s,
+	const struct state_container *c, const char **ret_reason)
 {
 	if (is_detached(u, s, c) || has_temporary_name(u, s, c)) {
 		return true; /* it could not start as it is, or not be found */
@@ -88,8 +108,12 @@ static bool must_recreate(
 	char hash[EMIT_HASH_MAX];
 	emit_service_hash(u->p, s, hash);
 	const char *image = image_of(u->s, s->name);
-	return strcmp(c->hash, hash) != 0 || (*image && strcmp(c->image_id, image) != 0) ||
-	       shares_with_recreated(u, s);
+	if (strcmp(c->hash, hash) != 0 || (*image && strcmp(c->image_id, image) != 0) ||
+		shares_with_recreated(u, s)) {
+		return true;
+	}
+	*ret_reason = content_reason(u, s, c);
+	return *ret_reason != NULL;
 }
 
 static int wanted_count(const struct up *u, const struct service *s)
@@ -104,6 +128,7 @@ static int wanted_count(const struct up *u, const struct service *s)
 
 struct candidate {
 	const struct state_container *c;
+	const char *reason;
 	bool obsolete;
 };
 
@@ -121,7 +146,9 @@ static size_t find_candidates(const struct up *u, const struct service *s, struc
 	for (size_t i = 0; i < u->s->n_containers; i++) {
 		const struct state_container *c = &u->s->containers[i];
 		if (!c->one_off && strcmp(c->service, s->name) == 0) {
-			ret[n++] = (struct candidate){c, must_recreate(u, s, c)};
+			struct candidate candidate = {.c = c};
+			candidate.obsolete = must_recreate(u, s, c, &candidate.reason);
+			ret[n++] = candidate;
 		}
 	}
 	qsort(ret, n, sizeof(*ret), compare_candidates);
@@ -196,14 +223,17 @@ static void stop_dependents(struct up *u, size_t index)
 	u->recreated[index] = true;
 }
 
-static void plan_recreate(struct up *u, size_t index, const struct state_container *c)
+static void plan_recreate(struct up *u, size_t index, const struct candidate *candidate)
 {
+	const struct state_container *c = candidate->c;
 	const struct service *s = &u->p->services[index];
 	scoped(free) char *name = request_container_name(u->p, s, c->number);
 	size_t first = u->plan->n;
 	stop_dependents(u, index);
 	size_t last = u->plan->n;
-	make(u, index, STEP_RECREATE, name, c)->number = c->number;
+	struct step *step = make(u, index, STEP_RECREATE, name, c);
+	step->number = c->number;
+	step->reason = candidate->reason;
 	for (size_t i = first; i < last; i++) {
 		plan_add_after(u->plan, i);
 	}
@@ -216,7 +246,7 @@ static void plan_kept(struct up *u, size_t index, const struct candidate *candid
 {
 	const struct state_container *c = candidate->c;
 	if (candidate->obsolete) {
-		plan_recreate(u, index, c);
+		plan_recreate(u, index, candidate);
 		return;
 	}
 	bool runs = state_is_running(c) && !u->stopped[index];

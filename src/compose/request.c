@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "compose/content.h"
 #include "compose/request_parts.h"
 
 #define NS_PER_SECOND INT64_C(1000000000)
@@ -62,6 +63,9 @@ static json_t *container_labels(const struct project *p, const struct request_co
 	json_put_str(labels, LABEL "project.config_files", files);
 	if (*env_files) {
 		json_put_str(labels, LABEL "project.environment_file", env_files);
+	}
+	if (r->files && *r->files) {
+		json_put_str(labels, CONTENT_LABEL, r->files);
 	}
 	if (r->replaces) {
 		json_put_str(labels, LABEL "replace", r->replaces);

@@ -175,6 +175,9 @@ int compose_wait_condition(
 /* ---- compose_files.c: configs and secrets that are not files of this machine ---- */
 /* For request_container.read_file. */
 char *compose_read_text(void *owner, const char *path, struct err *e);
+/* The label wherry.compose.files of the service's containers (compose/content.h); the caller's,
+ * NULL. */
+char *compose_content(const struct service *s);
 int compose_put_files(struct compose *c, const struct service *s, const char *id, struct err *e);
 
 /* ---- compose_output.c: the logs of several containers at once ---- */

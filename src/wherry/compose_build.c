@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/sha256.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/text.h"
@@ -257,9 +258,28 @@ static int run_all(struct compose *c, struct service_build *all, size_t n, struc
 	return 0;
 }
 
+/* What docker compose says with --dry-run. */
+static void pretend_build(struct compose *c, const struct service *s)
+{
+	char digest[72];
+	sha256_digest(s->name, strlen(s->name), digest);
+	scoped(free) char *written =
+		xasprintf("==> ==> writing image dryRun-%.40s", digest + strlen("sha256:"));
+	scoped(free) char *named = xasprintf("==> ==> naming to %s", s->image);
+	compose_progress_event(c->progress, s->name, written, "");
+	compose_progress_event(c->progress, s->name, named, "");
+	compose_progress_event(c->progress, s->name, "", "Built");
+}
+
 int compose_build_services(struct compose *c, const struct service *const *services, size_t n,
 	const struct compose_build_options *o, struct err *e)
 {
+	for (size_t i = 0; c->dry_run && i < n; i++) {
+		pretend_build(c, services[i]);
+	}
+	if (c->dry_run) {
+		return 0;
+	}
 	struct service_build *all = xnew_array(struct service_build, n + 1);
 	int r = 0;
 	for (size_t i = 0; i < n && r == 0; i++) {
@@ -332,6 +352,6 @@ int compose_build(struct compose *c, int argc, char **argv)
 	if (compose_load(c, argv + 1, argc - 1, &e) < 0) {
 		return cli_fail(&e);
 	}
-	c->progress = compose_progress_new("plain", c->ansi, "Building");
+	compose_begin(c, "Building");
 	return build_selected(c, &o, with_dependencies, &e) < 0 ? cli_fail(&e) : 0;
 }

@@ -4,11 +4,22 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "compose/emit.h"
-#include "wherry/compose.h"
+#include "wherry/compose_make.h"
 #include "wherry/engine.h"
 
-static void say(struct compose *c, const char *name, const char *verb)
+int compose_act(struct compose *c, const char *method, const char *prefix, const char *name,
+	const char *suffix, struct err *e)
+{
+	return c->dry_run ? 0 : engine_on(c->cli, method, prefix, name, suffix, NULL, e);
+}
+
+int compose_act_body(
+	struct compose *c, const char *path, const json_t *body, json_t **ret, struct err *e)
+{
+	return c->dry_run ? 0 : engine_json(c->cli, "POST", path, body, ret, e);
+}
+
+void compose_say(struct compose *c, const char *name, const char *verb)
 {
 	compose_progress_say(c->progress, "Container", name, verb);
 }
@@ -18,13 +29,13 @@ int compose_remove_container(struct compose *c, const char *id, const char *name
 {
 	char suffix[32];
 	snprintf(suffix, sizeof(suffix), "?v=%d&force=%d", volumes, force);
-	say(c, name, "Removing");
-	if (engine_on(c->cli, "DELETE", "/containers/", id, suffix, NULL, e) < 0 &&
+	compose_say(c, name, "Removing");
+	if (compose_act(c, "DELETE", "/containers/", id, suffix, e) < 0 &&
 		e->kind != ERR_NOT_FOUND) {
-		say(c, name, "Error");
+		compose_say(c, name, "Error");
 		return -1;
 	}
-	say(c, name, "Removed");
+	compose_say(c, name, "Removed");
 	return 0;
 }
 
@@ -34,7 +45,7 @@ static int create_network(struct compose *c, const struct network *n, struct err
 {
 	scoped(json) json_t *body = request_network(c->project, n);
 	compose_progress_say(c->progress, "Network", n->name, "Creating");
-	if (engine_json(c->cli, "POST", "/networks/create", body, NULL, e) < 0) {
+	if (compose_act_body(c, "/networks/create", body, NULL, e) < 0) {
 		compose_progress_say(c->progress, "Network", n->name, "Error");
 		return err_wrap(e, "failed to create network %s", n->name);
 	}
@@ -46,7 +57,7 @@ static int create_volume(struct compose *c, const struct volume *v, struct err *
 {
 	scoped(json) json_t *body = request_volume(c->project, v);
 	compose_progress_say(c->progress, "Volume", v->name, "Creating");
-	if (engine_json(c->cli, "POST", "/volumes/create", body, NULL, e) < 0) {
+	if (compose_act_body(c, "/volumes/create", body, NULL, e) < 0) {
 		compose_progress_say(c->progress, "Volume", v->name, "Error");
 		return err_wrap(e, "failed to create volume %s", v->name);
 	}
@@ -59,7 +70,7 @@ static int remove_resource(
 	struct compose *c, const char *kind, const char *path, const char *name, struct err *e)
 {
 	compose_progress_say(c->progress, kind, name, "Removing");
-	if (engine_on(c->cli, "DELETE", path, name, "", NULL, e) == 0 || e->kind == ERR_NOT_FOUND) {
+	if (compose_act(c, "DELETE", path, name, "", e) == 0 || e->kind == ERR_NOT_FOUND) {
 		compose_progress_say(c->progress, kind, name, "Removed");
 		return 0;
 	}
@@ -72,194 +83,18 @@ static int remove_resource(
 	return -1;
 }
 
-/* ---- containers ---- */
-
-/* The id of the container that a step made for the service, or with the name; NULL. */
-static const char *made_now(struct compose_carry *carry, const char *key)
-{
-	pthread_mutex_lock(&carry->lock);
-	const char *id = strv_env_get(&carry->fresh, key);
-	char *kept = id ? tree_strdup(carry->strings, id) : NULL;
-	pthread_mutex_unlock(&carry->lock);
-	return kept;
-}
-
-static void note_made(struct compose_carry *carry, const struct step *step, const char *id)
-{
-	scoped(free) char *by_service = xasprintf("%s=%s", step->service->name, id);
-	scoped(free) char *by_name = xasprintf("/%s=%s", step->name, id);
-	pthread_mutex_lock(&carry->lock);
-	strv_env_set(&carry->fresh, by_service);
-	strv_env_set(&carry->fresh, by_name);
-	pthread_mutex_unlock(&carry->lock);
-}
-
-static const char *container_of(void *owner, const char *service)
-{
-	struct compose_carry *carry = owner;
-	const char *fresh = made_now(carry, service);
-	const struct state_container *c =
-		fresh ? NULL : compose_container(carry->state, service, 0);
-	return c ? c->id : fresh;
-}
-
-/* Gives the request's mount at that target the old volume, or adds one. What the file names there
- * itself stays. */
-static void carry_volume(json_t *host, const char *target, const char *name)
-{
-	size_t i;
-	json_t *mount;
-	json_array_foreach (json_object_get(host, "Mounts"), i, mount) {
-		if (strcmp(json_str(mount, "Target"), target) == 0) {
-			if (strcmp(json_str(mount, "Type"), "volume") == 0 &&
-				!*json_str(mount, "Source")) {
-				json_put_str(mount, "Source", name);
-			}
-			return;
-		}
-	}
-	scoped(free) char *text = xasprintf("%s:%s:rw", name, target);
-	json_array_append_new(json_object_get(host, "Binds"), json_string(text));
-}
-
-/* Anonymous volumes of the old container go to the new one. */
-static void carry_volumes(const json_t *old, const struct service *s, json_t *body)
-{
-	size_t i;
-	json_t *mount;
-	json_array_foreach (json_object_get(old, "Mounts"), i, mount) {
-		const char *target = json_str(mount, "Destination");
-		const char *name = json_str(mount, "Name");
-		bool anonymous =
-			strcmp(json_str(mount, "Type"), "volume") == 0 && text_is_hex(name, ID_LEN);
-		bool taken = false;
-		for (size_t k = 0; k < s->n_mounts; k++) {
-			taken = taken ||
-				(s->mounts[k].source && strcmp(s->mounts[k].target, target) == 0);
-		}
-		if (anonymous && !taken) {
-			carry_volume(json_object_get(body, "HostConfig"), target, name);
-		}
-	}
-}
-
-/* What the service's image meant when the plan was made; asked again when that is not known. */
-static int image_id_of(struct compose_carry *carry, struct compose *c, const struct service *s,
-	char **ret, struct err *e)
-{
-	for (size_t i = 0; i < carry->state->s.n_images; i++) {
-		if (strcmp(carry->state->s.images[i].service, s->name) == 0) {
-			*ret = xstrdup(carry->state->s.images[i].id);
-			return 0;
-		}
-	}
-	return compose_image_find(c, s->image, ret, e) < 0 ? -1 : 0;
-}
-
-static int post_container(struct compose_carry *carry, struct compose *c, const struct step *step,
-	const char *name, const char *replaces, const json_t *old, char **ret_id, struct err *e)
-{
-	const struct service *s = step->service;
-	char hash[EMIT_HASH_MAX];
-	scoped(free) char *image_id = NULL;
-	scoped(json) json_t *answer = NULL;
-	scoped(buf) struct buf path = BUF_INIT;
-	if (image_id_of(carry, c, s, &image_id, e) < 0) {
-		return -1;
-	}
-	emit_service_hash(c->project, s, hash);
-	const struct request_container r = {.service = s,
-		.number = step->number,
-		.image_id = image_id,
-		.hash = hash,
-		.replaces = replaces,
-		.container_of = container_of,
-		.read_file = compose_read_text,
-		.owner = carry};
-	scoped(json) json_t *body = request_container(c->project, &r, e);
-	if (!body) {
-		return -1;
-	}
-	if (old) {
-		carry_volumes(old, s, body);
-	}
-	buf_puts(&path, "/containers/create");
-	path_query(&path, "name", name);
-	path_query(&path, "platform", s->platform);
-	if (engine_json(c->cli, "POST", buf_str(&path), body, &answer, e) < 0) {
-		return -1;
-	}
-	size_t i;
-	json_t *warning;
-	json_array_foreach (json_object_get(answer, "Warnings"), i, warning) {
-		compose_warn(json_string_value(warning) ? json_string_value(warning) : "");
-	}
-	*ret_id = xstrdup(json_str(answer, "Id"));
-	note_made(carry, step, *ret_id);
-	return compose_put_files(c, s, *ret_id, e);
-}
-
-static int create(
-	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e)
-{
-	scoped(free) char *id = NULL;
-	say(c, step->name, "Creating");
-	if (post_container(carry, c, step, step->name, NULL, NULL, &id, e) < 0) {
-		say(c, step->name, "Error");
-		return -1;
-	}
-	say(c, step->name, "Created");
-	return 0;
-}
-
-static int rename_container(struct compose *c, const char *id, const char *name, struct err *e)
-{
-	scoped(buf) struct buf path = BUF_INIT;
-	path_add(&path, "/containers/", id, "/rename");
-	path_query(&path, "name", name);
-	return engine_json(c->cli, "POST", buf_str(&path), NULL, NULL, e);
-}
-
-/* The new container is made beside the old one, so that a failure leaves the old one as it was. */
-static int recreate(
-	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e)
-{
-	const struct state_container *old = step->existing;
-	scoped(json) json_t *inspected = NULL;
-	scoped(free) char *id = NULL;
-	scoped(free) char *temporary = xasprintf("%.12s_%s", old->id, step->name);
-	say(c, step->name, "Recreate");
-	if (!carry->renew_volumes &&
-		engine_on(c->cli, "GET", "/containers/", old->id, "/json", &inspected, e) < 0) {
-		return -1;
-	}
-	char suffix[32] = "/stop";
-	if (carry->timeout_s >= 0) {
-		snprintf(suffix, sizeof(suffix), "/stop?t=%d", carry->timeout_s);
-	}
-	if (post_container(carry, c, step, temporary, old->name, inspected, &id, e) < 0 ||
-		engine_on(c->cli, "POST", "/containers/", old->id, suffix, NULL, e) < 0 ||
-		engine_on(c->cli, "DELETE", "/containers/", old->id, "?force=1", NULL, e) < 0 ||
-		rename_container(c, id, step->name, e) < 0) {
-		say(c, step->name, "Error");
-		return -1;
-	}
-	say(c, step->name, "Recreated");
-	return 0;
-}
-
 static int start(
 	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e)
 {
 	scoped(free) char *key = xasprintf("/%s", step->name);
-	const char *id = step->existing ? step->existing->id : made_now(carry, key);
+	const char *id = step->existing ? step->existing->id : compose_made(carry, key);
 	id = id ? id : step->name;
-	say(c, step->name, "Starting");
-	if (engine_on(c->cli, "POST", "/containers/", id, "/start", NULL, e) < 0) {
-		say(c, step->name, "Error");
+	compose_say(c, step->name, "Starting");
+	if (compose_act(c, "POST", "/containers/", id, "/start", e) < 0) {
+		compose_say(c, step->name, "Error");
 		return -1;
 	}
-	say(c, step->name, "Started");
+	compose_say(c, step->name, "Started");
 	if (carry->on_start) {
 		pthread_mutex_lock(&carry->telling);
 		carry->on_start(carry->owner, id, step->name, step->service);
@@ -270,7 +105,7 @@ static int start(
 
 static int wait_for(struct compose *c, const struct step *step, struct err *e)
 {
-	if (compose_wait_condition(c, step->service, step->condition, e) == 0) {
+	if (compose_wait_step(c, step, e) == 0) {
 		return 0;
 	}
 	if (step->required) {
@@ -297,11 +132,11 @@ int compose_carry_step(
 	case STEP_VOLUME_REMOVE:
 		return remove_resource(c, "Volume", "/volumes/", step->name, e);
 	case STEP_CREATE:
-		return create(carry, c, step, e);
+		return compose_make_new(carry, c, step, e);
 	case STEP_RECREATE:
-		return recreate(carry, c, step, e);
+		return compose_make_again(carry, c, step, e);
 	case STEP_KEEP:
-		say(c, step->name, "Running");
+		compose_say(c, step->name, "Running");
 		return 0;
 	case STEP_WAIT:
 		return wait_for(c, step, e);

@@ -5,78 +5,94 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "wherry/compose.h"
 #include "wherry/compose_health.h"
+#include "wherry/compose_make.h"
 #include "wherry/engine.h"
-
-static void say(struct compose *c, const char *name, const char *verb)
-{
-	compose_progress_say(c->progress, "Container", name, verb);
-}
 
 enum progress_of { STILL, REACHED };
 
-/* One container against the condition. -1 when it can never be reached. */
-static int judge(const json_t *o, const char *name, const char *service, enum condition condition,
+/* What is waited for, and in whose name: see struct step. */
+struct wanted {
+	const struct service *service;
+	enum condition condition;
+	bool final; /* --wait */
+};
+
+static int judge_ended(
+	const struct wanted *w, const char *name, int code, enum progress_of *ret, struct err *e)
+{
+	if (w->condition != CONDITION_COMPLETED) {
+		return err_set(e, ERR_CONFLICT, "%scontainer %s exited (%d)",
+			w->final ? "" : "dependency failed to start: ", name, code);
+	}
+	if (code != 0) {
+		return err_set(e, ERR_CONFLICT,
+			"service \"%s\" didn't complete successfully: exit %d", w->service->name,
+			code);
+	}
+	*ret = REACHED;
+	return 0;
+}
+
+static int judge_health(const struct wanted *w, const char *name, const char *health,
 	enum progress_of *ret, struct err *e)
 {
-	const json_t *state = json_object_get(o, "State");
-	const char *status = json_str(state, "Status");
-	const char *health = json_str(json_object_get(state, "Health"), "Status");
-	int code = (int)json_i64(state, "ExitCode", 0);
-	bool ended = strcmp(status, "exited") == 0 || strcmp(status, "dead") == 0;
-	*ret = STILL;
-	if (condition == CONDITION_COMPLETED) {
-		if (ended && code != 0) {
-			return err_set(e, ERR_CONFLICT,
-				"service \"%s\" didn't complete successfully: exit %d", service,
-				code);
-		}
-		*ret = ended ? REACHED : STILL;
-		return 0;
-	}
-	if (ended) {
-		return err_set(e, ERR_CONFLICT,
-			"dependency failed to start: container %s exited (%d)", name, code);
-	}
-	if (condition == CONDITION_STARTED) {
-		*ret = strcmp(status, "running") == 0 ? REACHED : STILL;
-		return 0;
-	}
+	const char *prefix = w->final ? "" : "dependency failed to start: ";
 	if (strcmp(health, "unhealthy") == 0) {
-		return err_set(e, ERR_CONFLICT,
-			"dependency failed to start: container %s is unhealthy", name);
+		return err_set(e, ERR_CONFLICT, "%scontainer %s is unhealthy", prefix, name);
 	}
 	if (!*health || strcmp(health, "none") == 0) {
-		return err_set(e, ERR_CONFLICT,
-			"dependency failed to start: container %s has no healthcheck configured",
-			name);
+		return err_set(e, ERR_CONFLICT, "%scontainer %s has no healthcheck configured",
+			prefix, name);
 	}
 	*ret = strcmp(health, "healthy") == 0 ? REACHED : STILL;
 	return 0;
 }
 
-static int wait_container(struct compose *c, struct compose_health *h, const char *id,
-	const char *name, const char *service, enum condition condition, struct err *e)
+/* One container against the condition. -1 when it can never be reached. */
+static int judge(const struct wanted *w, const json_t *o, const char *name, enum progress_of *ret,
+	struct err *e)
+{
+	const json_t *state = json_object_get(o, "State");
+	const char *status = json_str(state, "Status");
+	const char *health = json_str(json_object_get(state, "Health"), "Status");
+	bool checked = *health && strcmp(health, "none") != 0;
+	*ret = STILL;
+	if (strcmp(status, "exited") == 0 || strcmp(status, "dead") == 0) {
+		return judge_ended(w, name, (int)json_i64(state, "ExitCode", 0), ret, e);
+	}
+	if (w->condition == CONDITION_COMPLETED) {
+		return 0;
+	}
+	if (w->condition == CONDITION_STARTED || (w->final && !checked)) {
+		*ret = strcmp(status, "running") == 0 ? REACHED : STILL;
+		return 0;
+	}
+	return judge_health(w, name, health, ret, e);
+}
+
+static const char *verb_of(const struct wanted *w)
 {
 	static const char *const verbs[] = {[CONDITION_STARTED] = "Running",
 		[CONDITION_HEALTHY] = "Healthy",
 		[CONDITION_COMPLETED] = "Exited"};
+	return verbs[w->condition];
+}
+
+static int wait_container(struct compose *c, struct compose_health *h, const char *id,
+	const char *name, const struct wanted *w, struct err *e)
+{
 	enum progress_of reached = STILL;
-	for (bool said = false;;) {
+	for (;;) {
 		scoped(json) json_t *o = NULL;
 		unsigned long mark = compose_health_mark(h);
 		if (engine_on(c->cli, "GET", "/containers/", id, "/json", &o, e) < 0 ||
-			judge(o, name, service, condition, &reached, e) < 0) {
-			say(c, name, "Error");
+			judge(w, o, name, &reached, e) < 0) {
+			compose_say(c, name, "Error");
 			return -1;
 		}
-		if (!said) {
-			say(c, name, "Waiting");
-			said = true;
-		}
 		if (reached == REACHED) {
-			say(c, name, verbs[condition]);
+			compose_say(c, name, verb_of(w));
 			return 0;
 		}
 		if (c->wait_until_ms > 0 && clock_mono_ms() >= c->wait_until_ms) {
@@ -102,34 +118,72 @@ static int list_service(struct compose *c, const struct service *s, json_t **ret
 		       : engine_json(c->cli, "GET", buf_str(&path), NULL, ret, e);
 }
 
-static int wait_service(struct compose *c, struct compose_health *h, const struct service *s,
-	enum condition condition, struct err *e)
+static const char *listed_name(const json_t *o)
+{
+	const char *name = json_string_value(json_array_get(json_object_get(o, "Names"), 0));
+	return name ? name + (*name == '/') : "";
+}
+
+static int wait_service(
+	struct compose *c, struct compose_health *h, const struct wanted *w, struct err *e)
 {
 	scoped(json) json_t *list = NULL;
-	if (list_service(c, s, &list, e) < 0) {
-		return -1;
-	}
 	size_t i;
 	json_t *o;
+	if (list_service(c, w->service, &list, e) < 0) {
+		return -1;
+	}
 	json_array_foreach (list, i, o) {
-		const char *name =
-			json_string_value(json_array_get(json_object_get(o, "Names"), 0));
-		name = name ? name + (*name == '/') : "";
-		if (wait_container(c, h, json_str(o, "Id"), name, s->name, condition, e) < 0) {
+		compose_say(c, listed_name(o), "Waiting");
+	}
+	json_array_foreach (list, i, o) {
+		if (wait_container(c, h, json_str(o, "Id"), listed_name(o), w, e) < 0) {
 			return -1;
 		}
 	}
 	return 0;
 }
 
-int compose_wait_condition(
-	struct compose *c, const struct service *s, enum condition condition, struct err *e)
+/* The containers need not be there. */
+static int pretend(struct compose *c, const struct wanted *w, struct err *e)
 {
+	scoped(json) json_t *list = NULL;
+	if (list_service(c, w->service, &list, e) < 0) {
+		return -1;
+	}
+	size_t n = json_array_size(list);
+	for (size_t i = 0; i < (n > 0 ? n : (size_t)w->service->replicas); i++) {
+		scoped(free) char *name =
+			n > 0 ? xstrdup(listed_name(json_array_get(list, i)))
+			      : request_container_name(c->project, w->service, (int)i + 1);
+		compose_say(c, name, "Waiting");
+		compose_say(c, name, verb_of(w));
+	}
+	return 0;
+}
+
+static int wait_wanted(struct compose *c, const struct wanted *w, struct err *e)
+{
+	if (c->dry_run) {
+		return pretend(c, w, e);
+	}
 	struct compose_health *h =
 		c->health ? c->health : compose_health_new(c, c->project->name, e);
-	int r = h ? wait_service(c, h, s, condition, e) : -1;
+	int r = h ? wait_service(c, h, w, e) : -1;
 	if (h != c->health) {
 		compose_health_free(h);
 	}
 	return r;
+}
+
+int compose_wait_condition(
+	struct compose *c, const struct service *s, enum condition condition, struct err *e)
+{
+	return wait_wanted(c, &(struct wanted){s, condition, false}, e);
+}
+
+int compose_wait_step(struct compose *c, const struct step *step, struct err *e)
+{
+	const struct wanted w = {step->service, step->condition, !step->waiter};
+	return wait_wanted(c, &w, e);
 }

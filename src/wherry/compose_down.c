@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "wherry/compose.h"
+#include "wherry/compose_make.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
 
@@ -12,12 +12,18 @@ struct down {
 	int64_t timeout;
 };
 
-static void remove_image(struct compose *c, const char *image)
+static bool has_tag(const char *image)
+{
+	const char *slash = strrchr(image, '/');
+	return strpbrk(slash ? slash : image, ":@") != NULL;
+}
+
+static void remove_image(struct compose *c, const char *name)
 {
 	struct err e;
+	scoped(free) char *image = xasprintf("%s%s", name, has_tag(name) ? "" : ":latest");
 	compose_progress_say(c->progress, "Image", image, "Removing");
-	if (engine_on(c->cli, "DELETE", "/images/", image, "", NULL, &e) == 0 ||
-		e.kind == ERR_NOT_FOUND) {
+	if (compose_act(c, "DELETE", "/images/", image, "", &e) == 0 || e.kind == ERR_NOT_FOUND) {
 		compose_progress_say(c->progress, "Image", image, "Removed");
 	} else {
 		compose_progress_say(c->progress, "Image", image,
@@ -28,10 +34,13 @@ static void remove_image(struct compose *c, const char *image)
 /* "local": only images without a name of their own, which we built. */
 static void remove_images(struct compose *c, const char *which)
 {
+	scoped(strv) struct strv seen = STRV_INIT;
 	for (size_t i = 0; i < c->project->n_services; i++) {
 		const struct service *s = &c->project->services[i];
-		if (strcmp(which, "all") == 0 || !node_text(s->node, "image")) {
+		bool wanted = strcmp(which, "all") == 0 || !node_text(s->node, "image");
+		if (wanted && !strv_has(&seen, s->image)) {
 			remove_image(c, s->image);
+			strv_add(&seen, s->image);
 		}
 	}
 }
@@ -44,7 +53,7 @@ static int run_down(struct compose *c, const struct down *d, const char *name, s
 		return -1;
 	}
 	plan_down(c->project, name, &state.s, &d->plan, &plan);
-	c->progress = compose_progress_new(c->progress_mode, c->ansi, "Running");
+	compose_begin(c, "Running");
 	struct compose_carry carry = {.c = c,
 		.state = &state,
 		.timeout_s = (int)d->timeout,

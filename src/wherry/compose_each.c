@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "wherry/compose.h"
+#include "wherry/compose_make.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
 
@@ -12,8 +12,12 @@ struct each {
 	struct compose *c;
 	const char *project;
 	const char *signal;
+	const char *title; /* of the display; NULL: "Running" */
 	int64_t timeout;
 	bool no_deps, volumes, force;
+	bool stop;            /* rm --stop */
+	struct buf *names;    /* of act_list */
+	bool with_dependents; /* those with restart: true, too */
 	int (*act)(const struct each *x, const struct state_container *container, struct err *e);
 	bool dependents_first; /* stopping; otherwise dependencies first */
 	bool stopped_too;
@@ -58,6 +62,28 @@ static int act_on_all(const struct each *x, size_t *ret_n, struct err *e)
 	return 0;
 }
 
+static bool restarts_with_named(const struct compose *c, const struct service *s)
+{
+	for (size_t i = 0; i < s->n_dependencies; i++) {
+		if (s->dependencies[i].restart &&
+			strv_has(&c->services, s->dependencies[i].service)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Who says restart: true goes with what it depends on. Dependencies come first in the project. */
+static void add_dependents(struct compose *c)
+{
+	for (size_t i = 0; c->project && c->services.n > 0 && i < c->project->n_services; i++) {
+		const struct service *s = &c->project->services[i];
+		if (!strv_has(&c->services, s->name) && restarts_with_named(c, s)) {
+			strv_add(&c->services, s->name);
+		}
+	}
+}
+
 static int run_each(struct each *x, int argc, char **argv)
 {
 	struct err e;
@@ -65,7 +91,10 @@ static int run_each(struct each *x, int argc, char **argv)
 	if (compose_load_or_name(x->c, argv + 1, argc - 1, &x->project, &e) < 0) {
 		return cli_fail(&e);
 	}
-	x->c->progress = compose_progress_new(x->c->progress_mode, x->c->ansi, "Running");
+	if (x->with_dependents && !x->no_deps) {
+		add_dependents(x->c);
+	}
+	compose_begin(x->c, x->title ? x->title : "Running");
 	return act_on_all(x, &n, &e) < 0 ? cli_fail(&e) : 0;
 }
 
@@ -74,7 +103,7 @@ static int post(const struct each *x, const struct state_container *c, const cha
 	const char *before, const char *after, struct err *e)
 {
 	compose_progress_say(x->c->progress, "Container", c->name, before);
-	if (engine_on(x->c->cli, "POST", "/containers/", c->id, suffix, NULL, e) < 0) {
+	if (compose_act(x->c, "POST", "/containers/", c->id, suffix, e) < 0) {
 		compose_progress_say(x->c->progress, "Container", c->name, "Error");
 		return -1;
 	}
@@ -84,7 +113,11 @@ static int post(const struct each *x, const struct state_container *c, const cha
 
 int compose_stop(struct compose *c, int argc, char **argv)
 {
-	struct each x = {.c = c, .timeout = -1, .act = act_stop, .dependents_first = true};
+	struct each x = {.c = c,
+		.title = "Stopping",
+		.timeout = -1,
+		.act = act_stop,
+		.dependents_first = true};
 	const struct flag flags[] = {
 		{"timeout", 't', FLAG_INT, &x.timeout, NULL,
 			"Specify a shutdown timeout in seconds"},
@@ -133,7 +166,12 @@ static int act_restart(const struct each *x, const struct state_container *c, st
 
 int compose_restart(struct compose *c, int argc, char **argv)
 {
-	struct each x = {.c = c, .timeout = -1, .act = act_restart, .stopped_too = true};
+	struct each x = {.c = c,
+		.title = "Restarting",
+		.timeout = -1,
+		.act = act_restart,
+		.with_dependents = true,
+		.stopped_too = true};
 	const struct flag flags[] = {
 		{"timeout", 't', FLAG_INT, &x.timeout, NULL,
 			"Specify a shutdown timeout in seconds"},
@@ -154,7 +192,11 @@ static int act_kill(const struct each *x, const struct state_container *c, struc
 
 int compose_kill(struct compose *c, int argc, char **argv)
 {
-	struct each x = {.c = c, .signal = "SIGKILL", .act = act_kill, .dependents_first = true};
+	struct each x = {.c = c,
+		.title = "Killing",
+		.signal = "SIGKILL",
+		.act = act_kill,
+		.dependents_first = true};
 	const struct flag flags[] = {
 		{"signal", 's', FLAG_STRING, &x.signal, NULL, "SIGNAL to send to the container"},
 		{0},
@@ -172,7 +214,7 @@ static int act_pause(const struct each *x, const struct state_container *c, stru
 
 int compose_pause(struct compose *c, int argc, char **argv)
 {
-	struct each x = {.c = c, .act = act_pause};
+	struct each x = {.c = c, .title = "Pausing", .act = act_pause};
 	const struct flag flags[] = {{0}};
 	const struct syntax s = {"compose pause", "[SERVICE...]", "Pause services", 0, -1, false};
 	int status = compose_flags(c, &s, flags, &argc, argv);
@@ -197,35 +239,63 @@ int compose_unpause(struct compose *c, int argc, char **argv)
 
 /* ---- rm ---- */
 
-static int act_count(const struct each *x, const struct state_container *c, struct err *e)
+/* With --stop --dry-run what runs counts as stopped. */
+static bool is_removable(const struct each *x, const struct state_container *c)
 {
-	if (!compose_is_running(c)) {
-		fprintf(stderr, "Going to remove %s\n", c->name);
+	return !compose_is_running(c) || (x->c->dry_run && x->stop);
+}
+
+static int act_list(const struct each *x, const struct state_container *c, struct err *e)
+{
+	if (is_removable(x, c)) {
+		buf_printf(x->names, "%s%s", x->names->len ? ", " : "Going to remove ", c->name);
 	}
 	return 0;
 }
 
 static int act_rm(const struct each *x, const struct state_container *c, struct err *e)
 {
-	return compose_is_running(c)
-		       ? 0
-		       : compose_remove_container(x->c, c->id, c->name, x->volumes, false, e);
+	return is_removable(x, c)
+		       ? compose_remove_container(x->c, c->id, c->name, x->volumes, x->force, e)
+		       : 0;
 }
 
-static bool confirm(void)
+static bool confirm(const char *question)
 {
 	char answer[16];
-	fprintf(stderr, "Are you sure? [yN] ");
+	fprintf(stderr, "%s? [yN] ", question);
 	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+/* Names what will go, and asks. 1 to go on. */
+static int announce(const struct each *x, struct err *e)
+{
+	scoped(buf) struct buf names = BUF_INIT;
+	struct each listing = *x;
+	size_t n;
+	listing.act = act_list;
+	listing.names = &names;
+	if (act_on_all(&listing, &n, e) < 0) {
+		return -1;
+	}
+	if (names.len == 0) {
+		fprintf(stderr, "No stopped containers\n");
+		return 0;
+	}
+	if (x->force) {
+		puts(buf_str(&names));
+		fflush(stdout);
+		return 1;
+	}
+	return confirm(buf_str(&names));
 }
 
 int compose_rm(struct compose *c, int argc, char **argv)
 {
 	struct each x = {.c = c, .timeout = -1, .dependents_first = true, .stopped_too = true};
-	bool stop = false;
 	const struct flag flags[] = {
 		{"force", 'f', FLAG_BOOL, &x.force, NULL, "Don't ask to confirm removal"},
-		{"stop", 's', FLAG_BOOL, &stop, NULL,
+		{"stop", 's', FLAG_BOOL, &x.stop, NULL,
 			"Stop the containers, if required, before removing"},
 		{"volumes", 'v', FLAG_BOOL, &x.volumes, NULL,
 			"Remove any anonymous volumes attached to containers"},
@@ -242,19 +312,17 @@ int compose_rm(struct compose *c, int argc, char **argv)
 	if (compose_load_or_name(c, argv + 1, argc - 1, &x.project, &e) < 0) {
 		return cli_fail(&e);
 	}
-	c->progress = compose_progress_new(c->progress_mode, c->ansi, "Running");
+	compose_begin(c, "Stopping");
 	struct each stopping = x;
 	stopping.act = act_stop;
-	stopping.stopped_too = false;
-	struct each asking = x;
-	asking.act = act_count;
-	if ((stop && act_on_all(&stopping, &n, &e) < 0) ||
-		(!x.force && act_on_all(&asking, &n, &e) < 0)) {
+	if (x.stop && act_on_all(&stopping, &n, &e) < 0) {
 		return cli_fail(&e);
 	}
-	if (!x.force && !confirm()) {
-		return 0;
+	int going = announce(&x, &e);
+	if (going <= 0) {
+		return going < 0 ? cli_fail(&e) : 0;
 	}
+	compose_begin(c, "Removing");
 	x.act = act_rm;
 	return act_on_all(&x, &n, &e) < 0 ? cli_fail(&e) : 0;
 }

@@ -1,14 +1,17 @@
 /* Configs and secrets given by `content:` or `environment:` are put into the created container as a
  * tar archive (Docker API PutContainerArchive), because there is no file of this machine to mount.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "compose/content.h"
 #include "wherry/compose.h"
 #include "wherry/engine.h"
 
@@ -141,4 +144,19 @@ int compose_put_files(struct compose *c, const struct service *s, const char *id
 	}
 	http_client_skip(c->cli->http);
 	return 0;
+}
+
+/* A pipe or a device is not opened for long enough to block. */
+static int read_regular(void *owner, const char *path, size_t max, struct buf *ret)
+{
+	struct stat st;
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > (off_t)max) {
+		return -ENOENT;
+	}
+	return path_read(AT_FDCWD, path, max, ret);
+}
+
+char *compose_content(const struct service *s)
+{
+	return content_label(s, read_regular, NULL);
 }

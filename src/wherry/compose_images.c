@@ -26,6 +26,10 @@ int compose_pull_service(struct compose *c, const struct service *s, bool quiet,
 {
 	compose_progress_event(c->progress, s->name, "Pulling", "");
 	compose_progress_leave(c->progress);
+	if (c->dry_run) {
+		compose_progress_event(c->progress, s->name, "Pulled", "");
+		return 0;
+	}
 	if (pull_image(c->cli, s->image, s->platform, quiet ? NULL : stderr, e) < 0) {
 		compose_progress_event(
 			c->progress, s->name, s->build ? "Warning" : "Error", e->msg);

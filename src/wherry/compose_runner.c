@@ -79,6 +79,10 @@ static int run_step(struct worker *w, const struct step *step, struct err *e)
 	if (!w->cli.http) {
 		w->cli.http = engine_connect(w->runner->carry->c->cli, e);
 	}
+	/* an attached `up` shows what containers say from then on */
+	bool silent =
+		w->runner->carry->on_start && (step->kind == STEP_START || step->kind == STEP_WAIT);
+	w->c.progress = silent ? NULL : w->runner->carry->c->progress;
 	return w->cli.http ? compose_carry_step(w->runner->carry, &w->c, step, e) : -1;
 }
 

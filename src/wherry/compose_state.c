@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "compose/content.h"
 #include "wherry/compose.h"
 #include "wherry/engine.h"
 
@@ -39,6 +40,7 @@ static void read_container(const json_t *o, struct state_container *c)
 		.image_id = json_str(o, "ImageID"),
 		.depends = label(labels, "depends_on"),
 		.status = json_str(o, "State"),
+		.files = json_str(labels, CONTENT_LABEL),
 	};
 	const char *key;
 	json_t *endpoint;

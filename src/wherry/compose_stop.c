@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "wherry/compose.h"
+#include "wherry/compose_make.h"
 #include "wherry/engine.h"
 
 int compose_stop_container(
@@ -13,8 +13,7 @@ int compose_stop_container(
 		snprintf(suffix, sizeof(suffix), "/stop?t=%d", timeout_s);
 	}
 	compose_progress_say(c->progress, "Container", name, "Stopping");
-	if (engine_on(c->cli, "POST", "/containers/", id, suffix, NULL, e) < 0 &&
-		e->kind != ERR_NOT_FOUND) {
+	if (compose_act(c, "POST", "/containers/", id, suffix, e) < 0 && e->kind != ERR_NOT_FOUND) {
 		compose_progress_say(c->progress, "Container", name, "Error");
 		return -1;
 	}

@@ -4,12 +4,13 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "compose/duration.h"
 #include "wherry/compose.h"
 #include "wherry/flags.h"
 
 struct up {
 	bool detach, build, no_build, quiet_pull, no_log_prefix, no_color, timestamps, wait,
-		renew_volumes;
+		renew_volumes, creates;
 	const char *pull;
 	int64_t timeout, wait_timeout;
 	struct plan_up plan;
@@ -63,30 +64,48 @@ static int check(const struct up *u, struct err *e)
 	return 0;
 }
 
-/* After everything was started: until every selected container runs, is healthy, or, where others
- * wait for it, completed. */
-static int wait_all(struct compose *c, const bool *selected, struct err *e)
+static int wait_all(struct compose *c, struct compose_carry *carry, const struct up *u,
+	const bool *selected, struct err *e)
 {
-	const struct project *p = c->project;
+	scoped(plan) struct plan plan = {0};
+	plan_wait_all(c->project, selected, &plan);
+	if (u->wait_timeout > 0) {
+		c->wait_until_ms = clock_mono_ms() + u->wait_timeout * 1000;
+	}
+	int r = compose_carry_out(carry, &plan, e);
+	if (r < 0 && c->wait_until_ms > 0 && clock_mono_ms() >= c->wait_until_ms) {
+		return err_set(e, ERR_BUSY, "application not healthy after %s",
+			duration_format(c->project->tree, u->wait_timeout * NS_PER_SEC));
+	}
+	return r;
+}
+
+/* The labels of the services that read files; each text is the caller's. */
+static size_t read_contents(const struct project *p, const bool *selected, struct plan_content *ret)
+{
+	size_t n = 0;
 	for (size_t i = 0; i < p->n_services; i++) {
-		enum condition condition = p->services[i].health && !p->services[i].health->disable
-						   ? CONDITION_HEALTHY
-						   : CONDITION_STARTED;
-		for (size_t k = 0; k < p->n_services; k++) {
-			for (size_t d = 0; d < p->services[k].n_dependencies; d++) {
-				const struct dependency *dependency =
-					&p->services[k].dependencies[d];
-				bool names = strcmp(dependency->service, p->services[i].name) == 0;
-				condition = names && dependency->condition == CONDITION_COMPLETED
-						    ? CONDITION_COMPLETED
-						    : condition;
-			}
-		}
-		if (selected[i] && compose_wait_condition(c, &p->services[i], condition, e) < 0) {
-			return -1;
+		char *files = selected[i] ? compose_content(&p->services[i]) : NULL;
+		if (files) {
+			ret[n++] = (struct plan_content){p->services[i].name, files};
 		}
 	}
-	return 0;
+	return n;
+}
+
+static int make_plan(struct compose *c, struct up *u, const bool *selected,
+	const struct compose_state *state, struct plan *ret, struct err *e)
+{
+	scoped(free) struct plan_content *contents =
+		xnew_array(struct plan_content, c->project->n_services + 1);
+	u->plan.contents = contents;
+	u->plan.n_contents = read_contents(c->project, selected, contents);
+	int r = plan_up(c->project, &state->s, &u->plan, ret, e);
+	for (size_t i = 0; i < u->plan.n_contents; i++) {
+		free((char *)contents[i].files);
+	}
+	u->plan.n_contents = 0;
+	return r;
 }
 
 /* Everything but starting and showing. */
@@ -102,7 +121,7 @@ static int prepare(struct compose *c, struct up *u, const bool *selected,
 		compose_state_images(c, state, e) < 0) {
 		return -1;
 	}
-	return plan_up(c->project, &state->s, &u->plan, plan, e);
+	return make_plan(c, u, selected, state, plan, e);
 }
 
 static int carry(struct compose *c, struct up *u, const bool *selected,
@@ -123,13 +142,10 @@ static int carry(struct compose *c, struct up *u, const bool *selected,
 		compose_attached_expect(attached, &plan);
 	}
 	int r = compose_carry_out(&carry, &plan, e);
-	strv_deinit(&carry.fresh);
-	if (u->wait && u->wait_timeout > 0) {
-		c->wait_until_ms = clock_mono_ms() + u->wait_timeout * 1000;
-	}
 	if (r == 0 && u->wait) {
-		r = wait_all(c, selected, e);
+		r = wait_all(c, &carry, u, selected, e);
 	}
+	strv_deinit(&carry.fresh);
 	return r;
 }
 
@@ -138,7 +154,8 @@ static int run_up(struct compose *c, struct up *u)
 	struct err e;
 	scoped(free) bool *selected = xnew_array(bool, c->project->n_services + 1);
 	struct compose_attached *attached = NULL;
-	bool detached = u->detach || u->wait || u->plan.no_start;
+	bool interactive = !u->detach && !u->wait && !u->plan.no_start;
+	bool detached = !interactive || c->dry_run;
 	u->plan.services = &c->services;
 	u->attached.timeout_s = (int)u->timeout;
 	if (check(u, &e) < 0 || read_scales(u, &e) < 0 ||
@@ -151,11 +168,13 @@ static int run_up(struct compose *c, struct up *u)
 			return cli_fail(&e);
 		}
 	}
-	c->progress =
-		compose_progress_new(detached ? c->progress_mode : "plain", c->ansi, "Running");
+	compose_begin(c, u->creates ? "Creating" : "Running");
 	int status = carry(c, u, selected, attached, &e) < 0 ? cli_fail(&e) : 0;
 	if (status == 0 && attached) {
 		status = compose_attached_run(attached);
+	}
+	if (status == 0 && interactive && c->dry_run) {
+		puts("end of 'compose up' output, interactive run is not supported in dry-run mode");
 	}
 	compose_attached_free(attached);
 	return status;
@@ -231,7 +250,7 @@ int compose_up(struct compose *c, int argc, char **argv)
 
 int compose_create(struct compose *c, int argc, char **argv)
 {
-	struct up u = {.timeout = -1, .plan.no_start = true};
+	struct up u = {.timeout = -1, .creates = true, .plan.no_start = true};
 	const struct flag flags[] = {
 		{"build", 0, FLAG_BOOL, &u.build, NULL, "Build images before starting containers"},
 		{"no-build", 0, FLAG_BOOL, &u.no_build, NULL,

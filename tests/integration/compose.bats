@@ -263,3 +263,48 @@ three_services() {
 	"$(docker_cli)" compose down -t 0
 	[ -z "$("$WHERRY" ps -aq)" ]
 }
+
+@test "a changed file recreates who reads it, and the reason is said" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  reads: {image: bb, init: true, command: sleep 1000, configs: [conf], volumes: ["./one:/one"]}
+		  other: {image: bb, init: true, command: sleep 1000}
+		configs: {conf: {file: ./conf}}
+	YAML
+	echo 1 | tee one >conf
+	c up -d
+	reads=$(id_of reads-1) other=$(id_of other-1)
+	c up -d
+	[ "$reads" = "$(id_of reads-1)" ]
+	echo 2 >conf
+	run c --dry-run up -d
+	[[ "$output" == *" DRY-RUN MODE -  Container p-reads-1  Recreate (the content of /conf changed)"* ]]
+	[[ "$output" == *" DRY-RUN MODE -  Container p-other-1  Running"* ]]
+	[ "$reads" = "$(id_of reads-1)" ] # nothing was done
+	run c up -d -t 0
+	[[ "$output" == *" Container p-reads-1  Recreate (the content of /conf changed)"* ]]
+	[ "$reads" != "$(id_of reads-1)" ]
+	[ "$other" = "$(id_of other-1)" ]
+	[ "$(c exec -T reads cat /conf)" = 2 ]
+	echo 3 >one
+	run c up -d -t 0
+	[[ "$output" == *"(the content of /one changed)"* ]]
+}
+
+@test "--dry-run says every step and does none" {
+	three_services
+	run c --dry-run up -d
+	[ "$status" -eq 0 ]
+	[[ "$output" == *" DRY-RUN MODE -  Network p_default  Creating"*" DRY-RUN MODE -  Container p-db-1  Creating"*" DRY-RUN MODE -  Container p-web-1  Started" ]]
+	[ -z "$("$WHERRY" ps -aq)" ]
+	run c create --dry-run
+	[[ "$output" != *Starting* ]]
+	[ -z "$("$WHERRY" ps -aq)$("$WHERRY" volume ls -q)" ]
+	c up -d
+	for command in stop kill restart "rm -sf" "up -d --force-recreate" "down -v"; do
+		run c --dry-run $command
+		[ "$status" -eq 0 ]
+		[[ "$output" == *" DRY-RUN MODE -  Container p-web-1  "* ]]
+	done
+	[ "$(c ps --services | sort | tr '\n' ' ')" = "db web " ]
+}

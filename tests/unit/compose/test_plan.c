@@ -1,8 +1,11 @@
 /* The planner, with a state that the test writes down; and the requests. */
 #include "files.h"
 
+#include <errno.h>
+
 #include "base/json.h"
 #include "base/mem.h"
+#include "compose/content.h"
 #include "compose/emit.h"
 #include "compose/plan.h"
 #include "compose/request.h"
@@ -32,6 +35,9 @@ static void print_steps(const struct plan *plan, struct buf *ret)
 	for (size_t i = 0; i < plan->n; i++) {
 		buf_printf(ret, "%s%s %s", i ? ", " : "", words[plan->steps[i].kind],
 			plan->steps[i].name);
+		if (plan->steps[i].reason) {
+			buf_printf(ret, " (%s)", plan->steps[i].reason);
+		}
 	}
 }
 
@@ -179,7 +185,7 @@ static void nothing_is_done_twice(void **state)
 	scoped(project_free) struct project *p = load_good(three);
 	struct made m = {0};
 	make_all(&m, p);
-	plan_is(p, &m, (struct plan_up){0}, "keep p-db-1, keep p-web-1, keep p-side-1");
+	plan_is(p, &m, (struct plan_up){0}, "keep p-db-1, keep p-web-1, keep p-side-1, wait db");
 	made_deinit(&m);
 }
 
@@ -202,7 +208,7 @@ static void a_changed_service_is_recreated_with_who_shares_its_namespace(void **
 	plan_is(p, &m, (struct plan_up){0},
 		"keep p-db-1, stop p-side-1, recreate p-web-1, recreate p-side-1, wait db, start p-web-1, start p-side-1");
 	plan_is(p, &m, (struct plan_up){.no_recreate = true},
-		"keep p-db-1, keep p-web-1, keep p-side-1");
+		"keep p-db-1, keep p-web-1, keep p-side-1, wait db");
 	made_deinit(&m);
 }
 
@@ -215,7 +221,89 @@ static void a_new_image_recreates(void **state)
 	m.s.images = images;
 	m.s.n_images = 2;
 	plan_is(p, &m, (struct plan_up){0},
-		"recreate p-db-1, keep p-web-1, keep p-side-1, start p-db-1");
+		"recreate p-db-1, keep p-web-1, keep p-side-1, start p-db-1, wait db");
+	made_deinit(&m);
+}
+
+static int read_file(void *owner, const char *path, size_t max, struct buf *ret)
+{
+	const char *const *files = owner;
+	for (size_t i = 0; files[i]; i += 2) {
+		if (strcmp(files[i], path) == 0 && strlen(files[i + 1]) <= max) {
+			buf_puts(ret, files[i + 1]);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+/* What the service's label would be with these files: path, text, path, text, NULL. */
+static char *label_of(const struct project *p, const char *service, const char *const *files)
+{
+	return content_label(project_service(p, service), read_file, (void *)files);
+}
+
+static const char *const reads_files =
+	"services:\n"
+	"  web:\n"
+	"    image: w\n"
+	"    configs: [nginx]\n"
+	"    secrets: [{source: key, target: /key}]\n"
+	"    volumes: ['./one.conf:/one.conf', './dir:/dir', 'v:/v']\n"
+	"  own: {image: w, volumes: ['./one.conf:/x'], labels: {wherry.compose.files: 'off'}}\n"
+	"  none: {image: w}\n"
+	"configs: {nginx: {file: ./nginx.conf}}\n"
+	"secrets: {key: {file: ./key}}\n"
+	"volumes: {v: }\n";
+
+static void the_label_has_what_a_service_reads(void **state)
+{
+	scoped(project_free) struct project *p = load_good(reads_files);
+	const char *const files[] = {"/p/one.conf", "1", "/p/nginx.conf", "2", "/p/key", "3", NULL};
+	scoped(free) char *label = label_of(p, "web", files);
+	assert_string_equal(label,
+		"{\"/key\":\"4e07408562bedb8b\",\"/nginx\":\"d4735e3a265e16ee\",\"/one.conf\":\"6b86b273ff34fce1\"}");
+	assert_null(label_of(p, "own", files));
+	assert_null(label_of(p, "none", files));
+}
+
+static void what_changed_is_said(void **state)
+{
+	scoped(free) char *one = content_changes(
+		"{\"/a\":\"1\",\"/b\":\"1\"}", "{\"/a\":\"2\",\"/b\":\"1\",\"/c\":\"1\"}");
+	assert_string_equal(one, "the content of /a changed");
+	scoped(free) char *two =
+		content_changes("{\"/a\":\"1\",\"/b\":\"1\"}", "{\"/a\":\"2\",\"/b\":\"2\"}");
+	assert_string_equal(two, "the content of /a, /b changed");
+	assert_null(content_changes("", "{\"/a\":\"2\"}"));
+	assert_null(content_changes("off", "{\"/a\":\"2\"}"));
+	assert_null(content_changes("{\"/a\":\"2\"}", ""));
+}
+
+static void a_changed_file_recreates_who_reads_it(void **state)
+{
+	scoped(project_free) struct project *p = load_good(
+		"services: {a: {image: x, configs: [c]}, b: {image: x}}\nconfigs: {c: {file: ./c}}");
+	struct made m = {0};
+	add_resources(&m, p);
+	add_container(&m, p, "a", 1, "running");
+	add_container(&m, p, "b", 1, "running");
+	const char *const before[] = {"/p/c", "1", NULL};
+	const char *const after[] = {"/p/c", "2", NULL};
+	scoped(free) char *old = label_of(p, "a", before);
+	scoped(free) char *new = label_of(p, "a", after);
+	const struct plan_content contents[] = {{"a", new}};
+	const struct plan_content same[] = {{"a", old}};
+	m.containers[0].files = old;
+	plan_is(p, &m, (struct plan_up){.contents = contents, .n_contents = 1},
+		"recreate p-a-1 (the content of /c changed), keep p-b-1, start p-a-1");
+	plan_is(p, &m, (struct plan_up){.contents = same, .n_contents = 1},
+		"keep p-a-1, keep p-b-1");
+	plan_is(p, &m, (struct plan_up){.contents = contents, .n_contents = 1, .no_recreate = true},
+		"keep p-a-1, keep p-b-1");
+	m.containers[0].files = ""; /* made by docker compose, or before there was such a label */
+	plan_is(p, &m, (struct plan_up){.contents = contents, .n_contents = 1},
+		"keep p-a-1, keep p-b-1");
 	made_deinit(&m);
 }
 
@@ -503,6 +591,9 @@ int main(void)
 		cmocka_unit_test(what_ended_is_started_again),
 		cmocka_unit_test(a_changed_service_is_recreated_with_who_shares_its_namespace),
 		cmocka_unit_test(a_new_image_recreates),
+		cmocka_unit_test(the_label_has_what_a_service_reads),
+		cmocka_unit_test(what_changed_is_said),
+		cmocka_unit_test(a_changed_file_recreates_who_reads_it),
 		cmocka_unit_test(force_means_the_named_ones),
 		cmocka_unit_test(dependents_restart_when_asked),
 		cmocka_unit_test(scaling_adds_behind_and_removes_the_obsolete_first),

@@ -1,0 +1,22 @@
+/* wherry/compose_make.h - what the steps of a plan share; for compose_carry.c and compose_make.c.
+ */
+#pragma once
+#include "wherry/compose.h"
+
+/* Requests that change something: with --dry-run they are not made and succeed. */
+int compose_act(struct compose *c, const char *method, const char *prefix, const char *name,
+	const char *suffix, struct err *e);
+int compose_act_body(
+	struct compose *c, const char *path, const json_t *body, json_t **ret, struct err *e);
+/* What a container is about. */
+void compose_say(struct compose *c, const char *name, const char *verb);
+
+/* The id of the container that a step made for the service, or with the name ("/NAME"); NULL. */
+const char *compose_made(struct compose_carry *carry, const char *key);
+/* STEP_WAIT, whether it is required or not. */
+int compose_wait_step(struct compose *c, const struct step *step, struct err *e);
+/* STEP_CREATE and STEP_RECREATE. */
+int compose_make_new(
+	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e);
+int compose_make_again(
+	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e);
