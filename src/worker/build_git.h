@@ -4,8 +4,8 @@
  * hooks, no templates, no prompts, only the protocols http, https, ssh and git, also for submodules
  * and redirects. What it gets as arguments went through build/git_url.h. A repository that grows
  * until the disk has less than CONTEXT_RESERVE_BYTES, or that stands still, ends it.
- * Secrets of the session: GIT_AUTH_TOKEN, GIT_AUTH_HEADER (also with ".HOST"); an ssh agent
- * "default".
+ * Secrets of the session: GIT_AUTH_TOKEN, GIT_AUTH_HEADER, GIT_SSH_KNOWN_HOSTS (also with ".HOST");
+ * an ssh agent "default".
  */
 #pragma once
 #include "build/git_url.h"

@@ -44,6 +44,17 @@ static const char *host_of(const char *remote, size_t *ret_n)
 	return host;
 }
 
+/* What is said of a login is one line: a file's last newline is not part of it, and no second
+ * header comes after it. */
+static void keep_first_line(struct buf *secret)
+{
+	size_t n = strcspn(buf_str(secret), "\r\n");
+	if (n < secret->len) {
+		secret->len = n;
+		secret->data[n] = '\0';
+	}
+}
+
 /* The client's secret NAME.HOST, or NAME. 1, 0 (none) or -1. */
 static int find_secret(
 	struct build *b, const char *name, const char *remote, struct buf *ret, struct err *e)
@@ -68,11 +79,13 @@ static int add_login(struct git_session *s, const char *remote, int n, struct er
 	scoped(secret) struct buf header = BUF_INIT;
 	int found = find_secret(s->b, "GIT_AUTH_HEADER", remote, &secret, e);
 	if (found > 0) {
+		keep_first_line(&secret);
 		buf_printf(&header, "Authorization: %s", buf_str(&secret));
 	} else if (found == 0) {
 		found = find_secret(s->b, "GIT_AUTH_TOKEN", remote, &secret, e);
 		if (found > 0) {
 			scoped(secret) struct buf login = BUF_INIT;
+			keep_first_line(&secret);
 			buf_printf(&login, "x-access-token:%s", buf_str(&secret));
 			buf_puts(&header, "Authorization: basic ");
 			base64_encode(login.data, login.len, &header);
@@ -80,12 +93,6 @@ static int add_login(struct git_session *s, const char *remote, int n, struct er
 	}
 	if (found <= 0) {
 		return found;
-	}
-	for (char *c = header.data; *c; c++) {
-		if (*c == '\n' || *c == '\r') {
-			*c = '\0'; /* a file's last newline; never a second header */
-			break;
-		}
 	}
 	scoped(free) char *server = xstrndup(remote, strlen(remote));
 	char *path = strchr(strstr(server, "://") + 3, '/');
@@ -95,16 +102,76 @@ static int add_login(struct git_session *s, const char *remote, int n, struct er
 	return 1;
 }
 
+/* By the environment, which ssh reads itself: our directory's name may have blanks. */
+#define SSH_PROGRAM                                                                              \
+	"GIT_SSH_COMMAND=ssh -F /dev/null -oBatchMode=yes -oLogLevel=ERROR -oConnectTimeout=30 " \
+	"-oServerAliveInterval=20 -oServerAliveCountMax=3 -oForwardAgent=no "                    \
+	"-oPermitLocalCommand=no -oClearAllForwardings=yes "
+#define SSH_STRICT                     \
+	"-oStrictHostKeyChecking=yes " \
+	"-oUserKnownHostsFile='${WHERRY_KNOWN_HOSTS}'"
+/* What /etc/ssh/ssh_known_hosts says of a server holds, an unknown one is taken. */
+#define SSH_ACCEPT "-oStrictHostKeyChecking=accept-new -oUserKnownHostsFile=/dev/null"
+
+/* Stages that run beside each other have the same dir. */
+static int make_own(struct git_session *s, struct err *e)
+{
+	if (s->own) {
+		return 0;
+	}
+	scoped(free) char *own = xasprintf("%s/gXXXXXX", s->dir);
+	if (!mkdtemp(own)) {
+		return err_sys(e, errno, "cannot make a directory for git");
+	}
+	s->own = TAKE(own);
+	return 0;
+}
+
+static void remove_own(struct git_session *s)
+{
+	scoped(close) int dir = s->own ? open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (dir >= 0) {
+		path_remove_tree(dir, strrchr(s->own, '/') + 1);
+	}
+	free(s->own);
+}
+
+static int write_known_hosts(const struct git_session *s, const struct buf *lines, struct err *e)
+{
+	scoped(free) char *path = xasprintf("%s/hosts", s->own);
+	scoped(close) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : path_write_all(fd, lines->data, lines->len);
+	return r < 0 ? err_sys(e, -r, "cannot write %s", path) : 0;
+}
+
+static int add_known_hosts(struct git_session *s, const char *remote, struct err *e)
+{
+	scoped(secret) struct buf lines = BUF_INIT;
+	int found = session_is_there(s->b)
+			    ? find_secret(s->b, "GIT_SSH_KNOWN_HOSTS", remote, &lines, e)
+			    : 0;
+	if (found < 0 ||
+		(found > 0 && (make_own(s, e) < 0 || write_known_hosts(s, &lines, e) < 0))) {
+		return -1;
+	}
+	if (found > 0) {
+		strv_addf(&s->env, "WHERRY_KNOWN_HOSTS=%s/hosts", s->own);
+	}
+	strv_add(&s->env, found > 0 ? SSH_PROGRAM SSH_STRICT : SSH_PROGRAM SSH_ACCEPT);
+	return 0;
+}
+
 static int start_agent(struct git_session *s, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	scoped(close) int dir = open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/git-ssh", dir);
-	if (dir >= 0) {
-		unlinkat(dir, "git-ssh", 0);
+	if (make_own(s, e) < 0) {
+		return -1;
 	}
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 4) < 0) {
+	scoped(close) int dir = open(s->own, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/s", dir);
+	if (dir < 0 || fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		listen(fd, 4) < 0) {
 		(void)err_sys(e, errno, "cannot relay the ssh agent");
 		if (fd >= 0) {
 			close(fd);
@@ -115,7 +182,7 @@ static int start_agent(struct git_session *s, struct err *e)
 		return -1;
 	}
 	if (s->relay) {
-		strv_addf(&s->env, "SSH_AUTH_SOCK=%s/git-ssh", s->dir);
+		strv_addf(&s->env, "SSH_AUTH_SOCK=%s/s", s->own);
 	}
 	return 0;
 }
@@ -141,10 +208,6 @@ static void add_environment(struct git_session *s)
 			strv_addf(&s->env, "%s=%s", proxies[i], value);
 		}
 	}
-	strv_addf(&s->env,
-		"GIT_SSH_COMMAND=ssh -F /dev/null -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=20 "
-		"-oServerAliveCountMax=3 -oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null "
-		"-oForwardAgent=no -oPermitLocalCommand=no -oClearAllForwardings=yes");
 }
 
 static int add_configuration(struct git_session *s, const char *remote, struct err *e)
@@ -170,6 +233,9 @@ static int add_configuration(struct git_session *s, const char *remote, struct e
 		n += login;
 	}
 	strv_addf(&s->env, "GIT_CONFIG_COUNT=%d", n);
+	if (add_known_hosts(s, remote, e) < 0) {
+		return -1;
+	}
 	return session_is_there(s->b) && !http ? start_agent(s, e) : 0;
 }
 
@@ -192,6 +258,7 @@ int git_session_begin(struct git_session *s, struct build *b, const char *remote
 void git_session_end(struct git_session *s)
 {
 	ssh_relay_stop(s->relay);
+	remove_own(s);
 	for (size_t k = 0; k < s->env.n; k++) { /* a login may be among them */
 		explicit_bzero(s->env.v[k], strlen(s->env.v[k]));
 	}
@@ -300,7 +367,7 @@ static void watch(struct run *r)
 	}
 }
 
-/* The last line that says something: "fatal: repository not found". */
+/* The last line that says something: "fatal: repository not found"; of ssh's, not what git adds. */
 static const char *last_words(struct run *r)
 {
 	const char *found = "";
@@ -308,6 +375,9 @@ static const char *last_words(struct run *r)
 	char *line;
 	while ((line = strsep(&rest, "\n\r"))) {
 		bool hint = text_starts(line, "hint:") || text_starts(line, "warning:");
+		if (*found && text_starts(line, "fatal: Could not read from remote")) {
+			return found;
+		}
 		found = *line && !hint ? line : found;
 	}
 	return *found ? found : "git failed";

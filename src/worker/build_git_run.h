@@ -7,7 +7,8 @@
 struct git_session {
 	struct build *b;
 	const char *shown; /* the repository, for messages; borrowed */
-	const char *dir;   /* of ours, for known_hosts and sockets; borrowed */
+	const char *dir;   /* of ours, borrowed */
+	char *own;         /* a directory in it, for known hosts and a socket; NULL: not needed */
 	struct strv env;
 	size_t memory; /* bytes that one of git's processes may have */
 	struct ssh_relay *relay;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Sources from elsewhere: git repositories and URLs in ADD and as contexts. Arguments: meson's build directory, then unittest's own."""
+import base64
 import gzip
 import hashlib
 import http.server
@@ -14,6 +15,8 @@ from build_lib import BUILD, Case, serve_in, tar_of
 
 PORT = 18090
 URL = f"http://127.0.0.1:{PORT}"
+SSH_PORT = 18091
+LOGINS = ("basic " + base64.b64encode(b"x-access-token:of-the-test").decode(), "Bearer other-of-the-test")
 
 
 class Web(http.server.BaseHTTPRequestHandler):
@@ -45,6 +48,12 @@ class Web(http.server.BaseHTTPRequestHandler):
             self.wfile.write(data)
         elif path.startswith("/git/"):
             self.backend(path, query)
+        elif path.startswith("/private/") and self.headers.get("Authorization") not in LOGINS:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="test"')
+            self.end_headers()
+        elif path.startswith("/private/"):
+            self.backend("/git/" + path[9:], query)
         else:
             self.send_error(404)
 
@@ -234,6 +243,86 @@ class Contexts(Remote):
         self.assertEqual(self.raw_show(b"", remote=URL + "/files/D"), "text\n")
         status, text = self.raw_build(b"", remote=URL + "/nosuch")
         self.assertEqual((status, "404" in text), (400, True), text)
+
+
+class Logins(Remote):
+    """What a repository wants of its readers comes from the client: secrets and its ssh agent."""
+
+    def kit(self, context, *args, ok=True, text=None, **secrets):
+        if text:
+            self.file("Dockerfile", text)
+        command = [os.path.join(BUILD, "src/wherry/wherry"), "build", "--progress", "plain", "--no-cache", "-t", "private", *args]
+        for name in secrets:
+            command += ["--secret", "id=" + name.replace("__", ".") + ",env=" + name]
+        got = subprocess.run([*command, context], env={**self.daemon.env, **secrets}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True, check=False, timeout=300)
+        self.assertEqual(got.returncode == 0, ok, got.stdout)
+        return got.stdout
+
+    def test_tokens_and_headers(self):
+        url = URL + "/private/r.git"
+        text = f"FROM base:1\nADD {url} /d\n"
+        self.assertIn("Dockerfile:2: " + url, self.kit(self.context, text=text, ok=False))
+        self.kit(self.context, GIT_AUTH_TOKEN__example__com="of-the-test", ok=False)
+        self.kit(self.context, GIT_AUTH_TOKEN="wrong", ok=False)
+        for secrets in ({"GIT_AUTH_TOKEN": "of-the-test\n"}, {"GIT_AUTH_HEADER": "Bearer other-of-the-test"},
+                        {"GIT_AUTH_HEADER__127__0__0__1": "Bearer other-of-the-test", "GIT_AUTH_HEADER": "Bearer wrong"}):
+            self.kit(self.context, **secrets)
+            self.assertEqual(self.show("cat /d/sub/f; find /d -name .git", base="private"), "one\n")
+        said = self.kit(url + "#main:sub", GIT_AUTH_TOKEN="of-the-test")
+        self.assertIn("of sub\n", said)
+        kept = subprocess.run(["grep", "-rlaE", "of-the-test|" + LOGINS[0][6:], self.daemon.data, self.daemon.dir + "/log"],
+                              stdout=subprocess.PIPE, text=True, check=False)
+        self.assertEqual((kept.stdout, "of-the-test" in said), ("", False))
+
+    def agent_with_a_key(self):
+        agent, key = os.path.join(self.daemon.dir, "agent"), os.path.join(self.daemon.dir, "key")
+        process = subprocess.Popen(["ssh-agent", "-D", "-a", agent], stdout=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.wait_gone(lambda: not os.path.exists(agent))
+        for name in (key, self.top + "/host", self.top + "/other"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name], check=True)
+        subprocess.run(["ssh-add", "-q", key], env={"SSH_AUTH_SOCK": agent}, check=True, stderr=subprocess.DEVNULL)
+        return agent, key + ".pub"
+
+    def serve_ssh(self, authorized):
+        """sshd beside the daemon, with users and directories of its own, for who has the key."""
+        with open(self.top + "/sshd", "w", encoding="ascii") as f:
+            f.write(f"Port {SSH_PORT}\nListenAddress 127.0.0.1\nHostKey {self.top}/host\nAuthorizedKeysFile {authorized}\nUsePAM no\n"
+                    "PidFile none\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n")
+        for name, line in (("passwd", "root:x:0:0::/:/bin/sh\nsshd:x:100:65534::/run/sshd:/bin/false\n"), ("shadow", "root:*:1::::::\n")):
+            with open(self.top + "/" + name, "w", encoding="ascii") as f:
+                f.write(line)
+        script = ('mount -t tmpfs t /run && mkdir /run/sshd && mount --bind "$0/passwd" /etc/passwd && mount --bind "$0/shadow" /etc/shadow && '
+                  'exec "$1" -D -e -f "$0/sshd"')
+        process = subprocess.Popen(["nsenter", "-t", str(self.daemon.process.pid), "-n", "unshare", "-m", "--propagation", "private", "sh",
+                                    "-c", script, self.top, shutil.which("sshd")], stdout=self.daemon.log, stderr=self.daemon.log)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        listens = ["nsenter", "-t", str(self.daemon.process.pid), "-n", "ss", "-Htln", f"sport = :{SSH_PORT}"]
+        self.wait_gone(lambda: not subprocess.run(listens, stdout=subprocess.PIPE, check=True).stdout)
+
+    def test_ssh(self):
+        os.environ["PATH"] += ":/usr/sbin"
+        for program in ("ssh", "ssh-agent", "ssh-add", "ssh-keygen", "sshd", "ss"):
+            if not shutil.which(program):
+                self.skipTest(program + " is not installed")
+        agent, public = self.agent_with_a_key()
+        self.serve_ssh(public)
+        url = f"ssh://root@127.0.0.1:{SSH_PORT}{self.top}/git/r.git"
+        text = f"FROM base:1 AS a\nADD {url} /d\nFROM base:1\nADD {url}#main:sub /e\nCOPY --from=a /d /d\n"
+        self.kit(self.context, "--ssh", "default=" + agent, text=text)  # two stages ask the agent at the same time
+        self.assertEqual(self.show("cat /d/sub/f /e/f", base="private"), "one\none\n")
+        self.assertIn("of sub\n", self.kit(url + "#main:sub", "--ssh", "default=" + agent))
+        self.assertRegex(self.kit(self.context, text=text, ok=False), r"Dockerfile:[24]: ssh://.*Permission denied \(publickey")
+        keys = {}
+        for name in ("host", "other"):
+            with open(f"{self.top}/{name}.pub", encoding="ascii") as f:
+                keys[name] = f"[127.0.0.1]:{SSH_PORT} " + f.read()
+        self.kit(self.context, "--ssh", "default=" + agent, GIT_SSH_KNOWN_HOSTS=keys["other"] + keys["host"])
+        for known in (keys["other"], "elsewhere " + keys["host"].split(" ", 1)[1]):
+            self.assertIn("Host key verification failed", self.kit(self.context, "--ssh", "default=" + agent, ok=False, GIT_SSH_KNOWN_HOSTS=known))
 
 
 if __name__ == "__main__":
