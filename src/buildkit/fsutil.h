@@ -25,7 +25,8 @@
 /* The stream: whole messages, blocking, as grpc/grpc.h has them; a thread may send while another
  * receives. */
 struct fsutil_stream {
-	int (*send)(void *owner, const void *data, size_t n, struct err *e);
+	/* more: another one follows at once, this one may wait for it */
+	int (*send)(void *owner, const void *data, size_t n, bool more, struct err *e);
 	/* 1: one message replaced *ret's bytes; 0: the peer sends no more; -1 with *e */
 	int (*recv)(void *owner, struct buf *ret, struct err *e);
 	void *owner;

@@ -1,9 +1,9 @@
 #include "buildkit/fsutil.h"
 #include "grpc/grpc.h"
 
-static int send_message(void *owner, const void *data, size_t n, struct err *e)
+static int send_message(void *owner, const void *data, size_t n, bool more, struct err *e)
 {
-	return grpc_send(owner, data, n, e);
+	return more ? grpc_send_more(owner, data, n, e) : grpc_send(owner, data, n, e);
 }
 
 static int receive_message(void *owner, struct buf *ret, struct err *e)

@@ -25,10 +25,10 @@ struct receiver {
 	bool listed, finished;
 };
 
-static int send_packet(struct receiver *x, const struct fsutil_packet *p, struct err *e)
+static int send_packet(struct receiver *x, const struct fsutil_packet *p, bool more, struct err *e)
 {
 	fsutil_packet_write(p, &x->scratch);
-	return x->s->send(x->s->owner, x->scratch.data, x->scratch.len, e);
+	return x->s->send(x->s->owner, x->scratch.data, x->scratch.len, more, e);
 }
 
 /* --- what we want --- */
@@ -45,13 +45,18 @@ static void want(struct receiver *x, uint32_t id)
 	x->wanted[x->wanted_n++] = id;
 }
 
+/* Not one by one: the sender has enough to do with half of them. */
 static int ask(struct receiver *x, struct err *e)
 {
+	if (x->n_asked > ASKED_MAX / 2) {
+		return 0;
+	}
 	while (x->n_asked < ASKED_MAX && x->wanted_at < x->wanted_n) {
 		const struct fsutil_packet p = {
 			.type = FSUTIL_REQ, .id = x->wanted[x->wanted_at++]};
 		x->asked[x->n_asked++] = p.id;
-		if (send_packet(x, &p, e) < 0) {
+		bool more = x->n_asked < ASKED_MAX && x->wanted_at < x->wanted_n;
+		if (send_packet(x, &p, more, e) < 0) {
 			return -1;
 		}
 	}
@@ -68,7 +73,7 @@ static int finish_if_all(struct receiver *x, struct err *e)
 	if (x->r->complete && x->r->complete(x->r->owner, e) < 0) {
 		return -1;
 	}
-	return send_packet(x, &p, e);
+	return send_packet(x, &p, false, e);
 }
 
 /* --- what comes --- */
@@ -165,7 +170,7 @@ int fsutil_receive(const struct fsutil_stream *s, const struct fsutil_receiver *
 		struct err ignored;
 		const struct fsutil_packet p = {
 			.type = FSUTIL_ERR, .data = e->msg, .n = strlen(e->msg)};
-		(void)send_packet(&x, &p, &ignored);
+		(void)send_packet(&x, &p, false, &ignored);
 	}
 	fsutil_order_free(x.order);
 	buf_deinit(&x.scratch);

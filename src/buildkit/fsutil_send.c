@@ -54,18 +54,24 @@ static bool is_over(struct sender *x)
 	return over;
 }
 
-static int send_packet(
-	struct sender *x, const struct fsutil_packet *p, struct buf *scratch, struct err *e)
+static int send_one(struct sender *x, const struct fsutil_packet *p, bool more, struct buf *scratch,
+	struct err *e)
 {
 	fsutil_packet_write(p, scratch);
 	pthread_mutex_lock(&x->send_lock);
-	int r = x->s->send(x->s->owner, scratch->data, scratch->len, e);
+	int r = x->s->send(x->s->owner, scratch->data, scratch->len, more, e);
 	x->bytes += (int64_t)scratch->len;
 	if (r == 0 && x->o->progress) {
 		x->o->progress(x->o->owner, x->bytes, false);
 	}
 	pthread_mutex_unlock(&x->send_lock);
 	return r;
+}
+
+static int send_packet(
+	struct sender *x, const struct fsutil_packet *p, struct buf *scratch, struct err *e)
+{
+	return send_one(x, p, false, scratch, e);
 }
 
 static void send_error(struct sender *x, const struct err *why)
@@ -98,7 +104,7 @@ static int tell(void *owner, uint32_t parent, const char *name, const struct fsu
 		return err_set(e, ERR_INVALID, "more than %d files to send", FSUTIL_ENTRIES_MAX);
 	}
 	const struct fsutil_packet p = {.type = FSUTIL_STAT, .has_stat = true, .stat = *st};
-	return send_packet(x, &p, &t->scratch, e);
+	return send_one(x, &p, true, &t->scratch, e); /* at least the list's end follows */
 }
 
 static const char *told_path(void *owner, uint32_t id)
@@ -145,6 +151,14 @@ static bool next_wanted(struct sender *x, uint32_t *ret_id)
 	return is;
 }
 
+static bool more_wanted(struct sender *x)
+{
+	pthread_mutex_lock(&x->lock);
+	bool more = x->wanted_at < x->wanted_n;
+	pthread_mutex_unlock(&x->lock);
+	return more;
+}
+
 static int send_pieces(struct sender *x, uint32_t id, int fd, const char *path, char *chunk,
 	struct buf *scratch, struct err *e)
 {
@@ -160,7 +174,7 @@ static int send_pieces(struct sender *x, uint32_t id, int fd, const char *path, 
 		}
 		const struct fsutil_packet p = {
 			.type = FSUTIL_DATA, .id = id, .data = chunk, .n = (size_t)n};
-		if (send_packet(x, &p, scratch, e) < 0) {
+		if (send_one(x, &p, n > 0 || more_wanted(x), scratch, e) < 0) {
 			return -1;
 		}
 		if (n == 0) {
@@ -184,7 +198,7 @@ static int send_file(struct sender *x, uint32_t id, const char *path, char *chun
 		return -1;
 	}
 	const struct fsutil_packet end = {.type = FSUTIL_DATA, .id = id};
-	return send_packet(x, &end, scratch, e);
+	return send_one(x, &end, more_wanted(x), scratch, e);
 }
 
 static void *content_thread(void *arg)

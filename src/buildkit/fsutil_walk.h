@@ -16,4 +16,5 @@ struct fsutil_walk {
 	void *owner;
 };
 
+/* In a thread of its own, whose working directory it may leave anywhere. */
 int fsutil_walk(const struct fsutil_walk *w, int root_fd, struct err *e);

@@ -1,13 +1,18 @@
 /* grpc/call.h - what a call is, for its transports (h2_call.c, call_over.c); nobody else includes
  * it. */
 #pragma once
+#include <sys/uio.h>
+
 #include "grpc/frame.h"
 #include "grpc/grpc.h"
 
 /* Each as the function of its name in grpc.h. */
 struct call_ops {
-	int (*send)(struct grpc_call *c, const void *data, size_t n, struct err *e);
+	/* parts: whole frames; may be changed */
+	int (*send)(struct grpc_call *c, struct iovec *parts, size_t n, bool more, struct err *e);
 	int (*recv)(struct grpc_call *c, struct buf *ret, struct err *e);
+	/* The whole frames that have come, behind ret's bytes until it has enough. */
+	void (*recv_ready)(struct grpc_call *c, size_t enough, struct buf *ret);
 	int (*send_end)(struct grpc_call *c, struct err *e);
 	void (*cancel)(struct grpc_call *c);
 	void (*free)(struct grpc_call *c);

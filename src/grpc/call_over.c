@@ -17,7 +17,8 @@ struct over {
 	int fd;
 	bool peer; /* the other end: it receives no status, it sends one */
 	char *chunk;
-	size_t pos, n; /* what of chunk was not taken yet */
+	size_t pos, n;       /* what of chunk was not taken yet */
+	struct buf gathered; /* the sender's: kept back for more */
 };
 
 static int lost(struct err *e)
@@ -25,14 +26,10 @@ static int lost(struct err *e)
 	return err_set(e, ERR_BUSY, "the client's session has ended");
 }
 
-static int send_frame(
-	struct over *o, enum frame_type type, const void *data, size_t n, struct err *e)
+static int send_parts(struct over *o, struct iovec *parts, size_t n, struct err *e)
 {
-	uint8_t head[FRAME_HEAD];
-	frame_head(type, n, head);
-	struct iovec parts[] = {{head, FRAME_HEAD}, {(void *)data, n}};
-	struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
-	while (parts[0].iov_len + parts[1].iov_len > 0) {
+	struct msghdr m = {.msg_iov = parts, .msg_iovlen = n};
+	while (m.msg_iovlen > 0) {
 		ssize_t sent = sendmsg(o->fd, &m, MSG_NOSIGNAL);
 		if (sent < 0 && errno == EINTR) {
 			continue;
@@ -40,20 +37,39 @@ static int send_frame(
 		if (sent < 0) {
 			return lost(e);
 		}
-		for (size_t i = 0; i < 2; i++) {
-			size_t part =
-				(size_t)sent < parts[i].iov_len ? (size_t)sent : parts[i].iov_len;
-			parts[i].iov_base = (char *)parts[i].iov_base + part;
-			parts[i].iov_len -= part;
-			sent -= (ssize_t)part;
+		for (; m.msg_iovlen > 0 && (size_t)sent >= m.msg_iov->iov_len; m.msg_iovlen--) {
+			sent -= (ssize_t)m.msg_iov++->iov_len;
+		}
+		if (m.msg_iovlen > 0) {
+			m.msg_iov->iov_base = (char *)m.msg_iov->iov_base + sent;
+			m.msg_iov->iov_len -= (size_t)sent;
 		}
 	}
 	return 0;
 }
 
-static int over_send(struct grpc_call *c, const void *data, size_t n, struct err *e)
+static int flush(struct over *o, struct err *e)
 {
-	return send_frame((struct over *)c, FRAME_MESSAGE, data, n, e);
+	struct iovec all = {o->gathered.data, o->gathered.len};
+	int r = all.iov_len > 0 ? send_parts(o, &all, 1, e) : 0;
+	buf_clear(&o->gathered);
+	return r;
+}
+
+static int over_send(struct grpc_call *c, struct iovec *parts, size_t n, bool more, struct err *e)
+{
+	struct over *o = (struct over *)c;
+	size_t bytes = 0;
+	for (size_t i = 0; i < n; i++) {
+		bytes += parts[i].iov_len;
+	}
+	if (bytes >= GRPC_GATHER || (!more && o->gathered.len == 0)) { /* not worth a copy */
+		return flush(o, e) < 0 ? -1 : send_parts(o, parts, n, e);
+	}
+	for (size_t i = 0; i < n; i++) {
+		buf_append(&o->gathered, parts[i].iov_base, parts[i].iov_len);
+	}
+	return more && o->gathered.len < GRPC_GATHER ? 0 : flush(o, e);
 }
 
 /* {"code": N, "message": ""} */
@@ -121,10 +137,20 @@ static int over_recv(struct grpc_call *c, struct buf *ret, struct err *e)
 	}
 }
 
+static void over_recv_ready(struct grpc_call *c, size_t enough, struct buf *ret)
+{
+	struct over *o = (struct over *)c;
+	size_t n = ret->len < enough
+			   ? frames_whole(o->chunk + o->pos, o->n - o->pos, enough - ret->len)
+			   : 0;
+	buf_append(ret, o->chunk + o->pos, n);
+	o->pos += n;
+}
+
 static int over_send_end(struct grpc_call *c, struct err *e)
 {
 	struct over *o = (struct over *)c;
-	return shutdown(o->fd, SHUT_WR) < 0 ? lost(e) : 0;
+	return flush(o, e) < 0 || shutdown(o->fd, SHUT_WR) < 0 ? lost(e) : 0;
 }
 
 /* Another thread may be inside read: shutdown wakes it, close would not. */
@@ -136,12 +162,17 @@ static void over_cancel(struct grpc_call *c)
 static void over_finish(struct grpc_call *c)
 {
 	struct err ignored;
+	uint8_t head[FRAME_HEAD];
+	struct over *o = (struct over *)c;
 	const struct call_status *s = &c->status;
 	scoped(json) json_t *doc =
 		json_pack("{si ss}", "code", (int)s->code, "message", s->message ? s->message : "");
 	scoped(free) char *text = json_text(doc);
-	send_frame((struct over *)c, FRAME_STATUS, text, text ? strlen(text) : 0, &ignored);
-	shutdown(((struct over *)c)->fd, SHUT_WR);
+	size_t n = text ? strlen(text) : 0;
+	frame_head(FRAME_STATUS, n, head);
+	struct iovec parts[] = {{head, FRAME_HEAD}, {text, n}};
+	(void)over_send(c, parts, 2, false, &ignored);
+	shutdown(o->fd, SHUT_WR);
 }
 
 static void over_free(struct grpc_call *c)
@@ -149,6 +180,7 @@ static void over_free(struct grpc_call *c)
 	struct over *o = (struct over *)c;
 	close(o->fd);
 	free(o->chunk);
+	buf_deinit(&o->gathered);
 	call_deinit(c);
 	free(o);
 }
@@ -157,6 +189,7 @@ static struct over *over_new(int take_fd)
 {
 	static const struct call_ops ops = {.send = over_send,
 		.recv = over_recv,
+		.recv_ready = over_recv_ready,
 		.send_end = over_send_end,
 		.cancel = over_cancel,
 		.free = over_free,

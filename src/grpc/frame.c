@@ -12,16 +12,36 @@ void frame_head(enum frame_type type, size_t n, uint8_t ret[static FRAME_HEAD])
 	}
 }
 
+static size_t frame_length(const uint8_t head[static FRAME_HEAD])
+{
+	size_t n = 0;
+	for (size_t i = 1; i < FRAME_HEAD; i++) {
+		n = n << 8 | head[i];
+	}
+	return n;
+}
+
+size_t frames_whole(const void *data, size_t n, size_t enough)
+{
+	const uint8_t *p = data;
+	size_t at = 0;
+	while (at < enough && n - at >= FRAME_HEAD && p[at] == FRAME_MESSAGE) {
+		size_t body = frame_length(p + at);
+		if (body > GRPC_MESSAGE_MAX || body > n - at - FRAME_HEAD) {
+			break;
+		}
+		at += FRAME_HEAD + body;
+	}
+	return at;
+}
+
 static int begin_body(struct frame_reader *f, struct buf *body, struct err *e)
 {
 	bool status = f->head[0] == FRAME_STATUS && f->with_status;
 	if (f->head[0] != FRAME_MESSAGE && !status) {
 		return err_set(e, ERR_INVALID, "the message is compressed, which was not agreed");
 	}
-	f->left = 0;
-	for (size_t i = 1; i < FRAME_HEAD; i++) {
-		f->left = f->left << 8 | f->head[i];
-	}
+	f->left = frame_length(f->head);
 	if (f->left > GRPC_MESSAGE_MAX) {
 		return err_set(e, ERR_INVALID, "a message of %zu bytes is longer than %u", f->left,
 			GRPC_MESSAGE_MAX);

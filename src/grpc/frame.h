@@ -26,6 +26,10 @@ struct frame_reader {
 
 void frame_head(enum frame_type type, size_t n, uint8_t ret[static FRAME_HEAD]);
 
+/* Of the n bytes, those that are whole frames of messages, one after another, until there are
+ * enough. Stops before anything else. */
+size_t frames_whole(const void *data, size_t n, size_t enough);
+
 /* Takes bytes of at most one frame: *ret_used of the n. The body is collected in *body, which is
  * emptied at a frame's begin. 1: the frame is whole, *ret_type its type; 0: more is needed, all n
  * were used; -1 with *e (ERR_INVALID): no frame, or longer than GRPC_MESSAGE_MAX. */

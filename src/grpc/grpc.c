@@ -96,18 +96,52 @@ void grpc_call_free(struct grpc_call *c)
 
 /* --- both sides --- */
 
-int grpc_send(struct grpc_call *c, const void *data, size_t n, struct err *e)
+static int send_message(struct grpc_call *c, const void *data, size_t n, bool more, struct err *e)
 {
+	uint8_t head[FRAME_HEAD];
 	if (n > GRPC_MESSAGE_MAX) {
 		return err_set(e, ERR_INVALID, "a message of %zu bytes is longer than %u", n,
 			GRPC_MESSAGE_MAX);
 	}
-	return c->ops->send(c, data, n, e);
+	frame_head(FRAME_MESSAGE, n, head);
+	struct iovec parts[] = {{head, FRAME_HEAD}, {(void *)data, n}};
+	return c->ops->send(c, parts, 2, more, e);
+}
+
+int grpc_send(struct grpc_call *c, const void *data, size_t n, struct err *e)
+{
+	return send_message(c, data, n, false, e);
+}
+
+int grpc_send_more(struct grpc_call *c, const void *data, size_t n, struct err *e)
+{
+	return send_message(c, data, n, true, e);
+}
+
+int grpc_send_frames(struct grpc_call *c, const struct buf *frames, struct err *e)
+{
+	struct iovec part = {frames->data, frames->len};
+	return c->ops->send(c, &part, 1, false, e);
 }
 
 int grpc_recv(struct grpc_call *c, struct buf *ret, struct err *e)
 {
 	return c->ops->recv(c, ret, e);
+}
+
+int grpc_recv_frames(struct grpc_call *c, size_t enough, struct buf *ret, struct err *e)
+{
+	uint8_t head[FRAME_HEAD];
+	scoped(buf) struct buf first = BUF_INIT;
+	int r = c->ops->recv(c, &first, e);
+	if (r > 0) {
+		buf_clear(ret);
+		frame_head(FRAME_MESSAGE, first.len, head);
+		buf_append(ret, head, FRAME_HEAD);
+		buf_append(ret, first.data, first.len);
+		c->ops->recv_ready(c, enough, ret);
+	}
+	return r;
 }
 
 int grpc_send_end(struct grpc_call *c, struct err *e)

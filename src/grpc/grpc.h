@@ -22,6 +22,7 @@ struct grpc_call;
 
 #define GRPC_MESSAGE_MAX (16u << 20)  /* bytes; a longer one ends the call */
 #define GRPC_METADATA_MAX (60u << 10) /* bytes of all names and values of one call, each way */
+#define GRPC_GATHER (16u << 10)       /* as much as one DATA frame of HTTP/2 takes */
 
 enum grpc_code {
 	GRPC_OK = 0,
@@ -48,11 +49,20 @@ enum grpc_code {
 /* One message. 0 when it is queued (a bounded queue: waits for room), -1 with *e when the call is
  * over. What a peer that ended the call said about it is in *e, as with grpc_recv. */
 int grpc_send(struct grpc_call *c, const void *data, size_t n, struct err *e);
+/* The same of one that is followed by another at once: it may be kept back until that comes, or
+ * GRPC_GATHER bytes are together. Many small messages cost much less so. */
+int grpc_send_more(struct grpc_call *c, const void *data, size_t n, struct err *e);
 
 /* The next message replaces *ret's bytes. 1: there is one; 0: the peer sends no more (for a client:
  * and the status was OK); -1 with *e: the call failed, was cancelled or the connection has gone; *e
  * is the peer's sentence, its kind made from the status (grpc_kind). */
 int grpc_recv(struct grpc_call *c, struct buf *ret, struct err *e);
+
+/* For who passes messages on without a look: as grpc_recv, but each message is a frame (frame.h),
+ * and those that have come already follow the first one until ret has enough bytes. */
+int grpc_recv_frames(struct grpc_call *c, size_t enough, struct buf *ret, struct err *e);
+/* As grpc_send, of whole frames. */
+int grpc_send_frames(struct grpc_call *c, const struct buf *frames, struct err *e);
 
 /* Ends the call at once in both directions; blocked calls return -1. Any thread, any number of
  * times. */

@@ -43,6 +43,13 @@ static bool can_send(const struct h2_stream *s)
 	return s->open && !s->cancelled && !s->out_ended && !s->broken;
 }
 
+/* What is queued may leave. */
+static void release(struct h2_stream *s)
+{
+	nghttp2_session_resume_data(s->conn->session, s->id);
+	wake_if_wanted(s->conn);
+}
+
 /* Queues bytes, as much at a time as there is room for. */
 static int queue(struct h2_stream *s, const void *data, size_t n, struct err *e)
 {
@@ -63,22 +70,27 @@ static int queue(struct h2_stream *s, const void *data, size_t n, struct err *e)
 		buf_append(&s->out, p, part);
 		p += part;
 		n -= part;
-		nghttp2_session_resume_data(s->conn->session, s->id);
-		wake_if_wanted(s->conn);
+		if (n > 0) {
+			release(s); /* who waits for room must not keep anything back */
+		}
 	}
 	return 0;
 }
 
-static int h2_send(struct grpc_call *c, const void *data, size_t n, struct err *e)
+static int h2_send(struct grpc_call *c, struct iovec *parts, size_t n, bool more, struct err *e)
 {
 	struct h2_stream *s = stream_of(c);
-	uint8_t head[FRAME_HEAD];
-	frame_head(FRAME_MESSAGE, n, head);
+	int r = 0;
 	pthread_mutex_lock(&s->conn->lock);
 	if (s->conn->o.server && !s->head_sent && s->open) {
 		h2_head_answer(s, false);
 	}
-	int r = queue(s, head, FRAME_HEAD, e) < 0 ? -1 : queue(s, data, n, e);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = queue(s, parts[i].iov_base, parts[i].iov_len, e);
+	}
+	if (r == 0 && (!more || s->out.len - s->out_pos >= GRPC_GATHER)) {
+		release(s);
+	}
 	pthread_mutex_unlock(&s->conn->lock);
 	return r;
 }
@@ -90,8 +102,7 @@ static int h2_send_end(struct grpc_call *c, struct err *e)
 	bool ok = can_send(s);
 	if (ok) {
 		s->out_ended = true;
-		nghttp2_session_resume_data(s->conn->session, s->id);
-		wake_if_wanted(s->conn);
+		release(s);
 	}
 	int r = ok ? 0 : sending_failed(s, e);
 	pthread_mutex_unlock(&s->conn->lock);
@@ -106,6 +117,20 @@ static void h2_finish(struct grpc_call *c)
 
 /* --- receiving --- */
 
+/* n of the bytes that came are somebody's: the peer may send as many more. */
+static void took(struct h2_stream *s, size_t n)
+{
+	s->in_pos += n;
+	if (s->in_pos == s->in.len || s->in_pos > H2_WINDOW) {
+		buf_consume(&s->in, s->in_pos);
+		s->in_pos = 0;
+	}
+	if (n > 0 && s->open) {
+		nghttp2_session_consume_stream(s->conn->session, s->id, n);
+		wake_if_wanted(s->conn);
+	}
+}
+
 /* Moves what has come into the message: 1 whole, 0 more is needed, -1 it is none. */
 static int take_arrived(struct h2_stream *s, struct buf *ret, struct err *e)
 {
@@ -118,20 +143,12 @@ static int take_arrived(struct h2_stream *s, struct buf *ret, struct err *e)
 	if (r < 0) {
 		return -1;
 	}
-	s->in_pos += used;
-	if (s->in_pos == s->in.len || s->in_pos > H2_WINDOW) {
-		buf_consume(&s->in, s->in_pos);
-		s->in_pos = 0;
-	}
+	took(s, used);
 	c->assembling -= s->partly;
 	s->partly = r > 0 ? 0 : s->call.reader.head_n == FRAME_HEAD ? ret->len : 0;
 	c->assembling += s->partly;
 	if (c->assembling > H2_ASSEMBLING_MAX) {
 		return err_set(e, ERR_BUSY, "too many long messages at once");
-	}
-	if (used > 0 && s->open) {
-		nghttp2_session_consume_stream(c->session, s->id, used);
-		wake_if_wanted(c);
 	}
 	return r;
 }
@@ -183,6 +200,18 @@ static int h2_recv(struct grpc_call *c, struct buf *ret, struct err *e)
 	return r;
 }
 
+static void h2_recv_ready(struct grpc_call *c, size_t enough, struct buf *ret)
+{
+	struct h2_stream *s = stream_of(c);
+	pthread_mutex_lock(&s->conn->lock);
+	bool usable = ret->len < enough && !s->cancelled && !s->broken && !c->reader.begun;
+	const char *data = buf_str(&s->in) + s->in_pos;
+	size_t n = usable ? frames_whole(data, s->in.len - s->in_pos, enough - ret->len) : 0;
+	buf_append(ret, data, n);
+	took(s, n);
+	pthread_mutex_unlock(&s->conn->lock);
+}
+
 /* --- the end --- */
 
 static void h2_cancel(struct grpc_call *c)
@@ -226,11 +255,13 @@ static void h2_watch(struct grpc_call *c, void (*gone)(void *arg), void *arg)
 
 const struct call_ops h2_client_ops = {.send = h2_send,
 	.recv = h2_recv,
+	.recv_ready = h2_recv_ready,
 	.send_end = h2_send_end,
 	.cancel = h2_cancel,
 	.free = h2_call_free};
 const struct call_ops h2_server_ops = {.send = h2_send,
 	.recv = h2_recv,
+	.recv_ready = h2_recv_ready,
 	.send_end = h2_send_end,
 	.cancel = h2_cancel,
 	.free = h2_call_free,

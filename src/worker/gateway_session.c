@@ -1,4 +1,5 @@
-/* Calls of build workers on the sessions of clients: relayed, message by message. */
+/* Calls of build workers on the sessions of clients: relayed, as many messages at once as there
+ * are. */
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +9,8 @@
 #include "base/mem.h"
 #include "base/scoped.h"
 #include "worker/gateway.h"
+
+#define AT_ONCE (64u << 10) /* bytes */
 
 struct relay {
 	struct gateway *gateway;
@@ -82,8 +85,8 @@ static void *worker_to_client(void *arg)
 	struct err e;
 	scoped(buf) struct buf m = BUF_INIT;
 	int got;
-	while ((got = grpc_recv(r->worker, &m, &e)) > 0) {
-		if (grpc_send(r->client, m.data, m.len, &e) < 0) {
+	while ((got = grpc_recv_frames(r->worker, AT_ONCE, &m, &e)) > 0) {
+		if (grpc_send_frames(r->client, &m, &e) < 0) {
 			got = -1;
 			break;
 		}
@@ -101,8 +104,8 @@ static void client_to_worker(struct relay *r)
 	struct err e;
 	const char *message;
 	scoped(buf) struct buf m = BUF_INIT;
-	while (grpc_recv(r->client, &m, &e) > 0) {
-		if (grpc_send(r->worker, m.data, m.len, &e) < 0) {
+	while (grpc_recv_frames(r->client, AT_ONCE, &m, &e) > 0) {
+		if (grpc_send_frames(r->worker, &m, &e) < 0) {
 			grpc_cancel(r->client);
 		}
 	}

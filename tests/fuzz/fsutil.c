@@ -23,7 +23,7 @@ struct peer {
 static char top[] = "/tmp/fuzz-fsutil.XXXXXX";
 static int jail = -1, tree = -1;
 
-static int peer_send(void *owner, const void *data, size_t n, struct err *e)
+static int peer_send(void *owner, const void *data, size_t n, bool more, struct err *e)
 {
 	struct fsutil_packet p;
 	assert(fsutil_packet_read(data, n, &p, e) == 0); /* what we say can be read */

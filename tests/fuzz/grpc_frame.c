@@ -32,8 +32,25 @@ static bool read_all(const uint8_t *data, size_t size, size_t step, struct buf *
 	return true;
 }
 
+/* What goes on unread is what would have been read. */
+static void check_whole(const uint8_t *data, size_t size)
+{
+	scoped(buf) struct buf first = BUF_INIT;
+	scoped(buf) struct buf rest = BUF_INIT;
+	scoped(buf) struct buf all = BUF_INIT;
+	size_t n = frames_whole(data, size, size);
+	assert(n <= size && frames_whole(data, n, n) == n);
+	assert(frames_whole(data, size, 1) <= n);
+	assert(read_all(data, n, n, &first));
+	bool fine = read_all(data + n, size - n, size, &rest);
+	assert(read_all(data, size, size, &all) == fine);
+	buf_append(&first, rest.data, rest.len);
+	assert(first.len == all.len && memcmp(buf_str(&first), buf_str(&all), all.len) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	check_whole(data, size);
 	scoped(buf) struct buf whole = BUF_INIT;
 	bool fine = read_all(data, size, size, &whole);
 	for (size_t step = 1; step < 8; step += 2) {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -108,7 +109,7 @@ static int receive_script(struct fixture *f, const struct fsutil_packet *packets
 	struct err e;
 	for (size_t i = 0; i < n; i++) {
 		fsutil_packet_write(&packets[i], &b);
-		assert_int_equal(peer_put(&f->ends[0], b.data, b.len, &e), 0);
+		assert_int_equal(peer_put(&f->ends[0], b.data, b.len, false, &e), 0);
 	}
 	shutdown(f->ends[0], SHUT_WR);
 	return fsutil_receive_tree(&f->receiver, f->to, (uid_t)-1, (gid_t)-1, &f->receive_error);
@@ -291,6 +292,35 @@ static void a_directory_in_front_moves_links_too(void **state)
 
 /* --- peers that misbehave --- */
 
+/* Each file's own, on the way into directories and out of them again. */
+static void attributes_come_with_their_files(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const names[] = {"a", "b/c/same", "b/same", "d/same", "e"};
+	char path[80];
+	f->options.xattrs = true;
+	directory(f->from, "b");
+	directory(f->from, "b/c");
+	directory(f->from, "d");
+	for (size_t i = 0; i < 5; i++) {
+		file(f->from, names[i], "x", 0644);
+		snprintf(path, sizeof(path), "%s/from/%s", f->top, names[i]);
+		if (setxattr(path, "user.name", names[i], strlen(names[i]), 0) < 0) {
+			print_message("no attributes of users in /tmp\n");
+			skip();
+		}
+	}
+
+	assert_int_equal(transfer(f), 0);
+
+	for (size_t i = 0; i < 5; i++) {
+		char value[16] = "";
+		snprintf(path, sizeof(path), "%s/to/%s", f->top, names[i]);
+		assert_true(getxattr(path, "user.name", value, sizeof(value) - 1) > 0);
+		assert_string_equal(value, names[i]);
+	}
+}
+
 static void paths_that_lead_out_are_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -397,7 +427,7 @@ static void a_request_for_nothing_ends_the_sender(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, send_all, f), 0);
 
 	fsutil_packet_write(&(struct fsutil_packet){.type = FSUTIL_REQ, .id = 0}, &b);
-	assert_int_equal(peer_put(&f->ends[1], b.data, b.len, &e), 0);
+	assert_int_equal(peer_put(&f->ends[1], b.data, b.len, false, &e), 0);
 	while (!told && peer_get(&f->ends[1], &b, &e) == 1) {
 		scoped(fsutil_packet) struct fsutil_packet p = {0};
 		assert_int_equal(fsutil_packet_read(b.data, b.len, &p, &e), 0);
@@ -431,6 +461,7 @@ int main(void)
 		TEST(what_is_there_is_replaced_and_the_rest_stays),
 		TEST(directories_come_only_for_what_is_in_them),
 		TEST(a_directory_in_front_moves_links_too),
+		TEST(attributes_come_with_their_files),
 		cmocka_unit_test(paths_that_lead_out_are_refused),
 		TEST(nothing_goes_through_a_link),
 		TEST(entries_out_of_order_are_refused),

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-static inline int peer_put(void *owner, const void *data, size_t n, struct err *e)
+static inline int peer_put(void *owner, const void *data, size_t n, bool more, struct err *e)
 {
 	uint32_t length = (uint32_t)n;
 	int fd = *(int *)owner;

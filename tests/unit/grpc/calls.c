@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "grpc/frame.h"
 #include "grpc/h2.h"
 
 #define PIECE 32768
@@ -256,6 +257,36 @@ static void messages_longer_than_all_windows_arrive_whole(void **state)
 	buf_deinit(&big);
 }
 
+/* Messages kept back for more, some that wait for the end, and received in bunches. */
+static void many_small_messages_are_the_same_together(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	struct buf sent = BUF_INIT;
+	scoped(buf) struct buf got = BUF_INIT;
+	scoped(buf) struct buf all = BUF_INIT;
+	scoped(grpc_call_free) struct grpc_call *c = call(f, "/t/Echo");
+	for (unsigned i = 0; i < 3000; i++) {
+		uint8_t head[FRAME_HEAD];
+		frame_head(FRAME_MESSAGE, sizeof(i), head);
+		buf_append(&sent, head, FRAME_HEAD);
+		buf_append(&sent, &i, sizeof(i));
+		assert_int_equal(grpc_send_more(c, &i, sizeof(i), &e), 0);
+	}
+	assert_int_equal(grpc_send_end(c, &e), 0);
+
+	int r;
+	while ((r = grpc_recv_frames(c, 1000, &got, &e)) > 0) {
+		assert_in_range(got.len, 1, 1000 + FRAME_HEAD + sizeof(unsigned));
+		buf_append(&all, got.data, got.len);
+	}
+
+	assert_int_equal(r, 0);
+	assert_int_equal(all.len, sent.len);
+	assert_memory_equal(all.data, sent.data, sent.len);
+	buf_deinit(&sent);
+}
+
 static void too_long_a_message_is_not_sent(void **state)
 {
 	struct fixture *f = *state;
@@ -373,6 +404,7 @@ int main(void)
 		T(a_status_brings_sentence_and_details),
 		T(unknown_methods_and_forgetful_handlers_have_a_status),
 		T(messages_longer_than_all_windows_arrive_whole),
+		T(many_small_messages_are_the_same_together),
 		T(too_long_a_message_is_not_sent),
 		T(many_calls_at_once_do_not_wait_for_each_other),
 		T(calls_beyond_the_bound_wait_for_their_turn),

@@ -156,6 +156,63 @@ static void a_broken_stream_leaves_the_status_to_who_says_it(void **state)
 	grpc_call_free(client);
 }
 
+static ssize_t arrived(struct fixture *f, char wire[64])
+{
+	return recv(f->fd, wire, 64, MSG_DONTWAIT);
+}
+
+static void what_more_follows_waits_for_it(void **state)
+{
+	struct fixture *f = *state;
+	char wire[64];
+	assert_int_equal(grpc_send_more(f->call, "ab", 2, &f->e), 0);
+	assert_int_equal(arrived(f, wire), -1);
+	assert_int_equal(grpc_send(f->call, "c", 1, &f->e), 0);
+	assert_int_equal(arrived(f, wire), 13);
+	assert_memory_equal(wire, "\0\0\0\0\2ab\0\0\0\0\1c", 13);
+
+	assert_int_equal(grpc_send_more(f->call, "d", 1, &f->e), 0);
+	assert_int_equal(grpc_send_end(f->call, &f->e), 0);
+	assert_int_equal(arrived(f, wire), 6);
+}
+
+static void what_more_follows_does_not_wait_when_it_is_much(void **state)
+{
+	struct fixture *f = *state;
+	static char much[GRPC_GATHER];
+	char wire[64];
+	assert_int_equal(grpc_send_more(f->call, "ab", 2, &f->e), 0);
+	assert_int_equal(grpc_send_more(f->call, much, sizeof(much), &f->e), 0);
+	assert_int_equal(arrived(f, wire), 64);
+	assert_memory_equal(wire, "\0\0\0\0\2ab\0\0\0\x40\0", 12);
+}
+
+static void whole_frames_come_together(void **state)
+{
+	struct fixture *f = *state;
+	say(f, "\0\0\0\0\2ab\0\0\0\0\0\0\0\0\0\1c\0\0\0\0\2d", 24);
+
+	assert_int_equal(grpc_recv_frames(f->call, 9, &f->got, &f->e), 1);
+	assert_int_equal(f->got.len, 12);
+	assert_memory_equal(f->got.data, "\0\0\0\0\2ab\0\0\0\0\0", 12);
+	assert_int_equal(grpc_recv_frames(f->call, 100, &f->got, &f->e), 1);
+	assert_int_equal(f->got.len, 6); /* the last one is not whole */
+	say(f, "e", 1);
+	assert_int_equal(grpc_recv_frames(f->call, 100, &f->got, &f->e), 1);
+	assert_int_equal(f->got.len, 7);
+	assert_memory_equal(f->got.data, "\0\0\0\0\2de", 7);
+}
+
+static void frames_of_another_type_are_not_passed_on(void **state)
+{
+	struct fixture *f = *state;
+	say(f, "\0\0\0\0\1x\1\0\0\0\1x", 12);
+	assert_int_equal(grpc_recv_frames(f->call, 100, &f->got, &f->e), 1);
+	assert_int_equal(f->got.len, 6);
+	assert_int_equal(grpc_recv_frames(f->call, 100, &f->got, &f->e), -1);
+	assert_int_equal(f->e.kind, ERR_INVALID);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -167,6 +224,10 @@ int main(void)
 		T(a_frame_of_another_type_is_an_error),
 		T(both_ends_are_calls),
 		T(a_broken_stream_leaves_the_status_to_who_says_it),
+		T(what_more_follows_waits_for_it),
+		T(what_more_follows_does_not_wait_when_it_is_much),
+		T(whole_frames_come_together),
+		T(frames_of_another_type_are_not_passed_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -244,7 +244,7 @@ static void there_is_no_list_while_the_tree_changes(void **state)
 		.has_stat = true,
 		.stat = {.path = "a", .mode = S_IFREG | 0644, .link = "", .mtime_ns = 5}};
 	fsutil_packet_write(&p, &b);
-	assert_int_equal(peer_put(&f->ends[0], b.data, b.len, &e), 0);
+	assert_int_equal(peer_put(&f->ends[0], b.data, b.len, false, &e), 0);
 	shutdown(f->ends[0], SHUT_WR); /* the client has gone */
 
 	const struct fsutil_stream s = {peer_put, peer_get, &f->ends[1]};
