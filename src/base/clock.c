@@ -210,7 +210,7 @@ const char *clock_go_span(int64_t ms, char text[static CLOCK_TEXT_MAX])
 	}
 	if (ms % 1000) {
 		size_t n = (size_t)snprintf(fraction, sizeof(fraction), ".%03d", (int)(ms % 1000));
-		while (fraction[n - 1] == '0') {
+		while (n > 0 && fraction[n - 1] == '0') {
 			fraction[--n] = '\0';
 		}
 	}
