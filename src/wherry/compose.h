@@ -81,6 +81,17 @@ const json_t *compose_listed(const struct compose_state *s, const char *id);
 bool compose_is_named(const struct compose *c, const char *service);
 int compose_check_names(const struct compose *c, struct err *e); /* "no such service: x" */
 
+/* ---- compose_parallel.c ---- */
+/* Calls fn for each i below n, --parallel of them at once, each with a copy of c that has a
+ * connection of its own. -1 when one failed; the others go on. */
+typedef int compose_job_fn(struct compose *c, void *owner, size_t i, struct err *e);
+int compose_parallel(struct compose *c, size_t n, compose_job_fn *fn, void *owner, struct err *e);
+
+/* ---- compose_each.c ---- */
+/* Restarts c->services (empty: all) and, unless no_deps, what is to be restarted with them. */
+int compose_restart_services(
+	struct compose *c, const char *project, int64_t timeout_s, bool no_deps, struct err *e);
+
 /* ---- compose_one.c ---- */
 /* Loads, lists, and chooses a running container of the service: that number, or the lowest when
  * index is 0. "service "x" is not running". *ret borrows from *state, which the caller gives back

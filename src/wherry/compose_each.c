@@ -1,123 +1,128 @@
 /* Subcommands that do one thing to the containers of the named services: stop, start, restart,
- * kill, pause, unpause, rm. */
+ * kill, pause, unpause. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "wherry/compose_each.h"
 #include "wherry/compose_make.h"
-#include "wherry/engine.h"
-#include "wherry/flags.h"
 
-struct each {
-	struct compose *c;
-	const char *project;
-	const char *signal;
-	const char *title; /* of the display; NULL: "Running" */
-	int64_t timeout;
-	bool no_deps, volumes, force;
-	bool stop;            /* rm --stop */
-	struct buf *names;    /* of act_list */
-	bool with_dependents; /* those with restart: true, too */
-	int (*act)(const struct each *x, const struct state_container *container, struct err *e);
-	bool dependents_first; /* stopping; otherwise dependencies first */
-	bool stopped_too;
+static bool is_meant(const struct each *x, const struct state_container *k)
+{
+	const struct project *p = x->c->project;
+	const struct service *s = p ? project_service(p, k->service) : NULL;
+	if ((k->one_off && !x->one_offs) || (p && !s && !x->orphans) ||
+		(!x->stopped_too && !compose_is_running(k)) ||
+		(x->ended_only && compose_is_running(k))) {
+		return false;
+	}
+	return s && x->selected ? x->selected[s - p->services] : compose_is_named(x->c, k->service);
+}
+
+struct batch {
+	const struct each *x;
+	const struct state_container **list;
+	size_t n;
 };
 
-static int act_stop(const struct each *x, const struct state_container *c, struct err *e)
+static int act(struct compose *c, void *owner, size_t i, struct err *e)
 {
-	return compose_stop_container(x->c, c->id, c->name, (int)x->timeout, e);
+	const struct batch *b = owner;
+	return b->x->act(b->x, c, b->list[i], e);
 }
 
-static bool is_wanted(const void *owner, const struct state_container *container)
+static int run_batch(const struct each *x, struct batch *b, struct err *e)
 {
-	const struct each *x = owner;
-	return compose_is_named(x->c, container->service);
-}
-
-static int act_on_all(const struct each *x, size_t *ret_n, struct err *e)
-{
-	scoped(compose_state) struct compose_state s = {0};
-	if (compose_check_names(x->c, e) < 0 || compose_state_fetch(x->c, x->project, &s, e) < 0) {
-		return -1;
-	}
-	*ret_n = 0;
-	if (x->act == act_stop) {
-		return compose_stop_levels(x->c, &s, is_wanted, x, (int)x->timeout, e);
-	}
-	size_t n = s.s.n_containers;
-	scoped(free) size_t *order = xnew_array(size_t, n + 1);
-	plan_stop_order(&s.s, order, NULL);
-	for (size_t i = 0; i < n; i++) {
-		const struct state_container *c =
-			&s.s.containers[order[x->dependents_first ? i : n - 1 - i]];
-		if (c->one_off || !compose_is_named(x->c, c->service) ||
-			(!x->stopped_too && !compose_is_running(c))) {
-			continue;
+	if (x->before) {
+		for (size_t i = 0; i < b->n; i++) {
+			bool again =
+				i > 0 && strcmp(b->list[i]->service, b->list[i - 1]->service) == 0;
+			if (!again && x->before(x, b->list[i]->service, e) < 0) {
+				return -1;
+			}
 		}
-		++*ret_n;
-		if (x->act(x, c, e) < 0) {
+	}
+	return compose_parallel(x->c, b->n, act, b, e);
+}
+
+int each_run(const struct each *x, const struct compose_state *s, size_t *ret_n, struct err *e)
+{
+	size_t n = s->s.n_containers;
+	scoped(free) size_t *order = xnew_array(size_t, n + 1);
+	scoped(free) size_t *levels = xnew_array(size_t, n + 1);
+	scoped(free) const struct state_container **list =
+		xnew_array(const struct state_container *, n + 1);
+	struct batch b = {.x = x, .list = list};
+	*ret_n = 0;
+	plan_stop_order(&s->s, order, levels);
+	for (size_t i = 0; i < n; i++) {
+		size_t at = x->order == EACH_DEPENDENCIES_FIRST ? n - 1 - i : i;
+		size_t next = x->order == EACH_DEPENDENCIES_FIRST ? at - 1 : at + 1;
+		const struct state_container *k = &s->s.containers[order[at]];
+		if (is_meant(x, k)) {
+			b.list[b.n++] = k;
+			++*ret_n;
+		}
+		bool last = i + 1 == n || (x->order != EACH_AT_ONCE && levels[next] != levels[at]);
+		if (last && b.n > 0 && run_batch(x, &b, e) < 0) {
 			return -1;
 		}
+		b.n = last ? 0 : b.n;
 	}
 	return 0;
 }
 
-static bool restarts_with_named(const struct compose *c, const struct service *s)
+int each_load(struct each *x, const char *title, int argc, char **argv, struct err *e)
 {
-	for (size_t i = 0; i < s->n_dependencies; i++) {
-		if (s->dependencies[i].restart &&
-			strv_has(&c->services, s->dependencies[i].service)) {
-			return true;
-		}
+	if (compose_load_or_name(x->c, argv + 1, argc - 1, &x->project, e) < 0 ||
+		compose_check_names(x->c, e) < 0) {
+		return -1;
 	}
-	return false;
+	compose_begin(x->c, title);
+	return 0;
 }
 
-/* Who says restart: true goes with what it depends on. Dependencies come first in the project. */
-static void add_dependents(struct compose *c)
-{
-	for (size_t i = 0; c->project && c->services.n > 0 && i < c->project->n_services; i++) {
-		const struct service *s = &c->project->services[i];
-		if (!strv_has(&c->services, s->name) && restarts_with_named(c, s)) {
-			strv_add(&c->services, s->name);
-		}
-	}
-}
-
-static int run_each(struct each *x, int argc, char **argv)
+static int run(struct each *x, const char *title, int argc, char **argv)
 {
 	struct err e;
 	size_t n;
-	if (compose_load_or_name(x->c, argv + 1, argc - 1, &x->project, &e) < 0) {
+	scoped(compose_state) struct compose_state s = {0};
+	if (each_load(x, title, argc, argv, &e) < 0 ||
+		compose_state_fetch(x->c, x->project, &s, &e) < 0 || each_run(x, &s, &n, &e) < 0) {
 		return cli_fail(&e);
 	}
-	if (x->with_dependents && !x->no_deps) {
-		add_dependents(x->c);
+	if (n == 0 && x->when_none) {
+		fputs(x->when_none, stderr);
 	}
-	compose_begin(x->c, x->title ? x->title : "Running");
-	return act_on_all(x, &n, &e) < 0 ? cli_fail(&e) : 0;
+	return 0;
 }
 
-/* POST /containers/ID/VERB with a word before and one after. */
-static int post(const struct each *x, const struct state_container *c, const char *suffix,
+/* POST /containers/ID/VERB with a word before, which may be NULL, and one after. */
+static int post(struct compose *c, const struct state_container *k, const char *suffix,
 	const char *before, const char *after, struct err *e)
 {
-	compose_progress_say(x->c->progress, "Container", c->name, before);
-	if (compose_act(x->c, "POST", "/containers/", c->id, suffix, e) < 0) {
-		compose_progress_say(x->c->progress, "Container", c->name, "Error");
+	if (before) {
+		compose_progress_say(c->progress, "Container", k->name, before);
+	}
+	if (compose_act(c, "POST", "/containers/", k->id, suffix, e) < 0) {
+		compose_progress_say(c->progress, "Container", k->name, "Error");
 		return -1;
 	}
-	compose_progress_say(x->c->progress, "Container", c->name, after);
+	compose_progress_say(c->progress, "Container", k->name, after);
 	return 0;
+}
+
+/* ---- stop ---- */
+
+int each_stop(
+	const struct each *x, struct compose *c, const struct state_container *k, struct err *e)
+{
+	return compose_stop_container(c, k->id, k->name, (int)x->timeout, e);
 }
 
 int compose_stop(struct compose *c, int argc, char **argv)
 {
-	struct each x = {.c = c,
-		.title = "Stopping",
-		.timeout = -1,
-		.act = act_stop,
-		.dependents_first = true};
+	struct each x = {.c = c, .timeout = -1, .act = each_stop, .stopped_too = true};
 	const struct flag flags[] = {
 		{"timeout", 't', FLAG_INT, &x.timeout, NULL,
 			"Specify a shutdown timeout in seconds"},
@@ -126,203 +131,225 @@ int compose_stop(struct compose *c, int argc, char **argv)
 	const struct syntax s = {
 		"compose stop", "[OPTIONS] [SERVICE...]", "Stop services", 0, -1, false};
 	int status = compose_flags(c, &s, flags, &argc, argv);
-	return status >= 0 ? status : run_each(&x, argc, argv);
+	return status >= 0 ? status : run(&x, "Stopping", argc, argv);
 }
 
-static int act_start(const struct each *x, const struct state_container *c, struct err *e)
+/* ---- start, restart ---- */
+
+/* What the service waits for: of a restart only where the file says that it concerns it. */
+static int wait_dependencies(const struct each *x, const char *name, bool restarts, struct err *e)
 {
-	if (compose_is_running(c)) {
-		return 0;
-	}
-	const struct service *s = x->c->project ? project_service(x->c->project, c->service) : NULL;
-	for (size_t i = 0; s && i < s->n_dependencies; i++) {
+	const struct project *p = x->c->project;
+	const struct service *s = p ? project_service(p, name) : NULL;
+	for (size_t i = 0; s && !x->c->dry_run && i < s->n_dependencies; i++) {
 		const struct dependency *d = &s->dependencies[i];
-		const struct service *other = project_service(x->c->project, d->service);
-		if (d->condition != CONDITION_STARTED && other &&
+		const struct service *other = project_service(p, d->service);
+		if (other && d->condition != CONDITION_STARTED && (!restarts || d->restart) &&
 			compose_wait_condition(x->c, other, d->condition, e) < 0 && d->required) {
 			return -1;
 		}
 	}
-	return post(x, c, "/start", "Starting", "Started", e);
+	return 0;
+}
+
+static int before_start(const struct each *x, const char *service, struct err *e)
+{
+	return wait_dependencies(x, service, false, e);
+}
+
+static int act_start(
+	const struct each *x, struct compose *c, const struct state_container *k, struct err *e)
+{
+	return compose_is_running(k) ? 0 : post(c, k, "/start", "Starting", "Started", e);
+}
+
+/* A service that is to have containers has to have one. */
+static int check_created(const struct each *x, const struct compose_state *s, struct err *e)
+{
+	const struct project *p = x->c->project;
+	for (size_t i = 0; i < p->n_services; i++) {
+		if (x->selected[i] && p->services[i].replicas != 0 &&
+			!compose_container(s, p->services[i].name, 0)) {
+			return err_set(e, ERR_NOT_FOUND, "service \"%s\" has no container to start",
+				p->services[i].name);
+		}
+	}
+	return 0;
+}
+
+static int start(struct each *x, int argc, char **argv, struct err *e)
+{
+	size_t n;
+	scoped(compose_state) struct compose_state s = {0};
+	scoped(free) bool *selected = NULL;
+	if (each_load(x, "Running", argc, argv, e) < 0 ||
+		compose_state_fetch(x->c, x->project, &s, e) < 0) {
+		return -1;
+	}
+	if (x->c->project) {
+		selected = xnew_array(bool, x->c->project->n_services + 1);
+		x->selected = selected;
+		if (plan_select(x->c->project, &x->c->services, false, selected, e) < 0 ||
+			check_created(x, &s, e) < 0) {
+			return -1;
+		}
+	}
+	return each_run(x, &s, &n, e);
 }
 
 int compose_start(struct compose *c, int argc, char **argv)
 {
-	struct each x = {.c = c, .act = act_start, .stopped_too = true};
+	struct each x = {.c = c,
+		.act = act_start,
+		.before = before_start,
+		.order = EACH_DEPENDENCIES_FIRST,
+		.stopped_too = true};
 	const struct flag flags[] = {{0}};
 	const struct syntax s = {"compose start", "[SERVICE...]", "Start services", 0, -1, false};
 	int status = compose_flags(c, &s, flags, &argc, argv);
-	return status >= 0 ? status : run_each(&x, argc, argv);
+	struct err e;
+	return status >= 0 ? status : start(&x, argc, argv, &e) < 0 ? cli_fail(&e) : 0;
 }
 
-static int act_restart(const struct each *x, const struct state_container *c, struct err *e)
+static int before_restart(const struct each *x, const char *service, struct err *e)
+{
+	return wait_dependencies(x, service, true, e);
+}
+
+static int act_restart(
+	const struct each *x, struct compose *c, const struct state_container *k, struct err *e)
 {
 	char suffix[40] = "/restart";
 	if (x->timeout >= 0) {
 		snprintf(suffix, sizeof(suffix), "/restart?t=%d", (int)x->timeout);
 	}
-	return post(x, c, suffix, "Restarting", "Started", e);
+	return post(c, k, suffix, "Restarting", "Started", e);
+}
+
+/* The named ones, and those that depend on them and are to be restarted with them. Services come
+ * after what they depend on, so one pass is enough. */
+static void select_dependents(const struct project *p, bool *selected)
+{
+	for (size_t i = 0; i < p->n_services; i++) {
+		const struct service *s = &p->services[i];
+		for (size_t k = 0; k < s->n_dependencies && !selected[i]; k++) {
+			const struct service *other =
+				project_service(p, s->dependencies[k].service);
+			selected[i] = other && s->dependencies[k].restart &&
+				      selected[other - p->services];
+		}
+	}
+}
+
+int compose_restart_services(
+	struct compose *c, const char *project, int64_t timeout_s, bool no_deps, struct err *e)
+{
+	size_t n;
+	struct each x = {.c = c,
+		.project = project,
+		.timeout = timeout_s,
+		.act = act_restart,
+		.before = before_restart,
+		.order = EACH_DEPENDENCIES_FIRST,
+		.stopped_too = true};
+	scoped(compose_state) struct compose_state s = {0};
+	scoped(free) bool *selected = NULL;
+	if (compose_state_fetch(c, project, &s, e) < 0) {
+		return -1;
+	}
+	if (c->project && c->services.n > 0) {
+		selected = xnew_array(bool, c->project->n_services + 1);
+		x.selected = selected;
+		for (size_t i = 0; i < c->project->n_services; i++) {
+			selected[i] = strv_has(&c->services, c->project->services[i].name);
+		}
+		if (!no_deps) {
+			select_dependents(c->project, selected);
+		}
+	}
+	return each_run(&x, &s, &n, e);
 }
 
 int compose_restart(struct compose *c, int argc, char **argv)
 {
-	struct each x = {.c = c,
-		.title = "Restarting",
-		.timeout = -1,
-		.act = act_restart,
-		.with_dependents = true,
-		.stopped_too = true};
+	struct each x = {.c = c, .timeout = -1};
+	bool no_deps = false;
 	const struct flag flags[] = {
+		{"no-deps", 0, FLAG_BOOL, &no_deps, NULL, "Don't restart dependent services"},
 		{"timeout", 't', FLAG_INT, &x.timeout, NULL,
 			"Specify a shutdown timeout in seconds"},
-		{"no-deps", 0, FLAG_BOOL, &x.no_deps, NULL, "Don't restart dependent services"},
 		{0},
 	};
 	const struct syntax s = {"compose restart", "[OPTIONS] [SERVICE...]",
 		"Restart service containers", 0, -1, false};
 	int status = compose_flags(c, &s, flags, &argc, argv);
-	return status >= 0 ? status : run_each(&x, argc, argv);
+	if (status >= 0) {
+		return status;
+	}
+	struct err e;
+	bool failed = each_load(&x, "Restarting", argc, argv, &e) < 0 ||
+		      compose_restart_services(c, x.project, x.timeout, no_deps, &e) < 0;
+	return failed ? cli_fail(&e) : 0;
 }
 
-static int act_kill(const struct each *x, const struct state_container *c, struct err *e)
+/* ---- kill, pause, unpause ---- */
+
+static int act_kill(
+	const struct each *x, struct compose *c, const struct state_container *k, struct err *e)
 {
 	scoped(free) char *suffix = xasprintf("/kill?signal=%s", x->signal);
-	return post(x, c, suffix, "Killing", "Killed", e);
+	return post(c, k, suffix, "Killing", "Killed", e);
 }
 
 int compose_kill(struct compose *c, int argc, char **argv)
 {
 	struct each x = {.c = c,
-		.title = "Killing",
 		.signal = "SIGKILL",
 		.act = act_kill,
-		.dependents_first = true};
+		.order = EACH_AT_ONCE,
+		.one_offs = true,
+		.orphans = compose_switch("COMPOSE_REMOVE_ORPHANS"),
+		.when_none = "no container to kill"};
 	const struct flag flags[] = {
-		{"signal", 's', FLAG_STRING, &x.signal, NULL, "SIGNAL to send to the container"},
+		{"remove-orphans", 0, FLAG_BOOL, &x.orphans, NULL,
+			"Remove containers for services not defined in the Compose file"},
+		{"signal", 's', FLAG_STRING, &x.signal, NULL,
+			"SIGNAL to send to the container (default \"SIGKILL\")"},
 		{0},
 	};
 	const struct syntax s = {"compose kill", "[OPTIONS] [SERVICE...]",
 		"Force stop service containers", 0, -1, false};
 	int status = compose_flags(c, &s, flags, &argc, argv);
-	return status >= 0 ? status : run_each(&x, argc, argv);
+	return status >= 0 ? status : run(&x, "Killing", argc, argv);
 }
 
-static int act_pause(const struct each *x, const struct state_container *c, struct err *e)
+static int act_pause(
+	const struct each *x, struct compose *c, const struct state_container *k, struct err *e)
 {
-	return post(x, c, "/pause", "Pausing", "Paused", e);
+	return post(c, k, "/pause", NULL, "Paused", e);
 }
 
 int compose_pause(struct compose *c, int argc, char **argv)
 {
-	struct each x = {.c = c, .title = "Pausing", .act = act_pause};
+	struct each x = {.c = c, .act = act_pause, .order = EACH_AT_ONCE};
 	const struct flag flags[] = {{0}};
 	const struct syntax s = {"compose pause", "[SERVICE...]", "Pause services", 0, -1, false};
 	int status = compose_flags(c, &s, flags, &argc, argv);
-	return status >= 0 ? status : run_each(&x, argc, argv);
+	return status >= 0 ? status : run(&x, "Pausing", argc, argv);
 }
 
-static int act_unpause(const struct each *x, const struct state_container *c, struct err *e)
+static int act_unpause(
+	const struct each *x, struct compose *c, const struct state_container *k, struct err *e)
 {
-	return strcmp(c->status, "paused") == 0 ? post(x, c, "/unpause", "Unpausing", "Unpaused", e)
-						: 0;
+	return post(c, k, "/unpause", NULL, "Unpaused", e);
 }
 
 int compose_unpause(struct compose *c, int argc, char **argv)
 {
-	struct each x = {.c = c, .act = act_unpause};
+	struct each x = {.c = c, .act = act_unpause, .order = EACH_AT_ONCE};
 	const struct flag flags[] = {{0}};
 	const struct syntax s = {
 		"compose unpause", "[SERVICE...]", "Unpause services", 0, -1, false};
 	int status = compose_flags(c, &s, flags, &argc, argv);
-	return status >= 0 ? status : run_each(&x, argc, argv);
-}
-
-/* ---- rm ---- */
-
-/* With --stop --dry-run what runs counts as stopped. */
-static bool is_removable(const struct each *x, const struct state_container *c)
-{
-	return !compose_is_running(c) || (x->c->dry_run && x->stop);
-}
-
-static int act_list(const struct each *x, const struct state_container *c, struct err *e)
-{
-	if (is_removable(x, c)) {
-		buf_printf(x->names, "%s%s", x->names->len ? ", " : "Going to remove ", c->name);
-	}
-	return 0;
-}
-
-static int act_rm(const struct each *x, const struct state_container *c, struct err *e)
-{
-	return is_removable(x, c)
-		       ? compose_remove_container(x->c, c->id, c->name, x->volumes, x->force, e)
-		       : 0;
-}
-
-static bool confirm(const char *question)
-{
-	char answer[16];
-	fprintf(stderr, "%s? [yN] ", question);
-	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
-/* Names what will go, and asks. 1 to go on. */
-static int announce(const struct each *x, struct err *e)
-{
-	scoped(buf) struct buf names = BUF_INIT;
-	struct each listing = *x;
-	size_t n;
-	listing.act = act_list;
-	listing.names = &names;
-	if (act_on_all(&listing, &n, e) < 0) {
-		return -1;
-	}
-	if (names.len == 0) {
-		fprintf(stderr, "No stopped containers\n");
-		return 0;
-	}
-	if (x->force) {
-		puts(buf_str(&names));
-		fflush(stdout);
-		return 1;
-	}
-	return confirm(buf_str(&names));
-}
-
-int compose_rm(struct compose *c, int argc, char **argv)
-{
-	struct each x = {.c = c, .timeout = -1, .dependents_first = true, .stopped_too = true};
-	const struct flag flags[] = {
-		{"force", 'f', FLAG_BOOL, &x.force, NULL, "Don't ask to confirm removal"},
-		{"stop", 's', FLAG_BOOL, &x.stop, NULL,
-			"Stop the containers, if required, before removing"},
-		{"volumes", 'v', FLAG_BOOL, &x.volumes, NULL,
-			"Remove any anonymous volumes attached to containers"},
-		{0},
-	};
-	const struct syntax s = {"compose rm", "[OPTIONS] [SERVICE...]",
-		"Removes stopped service containers", 0, -1, false};
-	int status = compose_flags(c, &s, flags, &argc, argv);
-	if (status >= 0) {
-		return status;
-	}
-	struct err e;
-	size_t n;
-	if (compose_load_or_name(c, argv + 1, argc - 1, &x.project, &e) < 0) {
-		return cli_fail(&e);
-	}
-	compose_begin(c, "Stopping");
-	struct each stopping = x;
-	stopping.act = act_stop;
-	if (x.stop && act_on_all(&stopping, &n, &e) < 0) {
-		return cli_fail(&e);
-	}
-	int going = announce(&x, &e);
-	if (going <= 0) {
-		return going < 0 ? cli_fail(&e) : 0;
-	}
-	compose_begin(c, "Removing");
-	x.act = act_rm;
-	return act_on_all(&x, &n, &e) < 0 ? cli_fail(&e) : 0;
+	return status >= 0 ? status : run(&x, "Running", argc, argv);
 }

@@ -17,6 +17,7 @@ struct logs {
 	int64_t index;
 	struct compose_output *output;
 	struct http_client *events; /* -f */
+	struct strv running;        /* ids: of whom no end was told */
 };
 
 /* Without names: what the file has and does not hide with `attach: false`. */
@@ -49,7 +50,7 @@ static int open_events(struct logs *l, struct err *e)
 	return engine_send(l->events, &call, NULL, e);
 }
 
-static int show_present(struct logs *l, size_t *ret_running, struct err *e)
+static int show_present(struct logs *l, struct err *e)
 {
 	scoped(compose_state) struct compose_state s = {0};
 	size_t n = 0;
@@ -62,11 +63,12 @@ static int show_present(struct logs *l, size_t *ret_running, struct err *e)
 			n++;
 		}
 	}
-	*ret_running = 0;
 	for (size_t i = 0; i < s.s.n_containers; i++) {
 		const struct state_container *k = &s.s.containers[i];
 		if (is_wanted(l, k)) {
-			*ret_running += compose_is_running(k);
+			if (compose_is_running(k)) {
+				strv_add(&l->running, k->id);
+			}
 			if (compose_output_add(l->output, k->id, k->name, NULL, e) < 0) {
 				return -1;
 			}
@@ -91,6 +93,19 @@ static int count_running(const struct logs *l, size_t *ret, struct err *e)
 	return 0;
 }
 
+static void forget(struct strv *running, const char *id)
+{
+	scoped(strv) struct strv others = STRV_INIT;
+	for (size_t i = 0; i < running->n; i++) {
+		if (strcmp(running->v[i], id) != 0) {
+			strv_add(&others, running->v[i]);
+		}
+	}
+	struct strv before = *running;
+	*running = others;
+	others = before;
+}
+
 /* 1 ends the stream: nothing runs any more. */
 static int take_event(void *owner, const json_t *event, struct err *e)
 {
@@ -98,6 +113,7 @@ static int take_event(void *owner, const json_t *event, struct err *e)
 	const json_t *actor = json_object_get(event, "Actor");
 	const json_t *attributes = json_object_get(actor, "Attributes");
 	const char *action = json_str(event, "Action");
+	const char *id = json_str(actor, "ID");
 	const struct state_container k = {.service = json_str(attributes, LABEL "service"),
 		.one_off = strcmp(json_str(attributes, LABEL "oneoff"), "True") == 0,
 		.number = (int)strtol(json_str(attributes, LABEL "container-number"), NULL, 10)};
@@ -108,32 +124,35 @@ static int take_event(void *owner, const json_t *event, struct err *e)
 		int64_t ns = json_i64(event, "timeNano", 0);
 		scoped(free) char *since = xasprintf(
 			"%lld.%09lld", (long long)(ns / 1000000000), (long long)(ns % 1000000000));
-		return compose_output_add(
-			l->output, json_str(actor, "ID"), json_str(attributes, "name"), since, e);
+		if (!strv_has(&l->running, id)) {
+			strv_add(&l->running, id);
+		}
+		return compose_output_add(l->output, id, json_str(attributes, "name"), since, e);
 	}
-	size_t running = 1;
+	size_t left = 1; /* or is about to be restarted */
 	if (strcmp(action, "die") == 0) {
-		compose_output_end(l->output, json_str(actor, "ID"));
+		forget(&l->running, id);
+		compose_output_end(l->output, id);
 		compose_output_exited(l->output, json_str(attributes, "name"),
 			(int)strtol(json_str(attributes, "exitCode"), NULL, 10));
-		if (count_running(l, &running, e) < 0) {
+		if (l->running.n == 0 && count_running(l, &left, e) < 0) {
 			return -1;
 		}
 	}
-	return running == 0;
+	return left == 0;
 }
 
 static int show(struct logs *l, struct err *e)
 {
-	size_t running;
 	if (l->o.follow && open_events(l, e) < 0) {
 		return -1;
 	}
-	if (show_present(l, &running, e) < 0) {
+	if (show_present(l, e) < 0) {
 		return -1;
 	}
-	return l->o.follow && running > 0 && engine_documents(l->events, take_event, l, e) < 0 ? -1
-											       : 0;
+	return l->o.follow && l->running.n > 0 && engine_documents(l->events, take_event, l, e) < 0
+		       ? -1
+		       : 0;
 }
 
 static int run_logs(struct logs *l, struct err *e)
@@ -148,6 +167,7 @@ static int run_logs(struct logs *l, struct err *e)
 	}
 	compose_output_free(l->output);
 	http_client_free(l->events);
+	strv_deinit(&l->running);
 	return r;
 }
 

@@ -22,51 +22,21 @@ int compose_stop_container(
 }
 
 struct stopping {
-	struct compose c; /* a copy with a connection of its own */
-	struct cli cli;
-	const struct compose_target *target;
-	pthread_t thread;
-	int timeout_s, result;
-	bool started;
-	struct err e;
+	const struct compose_target *targets;
+	int timeout_s;
 };
 
-static void *run_stop(void *owner)
+static int stop_one(struct compose *c, void *owner, size_t i, struct err *e)
 {
-	struct stopping *s = owner;
-	s->cli.http = engine_connect(&s->cli, &s->e);
-	s->result = s->cli.http ? compose_stop_container(&s->c, s->target->id, s->target->name,
-					  s->timeout_s, &s->e)
-				: -1;
-	http_client_free(s->cli.http);
-	return NULL;
+	const struct stopping *s = owner;
+	return compose_stop_container(c, s->targets[i].id, s->targets[i].name, s->timeout_s, e);
 }
 
 int compose_stop_containers(struct compose *c, const struct compose_target *targets, size_t n,
 	int timeout_s, struct err *e)
 {
-	if (n == 1) {
-		return compose_stop_container(c, targets[0].id, targets[0].name, timeout_s, e);
-	}
-	scoped(free) struct stopping *all = xnew_array(struct stopping, n + 1);
-	int result = 0;
-	for (size_t i = 0; i < n; i++) {
-		all[i] = (struct stopping){
-			.c = *c, .cli = *c->cli, .target = &targets[i], .timeout_s = timeout_s};
-		all[i].c.cli = &all[i].cli;
-		all[i].started = compose_thread(run_stop, &all[i], &all[i].thread, &all[i].e) == 0;
-		all[i].result = all[i].started ? 0 : -1;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (all[i].started) {
-			pthread_join(all[i].thread, NULL);
-		}
-		if (all[i].result < 0) {
-			*e = all[i].e;
-			result = -1;
-		}
-	}
-	return result;
+	struct stopping s = {targets, timeout_s};
+	return compose_parallel(c, n, stop_one, &s, e);
 }
 
 int compose_stop_levels(struct compose *c, const struct compose_state *s, compose_wanted_fn *wanted,

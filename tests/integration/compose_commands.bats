@@ -214,3 +214,52 @@ b-1  | out" ]
 	wait $!
 	grep -q 'b-1 exited with code 137' said
 }
+
+# ids of the containers, to see whether they are the same
+ids() {
+	"$WHERRY" ps -aq --no-trunc | sort
+}
+
+@test "kill, rm, restart, pause: words, who is meant, and dry runs that do nothing" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a: {image: bb, command: sleep 1000, init: true}
+		  b: {image: bb, command: sleep 1000, init: true, depends_on: {a: {condition: service_started, restart: true}}}
+		  z: {image: bb, command: sleep 1000, init: true, depends_on: [a]}
+	YAML
+	run --separate-stderr c kill
+	[ "$status" -eq 0 ] && [ "$stderr" = 'no container to kill' ]
+	refused 'service "a" has no container to start' start
+	c up -d
+	run --separate-stderr c pause z
+	[ "$stderr" = "Container p-z-1  Paused" ] # bats takes the first blank
+	run --separate-stderr c unpause
+	[ "$status" -eq 1 ] # a does not rest
+	before=$(ids)
+	run --separate-stderr c --dry-run kill a
+	[ "$stderr" = "DRY-RUN MODE -  Container p-a-1  Killing
+ DRY-RUN MODE -  Container p-a-1  Killed" ]
+	[ "$(c ps -q | wc -l)" -eq 3 ]
+	# a dependent goes with it where the file says so
+	run --separate-stderr c restart -t 0 a
+	[[ "$stderr" == *p-a-1*Started*p-b-1*Started* && "$stderr" != *p-z* ]]
+	run --separate-stderr c restart -t 0 --no-deps a
+	[ "$(wc -l <<<"$stderr")" -eq 2 ]
+	[ "$before" = "$(ids)" ]
+	run --separate-stderr c rm
+	[ "$stderr" = 'No stopped containers' ]
+	c stop -t 0 z
+	run --separate-stderr c rm <<<n
+	[ "$output" = 'Going to remove p-z-1' ]
+	[ "$(ids | wc -l)" -eq 3 ]
+	run --separate-stderr c rm -f
+	[ "$output" = 'Going to remove p-z-1' ]
+	c rm -fs b
+	[ "$(c ps -a --services)" = a ]
+	refused 'no such service: x' rm x
+	# of services that the file does not have only when asked
+	sed -i '/^  a:/d; s/, depends_on.*}/}/' compose.yaml
+	run c kill
+	[ "$output" = 'no container to kill' ]
+	COMPOSE_REMOVE_ORPHANS=1 c kill 2>&1 | grep -q p-a-1
+}
