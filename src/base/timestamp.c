@@ -58,7 +58,7 @@ static int parse_partial(const char *text, int64_t *ret_ns)
 int timestamp_parse(const char *text, int64_t now_ns, int64_t *ret_ns)
 {
 	int64_t span;
-	if (parse_duration(text, &span) == 0 && span > 0) {
+	if (strcmp(text, "0") != 0 && parse_duration(text, &span) == 0) { /* "0" is 1970 */
 		return __builtin_sub_overflow(now_ns, span, ret_ns) ? -EINVAL : 0;
 	}
 	if (clock_parse(text, ret_ns) == 0 || parse_partial(text, ret_ns) == 0) {

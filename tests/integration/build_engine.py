@@ -102,6 +102,23 @@ class Vertices(Case):
         got = self.wherry("FROM base:1\nRUN tail /dev/zero\n", "-m", "10m", code=1)
         self.assertIn("exit code: 137: it was killed: out of memory (limit 10MB)\n", got)
 
+    def test_a_secrets_value_changes_no_step(self):
+        text = "FROM base:1\nRUN --mount=type=secret,id=s cat /run/secrets/s > /said\n"
+        for value, end in (("one", "DONE"), ("two", "CACHED")):
+            secret = self.file("../" + os.path.basename(self.context) + ".secret", value)
+            got = self.wherry(text, "--secret", "id=s,src=" + secret)
+            os.unlink(secret)
+            self.assertIn(end, [e for name, e in self.steps(got) if "RUN" in name])
+        self.assertEqual(self.show("cat /said; echo"), "one\n")
+
+    def test_limits_are_those_of_the_steps_control_group(self):
+        one = "".join(f"cat /sys/fs/cgroup/{v2} /sys/fs/cgroup/{v1} 2>/dev/null; " for v2, v1 in (
+            ("memory.max", "memory/memory.limit_in_bytes"), ("cpu.max", "cpu/cpu.cfs_quota_us"), ("cpu.weight", "cpu/cpu.shares"),
+            ("cpuset.cpus", "cpuset/cpuset.cpus")))
+        got = self.wherry(f"FROM base:1\nRUN echo = $({one}) =\n", "--no-cache", "-m", "20m", "--cpu-period", "100000", "--cpu-quota", "50000",
+                          "--cpu-shares", "512", "--cpuset-cpus", "0")
+        self.assertRegex(got, "= 20971520 (50000 512|50000 100000 [0-9]+) 0 =")
+
     def test_several_platforms_are_the_same_graph_again(self):
         text = ("FROM --platform=$BUILDPLATFORM base:1 AS gen\nARG TARGETARCH\nARG BUILDARCH\nARG TARGETVARIANT\n"
                 "RUN echo $TARGETARCH/$TARGETVARIANT of $BUILDARCH > /arch\nFROM scratch\nCOPY --from=gen /arch /arch\n")
@@ -162,6 +179,10 @@ RUN echo last > /last
         def own(path):
             os.chown(self.context + "/" + path, 12, 34)
 
+        def relink(path, target):
+            os.unlink(self.context + "/" + path)
+            os.symlink(target, self.context + "/" + path)
+
         hit, rows = [True] * 4, [
             ("time", lambda: touch("f"), [True] * 4), ("owner", lambda: own("f"), [True] * 4),
             ("another file", lambda: self.file("other", "2\n"), [True] * 4),
@@ -172,6 +193,9 @@ RUN echo last > /last
             ("name", lambda: os.rename(self.context + "/d/x", self.context + "/d/y"), [True, False, False, False]),
             ("name, back again", lambda: os.rename(self.context + "/d/y", self.context + "/d/x"), [True] * 4),
             ("an empty directory", lambda: os.mkdir(self.context + "/d/e"), [True, False, False, False]),
+            ("no such directory again", lambda: os.rmdir(self.context + "/d/e"), [True] * 4),
+            ("what a link names", lambda: relink("d/link", "../elsewhere"), [True, False, False, False]),
+            ("what a link names, back again", lambda: relink("d/link", "../other"), [True] * 4),
         ]
         self.assertEqual(self.cached(), hit)
         for name, change, want in rows:
@@ -198,6 +222,17 @@ RUN echo last > /last
             ("the destination", [False] * 4, text.replace("COPY f /f", "COPY f /g").replace("wc -c /f", "wc -c /g")),
             ("all", [False] * 4, text, "--no-cache"),
         ])
+
+    def test_a_link_that_is_followed_is_what_it_leads_to(self):
+        for name, text in (("one", "1\n"), ("two", "2\n"), ("same", "1\n")):
+            self.file(name, text)
+        text = "FROM base:1\nCOPY link /l\nRUN cat /l > /linked\n"
+        results = []
+        for target in ("one", "same", "two", "one"):
+            os.symlink(target, self.context + "/link")
+            results.append(self.cached(text))
+            os.unlink(self.context + "/link")
+        self.assertEqual(results, [[False] * 2, [True] * 2, [False] * 2, [True] * 2])
 
     def test_proxies_are_in_the_step_and_nowhere_else(self):
         text = "FROM base:1\nRUN env | grep -i _proxy= | sort\nENV x=y\n"

@@ -233,6 +233,17 @@ prune_cache() { # FILTERS [QUERY]
 	prune_cache '{}' 'keep-storage=10000' | jq -e '.SpaceReclaimed >= 50000'
 	prune_cache '{}' all=true >/dev/null
 	[ "$(df_cache '.BuildCache | length')" = 0 ]
+
+	# several bounds: what goes has to be beyond each of them
+	post_build steps.tar t=steps:1
+	w rmi steps:1
+	prune_cache '{"type":["regular"],"until":["24h"]}' 'all=true&keep-storage=1' | jq -e '.SpaceReclaimed == 0'
+	prune_cache '{"type":["regular"],"until":["0s"]}' 'all=true&keep-storage=1000000000' | jq -e '.SpaceReclaimed == 0'
+	prune_cache '{"type":["exec.cachemount"],"until":["0s"]}' 'all=true&keep-storage=1' | jq -e '(.CachesDeleted | length) == 1 and .SpaceReclaimed < 50000'
+	[ "$(df_cache -r '[.BuildCache[].Type] | unique | join(" ")')" = regular ]
+	prune_cache '{"type":["regular"],"until":["0s"]}' 'all=true&keep-storage=1' | jq -e '.SpaceReclaimed >= 50000'
+	prune_cache '{}' all=true >/dev/null
+	[ "$(df_cache '.BuildCache | length')" = 0 ]
 	api POST '/build/prune?filters=%7B%22nonsense%22:%5B%221%22%5D%7D' | grep -q "invalid filter 'nonsense'"
 	api POST '/build/prune?filters=%7B%22until%22:%5B%221h%22%5D,%22unused-for%22:%5B%221h%22%5D%7D' | grep -q conflicting
 }
@@ -255,6 +266,16 @@ find_buildx() {
 		}
 	done
 	return 1
+}
+
+@test "files of several platforms are in directories of theirs, unless they are not to be" {
+	rm -rf split && mkdir split
+	printf 'FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /$TARGETARCH\n' >split/Dockerfile
+	cp ctx/"$OWN" ctx/"$OTHER" split/
+	w build -q --platform "linux/$OWN,linux/$OTHER" -o type=local,dest=split/out,platform-split=false split
+	[ "$(ls split/out)" = "$(printf '%s\n' "$OWN" "$OTHER" | sort)" ]
+	w build -q --platform "linux/$OWN" -o type=local,dest=split/one,platform-split=true split
+	[ "$(cat split/one/linux_"$OWN/$OWN")" = "I am $OWN" ]
 }
 
 @test "files and archives go to the client" {
@@ -354,6 +375,36 @@ manifest_of() { # IMAGE
 	[[ "$output" == *"error writing the cache"* ]]
 	w build --cache-to "type=registry,ref=127.0.0.1:1/x,ignore-error=true" remote >out 2>&1 && grep -q 'is not written' out
 	forget_builds remote:4
+}
+
+# A daemon beside the test's own, as long as a subshell lives: DIR, SOCK and all else are its own there.
+second_daemon() {
+	DIR=$DIR/second TAG=${TAG}2 BRIDGE=wu$TAG
+	SOCK=$DIR/wherry.sock
+	WHERRY_HOST=unix://$SOCK
+	mkdir "$DIR"
+	echo '{}' >"$DIR/daemon.json"
+	trap daemon_teardown EXIT
+	daemon_start
+}
+
+@test "a daemon that has nothing takes its steps from the cache of another" {
+	mkdir -p two && printf '%s\n' 'FROM bb AS tools' 'RUN date +%s.%N >/tool' 'FROM bb' 'COPY one /one' 'COPY --from=tools /tool /tool' 'RUN date +%s.%N >/when' \
+		>two/Dockerfile
+	head -c 40000 /dev/urandom >two/one
+	local to="type=registry,ref=$R/two/cache:1" layers
+	w build -t two:1 --cache-to "$to,mode=max" two >out 2>&1 || { cat out; false; }
+	layers=$(w image inspect -f '{{.RootFS.Layers}}' two:1)
+	w save bb -o bb-image.tar
+	(
+		second_daemon
+		w load -qi bb-image.tar
+		w build --progress plain -t two:1 --cache-from "$to" two >out 2>&1 || { cat out; false; }
+		[ "$(grep -c CACHED out)" = 4 ] && ! grep -q WARN out || { cat out; false; }
+		[ "$(w image inspect -f '{{.RootFS.Layers}}' two:1)" = "$layers" ]
+		[ "$(w run --rm two:1 cat /one | cksum)" = "$(cksum <two/one)" ]
+	)
+	forget_builds two:1
 }
 
 @test "an image can carry the cache of its steps" {

@@ -36,7 +36,7 @@ setup_file() {
 }
 
 teardown_file() {
-	for pid in registry token; do
+	for pid in registry token private; do
 		[ ! -e "$DIR/$pid.pid" ] || kill "$(cat "$DIR/$pid.pid")" || true
 	done
 	daemon_teardown
@@ -174,6 +174,42 @@ same_words() {
 	done
 	rm cred.*
 	run -1 "$WHERRY" pull -q "$R/t:1"
+}
+
+docker20() { # the path of a docker CLI that has BuildKit's calls in itself, when there is one
+	local cli
+	for cli in /usr/bin/docker "$DOCKER"; do
+		[ ! -x "$cli" ] || ! "$cli" --version | grep -q ' 20\.10' || { echo "$cli" && return; }
+	done
+}
+
+@test "a build logs in by its session, for its base and for its push" {
+	local private made=0 program buildkit
+	buildkit=$(docker20)
+	private=127.0.0.1:$(free_port)
+	perl -e 'print "u:", crypt("p", "\$2b\$05\$abcdefghijklmnopqrstuu"), "\n"' >htpasswd
+	printf '%s\n' 'version: 0.1' 'log: {level: error, accesslog: {disabled: true}}' "http: {addr: \"$private\"}" \
+		"storage: {filesystem: {rootdirectory: $DIR/private}}" "auth: {htpasswd: {realm: r, path: $DIR/htpasswd}}" >private.yml
+	docker-registry serve private.yml >private.log 2>&1 3>&- &
+	echo $! >private.pid
+	eventually 10 curl -s -o /dev/null "http://$private/v2/"
+	skopeo --insecure-policy copy -q --dest-creds u:p --dest-tls-verify=false docker-archive:t.tar:t:1 "docker://$private/t:1"
+	mkdir -p logged && echo "FROM $private/t:1" >logged/Dockerfile && echo 'COPY Dockerfile /d' >>logged/Dockerfile
+	for program in "$WHERRY" $buildkit; do
+		made=$((made + 1))
+		config "{\"auths\":{\"$private\":{\"auth\":\"dTpw\"}}}"
+		DOCKER_BUILDKIT=1 "$program" build --pull --progress plain -o "type=image,name=$private/made:$made,push=true" logged
+		skopeo inspect --raw --creds u:p --tls-verify=false "docker://$private/made:$made" | grep -q layers
+		config "{\"auths\":{\"$private\":{\"auth\":\"dTp4\"}}}" # u:x
+		DOCKER_BUILDKIT=1 run -1 "$program" build --pull --progress plain logged
+		[[ $output == *"$private/t"* && $output == *[Uu]nauthorized* ]] || fail "$output"
+		# a refresh token goes by the session, too
+		config "{\"auths\":{\"$R\":{\"identitytoken\":\"the.refresh\"}}}"
+		: >token.log
+		echo "FROM $R/t:1" | DOCKER_BUILDKIT=1 "$program" build --pull -q -
+		grep -q '^oauth refresh_token' token.log
+		run ! grep -q basic token.log
+	done
 }
 
 @test "what else is in config.json stays, also behind a link" {

@@ -20,6 +20,7 @@
 #include "base/regex.h"
 #include "base/strv.h"
 #include "base/text.h"
+#include "base/timestamp.h"
 
 static void long_message_is_cut_at_a_whole_character(void **state)
 {
@@ -206,6 +207,23 @@ static void a_wrong_character_is_named_as_go_does(void **state)
 		assert_null(json_parse_body(cases[i][0], strlen(cases[i][0]), &e));
 		assert_string_equal(e.msg, wanted);
 	}
+}
+
+/* As Docker's GetTimestamp: a duration counts back from now, also none at all; "0" alone is 1970.
+ */
+static void durations_are_times_before_now(void **state)
+{
+	int64_t v;
+	const int64_t now = 100000 * NS_PER_SEC;
+	assert_int_equal(timestamp_parse("10m", now, &v), 0);
+	assert_int_equal(v, now - 600 * NS_PER_SEC);
+	assert_int_equal(timestamp_parse("0s", now, &v), 0);
+	assert_int_equal(v, now);
+	assert_int_equal(timestamp_parse("0", now, &v), 0);
+	assert_int_equal(v, 0);
+	assert_int_equal(timestamp_parse("17", now, &v), 0);
+	assert_int_equal(v, 17 * NS_PER_SEC);
+	assert_int_equal(timestamp_parse("soon", now, &v), -EINVAL);
 }
 
 static void sizes_and_durations_are_parsed_whole(void **state)
@@ -486,6 +504,7 @@ int main(void)
 		cmocka_unit_test(times_are_read_with_offset_and_fraction),
 		cmocka_unit_test(spans_read_as_dockers),
 		cmocka_unit_test(sizes_and_durations_are_parsed_whole),
+		cmocka_unit_test(durations_are_times_before_now),
 		cmocka_unit_test(signals_have_names_and_numbers),
 		cmocka_unit_test(paths_are_cleaned_as_go_does),
 		WITH_FOLDER(links_are_resolved_inside_the_root),
