@@ -51,6 +51,9 @@ int build_outcome(struct cli *cli, const struct build_job *j, struct err *e)
 {
 	const struct build_options *o = j->options;
 	const char *id = id_of(j->response);
+	if (build_stores_update(&j->request, j->response, e) < 0) {
+		return -1;
+	}
 	if (o->iidfile && *id) {
 		int r = path_write(AT_FDCWD, o->iidfile, id, strlen(id), 0644, false);
 		if (r < 0) {

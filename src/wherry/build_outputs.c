@@ -36,6 +36,11 @@ static bool is_true(const char *text)
 	return strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
 }
 
+static bool is_false(const char *text)
+{
+	return strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+}
+
 static int read_field(struct output *o, char *field, struct err *e)
 {
 	char *equal = strchr(field, '=');
@@ -82,11 +87,6 @@ static int check_file(const struct output *o, struct err *e)
 {
 	struct stat st;
 	const char *dest = o->dest ? o->dest : "-";
-	if (!is_true(json_str(o->attrs, "tar")) && *json_str(o->attrs, "tar")) {
-		return err_set(e, ERR_INVALID,
-			"output type=%s,tar=false is not supported: write the archive and unpack it",
-			o->type);
-	}
 	if (strcmp(dest, "-") == 0 && isatty(STDOUT_FILENO)) {
 		return err_set(e, ERR_INVALID,
 			"dest file is required for %s exporter. refusing to write to console",
@@ -176,10 +176,19 @@ static int add_output(
 	if (tree && !out->dest) {
 		return err_set(e, ERR_INVALID, "dest is required for local output");
 	}
-	if ((image && add_image(r, o, out, e) < 0) || (archive && check_file(out, e) < 0)) {
+	bool layout = archive && is_false(json_str(out->attrs, "tar"));
+	if (layout && (!out->dest || strcmp(out->dest, "-") == 0)) {
+		return err_set(
+			e, ERR_INVALID, "dest is required for %s output with tar=false", out->type);
+	}
+	if ((image && add_image(r, o, out, e) < 0) ||
+		(archive && !layout && check_file(out, e) < 0)) {
 		return -1;
 	}
-	if (tree || archive) {
+	if (layout && build_request_export(r, out->dest, e) < 0) {
+		return -1;
+	}
+	if (tree || (archive && !layout)) {
 		add_dest(r, out->dest ? out->dest : "-", tree);
 	}
 	json_array_append_new(

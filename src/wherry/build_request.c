@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,6 +61,12 @@ void build_request_deinit(struct build_request *r)
 	for (size_t i = 0; i < r->n_dests; i++) {
 		free(r->dests[i].path);
 	}
+	for (size_t i = 0; i < r->n_stores; i++) {
+		free(r->stores[i].id);
+		free(r->stores[i].path);
+		free(r->stores[i].tag);
+	}
+	free(r->stores);
 	free(r->locals);
 	free(r->secrets);
 	free(r->agents);
@@ -196,8 +203,24 @@ static void put_network(struct build_request *r, const char *network)
 
 /* --- caches --- */
 
+/* A cache in a directory. 0: it is not there (yet), which is no reason not to build. */
+static int open_cache(struct build_request *r, const char *flag, json_t *attrs, struct err *e)
+{
+	scoped(free) char *why = NULL;
+	if (strcmp(flag, "cache-to") == 0) {
+		return build_request_cache_to(r, attrs, e) < 0 ? -1 : 1;
+	}
+	int there = build_request_cache_from(r, attrs, &why, e);
+	if (there == 0) {
+		fprintf(stderr, "WARNING: local cache import at %s skipped: %s\n",
+			json_str(attrs, "src"), why);
+	}
+	return there;
+}
+
 /* "type=registry,ref=x", or "x" alone for the same. */
-static int put_cache(const char *text, const char *flag, json_t *list, struct err *e)
+static int put_cache(
+	struct build_request *r, const char *text, const char *flag, json_t *list, struct err *e)
 {
 	scoped(strv) struct strv fields = STRV_INIT;
 	if (spec_csv(text, &fields, e) < 0) {
@@ -227,24 +250,22 @@ static int put_cache(const char *text, const char *flag, json_t *list, struct er
 	if (!*type) {
 		return err_set(e, ERR_INVALID, "type required form> \"%s\"", text);
 	}
-	if (strcmp(type, "local") == 0) {
-		return err_set(e, ERR_INVALID,
-			"--%s type=local is not supported: a registry can keep the cache (type=registry,ref=...), or the image itself (type=inline)",
-			flag);
+	int there = strcmp(type, "local") == 0 ? open_cache(r, flag, attrs, e) : 1;
+	if (there > 0) {
+		json_array_append_new(list, json_pack("{s:s,s:O}", "Type", type, "Attrs", attrs));
 	}
-	json_array_append_new(list, json_pack("{s:s,s:O}", "Type", type, "Attrs", attrs));
-	return 0;
+	return there < 0 ? -1 : 0;
 }
 
 static int put_caches(struct build_request *r, const struct build_options *o, struct err *e)
 {
 	for (size_t i = 0; i < o->cache_from.n; i++) {
-		if (put_cache(o->cache_from.v[i], "cache-from", r->cache_from, e) < 0) {
+		if (put_cache(r, o->cache_from.v[i], "cache-from", r->cache_from, e) < 0) {
 			return -1;
 		}
 	}
 	for (size_t i = 0; i < o->cache_to.n; i++) {
-		if (put_cache(o->cache_to.v[i], "cache-to", r->cache_to, e) < 0) {
+		if (put_cache(r, o->cache_to.v[i], "cache-to", r->cache_to, e) < 0) {
 			return -1;
 		}
 	}
@@ -376,12 +397,12 @@ static int put_contexts(struct build_request *r, const struct strv *list, struct
 		scoped(free) char *attr = xasprintf("context:%s", name);
 		const char *value = equal + 1;
 		if (strstr(value, "://") || build_url_is_remote(value)) {
-			if (text_starts(value, "oci-layout://")) {
-				return err_set(e, ERR_INVALID,
-					"--build-context %s: an OCI layout cannot be a context here: 'wherry load' it and name it with docker-image://",
-					list->v[i]);
+			bool layout = text_starts(value, "oci-layout://");
+			scoped(free) char *own = layout ? build_request_layout(r, value, e) : NULL;
+			if (layout && !own) {
+				return err_wrap(e, "failed to get build context %s", name);
 			}
-			json_put_str(r->attrs, attr, value);
+			json_put_str(r->attrs, attr, layout ? own : value);
 			continue;
 		}
 		if (stat(value, &st) < 0) {

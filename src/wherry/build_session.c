@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "buildkit/content.h"
 #include "codec/sha256.h"
 #include "grpc/h2.h"
 #include "wherry/engine.h"
@@ -32,6 +33,10 @@ static const struct grpc_method methods[] = {
 	{"/moby.sshforward.v1.SSH/CheckAgent", build_serve_agent_check},
 	{"/moby.sshforward.v1.SSH/ForwardAgent", build_serve_agent},
 	{"/moby.upload.v1.Upload/Pull", build_serve_upload},
+	{CONTENT_INFO, build_serve_content_info},
+	{CONTENT_READ, build_serve_content_read},
+	{CONTENT_WRITE, build_serve_content_write},
+	{CONTENT_ABORT, build_serve_content_abort},
 	{NULL, NULL},
 };
 

@@ -43,6 +43,9 @@ grpc_handler_fn build_serve_secret;      /* build_secrets.c: Secrets/GetSecret *
 grpc_handler_fn build_serve_agent_check; /* build_secrets.c: SSH/CheckAgent */
 grpc_handler_fn build_serve_agent;       /* build_secrets.c: SSH/ForwardAgent */
 grpc_handler_fn build_serve_upload;      /* build_results.c: Upload/Pull */
+/* build_content.c: a content store */
+grpc_handler_fn build_serve_content_info, build_serve_content_read, build_serve_content_write,
+	build_serve_content_abort;
 
 /* One request of a unary method; false when there was none and the call is finished. */
 bool build_serve_request(struct grpc_call *c, struct buf *ret);

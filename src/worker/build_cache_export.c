@@ -10,6 +10,8 @@
 #include "worker/build_auth.h"
 #include "worker/build_cache_format.h"
 #include "worker/build_cache_remote.h"
+#include "worker/content.h"
+#include "worker/layout.h"
 #include "worker/push.h"
 #include "worker/registry_http.h"
 #include "worker/rpc.h"
@@ -60,9 +62,25 @@ void build_caches_note(struct build *b, const char *key, const char *diff_id, co
 
 /* --- requests --- */
 
+bool build_cache_is_local(const json_t *spec)
+{
+	return strcmp(json_str(spec, "type"), "local") == 0;
+}
+
+const char *build_cache_place(const json_t *spec)
+{
+	static const char *const keys[] = {"ref", "src", "dest"};
+	const json_t *attrs = json_object_get(spec, "attrs");
+	const char *place = "";
+	for (size_t k = 0; !*place && k < sizeof(keys) / sizeof(*keys); k++) {
+		place = json_str(attrs, keys[k]);
+	}
+	return place;
+}
+
 void build_cache_warn(struct build *b, const json_t *spec, const char *what, const char *why)
 {
-	const char *ref = json_str(json_object_get(spec, "attrs"), "ref");
+	const char *ref = build_cache_place(spec);
 	scoped(free) char *text = xasprintf("cache %.40s%s%.200s is not %s: %s",
 		json_str(spec, "type"), *ref ? " " : "", ref, what, why);
 	const struct build_warning warning = {.text = text, .level = 1};
@@ -101,26 +119,17 @@ static bool is_of_target(const struct build *b, const char *diff_id)
 	return false;
 }
 
-static int find_layer(const struct push_layers *l, const char *diff_id)
-{
-	for (size_t k = 0; k < l->n; k++) {
-		if (strcmp(l->v[k].diff_id, diff_id) == 0) {
-			return (int)k;
-		}
-	}
-	return -1;
-}
-
-static bool is_listed(const json_t *layers, const char *diff_id)
+/* Its index, or -1. */
+static int find_layer(const json_t *layers, const char *diff_id)
 {
 	size_t i;
 	json_t *layer;
 	json_array_foreach (layers, i, layer) {
 		if (strcmp(json_str(layer, "diff_id"), diff_id) == 0) {
-			return true;
+			return (int)i;
 		}
 	}
-	return false;
+	return -1;
 }
 
 /* As push_layers_take wants it. */
@@ -144,7 +153,7 @@ static json_t *choose_layers(struct build *b, bool all, size_t *ret_left, struct
 	*ret_left = 0;
 	for (size_t k = 0; k < b->caches->n; k++) {
 		const struct note *n = &b->caches->v[k];
-		if ((!all && !is_of_target(b, n->diff_id)) || is_listed(layers, n->diff_id)) {
+		if ((!all && !is_of_target(b, n->diff_id)) || find_layer(layers, n->diff_id) >= 0) {
 			continue;
 		}
 		if (json_array_size(layers) == LAYERS_MAX) {
@@ -156,12 +165,12 @@ static json_t *choose_layers(struct build *b, bool all, size_t *ret_left, struct
 	return TAKE(layers);
 }
 
-static json_t *list_entries(const struct build *b, const struct push_layers *l)
+static json_t *list_entries(const struct build *b, const json_t *layers)
 {
 	json_t *entries = json_array();
 	for (size_t k = 0; k < b->caches->n; k++) {
 		const struct note *n = &b->caches->v[k];
-		int layer = find_layer(l, n->diff_id);
+		int layer = find_layer(layers, n->diff_id);
 		if (layer >= 0) {
 			json_array_append_new(
 				entries, build_cache_entry(n->key, n->diff_id, (size_t)layer));
@@ -211,11 +220,11 @@ static json_t *describe_layers(const struct push_layers *l)
 	return list;
 }
 
-static int put_manifest(
-	struct build *b, const struct push_layers *l, const char *tag, struct err *e)
+static int put_manifest(struct build *b, const struct push_layers *l, const json_t *layers,
+	const char *tag, struct err *e)
 {
 	char digest[STREAM_DIGEST_LEN + 1];
-	scoped(json) json_t *config = json_pack("{so}", "entries", list_entries(b, l));
+	scoped(json) json_t *config = json_pack("{so}", "entries", list_entries(b, layers));
 	scoped(free) char *text = json_text(config);
 	size_t n = strlen(text);
 	sha256_digest(text, n, digest);
@@ -263,8 +272,8 @@ static int push(struct build *b, struct registry *registry, const json_t *setup,
 	push_layers_sources(&registry->ref, layers, &from);
 	int r = registry_push_begin(registry, &from, e) < 0 ||
 				push_layers_take(l, layers, NULL, e) < 0 ||
-				push_layers_run(l, e) < 0 || put_manifest(b, l, tag, e) < 0 ||
-				learn_all(b, l, e) < 0
+				push_layers_run(l, e) < 0 ||
+				put_manifest(b, l, layers, tag, e) < 0 || learn_all(b, l, e) < 0
 			? -1
 			: 0;
 	push_layers_deinit(l);
@@ -272,14 +281,62 @@ static int push(struct build *b, struct registry *registry, const json_t *setup,
 	return r;
 }
 
-static int export_to(struct build *b, const json_t *spec, struct err *e)
+static int export_to_registry(
+	struct build *b, const json_t *attrs, const json_t *layers, struct err *e)
+{
+	struct ref ref;
+	scoped(json) json_t *setup = NULL;
+	struct registry *registry = build_registry_new(b, json_str(attrs, "ref"), &ref, &setup, e);
+	int r = !registry     ? -1
+		: *ref.digest ? err_set(e, ERR_INVALID, "a cache cannot be written under a digest")
+			      : push(b, registry, setup, layers, ref.tag, e);
+	if (registry) {
+		registry_free(registry);
+	}
+	return r;
+}
+
+/* --- one directory of the client --- */
+
+/* As worker/layout.h has it: what stands for an image's configuration are the entries. */
+static json_t *layout_request(struct build *b, const json_t *attrs, const json_t *layers,
+	const char *text, const char *digest)
+{
+	const char *compression = json_str(attrs, "compression");
+	return json_pack("{ss ss ss sb sb s[{ss ss ss sO sb s[] s[]}]}", "layers_dir",
+		b->layers_dir, "spool", b->tmp_dir, "compression",
+		strcmp(compression, "uncompressed") == 0 ? "" : compression, "empty", true, "oci",
+		true, "images", "id", digest, "config", text, "config_type", BUILD_CACHE_TYPE,
+		"layers", layers, "member", true, "references", "index_references");
+}
+
+static int export_to_client(
+	struct build *b, const json_t *attrs, const json_t *layers, json_t *response, struct err *e)
+{
+	char digest[STREAM_DIGEST_LEN + 1];
+	scoped(free) char *id = xasprintf("local:%s", json_str(attrs, "dest"));
+	const struct content_store store = {b, id};
+	scoped(json) json_t *config = json_pack("{so}", "entries", list_entries(b, layers));
+	scoped(free) char *text = json_text(config);
+	sha256_digest(text, strlen(text), digest);
+	scoped(json) json_t *request = layout_request(b, attrs, layers, text, digest);
+	scoped(layout_free) struct layout *l = layout_new(request, e);
+	if (!l || layout_put(l, &store, e) < 0) {
+		return -1;
+	}
+	scoped(free) char *manifest = json_text(layout_manifest(l, digest));
+	json_put_str(response, "cache.manifest", manifest);
+	return 0;
+}
+
+/* --- any --- */
+
+static int export_to(struct build *b, const json_t *spec, json_t *response, struct err *e)
 {
 	const json_t *attrs = json_object_get(spec, "attrs");
 	const char *mode = json_str(attrs, "mode");
 	bool all = strcmp(mode, "max") == 0;
-	struct ref ref;
 	size_t left;
-	scoped(json) json_t *setup = NULL;
 	if (*mode && !all && strcmp(mode, "min") != 0) {
 		return err_set(e, ERR_INVALID, "unsupported mode %.40s: min or max", mode);
 	}
@@ -291,13 +348,8 @@ static int export_to(struct build *b, const json_t *spec, struct err *e)
 		build_cache_warn(b, spec, "written", "no step of this build has a layer to keep");
 		return 0;
 	}
-	struct registry *registry = build_registry_new(b, json_str(attrs, "ref"), &ref, &setup, e);
-	int r = !registry     ? -1
-		: *ref.digest ? err_set(e, ERR_INVALID, "a cache cannot be written under a digest")
-			      : push(b, registry, setup, layers, ref.tag, e);
-	if (registry) {
-		registry_free(registry);
-	}
+	int r = build_cache_is_local(spec) ? export_to_client(b, attrs, layers, response, e)
+					   : export_to_registry(b, attrs, layers, e);
 	if (r == 0 && left > 0) {
 		build_cache_warn(b, spec, "whole", "it has no room for all layers of this build");
 	}
@@ -310,35 +362,35 @@ static bool ignores_errors(const json_t *spec)
 	return strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
 }
 
-static int export_one(struct build *b, const json_t *spec, struct err *e)
+static int export_one(struct build *b, const json_t *spec, json_t *response, struct err *e)
 {
 	const char *type = json_str(spec, "type");
 	if (strcmp(type, "inline") == 0) {
 		return 0; /* it went with the image */
 	}
-	if (strcmp(type, "registry") != 0) {
-		build_cache_warn(b, spec, "written", "only type=registry and type=inline are");
+	if (strcmp(type, "registry") != 0 && !build_cache_is_local(spec)) {
+		build_cache_warn(
+			b, spec, "written", "only type=registry, type=inline and type=local are");
 		return 0;
 	}
-	int vertex = build_event_vertex(b->events, NULL, 0, "exporting cache to registry");
+	int vertex = build_event_vertex(b->events, NULL, 0, "exporting cache to %s",
+		build_cache_is_local(spec) ? "client directory" : "registry");
 	build_event_begin(b->events, vertex);
-	int r = export_to(b, spec, e);
+	int r = export_to(b, spec, response, e);
 	build_event_end(b->events, vertex, false, r < 0 ? e : NULL);
 	if (r < 0 && ignores_errors(spec)) {
 		build_cache_warn(b, spec, "written", e->msg);
 		return 0;
 	}
-	return r < 0 ? err_wrap(e, "error writing the cache %.200s",
-			       json_str(json_object_get(spec, "attrs"), "ref"))
-		     : 0;
+	return r < 0 ? err_wrap(e, "error writing the cache %.200s", build_cache_place(spec)) : 0;
 }
 
-int build_caches_export(struct build *b, struct err *e)
+int build_caches_export(struct build *b, json_t *response, struct err *e)
 {
 	size_t i;
 	json_t *spec;
 	json_array_foreach (json_object_get(b->options, "cache_to"), i, spec) {
-		if (export_one(b, spec, e) < 0) {
+		if (export_one(b, spec, response, e) < 0) {
 			return -1;
 		}
 	}

@@ -7,12 +7,14 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/scoped.h"
+#include "base/text.h"
 #include "codec/ref.h"
 #include "codec/sha256.h"
 #include "oci/platform.h"
 #include "tree/stream.h"
 #include "worker/build_cache_format.h"
 #include "worker/build_cache_remote.h"
+#include "worker/content.h"
 #include "worker/layers.h"
 #include "worker/manifest.h"
 #include "worker/registry.h"
@@ -24,7 +26,8 @@ struct source {
 	const json_t *spec; /* borrowed */
 	struct ref ref;
 	json_t *setup;
-	struct registry *registry;
+	struct registry *registry; /* NULL: it is in */
+	struct content_store store;
 	struct manifest manifest;
 	bool failed[LAYERS_MAX]; /* they are not tried again */
 };
@@ -58,6 +61,7 @@ static void source_free(struct source *s)
 	}
 	manifest_deinit(&s->manifest);
 	json_decref(s->setup);
+	free(s->store.id);
 	free(s);
 }
 
@@ -74,6 +78,23 @@ void build_imports_free(struct build_imports *m)
 	free(m);
 }
 
+/* --- where it is --- */
+
+static int small_blob(
+	const struct source *s, const char *digest, int64_t size, struct buf *ret, struct err *e)
+{
+	return s->registry
+		       ? registry_blob_text(s->registry, digest, size, BUILD_CACHE_TEXT_MAX, ret, e)
+		       : content_store_text(&s->store, digest, BUILD_CACHE_TEXT_MAX, ret, e);
+}
+
+static struct stream *open_blob(
+	struct build *b, const struct source *s, const struct descriptor *d, struct err *e)
+{
+	return s->registry ? registry_blob_from(s->registry, d->digest, d->size, 0, &b->stopping)
+			   : content_store_open(&s->store, d->digest, d->size, e);
+}
+
 /* --- what a cache has --- */
 
 static int check_digest(const struct buf *text, const char *want, struct err *e)
@@ -86,18 +107,37 @@ static int check_digest(const struct buf *text, const char *want, struct err *e)
 				 want);
 }
 
+/* Its caches are indexes whose entries are no manifests. */
+static bool is_of_buildkit(const struct manifest *m)
+{
+	size_t i;
+	json_t *entry;
+	json_array_foreach (m->entries, i, entry) {
+		if (text_starts(json_str(entry, "mediaType"), "application/vnd.buildkit.")) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Of an index, the image for the first platform of the build. */
 static int select_image(struct build *b, struct source *s, struct err *e)
 {
 	struct platform want;
 	struct descriptor chosen;
 	scoped(buf) struct buf text = BUF_INIT;
-	char type[REGISTRY_TYPE_MAX];
+	char type[REGISTRY_TYPE_MAX] = "";
 	const char *platform = b->targets[0].platform;
+	if (is_of_buildkit(&s->manifest)) {
+		return err_set(e, ERR_INVALID, "it is in BuildKit's own format");
+	}
 	if (platform_parse(*platform ? platform : b->platform, &want, e) < 0 ||
-		manifest_select(&s->manifest, &want, &chosen, e) < 0 ||
-		registry_manifest(s->registry, chosen.digest, &text, type, e) < 0 ||
-		check_digest(&text, chosen.digest, e) < 0) {
+		manifest_select(&s->manifest, &want, &chosen, e) < 0) {
+		return -1;
+	}
+	int r = s->registry ? registry_manifest(s->registry, chosen.digest, &text, type, e)
+			    : small_blob(s, chosen.digest, -1, &text, e);
+	if (r < 0 || check_digest(&text, chosen.digest, e) < 0) {
 		return -1;
 	}
 	manifest_deinit(&s->manifest);
@@ -111,9 +151,11 @@ static int select_image(struct build *b, struct source *s, struct err *e)
 static int read_manifest(struct build *b, struct source *s, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
-	char type[REGISTRY_TYPE_MAX];
-	if (registry_resolve(s->registry, &text, type, e) < 0 ||
-		(*s->ref.digest && check_digest(&text, s->ref.digest, e) < 0) ||
+	char type[REGISTRY_TYPE_MAX] = "";
+	const char *digest = json_str(json_object_get(s->spec, "attrs"), "digest");
+	int r = s->registry ? registry_resolve(s->registry, &text, type, e)
+			    : small_blob(s, digest, -1, &text, e);
+	if (r < 0 || (*s->ref.digest && check_digest(&text, s->ref.digest, e) < 0) ||
 		manifest_parse_any(buf_str(&text), text.len, type, &s->manifest, e) < 0) {
 		return -1;
 	}
@@ -137,14 +179,30 @@ static void take_entries(struct build_imports *m, struct source *s, const json_t
 	}
 }
 
-static int read_source(struct build *b, struct source *s, const char *reference, struct err *e)
+/* The client has found the digest in its index.json. */
+static int open_local(struct build *b, struct source *s, struct err *e)
+{
+	const json_t *attrs = json_object_get(s->spec, "attrs");
+	s->store = (struct content_store){b, xasprintf("local:%s", json_str(attrs, "src"))};
+	return ref_is_digest(json_str(attrs, "digest"))
+		       ? 0
+		       : err_set(e, ERR_INVALID, "local cache importer requires explicit digest");
+}
+
+static int open_registry(struct build *b, struct source *s, struct err *e)
+{
+	const char *reference = build_cache_place(s->spec);
+	s->registry = build_registry_new(b, reference, &s->ref, &s->setup, e);
+	return s->registry ? 0 : -1;
+}
+
+static int read_source(struct build *b, struct source *s, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
 	const struct descriptor *c = &s->manifest.config;
-	s->registry = build_registry_new(b, reference, &s->ref, &s->setup, e);
-	if (!s->registry || read_manifest(b, s, e) < 0 ||
-		registry_blob_text(
-			s->registry, c->digest, c->size, BUILD_CACHE_TEXT_MAX, &text, e) < 0) {
+	bool local = build_cache_is_local(s->spec);
+	if ((local ? open_local(b, s, e) : open_registry(b, s, e)) < 0 ||
+		read_manifest(b, s, e) < 0 || small_blob(s, c->digest, c->size, &text, e) < 0) {
 		return -1;
 	}
 	scoped(json) json_t *entries =
@@ -160,22 +218,22 @@ static void open_source(struct build *b, const json_t *spec)
 {
 	struct build_imports *m = b->imports;
 	struct err e;
-	const char *reference = json_str(json_object_get(spec, "attrs"), "ref");
-	if (strcmp(json_str(spec, "type"), "registry") != 0) {
-		build_cache_warn(b, spec, "read", "only type=registry is");
+	bool local = build_cache_is_local(spec);
+	if (strcmp(json_str(spec, "type"), "registry") != 0 && !local) {
+		build_cache_warn(b, spec, "read", "only type=registry and type=local are");
 		return;
 	}
 	if (m->n == SOURCES_MAX) {
 		build_cache_warn(b, spec, "read", "it is one too many");
 		return;
 	}
-	int vertex = build_event_vertex(
-		b->events, NULL, 0, "importing cache manifest from %s", reference);
+	int vertex = build_event_vertex(b->events, NULL, 0, "importing cache manifest from %s%s",
+		local ? "local:" : "", build_cache_place(spec));
 	build_event_begin(b->events, vertex);
 	struct source *s = xnew(struct source);
 	s->spec = spec;
 	m->sources[m->n++] = s;
-	int r = read_source(b, s, reference, &e);
+	int r = read_source(b, s, &e);
 	build_event_end(b->events, vertex, false, r < 0 ? &e : NULL);
 	if (r < 0) {
 		build_cache_warn(b, spec, "read", e.msg);
@@ -210,10 +268,9 @@ void build_imports_open(struct build *b)
 static int unpack(struct build *b, const struct import *i, int n, struct layer *ret, struct err *e)
 {
 	const struct descriptor *want = &i->source->manifest.layers[i->layer];
-	scoped(stream_free) struct stream *blob =
-		registry_blob_from(i->source->registry, want->digest, want->size, 0, &b->stopping);
-	scoped(stream_free) struct stream *packed = stream_digest_new(blob);
-	if (layer_unpack(b->request, n, packed, true, ret, e) < 0) {
+	scoped(stream_free) struct stream *blob = open_blob(b, i->source, want, e);
+	scoped(stream_free) struct stream *packed = blob ? stream_digest_new(blob) : NULL;
+	if (!packed || layer_unpack(b->request, n, packed, true, ret, e) < 0) {
 		return -1;
 	}
 	if (stream_drain(packed, e) < 0 || layer_verify(packed, want->digest, want->size, e) < 0) {
@@ -244,7 +301,7 @@ void build_imports_learn(struct build *b)
 	map_each (b->imports->keys, struct import, i) {
 		struct err ignored;
 		const struct source *s = i->source;
-		if (i->fetched) {
+		if (i->fetched && s->registry) {
 			(void)build_cache_learn(
 				b, &s->ref, i->diff_id, &s->manifest.layers[i->layer], &ignored);
 		}

@@ -1,5 +1,6 @@
-/* worker/build_cache_remote.h - caches of builds that are in registries: options "cache_from" and
- * "cache_to", [{"type": "registry" or "inline", "attrs": {"ref", "mode", "ignore-error"}}].
+/* worker/build_cache_remote.h - caches of builds that are in registries or in directories of the
+ * client: options "cache_from" and "cache_to", [{"type": "registry", "inline" or "local", "attrs":
+ * {"ref", "mode", "ignore-error", "src" and "digest", "dest", "compression"}}].
  *
  * A cache that cannot be read is warned of, and the build does without. Its keys are its maker's
  * word, as trusted as whoever named it; its bytes are hashed.
@@ -36,8 +37,8 @@ void build_imports_learn(struct build *b);
 /* For an image's configuration: the steps that its layers are of, {"entries"}; new. NULL: it was
  * not asked for (type=inline). */
 json_t *build_cache_inline(const struct build_stage *s);
-/* Pushes to what cache_to names. */
-int build_caches_export(struct build *b, struct err *e);
+/* Writes to what cache_to names. response: of the build, for what the client has to know. */
+int build_caches_export(struct build *b, json_t *response, struct err *e);
 
 /* Talks to the registry of ref for the user of the build; free it before *ret_setup. NULL with *e.
  */
@@ -46,5 +47,9 @@ struct registry *build_registry_new(
 /* The repository of ref has the layer as this blob (image/blobs.h). */
 int build_cache_learn(struct build *b, const struct ref *ref, const char *diff_id,
 	const struct descriptor *d, struct err *e);
+/* type=local: in an OCI layout of the client's. */
+bool build_cache_is_local(const json_t *spec);
+/* Its reference or directory, borrowed, or "". */
+const char *build_cache_place(const json_t *spec);
 /* "cache registry x:y is not read: why" */
 void build_cache_warn(struct build *b, const json_t *spec, const char *what, const char *why);

@@ -397,7 +397,8 @@ json_t *build_output(struct build *b, struct err *e)
 	json_t *result = NULL;
 	if (check_types(outputs, e) == 0 && make_images(&all, e) == 0 &&
 		sync_path(b->layers_dir, e) == 0 && /* layers.h layers_settle */
-		run_outputs(&all, outputs, e) == 0 && build_caches_export(b, e) == 0) {
+		run_outputs(&all, outputs, e) == 0 &&
+		build_caches_export(b, all.response, e) == 0) {
 		result = json_pack("{ss sO}", "id", all.id, "response", all.response);
 	}
 	for (size_t k = 0; k < all.n; k++) {

@@ -18,6 +18,7 @@
 #include "grpc/grpc.h"
 #include "session.pb-c.h"
 #include "worker/build_output.h"
+#include "worker/content.h"
 #include "worker/diff.h"
 #include "worker/layout.h"
 #include "worker/overlay.h"
@@ -174,9 +175,27 @@ static int produce_layout(void *owner, pack_write_fn *write, void *to, struct er
 	return r;
 }
 
+/* --- a layout that the client keeps unpacked --- */
+
+/* Into its content store; the client writes index.json by what it is told of the image. */
+static int send_layout(const struct build_output *o, const struct layout *l, struct err *e)
+{
+	const struct content_store store = {o->all->b, (char *)"export"};
+	int64_t begun = clock_real_ns();
+	if (layout_put(l, &store, e) < 0) {
+		return err_wrap(e, "cannot send the result to the client");
+	}
+	build_output_say(o, begun, "copying layout");
+	return 0;
+}
+
 int build_output_archive(struct build_output *o, struct err *e)
 {
 	struct build_outputs *all = o->all;
+	bool tar;
+	if (build_output_bool(o, "tar", true, &tar, e) < 0) {
+		return -1;
+	}
 	if (strcmp(o->type, "docker") == 0 && all->n > 1) {
 		return err_set(e, ERR_INVALID,
 			"docker exporter does not currently support exporting manifest lists");
@@ -191,7 +210,7 @@ int build_output_archive(struct build_output *o, struct err *e)
 	build_output_respond_names(o);
 	build_output_say(o, begun, "exporting manifest %s",
 		json_str(all->response, "containerimage.digest"));
-	return send_archive(o, produce_layout, l, e);
+	return tar ? send_archive(o, produce_layout, l, e) : send_layout(o, l, e);
 }
 
 /* --- files --- */

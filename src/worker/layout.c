@@ -8,6 +8,7 @@
 #include "codec/ref.h"
 #include "tree/stream.h"
 #include "worker/archive_writer.h"
+#include "worker/content.h"
 #include "worker/layout_blobs.h"
 #include "worker/layout_docker.h"
 #include "worker/manifest.h"
@@ -66,9 +67,10 @@ static json_t *add_manifest(struct layout *l, const json_t *image, const char *c
 		json_array_append_new(
 			layers, descriptor(layout_blobs_layer_type(&l->blobs), b->digest, b->size));
 	}
+	const char *type = json_str(image, "config_type");
 	json_t *doc =
 		json_pack("{si ss so so}", "schemaVersion", 2, "mediaType", MANIFEST_OCI, "config",
-			descriptor(MANIFEST_OCI_CONFIG, config_digest,
+			descriptor(*type ? type : MANIFEST_OCI_CONFIG, config_digest,
 				layout_blobs_find(&l->blobs, config_digest)->size),
 			"layers", layers);
 	annotate(l, "manifest", doc);
@@ -259,6 +261,18 @@ bool layout_blob(const struct layout *l, size_t k, const char **ret_digest, int6
 struct stream *layout_blob_open(const struct layout *l, size_t k, struct err *e)
 {
 	return layout_blobs_open(&l->blobs, k, e);
+}
+
+int layout_put(const struct layout *l, const struct content_store *to, struct err *e)
+{
+	for (size_t k = 0; k < l->blobs.n; k++) {
+		const struct layout_blob *b = &l->blobs.v[k];
+		scoped(stream_free) struct stream *s = layout_blob_open(l, k, e);
+		if (!s || content_store_put(to, b->digest, b->size, s, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
 }
 
 /* --- the archive --- */

@@ -2,8 +2,9 @@
  * archive (manifest.json) at once.
  *
  * request {"layers_dir",
- *   "images": [{"id", "config": exact text, "layers": [{"diff_id", "dir"}], "references":
- *       [canonical], "index_references": [canonical], "member": bool}],
+ *   "images": [{"id", "config": exact text, "config_type": of OCI's images when it is absent,
+ *       "layers": [{"diff_id", "dir"}], "references": [canonical], "index_references":
+ *       [canonical], "member": bool}],
  *   "indexes": [{"images": [ids], "references": [canonical]}]}
  * A member is in index.json only under names of its own; index_references are those of its index
  * which stand for it in manifest.json, which knows no index.
@@ -24,6 +25,7 @@
 #include "base/err.h"
 #include "base/scoped.h"
 
+struct content_store;
 struct layout;
 struct stream;
 
@@ -41,6 +43,9 @@ const json_t *layout_manifest(const struct layout *l, const char *image_id);
 
 /* The whole as a tar. */
 int layout_write(const struct layout *l, int fd, struct err *e);
+
+/* All blobs into a layout of the client's. */
+int layout_put(const struct layout *l, const struct content_store *to, struct err *e);
 
 /* Its blobs one by one: k from 0; false after the last. *ret_digest is borrowed. */
 bool layout_blob(const struct layout *l, size_t k, const char **ret_digest, int64_t *ret_size);

@@ -152,7 +152,7 @@ not_running() {
 
 @test "what an engine cannot do is refused before anything is sent" {
 	dockerfile <<<"FROM bb"
-	for flag in --squash "--security-opt x" "--sbom=true" "--cache-to type=local,dest=x" "--secret id=x,src=nothing" "--progress=loud"; do
+	for flag in --squash "--security-opt x" "--sbom=true" "--cache-to type=local" "--secret id=x,src=nothing" "--progress=loud"; do
 		run w build $flag ctx
 		[ "$status" -ne 0 ]
 	done
@@ -185,6 +185,30 @@ not_running() {
 	grep -qa '(.*) FINISHED' typescript
 	grep -qa ' => .*RUN echo hello' typescript
 	[ "$(grep -ca $'\033\[?25h' typescript)" -ge 1 ]
+}
+
+@test "an image is written as an OCI layout, and so is a cache, in directories" {
+	dockerfile <<-'EOF'
+		FROM bb
+		RUN echo once >>/once
+	EOF
+	w build -o type=oci,dest=layout,tar=false -t laid:1 ctx 2>text
+	w build -o type=oci,dest=layout,tar=false -t laid:2 ctx 2>text
+	[ "$(jq -c '[.manifests[].annotations."io.containerd.image.name"]' layout/index.json)" = '["docker.io/library/laid:1","docker.io/library/laid:2"]' ]
+	for blob in layout/blobs/sha256/*; do sha256sum "$blob" | grep -q "^${blob##*/} "; done
+	tar -C layout -cf layout.tar . && w load -qi layout.tar
+	w run --rm laid:2 cat /once | grep -qx once
+	w build -q --cache-to type=local,dest=cache,tag=t ctx >/dev/null 2>text
+	w rmi laid:1 laid:2 && w image prune -f && w builder prune -af >/dev/null
+	w build --cache-from type=local,src=cache,tag=t ctx 2>text
+	grep -qxE '#[0-9]+ importing cache manifest from local:cache' text
+	grep -qxE '#[0-9]+ CACHED' text
+	w build --cache-from type=local,src=nowhere ctx 2>text
+	grep -q 'local cache import at nowhere skipped' text
+	blob=cache/blobs/sha256/$(jq -r '.manifests[0].digest' cache/index.json | cut -d: -f2)
+	sed -i 's/entries/entrees/;s/layers/layerz/' "$blob" # its digest is not that of its name
+	w build --cache-from type=local,src=cache,tag=t ctx 2>text
+	grep -q 'cache local cache is not read: ' text
 }
 
 @test "--check says what is wrong with a Dockerfile and builds nothing" {
