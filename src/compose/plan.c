@@ -177,7 +177,7 @@ static void plan_orphans(struct up *u)
 			plan_add_after(u->plan, u->plan->n - 2);
 		}
 	}
-	if (names.len > 0) {
+	if (names.len > 0 && !u->o->ignore_orphans) {
 		strv_addf(&u->plan->warnings,
 			"Found orphan containers ([%s]) for this project. If you removed or renamed this service in your compose file, "
 			"you can run this command with the --remove-orphans flag to clean it up.",

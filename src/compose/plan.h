@@ -108,6 +108,7 @@ struct plan_content {
 struct plan_up {
 	const struct strv *services; /* named; empty: all */
 	bool no_deps, force_recreate, no_recreate, remove_orphans, no_start, always_recreate_deps;
+	bool ignore_orphans; /* no warning */
 	const struct plan_scale *scales;
 	size_t n_scales;
 	const struct plan_content *contents; /* of the services that read any */

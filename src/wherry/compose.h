@@ -120,7 +120,7 @@ void compose_warn(const char *text); /* a line that docker compose would log as 
 
 /* ---- compose_images.c ---- */
 struct compose_image_options {
-	bool build, no_build, quiet_pull;
+	bool build, no_build, quiet_pull, quiet_build;
 	const char *pull; /* "always", "missing", "never"; NULL: pull_policy */
 };
 /* Pulls or builds what the selected services need. */
@@ -224,6 +224,7 @@ struct compose_attached;
 struct compose_attached_options {
 	bool abort_on_exit, abort_on_failure, timestamps, no_prefix, no_color;
 	const char *exit_code_from; /* service; NULL */
+	const bool *shown;          /* whose output: by service of the project */
 	int timeout_s;              /* -1: each container's own */
 };
 /* Begins to listen, before anything is started. selected[i] is for project->services[i]. NULL with

@@ -150,7 +150,7 @@ static bool is_ours(const struct compose_attached *a, const char *service)
 static bool is_shown(const struct compose_attached *a, const char *service)
 {
 	const struct service *s = project_service(a->c->project, service);
-	return s && is_ours(a, service) && s->attach != TRUTH_FALSE;
+	return s && a->o.shown[s - a->c->project->services];
 }
 
 static void announce(struct compose_attached *a)

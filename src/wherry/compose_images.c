@@ -98,7 +98,8 @@ int compose_images_ensure(struct compose *c, const bool *selected,
 			builds[n++] = &c->project->services[i];
 		}
 	}
-	const struct compose_build_options options = {
-		.to_run = true, .pull = o->pull && strcmp(o->pull, "always") == 0};
+	const struct compose_build_options options = {.to_run = true,
+		.quiet = o->quiet_build,
+		.pull = o->pull && strcmp(o->pull, "always") == 0};
 	return compose_build_services(c, builds, n, &options, e);
 }

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "wherry/compose.h"
+#include "wherry/times.h"
 
 struct item {
 	char *label; /* "Container x-1" */
@@ -216,7 +217,18 @@ void compose_progress_free(struct compose_progress *p)
 	free(p);
 }
 
+/* In a pipe as logrus's text formatter writes it. */
 void compose_warn(const char *text)
 {
-	fprintf(stderr, "WARNING: %s\n", text);
+	if (isatty(STDERR_FILENO)) {
+		fprintf(stderr, "\033[33mWARN\033[0m[0000] %s\n", text);
+		return;
+	}
+	char now[TIMES_TEXT_MAX];
+	scoped(buf) struct buf quoted = BUF_INIT;
+	for (const char *p = text; *p; p++) {
+		buf_printf(&quoted, strchr("\"\\", *p) ? "\\%c" : "%c", *p);
+	}
+	fprintf(stderr, "time=\"%s\" level=warning msg=\"%s\"\n",
+		times_rfc3339(clock_real_ns() / NS_PER_SEC, now), buf_str(&quoted));
 }

@@ -5,27 +5,17 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "compose/duration.h"
-#include "wherry/compose.h"
-#include "wherry/flags.h"
+#include "wherry/compose_up.h"
 
-struct up {
-	bool detach, build, no_build, quiet_pull, no_log_prefix, no_color, timestamps, wait,
-		renew_volumes, creates;
-	const char *pull;
-	int64_t timeout, wait_timeout;
-	struct plan_up plan;
-	struct compose_attached_options attached;
-	struct strv scales;
-	struct plan_scale *wanted;
-};
-
-static void up_deinit(struct up *u)
+void up_deinit(struct up *u)
 {
 	for (size_t i = 0; i < u->plan.n_scales; i++) {
 		free((char *)u->wanted[i].service);
 	}
 	free(u->wanted);
 	strv_deinit(&u->scales);
+	strv_deinit(&u->attach);
+	strv_deinit(&u->no_attach);
 }
 
 static int read_scales(struct up *u, struct err *e)
@@ -35,10 +25,14 @@ static int read_scales(struct up *u, struct err *e)
 	for (size_t i = 0; i < u->scales.n; i++) {
 		const char *equal = strchr(u->scales.v[i], '=');
 		int count;
-		if (!equal || parse_int(equal + 1, 0, 10000, &count) < 0) {
+		if (!equal) {
 			return err_set(e, ERR_INVALID,
-				"invalid --scale option \"%s\": SERVICE=NUM is expected",
+				"invalid --scale option \"%s\". Should be SERVICE=NUM",
 				u->scales.v[i]);
+		}
+		if (parse_int(equal + 1, 0, 10000, &count) < 0) {
+			return err_set(e, ERR_INVALID,
+				"strconv.Atoi: parsing \"%s\": invalid syntax", equal + 1);
 		}
 		u->wanted[u->plan.n_scales++] = (struct plan_scale){
 			xstrndup(u->scales.v[i], (size_t)(equal - u->scales.v[i])), count};
@@ -46,20 +40,59 @@ static int read_scales(struct up *u, struct err *e)
 	return 0;
 }
 
-static int check(const struct up *u, struct err *e)
+static bool is_mode(const char *pull)
 {
-	if (u->build && u->no_build) {
-		return err_set(e, ERR_INVALID, "--build and --no-build are incompatible");
+	static const char *const words[] = {"policy", "always", "missing", "never", "build"};
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (strcmp(pull, words[i]) == 0) {
+			return true;
+		}
 	}
-	if (u->plan.force_recreate && u->plan.no_recreate) {
-		return err_set(
-			e, ERR_INVALID, "--force-recreate and --no-recreate are incompatible");
-	}
-	bool aborts = u->attached.abort_on_exit || u->attached.abort_on_failure ||
-		      u->attached.exit_code_from;
-	if (aborts && (u->detach || u->wait)) {
+	return false;
+}
+
+/* What the environment says besides, and what only makes sense with a file. */
+static int check(struct compose *c, struct up *u, struct err *e)
+{
+	u->plan.ignore_orphans = compose_switch("COMPOSE_IGNORE_ORPHANS");
+	if (u->plan.ignore_orphans && u->plan.remove_orphans) {
 		return err_set(e, ERR_INVALID,
-			"--abort-on-container-exit and --exit-code-from cannot be combined with --detach or --wait");
+			"cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans");
+	}
+	if (u->attach.n > 0 && u->attach_dependencies) {
+		return err_set(e, ERR_INVALID, "cannot combine --attach and --attach-dependencies");
+	}
+	if (u->pull && !is_mode(u->pull)) {
+		return err_set(e, ERR_INVALID, "invalid --pull option \"%s\"", u->pull);
+	}
+	if (!u->creates && c->project->n_services == 0 && !c->all_resources) {
+		return err_set(e, ERR_INVALID, "no service selected");
+	}
+	const char *from = u->attached.exit_code_from;
+	return from && !project_service(c->project, from)
+		       ? err_set(e, ERR_INVALID, "no such service: %s: not found", from)
+		       : 0;
+}
+
+/* Whose output is shown: what is named, not what it depends on, unless asked otherwise. shown[i] is
+ * for project->services[i]. */
+static int choose_shown(struct compose *c, const struct up *u, bool *shown, struct err *e)
+{
+	const struct project *p = c->project;
+	if (plan_select(p, &c->services, !u->attach_dependencies, shown, e) < 0) {
+		return -1;
+	}
+	for (size_t i = 0; i < u->attach.n; i++) {
+		if (!project_service(p, u->attach.v[i])) {
+			return err_set(e, ERR_INVALID,
+				"cannot attach to services not included in up: %s", u->attach.v[i]);
+		}
+	}
+	for (size_t i = 0; i < p->n_services; i++) {
+		const struct service *s = &p->services[i];
+		shown[i] = u->attach.n > 0 ? strv_has(&u->attach, s->name)
+					   : shown[i] && s->attach != TRUTH_FALSE;
+		shown[i] = shown[i] && !strv_has(&u->no_attach, s->name);
 	}
 	return 0;
 }
@@ -115,6 +148,7 @@ static int prepare(struct compose *c, struct up *u, const bool *selected,
 	const struct compose_image_options images = {.build = u->build,
 		.no_build = u->no_build,
 		.quiet_pull = u->quiet_pull,
+		.quiet_build = u->quiet_build,
 		.pull = u->pull};
 	if (compose_images_ensure(c, selected, &images, e) < 0 ||
 		compose_state_fetch(c, c->project->name, state, e) < 0 ||
@@ -149,17 +183,20 @@ static int carry(struct compose *c, struct up *u, const bool *selected,
 	return r;
 }
 
-static int run_up(struct compose *c, struct up *u)
+int up_run(struct compose *c, struct up *u)
 {
 	struct err e;
+	scoped(free) bool *shown = xnew_array(bool, c->project->n_services + 1);
 	scoped(free) bool *selected = xnew_array(bool, c->project->n_services + 1);
 	struct compose_attached *attached = NULL;
 	bool interactive = !u->detach && !u->wait && !u->plan.no_start;
 	bool detached = !interactive || c->dry_run;
 	u->plan.services = &c->services;
 	u->attached.timeout_s = (int)u->timeout;
-	if (check(u, &e) < 0 || read_scales(u, &e) < 0 ||
-		plan_select(c->project, &c->services, u->plan.no_deps, selected, &e) < 0) {
+	u->attached.shown = shown;
+	if (check(c, u, &e) < 0 || read_scales(u, &e) < 0 ||
+		plan_select(c->project, &c->services, u->plan.no_deps, selected, &e) < 0 ||
+		choose_shown(c, u, shown, &e) < 0) {
 		return cli_fail(&e);
 	}
 	if (!detached) {
@@ -177,145 +214,5 @@ static int run_up(struct compose *c, struct up *u)
 		puts("end of 'compose up' output, interactive run is not supported in dry-run mode");
 	}
 	compose_attached_free(attached);
-	return status;
-}
-
-static int load_and_run(struct compose *c, struct up *u, int argc, char **argv)
-{
-	struct err e;
-	int status = compose_load(c, argv + 1, argc - 1, &e) < 0 ? cli_fail(&e) : run_up(c, u);
-	up_deinit(u);
-	return status;
-}
-
-int compose_up(struct compose *c, int argc, char **argv)
-{
-	struct up u = {.timeout = -1};
-	bool ignored = false;
-	const struct flag flags[] = {
-		{"detach", 'd', FLAG_BOOL, &u.detach, NULL,
-			"Detached mode: Run containers in the background"},
-		{"build", 0, FLAG_BOOL, &u.build, NULL, "Build images before starting containers"},
-		{"no-build", 0, FLAG_BOOL, &u.no_build, NULL,
-			"Don't build an image, even if it's policy"},
-		{"pull", 0, FLAG_STRING, &u.pull, NULL,
-			"Pull image before running (\"always\"|\"missing\"|\"never\")"},
-		{"quiet-pull", 0, FLAG_BOOL, &u.quiet_pull, NULL,
-			"Pull without printing progress information"},
-		{"force-recreate", 0, FLAG_BOOL, &u.plan.force_recreate, NULL,
-			"Recreate containers even if their configuration and image haven't changed"},
-		{"no-recreate", 0, FLAG_BOOL, &u.plan.no_recreate, NULL,
-			"If containers already exist, don't recreate them"},
-		{"always-recreate-deps", 0, FLAG_BOOL, &u.plan.always_recreate_deps, NULL,
-			"Recreate dependent containers"},
-		{"renew-anon-volumes", 'V', FLAG_BOOL, &u.renew_volumes, NULL,
-			"Recreate anonymous volumes instead of retrieving data from the previous containers"},
-		{"remove-orphans", 0, FLAG_BOOL, &u.plan.remove_orphans, NULL,
-			"Remove containers for services not defined in the Compose file"},
-		{"no-deps", 0, FLAG_BOOL, &u.plan.no_deps, NULL, "Don't start linked services"},
-		{"no-start", 0, FLAG_BOOL, &u.plan.no_start, NULL,
-			"Don't start the services after creating them"},
-		{"scale", 0, FLAG_LIST, &u.scales, "SERVICE=NUM", "Scale SERVICE to NUM instances"},
-		{"wait", 0, FLAG_BOOL, &u.wait, NULL,
-			"Wait for services to be running|healthy. Implies detached mode"},
-		{"wait-timeout", 0, FLAG_INT, &u.wait_timeout, NULL,
-			"Maximum duration in seconds to wait for the project"},
-		{"timeout", 't', FLAG_INT, &u.timeout, NULL,
-			"Timeout in seconds for container shutdown"},
-		{"abort-on-container-exit", 0, FLAG_BOOL, &u.attached.abort_on_exit, NULL,
-			"Stops all containers if any container was stopped"},
-		{"abort-on-container-failure", 0, FLAG_BOOL, &u.attached.abort_on_failure, NULL,
-			"Stops all containers if any container exited with failure"},
-		{"exit-code-from", 0, FLAG_STRING, &u.attached.exit_code_from, NULL,
-			"Return the exit code of the selected service container"},
-		{"no-log-prefix", 0, FLAG_BOOL, &u.attached.no_prefix, NULL,
-			"Don't print prefix in logs"},
-		{"no-color", 0, FLAG_BOOL, &u.attached.no_color, NULL, "Produce monochrome output"},
-		{"timestamps", 0, FLAG_BOOL, &u.attached.timestamps, NULL, "Show timestamps"},
-		{"yes", 'y', FLAG_BOOL, &ignored, NULL, NULL},
-		{0},
-	};
-	const struct syntax s = {"compose up", "[OPTIONS] [SERVICE...]",
-		"Create and start containers", 0, -1, false};
-	int status = compose_flags(c, &s, flags, &argc, argv);
-	if (status >= 0) {
-		up_deinit(&u);
-		return status;
-	}
-	if (u.attached.exit_code_from) {
-		u.attached.abort_on_exit = true;
-	}
-	return load_and_run(c, &u, argc, argv);
-}
-
-int compose_create(struct compose *c, int argc, char **argv)
-{
-	struct up u = {.timeout = -1, .creates = true, .plan.no_start = true};
-	const struct flag flags[] = {
-		{"build", 0, FLAG_BOOL, &u.build, NULL, "Build images before starting containers"},
-		{"no-build", 0, FLAG_BOOL, &u.no_build, NULL,
-			"Don't build an image, even if it's policy"},
-		{"pull", 0, FLAG_STRING, &u.pull, NULL,
-			"Pull image before running (\"always\"|\"missing\"|\"never\")"},
-		{"quiet-pull", 0, FLAG_BOOL, &u.quiet_pull, NULL,
-			"Pull without printing progress information"},
-		{"force-recreate", 0, FLAG_BOOL, &u.plan.force_recreate, NULL,
-			"Recreate containers even if their configuration and image haven't changed"},
-		{"no-recreate", 0, FLAG_BOOL, &u.plan.no_recreate, NULL,
-			"If containers already exist, don't recreate them"},
-		{"remove-orphans", 0, FLAG_BOOL, &u.plan.remove_orphans, NULL,
-			"Remove containers for services not defined in the Compose file"},
-		{"scale", 0, FLAG_LIST, &u.scales, "SERVICE=NUM", "Scale SERVICE to NUM instances"},
-		{0},
-	};
-	const struct syntax s = {"compose create", "[OPTIONS] [SERVICE...]",
-		"Creates containers for a service", 0, -1, false};
-	int status = compose_flags(c, &s, flags, &argc, argv);
-	if (status >= 0) {
-		up_deinit(&u);
-		return status;
-	}
-	return load_and_run(c, &u, argc, argv);
-}
-
-/* ---- scale ---- */
-
-/* "web=3" as --scale takes it; the services are those that are named. */
-static int read_tuples(struct compose *c, struct up *u, int argc, char **argv, struct err *e)
-{
-	for (int i = 1; i < argc; i++) {
-		const char *equal = strchr(argv[i], '=');
-		int count;
-		if (!equal || equal == argv[i] || !equal[1]) {
-			return err_set(e, ERR_INVALID, "invalid scale specifier: %s", argv[i]);
-		}
-		if (parse_int(equal + 1, 0, 10000, &count) < 0) {
-			return err_set(e, ERR_INVALID,
-				"invalid scale specifier: can't parse replica value as int: %s",
-				argv[i]);
-		}
-		strv_add(&u->scales, argv[i]);
-		strv_addn(&c->services, argv[i], (size_t)(equal - argv[i]));
-	}
-	return 0;
-}
-
-int compose_scale(struct compose *c, int argc, char **argv)
-{
-	struct up u = {.timeout = -1, .detach = true};
-	const struct flag flags[] = {
-		{"no-deps", 0, FLAG_BOOL, &u.plan.no_deps, NULL, "Don't start linked services"},
-		{0},
-	};
-	const struct syntax s = {
-		"compose scale", "[SERVICE=REPLICAS...]", "Scale services", 1, -1, false};
-	int status = compose_flags(c, &s, flags, &argc, argv);
-	struct err e;
-	if (status < 0) {
-		bool failed = read_tuples(c, &u, argc, argv, &e) < 0 ||
-			      compose_load(c, NULL, 0, &e) < 0 || compose_check_names(c, &e) < 0;
-		status = failed ? cli_fail(&e) : run_up(c, &u);
-	}
-	up_deinit(&u);
 	return status;
 }

@@ -263,3 +263,34 @@ ids() {
 	[ "$output" = 'no container to kill' ]
 	COMPOSE_REMOVE_ORPHANS=1 c kill 2>&1 | grep -q p-a-1
 }
+
+@test "up's flags: whose output, what excludes what, orphans" {
+	refused 'cannot attach to services not included in up: x' up --attach x
+	refused 'cannot combine --attach and --attach-dependencies' up --attach a --attach-dependencies
+	refused '--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach, --attach-dependencies or --watch' up -d --attach a
+	refused '--no-recreate and --renew-anon-volumes are incompatible' up -V --no-recreate
+	refused 'invalid --pull option "x"' create --pull x
+	refused 'invalid --scale option "a". Should be SERVICE=NUM' up --scale a
+	COMPOSE_IGNORE_ORPHANS=1 refused 'cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans' up --remove-orphans
+	cat >compose.yaml <<-'YAML'
+		services:
+		  dep: {image: bb, command: echo of-dep}
+		  one: {image: bb, command: echo of-one, depends_on: {dep: {condition: service_completed_successfully}}}
+		  two: {image: bb, command: echo of-two}
+	YAML
+	c up one >out 2>/dev/null
+	grep -q of-one out
+	run ! grep -q of-dep out
+	c up --attach-dependencies one >out 2>/dev/null
+	grep -q of-dep out
+	c up --no-attach two --no-attach dep >out 2>/dev/null
+	grep -q of-one out
+	run ! grep -q of-two out
+	c create --scale one=2 -y
+	[ "$(c ps -aq one | wc -l)" -eq 2 ]
+	sed -i '/^  two/d' compose.yaml
+	c create 2>&1 | grep -qE '^time="[-0-9T:Z+]+" level=warning msg="Found orphan containers \(\[p-two-1\]\)'
+	[ -z "$(COMPOSE_IGNORE_ORPHANS=1 c create 2>&1 | grep orphan)" ]
+	COMPOSE_REMOVE_ORPHANS=1 c up -d
+	[ -z "$("$WHERRY" ps -aq --filter name=p-two)" ]
+}
