@@ -70,6 +70,8 @@ static const struct route {
 	{"DELETE", "/images/{*}", images_remove},
 
 	{"POST", "/wherry/v1/images/verify", images_verify},
+	{"GET", "/wherry/v1/containers/{}/sockets", containers_sockets},
+	{"POST", "/wherry/v1/containers/{}/takeover", containers_take_over},
 	{"GET", "/wherry/v1/projects", projects_list},
 	{"GET", "/wherry/v1/projects/{}", projects_get},
 	{"PUT", "/wherry/v1/projects/{}", projects_put},

@@ -144,6 +144,12 @@ void container_remove(
 /* DELETE /containers/A/ALIAS?link=1: A forgets its --link. ERR_NOT_FOUND "No such container: ...".
  */
 int container_unlink(struct container_set *s, const char *name, struct err *e);
+/* c gets the host ports of from that it waits for, and answers to its names from now on instead of
+ * from; connections that exist stay where they are. The same the other way round takes it back.
+ * ERR_CONFLICT when one does not run. */
+int container_take_over(struct container *c, struct container *from, struct err *e);
+/* {"Listening": [80], "Connections": 3}: of TCP, of its network namespace; new. NULL with *e. */
+json_t *container_sockets(const struct container *c, struct err *e);
 int container_rename(struct container *c, const char *name, struct err *e);
 int container_pause(struct container *c, bool pause, struct err *e);
 /* POST /containers/x/update. body: Resources and RestartPolicy; what is 0, "" or null stays.

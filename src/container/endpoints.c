@@ -350,11 +350,12 @@ static void request_init(
 		.links = &q->links,
 		.link_local = &q->link_local,
 		.ports = q->ports,
+		.replaces = takeover_partner(c),
 		.gateway_priority = json_i64(p->config, "GwPriority", 0),
 	};
 }
 
-static void note_ports(struct container *c)
+void endpoints_note_ports(struct container *c)
 {
 	json_decref(c->ports);
 	c->ports = network_ports(c->set->d.networks, c->id);
@@ -375,7 +376,7 @@ static int attach_one(struct container *c, struct endpoint *p, int netns_fd, str
 		return -1;
 	}
 	p->live = true;
-	note_ports(c);
+	endpoints_note_ports(c);
 	return 0;
 }
 
@@ -451,6 +452,7 @@ void endpoints_detach(struct container *c)
 	}
 	json_decref(c->ports);
 	c->ports = NULL;
+	takeover_note_ports(c->set);
 }
 
 static int open_netns(pid_t pid, struct err *e)
@@ -471,8 +473,8 @@ void endpoints_reattach(struct container *c)
 	for (size_t i = 0; i < c->n_endpoints; i++) {
 		struct endpoint_request q;
 		request_init(&q, c, &c->endpoints[i]);
-		if (c->ports) { /* the same host ports as before, also where the user left
-					     the choice to us */
+		if (c->ports && !q.config.replaces) { /* the same host ports as before, also where
+					     the user left the choice to us */
 			json_decref(q.ports);
 			q.ports = json_deep_copy(c->ports);
 			q.config.ports = q.ports;
@@ -567,7 +569,7 @@ int container_disconnect(struct container *c, const char *network, bool force, s
 	json_decref(p->config);
 	memmove(p, p + 1, (size_t)(&c->endpoints[c->n_endpoints] - (p + 1)) * sizeof(*p));
 	c->n_endpoints--;
-	note_ports(c);
+	endpoints_note_ports(c);
 	if (container_is_running(c)) {
 		(void)bundle_write_hosts(c, &(struct err){0});
 	}

@@ -304,9 +304,16 @@ void endpoints_reattach(struct container *c); /* the daemon is back, the contain
 bool container_has_own_netns(const struct container *c);
 bool container_uses_dns(const struct container *c);
 json_t *endpoints_inspect(const struct container *c); /* NetworkSettings */
+void endpoints_note_ports(struct container *c);       /* asks which host ports it has now */
 const char *container_network_mode(const struct container *c);
 
 /* --- published.c --- */
+/* takeover.c: a container with the label wherry.replaces */
+/* The id of the running container that it is to replace; NULL. Borrowed. */
+const char *takeover_partner(const struct container *c);
+/* Somebody ended: those that were to replace it may have its ports. */
+void takeover_note_ports(struct container_set *s);
+
 int published_check(const struct container *c, struct err *e); /* ExposedPorts, PortBindings */
 void published_expose(struct container *c); /* published ports are exposed ports */
 json_t *published_wanted(const struct container *c);

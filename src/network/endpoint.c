@@ -46,6 +46,7 @@ void endpoint_free(struct endpoint *p)
 	strv_deinit(&p->links);
 	free(p->container_id);
 	free(p->container_name);
+	free(p->partner);
 	free(p);
 }
 SCOPED(struct endpoint *, endpoint_free)
@@ -58,6 +59,7 @@ static struct endpoint *endpoint_new(struct network *w, const struct endpoint_co
 	p->container_id = xstrdup(c->container_id);
 	p->container_name = xstrdup(c->container_name ? c->container_name : "");
 	p->priority = c->gateway_priority;
+	p->partner = xstrdup(c->replaces);
 	strv_add(&p->names, p->container_name);
 	for (size_t i = 0; c->aliases && i < c->aliases->n && i < ALIASES_MAX; i++) {
 		strv_add(&p->names, c->aliases->v[i]);
@@ -169,6 +171,7 @@ void network_detach(struct network_set *n, const char *network_id, const char *c
 	if (p->info.is_gateway) {
 		gateway_pass_on(n, p);
 	}
+	handover_leave(n, p);
 	if (p->ports.n > 0) {
 		rules_unpublish(n, &p->ports);
 	}

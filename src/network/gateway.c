@@ -52,7 +52,7 @@ bool gateway_wins(const struct endpoint *p, const struct endpoint *acting)
 	return endpoint_routes_outside(p) && (!acting || comes_before(p, acting));
 }
 
-static void start_relays(struct network_set *n, struct endpoint *p)
+void gateway_start_relays(struct network_set *n, struct endpoint *p)
 {
 	for (size_t i = 0; i < p->ports.n; i++) {
 		struct port *port = &p->ports.v[i];
@@ -62,19 +62,27 @@ static void start_relays(struct network_set *n, struct endpoint *p)
 	}
 }
 
+static uint16_t remembered(void *owner, const struct port *p)
+{
+	const struct gateway_claim *c = owner;
+	return rules_remembered(c->set->rules, p);
+}
+
 int gateway_reserve_ports(struct network_set *n, struct endpoint *p,
 	const struct endpoint_config *c, bool restore, struct err *e)
 {
 	if (!c->ports || !p->info.is_gateway || p->network->driver != DRIVER_BRIDGE) {
 		return 0;
 	}
+	struct gateway_claim claim = {n, c->replaces, restore};
 	const struct port_request r = {
 		.bindings = c->ports,
 		.address = p->address,
 		.address6 = p->address6,
 		.default_host = p->network->default_host,
-		.remembered = restore ? rules_remembered : NULL,
-		.owner = n->rules,
+		.remembered = restore ? remembered : NULL,
+		.is_handed_over = restore || c->replaces ? handover_is_due : NULL,
+		.owner = &claim,
 		.keep = restore,
 	};
 	if (port_list_reserve(&n->cursor, &r, &p->ports, e) < 0) {
@@ -82,7 +90,7 @@ int gateway_reserve_ports(struct network_set *n, struct endpoint *p,
 			"driver failed programming external connectivity on endpoint %s (%s)",
 			p->container_name, p->info.endpoint_id);
 	}
-	start_relays(n, p);
+	gateway_start_relays(n, p);
 	return 0;
 }
 
@@ -96,7 +104,7 @@ void gateway_move_ports(struct network_set *n, struct endpoint *from, struct end
 	to->ports = from->ports;
 	from->ports = (struct port_list){0};
 	port_list_lead(&to->ports, to->address, to->address6);
-	start_relays(n, to);
+	gateway_start_relays(n, to);
 	if (rules_publish(n, &to->ports, &e) < 0) {
 		log_warning("network", "ports_lost", "container", to->container_name, "error",
 			e.msg, NULL);
@@ -126,7 +134,11 @@ json_t *network_ports(const struct network_set *n, const char *container_id)
 	map_each (n->by_id, struct network, w) {
 		const struct endpoint *p = endpoint_find(w, container_id);
 		if (p && p->ports.n > 0) {
-			return port_list_json(&p->ports);
+			json_t *ports = port_list_json(&p->ports);
+			if (json_object_size(ports) > 0) {
+				return ports;
+			}
+			json_decref(ports); /* all of them are pending */
 		}
 	}
 	return NULL;

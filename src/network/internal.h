@@ -99,6 +99,9 @@ struct endpoint {
 	struct ip address6;     /* size 0: none */
 	int64_t priority;       /* of its default route */
 	struct port_list ports; /* only of the acting gateway */
+	/* Container that answers in its place: this one is to replace that, or was replaced by it.
+	 * NULL: it answers itself. */
+	char *partner;
 };
 
 /* set.c */
@@ -183,6 +186,17 @@ struct endpoint *endpoint_find(const struct network *w, const char *container_id
 void endpoint_free(struct endpoint *p);
 bool network_has_container(const struct network_set *n, const char *container_id);
 
+/* handover.c */
+/* Whose ports are reserved; the owner in struct port_request. */
+struct gateway_claim {
+	struct network_set *set;
+	const char *replaces; /* container id, or NULL */
+	bool restore;
+};
+bool handover_is_due(void *claim, const struct port *p); /* a port_request's is_handed_over */
+/* leaving, out of its list already, gives its ports to those that wait for them. */
+void handover_leave(struct network_set *n, struct endpoint *leaving);
+
 /* gateway.c */
 bool endpoint_routes_outside(const struct endpoint *p);
 /* The endpoint that gives the container its default route now, or NULL. */
@@ -192,6 +206,7 @@ bool gateway_wins(const struct endpoint *p, const struct endpoint *acting);
 /* When it is the gateway. */
 int gateway_reserve_ports(struct network_set *n, struct endpoint *p,
 	const struct endpoint_config *c, bool restore, struct err *e);
+void gateway_start_relays(struct network_set *n, struct endpoint *p);
 void gateway_move_ports(struct network_set *n, struct endpoint *from, struct endpoint *to);
 /* from, out of its list already, hands route and ports to another endpoint of a living container.
  */

@@ -6,10 +6,10 @@
 
 #include "network/internal.h"
 
-/* name is NAME or NAME.NETWORK; n bytes of it are NAME. */
+/* One whose place another has does not. name is NAME or NAME.NETWORK; n bytes of it are NAME. */
 static bool answers_to(const struct endpoint *p, const char *name, size_t n)
 {
-	for (size_t i = 0; i < p->names.n; i++) {
+	for (size_t i = 0; !p->partner && i < p->names.n; i++) {
 		if (strlen(p->names.v[i]) == n && strncasecmp(p->names.v[i], name, n) == 0) {
 			return true;
 		}

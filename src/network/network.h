@@ -72,6 +72,9 @@ struct endpoint_config {
 	const json_t
 		*ports; /* HostConfig.PortBindings {"80/tcp":[{"HostIp":"","HostPort":"8080"}]}, or
 			   NULL; published by whichever network is the gateway */
+	/* A running container that this one is to replace: its fixed host ports are pending until
+	 * network_take_over, or until it ends; so are its names. NULL. */
+	const char *replaces;
 	int64_t gateway_priority; /* the highest one gives the default route; then the first by name
 				   */
 };
@@ -103,6 +106,9 @@ bool network_is_gateway(
 	const struct network_set *n, const char *network_id, const char *container_id);
 /* NetworkSettings.Ports as they are now; new, or NULL. */
 json_t *network_ports(const struct network_set *n, const char *container_id);
+/* The host ports that from_id has and the other waits for change hands, and the names of the other
+ * answer instead of from_id's. The same the other way round takes it back. */
+void network_take_over(struct network_set *n, const char *container_id, const char *from_id);
 /* docker rename: DNS and network_inspect know the new name from now on. */
 void network_container_renamed(struct network_set *n, const char *container_id, const char *name);
 /* After a restart of the daemon: the container still runs in netns_fd with this endpoint; restore

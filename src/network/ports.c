@@ -263,6 +263,22 @@ static int read_claim(const char *host, const struct port_request *r, const stru
 	return 0;
 }
 
+/* All of the claim that its holder will hand over; an address that it does not have is left out. */
+static bool claim_pending(struct claim *c, const struct port_request *r, uint16_t outside)
+{
+	size_t n = 0;
+	for (size_t i = 0; r->is_handed_over && i < c->n; i++) {
+		struct port p = c->v[i];
+		p.outside = outside;
+		if (r->is_handed_over(r->owner, &p)) {
+			p.pending = true;
+			c->v[n++] = p;
+		}
+	}
+	c->n = n > 0 ? n : c->n;
+	return n > 0;
+}
+
 static int reserve_one(struct port_cursor *cursor, const struct port_request *r,
 	const struct port *p, const json_t *binding, struct claim *ret, struct err *e)
 {
@@ -287,6 +303,9 @@ static int reserve_one(struct port_cursor *cursor, const struct port_request *r,
 		if (before && (first == 0 || (before >= first && before <= last))) {
 			first = last = before;
 		}
+	}
+	if (first == last && first && claim_pending(ret, r, first)) {
+		return 0;
 	}
 	int failed = first == 0 ? hold_ephemeral(cursor, ret) : hold_range(ret, first, last);
 	if (failed && !(r->keep && first == last && first)) {
@@ -351,6 +370,9 @@ json_t *port_list_json(const struct port_list *l)
 	json_t *o = json_object();
 	for (size_t i = 0; i < l->n; i++) {
 		const struct port *p = &l->v[i];
+		if (p->pending) {
+			continue;
+		}
 		char key[16];
 		char number[8];
 		char host[IP_TEXT_MAX];

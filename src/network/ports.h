@@ -22,18 +22,19 @@ struct port {
 	struct ip host;      /* the host's address; 0.0.0.0 and :: are all of that family */
 	struct ip address;   /* the container's */
 	int fd;              /* what holds the port; -1: nothing */
+	bool pending;        /* another container has it until it gives it up: network/handover.c */
 	struct relay *relay; /* or NULL */
 };
 /* The packet filter leads it to the container. */
 static inline bool port_is_mapped(const struct port *p)
 {
-	return p->host.size == p->address.size &&
+	return !p->pending && p->host.size == p->address.size &&
 	       !(p->host.size == IP6_BYTES && ip_is_loopback(p->host));
 }
 /* So does the daemon: network/relay.h. :: is both, for ::1 is among its addresses. */
 static inline bool port_is_relayed(const struct port *p)
 {
-	return p->host.size == IP6_BYTES &&
+	return !p->pending && p->host.size == IP6_BYTES &&
 	       (p->address.size == IP4_BYTES || ip_is_any(p->host) || ip_is_loopback(p->host));
 }
 struct port_list {
@@ -62,6 +63,8 @@ struct port_request {
 	 */
 	uint16_t (*remembered)(void *owner, const struct port *p);
 	void *owner;
+	/* Somebody else has the port now, but is to give it up to this container; may be NULL. */
+	bool (*is_handed_over)(void *owner, const struct port *p);
 	bool keep; /* a port that somebody took meanwhile is published all the same, unheld */
 };
 /* Fills and holds *ret. ERR_SYSTEM "Bind for 0.0.0.0:80 failed: port is already allocated",
@@ -70,5 +73,9 @@ int port_list_reserve(
 	struct port_cursor *c, const struct port_request *r, struct port_list *ret, struct err *e);
 /* The container has other addresses now: relays are stopped. */
 void port_list_lead(struct port_list *l, struct ip address, struct ip address6);
-/* NetworkSettings.Ports; new. */
+static inline bool port_is_same(const struct port *a, const struct port *b)
+{
+	return a->proto == b->proto && a->outside == b->outside && ip_equal(a->host, b->host);
+}
+/* NetworkSettings.Ports, without pending ones; new. */
 json_t *port_list_json(const struct port_list *l);

@@ -149,9 +149,18 @@ bool rules_settle(struct rules *r)
 	return any;
 }
 
-uint16_t rules_remembered(void *rules, const struct port *p)
+bool rules_lead_elsewhere(const struct rules *r, const struct port *p)
 {
-	const struct rules *r = rules;
+	for (size_t i = 0; i < r->old.n; i++) {
+		if (port_is_same(&r->old.v[i], p) && !ip_equal(r->old.v[i].address, p->address)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+uint16_t rules_remembered(const struct rules *r, const struct port *p)
+{
 	for (size_t i = 0; i < r->old.n; i++) {
 		const struct port *o = &r->old.v[i];
 		if (ip_equal(o->address, p->address) && o->inside == p->inside &&
@@ -181,8 +190,7 @@ static void disinherit(struct rules *r, const struct port *p)
 {
 	for (size_t i = 0; i < r->old.n;) {
 		const struct port *o = &r->old.v[i];
-		if (ip_equal(o->host, p->host) && o->proto == p->proto &&
-			o->outside == p->outside) {
+		if (port_is_same(o, p)) {
 			r->old.v[i] = r->old.v[--r->old.n];
 		} else {
 			i++;
@@ -221,7 +229,9 @@ int rules_publish(struct network_set *n, const struct port_list *l, struct err *
 	struct rules *r = n->rules;
 	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT(NFPROTO_INET);
 	for (size_t i = 0; i < l->n; i++) {
-		disinherit(r, &l->v[i]);
+		if (!l->v[i].pending) {
+			disinherit(r, &l->v[i]);
+		}
 		change_element(r, &b, &l->v[i], nft_add_element);
 	}
 	/* Somebody may have flushed the ruleset, or an inherited element leads elsewhere: then the
@@ -230,6 +240,25 @@ int rules_publish(struct network_set *n, const struct port_list *l, struct err *
 		return -1;
 	}
 	forget_flows(l);
+	return 0;
+}
+
+int rules_replace(struct network_set *n, const struct port_list *gone, const struct port_list *come,
+	struct err *e)
+{
+	struct rules *r = n->rules;
+	scoped(nft_batch) struct nft_batch b = NFT_BATCH_INIT(NFPROTO_INET);
+	for (size_t i = 0; i < gone->n; i++) {
+		change_element(r, &b, &gone->v[i], nft_delete_element);
+	}
+	for (size_t i = 0; i < come->n; i++) {
+		disinherit(r, &come->v[i]);
+		change_element(r, &b, &come->v[i], nft_add_element);
+	}
+	if (nft_commit(r->fd, &b) < 0 && rules_rebuild(n, e) < 0) {
+		return -1;
+	}
+	forget_flows(come);
 	return 0;
 }
 
@@ -438,7 +467,9 @@ static void disinherit_known(struct network_set *n)
 		list_each (i, &w->endpoints) {
 			const struct endpoint *p = container_of(i, struct endpoint, link);
 			for (size_t k = 0; k < p->ports.n; k++) {
-				disinherit(n->rules, &p->ports.v[k]);
+				if (!p->ports.v[k].pending) {
+					disinherit(n->rules, &p->ports.v[k]);
+				}
 			}
 		}
 	}

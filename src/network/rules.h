@@ -35,4 +35,9 @@ void rules_unpublish(struct network_set *n, const struct port_list *l);
 /* Forgets inherited elements. True when there were any. */
 bool rules_settle(struct rules *r);
 /* The host port that reached this container port before a restart, or 0. */
-uint16_t rules_remembered(void *rules, const struct port *p);
+uint16_t rules_remembered(const struct rules *r, const struct port *p);
+/* The host port led to another container before a restart. */
+bool rules_lead_elsewhere(const struct rules *r, const struct port *p);
+/* In one transaction: the first are no longer published, the others are. */
+int rules_replace(struct network_set *n, const struct port_list *gone, const struct port_list *come,
+	struct err *e);

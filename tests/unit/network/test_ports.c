@@ -59,6 +59,34 @@ static int reserve(const char *text, struct port_list *ret, struct err *e)
 	return result;
 }
 
+static bool is_8080(void *owner, const struct port *p)
+{
+	return p->outside == 8080;
+}
+
+static void a_port_that_is_handed_over_is_pending(void **state)
+{
+	struct port_cursor cursor = {0};
+	json_t *doc = json_loads("{\"80/tcp\": [{\"HostPort\": \"8080\"}]}", 0, NULL);
+	const struct port_request r = {.bindings = doc,
+		.default_host = ip_of4(LOOPBACK),
+		.address = ip_of4(0xac110002),
+		.is_handed_over = is_8080};
+	struct port_list l = {0};
+	struct err e;
+
+	assert_int_equal(port_list_reserve(&cursor, &r, &l, &e), 0);
+
+	assert_int_equal(l.n, 1);
+	assert_true(l.v[0].pending && l.v[0].fd == -1 && l.v[0].outside == 8080);
+	assert_false(port_is_mapped(&l.v[0]));
+	json_t *shown = port_list_json(&l);
+	assert_int_equal(json_object_size(shown), 0);
+	json_decref(shown);
+	port_list_deinit(&l);
+	json_decref(doc);
+}
+
 static void reserved_ports_are_nobody_elses(void **state)
 {
 	struct port_list first = {0};
@@ -228,6 +256,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_and_ranges_are_read),
+		cmocka_unit_test(a_port_that_is_handed_over_is_pending),
 		cmocka_unit_test(reserved_ports_are_nobody_elses),
 		cmocka_unit_test(port_of_ended_connections_is_free_and_then_held),
 		cmocka_unit_test(range_gives_the_next_free_port),
