@@ -142,7 +142,9 @@ const char *plan_context(const struct strv *contexts, const char *name)
 const char *plan_context_image(const char *context)
 {
 	static const char scheme[] = "docker-image://";
-	return text_starts(context, scheme) ? context + sizeof(scheme) - 1 : NULL;
+	return text_starts(context, scheme)        ? context + sizeof(scheme) - 1
+	       : text_starts(context, PLAN_LAYOUT) ? context
+						   : NULL;
 }
 
 /* The context takes the place of the stage's base. */

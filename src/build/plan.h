@@ -70,5 +70,7 @@ void plan_default_args(const struct dockerfile *d, const struct plan_options *o,
 /* The named context (NAME=value of contexts, which may be NULL) that stands for an image: its
  * value, borrowed, or NULL. */
 const char *plan_context(const struct strv *contexts, const char *name);
-/* The reference in "docker-image://REF", borrowed; NULL when the context is something else. */
+#define PLAN_LAYOUT "oci-layout://" /* an image that the client has: ID[:TAG]@DIGEST follows */
+/* The reference in "docker-image://REF", or the whole of "oci-layout://...", borrowed; NULL when
+ * the context is something else. */
 const char *plan_context_image(const char *context);

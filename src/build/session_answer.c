@@ -175,6 +175,17 @@ static int on_add_layer(struct build_session *s, const json_t *msg, struct err *
 	return 0;
 }
 
+static int on_layer(struct build_session *s, const json_t *msg, struct err *e)
+{
+	const char *diff_id = json_str(msg, "diff_id");
+	json_t *found = json_object();
+	if (image_has_layer(s->builder->d.images, diff_id, NULL)) {
+		json_put(found, "dir", layer_dir(s, diff_id));
+	}
+	answer(s, number_of(msg), found);
+	return 0;
+}
+
 static int on_settle(struct build_session *s, const json_t *msg, struct err *e)
 {
 	if (pending_settle(s->pending, s->builder, e) < 0) {
@@ -341,6 +352,7 @@ void session_answer(struct build_session *s, const char *ask, const json_t *msg)
 		{"emulate", on_emulate},
 		{"forget-blob", on_forget_blob},
 		{"image", on_image},
+		{"layer", on_layer},
 		{"learn-blob", on_learn_blob},
 		{"name-digest", on_name_digest},
 		{"network", on_network},

@@ -352,6 +352,8 @@ static void build_deinit(struct build *b)
 	strv_deinit(&b->build_args);
 	pthread_mutex_destroy(&b->filter_lock);
 	pthread_mutex_destroy(&b->exec_lock);
+	pthread_mutex_destroy(&b->images_lock);
+	json_decref(b->layout_images);
 	free(b->seccomp);
 	strv_deinit(&b->contexts);
 	lint_deinit(&b->lint);
@@ -380,6 +382,8 @@ json_t *worker_build(struct rpc *r, const json_t *request, struct err *e)
 	b.remotes = build_remotes_new();
 	pthread_mutex_init(&b.filter_lock, NULL);
 	pthread_mutex_init(&b.exec_lock, NULL);
+	pthread_mutex_init(&b.images_lock, NULL);
+	b.layout_images = json_object();
 	json_t *result = build_all(&b, &idle, e);
 	if (!result) {
 		tell_error(&b, e);

@@ -11,11 +11,11 @@
  * {id, config, layers: [diff ids], dirs: [names below layers_dir, lowest first]}, or {need: "auth"}
  * where the client's session knows the logins: the question again, with auth or null; "cache" {key}
  * -> {diff_id, dir, created: ns} or {}; "cache-put" {key, diff_id, parent: key or "", text: the
- * instruction}; "add-layer" {diff_id, tmp, size} -> {dir}; "settle" {}: both are recorded, all
- * layers are on the disk; "emulate" {arch} -> {}; "network" {fd, mode} -> {resolv, gateway}, fd -1
- * for the host's; "registry" {reference} -> {config, auth}; "blobs" {diff_id} -> {blobs},
- * "learn-blob" {diff_id, blob}, "forget-blob" {diff_id, repository, digest}: image/blobs.h;
- * "add-image", "add-index", "name-digest" and "push": build/results.h.
+ * instruction}; "add-layer" {diff_id, tmp, size} -> {dir}; "layer" {diff_id} -> {dir} or {};
+ * "settle" {}: both are recorded, all layers are on the disk; "emulate" {arch} -> {}; "network"
+ * {fd, mode} -> {resolv, gateway}, fd -1 for the host's; "registry" {reference} -> {config, auth};
+ * "blobs" {diff_id} -> {blobs}, "learn-blob" {diff_id, blob}, "forget-blob" {diff_id, repository,
+ * digest}: image/blobs.h; "add-image", "add-index", "name-digest" and "push": build/results.h.
  *
  * A job has one target for each platform wanted; a target has the plan's stages; a stage that runs
  * has a thread and a place of its own: directories and a control group, which one step after
@@ -131,6 +131,8 @@ struct build {
 	atomic_bool stopping;          /* the build has failed: nothing new begins */
 	pthread_mutex_t filter_lock;   /* of seccomp */
 	char *seccomp;                 /* build_filter.c's: the profile, once it is read */
+	pthread_mutex_t images_lock;   /* of layout_images, also while one comes */
+	json_t *layout_images;         /* build_layout.c */
 	pthread_mutex_t exec_lock;     /* of exec_ready */
 	bool exec_ready;               /* build_exec.c: steps can run */
 	int64_t epoch_ns;              /* SOURCE_DATE_EPOCH, or -1: build_time.h */
@@ -226,6 +228,9 @@ int build_source_dirs(const struct build_step *t, const char *from, struct strv 
 	char ret_chain[static 65], struct err *e);
 int build_ask_image(const struct build_step *t, const char *name, const char *platform,
 	json_t **ret, struct err *e);
+/* build_layout.c: the same for an image in an OCI layout of the client ("oci-layout://..."). */
+int build_layout_image(
+	struct build *b, const char *name, const char *platform, json_t **ret, struct err *e);
 /* Expansion with the stage's variables; "FILE:LINE: " in errors. The result is the caller's. */
 int build_expand(const struct build_step *t, const char *text, char **ret, struct err *e);
 /* The error in *e becomes "FILE:LINE: ...", from which "source" is made: returns -1. */

@@ -21,7 +21,7 @@ static int open_named(const struct build_step *t, const char *context, int *ret_
 	}
 	if (!text_starts(context, LOCAL)) {
 		return err_set(e, ERR_INVALID,
-			"the named context %.150s is neither an image (docker-image://), a directory of the client, a repository nor an archive's URL",
+			"the named context %.150s is neither an image (docker-image://, oci-layout://), a directory of the client, a repository nor an archive's URL",
 			context);
 	}
 	return build_context_local(t->b, context + strlen(LOCAL), ret_fd, e);

@@ -67,6 +67,9 @@ int build_ask_image(const struct build_step *t, const char *name, const char *pl
 	json_t **ret, struct err *e)
 {
 	struct build *b = t->b;
+	if (text_starts(name, PLAN_LAYOUT)) {
+		return build_layout_image(b, name, platform, ret, e);
+	}
 	scoped(json) json_t *question = json_pack("{ss ss ss si}", "ask", "image", "name", name,
 		"platform", platform, "vertex", t->s->vertex);
 	if (!question) {

@@ -124,12 +124,17 @@ int layers_settle(const json_t *request, struct err *e)
 		       : 0;
 }
 
-int layer_record(struct rpc *r, const struct layer *l, struct err *e)
+json_t *layer_add(struct rpc *r, const struct layer *l, struct err *e)
 {
-	scoped(json) json_t *answer = rpc_ask(r,
+	return rpc_ask(r,
 		json_pack("{ss ss ss sI}", "ask", "add-layer", "diff_id", l->diff_id, "tmp",
 			l->tmp_name, "size", (json_int_t)l->bytes),
 		e);
+}
+
+int layer_record(struct rpc *r, const struct layer *l, struct err *e)
+{
+	scoped(json) json_t *answer = layer_add(r, l, e);
 	return answer ? 0 : -1;
 }
 

@@ -45,6 +45,8 @@ int layers_sync(const json_t *request, struct err *e);
 int layers_settle(const json_t *request, struct err *e);
 /* Hands a synced layer over; one that the daemon has already is dropped there. */
 int layer_record(struct rpc *r, const struct layer *l, struct err *e);
+/* The same; the answer's "dir" is where it is. A new reference, or NULL with *e. */
+json_t *layer_add(struct rpc *r, const struct layer *l, struct err *e);
 
 /* Checks a configuration (OCI image-spec config.md) and appends its diff ids. */
 int config_diff_ids(const char *text, size_t n, struct strv *ret, struct err *e);

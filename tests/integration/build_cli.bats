@@ -211,6 +211,29 @@ not_running() {
 	grep -q 'cache local cache is not read: ' text
 }
 
+@test "a named context is an image in an OCI layout, also when the engine has nothing of it" {
+	echo base >ctx/f
+	dockerfile <<-'EOF'
+		FROM scratch
+		COPY f /f
+	EOF
+	w build -q -o type=oci,dest=layout,tar=false -t based:1 ctx >/dev/null
+	w builder prune -af >/dev/null && w image prune -f >/dev/null
+	mkdir other
+	printf 'FROM base AS x\nCOPY --from=base /f /g\nFROM base\nCOPY --from=x /g /h\n' >other/Dockerfile
+	w build -q --build-context base=oci-layout://layout:1 -t "onlayout" other >/dev/null
+	w save "onlayout" | tar -xOf - manifest.json | jq -e '.[0].Layers | length == 2'
+	w rmi "onlayout" >/dev/null && w builder prune -af >/dev/null && w image prune -f >/dev/null
+	manifest=layout/blobs/sha256/$(jq -r '.manifests[0].digest' layout/index.json | cut -d: -f2)
+	layer=layout/blobs/sha256/$(jq -r '.layers[0].digest' "$manifest" | cut -d: -f2)
+	sed -i 's/base/BASE/' "$layer" # its digest is not that of its name
+	run w build --build-context base=oci-layout://layout:1 other
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"the named context of the client: "* ]]
+	run w build --build-context base=oci-layout://layout:2 other
+	[[ "$output" == *"failed to get build context base: nothing in its index.json is named 2"* ]]
+}
+
 @test "--check says what is wrong with a Dockerfile and builds nothing" {
 	printf 'FROM bb AS Foo\nRUN exit 3\n' >ctx/Dockerfile
 	run w build --check ctx
