@@ -13,6 +13,8 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "base/text.h"
+#include "build/claims.h"
+#include "build/session_parts.h"
 #include "codec/sha256.h"
 #include "image/image.h"
 #include "job/remove.h"
@@ -23,6 +25,8 @@
 #define SPARE_SHARE 10  /* their layers may take this part of the disk */
 #define UNUSED_NS (7 * 24 * 3600 * NS_PER_SEC)
 #define CACHE_TEXT_MAX 200
+#define CLAIM_WAIT_MS \
+	(10 * 60 * 1000) /* a build of another client, which may have stopped reading */
 #define NOTE_USE_NS (3600 * NS_PER_SEC) /* a use within the hour is not written again */
 
 /* --- entries --- */
@@ -267,6 +271,7 @@ struct builder *builder_new(const struct builder_deps *d, struct err *e)
 	b->d = *d;
 	b->cache = map_new();
 	list_init(&b->sessions);
+	b->claims = claims_new(d->loop, CLAIM_WAIT_MS, session_claim_granted);
 	b->cache_dir = xasprintf("%s/build-cache", d->data_root);
 	sha256_digest(d->data_root, strlen(d->data_root), digest);
 	b->cgroup_prefix = xasprintf("build-%.8s-", digest + strlen("sha256:"));
@@ -293,6 +298,7 @@ void builder_free(struct builder *b)
 		free_entry(c);
 	}
 	map_free(b->cache);
+	claims_free(b->claims);
 	free(b->cache_dir);
 	free(b->cgroup_prefix);
 	free(b);

@@ -12,6 +12,7 @@ struct builder {
 	struct builder_deps d; /* strings are borrowed from the daemon's configuration */
 	struct map *cache;     /* key -> struct cache_entry */
 	struct list sessions;
+	struct claims *claims;
 	char *cache_dir;     /* of RUN --mount=type=cache */
 	char *cgroup_prefix; /* "build-" and what tells this daemon's from another's */
 };

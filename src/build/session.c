@@ -18,6 +18,7 @@
 #include "base/scoped.h"
 #include "build/base.h"
 #include "build/builder.h"
+#include "build/claims.h"
 #include "build/limits.h"
 #include "build/pending.h"
 #include "build/results.h"
@@ -182,6 +183,7 @@ static void on_done(void *owner, struct job *j, json_t *result, const struct err
 {
 	struct build_session *s = owner;
 	s->job = NULL;
+	claims_drop_all(s->builder->claims, s);
 	base_images_cancel(s->bases);
 	if (s->push) {
 		build_push_cancel(s->push);

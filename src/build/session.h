@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 
+typedef struct uv_loop_s uv_loop_t;
 struct store;
 struct event_bus;
 struct job_pool;
@@ -27,6 +28,7 @@ struct build_session;
 #define GATEWAY_SOCKET "build.sock" /* in RUN: build/gateway.h */
 
 struct builder_deps {
+	uv_loop_t *loop;
 	struct store *store;
 	struct event_bus *bus;
 	struct job_pool *jobs;

@@ -12,6 +12,7 @@
 #include "base/scoped.h"
 #include "build/base.h"
 #include "build/builder.h"
+#include "build/claims.h"
 #include "build/pending.h"
 #include "build/results.h"
 #include "image/image.h"
@@ -136,6 +137,32 @@ static int on_cache(struct build_session *s, const json_t *msg, struct err *e)
 		json_put(found, "created", json_integer(c ? c->made_ns : clock_real_ns()));
 	}
 	answer(s, number_of(msg), found);
+	return 0;
+}
+
+void session_claim_granted(void *owner, json_int_t question, bool taken)
+{
+	answer(owner, question, json_pack("{sb}", "taken", taken));
+}
+
+static int on_claim(struct build_session *s, const json_t *msg, struct err *e)
+{
+	const char *key = json_str(msg, "key");
+	bool wait = json_bool(msg, "wait");
+	if (!text_is_hex(key, CACHE_KEY_LEN)) {
+		return err_set(e, ERR_INVALID, "a cache key must be 64 hex digits");
+	}
+	bool taken = claims_take(s->builder->claims, s, key, wait ? number_of(msg) : -1);
+	if (taken || !wait) {
+		session_claim_granted(s, number_of(msg), taken);
+	}
+	return 0;
+}
+
+static int on_unclaim(struct build_session *s, const json_t *msg, struct err *e)
+{
+	claims_drop(s->builder->claims, s, json_str(msg, "key"));
+	answer(s, number_of(msg), json_object());
 	return 0;
 }
 
@@ -349,6 +376,7 @@ void session_answer(struct build_session *s, const char *ask, const json_t *msg)
 		{"blobs", on_blobs},
 		{"cache", on_cache},
 		{"cache-put", on_cache_put},
+		{"claim", on_claim},
 		{"emulate", on_emulate},
 		{"forget-blob", on_forget_blob},
 		{"image", on_image},
@@ -359,6 +387,7 @@ void session_answer(struct build_session *s, const char *ask, const json_t *msg)
 		{"registry", on_registry},
 		{"settle", on_settle},
 		{"push", on_push},
+		{"unclaim", on_unclaim},
 	};
 	struct err e = {0};
 	for (size_t k = 0; k < sizeof(questions) / sizeof(*questions); k++) {

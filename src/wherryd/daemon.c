@@ -251,6 +251,7 @@ static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 		return -1;
 	}
 	const struct builder_deps builder = {
+		.loop = l,
 		.cgroups = &d->cgroups,
 		.store = d->store,
 		.bus = d->bus,

@@ -13,9 +13,10 @@
  * -> {diff_id, dir, created: ns} or {}; "cache-put" {key, diff_id, parent: key or "", text: the
  * instruction}; "add-layer" {diff_id, tmp, size} -> {dir}; "layer" {diff_id} -> {dir} or {};
  * "settle" {}: both are recorded, all layers are on the disk; "emulate" {arch} -> {}; "network"
- * {fd, mode} -> {resolv, gateway}, fd -1 for the host's; "registry" {reference} -> {config, auth};
- * "blobs" {diff_id} -> {blobs}, "learn-blob" {diff_id, blob}, "forget-blob" {diff_id, repository,
- * digest}: image/blobs.h; "add-image", "add-index", "name-digest" and "push": build/results.h.
+ * {fd, mode} -> {resolv, gateway}, fd -1 for the host's; "claim" {key, wait} -> {taken}, "unclaim"
+ * {key}: build/claims.h; "registry" {reference} -> {config, auth}; "blobs" {diff_id} -> {blobs},
+ * "learn-blob" {diff_id, blob}, "forget-blob" {diff_id, repository, digest}: image/blobs.h;
+ * "add-image", "add-index", "name-digest" and "push": build/results.h.
  *
  * A job has one target for each platform wanted; a target has the plan's stages; a stage that runs
  * has a thread and a place of its own: directories and a control group, which one step after
@@ -191,6 +192,12 @@ static inline bool build_stage_is_done(const struct build_stage *s)
 	return atomic_load(&s->done);
 }
 
+/* --- build_claim.c --- */
+/* The same among all builds of the daemon: waits while another one runs the step. The cache may
+ * have the result afterwards, also when nobody waited. -1 with *e. */
+int build_claim_among_builds(const struct build_step *t, const char *key, struct err *e);
+void build_unclaim_among_builds(const struct build_step *t, const char *key);
+
 /* --- build_input.c --- */
 /* The context, the Dockerfile, what is ignored: context_fd, text, d, ignore. */
 int build_input(struct build *b, struct err *e);
@@ -264,6 +271,9 @@ static inline void scoped_build_layer(struct build_layer *l)
 /* 1: the stage got the cached layer, and whoever watches is told; 0: nothing under this key; -1
  * with *e. */
 int build_cache_look(const struct build_step *t, const char *key, struct err *e);
+/* The key that the cache has it under: another one when the times in the layer are those of an
+ * epoch that was asked for (build_time.h). key, or own. */
+const char *build_times_key(const struct build_step *t, const char *key, char own[static 65]);
 /* What was handed over so far reaches the disk and is recorded, with its keys. Any thread. */
 int build_settle(struct build *b, struct err *e);
 /* For overlayfs: topmost first, each once; "empty" when there is none. */

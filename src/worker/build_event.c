@@ -197,12 +197,22 @@ void build_turn_end(struct build_events *v, struct build_turn *t)
 	pthread_mutex_unlock(&v->lock);
 }
 
-void build_turn_unbound(struct build_events *v, struct build_turn *t)
+static void set_unbound(struct build_events *v, struct build_turn *t, bool unbound)
 {
 	pthread_mutex_lock(&v->lock);
-	t->unbound = true;
+	t->unbound = unbound;
 	pthread_cond_broadcast(&v->moved);
 	pthread_mutex_unlock(&v->lock);
+}
+
+void build_turn_unbound(struct build_events *v, struct build_turn *t)
+{
+	set_unbound(v, t, true);
+}
+
+void build_turn_bound(struct build_events *v, struct build_turn *t)
+{
+	set_unbound(v, t, false);
 }
 
 void build_say(struct build_events *v, struct build_turn *turn, const char *fmt, ...)

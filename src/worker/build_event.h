@@ -40,6 +40,7 @@ struct build_turn *build_turn_new(struct build_events *v);
 void build_turn_end(struct build_events *v, struct build_turn *t); /* it has nothing more to say */
 /* From now on it never waits for its turn: what it says is bounded by its caller alone. */
 void build_turn_unbound(struct build_events *v, struct build_turn *t);
+void build_turn_bound(struct build_events *v, struct build_turn *t); /* it does again */
 /* turn NULL: of no stage, at once. */
 void build_say(struct build_events *v, struct build_turn *turn, const char *fmt, ...) PRINTF(3, 4);
 

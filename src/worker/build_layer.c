@@ -209,8 +209,7 @@ static int hash_layer(struct build_layer *l, struct diff_result *ret, struct err
 		       : 0;
 }
 
-/* The times of what the layer holds are not those that another build asked for. */
-static const char *times_key(const struct build_step *t, const char *key, char own[static 65])
+const char *build_times_key(const struct build_step *t, const char *key, char own[static 65])
 {
 	if (t->b->epoch_ns < 0 || (t->i->kind == DF_RUN && !t->b->rewrite)) {
 		return key;
@@ -226,7 +225,7 @@ static int put_keys(const struct build_step *t, const struct strv *keys, const c
 {
 	for (size_t k = 0; keys && k < keys->n; k++) {
 		char own[65];
-		const char *key = times_key(t, keys->v[k], own);
+		const char *key = build_times_key(t, keys->v[k], own);
 		json_t *question = json_pack("{ss ss ss ss}", "ask", "cache-put", "key", key,
 			"diff_id", diff_id, "parent", t->s->cache_key);
 		json_put_str(question, "text", t->i->text); /* left out when it is not UTF-8 */
@@ -238,7 +237,7 @@ static int put_keys(const struct build_step *t, const struct strv *keys, const c
 	}
 	char own[65];
 	snprintf(t->s->cache_key, sizeof(t->s->cache_key), "%s",
-		keys && keys->n ? times_key(t, keys->v[0], own) : "");
+		keys && keys->n ? build_times_key(t, keys->v[0], own) : "");
 	t->s->made_ns = build_now_ns(t->b);
 	return 0;
 }
@@ -304,7 +303,7 @@ int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 		return 0;
 	}
 	char own[65];
-	key = times_key(t, key, own);
+	key = build_times_key(t, key, own);
 	scoped(json) json_t *answer = find_cached(t, key, e);
 	if (!answer) {
 		return -1;

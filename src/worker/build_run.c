@@ -415,12 +415,15 @@ static int run_unless_cached(struct run_step *r, const char *key, struct err *e)
 	if (done != 0) {
 		return done < 0 ? -1 : 0;
 	}
-	if (build_claim(r->t->s, key)) {
-		done = build_cache_look(r->t, key, e);
+	build_claim(r->t->s, key);
+	done = build_claim_among_builds(r->t, key, e);
+	if (done == 0) {
+		done = build_cache_look(r->t, key, e); /* it may just have come */
 	}
 	if (done == 0) {
 		done = run_uncached(r, key, e);
 	}
+	build_unclaim_among_builds(r->t, key);
 	build_unclaim(r->t->s);
 	return done < 0 ? -1 : 0;
 }

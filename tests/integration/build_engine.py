@@ -2,6 +2,8 @@
 """`docker build`: the engine below the steps: graph, cache, limits, ends. Arguments: meson's build directory, then unittest's own."""
 import json
 import os
+import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,6 +32,38 @@ class Graph(Case):
         self.build(f"FROM base:1 AS a\n{step}FROM base:1 AS b\n{step}FROM base:1\nCOPY --from=a /made /a\nCOPY --from=b /made /b\n")
         got = self.build(f"FROM base:1\nRUN --mount=type=cache,target=/k wc -l < /k/{os.getpid()}\n")
         self.assertIn("\n1\n", got.stdout)
+
+    def begin(self, *args):
+        """A build that goes on by itself."""
+        p = subprocess.Popen(["docker", "build", *args, self.context], env=self.daemon.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(p.stdout.close)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        return p
+
+    def wait_ran(self, times):
+        """Until the step of the next test was begun so often; the directory that it sees."""
+        def found():
+            return [p for p in pathlib.Path(self.daemon.data).glob("build-cache/mounts/*/data/ran") if len(p.read_text()) == times]
+        self.wait_gone(lambda: not found())
+        return found()[0].parent
+
+    def test_an_equal_step_of_two_builds_is_run_once(self):
+        self.file("Dockerfile", "FROM base:1\nRUN --mount=type=cache,target=/c printf x >> /c/ran; until [ -e /c/go ]; do sleep 0.02; done\n")
+        first = self.begin()
+        self.wait_ran(1)
+        second, third = self.begin(), self.begin()
+        for p in (second, third):
+            self.assertIn("waiting for another build that runs this step\n", p.stdout)
+        fresh = self.begin("--no-cache")  # waits for nobody
+        self.wait_ran(2)
+        first.kill()  # one of the others runs it
+        where = self.wait_ran(3)
+        (where / "go").touch()
+        for p in (second, third, fresh):
+            self.assertEqual(p.wait(60), 0)
+        self.wait_ran(3)
+        shutil.rmtree(where.parent)
 
     def test_the_first_failure_ends_the_other_stages(self):
         if len(os.sched_getaffinity(0)) < 2:
