@@ -315,11 +315,27 @@ static void put_results(json_t *options, const json_t *exporters)
 	json_put(options, "outputs", exporters ? json_incref((json_t *)exporters) : json_array());
 }
 
+/* What a client may grant to a Dockerfile. */
+static int check_entitlements(const struct solve_request *r, struct err *e)
+{
+	size_t i;
+	json_t *asked;
+	json_array_foreach (r->entitlements, i, asked) {
+		const char *name = json_string_value(asked);
+		if (!name || strcmp(name, "network.host") != 0) {
+			return err_set(e, ERR_DENIED,
+				"granting entitlement %.64s is not allowed by build daemon configuration",
+				name ? name : "");
+		}
+	}
+	return 0;
+}
+
 json_t *solve_options(const struct solve_request *r, struct err *e)
 {
 	scoped(json) json_t *options = json_object();
-	if (check_frontend(r, e) < 0 || put_attributes(options, r->attrs, e) < 0 ||
-		put_cache(options, r, e) < 0) {
+	if (check_frontend(r, e) < 0 || check_entitlements(r, e) < 0 ||
+		put_attributes(options, r->attrs, e) < 0 || put_cache(options, r, e) < 0) {
 		return NULL;
 	}
 	json_put_str(options, "progress", "vertices");

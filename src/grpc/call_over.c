@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -92,6 +93,19 @@ static int receiving_failed(struct over *o, enum grpc_code code, const struct er
 	return -1;
 }
 
+void grpc_call_over_wait(struct grpc_call *c, unsigned seconds)
+{
+	const struct timeval wait = {.tv_sec = (time_t)seconds};
+	setsockopt(((struct over *)c)->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+}
+
+static int late(struct grpc_call *c, struct err *e)
+{
+	(void)err_set(e, ERR_BUSY, "the client does not answer");
+	call_set_status(c, GRPC_DEADLINE_EXCEEDED, e->msg);
+	return -1;
+}
+
 /* More bytes into the empty chunk. 0 at the end. */
 static ssize_t fill(struct over *o)
 {
@@ -129,6 +143,9 @@ static int over_recv(struct grpc_call *c, struct buf *ret, struct err *e)
 		ssize_t n = fill(o);
 		if (n == 0 && o->peer && !c->reader.begun) {
 			return 0;
+		}
+		if (n < 0 && errno == EAGAIN) {
+			return late(c, e);
 		}
 		if (n <= 0) {
 			(void)lost(e);

@@ -87,6 +87,9 @@ struct grpc_call *grpc_call_new(
 /* The worker's end of a session stream whose first line is written (ISSUE5 "Gateway socket"):
  * frames of 1 byte type (0 message, 0xff status), 4 bytes length big-endian, the bytes. */
 struct grpc_call *grpc_call_over(int take_fd);
+/* A session stream on which each grpc_recv waits at most this long for bytes; then the call fails
+ * with GRPC_DEADLINE_EXCEEDED. */
+void grpc_call_over_wait(struct grpc_call *c, unsigned seconds);
 /* The other end of one: a server's call (grpc_finish sends the status), freed with grpc_call_free.
  * early: bytes that were read from it already. */
 struct grpc_call *grpc_call_over_peer(int take_fd, const void *early, size_t n_early);

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -209,6 +211,18 @@ int h2_thread_start(pthread_t *ret, bool detached, void *(*run_it)(void *), void
 	return r;
 }
 
+/* A peer that is gone without a word (its machine, the way to it) is noticed within two minutes. On
+ * a unix socket these do nothing: the kernel knows. */
+static void keep_alive(int fd)
+{
+	static const int options[][3] = {{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, 60}, {IPPROTO_TCP, TCP_KEEPINTVL, 15},
+		{IPPROTO_TCP, TCP_KEEPCNT, 4}};
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+		setsockopt(fd, options[i][0], options[i][1], &options[i][2], sizeof(int));
+	}
+}
+
 struct h2 *h2_new(
 	int take_fd, const void *early, size_t n_early, const struct h2_options *o, struct err *e)
 {
@@ -216,6 +230,7 @@ struct h2 *h2_new(
 	struct h2 *c = xnew(struct h2);
 	c->fd = take_fd;
 	c->o = *o;
+	keep_alive(take_fd);
 	list_init(&c->streams);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_condattr_init(&monotonic);

@@ -93,6 +93,18 @@ static bool is_proxy(const char *assignment)
 	return false;
 }
 
+/* A Dockerfile gets the host's network only when whoever builds it has said so. */
+static bool may_use_host(const struct build *b)
+{
+	size_t i;
+	json_t *granted;
+	bool may = strcmp(json_str(b->options, "networkmode"), "host") == 0;
+	json_array_foreach (json_object_get(b->options, "entitlements"), i, granted) {
+		may = may || strcmp(json_string_value(granted), "network.host") == 0;
+	}
+	return may;
+}
+
 static int read_network(struct run_step *r, struct err *e)
 {
 	const char *flag = df_flag(r->t->i, "network");
@@ -104,6 +116,10 @@ static int read_network(struct run_step *r, struct err *e)
 	if (strcmp(flag, "none") != 0 && strcmp(flag, "host") != 0) {
 		return err_set(e, ERR_INVALID,
 			"--network must be default, none or host, not '%.60s'", flag);
+	}
+	if (strcmp(flag, "host") == 0 && !may_use_host(r->t->b)) {
+		return err_set(e, ERR_DENIED,
+			"network.host is not allowed: RUN --network=host needs --allow network.host, or --network host for the whole build");
 	}
 	r->network = flag;
 	return 0;

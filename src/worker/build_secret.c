@@ -57,7 +57,7 @@ int secret_get(const struct build *b, const char *id, struct buf *ret, struct er
 	scoped(secret) struct buf answer = BUF_INIT;
 	struct err why = {0};
 	pack_request(id, &request);
-	scoped(grpc_call_free) struct grpc_call *call = session_call(b, GET_SECRET, NULL, e);
+	scoped(grpc_call_free) struct grpc_call *call = session_question(b, GET_SECRET, e);
 	if (!call) {
 		return -1;
 	}

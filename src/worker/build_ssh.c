@@ -231,7 +231,7 @@ static int check_agent(const struct build *b, const char *id, struct err *e)
 	scoped(buf) struct buf request = BUF_INIT;
 	scoped(buf) struct buf answer = BUF_INIT;
 	buf_append(&request, bytes, n);
-	scoped(grpc_call_free) struct grpc_call *call = session_call(b, CHECK_AGENT, NULL, e);
+	scoped(grpc_call_free) struct grpc_call *call = session_question(b, CHECK_AGENT, e);
 	if (!call) {
 		return -1;
 	}

@@ -81,9 +81,18 @@ struct grpc_call *session_call(
 	return session_call_on(b, "", method, metadata, e);
 }
 
+struct grpc_call *session_question(const struct build *b, const char *method, struct err *e)
+{
+	struct grpc_call *c = session_call(b, method, NULL, e);
+	if (c) {
+		grpc_call_over_wait(c, SESSION_ANSWER_S);
+	}
+	return c;
+}
+
 int session_unary(const struct build *b, const char *method, const struct buf *request,
 	struct buf *ret, struct err *e)
 {
-	scoped(grpc_call_free) struct grpc_call *c = session_call(b, method, NULL, e);
+	scoped(grpc_call_free) struct grpc_call *c = session_question(b, method, e);
 	return c ? grpc_exchange(c, request, ret, e) : -1;
 }

@@ -27,7 +27,11 @@ struct grpc_call *session_call(
  * directory when builds share theirs (attribute "local-sessionid:NAME"). */
 struct grpc_call *session_call_on(const struct build *b, const char *session, const char *method,
 	const struct strv *metadata, struct err *e);
-/* One request, one answer, as grpc_unary. */
+/* For a question that the client answers by itself, also when it asks a person first: the call
+ * fails when SESSION_ANSWER_S pass without an answer. */
+#define SESSION_ANSWER_S 300
+struct grpc_call *session_question(const struct build *b, const char *method, struct err *e);
+/* One request, one answer, as grpc_unary; a session_question. */
 int session_unary(const struct build *b, const char *method, const struct buf *request,
 	struct buf *ret, struct err *e);
 

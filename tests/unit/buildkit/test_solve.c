@@ -113,6 +113,22 @@ static void names_of_images_are_tags(void **state)
 	assert_int_equal(json_array_size(json_object_get(o, "outputs")), 1);
 }
 
+static void only_the_host_network_can_be_granted(void **state)
+{
+	static const char *const granted[] = {"[\"network.host\"]", "[\"security.insecure\"]"};
+	for (size_t i = 0; i < 2; i++) {
+		struct err e;
+		scoped(json) json_t *list = json_loads(granted[i], 0, NULL);
+		scoped(json) json_t *attrs = json_object();
+		const struct solve_request q = {.frontend = "dockerfile.v0",
+			.session = "s",
+			.attrs = attrs,
+			.entitlements = list};
+		scoped(json) json_t *options = solve_options(&q, &e);
+		assert_true((options != NULL) == (i == 0));
+	}
+}
+
 static void what_cannot_be_is_refused_in_words(void **state)
 {
 	refused("{\"ulimit\": \"nofile\"}", ERR_INVALID, "ulimit");
@@ -150,6 +166,7 @@ int main(void)
 		cmocka_unit_test(contexts_come_from_where_they_are),
 		cmocka_unit_test(caches_of_all_forms_are_listed),
 		cmocka_unit_test(names_of_images_are_tags),
+		cmocka_unit_test(only_the_host_network_can_be_granted),
 		cmocka_unit_test(what_cannot_be_is_refused_in_words),
 		cmocka_unit_test(the_dockerfile_image_is_ourselves),
 	};

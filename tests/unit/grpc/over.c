@@ -107,6 +107,17 @@ static void a_frame_of_another_type_is_an_error(void **state)
 	assert_int_equal(f->e.kind, ERR_INVALID);
 }
 
+static void who_never_answers_is_not_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	const char *message;
+	grpc_call_over_wait(f->call, 1);
+	assert_int_equal(grpc_recv(f->call, &f->got, &f->e), -1);
+	assert_string_equal(f->e.msg, "the client does not answer");
+	assert_int_equal(grpc_status(f->call, &message, NULL), GRPC_DEADLINE_EXCEEDED);
+	assert_int_equal(grpc_recv(f->call, &f->got, &f->e), -1); /* it stays so */
+}
+
 static void both_ends_are_calls(void **state)
 {
 	int fds[2];
@@ -222,6 +233,7 @@ int main(void)
 		T(another_status_is_an_error),
 		T(a_broken_stream_is_an_error),
 		T(a_frame_of_another_type_is_an_error),
+		T(who_never_answers_is_not_waited_for),
 		T(both_ends_are_calls),
 		T(a_broken_stream_leaves_the_status_to_who_says_it),
 		T(what_more_follows_waits_for_it),
