@@ -214,6 +214,7 @@ static void up_deinit(struct up *u)
 	}
 	free(u->selected);
 	free(u->recreated);
+	free(u->rolled);
 	free(u->stopped);
 	free(u->made);
 	free(u->started);
@@ -236,6 +237,7 @@ int plan_up(const struct project *p, const struct state *s, const struct plan_up
 		.plan = &plan,
 		.selected = xnew_array(bool, p->n_services + 1),
 		.recreated = xnew_array(bool, p->n_services + 1),
+		.rolled = xnew_array(bool, p->n_services + 1),
 		.stopped = xnew_array(bool, p->n_services + 1),
 		.made = xnew_array(struct step_list, p->n_services + 1),
 		.started = xnew_array(struct step_list, p->n_services + 1),

@@ -62,6 +62,9 @@ enum step_kind {
 	STEP_CREATE,   /* container, with name and number */
 	STEP_RECREATE, /* container `existing` is replaced by one of the same number */
 	STEP_KEEP,     /* container runs and is as wanted */
+	STEP_RENAME,   /* container `existing` replaced one, but never got its name */
+	STEP_ROLL,     /* container `existing` goes on until `successor`, or a new one, is well */
+	STEP_FINISH,   /* of a STEP_ROLL with keep_old: the old container goes now */
 	STEP_WAIT,     /* for all containers of `service` to reach `condition` */
 	STEP_START,
 	STEP_STOP,
@@ -81,7 +84,13 @@ struct step {
 	const struct service *waiter; /* STEP_WAIT: who wants it; NULL: --wait, which takes
 				       * running for CONDITION_HEALTHY where there is no check */
 	bool required;                /* STEP_WAIT: a failure ends the plan */
-	const char *reason; /* STEP_RECREATE: what docker compose would not have seen; NULL */
+	/* STEP_ROLL; a failure of a step with carry_on does not end the plan, but is one */
+	const struct state_container *successor; /* made by an earlier plan; NULL */
+	int64_t delay_ns;                        /* before it */
+	bool keep_old; /* the old container still runs, to go back to it */
+	bool carry_on;
+	const char *reason; /* STEP_RECREATE, STEP_ROLL: what docker compose would not have seen;
+			       NULL */
 	int phase;
 	size_t *after; /* indices of steps, all lower than its own */
 	size_t n_after, cap_after;
@@ -113,6 +122,7 @@ struct plan_up {
 	size_t n_scales;
 	const struct plan_content *contents; /* of the services that read any */
 	size_t n_contents;
+	bool hands_over; /* the engine hands fixed ports over to a successor (wherry.replaces) */
 };
 
 struct plan_down {

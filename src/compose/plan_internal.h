@@ -12,6 +12,10 @@ struct decision {
 	const char *name;                       /* in the end */
 	int number;
 	bool runs; /* as wanted, before anything is started */
+	/* it is replaced while it runs: by this one, when it is there already */
+	bool rolls;
+	const struct state_container *successor;
+	const char *reason;
 };
 
 /* Steps of one service in a phase: what others come after. */
@@ -27,8 +31,9 @@ struct up {
 	struct plan *plan;
 	/* by index of p->services */
 	bool *selected;
-	bool *recreated;                  /* got a new container in place of an old one */
-	bool *stopped;                    /* its containers were stopped for one of these */
+	bool *recreated; /* got a new container in place of an old one */
+	bool *rolled;    /* may get one once that is well, or it was said why not */
+	bool *stopped;   /* its containers were stopped for one of these */
 	struct step_list *made, *started; /* steps of PHASE_CONTAINERS and of PHASE_START */
 	struct decision *decisions;
 	size_t n_decisions, cap_decisions;
@@ -42,6 +47,13 @@ struct step *plan_service_step(struct up *u, struct step_list *list, enum step_k
 	const char *name, const struct service *s);
 /* The last step comes after what lists[] say of the services that this one depends on. */
 void plan_after_dependencies(struct up *u, const struct step_list *lists, size_t service);
+
+/* plan_roll.c: are containers of the service that run replaced start-first? Warns when the file
+ * says so and they cannot be. */
+bool plan_rolls(struct up *u, const struct service *s);
+/* The steps for all decisions with rolls of a service; they come after the first n_waits of
+ * u->started[service]. */
+void plan_roll(struct up *u, size_t service, size_t n_waits);
 
 int plan_resources(struct up *u);         /* plan_resources.c */
 int plan_service(struct up *u, size_t i); /* plan_service.c */

@@ -96,8 +96,8 @@ static const char *content_reason(
 static bool must_recreate(const struct up *u, const struct service *s,
 	const struct state_container *c, const char **ret_reason)
 {
-	if (is_detached(u, s, c) || has_temporary_name(u, s, c)) {
-		return true; /* it could not start as it is, or not be found */
+	if (is_detached(u, s, c)) {
+		return true; /* it could not start as it is */
 	}
 	if (u->o->no_recreate) {
 		return false;
@@ -129,7 +129,9 @@ static int wanted_count(const struct up *u, const struct service *s)
 struct candidate {
 	const struct state_container *c;
 	const char *reason;
+	const struct state_container *successor; /* may take its place; NULL */
 	bool obsolete;
+	bool unnamed; /* it has a temporary name, and the one it replaced is gone */
 };
 
 /* The ones to keep first: up to date before obsolete, then by number. */
@@ -140,15 +142,60 @@ static int compare_candidates(const void *a, const void *b)
 	return x->obsolete != y->obsolete ? x->obsolete - y->obsolete : x->c->number - y->c->number;
 }
 
-static size_t find_candidates(const struct up *u, const struct service *s, struct candidate *ret)
+static bool is_of(const struct state_container *c, const struct service *s)
+{
+	return !c->one_off && strcmp(c->service, s->name) == 0;
+}
+
+static struct candidate *find_number(struct candidate *v, size_t n, int number)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].c->number == number) {
+			return &v[i];
+		}
+	}
+	return NULL;
+}
+
+/* One with a temporary name: the successor of a container that goes on until it is well, the only
+ * one of its number, or a leftover. False when it is that. */
+static bool place_unnamed(struct up *u, const struct service *s, struct candidate *v, size_t *n,
+	const struct state_container *c)
+{
+	struct candidate candidate = {.c = c, .unnamed = true};
+	struct candidate *old = find_number(v, *n, c->number);
+	candidate.obsolete = must_recreate(u, s, c, &candidate.reason);
+	if (!old) {
+		v[(*n)++] = candidate;
+		return true;
+	}
+	bool alive = state_is_running(c) || strcmp(c->status, "created") == 0;
+	if (!old->obsolete || candidate.obsolete || !alive || old->successor || old->unnamed ||
+		!plan_rolls(u, s)) {
+		return false;
+	}
+	old->successor = c;
+	return true;
+}
+
+/* The containers of the service by what can become of them; leftovers go to ret_left. */
+static size_t find_candidates(struct up *u, const struct service *s, struct candidate *ret,
+	const struct state_container **ret_left, size_t *n_left)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < u->s->n_containers; i++) {
 		const struct state_container *c = &u->s->containers[i];
-		if (!c->one_off && strcmp(c->service, s->name) == 0) {
+		if (is_of(c, s) && !has_temporary_name(u, s, c)) {
 			struct candidate candidate = {.c = c};
 			candidate.obsolete = must_recreate(u, s, c, &candidate.reason);
 			ret[n++] = candidate;
+		}
+	}
+	for (size_t i = 0; i < u->s->n_containers; i++) {
+		const struct state_container *c = &u->s->containers[i];
+		if (is_of(c, s) && has_temporary_name(u, s, c) &&
+			!place_unnamed(u, s, ret, &n, c)) {
+			ret_left[(*n_left)++] = c;
 		}
 	}
 	qsort(ret, n, sizeof(*ret), compare_candidates);
@@ -174,17 +221,18 @@ static void decide(struct up *u, const struct decision *decision)
 	u->decisions[u->n_decisions++] = *decision;
 }
 
-static void plan_surplus(struct up *u, size_t index, const struct candidate *surplus, size_t n)
+static void plan_surplus(
+	struct up *u, size_t index, const struct state_container *const *surplus, size_t n)
 {
 	scoped(free) size_t *stops = xnew_array(size_t, n + 1);
 	for (size_t i = n; i-- > 0;) {
-		if (state_is_running(surplus[i].c)) {
-			make(u, index, STEP_STOP, surplus[i].c->name, surplus[i].c);
+		if (state_is_running(surplus[i])) {
+			make(u, index, STEP_STOP, surplus[i]->name, surplus[i]);
 			stops[i] = u->plan->n;
 		}
 	}
 	for (size_t i = n; i-- > 0;) {
-		make(u, index, STEP_REMOVE, surplus[i].c->name, surplus[i].c);
+		make(u, index, STEP_REMOVE, surplus[i]->name, surplus[i]);
 		if (stops[i] > 0) {
 			plan_add_after(u->plan, stops[i] - 1);
 		}
@@ -242,22 +290,53 @@ static void plan_recreate(struct up *u, size_t index, const struct candidate *ca
 			  .number = c->number});
 }
 
-static void plan_kept(struct up *u, size_t index, const struct candidate *candidate)
+/* It goes on until another one has taken its place, in the last phase. */
+static void plan_replaced_later(struct up *u, size_t index, const struct candidate *candidate)
+{
+	scoped(free) char *name =
+		request_container_name(u->p, &u->p->services[index], candidate->c->number);
+	decide(u, &(struct decision){.service = index,
+			  .existing = candidate->c,
+			  .name = tree_strdup(u->plan->strings, name),
+			  .number = candidate->c->number,
+			  .runs = true,
+			  .rolls = true,
+			  .successor = candidate->successor,
+			  .reason = candidate->reason});
+}
+
+static bool may_roll(struct up *u, const struct service *s, const struct candidate *candidate)
+{
+	bool runs = strcmp(candidate->c->status, "running") == 0 || candidate->successor;
+	return runs && !is_detached(u, s, candidate->c) && plan_rolls(u, s);
+}
+
+static void plan_current(struct up *u, size_t index, const struct candidate *candidate)
 {
 	const struct state_container *c = candidate->c;
-	if (candidate->obsolete) {
-		plan_recreate(u, index, candidate);
-		return;
-	}
+	scoped(free) char *name = request_container_name(u->p, &u->p->services[index], c->number);
+	const char *shown = candidate->unnamed ? name : c->name;
 	bool runs = state_is_running(c) && !u->stopped[index];
-	if (runs) {
-		make(u, index, STEP_KEEP, c->name, c)->number = c->number;
+	if (candidate->unnamed || runs) {
+		make(u, index, candidate->unnamed ? STEP_RENAME : STEP_KEEP, shown, c)->number =
+			c->number;
 	}
 	decide(u, &(struct decision){.service = index,
 			  .existing = c,
-			  .name = c->name,
+			  .name = tree_strdup(u->plan->strings, shown),
 			  .number = c->number,
 			  .runs = runs});
+}
+
+static void plan_kept(struct up *u, size_t index, const struct candidate *candidate)
+{
+	if (!candidate->obsolete) {
+		plan_current(u, index, candidate);
+	} else if (may_roll(u, &u->p->services[index], candidate)) {
+		plan_replaced_later(u, index, candidate);
+	} else {
+		plan_recreate(u, index, candidate);
+	}
 }
 
 static void plan_create(struct up *u, size_t index, int number)
@@ -280,13 +359,22 @@ int plan_service(struct up *u, size_t index)
 	}
 	scoped(free) struct candidate *candidates =
 		xnew_array(struct candidate, u->s->n_containers + 1);
-	size_t n = find_candidates(u, s, candidates);
+	scoped(free) const struct state_container **surplus =
+		xnew_array(const struct state_container *, 2 * u->s->n_containers + 1);
+	size_t n_left = 0;
+	size_t n = find_candidates(u, s, candidates, surplus, &n_left);
 	size_t kept = n < (size_t)wanted ? n : (size_t)wanted;
 	int highest = 0;
 	for (size_t i = 0; i < n; i++) {
 		highest = candidates[i].c->number > highest ? candidates[i].c->number : highest;
 	}
-	plan_surplus(u, index, candidates + kept, n - kept);
+	for (size_t i = kept; i < n; i++) {
+		surplus[n_left++] = candidates[i].c;
+		if (candidates[i].successor) {
+			surplus[n_left++] = candidates[i].successor;
+		}
+	}
+	plan_surplus(u, index, surplus, n_left);
 	for (size_t i = 0; i < kept; i++) {
 		plan_kept(u, index, &candidates[i]);
 	}

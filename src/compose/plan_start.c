@@ -37,6 +37,21 @@ static void plan_waits(struct up *u, size_t index)
 	}
 }
 
+/* What it asked to be restarted with is replaced while it runs. */
+static bool follows_a_roll(const struct up *u, const struct service *s)
+{
+	for (size_t i = 0; i < u->n_decisions; i++) {
+		const char *rolled = u->p->services[u->decisions[i].service].name;
+		for (size_t k = 0; u->decisions[i].rolls && k < s->n_dependencies; k++) {
+			if (s->dependencies[k].restart &&
+				strcmp(s->dependencies[k].service, rolled) == 0) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 void plan_starts(struct up *u, size_t index)
 {
 	const struct service *s = &u->p->services[index];
@@ -44,8 +59,15 @@ void plan_starts(struct up *u, size_t index)
 	size_t waits = u->started[index].n;
 	for (size_t i = 0; i < u->n_decisions; i++) {
 		const struct decision *d = &u->decisions[i];
-		if (d->service != index || d->runs) {
+		bool again = d->service == index && d->runs && !d->rolls && follows_a_roll(u, s);
+		if (d->service != index || (d->runs && !again)) {
 			continue;
+		}
+		if (again) {
+			struct step *stop =
+				plan_service_step(u, &u->started[index], STEP_STOP, d->name, s);
+			stop->existing = d->existing;
+			plan_after_dependencies(u, u->started, index);
 		}
 		struct step *start =
 			plan_service_step(u, &u->started[index], STEP_START, d->name, s);
@@ -54,8 +76,12 @@ void plan_starts(struct up *u, size_t index)
 		for (size_t k = 0; k < waits; k++) {
 			plan_add_after(u->plan, u->started[index].v[k]);
 		}
+		if (again) {
+			plan_add_after(u->plan, u->plan->n - 2);
+		}
 		plan_after_dependencies(u, u->started, index);
 	}
+	plan_roll(u, index, waits);
 }
 
 static bool is_a_job(const struct project *p, const char *service)

@@ -67,6 +67,9 @@ static json_t *container_labels(const struct project *p, const struct request_co
 	if (r->files && *r->files) {
 		json_put_str(labels, CONTENT_LABEL, r->files);
 	}
+	if (r->replaces_id) {
+		json_put_str(labels, "wherry.replaces", r->replaces_id);
+	}
 	if (r->replaces) {
 		json_put_str(labels, LABEL "replace", r->replaces);
 	}

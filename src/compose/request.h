@@ -12,12 +12,13 @@
 
 struct request_container {
 	const struct service *service;
-	int number;           /* container-number */
-	const char *image_id; /* label `image`: what the image's name meant when this was made */
-	const char *hash;     /* label `config-hash` */
-	const char *files;    /* label wherry.compose.files, compose/content.h; NULL: none */
-	const char *replaces; /* name of the container that this one takes the place of; NULL */
-	const char *one_off;  /* slug of a `run` container: its label, no number; NULL for `up` */
+	int number;              /* container-number */
+	const char *image_id;    /* label `image`: what the image's name meant when this was made */
+	const char *hash;        /* label `config-hash` */
+	const char *files;       /* label wherry.compose.files, compose/content.h; NULL: none */
+	const char *replaces_id; /* label wherry.replaces: it starts while that one runs; NULL */
+	const char *replaces;    /* name of the container that this one takes the place of; NULL */
+	const char *one_off; /* slug of a `run` container: its label, no number; NULL for `up` */
 	/* the container of service S that "service:S" stands for; NULL when there is none yet */
 	const char *(*container_of)(void *owner, const char *service);
 	/* The text of a file of this machine, the caller's; NULL with *e. NULL: the engine gets the

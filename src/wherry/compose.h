@@ -152,6 +152,7 @@ struct compose_carry {
 	bool remove_volumes; /* anonymous volumes go with their containers */
 	/* of containers that were made now: "service=id" and "/name=id"; under the lock */
 	struct strv fresh;
+	bool takes_over; /* the engine can hand ports and names over: doc/own-api.md */
 	pthread_mutex_t lock;
 	struct tree *strings; /* what was handed out of fresh */
 	pthread_mutex_t telling;

@@ -83,18 +83,12 @@ static int remove_resource(
 	return -1;
 }
 
-static int start(
-	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e)
+int compose_start_id(struct compose_carry *carry, struct compose *c, const struct step *step,
+	const char *id, struct err *e)
 {
-	scoped(free) char *key = xasprintf("/%s", step->name);
-	const char *id = step->existing ? step->existing->id : compose_made(carry, key);
-	id = id ? id : step->name;
-	compose_say(c, step->name, "Starting");
 	if (compose_act(c, "POST", "/containers/", id, "/start", e) < 0) {
-		compose_say(c, step->name, "Error");
 		return -1;
 	}
-	compose_say(c, step->name, "Started");
 	if (carry->on_start) {
 		pthread_mutex_lock(&carry->telling);
 		carry->on_start(carry->owner, id, step->name, step->service);
@@ -103,6 +97,19 @@ static int start(
 	return 0;
 }
 
+static int start(
+	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e)
+{
+	scoped(free) char *key = xasprintf("/%s", step->name);
+	const char *id = step->existing ? step->existing->id : compose_made(carry, key);
+	compose_say(c, step->name, "Starting");
+	if (compose_start_id(carry, c, step, id ? id : step->name, e) < 0) {
+		compose_say(c, step->name, "Error");
+		return -1;
+	}
+	compose_say(c, step->name, "Started");
+	return 0;
+}
 static int wait_for(struct compose *c, const struct step *step, struct err *e)
 {
 	if (compose_wait_step(c, step, e) == 0) {
@@ -138,6 +145,12 @@ int compose_carry_step(
 	case STEP_KEEP:
 		compose_say(c, step->name, "Running");
 		return 0;
+	case STEP_RENAME:
+		return compose_rename(c, step->existing->id, step->name, e);
+	case STEP_ROLL:
+		return compose_roll(carry, c, step, e);
+	case STEP_FINISH:
+		return compose_roll_finish(carry, c, step, e);
 	case STEP_WAIT:
 		return wait_for(c, step, e);
 	case STEP_START:

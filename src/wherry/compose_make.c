@@ -18,7 +18,7 @@ const char *compose_made(struct compose_carry *carry, const char *key)
 	return kept;
 }
 
-static void note_made(struct compose_carry *carry, const struct step *step, const char *id)
+void compose_note_made(struct compose_carry *carry, const struct step *step, const char *id)
 {
 	scoped(free) char *by_service = xasprintf("%s=%s", step->service->name, id);
 	scoped(free) char *by_name = xasprintf("/%s=%s", step->name, id);
@@ -90,9 +90,11 @@ static int image_id_of(struct compose_carry *carry, struct compose *c, const str
 	return compose_image_find(c, s->image, ret, e) < 0 ? -1 : 0;
 }
 
-static int post_container(struct compose_carry *carry, struct compose *c, const struct step *step,
-	const char *name, const char *replaces, const json_t *old, char **ret_id, struct err *e)
+int compose_post_container(struct compose_carry *carry, struct compose *c, const struct step *step,
+	const char *name, const struct state_container *old, const json_t *inspected, char **ret_id,
+	struct err *e)
 {
+	bool rolls = step->kind == STEP_ROLL;
 	const struct service *s = step->service;
 	char hash[EMIT_HASH_MAX];
 	scoped(free) char *image_id = NULL;
@@ -108,7 +110,8 @@ static int post_container(struct compose_carry *carry, struct compose *c, const 
 		.image_id = image_id,
 		.hash = hash,
 		.files = files,
-		.replaces = replaces,
+		.replaces = old ? old->name : NULL,
+		.replaces_id = rolls ? old->id : NULL,
 		.container_of = container_of,
 		.read_file = compose_read_text,
 		.owner = carry};
@@ -116,15 +119,15 @@ static int post_container(struct compose_carry *carry, struct compose *c, const 
 	if (!body) {
 		return -1;
 	}
-	if (old) {
-		carry_volumes(old, s, body);
+	if (inspected) {
+		carry_volumes(inspected, s, body);
 	}
 	buf_puts(&path, "/containers/create");
 	path_query(&path, "name", name);
 	path_query(&path, "platform", s->platform);
 	if (c->dry_run) {
 		*ret_id = xstrdup(step->name);
-		note_made(carry, step, *ret_id);
+		compose_note_made(carry, step, *ret_id);
 		return 0;
 	}
 	if (engine_json(c->cli, "POST", buf_str(&path), body, &answer, e) < 0) {
@@ -136,7 +139,9 @@ static int post_container(struct compose_carry *carry, struct compose *c, const 
 		compose_warn(json_string_value(warning) ? json_string_value(warning) : "");
 	}
 	*ret_id = xstrdup(json_str(answer, "Id"));
-	note_made(carry, step, *ret_id);
+	if (!rolls) {
+		compose_note_made(carry, step, *ret_id);
+	}
 	return compose_put_files(c, s, *ret_id, e);
 }
 
@@ -145,7 +150,7 @@ int compose_make_new(
 {
 	scoped(free) char *id = NULL;
 	compose_say(c, step->name, "Creating");
-	if (post_container(carry, c, step, step->name, NULL, NULL, &id, e) < 0) {
+	if (compose_post_container(carry, c, step, step->name, NULL, NULL, &id, e) < 0) {
 		compose_say(c, step->name, "Error");
 		return -1;
 	}
@@ -153,7 +158,7 @@ int compose_make_new(
 	return 0;
 }
 
-static int rename_container(struct compose *c, const char *id, const char *name, struct err *e)
+int compose_rename(struct compose *c, const char *id, const char *name, struct err *e)
 {
 	scoped(buf) struct buf path = BUF_INIT;
 	path_add(&path, "/containers/", id, "/rename");
@@ -180,10 +185,10 @@ int compose_make_again(
 	if (carry->timeout_s >= 0) {
 		snprintf(suffix, sizeof(suffix), "/stop?t=%d", carry->timeout_s);
 	}
-	if (post_container(carry, c, step, temporary, old->name, inspected, &id, e) < 0 ||
+	if (compose_post_container(carry, c, step, temporary, old, inspected, &id, e) < 0 ||
 		compose_act(c, "POST", "/containers/", old->id, suffix, e) < 0 ||
 		compose_act(c, "DELETE", "/containers/", old->id, "?force=1", e) < 0 ||
-		rename_container(c, id, step->name, e) < 0) {
+		compose_rename(c, id, step->name, e) < 0) {
 		compose_say(c, step->name, "Error");
 		return -1;
 	}

@@ -15,6 +15,24 @@ void compose_say(struct compose *c, const char *name, const char *verb);
 const char *compose_made(struct compose_carry *carry, const char *key);
 /* STEP_WAIT, whether it is required or not. */
 int compose_wait_step(struct compose *c, const struct step *step, struct err *e);
+/* POST /containers/create under that name; old, inspected: the one that it is made beside, or NULL.
+ * With STEP_ROLL it is labelled as its successor, and does not count as made yet. */
+int compose_post_container(struct compose_carry *carry, struct compose *c, const struct step *step,
+	const char *name, const struct state_container *old, const json_t *inspected, char **ret_id,
+	struct err *e);
+void compose_note_made(struct compose_carry *carry, const struct step *step, const char *id);
+int compose_rename(struct compose *c, const char *id, const char *name, struct err *e);
+/* Starts and tells carry->on_start. */
+int compose_start_id(struct compose_carry *carry, struct compose *c, const struct step *step,
+	const char *id, struct err *e);
+
+/* compose_roll.c: STEP_ROLL and STEP_FINISH; and, after a failure, back to the old one. */
+int compose_roll(
+	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e);
+int compose_roll_finish(
+	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e);
+void compose_roll_back(struct compose_carry *carry, struct compose *c, const struct step *step);
+
 /* STEP_CREATE and STEP_RECREATE. */
 int compose_make_new(
 	struct compose_carry *carry, struct compose *c, const struct step *step, struct err *e);

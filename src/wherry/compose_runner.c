@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "wherry/compose.h"
 #include "wherry/compose_health.h"
+#include "wherry/compose_make.h"
 #include "wherry/engine.h"
 
 #define WORKERS_MAX 64u
@@ -23,12 +23,13 @@ struct runner {
 	const struct plan *plan;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool *begun, *done; /* by step */
-	size_t n_left;      /* not begun */
+	bool *begun, *done, *bad; /* by step */
+	size_t n_left;            /* not begun */
 	size_t n_idle;
 	struct worker *workers;
 	size_t n_workers, limit;
 	bool failed;
+	bool tolerated; /* something failed, and the rest goes on */
 	struct err e;
 };
 
@@ -52,11 +53,14 @@ static size_t next_step(const struct runner *r)
 	return r->plan->n;
 }
 
-static void fail(struct runner *r, const struct err *e)
+static void note_failure(struct runner *r, const struct step *step, const struct err *e)
 {
-	if (!r->failed) {
-		r->failed = true;
+	if (!r->failed && !r->tolerated) {
 		r->e = *e;
+	}
+	r->tolerated = r->tolerated || step->carry_on;
+	if (!r->failed && !step->carry_on) {
+		r->failed = true;
 		if (r->carry->c->health) {
 			compose_health_give_up(r->carry->c->health);
 		}
@@ -109,7 +113,8 @@ static void work_locked(struct worker *w)
 		pthread_mutex_lock(&r->lock);
 		r->done[i] = true;
 		if (result < 0) {
-			fail(r, &e);
+			r->bad[i] = true;
+			note_failure(r, &r->plan->steps[i], &e);
 		}
 		pthread_cond_broadcast(&r->changed);
 	}
@@ -142,16 +147,39 @@ static int run(struct runner *r, struct err *e)
 	for (size_t i = 1; i < r->n_workers; i++) {
 		pthread_join(r->workers[i].thread, NULL);
 	}
-	if (r->failed) {
+	if (r->failed || r->tolerated) {
 		*e = r->e;
 	}
-	return r->failed ? -1 : 0;
+	return r->failed || r->tolerated ? -1 : 0;
+}
+
+static bool failed_to_roll(const struct runner *r, const struct service *s)
+{
+	for (size_t i = 0; i < r->plan->n; i++) {
+		if (r->bad[i] && r->plan->steps[i].kind == STEP_ROLL &&
+			r->plan->steps[i].service == s) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* failure_action: rollback - the service's other containers, too, are those from before again. */
+static void roll_back(const struct runner *r)
+{
+	for (size_t i = r->plan->n; i-- > 0;) {
+		const struct step *step = &r->plan->steps[i];
+		if (step->kind == STEP_ROLL && step->keep_old && r->done[i] && !r->bad[i] &&
+			failed_to_roll(r, step->service)) {
+			compose_roll_back(r->carry, r->carry->c, step);
+		}
+	}
 }
 
 static bool waits(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n; i++) {
-		if (plan->steps[i].kind == STEP_WAIT) {
+		if (plan->steps[i].kind == STEP_WAIT || plan->steps[i].kind == STEP_ROLL) {
 			return true;
 		}
 	}
@@ -173,6 +201,7 @@ int compose_carry_out(struct compose_carry *carry, const struct plan *plan, stru
 	size_t limit = worker_limit(c);
 	scoped(free) bool *begun = xnew_array(bool, plan->n + 1);
 	scoped(free) bool *done = xnew_array(bool, plan->n + 1);
+	scoped(free) bool *bad = xnew_array(bool, plan->n + 1);
 	scoped(free) struct worker *workers = xnew_array(struct worker, limit);
 	struct runner r = {.carry = carry,
 		.plan = plan,
@@ -180,6 +209,7 @@ int compose_carry_out(struct compose_carry *carry, const struct plan *plan, stru
 		.changed = PTHREAD_COND_INITIALIZER,
 		.begun = begun,
 		.done = done,
+		.bad = bad,
 		.n_left = plan->n,
 		.workers = workers,
 		.limit = limit};
@@ -187,6 +217,7 @@ int compose_carry_out(struct compose_carry *carry, const struct plan *plan, stru
 	pthread_mutex_init(&carry->telling, NULL);
 	carry->strings = tree_new();
 	int result = run(&r, e);
+	roll_back(&r);
 	tree_free(carry->strings);
 	compose_health_free(c->health);
 	c->health = NULL;

@@ -2,10 +2,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/text.h"
 #include "compose/duration.h"
 #include "wherry/compose_up.h"
+#include "wherry/engine.h"
 
 void up_deinit(struct up *u)
 {
@@ -126,6 +129,20 @@ static size_t read_contents(const struct project *p, const bool *selected, struc
 	return n;
 }
 
+/* Asked only for a project that has use for it. */
+static bool wants_hand_over(struct compose *c)
+{
+	bool wanted = false;
+	for (size_t i = 0; i < c->project->n_services; i++) {
+		const struct update_config *o = c->project->services[i].update;
+		wanted = wanted || (o && o->start_first);
+	}
+	scoped(json) json_t *version = NULL;
+	struct err ignored;
+	return wanted && engine_json(c->cli, "GET", "/version", NULL, &version, &ignored) == 0 &&
+	       text_starts(json_str(json_object_get(version, "Platform"), "Name"), "Wherry");
+}
+
 static int make_plan(struct compose *c, struct up *u, const bool *selected,
 	const struct compose_state *state, struct plan *ret, struct err *e)
 {
@@ -133,6 +150,7 @@ static int make_plan(struct compose *c, struct up *u, const bool *selected,
 		xnew_array(struct plan_content, c->project->n_services + 1);
 	u->plan.contents = contents;
 	u->plan.n_contents = read_contents(c->project, selected, contents);
+	u->plan.hands_over = wants_hand_over(c);
 	int r = plan_up(c->project, &state->s, &u->plan, ret, e);
 	for (size_t i = 0; i < u->plan.n_contents; i++) {
 		free((char *)contents[i].files);
@@ -170,6 +188,7 @@ static int carry(struct compose *c, struct up *u, const bool *selected,
 		.state = &state,
 		.timeout_s = (int)u->timeout,
 		.renew_volumes = u->renew_volumes,
+		.takes_over = u->plan.hands_over,
 		.on_start = attached ? compose_attached_started : NULL,
 		.owner = attached};
 	if (attached) {

@@ -80,3 +80,136 @@ web_is() {
 	curl -s --unix-socket "$SOCK" http://d/wherry/v1/containers/new-one/sockets | grep -q '"Listening":\[.*80.*\],"Connections":'
 	[ "$(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$SOCK" -X POST "http://d/wherry/v1/containers/new-one/takeover?from=old-one")" = 409 ]
 }
+
+c() {
+	"$WHERRY" compose "$@"
+}
+
+# REST: more keys of update_config. The version says itself; that of BAD is never healthy.
+serving() { # [REST]
+	cat >compose.yaml <<-YAML
+		services:
+		  web:
+		    image: bb
+		    init: true
+		    command: sh -c "echo \$\$VERSION >/tmp/index.html; sleep 0.3; exec httpd -f -p 80 -h /tmp"
+		    environment: {VERSION: "\${VERSION}"}
+		    ports: ["127.0.0.1:$PORT:80"]
+		    stop_grace_period: 1s
+		    healthcheck:
+		      test: test \$\$VERSION != BAD && wget -q -O /dev/null http://127.0.0.1/index.html
+		      interval: 200ms
+		      timeout: 20s
+		      retries: \${RETRIES:-40}
+		    deploy: {update_config: {order: start-first${1:+, $1}}}
+	YAML
+}
+
+id_of() {
+	"$WHERRY" inspect --format '{{.Id}}' "p-$1"
+}
+
+load_begin() {
+	python3 "$ROOT/tests/integration/http_load.py" "$PORT" "$P/stop" >"$P/load" 2>&1 3>&- &
+	LOAD=$!
+	eventually 20 test -e "$P/stop.begun"
+}
+
+load_end() {
+	touch "$P/stop"
+	wait "$LOAD"
+	rm "$P/stop" "$P/stop.begun"
+}
+
+@test "start-first: a new version takes over without one lost request" {
+	serving
+	VERSION=one c up -d --wait
+	one=$(id_of web-1)
+	load_begin
+	eventually 5 says one
+	VERSION=two run c up -d
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"Container p-web-1  Recreate"*"Container p-web-1  Waiting"*"Container p-web-1  Recreated"* ]]
+	says two
+	VERSION=three c up -d
+	says three
+	load_end
+	[ "$(cat load)" = $'one two three\nnone failed' ] || fail "$(cat load)"
+	[ "$one" != "$(id_of web-1)" ]
+	[ "$("$WHERRY" ps -aq | wc -l)" -eq 1 ]
+	VERSION=three run c up -d
+	[[ "$output" == *"Container p-web-1  Running"* ]]
+}
+
+@test "start-first: a version that is not well leaves the old one serving" {
+	serving
+	VERSION=one c up -d --wait
+	one=$(id_of web-1)
+	load_begin
+	VERSION=BAD RETRIES=2 run c up -d
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'service "web": the new container p-web-1 is unhealthy; the old one goes on'* ]]
+	says one
+	load_end
+	[ "$(cat load)" = $'one\nnone failed' ] || fail "$(cat load)"
+	[ "$one" = "$(id_of web-1)" ]
+	[ "$("$WHERRY" ps -aq | wc -l)" -eq 1 ]
+}
+
+@test "start-first: an up that was killed is completed by the next" {
+	serving
+	VERSION=one c up -d --wait
+	one=$(id_of web-1)
+	load_begin
+	# while the new one is not healthy yet
+	VERSION=two c up -d >out 2>&1 3>&- &
+	up=$!
+	eventually 10 grep -q Waiting out
+	kill -KILL $up
+	wait $up || true
+	[ "$("$WHERRY" ps -q | wc -l)" -eq 2 ]
+	[ "$one" = "$(id_of web-1)" ]
+	two=$("$WHERRY" ps -q --no-trunc | grep -v "$one")
+	VERSION=two c up -d
+	[ "$two" = "$(id_of web-1)" ] # that one, not a third
+	says two
+	load_end
+	[ "$(cat load)" = $'one two\nnone failed' ] || fail "$(cat load)"
+	# the old one is gone, the new one has no name yet
+	"$WHERRY" rename p-web-1 0123456789ab_p-web-1
+	VERSION=two c up -d
+	[ "$two" = "$(id_of web-1)" ]
+	[ "$("$WHERRY" ps -aq | wc -l)" -eq 1 ]
+}
+
+@test "start-first: several containers go one after the other, and all back when one is not well" {
+	# of the bad ones the first that is asked is well, the others never
+	cat >compose.yaml <<-'YAML'
+		services:
+		  web:
+		    image: bb
+		    init: true
+		    scale: 3
+		    command: sleep 1000
+		    environment: {VERSION: "${VERSION}"}
+		    stop_grace_period: 1s
+		    volumes: ["shared:/shared"]
+		    healthcheck:
+		      test: test $$VERSION != BAD || test -e /tmp/me || { mkdir /shared/first && touch /tmp/me; }
+		      interval: 200ms
+		      timeout: 20s
+		      retries: 2
+		    deploy: {update_config: {order: start-first, failure_action: rollback}}
+		volumes: {shared: }
+	YAML
+	VERSION=one c up -d --wait
+	before=$(id_of web-1)$(id_of web-2)$(id_of web-3)
+	VERSION=BAD run c up -d
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"Container p-web-"*"  Rolled back"* ]]
+	[ "$before" = "$(id_of web-1)$(id_of web-2)$(id_of web-3)" ]
+	[ "$("$WHERRY" ps -q | wc -l)" -eq 3 ]
+	VERSION=two c up -d
+	[ "$("$WHERRY" ps -aq | wc -l)" -eq 3 ]
+	[[ "$before" != *"$(id_of web-2)"* ]]
+}

@@ -27,6 +27,9 @@ static void print_steps(const struct plan *plan, struct buf *ret)
 		[STEP_CREATE] = "create",
 		[STEP_RECREATE] = "recreate",
 		[STEP_KEEP] = "keep",
+		[STEP_RENAME] = "rename",
+		[STEP_ROLL] = "roll",
+		[STEP_FINISH] = "finish",
 		[STEP_WAIT] = "wait",
 		[STEP_START] = "start",
 		[STEP_STOP] = "stop",
@@ -35,6 +38,9 @@ static void print_steps(const struct plan *plan, struct buf *ret)
 	for (size_t i = 0; i < plan->n; i++) {
 		buf_printf(ret, "%s%s %s", i ? ", " : "", words[plan->steps[i].kind],
 			plan->steps[i].name);
+		if (plan->steps[i].successor) {
+			buf_printf(ret, " by %s", plan->steps[i].successor->name);
+		}
 		if (plan->steps[i].reason) {
 			buf_printf(ret, " (%s)", plan->steps[i].reason);
 		}
@@ -368,6 +374,143 @@ static void a_replacement_that_never_got_its_name_is_replaced(void **state)
 	made_deinit(&m);
 }
 
+static const char *const rolling =
+	"services:\n"
+	"  web:\n"
+	"    image: w\n"
+	"    scale: 3\n"
+	"    deploy: {update_config: {order: start-first, parallelism: 2}}\n"
+	"  after: {image: w, depends_on: [web]}\n";
+
+static void start_first_goes_in_batches(void **state)
+{
+	scoped(project_free) struct project *p = load_good(rolling);
+	struct made m = {0};
+	add_resources(&m, p);
+	add_container(&m, p, "after", 1, "exited");
+	for (int i = 1; i <= 3; i++) {
+		add_container(&m, p, "web", i, "running");
+		m.containers[i].hash = "old";
+	}
+	const struct strv none = STRV_INIT;
+	const struct plan_up o = {.services = &none};
+	scoped(plan) struct plan plan = {0};
+	scoped(buf) struct buf text = BUF_INIT;
+	struct err e;
+	assert_int_equal(plan_up(p, &m.s, &o, &plan, &e), 0);
+	print_steps(&plan, &text);
+	assert_string_equal(
+		buf_str(&text), "roll p-web-1, roll p-web-2, roll p-web-3, start p-after-1");
+	rounds_are(&plan, "p-web-1 p-web-2; p-web-3; p-after-1; ");
+	plan_is(p, &m, (struct plan_up){.no_start = true},
+		"recreate p-web-1, recreate p-web-2, recreate p-web-3");
+	m.containers[1].status = "exited"; /* nothing to keep up */
+	plan_is(p, &m, (struct plan_up){0},
+		"recreate p-web-1, start p-web-1, roll p-web-2, roll p-web-3, start p-after-1");
+	made_deinit(&m);
+}
+
+static void rollback_keeps_the_old_ones_until_all_are_well(void **state)
+{
+	scoped(project_free) struct project *p = load_good(
+		"services: {a: {image: x, scale: 2, deploy: {update_config: {order: start-first, failure_action: rollback}}}}");
+	struct made m = {0};
+	add_resources(&m, p);
+	add_container(&m, p, "a", 1, "running");
+	add_container(&m, p, "a", 2, "running");
+	m.containers[0].hash = m.containers[1].hash = "old";
+	plan_is(p, &m, (struct plan_up){0}, "roll p-a-1, roll p-a-2, finish p-a-1, finish p-a-2");
+	made_deinit(&m);
+}
+
+static void what_cannot_be_start_first_is_said(void **state)
+{
+	static const struct {
+		const char *more, *why;
+	} cases[] = {
+		{"ports: ['80:80']",
+			"its published ports are fixed and this engine does not hand them over"},
+		{"network_mode: host", "its network is not its own"},
+		{"networks: {default: {ipv4_address: 172.4.11.2}}", "its address is fixed"},
+		{"mac_address: '02:42:ac:11:00:02'", "its address is fixed"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		scoped(free) char *text = xasprintf(
+			"services: {a: {image: x, %s, deploy: {update_config: {order: start-first}}}}",
+			cases[i].more);
+		scoped(project_free) struct project *p = load_good(text);
+		struct made m = {0};
+		add_container(&m, p, "a", 1, "running");
+		m.containers[0].hash = "old";
+		const struct strv none = STRV_INIT;
+		struct plan_up o = {.services = &none};
+		scoped(plan) struct plan plan = {0};
+		struct err e;
+		assert_int_equal(plan_up(p, &m.s, &o, &plan, &e), 0);
+		assert_int_equal(plan.warnings.n, 1);
+		assert_non_null(strstr(plan.warnings.v[0], cases[i].why));
+		assert_int_equal(plan.steps[plan.n - 1].kind, STEP_START);
+		if (i == 0) {
+			o.hands_over = true;
+			plan_is(p, &m, o, "net+ p_default, roll p-a-1");
+		}
+		made_deinit(&m);
+	}
+}
+
+/* What an `up` leaves when it is killed between any two requests of a replacement. */
+static void an_interrupted_replacement_is_completed(void **state)
+{
+	static const struct {
+		const char *old, *new; /* status; NULL: not there (any more) */
+		bool stale;            /* the file has changed again meanwhile */
+		const char *first;     /* stop, create beside, stop old, remove, rename, start */
+		const char *rolls;     /* start-first */
+	} cases[] = {
+		{"running", "created", false,
+			"remove 0123456789ab_p-a-1, recreate p-a-1, start p-a-1",
+			"roll p-a-1 by 0123456789ab_p-a-1"},
+		{"exited", "created", false,
+			"remove 0123456789ab_p-a-1, recreate p-a-1, start p-a-1",
+			"roll p-a-1 by 0123456789ab_p-a-1"},
+		{NULL, "created", false, "rename p-a-1, start p-a-1", "rename p-a-1, start p-a-1"},
+		{"running", "running", false,
+			"stop 0123456789ab_p-a-1, remove 0123456789ab_p-a-1, recreate p-a-1, start p-a-1",
+			"roll p-a-1 by 0123456789ab_p-a-1"},
+		{"exited", "running", false,
+			"stop 0123456789ab_p-a-1, remove 0123456789ab_p-a-1, recreate p-a-1, start p-a-1",
+			"roll p-a-1 by 0123456789ab_p-a-1"},
+		{NULL, "running", false, "rename p-a-1", "rename p-a-1"},
+		{"running", "exited", false,
+			"remove 0123456789ab_p-a-1, recreate p-a-1, start p-a-1",
+			"remove 0123456789ab_p-a-1, roll p-a-1"},
+		{"running", "running", true,
+			"stop 0123456789ab_p-a-1, remove 0123456789ab_p-a-1, recreate p-a-1, start p-a-1",
+			"stop 0123456789ab_p-a-1, remove 0123456789ab_p-a-1, roll p-a-1"},
+		{NULL, "running", true, "recreate p-a-1, start p-a-1", "roll p-a-1"},
+	};
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(*cases); i++) {
+		bool rolls = i % 2;
+		scoped(project_free) struct project *p = load_good(
+			rolls ? "services: {a: {image: x, deploy: {update_config: {order: start-first}}}}"
+			      : "services: {a: {image: x}}");
+		struct made m = {0};
+		add_resources(&m, p);
+		if (cases[i / 2].old) {
+			add_container(&m, p, "a", 1, cases[i / 2].old);
+			m.containers[0].hash = "old";
+		}
+		add_container(&m, p, "a", 1, cases[i / 2].new);
+		struct state_container *temporary = &m.containers[m.s.n_containers - 1];
+		temporary->hash = cases[i / 2].stale ? "stale" : temporary->hash;
+		free((char *)temporary->name);
+		temporary->name = xstrdup("0123456789ab_p-a-1");
+		plan_is(p, &m, (struct plan_up){0},
+			rolls ? cases[i / 2].rolls : cases[i / 2].first);
+		made_deinit(&m);
+	}
+}
+
 static void a_changed_network_is_made_anew(void **state)
 {
 	scoped(project_free) struct project *p = load_good(three);
@@ -598,6 +741,10 @@ int main(void)
 		cmocka_unit_test(dependents_restart_when_asked),
 		cmocka_unit_test(scaling_adds_behind_and_removes_the_obsolete_first),
 		cmocka_unit_test(a_replacement_that_never_got_its_name_is_replaced),
+		cmocka_unit_test(start_first_goes_in_batches),
+		cmocka_unit_test(rollback_keeps_the_old_ones_until_all_are_well),
+		cmocka_unit_test(what_cannot_be_start_first_is_said),
+		cmocka_unit_test(an_interrupted_replacement_is_completed),
 		cmocka_unit_test(a_changed_network_is_made_anew),
 		cmocka_unit_test(orphans_are_named_or_removed),
 		cmocka_unit_test(missing_external_objects_are_an_error),
