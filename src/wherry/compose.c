@@ -51,6 +51,8 @@ static const struct subcommand {
 	{"version", compose_version, "Show the Docker Compose version information"},
 	{"volumes", compose_volumes, "List volumes"},
 	{"wait", compose_wait, "Block until containers of all (or specified) services stop."},
+	{"watch", compose_watch,
+		"Watch build context for service and rebuild/refresh containers when files are updated"},
 };
 
 #define N_SUBCOMMANDS (sizeof(subcommands) / sizeof(*subcommands))

@@ -209,6 +209,8 @@ int compose_output_add(struct compose_output *o, const char *id, const char *nam
 	const char *since, struct err *e);
 void compose_output_say(struct compose_output *o,
 	const char *text); /* a line of ours between those of the containers */
+/* What the watch says, beside the names. */
+void compose_output_watch(struct compose_output *o, const char *text);
 /* "web-1 exited with code 7" */
 void compose_output_exited(struct compose_output *o, const char *container, int code);
 void compose_output_end(
@@ -238,6 +240,10 @@ void compose_attached_expect(struct compose_attached *a, const struct plan *plan
 /* For compose_carry.on_start, with the attached as owner. */
 void compose_attached_started(
 	void *owner, const char *id, const char *name, const struct service *s);
+/* For a watch on another thread: a line of its own, and that containers are being replaced, so that
+ * nothing running is not the end. */
+void compose_attached_watch(void *attached, const char *text);
+void compose_attached_hold(void *attached, bool begins);
 /* Shows the output until the containers have ended; the first interrupt stops them, the second
  * kills. The exit status. */
 int compose_attached_run(struct compose_attached *a);
@@ -275,3 +281,4 @@ compose_fn compose_up;
 compose_fn compose_version;
 compose_fn compose_volumes;
 compose_fn compose_wait;
+compose_fn compose_watch;

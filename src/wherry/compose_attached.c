@@ -46,6 +46,7 @@ struct compose_attached {
 	int status;
 	pthread_t stopper;
 	bool has_stopper;
+	_Atomic int held; /* containers are being replaced */
 };
 
 static int pass_on(void *owner, const json_t *event, struct err *e)
@@ -369,7 +370,7 @@ static int follow(struct compose_attached *a, struct err *e)
 			return -1;
 		}
 		int ready = poll(fds, 2, running > 0 ? -1 : QUIET_MS);
-		if (ready == 0) {
+		if (ready == 0 && a->held == 0) {
 			return 0;
 		}
 		if (ready < 0 && errno != EINTR) {
@@ -384,6 +385,18 @@ static int follow(struct compose_attached *a, struct err *e)
 			return -1;
 		}
 	}
+}
+
+void compose_attached_watch(void *attached, const char *text)
+{
+	struct compose_attached *a = attached;
+	compose_output_watch(a->output, text);
+}
+
+void compose_attached_hold(void *attached, bool begins)
+{
+	struct compose_attached *a = attached;
+	a->held += begins ? 1 : -1;
 }
 
 int compose_attached_run(struct compose_attached *a)

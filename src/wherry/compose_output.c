@@ -105,6 +105,18 @@ void compose_output_say(struct compose_output *o, const char *text)
 	pthread_mutex_unlock(&o->lock);
 }
 
+void compose_output_watch(struct compose_output *o, const char *text)
+{
+	scoped(free) char *line = NULL;
+	if (o->o.no_prefix) {
+		line = xstrdup(text);
+	} else {
+		line = xasprintf("%s%*s ⦿ %s%s", o->color ? "\033[92m" : "", (int)o->width + 1, "",
+			o->color ? "\033[0m" : "", text);
+	}
+	compose_output_say(o, line);
+}
+
 /* Over whatever a prompt or a menu has left on the line, as docker compose does. */
 void compose_output_exited(struct compose_output *o, const char *container, int code)
 {

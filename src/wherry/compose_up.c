@@ -1,5 +1,7 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -8,6 +10,7 @@
 #include "base/text.h"
 #include "compose/duration.h"
 #include "wherry/compose_up.h"
+#include "wherry/compose_watch.h"
 #include "wherry/engine.h"
 
 void up_deinit(struct up *u)
@@ -202,6 +205,38 @@ static int carry(struct compose *c, struct up *u, const bool *selected,
 	return r;
 }
 
+static int check_watched(const struct compose *c, const bool *selected, struct err *e)
+{
+	for (size_t i = 0; i < c->project->n_services; i++) {
+		if (selected[i] && c->project->services[i].n_watches > 0) {
+			return 0;
+		}
+	}
+	return err_set(e, ERR_INVALID,
+		"none of the selected services is configured for watch, see https://docs.docker.com/compose/how-tos/file-watch/");
+}
+
+/* Until the containers have ended; the exit status. */
+static int show(struct compose *c, const struct up *u, struct compose_attached *attached,
+	const bool *selected)
+{
+	struct err e;
+	if (!u->watch) {
+		return compose_attached_run(attached);
+	}
+	struct watch_beside *beside = watch_beside_new(c, attached, selected, &e);
+	if (!beside) {
+		return cli_fail(&e);
+	}
+	int status =
+		watch_beside_begin(beside, &e) < 0 ? cli_fail(&e) : compose_attached_run(attached);
+	if (!watch_beside_end(beside)) {
+		fflush(NULL);
+		_exit(status); /* a build that nobody waits for ends with its connection */
+	}
+	return status;
+}
+
 int up_run(struct compose *c, struct up *u)
 {
 	struct err e;
@@ -215,7 +250,8 @@ int up_run(struct compose *c, struct up *u)
 	u->attached.shown = shown;
 	if (check(c, u, &e) < 0 || read_scales(u, &e) < 0 ||
 		plan_select(c->project, &c->services, u->plan.no_deps, selected, &e) < 0 ||
-		choose_shown(c, u, shown, &e) < 0) {
+		choose_shown(c, u, shown, &e) < 0 ||
+		(u->watch && check_watched(c, selected, &e) < 0)) {
 		return cli_fail(&e);
 	}
 	if (!detached) {
@@ -227,7 +263,7 @@ int up_run(struct compose *c, struct up *u)
 	compose_begin(c, u->creates ? "Creating" : "Running");
 	int status = carry(c, u, selected, attached, &e) < 0 ? cli_fail(&e) : 0;
 	if (status == 0 && attached) {
-		status = compose_attached_run(attached);
+		status = show(c, u, attached, selected);
 	}
 	if (status == 0 && interactive && c->dry_run) {
 		puts("end of 'compose up' output, interactive run is not supported in dry-run mode");

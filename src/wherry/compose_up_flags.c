@@ -108,6 +108,8 @@ int compose_up(struct compose *c, int argc, char **argv)
 			"Wait for services to be running|healthy. Implies detached mode."},
 		{"wait-timeout", 0, FLAG_INT, &u.wait_timeout, NULL,
 			"Maximum duration in seconds to wait for the project to be running|healthy"},
+		{"watch", 'w', FLAG_BOOL, &u.watch, NULL,
+			"Watch source code and rebuild/refresh containers when files are updated."},
 		{"yes", 'y', FLAG_BOOL, NULL, NULL,
 			"Assume \"yes\" as answer to all prompts and run non-interactively"},
 		{"y", 0, FLAG_BOOL, NULL, NULL, NULL},

@@ -20,6 +20,8 @@ struct cp_pack {
 	int dir_fd; /* of the file, or the directory itself */
 	char *file; /* NULL for a directory */
 	char *name;
+	cp_fill_fn *fill; /* instead of a file or directory */
+	void *fill_owner;
 	int in, out; /* of the pipe between the thread that packs and the reader */
 	pthread_t thread;
 	bool started;
@@ -67,6 +69,9 @@ static int write_piece(void *owner, const void *data, size_t n, struct err *e)
 static int pack_all(struct cp_pack *c, struct err *e)
 {
 	scoped(pack_free) struct pack *p = pack_new(write_piece, c);
+	if (c->fill) {
+		return c->fill(c->fill_owner, p, e) < 0 ? -1 : pack_end(p, e);
+	}
 	int r = c->file ? pack_entry(p, c->dir_fd, c->file, c->name, NULL, e)
 			: pack_directory(p, c->dir_fd, c->name, e);
 	if (r == 0 && !c->file) {
@@ -114,6 +119,15 @@ struct cp_pack *cp_pack_new(const char *path, bool follow, bool *ret_is_dir, str
 		return NULL;
 	}
 	*ret_is_dir = !c->file;
+	return c;
+}
+
+struct cp_pack *cp_pack_of(cp_fill_fn *fill, void *owner)
+{
+	struct cp_pack *c = xnew(struct cp_pack);
+	c->dir_fd = c->in = -1;
+	c->fill = fill;
+	c->fill_owner = owner;
 	return c;
 }
 

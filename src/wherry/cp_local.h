@@ -13,6 +13,10 @@ struct cp_pack; /* an archive that is made while it is read */
 /* path: absolute; a link at its end is followed when it says directory, or with follow. The root of
  * the archive is called name. *ret_is_dir as of the source. NULL with *e. */
 struct cp_pack *cp_pack_new(const char *path, bool follow, bool *ret_is_dir, struct err *e);
+/* Of whatever fill packs, on a thread of its own; cp_pack_start's name is not used then. */
+struct pack;
+typedef int cp_fill_fn(void *owner, struct pack *p, struct err *e);
+struct cp_pack *cp_pack_of(cp_fill_fn *fill, void *owner);
 /* Starts making it; then an http_source's read, owner is the pack. */
 int cp_pack_start(struct cp_pack *p, const char *name, struct err *e);
 long cp_pack_read(void *owner, char *data, size_t n);
