@@ -14,6 +14,7 @@
 #include "base/scoped.h"
 #include "base/text.h"
 #include "build/claims.h"
+#include "build/groups.h"
 #include "build/session_parts.h"
 #include "codec/sha256.h"
 #include "image/image.h"
@@ -258,9 +259,7 @@ static void destroy_left_over(void *owner, const char *name)
 	const struct builder *b = owner;
 	if (text_starts(name, b->cgroup_prefix)) {
 		scoped(free) char *group = xasprintf("%s/%s", b->d.cgroup_parent, name);
-		if (cgroup_destroy(group) < 0) {
-			log_warning("build", "cgroup-stays", "group", group, NULL);
-		}
+		build_groups_destroy(b->groups, group);
 	}
 }
 
@@ -272,6 +271,7 @@ struct builder *builder_new(const struct builder_deps *d, struct err *e)
 	b->cache = map_new();
 	list_init(&b->sessions);
 	b->claims = claims_new(d->loop, CLAIM_WAIT_MS, session_claim_granted);
+	b->groups = build_groups_new(d->loop);
 	b->cache_dir = xasprintf("%s/build-cache", d->data_root);
 	sha256_digest(d->data_root, strlen(d->data_root), digest);
 	b->cgroup_prefix = xasprintf("build-%.8s-", digest + strlen("sha256:"));
@@ -301,5 +301,6 @@ void builder_free(struct builder *b)
 	claims_free(b->claims);
 	free(b->cache_dir);
 	free(b->cgroup_prefix);
+	build_groups_free(b->groups);
 	free(b);
 }

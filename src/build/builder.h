@@ -13,6 +13,7 @@ struct builder {
 	struct map *cache;     /* key -> struct cache_entry */
 	struct list sessions;
 	struct claims *claims;
+	struct build_groups *groups;
 	char *cache_dir;     /* of RUN --mount=type=cache */
 	char *cgroup_prefix; /* "build-" and what tells this daemon's from another's */
 };

@@ -19,6 +19,7 @@
 #include "build/base.h"
 #include "build/builder.h"
 #include "build/claims.h"
+#include "build/groups.h"
 #include "build/limits.h"
 #include "build/pending.h"
 #include "build/results.h"
@@ -27,7 +28,6 @@
 #include "image/image.h"
 #include "job/job.h"
 #include "store/store.h"
-#include "sys/cgroup.h"
 
 #define QUIET_TEXT_MAX (256u << 10) /* what `docker build -q` shows when the build fails */
 
@@ -116,9 +116,7 @@ static void clean_up(struct build_session *s)
 	if (s->attached) {
 		network_detach(b->d.networks, s->endpoint.network_id, s->id);
 	}
-	if (cgroup_destroy(s->cgroup) < 0) {
-		log_warning("build", "cgroup-stays", "group", s->cgroup, NULL);
-	}
+	build_groups_destroy(b->groups, s->cgroup);
 	scoped(free) char *dir = xasprintf("%s/tmp", image_layers_dir(b->d.images));
 	builder_remove_trees(b, dir, json_pack("[s]", s->tmp_name));
 }

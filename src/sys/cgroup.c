@@ -164,26 +164,31 @@ static int remove_folder(void *owner, const char *folder)
 	return rmdir(folder) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int cgroup_destroy(const char *group)
+int cgroup_try_destroy(const char *group)
 {
 	scoped(strv) struct strv roots = STRV_INIT;
 	hierarchies(&roots);
 	int result = 0;
-	for (int round = 0; round < 50; round++) {
-		result = 0;
-		for (size_t i = 0; i < roots.n; i++) {
-			scoped(free) char *folder = xasprintf("%s/%s", roots.v[i], group);
-			int r = walk(folder, remove_folder, NULL);
-			result = r < 0 ? r : result;
-		}
-		if (result == 0) {
-			return 0;
-		}
+	for (size_t i = 0; i < roots.n; i++) {
+		scoped(free) char *folder = xasprintf("%s/%s", roots.v[i], group);
+		int r = walk(folder, remove_folder, NULL);
+		result = r < 0 ? r : result;
+	}
+	if (result < 0) {
 		cgroup_freeze(group, false); /* a frozen process does not die on v1 */
 		cgroup_kill(group);
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	}
-	return -EBUSY;
+	return result < 0 ? -EBUSY : 0;
+}
+
+int cgroup_destroy(const char *group)
+{
+	int r = cgroup_try_destroy(group);
+	for (int round = 1; round < 50 && r < 0; round++) {
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		r = cgroup_try_destroy(group);
+	}
+	return r;
 }
 
 bool cgroup_exists(const char *group)

@@ -18,6 +18,8 @@ bool cgroup_is_v2(void);
 /* Kills every process in the group and below, until none is left (a few rounds); then removes the
  * group in every hierarchy. An absent group is fine. -EBUSY when a process does not die. */
 int cgroup_destroy(const char *group);
+/* One round of it, without waiting: -EBUSY when the group is still there. */
+int cgroup_try_destroy(const char *group);
 /* In any hierarchy. */
 bool cgroup_exists(const char *group);
 /* Removes the group itself where nothing is in it; -EBUSY where something is. */

@@ -411,6 +411,59 @@ class Ends(Case):
                 self.check()
         self.after()
 
+    def kit(self, *args):
+        """The same by BuildKit's calls: the client's process."""
+        command = [BUILD + "/src/wherry/wherry", "build", "--progress", "plain", "--build-arg", "SOURCE_DATE_EPOCH=1600000000", "--output",
+                   "type=image,name=k,rewrite-timestamp=true", *args, self.context]
+        client = subprocess.Popen(command, env=self.daemon.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(client.stdout.close)
+        return client
+
+    def made(self, *args):
+        client = self.kit(*args)
+        said = client.stdout.read()
+        self.assertEqual(client.wait(), 0, said)
+        return self.inspect("k")["Id"]
+
+    def test_whoever_speaks_buildkits_protocol_is_killed(self):
+        """The client, the process between it and the build, the build: what is made next is what would have been made."""
+        for n in range(50):
+            self.file(f"d/{n}", b"x" * 1000)
+        self.file("Dockerfile", self.TEXT)
+        want = self.made("--no-cache")
+        for lines in (1, 12, 22, 32):
+            for victim in ("client", "gateway", "build"):
+                with self.subTest(victim=victim, lines=lines):
+                    client = self.kit("--no-cache")
+                    for _ in range(lines):
+                        client.stdout.readline()
+                    if victim == "client":
+                        client.kill()
+                    elif victim == "gateway":
+                        pids = self.daemon.gateways()
+                        self.assertEqual(len(pids), 1)
+                        os.kill(pids[0], signal.SIGKILL)
+                    else:
+                        subprocess.run(["pkill", "-9", "-P", str(self.daemon.process.pid), "-f", "wherry-worker build$"], check=False)
+                    client.stdout.read()
+                    client.wait()
+                    self.check()
+                    self.assertEqual(self.made(), want)
+        self.assertEqual(self.made("--no-cache"), want)
+        self.check()
+
+    def test_a_group_that_is_busy_when_its_build_ends_goes_later(self):
+        """Processes that come into it faster than they die stand for one that dies slowly."""
+        client = self.start(12)
+        name = self.daemon.groups()[0]
+        places = [f"/sys/fs/cgroup/{h}/{self.daemon.group}/{name}/worker/cgroup.procs" for h in (".", "unified", "pids")]
+        script = 'for i in $(seq 400); do sleep 2 & echo $! >"$0" || break; done 2>/dev/null'
+        crowd = [subprocess.Popen(["bash", "-c", script, next(p for p in places if os.path.exists(p))]) for _ in range(4)]
+        client.close()
+        for c in crowd:
+            c.wait()
+        self.check()
+
     def test_what_it_made_before_is_kept(self):
         text = f"FROM base:1\nRUN date +%%N > /n; echo {os.getpid()}\nRUN %s\n"
         self.file("Dockerfile", text % "echo waiting; sleep 1000")

@@ -127,7 +127,13 @@ class Daemon:
         """Build jobs that run for this daemon."""
         out = subprocess.run(["ps", "--ppid", str(self.process.pid), "-o", "args="], stdout=subprocess.PIPE, text=True,
                              check=False).stdout
-        return [line for line in out.splitlines() if "wherry-worker build" in line]
+        return [line for line in out.splitlines() if line.split()[1:] == ["build"]]
+
+    def gateways(self):
+        """Pids of the process that speaks BuildKit's protocol: one or none."""
+        out = subprocess.run(["ps", "--ppid", str(self.process.pid), "-o", "pid=,args="], stdout=subprocess.PIPE, text=True,
+                             check=False).stdout
+        return [int(line.split()[0]) for line in out.splitlines() if line.split()[2:] == ["buildkit"]]
 
     def groups(self):
         """Control groups of builds."""
@@ -137,6 +143,14 @@ class Daemon:
             if os.path.isdir(path):
                 found += [n for n in os.listdir(path) if n.startswith("build-")]
         return found
+
+
+def docker20():
+    """The path of a docker CLI that has BuildKit's calls in itself, or None."""
+    for path in ("/usr/bin/docker", os.path.join(BUILD, "docker-cli/usr/bin/docker")):
+        if os.path.exists(path) and " 20.10" in subprocess.run([path, "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout:
+            return path
+    return None
 
 
 def serve_in(case, port, handler):

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import unittest
 
-from build_lib import BUILD, Case
+from build_lib import BUILD, Case, docker20
 
 
 def run_job(name, request):
@@ -197,10 +197,11 @@ class Cache(Mounts):
 class Session(Mounts):
     """What comes from the client while a step runs, by our own command line."""
 
-    def kit(self, dockerfile, *args, ok=True):
+    def kit(self, dockerfile, *args, ok=True, client=None):
         self.file("Dockerfile", dockerfile)
-        command = [os.path.join(BUILD, "src/wherry/wherry"), "build", "--progress", "plain", "--no-cache", "-t", "kit", *args, self.context]
-        got = subprocess.run(command, env=self.daemon.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+        command = [client or os.path.join(BUILD, "src/wherry/wherry"), "build", "--progress", "plain", "--no-cache", "-t", "kit", *args,
+                   self.context]
+        got = subprocess.run(command, env={**self.daemon.env, "DOCKER_BUILDKIT": "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
                              check=False)
         self.assertEqual(got.returncode == 0, ok, got.stdout)
         return got.stdout
@@ -267,12 +268,13 @@ class Session(Mounts):
         for path in [program] + [word for word in needs.split() if word.startswith("/")]:
             with open(path, "rb") as f:
                 self.file("root" + path, f.read(), 0o755)
-        got = self.kit(f"FROM base:1\nCOPY root /\nRUN --mount=type=ssh {program} -L\nRUN --mount=type=ssh,id=other ls /run/buildkit || true\n"
-                       f"RUN --mount=type=ssh,target=/agent,mode=0666 SSH_AUTH_SOCK=/agent {program} -l; stat -c %a /agent\n",
-                       "--ssh", "default=" + agent)
-        self.assertEqual(got.count("of-the-test"), 2, got)
-        self.assertIn("666", got)
-        self.assertIn("/run/buildkit: No such file", got)
+        text = (f"FROM base:1\nCOPY root /\nRUN --mount=type=ssh {program} -L\nRUN --mount=type=ssh,id=other ls /run/buildkit || true\n"
+                f"RUN --mount=type=ssh,target=/agent,mode=0666 SSH_AUTH_SOCK=/agent {program} -l; stat -c %a /agent\n")
+        for client in ({}, {"client": docker20()}):
+            got = self.kit(text, "--ssh", "default=" + agent, **client)
+            self.assertEqual(got.count("of-the-test"), 2, got)
+            self.assertIn("666", got)
+            self.assertIn("/run/buildkit: No such file", got)
 
 
 if __name__ == "__main__":

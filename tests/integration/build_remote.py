@@ -11,7 +11,7 @@ import tempfile
 import unittest
 import urllib.parse
 
-from build_lib import BUILD, Case, serve_in, tar_of
+from build_lib import BUILD, Case, docker20, serve_in, tar_of
 
 PORT = 18090
 URL = f"http://127.0.0.1:{PORT}"
@@ -248,13 +248,13 @@ class Contexts(Remote):
 class Logins(Remote):
     """What a repository wants of its readers comes from the client: secrets and its ssh agent."""
 
-    def kit(self, context, *args, ok=True, text=None, **secrets):
+    def kit(self, context, *args, ok=True, text=None, client=None, **secrets):
         if text:
             self.file("Dockerfile", text)
-        command = [os.path.join(BUILD, "src/wherry/wherry"), "build", "--progress", "plain", "--no-cache", "-t", "private", *args]
+        command = [client or os.path.join(BUILD, "src/wherry/wherry"), "build", "--progress", "plain", "--no-cache", "-t", "private", *args]
         for name in secrets:
             command += ["--secret", "id=" + name.replace("__", ".") + ",env=" + name]
-        got = subprocess.run([*command, context], env={**self.daemon.env, **secrets}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        got = subprocess.run([*command, context], env={**self.daemon.env, "DOCKER_BUILDKIT": "1", **secrets}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              text=True, check=False, timeout=300)
         self.assertEqual(got.returncode == 0, ok, got.stdout)
         return got.stdout
@@ -271,6 +271,7 @@ class Logins(Remote):
             self.assertEqual(self.show("cat /d/sub/f; find /d -name .git", base="private"), "one\n")
         said = self.kit(url + "#main:sub", GIT_AUTH_TOKEN="of-the-test")
         self.assertIn("of sub\n", said)
+        self.assertIn("of sub\n", self.kit(url + "#main:sub", client=docker20(), GIT_AUTH_TOKEN="of-the-test"))
         kept = subprocess.run(["grep", "-rlaE", "of-the-test|" + LOGINS[0][6:], self.daemon.data, self.daemon.dir + "/log"],
                               stdout=subprocess.PIPE, text=True, check=False)
         self.assertEqual((kept.stdout, "of-the-test" in said), ("", False))
