@@ -126,6 +126,10 @@ static void build_done(void *owner, const json_t *result, int code, const struct
 		end_quiet(b, image, e != NULL);
 	}
 	if (b->call->r) {
+		if (!b->begun) { /* also what fails before anything was said is a build's failure */
+			b->begun = true;
+			progress_begin(b->call);
+		}
 		progress_end(b->call, b->begun, e, 0); /* build_left follows */
 	} else {
 		build_free(b);

@@ -79,6 +79,12 @@ no_sleeps() {
 	[[ $output == *"Builder-Version: 2"* ]] || fail "$output"
 }
 
+@test "a build of version 2 that fails early fails in its stream, as dockerd's" {
+	run curl -s -w '%{http_code}' --unix-socket "$SOCK" -X POST -H 'Content-Type: application/x-tar' --data-binary "@$DIR/ctx.tar" \
+		'http://d/v1.41/build?version=2&dockerfile=none'
+	[[ $output == *'"errorDetail":{'*'Cannot locate specified Dockerfile: none'*200 ]] || fail "$output"
+}
+
 @test "gRPC of another make: workers and versions" {
 	relay workers
 }
