@@ -331,6 +331,12 @@ static int check_entitlements(const struct solve_request *r, struct err *e)
 	return 0;
 }
 
+bool solve_is_question(const char *name)
+{
+	return strcmp(name, "frontend.lint") == 0 || strcmp(name, "frontend.outline") == 0 ||
+	       strcmp(name, "frontend.targets") == 0;
+}
+
 json_t *solve_options(const struct solve_request *r, struct err *e)
 {
 	scoped(json) json_t *options = json_object();
@@ -347,8 +353,11 @@ json_t *solve_options(const struct solve_request *r, struct err *e)
 	if (!json_object_get(options, "networkmode")) {
 		json_put_str(options, "networkmode", "default");
 	}
-	if (strcmp(json_str(r->attrs, "requestid"), "frontend.lint") == 0) {
+	const char *question = json_str(r->attrs, "requestid");
+	if (strcmp(question, "frontend.lint") == 0) {
 		json_put(options, "check", json_true());
+	} else if (solve_is_question(question)) {
+		json_put_str(options, "question", question);
 	}
 	return TAKE(options);
 }

@@ -27,3 +27,5 @@ json_t *solve_options(const struct solve_request *r, struct err *e);
 /* Whether an image is the Dockerfile frontend under one of its names: docker/dockerfile:1 and
  * docker/dockerfile-upstream. We are it, and pull none. */
 bool solve_is_dockerfile_image(const char *image);
+/* What a frontend is asked for about a Dockerfile instead of building it, and is answered here. */
+bool solve_is_question(const char *name);

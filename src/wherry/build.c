@@ -91,7 +91,7 @@ int command_build(struct cli *cli, int argc, char **argv)
 		{"cache-to", 0, FLAG_LIST, &o.cache_to, "stringArray",
 			"Cache export destinations (e.g., \"type=registry,ref=user/app:cache\", \"type=inline\")"},
 		{"call", 0, FLAG_STRING, &o.call, NULL,
-			"Set method for evaluating build (\"build\", \"check\")"},
+			"Set method for evaluating build (\"build\", \"check\", \"outline\", \"targets\")"},
 		{"check", 0, FLAG_BOOL, &check, NULL, "Shorthand for \"--call=check\""},
 		{"cgroup-parent", 0, FLAG_STRING, &o.cgroup_parent, NULL,
 			"Set the parent cgroup for the \"RUN\" instructions during build"},

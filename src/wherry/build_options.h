@@ -13,7 +13,7 @@ struct build_options {
 	const char *file;    /* the Dockerfile; NULL: that of the context; "-": standard input */
 	const char *dockerfile_text; /* it is this, in no file; NULL */
 	bool no_cache, pull, quiet, push, load, squash, compress, rm, force_rm;
-	const char *call; /* nothing is built: "check"; NULL or "build" */
+	const char *call; /* nothing is built: "check", "outline", "targets"; NULL or "build" */
 	const char *network, *target, *iidfile, *metadata_file, *progress;
 	const char *cgroup_parent, *cpuset_cpus, *cpuset_mems, *isolation;
 	int64_t shm_size_bytes, memory_bytes, memory_swap_bytes; /* 0: not given; swap -1: any */

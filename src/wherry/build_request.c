@@ -426,8 +426,9 @@ static int put_contexts(struct build_request *r, const struct strv *list, struct
 /* The frontend's name of a question; "check,format=json" is "check". NULL: build. */
 static int put_call(struct build_request *r, const char *call, struct err *e)
 {
-	static const char *const names[][2] = {
-		{"build", NULL}, {"check", "frontend.lint"}, {"lint", "frontend.lint"}};
+	static const char *const names[][2] = {{"build", NULL}, {"check", "frontend.lint"},
+		{"lint", "frontend.lint"}, {"outline", "frontend.outline"},
+		{"targets", "frontend.targets"}};
 	size_t n = call ? strcspn(call, ",") : 0;
 	for (size_t i = 0; call && i < sizeof(names) / sizeof(*names); i++) {
 		if (strlen(names[i][0]) == n && strncmp(names[i][0], call, n) == 0) {
@@ -438,7 +439,8 @@ static int put_call(struct build_request *r, const char *call, struct err *e)
 		}
 	}
 	return call ? err_set(e, ERR_INVALID,
-			      "--call=%s is not supported: only build and check are", call)
+			      "--call=%s is not supported: only build, check, outline and targets are",
+			      call)
 		    : 0;
 }
 

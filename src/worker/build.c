@@ -266,6 +266,12 @@ static json_t *build_all(struct build *b, bool *ret_idle, struct err *e)
 	if (json_bool(b->options, "check")) {
 		return check_all(b, e);
 	}
+	const char *question = json_str(b->options, "question");
+	if (*question) {
+		return build_input(b, e) < 0 || plan_targets(b, e) < 0
+			       ? NULL
+			       : build_answer(b, question, e);
+	}
 	if (build_input(b, e) < 0 || plan_targets(b, e) < 0 || build_lint(b, e) < 0 ||
 		build_context_open(b, e) < 0) {
 		return NULL;

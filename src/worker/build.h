@@ -168,6 +168,9 @@ void build_lint_say(struct build *b);
  * "result.txt", "result.statuscode", "version"}} as BuildKit's frontend.lint. problem: why the file
  * cannot be built, or NULL. */
 json_t *build_check(struct build *b, const struct err *problem, struct err *e);
+/* Option "question", "frontend.targets" or "frontend.outline": {"id": "", "response":
+ * {"result.json", "result.txt", "version"}}. NULL with *e. */
+json_t *build_answer(struct build *b, const char *question, struct err *e);
 
 /* --- build_named.c: a named context that is a directory --- */
 /* For COPY --from and mounts: its directory (absolute), and what its files come to. */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/scoped.h"
 #include "build/excerpt.h"
+#include "build/outline.h"
 #include "worker/build.h"
 #include "worker/rpc.h"
 
@@ -99,4 +100,20 @@ json_t *build_check(struct build *b, const struct err *problem, struct err *e)
 	return json_pack("{ss s{ss ss ss ss}}", "id", "", "response", "result.json", doc,
 		"result.txt", buf_str(&text), "result.statuscode", b->lint.n || problem ? "1" : "0",
 		"version", RESULT_VERSION);
+}
+
+json_t *build_answer(struct build *b, const char *question, struct err *e)
+{
+	const bool targets = strcmp(question, "frontend.targets") == 0;
+	scoped(buf) struct buf text = BUF_INIT;
+	scoped(json) json_t *result =
+		targets ? outline_targets(&b->d)
+			: outline_make(&b->targets[0].plan, &b->build_args, e);
+	if (!result) {
+		return NULL;
+	}
+	(targets ? outline_targets_text : outline_text)(result, &text);
+	scoped(free) char *doc = json_dumps(result, JSON_INDENT(2));
+	return json_pack("{ss s{ss ss ss}}", "id", "", "response", "result.json", doc, "result.txt",
+		buf_str(&text), "version", RESULT_VERSION);
 }

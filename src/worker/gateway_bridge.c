@@ -155,12 +155,21 @@ static const char described[] =
 	"[{\"name\":\"frontend.lint\",\"version\":\"1.0.0\",\"type\":\"rpc\","
 	"\"description\":\"Lint a Dockerfile\","
 	"\"opts\":null,\"metadata\":[{\"name\":\"result.json\"},{\"name\":\"result.txt\"},{\"name\":\"result.statuscode\"}]},"
+	"{\"name\":\"frontend.outline\",\"version\":\"1.0.0\",\"type\":\"rpc\","
+	"\"description\":\"List all parameters current build target supports\","
+	"\"opts\":[{\"name\":\"target\",\"description\":\"Target build stage\"}],"
+	"\"metadata\":[{\"name\":\"result.json\"},{\"name\":\"result.txt\"}]},"
+	"{\"name\":\"frontend.targets\",\"version\":\"1.0.0\",\"type\":\"rpc\","
+	"\"description\":\"List all targets current build supports\",\"opts\":null,"
+	"\"metadata\":[{\"name\":\"result.json\"},{\"name\":\"result.txt\"}]},"
 	"{\"name\":\"frontend.subrequests.describe\",\"version\":\"1.0.0\",\"type\":\"rpc\","
 	"\"description\":\"List available subrequest types\",\"opts\":null,"
 	"\"metadata\":[{\"name\":\"result.json\"},{\"name\":\"result.txt\"}]}]";
 static const char described_text[] =
 	"NAME                            VERSION  DESCRIPTION\n"
 	"frontend.lint                   1.0.0    Lint a Dockerfile\n"
+	"frontend.outline                1.0.0    List all parameters current build target supports\n"
+	"frontend.targets                1.0.0    List all targets current build supports\n"
 	"frontend.subrequests.describe   1.0.0    List available subrequest types\n";
 
 static void refuse_request(struct grpc_call *c, const char *name)
@@ -178,7 +187,7 @@ static void answer_request(struct grpc_call *c, struct gateway_run *r, const cha
 		scoped(json) json_t *response = json_pack("{ss ss ss}", "result.json", described,
 			"result.txt", described_text, "version", "1.0.0");
 		reply_metadata(c, response);
-	} else if (strcmp(name, "frontend.lint") != 0) {
+	} else if (!solve_is_question(name)) {
 		refuse_request(c, name);
 	} else if (!gateway_run_finish(r, c)) {
 		grpc_finish(c, GRPC_CANCELLED, "context canceled");

@@ -243,8 +243,48 @@ not_running() {
 	run w build --check ctx
 	[ "$status" -eq 0 ]
 	[ "$output" = "Check complete, no warnings found." ]
-	run w build --call=outline ctx
-	[ "$output" = "ERROR: --call=outline is not supported: only build and check are" ]
+	run w build --call=nosuch ctx
+	[ "$output" = "ERROR: --call=nosuch is not supported: only build, check, outline and targets are" ]
+}
+
+@test "--call=targets and --call=outline say what a Dockerfile offers" {
+	dockerfile <<-'EOF'
+		# BASE the image below
+		ARG BASE=bb
+		# tools what builds need
+		FROM $BASE AS tools
+		ARG V=1
+		RUN --mount=type=secret,id=tok,required true
+		FROM nosuch AS other
+		ARG UNUSED
+		# web serves
+		FROM tools AS web
+		RUN --mount=type=ssh exit 3
+	EOF
+	w build --call=targets ctx >out
+	diff out - <<-'EOF'
+		TARGET        DESCRIPTION
+		tools         what builds need
+		other         
+		web (default) serves
+	EOF
+	w build --call=outline --build-arg V=2 ctx >out
+	diff out - <<-'EOF'
+		TARGET:      web
+		DESCRIPTION: serves
+
+		BUILD ARG   VALUE   DESCRIPTION
+		BASE        bb      the image below
+		V           2       
+
+		SECRET   REQUIRED
+		tok      true
+
+		SSH       REQUIRED
+		default   
+
+	EOF
+	[ "$(w build --call=outline,format=json --target tools ctx | jq -c '[.name,[.args[].location.ranges[0].start.line],.ssh]')" = '["tools",[2,5],null]' ]
 }
 
 @test "the builder is shown and cleaned by the words of buildx" {

@@ -270,7 +270,7 @@ def returned_error():
     done = ch.unary_unary(CONTROL + "Solve").future(solve_request(ref, "none", {}, frontend=""), timeout=120)
     md = (("buildkit-controlapi-buildid", ref),)
     unary(ch, BRIDGE + "Ping", metadata=md)
-    q = field(2, "dockerfile.v0") + pair(3, "requestid", "frontend.outline") + field(5, 1)
+    q = field(2, "dockerfile.v0") + pair(3, "requestid", "frontend.nosuch") + field(5, 1)
     e = status_of(lambda: unary(ch, BRIDGE + "Solve", q, md))
     assert b"errdefs.Subrequest+json" in dict(e.trailing_metadata())["grpc-status-details-bin"]
     unary(ch, BRIDGE + "Return", field(2, field(1, 2) + field(2, "the function failed")), md)
