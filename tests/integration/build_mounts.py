@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """RUN --mount. Arguments: meson's build directory, then unittest's own."""
+import fcntl
+import glob
 import json
 import os
 import shutil
@@ -174,6 +176,20 @@ class Cache(Mounts):
             with open(f"{self.cache_dir}/mounts/{name}/data/go", "w", encoding="utf-8"):
                 pass
             done.join()
+
+    def test_the_first_users_of_a_shared_cache_do_not_wait_for_each_other(self):
+        """Another one has found no content, either, and shares the cache as long as its step takes."""
+        self.run_step("--mount=type=cache,id=k,target=/c", "true")
+        cache, = glob.glob(self.cache_dir + "/mounts/*")
+        shutil.rmtree(cache + "/data")
+        other = os.open(cache, os.O_RDONLY)
+        self.addCleanup(os.close, other)
+        fcntl.flock(other, fcntl.LOCK_SH)
+        self.file("Dockerfile", "FROM base:1\nRUN --mount=type=cache,id=k,target=/c touch /c/x\n")
+        got = subprocess.run(["docker", "build", self.context], env=self.daemon.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True, timeout=60, check=False)
+        self.assertEqual(got.returncode, 0, got.stdout)
+        self.assertEqual(os.listdir(cache + "/data"), ["x"])
 
     def test_users_of_a_locked_cache_wait_for_each_other(self):
         """Both add one to a number; a private one has a number of its own."""
