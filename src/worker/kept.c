@@ -100,7 +100,10 @@ struct kept *kept_open(const char *dir, const char *key, struct err *e)
 		futimens(k->dir_fd, NULL); /* when it was used last */
 		return k;
 	}
-	close(k->tree_fd); /* nobody knows what is in it */
+	/* Nobody knows what is in it. The files' sizes, times and modes cannot say: the list went
+	 * when the tree began to change, or is damaged, and with it which boot that was; after a
+	 * power cut a complete inode may have blocks that were never written. */
+	close(k->tree_fd);
 	int r = path_remove_tree(k->dir_fd, TREE);
 	k->tree_fd = r < 0 ? r : open_dir(k->dir_fd, TREE);
 	if (k->tree_fd < 0) {
@@ -126,6 +129,9 @@ void kept_close(struct kept *k)
 		file_index_set_durable(k->dir_fd, INDEX);
 	}
 	file_index_deinit(&k->index);
+	if (k->dirty && !k->temporary) { /* of no use: a full disk gets its space back */
+		path_remove_tree(k->dir_fd, TREE);
+	}
 	if (k->tree_fd >= 0) {
 		close(k->tree_fd);
 	}

@@ -101,10 +101,22 @@ no_build_leftovers() {
 		[[ "${output,,}" == *"no space left on device"* ]] || fail "$output"
 		eventually 5 tmp_is_empty
 
+		mkdir "$DIR/sent"
+		printf 'FROM bb\nCOPY . /c\n' >"$DIR/sent/Dockerfile"
+		ln "$DIR/big" "$DIR/sent/big"
+		run w build "$DIR/sent"
+		[ "$status" -ne 0 ] || fail "the build succeeded"
+		[[ "${output,,}" == *"big"*"no space left on device"* ]] || fail "$output"
+		eventually 5 tmp_is_empty
+		run find "$DIR/data/build-cache/contexts" -name big
+		[ -z "$output" ] || fail "$output"
+
 		[ "$(w run --rm bb echo works)" = works ]
 		mount -o remount,size=300m "$DIR/data"
 		w import "$DIR/big.tar" fits
 		w build "$DIR/ctx"
+		w build -t sent "$DIR/sent"
+		w run --rm sent cat /c/big | cmp - "$DIR/big"
 	)
 }
 

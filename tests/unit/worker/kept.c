@@ -251,7 +251,9 @@ static void there_is_no_list_while_the_tree_changes(void **state)
 	assert_int_equal(kept_receive(k, &s, NULL, NULL, NULL, &f->e), -1);
 
 	assert_false(is_there(f, "index"));
+	assert_true(is_there(f, "tree"));
 	kept_close(k);
+	assert_false(is_there(f, "tree")); /* a full disk has its space back */
 	close(f->ends[0]);
 	close(f->ends[1]);
 	build_and_close(f);
