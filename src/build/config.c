@@ -451,7 +451,6 @@ static int apply_maintainer(struct change *ch)
 
 static int apply_onbuild(struct change *ch)
 {
-	static const enum df_kind refused[] = {DF_ONBUILD, DF_FROM, DF_MAINTAINER};
 	scoped(dockerfile) struct dockerfile trigger = {0};
 	struct err why;
 	struct buf text = BUF_INIT;
@@ -462,13 +461,6 @@ static int apply_onbuild(struct change *ch)
 	scoped(free) char *whole = buf_take_str(&text);
 	if (dockerfile_parse_trigger(whole, "this stage", &trigger, &why) < 0) {
 		return fail(ch, why.msg);
-	}
-	for (size_t k = 0; k < sizeof(refused) / sizeof(*refused); k++) {
-		if (trigger.v[0].kind == refused[k]) {
-			scoped(free) char *text_ = xasprintf(
-				"%s isn't allowed as an ONBUILD trigger", df_keyword(refused[k]));
-			return fail(ch, text_);
-		}
 	}
 	json_t *list = json_object_get(ch->config, "OnBuild");
 	if (!list) {

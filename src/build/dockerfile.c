@@ -373,6 +373,20 @@ static struct df_instruction *new_instruction(struct reader *r, enum df_kind kin
 	return i;
 }
 
+/* What no image may hand on; the words are BuildKit's. */
+static int check_trigger(const struct dockerfile *d, const struct df_instruction *i, struct err *e)
+{
+	int kind = find_kind(i->args, strcspn(i->args, " \t"));
+	if (kind == DF_ONBUILD) {
+		return df_error(
+			d, i->line, e, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
+	}
+	return kind == DF_FROM || kind == DF_MAINTAINER
+		       ? df_error(d, i->line, e, "%s isn't allowed as an ONBUILD trigger",
+				 df_keyword((enum df_kind)kind))
+		       : 0;
+}
+
 static int add_instruction(struct reader *r, const char *text, int line, struct err *e)
 {
 	text = part_skip_blanks(text);
@@ -396,7 +410,8 @@ static int add_instruction(struct reader *r, const char *text, int line, struct 
 	if (!*i->args) {
 		return no_argument(r->d, i, e);
 	}
-	if (part_words(r->d, i, e) < 0 ||
+	if ((i->kind == DF_ONBUILD && check_trigger(r->d, i, e) < 0) ||
+		part_words(r->d, i, e) < 0 ||
 		(may_hold_heredocs(i) && !i->json && read_heredocs(r, i, e) < 0)) {
 		return -1;
 	}

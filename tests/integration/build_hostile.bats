@@ -96,7 +96,7 @@ dockerfile() {
 	dockerfile 'FROM triggers\n'
 	[[ $output == *"more than 100 ONBUILD triggers"* ]] || fail "$output"
 	dockerfile 'FROM bb\nONBUILD ONBUILD RUN true\n'
-	[[ $output == *"Dockerfile:2: "*"ONBUILD isn't allowed as an ONBUILD trigger"* ]] || fail "$output"
+	[[ $output == *"Dockerfile:2: Chaining ONBUILD"*"isn't allowed"* ]] || fail "$output"
 	"$WHERRY" rmi -f triggers >/dev/null
 }
 

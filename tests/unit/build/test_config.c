@@ -169,7 +169,6 @@ static void mistakes_are_errors_with_line(void **state)
 			"D:2: HEALTHCHECK: --interval=1 is not a duration of at least 1ms, like 30s or 1m30s"},
 		{"HEALTHCHECK MAYBE x\n",
 			"D:2: HEALTHCHECK: unknown type \"MAYBE\" (try CMD or NONE)"},
-		{"ONBUILD FROM x\n", "D:2: ONBUILD: FROM isn't allowed as an ONBUILD trigger"},
 		{"LABEL a=${b:?why}\n", "D:2: LABEL: b: why"},
 		{"USER --x=1 a\n", "D:2: unknown flag: --x; USER takes no flags"},
 	};
