@@ -153,20 +153,23 @@ static void put_list(struct call *c, json_t *options, const char *key, const cha
 	json_put(options, name, json_strv(&values));
 }
 
-/* Names of images; what their registries have of a cache is used. */
+/* Names of images: BuildKit asks their registries for a cache, the classic builder looks at those
+ * that are here. */
 static int read_cache_from(struct call *c, json_t *options, struct err *e)
 {
 	const char *text = call_query_or(c, "cachefrom", "");
 	scoped(json) json_t *names =
 		*text ? json_parse(text, strlen(text), "cachefrom", e) : json_array();
+	const char *type =
+		strcmp(call_query_or(c, "version", "1"), "2") == 0 ? "registry" : "image";
 	json_t *list = json_array();
 	size_t i;
 	json_t *name;
 	json_put(options, "cache_from", list);
 	json_array_foreach (names, i, name) {
 		if (json_is_string(name)) {
-			json_array_append_new(list,
-				json_pack("{ss s{sO}}", "type", "registry", "attrs", "ref", name));
+			json_array_append_new(
+				list, json_pack("{ss s{sO}}", "type", type, "attrs", "ref", name));
 		}
 	}
 	return names ? 0 : -1;

@@ -349,6 +349,7 @@ static void build_deinit(struct build *b)
 	build_schedule_free(b->schedule);
 	build_network_free(b->network);
 	build_imports_free(b->imports);
+	json_decref(b->cache_images);
 	build_caches_free(b->caches);
 	build_remotes_free(b->remotes);
 	build_events_free(b->events);

@@ -126,18 +126,19 @@ struct build {
 	struct build_network *network; /* build_network.c's, thread-safe */
 	struct build_caches *caches;   /* build_cache_remote.h's, thread-safe */
 	struct build_imports *imports; /* the same */
-	size_t n_steps;                /* of all stages, in classic output */
-	atomic_int n_layers;           /* directories made so far */
-	atomic_llong settled_ms;       /* when layers were last recorded; monotonic */
-	atomic_bool stopping;          /* the build has failed: nothing new begins */
-	pthread_mutex_t filter_lock;   /* of seccomp */
-	char *seccomp;                 /* build_filter.c's: the profile, once it is read */
-	pthread_mutex_t images_lock;   /* of layout_images, also while one comes */
-	json_t *layout_images;         /* build_layout.c */
-	pthread_mutex_t exec_lock;     /* of exec_ready */
-	bool exec_ready;               /* build_exec.c: steps can run */
-	int64_t epoch_ns;              /* SOURCE_DATE_EPOCH, or -1: build_time.h */
-	bool rewrite;                  /* nothing in a layer is later than that */
+	json_t *cache_images;        /* build_cache_image.c's, or NULL: the cache is not narrowed */
+	size_t n_steps;              /* of all stages, in classic output */
+	atomic_int n_layers;         /* directories made so far */
+	atomic_llong settled_ms;     /* when layers were last recorded; monotonic */
+	atomic_bool stopping;        /* the build has failed: nothing new begins */
+	pthread_mutex_t filter_lock; /* of seccomp */
+	char *seccomp;               /* build_filter.c's: the profile, once it is read */
+	pthread_mutex_t images_lock; /* of layout_images, also while one comes */
+	json_t *layout_images;       /* build_layout.c */
+	pthread_mutex_t exec_lock;   /* of exec_ready */
+	bool exec_ready;             /* build_exec.c: steps can run */
+	int64_t epoch_ns;            /* SOURCE_DATE_EPOCH, or -1: build_time.h */
+	bool rewrite;                /* nothing in a layer is later than that */
 	bool no_cache;
 	bool vertices; /* the form of what is said (build_event.h) */
 };

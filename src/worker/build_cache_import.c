@@ -219,6 +219,10 @@ static void open_source(struct build *b, const json_t *spec)
 	struct build_imports *m = b->imports;
 	struct err e;
 	bool local = build_cache_is_local(spec);
+	if (strcmp(json_str(spec, "type"), "image") == 0) {
+		build_cache_image_open(b, json_str(json_object_get(spec, "attrs"), "ref"));
+		return;
+	}
 	if (strcmp(json_str(spec, "type"), "registry") != 0 && !local) {
 		build_cache_warn(b, spec, "read", "only type=registry and type=local are");
 		return;

@@ -33,6 +33,14 @@ int build_import(const struct build_step *t, const char *key, struct err *e);
  * sends nothing. */
 void build_imports_learn(struct build *b);
 
+/* --- build_cache_image.c: type "image" --- */
+/* The image is a source of steps from now on, if it is here. Before any stage runs. */
+void build_cache_image_open(struct build *b, const char *name);
+/* Whether the step may have this layer from the cache. Always, when no image is a source. */
+bool build_cache_image_allows(const struct build_step *t, const char *diff_id);
+/* Whether a source did the same at this place; it changed no file. */
+bool build_cache_image_says(const struct build_step *t, const char *created_by);
+
 /* --- build_cache_export.c --- */
 /* For an image's configuration: the steps that its layers are of, {"entries"}; new. NULL: it was
  * not asked for (type=inline). */

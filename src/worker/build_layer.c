@@ -309,7 +309,7 @@ int build_cache_look(const struct build_step *t, const char *key, struct err *e)
 		return -1;
 	}
 	const char *diff_id = json_str(answer, "diff_id");
-	if (!*diff_id) {
+	if (!*diff_id || !build_cache_image_allows(t, diff_id)) {
 		return 0;
 	}
 	if (t->s->layers.n >= BUILD_LAYERS_MAX) {

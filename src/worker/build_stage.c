@@ -14,6 +14,7 @@
 #include "oci/passwd.h"
 #include "worker/build.h"
 #include "worker/build_auth.h"
+#include "worker/build_cache_remote.h"
 #include "worker/build_context.h"
 #include "worker/rpc.h"
 
@@ -503,6 +504,9 @@ int build_step_config(const struct build_step *t, struct err *e)
 	}
 	if (t->i->kind == DF_WORKDIR && workdir_layer(t, &empty, e) < 0) {
 		return build_fail(t, e);
+	}
+	if (empty && build_cache_image_says(t, t->i->text)) {
+		build_say(b->events, t->s->turn, " ---> Using cache\n");
 	}
 	build_history(t->s, t->i->text, empty);
 	build_mix(t->s->state, t->i->text);
