@@ -269,13 +269,6 @@ static void hash_text(const struct buf *text, char ret[static EMIT_HASH_MAX])
 	memcpy(ret, digest + strlen("sha256:"), EMIT_HASH_MAX);
 }
 
-void emit_node_hash(const struct node *n, char ret[static EMIT_HASH_MAX])
-{
-	scoped(buf) struct buf text = BUF_INIT;
-	serialise(n, NULL, &text);
-	hash_text(&text, ret);
-}
-
 void emit_service_hash(
 	const struct project *p, const struct service *s, char ret[static EMIT_HASH_MAX])
 {

@@ -15,4 +15,3 @@ void emit_json(const struct node *n, bool keep_dollars, struct buf *ret);
 #define EMIT_HASH_MAX 65
 void emit_service_hash(
 	const struct project *p, const struct service *s, char ret[static EMIT_HASH_MAX]);
-void emit_node_hash(const struct node *n, char ret[static EMIT_HASH_MAX]);

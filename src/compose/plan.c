@@ -219,6 +219,7 @@ static void up_deinit(struct up *u)
 	free(u->made);
 	free(u->started);
 	free(u->decisions);
+	free(u->gone);
 	strv_deinit(&u->lost);
 }
 
@@ -241,6 +242,7 @@ int plan_up(const struct project *p, const struct state *s, const struct plan_up
 		.stopped = xnew_array(bool, p->n_services + 1),
 		.made = xnew_array(struct step_list, p->n_services + 1),
 		.started = xnew_array(struct step_list, p->n_services + 1),
+		.gone = xnew_array(bool, s->n_containers + 1),
 		.e = e};
 	int r = plan_select(p, o->services, o->no_deps, u.selected, e);
 	r = r == 0 ? plan_all(&u) : r;

@@ -25,6 +25,7 @@ struct state_container {
 	const char *status;   /* "created", "running", "paused", "restarting", "exited", "dead" */
 	const char *files;    /* label wherry.compose.files; "" when it has none */
 	struct strv networks; /* names it is attached to */
+	struct strv volumes;  /* names of those that it mounts */
 };
 
 struct state_network {
@@ -36,6 +37,7 @@ struct state_network {
 struct state_volume {
 	const char *name;
 	const char *project, *key;
+	const char *hash; /* label config-hash; "" or NULL when it has none */
 };
 
 struct state_image {
@@ -122,7 +124,9 @@ struct plan_up {
 	size_t n_scales;
 	const struct plan_content *contents; /* of the services that read any */
 	size_t n_contents;
-	bool hands_over; /* the engine hands fixed ports over to a successor (wherry.replaces) */
+	const struct strv
+		*renewed; /* volumes that are to be made anew, with all that mounts them; NULL */
+	bool hands_over;  /* the engine hands fixed ports over to a successor (wherry.replaces) */
 };
 
 struct plan_down {
@@ -149,6 +153,10 @@ struct step *plan_add_step(struct plan *plan, enum step_kind kind, const char *n
 void plan_add_after(struct plan *plan, size_t index);
 /* May the step begin? done[i] is for plan->steps[i]. */
 bool plan_is_ready(const struct plan *plan, size_t index, const bool *done);
+/* Volumes that are not as the file says now: their data would be lost with them, so somebody is
+ * asked before they become plan_up.renewed. */
+void plan_changed_volumes(
+	const struct project *p, const struct state *s, const bool *selected, struct strv *ret);
 /* What --wait waits for: the selected services run, are healthy or, where others wait for that,
  * completed. */
 void plan_wait_all(const struct project *p, const bool *selected, struct plan *ret);

@@ -38,6 +38,7 @@ struct up {
 	struct decision *decisions;
 	size_t n_decisions, cap_decisions;
 	struct strv lost; /* names of networks that are made anew */
+	bool *gone;       /* by index of s->containers: removed with a volume */
 	struct err *e;
 };
 

@@ -1,8 +1,8 @@
 /* Networks and volumes: what is missing is made, a network that was defined anew is replaced. */
 #include <string.h>
 
-#include "compose/emit.h"
 #include "compose/plan_internal.h"
+#include "compose/resource_hash.h"
 
 static const struct state_network *find_network(const struct state *s, const char *name)
 {
@@ -67,8 +67,8 @@ static int plan_network(struct up *u, const struct network *n)
 					 "network %s declared as external, but could not be found",
 					 n->name);
 	}
-	char hash[EMIT_HASH_MAX];
-	emit_node_hash(n->node, hash);
+	char hash[RESOURCE_HASH_MAX];
+	resource_hash_network(n, hash);
 	if (there && strcmp(there->project, u->p->name) != 0) {
 		strv_addf(&u->plan->warnings,
 			"a network with name %s exists but was not created for project \"%s\". Set `external: true` to use an existing network",
@@ -89,6 +89,46 @@ static int plan_network(struct up *u, const struct network *n)
 	return 0;
 }
 
+static bool uses_volume(const struct project *p, const bool *selected, const struct volume *v)
+{
+	for (size_t i = 0; i < p->n_services; i++) {
+		for (size_t k = 0; selected[i] && k < p->services[i].n_mounts; k++) {
+			const struct mount *m = &p->services[i].mounts[k];
+			if (m->type == MOUNT_VOLUME && m->source &&
+				strcmp(m->source, v->key) == 0) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* All that mounts it goes with it. */
+static void replace_volume(struct up *u, const struct volume *v)
+{
+	size_t first = u->plan->n;
+	for (size_t i = 0; i < u->s->n_containers; i++) {
+		const struct state_container *c = &u->s->containers[i];
+		if (u->gone[i] || !strv_has(&c->volumes, v->name)) {
+			continue;
+		}
+		bool running = state_is_running(c);
+		if (running) {
+			plan_add_step(u->plan, STEP_STOP, c->name)->existing = c;
+		}
+		plan_add_step(u->plan, STEP_REMOVE, c->name)->existing = c;
+		if (running) {
+			plan_add_after(u->plan, u->plan->n - 2);
+		}
+		u->gone[i] = true;
+	}
+	size_t last = u->plan->n;
+	plan_add_step(u->plan, STEP_VOLUME_REMOVE, v->name)->volume = v;
+	for (size_t i = first; i < last; i++) {
+		plan_add_after(u->plan, i);
+	}
+}
+
 static int plan_volume(struct up *u, const struct volume *v)
 {
 	const struct state_volume *there = find_volume(u->s, v->name);
@@ -97,15 +137,41 @@ static int plan_volume(struct up *u, const struct volume *v)
 			     : err_set(u->e, ERR_NOT_FOUND, "external volume \"%s\" not found",
 				       v->name);
 	}
-	if (there && strcmp(there->project, u->p->name) != 0) {
+	if (there && !*there->project) {
 		strv_addf(&u->plan->warnings,
-			"volume \"%s\" already exists but was not created by this project. Use `external: true` to use an existing volume",
+			"volume \"%s\" already exists but was not created by Docker Compose. Use `external: true` to use an existing volume",
 			v->name);
+	} else if (there && strcmp(there->project, u->p->name) != 0) {
+		strv_addf(&u->plan->warnings,
+			"volume \"%s\" already exists but was created for project \"%s\" (expected \"%s\"). Use `external: true` to use an existing volume",
+			v->name, there->project, u->p->name);
 	}
-	if (!there) {
+	bool renewed = there && u->o->renewed && strv_has(u->o->renewed, v->name);
+	if (renewed) {
+		replace_volume(u, v);
+	}
+	if (!there || renewed) {
 		plan_add_step(u->plan, STEP_VOLUME_CREATE, v->name)->volume = v;
 	}
+	if (renewed) {
+		plan_add_after(u->plan, u->plan->n - 2);
+	}
 	return 0;
+}
+
+void plan_changed_volumes(
+	const struct project *p, const struct state *s, const bool *selected, struct strv *ret)
+{
+	for (size_t i = 0; i < p->n_volumes; i++) {
+		const struct volume *v = &p->volumes[i];
+		const struct state_volume *there = find_volume(s, v->name);
+		char hash[RESOURCE_HASH_MAX];
+		resource_hash_volume(v, hash);
+		if (!v->external && there && there->hash && *there->hash &&
+			strcmp(there->hash, hash) != 0 && uses_volume(p, selected, v)) {
+			strv_add(ret, v->name);
+		}
+	}
 }
 
 int plan_resources(struct up *u)
@@ -117,7 +183,8 @@ int plan_resources(struct up *u)
 		}
 	}
 	for (size_t i = 0; i < u->p->n_volumes; i++) {
-		if (plan_volume(u, &u->p->volumes[i]) < 0) {
+		if (uses_volume(u->p, u->selected, &u->p->volumes[i]) &&
+			plan_volume(u, &u->p->volumes[i]) < 0) {
 			return -1;
 		}
 	}

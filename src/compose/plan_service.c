@@ -185,7 +185,7 @@ static size_t find_candidates(struct up *u, const struct service *s, struct cand
 	size_t n = 0;
 	for (size_t i = 0; i < u->s->n_containers; i++) {
 		const struct state_container *c = &u->s->containers[i];
-		if (is_of(c, s) && !has_temporary_name(u, s, c)) {
+		if (!u->gone[i] && is_of(c, s) && !has_temporary_name(u, s, c)) {
 			struct candidate candidate = {.c = c};
 			candidate.obsolete = must_recreate(u, s, c, &candidate.reason);
 			ret[n++] = candidate;
@@ -193,7 +193,7 @@ static size_t find_candidates(struct up *u, const struct service *s, struct cand
 	}
 	for (size_t i = 0; i < u->s->n_containers; i++) {
 		const struct state_container *c = &u->s->containers[i];
-		if (is_of(c, s) && has_temporary_name(u, s, c) &&
+		if (!u->gone[i] && is_of(c, s) && has_temporary_name(u, s, c) &&
 			!place_unnamed(u, s, ret, &n, c)) {
 			ret_left[(*n_left)++] = c;
 		}

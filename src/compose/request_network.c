@@ -4,22 +4,20 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "compose/emit.h"
 #include "compose/request.h"
 #include "compose/request_parts.h"
+#include "compose/resource_hash.h"
 
 #define IFNAME_OPTION "com.docker.network.endpoint.ifname" /* interface_name */
 
 static json_t *resource_labels(const struct project *p, const struct pairs *own, const char *kind,
-	const char *key, const struct node *node)
+	const char *key, const char *hash)
 {
-	char hash[EMIT_HASH_MAX];
 	json_t *labels = request_pairs(own);
 	scoped(free) char *name = xasprintf(LABEL "%s", kind);
 	json_put_str(labels, name, key);
 	json_put_str(labels, LABEL "project", p->name);
 	json_put_str(labels, LABEL "version", COMPOSE_VERSION);
-	emit_node_hash(node, hash);
 	json_put_str(labels, LABEL "config-hash", hash);
 	return labels;
 }
@@ -43,7 +41,9 @@ static json_t *pools_json(const struct network *n)
 
 json_t *request_network(const struct project *p, const struct network *n)
 {
+	char hash[RESOURCE_HASH_MAX];
 	json_t *o = json_object();
+	resource_hash_network(n, hash);
 	json_put_str(o, "Name", n->name);
 	request_put_text(o, "Driver", n->driver);
 	request_put_true(o, "Internal", n->internal);
@@ -55,7 +55,7 @@ json_t *request_network(const struct project *p, const struct network *n)
 		json_put(o, "EnableIPv6", json_boolean(n->enable_ipv6 == TRUTH_TRUE));
 	}
 	json_put(o, "Options", request_pairs(&n->driver_opts));
-	json_put(o, "Labels", resource_labels(p, &n->labels, "network", n->key, n->node));
+	json_put(o, "Labels", resource_labels(p, &n->labels, "network", n->key, hash));
 	if (n->ipam_driver || n->n_pools > 0 || n->ipam_options.n > 0) {
 		json_t *ipam = json_object();
 		request_put_text(ipam, "Driver", n->ipam_driver);
@@ -68,11 +68,13 @@ json_t *request_network(const struct project *p, const struct network *n)
 
 json_t *request_volume(const struct project *p, const struct volume *v)
 {
+	char hash[RESOURCE_HASH_MAX];
 	json_t *o = json_object();
+	resource_hash_volume(v, hash);
 	json_put_str(o, "Name", v->name);
 	request_put_text(o, "Driver", v->driver);
 	json_put(o, "DriverOpts", request_pairs(&v->driver_opts));
-	json_put(o, "Labels", resource_labels(p, &v->labels, "volume", v->key, v->node));
+	json_put(o, "Labels", resource_labels(p, &v->labels, "volume", v->key, hash));
 	return o;
 }
 

@@ -48,6 +48,13 @@ static void read_container(const json_t *o, struct state_container *c)
 	json_object_foreach (networks, key, endpoint) {
 		strv_add(&c->networks, key);
 	}
+	size_t i;
+	json_t *mount;
+	json_array_foreach (json_object_get(o, "Mounts"), i, mount) {
+		if (strcmp(json_str(mount, "Type"), "volume") == 0) {
+			strv_add(&c->volumes, json_str(mount, "Name"));
+		}
+	}
 }
 
 static int compare_containers(const void *a, const void *b)
@@ -78,8 +85,9 @@ static void read_all(struct compose_state *s)
 	s->s.volumes = xnew_array(struct state_volume, json_array_size(volumes) + 1);
 	json_array_foreach (volumes, i, o) {
 		const json_t *labels = json_object_get(o, "Labels");
-		s->s.volumes[s->s.n_volumes++] = (struct state_volume){
-			json_str(o, "Name"), label(labels, "project"), label(labels, "volume")};
+		s->s.volumes[s->s.n_volumes++] =
+			(struct state_volume){json_str(o, "Name"), label(labels, "project"),
+				label(labels, "volume"), label(labels, "config-hash")};
 	}
 }
 
@@ -123,6 +131,7 @@ void compose_state_deinit(struct compose_state *s)
 {
 	for (size_t i = 0; i < s->s.n_containers; i++) {
 		strv_deinit(&s->s.containers[i].networks);
+		strv_deinit(&s->s.containers[i].volumes);
 	}
 	for (size_t i = 0; i < s->n_images; i++) {
 		free(s->image_ids[i]);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -146,6 +147,32 @@ static bool wants_hand_over(struct compose *c)
 	       text_starts(json_str(json_object_get(version, "Platform"), "Name"), "Wherry");
 }
 
+/* Data would be lost: only who says so loses it. Without a terminal the answer is read all the
+ * same, and its end is a no, as with docker compose. */
+static bool confirm(const char *volume)
+{
+	char answer[16];
+	bool tty = isatty(STDIN_FILENO);
+	printf("%sVolume \"%s\" exists but doesn't match configuration in compose file. Recreate (data will be lost)?%s",
+		tty ? "? " : "", volume, tty ? " [yN] " : "");
+	fflush(stdout);
+	bool yes = fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+	if (!tty) {
+		putchar('\n');
+	}
+	return yes;
+}
+
+static void ask_for_volumes(const struct up *u, const struct strv *changed, struct strv *ret)
+{
+	for (size_t i = 0; i < changed->n; i++) {
+		bool yes = u->yes || confirm(changed->v[i]);
+		if (yes) {
+			strv_add(ret, changed->v[i]);
+		}
+	}
+}
+
 static int make_plan(struct compose *c, struct up *u, const bool *selected,
 	const struct compose_state *state, struct plan *ret, struct err *e)
 {
@@ -154,7 +181,13 @@ static int make_plan(struct compose *c, struct up *u, const bool *selected,
 	u->plan.contents = contents;
 	u->plan.n_contents = read_contents(c->project, selected, contents);
 	u->plan.hands_over = wants_hand_over(c);
+	scoped(strv) struct strv changed = STRV_INIT;
+	scoped(strv) struct strv renewed = STRV_INIT;
+	plan_changed_volumes(c->project, &state->s, selected, &changed);
+	ask_for_volumes(u, &changed, &renewed);
+	u->plan.renewed = &renewed;
 	int r = plan_up(c->project, &state->s, &u->plan, ret, e);
+	u->plan.renewed = NULL;
 	for (size_t i = 0; i < u->plan.n_contents; i++) {
 		free((char *)contents[i].files);
 	}

@@ -3,7 +3,7 @@
 #include "wherry/compose.h"
 
 struct up {
-	bool detach, build, no_build, quiet_pull, quiet_build, wait, renew_volumes, creates,
+	bool detach, build, no_build, quiet_pull, quiet_build, wait, yes, renew_volumes, creates,
 		attach_dependencies, watch;
 	const char *pull;
 	int64_t timeout, wait_timeout;

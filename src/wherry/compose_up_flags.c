@@ -110,9 +110,9 @@ int compose_up(struct compose *c, int argc, char **argv)
 			"Maximum duration in seconds to wait for the project to be running|healthy"},
 		{"watch", 'w', FLAG_BOOL, &u.watch, NULL,
 			"Watch source code and rebuild/refresh containers when files are updated."},
-		{"yes", 'y', FLAG_BOOL, NULL, NULL,
+		{"yes", 'y', FLAG_BOOL, &u.yes, NULL,
 			"Assume \"yes\" as answer to all prompts and run non-interactively"},
-		{"y", 0, FLAG_BOOL, NULL, NULL, NULL},
+		{"y", 0, FLAG_BOOL, &u.yes, NULL, NULL},
 		{0},
 	};
 	const struct syntax s = {"compose up", "[OPTIONS] [SERVICE...]",
@@ -150,9 +150,9 @@ int compose_create(struct compose *c, int argc, char **argv)
 			"Remove containers for services not defined in the Compose file"},
 		{"scale", 0, FLAG_LIST, &u.scales, "scale",
 			"Scale SERVICE to NUM instances. Overrides the scale setting in the Compose file if present."},
-		{"yes", 'y', FLAG_BOOL, NULL, NULL,
+		{"yes", 'y', FLAG_BOOL, &u.yes, NULL,
 			"Assume \"yes\" as answer to all prompts and run non-interactively"},
-		{"y", 0, FLAG_BOOL, NULL, NULL, NULL},
+		{"y", 0, FLAG_BOOL, &u.yes, NULL, NULL},
 		{0},
 	};
 	const struct syntax s = {"compose create", "[OPTIONS] [SERVICE...]",

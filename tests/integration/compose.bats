@@ -308,3 +308,36 @@ three_services() {
 	done
 	[ "$(c ps --services | sort | tr '\n' ' ')" = "db web " ]
 }
+
+@test "a changed network is replaced with what is on it, a changed volume only when somebody says so" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a: {image: bb, init: true, command: sleep 1000, networks: [one], volumes: ["data:/data"]}
+		  b: {image: bb, init: true, command: sleep 1000, networks: [two]}
+		networks:
+		  one: {labels: {v: "${NET:-1}"}}
+		  two: {}
+		volumes:
+		  data: {labels: {v: "${VOL:-1}"}}
+	YAML
+	c up -d
+	c exec -T a touch /data/kept
+	a=$(id_of a-1) b=$(id_of b-1)
+	NET=2 run c up -d -t 0
+	[[ "$output" == *"Container p-a-1  Stopped"*"Network p_one  Removed"*"Network p_one  Created"*"Container p-a-1  Recreated"* ]]
+	[ "$a" != "$(id_of a-1)" ]
+	[ "$b" = "$(id_of b-1)" ]
+	[ "$("$WHERRY" network inspect -f '{{.Labels.v}}' p_one)" = 2 ]
+	export NET=2 VOL=2
+	run c up -d -t 0 </dev/null
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"Volume \"p_data\" exists but doesn't match configuration in compose file. Recreate (data will be lost)?"* ]]
+	c exec -T a test -e /data/kept
+	run c up -d -t 0 -y
+	[ "$status" -eq 0 ]
+	run ! c exec -T a test -e /data/kept
+	[ "$("$WHERRY" volume inspect -f '{{.Labels.v}}' p_data)" = 2 ]
+	[ "$b" = "$(id_of b-1)" ]
+	run c up -d </dev/null
+	[[ "$output" != *"data will be lost"* ]]
+}

@@ -9,6 +9,7 @@
 #include "compose/emit.h"
 #include "compose/plan.h"
 #include "compose/request.h"
+#include "compose/resource_hash.h"
 
 static const char *const three =
 	"services:\n"
@@ -80,9 +81,9 @@ static void add_container(struct made *m, const struct project *p, const char *s
 static void add_resources(struct made *m, const struct project *p)
 {
 	const struct network *n = &p->networks[0];
-	emit_node_hash(n->node, m->network_hash);
+	resource_hash_network(n, m->network_hash);
 	m->networks[0] = (struct state_network){"n1", n->name, p->name, n->key, m->network_hash};
-	m->volumes[0] = (struct state_volume){"p_data", p->name, "data"};
+	m->volumes[0] = (struct state_volume){"p_data", p->name, "data", NULL};
 	m->s.networks = m->networks;
 	m->s.n_networks = 1;
 	m->s.volumes = m->volumes;
@@ -101,6 +102,7 @@ static void made_deinit(struct made *m)
 {
 	for (size_t i = 0; i < m->s.n_containers; i++) {
 		strv_deinit(&m->containers[i].networks);
+		strv_deinit(&m->containers[i].volumes);
 		free((char *)m->containers[i].name);
 	}
 }
@@ -523,6 +525,76 @@ static void a_changed_network_is_made_anew(void **state)
 	made_deinit(&m);
 }
 
+/* Recorded from docker compose 2.40.3: the labels config-hash of what it made of this file. */
+static void networks_and_volumes_have_docker_composes_hashes(void **state)
+{
+	scoped(project_free) struct project *p = load_good(
+		"name: hash\n"
+		"services: {a: {image: bb, networks: [default, n], volumes: ['vol:/v', 'wol:/w']}}\n"
+		"networks:\n"
+		"  n:\n"
+		"    driver: bridge\n"
+		"    driver_opts: {com.docker.network.driver.mtu: 1400}\n"
+		"    internal: true\n"
+		"    attachable: true\n"
+		"    enable_ipv6: false\n"
+		"    labels: {x: 'a<b&c', y: '1'}\n"
+		"    x-foo: bar\n"
+		"    ipam: {config: [{subnet: 10.213.7.0/24, gateway: 10.213.7.1, aux_addresses: {h: 10.213.7.9}}]}\n"
+		"volumes:\n"
+		"  vol:\n"
+		"  wol: {driver: local, driver_opts: {o: 'size=1m<'}, labels: {k: v}}\n");
+	char hash[RESOURCE_HASH_MAX];
+	resource_hash_network(project_network(p, "default"), hash);
+	assert_string_equal(
+		hash, "a78ee1135acd03fb80dd744394765715b2d17d13c4bf28d9856dab484dc687ae");
+	resource_hash_network(project_network(p, "n"), hash);
+	assert_string_equal(
+		hash, "248c40ae4f0866bdb35148e89d4edfe0572e475a359cce1a17aefd734facd0d9");
+	resource_hash_volume(project_volume(p, "vol"), hash);
+	assert_string_equal(
+		hash, "ba28e1014d40e2d0a027a095e0d586165c7dbb5cb2e7b949c6add0ede1695ad3");
+	resource_hash_volume(project_volume(p, "wol"), hash);
+	assert_string_equal(
+		hash, "ed508ac37613e5c9bc54aa11da9d39f587309f5c85af9d511dbcafa4fd80edbc");
+}
+
+static void a_changed_volume_goes_only_when_somebody_said_so(void **state)
+{
+	scoped(project_free) struct project *p = load_good(three);
+	scoped(strv) struct strv changed = STRV_INIT;
+	const bool all[] = {true, true, true};
+	const bool none[] = {false, false, false};
+	struct made m = {0};
+	make_all(&m, p);
+	strv_add(&m.containers[0].volumes, "p_data");
+	plan_changed_volumes(p, &m.s, all, &changed);
+	assert_int_equal(changed.n, 0); /* made before volumes had a hash */
+	m.volumes[0].hash = "other";
+	plan_changed_volumes(p, &m.s, none, &changed);
+	assert_int_equal(changed.n, 0);
+	plan_changed_volumes(p, &m.s, all, &changed);
+	assert_int_equal(changed.n, 1);
+	assert_string_equal(changed.v[0], "p_data");
+	plan_is(p, &m, (struct plan_up){0}, "keep p-db-1, keep p-web-1, keep p-side-1, wait db");
+	plan_is(p, &m, (struct plan_up){.renewed = &changed},
+		"stop p-db-1, remove p-db-1, vol- p_data, vol+ p_data, create p-db-1, keep p-web-1, keep p-side-1, start p-db-1, wait db");
+	made_deinit(&m);
+}
+
+static void only_what_is_used_is_made(void **state)
+{
+	scoped(project_free) struct project *p = load_good(
+		"services: {a: {image: x, volumes: ['one:/o'], networks: [m]}, b: {image: x, volumes: ['two:/t'], networks: [n]}}\n"
+		"networks: {m: , n: }\n"
+		"volumes: {one: , two: }");
+	scoped(strv) struct strv names = STRV_INIT;
+	struct made m = {0};
+	strv_add(&names, "a");
+	plan_is(p, &m, (struct plan_up){.services = &names},
+		"net+ p_m, vol+ p_one, create p-a-1, start p-a-1");
+}
+
 static void orphans_are_named_or_removed(void **state)
 {
 	scoped(project_free) struct project *old =
@@ -746,6 +818,9 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_start_first_is_said),
 		cmocka_unit_test(an_interrupted_replacement_is_completed),
 		cmocka_unit_test(a_changed_network_is_made_anew),
+		cmocka_unit_test(networks_and_volumes_have_docker_composes_hashes),
+		cmocka_unit_test(a_changed_volume_goes_only_when_somebody_said_so),
+		cmocka_unit_test(only_what_is_used_is_made),
 		cmocka_unit_test(orphans_are_named_or_removed),
 		cmocka_unit_test(missing_external_objects_are_an_error),
 		cmocka_unit_test(down_takes_dependents_first_and_everything),
