@@ -28,6 +28,7 @@
 #include "job/wire.h"
 
 #define BACKLOG 64
+#define IDLE_MS 10000 /* a build's client makes several connections, one after another */
 #define EARLY_MAX (64u << 10)
 #define SESSIONS_MAX 64 /* whose keys are remembered */
 
@@ -244,8 +245,8 @@ static int start(struct gateway *g, struct err *e)
 	}
 	g->number++;
 	g->ready = false;
-	g->job = job_start_with(
-		g->d.jobs, "buildkit", json_object(), -1, fd, false, &handlers, g, e);
+	g->job = job_start_with(g->d.jobs, "buildkit", json_pack("{si}", "idle_ms", IDLE_MS), -1,
+		fd, false, &handlers, g, e);
 	return g->job ? 0 : -1;
 }
 

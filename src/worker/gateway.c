@@ -19,7 +19,8 @@
 #include "worker/rpc.h"
 
 #define LISTEN_FD 4
-#define IDLE_MS 10000 /* a build's client makes several connections, one after another */
+#define IDLE_MS 10000 /* where the request does not say */
+#define SWEEP_MS 10000
 #define LINE_MAX_BYTES (128u << 10)
 #define CONNS_MAX 64
 #define THREADS_MAX 512
@@ -277,7 +278,7 @@ static void *hear_daemon(void *arg)
 	return NULL;
 }
 
-static void serve(struct gateway *g)
+static void serve(struct gateway *g, int64_t idle_ms)
 {
 	int64_t quiet_since = clock_mono_ms();
 	for (;;) {
@@ -286,10 +287,10 @@ static void serve(struct gateway *g)
 		bool busy = sweep(g);
 		int64_t now = clock_mono_ms();
 		quiet_since = busy ? now : quiet_since;
-		if (now - quiet_since >= IDLE_MS) {
+		if (now - quiet_since >= idle_ms) {
 			return;
 		}
-		(void)poll(p, 2, (int)(busy ? IDLE_MS : quiet_since + IDLE_MS - now));
+		(void)poll(p, 2, (int)(busy ? SWEEP_MS : quiet_since + idle_ms - now));
 		if (p[1].revents) {
 			uint64_t count;
 			(void)!read(g->wake_fd, &count, sizeof(count));
@@ -319,7 +320,7 @@ json_t *worker_buildkit(struct rpc *r, const json_t *request, struct err *e)
 		return NULL;
 	}
 	rpc_send(r, json_pack("{sb}", "ready", 1));
-	serve(&g);
+	serve(&g, json_i64(request, "idle_ms", IDLE_MS));
 	pthread_mutex_lock(&g.lock);
 	gateway_builds_sweep(&g, true);
 	pthread_mutex_unlock(&g.lock);

@@ -1,5 +1,6 @@
 /* worker/gateway.h - the job "buildkit": BuildKit's side of all clients, in one process.
  *
+ * Request: {"idle_ms": it ends when nobody was there for so long}.
  * fd 4 is the daemon's listening socket RUN/build.sock. Whoever connects writes one JSON line:
  *   {"connection": "grpc" | "session", "early": N, ...} with a descriptor (build/gateway.h): a
  *     client's connection, upgraded; N bytes of it follow. We answer 101 and speak HTTP/2: as the

@@ -124,6 +124,11 @@ no_sleeps() {
 	relay workers
 }
 
+@test "the process ends when nobody is there, and the next one takes who came meanwhile" {
+	run timeout 100 /usr/bin/python3 -B "$BATS_TEST_DIRNAME/buildkit_idle.py" "$BUILD"
+	[ "$status" -eq 0 ] || fail "$output"
+}
+
 @test "a process that was killed is started again by the next connection" {
 	run curl -s -m 1 --unix-socket "$SOCK" -X POST -H 'Connection: Upgrade' -H 'Upgrade: h2c' http://d/grpc
 	eventually 10 gateway_pid
