@@ -5,10 +5,11 @@
  *   {"connection": "grpc" | "session", "early": N, ...} with a descriptor (build/gateway.h): a
  *     client's connection, upgraded; N bytes of it follow. We answer 101 and speak HTTP/2: as the
  *     server on /grpc (Control, LLBBridge), as the client on /session.
- *   {"session": ID, "method": "/moby.filesync.v1.FileSync/DiffCopy", "metadata": {name: [value]}}:
- *     a build worker's call on a client's session. The connection becomes the call
- *     (grpc_call_over), which we relay and know nothing about.
- * A build that a client asks for is run by the daemon (build/gateway.h says the messages).
+ *   {"session": ID, "else": ID or "" (when the first is not there), "method":
+ * "/moby.filesync.v1.FileSync/DiffCopy", "metadata": {name: [value]}}: a build worker's call on a
+ * client's session. The connection becomes the call (grpc_call_over), which we relay and know
+ * nothing about. A build that a client asks for is run by the daemon (build/gateway.h says the
+ * messages).
  *
  * Threads: the main one accepts and frees; each connection has one (grpc/h2.h), each call another,
  * each relay two. One lock guards the lists and every build; it is never held around a call's

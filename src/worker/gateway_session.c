@@ -12,6 +12,10 @@
 
 #define AT_ONCE (64u << 10) /* bytes */
 
+/* As BuildKit waits: buildx 0.30 names a session that its targets share and does not open it; then
+ * the directory is on the build's own. */
+#define SHARED_WAIT_MS 5000
+
 struct relay {
 	struct gateway *gateway;
 	struct grpc_call *worker; /* the worker's end */
@@ -33,9 +37,9 @@ static struct gateway_conn *find_session(struct gateway *g, const char *id)
 }
 
 /* A client opens its session beside its build, and may be slower than we. */
-static struct gateway_conn *wait_session(struct gateway *g, const char *id)
+static struct gateway_conn *wait_session(struct gateway *g, const char *id, int64_t wait_ms)
 {
-	int64_t until = clock_mono_ms() + GATEWAY_WAIT_MS;
+	int64_t until = clock_mono_ms() + wait_ms;
 	struct gateway_conn *c;
 	pthread_mutex_lock(&g->lock);
 	while (!(c = find_session(g, id)) && gateway_wait(g, until)) {
@@ -130,10 +134,12 @@ void gateway_relay(struct gateway *g, int take_fd, const json_t *head, const str
 	struct err e;
 	scoped(strv) struct strv metadata = STRV_INIT;
 	const char *id = json_str(head, "session");
+	const char *other = json_str(head, "else");
 	struct relay r = {.gateway = g,
 		.worker = grpc_call_over_peer(take_fd, early->data, early->len),
 		.fd = take_fd};
-	struct gateway_conn *c = wait_session(g, id);
+	struct gateway_conn *c = wait_session(g, id, *other ? SHARED_WAIT_MS : GATEWAY_WAIT_MS);
+	c = c || !*other ? c : wait_session(g, other, GATEWAY_WAIT_MS);
 	if (!c) {
 		scoped(free) char *message = xasprintf("no active session for %.100s", id);
 		grpc_finish(r.worker, GRPC_UNAVAILABLE, message);

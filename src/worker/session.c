@@ -55,8 +55,8 @@ struct grpc_call *session_call_on(const struct build *b, const char *session, co
 			"the client of this build offers no session: only clients of BuildKit do");
 		return NULL;
 	}
-	scoped(json) json_t *head = json_pack("{ss ss so}", "session", *session ? session : own,
-		"method", method, "metadata", metadata_json(metadata));
+	scoped(json) json_t *head = json_pack("{ss ss ss so}", "session", *session ? session : own,
+		"else", *session ? own : "", "method", method, "metadata", metadata_json(metadata));
 	if (!head) {
 		(void)err_set(e, ERR_INVALID, "the metadata of %s is not text", method);
 		return NULL;
