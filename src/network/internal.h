@@ -145,6 +145,9 @@ int network_pick_subnet(struct network_set *n, const char *bridge, uint8_t size,
 /* host: routes and addresses of this host count too. */
 int network_check_subnet(
 	struct network_set *n, const char *bridge, struct ip_range r, bool host, struct err *e);
+/* Says in the log which networks have a subnet that another link of this host is in, too: made
+ * while the daemon did not run, it takes answers away from containers. */
+void network_warn_shared(struct network_set *n);
 
 /* bridge.c */
 int bridge_ensure(struct network_set *n, struct network *w, struct err *e);

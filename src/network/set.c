@@ -431,6 +431,7 @@ static int reconcile(struct network_set *n, struct err *e)
 	}
 	ensure_bridges(n);
 	bridge_sweep(n);
+	network_warn_shared(n);
 	return rules_rebuild(n, e);
 }
 

@@ -1,7 +1,9 @@
 /* Which subnets are taken: by our networks, and by what this host routes. */
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/scoped.h"
 #include "network/internal.h"
 
@@ -86,4 +88,50 @@ int network_check_subnet(
 		return err_set(e, ERR_DENIED, "Pool overlaps with other one on this address space");
 	}
 	return r < 0 ? err_sys(e, -r, "cannot read this host's routes") : 0;
+}
+
+/* --- subnets of networks that are kept from one run to the next --- */
+
+/* Looks for a link other than the network's own in its subnet. */
+struct shared {
+	struct ip_range subnet;
+	uint32_t own;   /* the network's bridge; 0: it has none now */
+	uint32_t other; /* the link that was found, or 0 */
+	bool routes;
+};
+
+static int find_shared(void *owner, const struct rtnl_range *range)
+{
+	struct shared *s = owner;
+	struct ip_range r = ip_range_of(range->address, range->prefix_len);
+	bool around = s->routes &&
+		      r.len < s->subnet.len; /* ours is a part of it: it is the better route */
+	if (!s->other && range->index != s->own && ip_overlap(s->subnet, r) && !around) {
+		s->other = range->index;
+	}
+	return 0;
+}
+
+static void warn_of_shared(struct network_set *n, const struct network *w, struct ip_range subnet)
+{
+	struct shared s = {.subnet = subnet};
+	char text[IP_TEXT_MAX], name[IF_NAMESIZE] = "?";
+	rtnl_index(&n->rtnl, w->bridge, &s.own);
+	rtnl_each_address(&n->rtnl, find_shared, &s);
+	s.routes = true;
+	rtnl_each_route(&n->rtnl, find_shared, &s);
+	if (s.other) {
+		if_indextoname(s.other, name);
+		log_warning("network", "subnet_shared", "name", network_name(w), "subnet",
+			ip_format_range(subnet, text), "link", name, NULL);
+	}
+}
+
+void network_warn_shared(struct network_set *n)
+{
+	map_each (n->by_id, struct network, w) {
+		for (size_t i = 0; w->driver == DRIVER_BRIDGE && i < w->subnets_n; i++) {
+			warn_of_shared(n, w, w->subnets[i].subnet);
+		}
+	}
 }

@@ -232,3 +232,17 @@ refused() {
 	grep -q '^search corp.example' <<<"$output"
 	grep -q '^options ndots:3' <<<"$output"
 }
+
+@test "a kept subnet that another link has meanwhile is told at the start" {
+	local subnet
+	w network create kept >/dev/null
+	subnet=$(w network inspect -f '{{(index .IPAM.Config 0).Subnet}}' kept)
+	daemon_signal TERM
+	! grep -q subnet_shared "$DIR/daemon.log" || fail 'told without a reason'
+	ip link add "wx$TAG" type bridge
+	ip address add "${subnet%.*}.250/${subnet#*/}" dev "wx$TAG"
+	daemon_start || { ip link del "wx$TAG"; false; }
+	ip link del "wx$TAG"
+	grep subnet_shared "$DIR/daemon.log" | grep kept | grep -q "wx$TAG" || fail "$(grep subnet "$DIR/daemon.log")"
+	w network rm kept >/dev/null
+}
