@@ -256,6 +256,10 @@ static bool put_inputs(struct grpc_call *c, struct gateway *g,
 		scoped(free) char *input = xasprintf("input:%s", q->frontend_inputs[i]->key);
 		pthread_mutex_lock(&g->lock);
 		struct gateway_run *r = gateway_input_find(g, q->frontend_inputs[i]->value);
+		if (r && r->state == RUN_WAITS &&
+			json_array_size(json_object_get(r->options, "outputs")) == 0) {
+			json_object_del(r->options, "outputs"); /* it is an image of the engine's */
+		}
 		pthread_mutex_unlock(&g->lock);
 		if (!r) {
 			grpc_finish(c, GRPC_UNKNOWN,
