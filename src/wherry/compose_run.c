@@ -2,23 +2,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "compose/emit.h"
 #include "wherry/attached.h"
-#include "wherry/compose.h"
+#include "wherry/compose_run_service.h"
 #include "wherry/engine.h"
-#include "wherry/flags.h"
-
-struct run {
-	bool detach, rm, no_tty, no_deps, service_ports, build, interactive, quiet_pull,
-		remove_orphans;
-	const char *entrypoint, *user, *workdir, *name, *pull;
-	struct strv env, labels, volumes, publish;
-};
 
 struct lookup {
 	struct compose_state state;
@@ -32,8 +23,8 @@ static const char *container_of(void *owner, const char *service)
 }
 
 /* Brings the dependencies up as `up -d` would. */
-static int start_dependencies(
-	struct compose *c, const struct service *s, struct lookup *l, struct err *e)
+static int start_dependencies(struct compose *c, const struct service *s, const struct run *o,
+	struct lookup *l, struct err *e)
 {
 	scoped(free) bool *selected = xnew_array(bool, c->project->n_services + 1);
 	scoped(strv) struct strv names = STRV_INIT;
@@ -44,8 +35,12 @@ static int start_dependencies(
 	if (names.n == 0) {
 		return 0;
 	}
-	const struct compose_image_options images = {.quiet_pull = false};
-	const struct plan_up options = {.services = &names, .no_recreate = true};
+	const struct compose_image_options images = {
+		.quiet_pull = o->quiet_pull, .quiet_build = o->quiet_build};
+	const struct plan_up options = {.services = &names,
+		.no_recreate = true,
+		.remove_orphans = o->remove_orphans,
+		.ignore_orphans = compose_switch("COMPOSE_IGNORE_ORPHANS")};
 	if (plan_select(c->project, &names, false, selected, e) < 0 ||
 		compose_images_ensure(c, selected, &images, e) < 0 ||
 		compose_state_images(c, &l->state, e) < 0 ||
@@ -58,7 +53,8 @@ static int start_dependencies(
 	for (size_t i = 0; r == 0 && i < s->n_dependencies; i++) {
 		const struct dependency *d = &s->dependencies[i];
 		const struct service *other = project_service(c->project, d->service);
-		if (other && compose_wait_condition(c, other, d->condition, e) < 0 && d->required) {
+		if (other && d->condition != CONDITION_STARTED &&
+			compose_wait_condition(c, other, d->condition, e) < 0 && d->required) {
 			r = -1;
 		}
 	}
@@ -77,6 +73,7 @@ static int ensure_networks(
 		.no_deps = true,
 		.no_recreate = true,
 		.no_start = true,
+		.ignore_orphans = true, /* was said */
 		.scales = &none,
 		.n_scales = 1};
 	if (plan_up(c->project, &l->state.s, &options, &plan, e) < 0) {
@@ -98,26 +95,9 @@ static int ensure_networks(
 	return r;
 }
 
-static void add_env(json_t *body, const struct strv *env)
-{
-	scoped(strv) struct strv all = STRV_INIT;
-	size_t i;
-	json_t *value;
-	json_array_foreach (json_object_get(body, "Env"), i, value) {
-		strv_add(&all, json_string_value(value));
-	}
-	for (i = 0; i < env->n; i++) {
-		const char *own = strchr(env->v[i], '=') ? NULL : getenv(env->v[i]);
-		scoped(free) char *text =
-			own ? xasprintf("%s=%s", env->v[i], own) : xstrdup(env->v[i]);
-		strv_env_set(&all, text);
-	}
-	json_put(body, "Env", json_strv(&all));
-}
-
 /* The service's own request, changed by the command line. */
 static json_t *run_body(struct compose *c, const struct service *s, const struct run *o,
-	char **words, const char *slug, struct lookup *l, struct err *e)
+	const char *name, const char *slug, struct lookup *l, struct err *e)
 {
 	char hash[EMIT_HASH_MAX];
 	scoped(free) char *image_id = NULL;
@@ -132,41 +112,8 @@ static json_t *run_body(struct compose *c, const struct service *s, const struct
 		.container_of = container_of,
 		.read_file = compose_read_text,
 		.owner = l};
-	json_t *body = request_container(c->project, &r, e);
-	if (!body) {
-		return NULL;
-	}
-	json_t *host = json_object_get(body, "HostConfig");
-	bool tty = !o->no_tty && !o->detach && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	json_put(body, "Tty", json_boolean(tty));
-	json_put(body, "OpenStdin", json_boolean(o->interactive && !o->detach));
-	json_put(body, "StdinOnce", json_boolean(o->interactive && !o->detach));
-	json_put(host, "RestartPolicy", json_pack("{s:s}", "Name", "no"));
-	if (!o->service_ports) {
-		json_put(host, "PortBindings", json_object());
-	}
-	if (words[0]) {
-		json_t *cmd = json_array();
-		for (char **w = words; *w; w++) {
-			json_array_append_new(cmd, json_string(*w));
-		}
-		json_put(body, "Cmd", cmd);
-	}
-	if (o->entrypoint) {
-		json_put(body, "Entrypoint", json_pack("[s]", o->entrypoint));
-	}
-	if (o->user) {
-		json_put_str(body, "User", o->user);
-	}
-	if (o->workdir) {
-		json_put_str(body, "WorkingDir", o->workdir);
-	}
-	json_t *binds = json_object_get(host, "Binds");
-	for (size_t i = 0; i < o->volumes.n; i++) {
-		json_array_append_new(binds, json_string(o->volumes.v[i]));
-	}
-	add_env(body, &o->env);
-	return body;
+	scoped(json) json_t *body = request_container(c->project, &r, e);
+	return body && run_change_body(c, o, name, body, e) == 0 ? TAKE(body) : NULL;
 }
 
 /* Attaches, starts, relays, and removes the container when asked. The command's status. */
@@ -181,7 +128,7 @@ static int run_attached(struct compose *c, const struct run *o, const char *id, 
 		.with_stdin = o->interactive,
 		.tty = tty,
 		.sig_proxy = true};
-	struct http_client *waiting = wait_begin(c->cli, id, "next-exit", &e);
+	struct http_client *waiting = wait_begin(c->cli, id, o->rm ? "removed" : "next-exit", &e);
 	if (!waiting) {
 		return cli_fail(&e);
 	}
@@ -198,7 +145,7 @@ static int run_attached(struct compose *c, const struct run *o, const char *id, 
 		cli_fail(&e);
 		code = start_status(&e);
 	}
-	if (o->rm && !detached) {
+	if (r < 0 && o->rm) { /* what never ran is not removed by its end */
 		engine_on(c->cli, "DELETE", "/containers/", id, "?force=1&v=1", NULL, &e);
 	}
 	return code;
@@ -214,7 +161,11 @@ static int create_run(struct compose *c, const struct service *s, const struct r
 	scoped(free) char *name =
 		o->name ? xstrdup(o->name)
 			: xasprintf("%s-%s-run-%.12s", c->project->name, s->name, slug);
-	scoped(json) json_t *body = run_body(c, s, o, words, slug, l, e);
+	struct service own;
+	if (run_service(c, s, o, words, &own, e) < 0) {
+		return -1;
+	}
+	scoped(json) json_t *body = run_body(c, &own, o, name, slug, l, e);
 	buf_puts(&path, "/containers/create");
 	path_query(&path, "name", name);
 	path_query(&path, "platform", s->platform);
@@ -232,20 +183,26 @@ static int run_one(struct compose *c, const struct run *o, char **words)
 	scoped(free) char *id = NULL;
 	scoped(free) bool *selected = xnew_array(bool, c->project->n_services + 1);
 	const struct service *s = project_service(c->project, words[0]);
-	const struct compose_image_options images = {
-		.build = o->build, .quiet_pull = o->quiet_pull, .pull = o->pull};
+	const struct compose_image_options images = {.build = o->build,
+		.quiet_pull = o->quiet_pull,
+		.quiet_build = o->quiet_build,
+		.pull = o->pull};
 	if (!s) {
 		err_set(&e, ERR_INVALID, "no such service: %s", words[0]);
 		return cli_fail(&e);
 	}
 	selected[s - c->project->services] = true;
-	c->progress = compose_progress_new("plain", c->ansi, "Creating");
+	c->progress_mode = o->quiet ? "quiet" : c->progress_mode;
+	compose_begin(c, "Creating");
 	int r = compose_images_ensure(c, selected, &images, &e);
 	r = r == 0 ? compose_state_fetch(c, c->project->name, &l.state, &e) : r;
-	r = r == 0 && !o->no_deps ? start_dependencies(c, s, &l, &e) : r;
+	r = r == 0 && !o->no_deps ? start_dependencies(c, s, o, &l, &e) : r;
 	compose_state_deinit(&l.state);
 	r = r == 0 ? compose_state_fetch(c, c->project->name, &l.state, &e) : r;
 	r = r == 0 ? ensure_networks(c, s, &l, &e) : r;
+	if (r == 0 && c->dry_run) {
+		r = err_set(&e, ERR_INVALID, "interactive run is not supported in dry-run mode");
+	}
 	r = r == 0 ? create_run(c, s, o, words + 1, &l, &id, &e) : r;
 	compose_state_deinit(&l.state);
 	if (r < 0) {
@@ -255,38 +212,69 @@ static int run_one(struct compose *c, const struct run *o, char **words)
 		if (engine_on(c->cli, "POST", "/containers/", id, "/start", NULL, &e) < 0) {
 			return cli_fail(&e);
 		}
-		printf("%s\n", id);
+		printf("%s\n", o->quiet ? "" : id);
 		return 0;
 	}
-	bool tty = !o->no_tty && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	return run_attached(c, o, id, tty);
+	compose_progress_leave(c->progress);
+	return run_attached(c, o, id, run_has_tty(o));
+}
+
+static int check(const struct run *o, struct err *e)
+{
+	if (o->service_ports && o->publish.n > 0) {
+		return err_set(e, ERR_INVALID, "--service-ports and --publish are incompatible");
+	}
+	for (size_t i = 0; i < o->labels.n; i++) {
+		if (!strchr(o->labels.v[i], '=')) {
+			return err_set(e, ERR_INVALID, "label must be set as KEY=VALUE");
+		}
+	}
+	return 0;
 }
 
 int compose_run(struct compose *c, int argc, char **argv)
 {
-	struct run o = {.interactive = true};
+	struct run o = {.interactive = true, .tty = true};
 	const struct flag flags[] = {
 		{"build", 0, FLAG_BOOL, &o.build, NULL, "Build image before starting container"},
+		{"cap-add", 0, FLAG_LIST, &o.cap_add, NULL, "Add Linux capabilities"},
+		{"cap-drop", 0, FLAG_LIST, &o.cap_drop, NULL, "Drop Linux capabilities"},
 		{"detach", 'd', FLAG_BOOL, &o.detach, NULL,
 			"Run container in background and print container ID"},
 		{"entrypoint", 0, FLAG_STRING, &o.entrypoint, NULL,
 			"Override the entrypoint of the image"},
-		{"env", 'e', FLAG_LIST, &o.env, NULL, "Set environment variables"},
+		{"env", 'e', FLAG_LIST, &o.env, "stringArray", "Set environment variables"},
+		{"env-from-file", 0, FLAG_LIST, &o.env_files, "stringArray",
+			"Set environment variables from file"},
 		{"interactive", 'i', FLAG_BOOL, &o.interactive, NULL,
-			"Keep STDIN open even if not attached"},
+			"Keep STDIN open even if not attached (default true)"},
+		{"label", 'l', FLAG_LIST, &o.labels, "stringArray", "Add or override a label"},
 		{"name", 0, FLAG_STRING, &o.name, NULL, "Assign a name to the container"},
-		{"no-TTY", 'T', FLAG_BOOL, &o.no_tty, NULL, "Disable pseudo-TTY allocation"},
+		{"no-TTY", 'T', FLAG_BOOL, &o.no_tty, NULL,
+			"Disable pseudo-TTY allocation (default: auto-detected)"},
 		{"no-deps", 0, FLAG_BOOL, &o.no_deps, NULL, "Don't start linked services"},
+		{"publish", 'p', FLAG_LIST, &o.publish, "stringArray",
+			"Publish a container's port(s) to the host"},
 		{"pull", 0, FLAG_STRING, &o.pull, NULL,
-			"Pull image before running (\"always\"|\"missing\"|\"never\")"},
+			"Pull image before running (\"always\"|\"missing\"|\"never\") (default \"policy\")"},
+		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Don't print anything to STDOUT"},
+		{"quiet-build", 0, FLAG_BOOL, &o.quiet_build, NULL,
+			"Suppress progress output from the build process"},
 		{"quiet-pull", 0, FLAG_BOOL, &o.quiet_pull, NULL,
 			"Pull without printing progress information"},
+		{"remove-orphans", 0, FLAG_BOOL, &o.remove_orphans, NULL,
+			"Remove containers for services not defined in the Compose file"},
 		{"rm", 0, FLAG_BOOL, &o.rm, NULL,
 			"Automatically remove the container when it exits"},
 		{"service-ports", 'P', FLAG_BOOL, &o.service_ports, NULL,
 			"Run command with all service's ports enabled and mapped to the host"},
+		{"tty", 't', FLAG_BOOL, &o.tty, NULL, NULL},
+		{"use-aliases", 0, FLAG_BOOL, &o.use_aliases, NULL,
+			"Use the service's network useAliases in the network(s) the container connects to"},
 		{"user", 'u', FLAG_STRING, &o.user, NULL, "Run as specified username or uid"},
-		{"volume", 'v', FLAG_LIST, &o.volumes, NULL, "Bind mount a volume"},
+		{"volume", 'v', FLAG_LIST, &o.volumes, "stringArray", "Bind mount a volume"},
+		{"volumes", 0, FLAG_LIST, &o.volumes, NULL, NULL},
+		{"labels", 0, FLAG_LIST, &o.labels, NULL, NULL},
 		{"workdir", 'w', FLAG_STRING, &o.workdir, NULL,
 			"Working directory inside the container"},
 		{0},
@@ -297,12 +285,10 @@ int compose_run(struct compose *c, int argc, char **argv)
 	struct err e;
 	if (status < 0) {
 		argv[argc] = NULL;
-		status = compose_load(c, argv + 1, 1, &e) < 0 ? cli_fail(&e)
-							      : run_one(c, &o, argv + 1);
+		status = check(&o, &e) < 0 || compose_load(c, argv + 1, 1, &e) < 0
+				 ? cli_fail(&e)
+				 : run_one(c, &o, argv + 1);
 	}
-	strv_deinit(&o.env);
-	strv_deinit(&o.labels);
-	strv_deinit(&o.volumes);
-	strv_deinit(&o.publish);
+	run_deinit(&o);
 	return status;
 }

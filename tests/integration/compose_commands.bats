@@ -294,3 +294,47 @@ ids() {
 	COMPOSE_REMOVE_ORPHANS=1 c up -d
 	[ -z "$("$WHERRY" ps -aq --filter name=p-two)" ]
 }
+
+@test "run: every flag reaches the container" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a:
+		    image: bb
+		    command: sleep 1000
+		    environment: {A: "1", B: "2"}
+		    labels: {x: "y", keep: me}
+		    cap_add: [NET_ADMIN]
+		    restart: always
+		    ports: ["80"]
+		    networks: {default: {aliases: [ali]}}
+		    depends_on: [h]
+		  h: {image: bb, command: sleep 1000, init: true, volumes: ["data:/d"]}
+		volumes: {data: }
+	YAML
+	printf 'B=file\nC=more\n' >env
+	refused '--service-ports and --publish are incompatible' run -P -p 1:1 a true
+	refused 'label must be set as KEY=VALUE' run --no-deps -l x a true
+	A=here c run -d -T --no-deps --name one -e A -e NOT_SET -e B=flag --env-from-file env -l x=z -l n=1 -u 1:2 -w /tmp \
+		--cap-add SYS_TIME --cap-drop NET_ADMIN -v ./env:/env -v data:/data:ro -p 127.0.0.1::90 a sleep 1000
+	[ "$("$WHERRY" inspect -f '{{.Config.Env}} {{.Config.User}} {{.Config.WorkingDir}} {{.HostConfig.CapAdd}} {{.HostConfig.CapDrop}} {{.HostConfig.Binds}}' one)" = \
+		"[A=here B=flag C=more] 1:2 /tmp [SYS_TIME] [NET_ADMIN] [$P/env:/env:rw p_data:/data:ro]" ]
+	[ "$("$WHERRY" inspect -f '{{index .Config.Labels "x"}}{{index .Config.Labels "n"}}{{index .Config.Labels "keep"}} {{.HostConfig.RestartPolicy.Name}} {{len .HostConfig.PortBindings}}' one)" = "z1me no 1" ]
+	[ "$("$WHERRY" inspect -f '{{(index .NetworkSettings.Networks "p_default").Aliases}}' one)" = "[one]" ]
+	[ -z "$(c ps -aq h)" ]
+	"$WHERRY" rm -f one >/dev/null
+	c run -d -P --use-aliases --entrypoint 'sleep 500' --name one a >/dev/null
+	[ "$("$WHERRY" inspect -f '{{.Config.Entrypoint}} {{.Config.Cmd}} {{len .HostConfig.PortBindings}} {{(index .NetworkSettings.Networks "p_default").Aliases}}' one)" = "[sleep 500] [] 1 [one a ali]" ]
+	[ "$(c ps --services)" = h ]
+	"$WHERRY" rm -f one >/dev/null
+	local rc=0
+	c run --rm -T a sh -c 'cat; exit 4' <<<typed >out || rc=$?
+	[ "$rc" -eq 4 ] && [ "$(cat out)" = typed ]
+	c run --rm -d a true
+	rc=0
+	c run --rm -T a /no/such || rc=$?
+	[ "$rc" -eq 127 ]
+	eventually 5 eval '[ "$("$WHERRY" ps -aq | wc -l)" -eq 1 ]'
+	run --separate-stderr c --dry-run run a true
+	[ "$status" -eq 1 ]
+	[ "$("$WHERRY" ps -aq | wc -l)" -eq 1 ]
+}
