@@ -1,42 +1,48 @@
 /* " Container x-1  Creating": one line each in a pipe, or one JSON object; on a terminal each
  * object keeps its line. On stderr, as docker compose. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "wherry/compose.h"
+#include "wherry/progress_view.h"
 #include "wherry/times.h"
 
-struct item {
-	char *label; /* "Container x-1" */
-	char *verb;
-	int64_t begun_ms, ended_ms; /* ended_ms 0: still going */
-	bool failed;
-};
+#define TICK_MS 100
 
 struct compose_progress {
-	pthread_mutex_t lock; /* containers are stopped by several threads */
+	pthread_mutex_t lock; /* steps run on several threads */
 	bool quiet, redraw, color, json, dry_run;
 	const char *title;
-	struct item *items;
+	struct progress_item *items;
 	size_t n, cap;
 	size_t drawn; /* lines on the screen */
+	/* redraws what goes on, while there is such a thing */
+	pthread_t ticker;
+	pthread_cond_t changed;
+	bool ticks, ends;
 };
 
 struct compose_progress *compose_progress_new(const char *mode, const char *ansi, const char *title)
 {
 	struct compose_progress *p = xnew(struct compose_progress);
+	pthread_condattr_t clock;
 	bool tty = isatty(STDERR_FILENO);
 	const char *term = getenv("TERM");
 	mode = mode ? mode : "auto";
 	pthread_mutex_init(&p->lock, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->changed, &clock);
+	pthread_condattr_destroy(&clock);
 	p->title = title;
 	p->quiet = strcmp(mode, "quiet") == 0;
 	p->json = strcmp(mode, "json") == 0;
@@ -53,13 +59,7 @@ void compose_begin(struct compose *c, const char *title)
 	c->progress->dry_run = c->dry_run;
 }
 
-/* "Creating" goes on; "Created", "Running", "Healthy" is an end. */
-static bool is_going(const char *verb)
-{
-	return text_ends(verb, "ing") && strcmp(verb, "Running") != 0;
-}
-
-static struct item *find(struct compose_progress *p, const char *label)
+static struct progress_item *find(struct compose_progress *p, const char *label)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		if (strcmp(p->items[i].label, label) == 0) {
@@ -70,74 +70,84 @@ static struct item *find(struct compose_progress *p, const char *label)
 		p->cap = p->cap ? p->cap * 2 : 16;
 		p->items = xrealloc(p->items, p->cap, sizeof(*p->items));
 	}
-	struct item *item = &p->items[p->n++];
-	*item = (struct item){.label = xstrdup(label), .begun_ms = clock_mono_ms()};
+	struct progress_item *item = &p->items[p->n++];
+	*item = (struct progress_item){.label = xstrdup(label), .begun_ms = clock_mono_ms()};
 	return item;
 }
 
-static int columns(void)
-{
-	struct winsize size;
-	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
-}
-
-static size_t rows(void)
-{
-	struct winsize size;
-	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2 ? size.ws_row : 24;
-}
-
-static void draw_item(const struct compose_progress *p, const struct item *item, int width,
-	int cols, struct buf *ret)
-{
-	bool going = item->ended_ms == 0;
-	int64_t ms = (going ? clock_mono_ms() : item->ended_ms) - item->begun_ms;
-	const char *sign = item->failed ? "✘" : going ? "⠿" : "✔";
-	const char *color = !p->color      ? ""
-			    : item->failed ? "\033[31m"
-			    : going        ? "\033[33m"
-					   : "\033[32m";
-	char time[24];
-	snprintf(time, sizeof(time), "%.1fs", (double)ms / 1000);
-	int used = 3 + width + 1 + (int)strlen(item->verb);
-	int gap = cols - used - (int)strlen(time) - 1;
-	buf_printf(ret, " %s%s%s %s%-*s %s%s%s%*s%s\n", color, sign, p->color ? "\033[0m" : "",
-		p->dry_run ? COMPOSE_DRY_RUN " " : "", width, item->label, color, item->verb,
-		p->color ? "\033[0m" : "", gap > 1 ? gap : 1, "", time);
-}
-
+/* The size is asked each time: the window may have another one now. In one write, the cursor hidden
+ * meanwhile. */
 static void draw(struct compose_progress *p)
 {
+	struct winsize size;
+	bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+	scoped(buf) struct buf lines = BUF_INIT;
 	scoped(buf) struct buf text = BUF_INIT;
-	size_t done = 0;
-	int width = 0;
-	for (size_t i = 0; i < p->n; i++) {
-		int n = (int)strlen(p->items[i].label);
-		width = n > width ? n : width;
-		done += p->items[i].ended_ms != 0;
-	}
+	const struct progress_view view = {.title = p->title,
+		.prefix = p->dry_run ? COMPOSE_DRY_RUN : "",
+		.items = p->items,
+		.n = p->n,
+		.columns = known ? size.ws_col : 80,
+		.rows = known && size.ws_row > 0 ? size.ws_row : 24,
+		.color = p->color,
+		.now_ms = clock_mono_ms()};
+	buf_puts(&text, "\033[?25l\r");
 	if (p->drawn > 0) {
-		buf_printf(&text, "\033[%zuA\033[J", p->drawn);
+		buf_printf(&text, "\033[%zuA", p->drawn);
 	}
-	buf_printf(&text, "[+] %s %zu/%zu\n", p->title, done, p->n);
-	for (size_t i = 0; i < p->n; i++) {
-		draw_item(p, &p->items[i], width + 1, columns(), &text);
+	p->drawn = progress_view_draw(&view, &lines);
+	for (const char *line = buf_str(&lines); *line;) {
+		size_t n = strcspn(line, "\n");
+		buf_append(&text, line, n);
+		buf_puts(&text, "\033[K\n");
+		line += n + 1;
 	}
-	p->drawn = p->n + 1;
+	buf_puts(&text, "\033[J\033[?25h");
 	fputs(buf_str(&text), stderr);
 	fflush(stderr);
+}
+
+static bool works(const struct compose_progress *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->items[i].status == PROGRESS_WORKING) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void *tick(void *owner)
+{
+	struct compose_progress *p = owner;
+	pthread_mutex_lock(&p->lock);
+	while (!p->ends) {
+		int64_t ms = clock_mono_ms() + TICK_MS;
+		const struct timespec until = {ms / 1000, (ms % 1000) * 1000000};
+		if (!works(p)) {
+			pthread_cond_wait(&p->changed, &p->lock);
+		} else if (pthread_cond_timedwait(&p->changed, &p->lock, &until) == ETIMEDOUT) {
+			draw(p);
+		}
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
 }
 
 static void redraw(
 	struct compose_progress *p, const char *label, const char *text, const char *status)
 {
-	struct item *item = find(p, label);
+	struct progress_item *item = find(p, label);
 	const char *last = *status ? status : text;
+	struct err ignored;
 	free(item->verb);
 	item->verb = *text && *status ? xasprintf("%s %s", text, status) : xstrdup(last);
-	item->failed = strcmp(last, "Error") == 0 || strcmp(text, "Error") == 0;
-	item->ended_ms = is_going(last) ? 0 : clock_mono_ms();
+	item->status = strcmp(text, "Error") == 0 ? PROGRESS_ERROR : progress_status_of(last);
+	item->ended_ms = clock_mono_ms();
 	draw(p);
+	/* without the thread the times stand still, no more */
+	p->ticks = p->ticks || compose_thread(tick, p, &p->ticker, &ignored) == 0;
+	pthread_cond_signal(&p->changed);
 }
 
 /* The members of docker compose's objects, in its order. */
@@ -167,9 +177,6 @@ void compose_progress_event(
 		return;
 	}
 	pthread_mutex_lock(&p->lock);
-	if (p->redraw && p->n + 3 > rows()) {
-		p->redraw = false; /* the first lines would have left the screen */
-	}
 	if (p->json) {
 		print_json(p, id, text, status);
 	} else if (p->redraw) {
@@ -202,7 +209,9 @@ static void forget_items(struct compose_progress *p)
 void compose_progress_leave(struct compose_progress *p)
 {
 	if (p) {
+		pthread_mutex_lock(&p->lock);
 		forget_items(p);
+		pthread_mutex_unlock(&p->lock);
 	}
 }
 
@@ -211,7 +220,15 @@ void compose_progress_free(struct compose_progress *p)
 	if (!p) {
 		return;
 	}
+	if (p->ticks) {
+		pthread_mutex_lock(&p->lock);
+		p->ends = true;
+		pthread_cond_signal(&p->changed);
+		pthread_mutex_unlock(&p->lock);
+		pthread_join(p->ticker, NULL);
+	}
 	forget_items(p);
+	pthread_cond_destroy(&p->changed);
 	pthread_mutex_destroy(&p->lock);
 	free(p->items);
 	free(p);
