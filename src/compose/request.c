@@ -85,19 +85,19 @@ static json_t *container_labels(const struct project *p, const struct request_co
 
 /* ---- container configuration ---- */
 
-static json_t *environment_json(const struct service *s)
+static json_t *environment_json(const struct pairs *p, bool api_socket)
 {
 	json_t *list = json_array();
 	bool has_config = false;
-	for (size_t i = 0; i < s->environment.n; i++) {
-		const struct pair *pair = &s->environment.v[i];
+	for (size_t i = 0; i < p->n; i++) {
+		const struct pair *pair = &p->v[i];
 		scoped(free) char *text =
 			pair->value ? xasprintf("%s=%s", pair->name, pair->value) : NULL;
 		/* a name alone takes the image's away */
 		json_array_append_new(list, json_string(text ? text : pair->name));
 		has_config = has_config || strcmp(pair->name, "DOCKER_CONFIG") == 0;
 	}
-	if (s->use_api_socket && !has_config) {
+	if (api_socket && !has_config) {
 		json_array_append_new(list, json_string("DOCKER_CONFIG=" REQUEST_LOGINS_DIR));
 	}
 	return list;
@@ -156,7 +156,7 @@ json_t *request_container(const struct project *p, const struct request_containe
 	}
 	json_t *o = json_object();
 	json_put_str(o, "Image", s->image);
-	json_put(o, "Env", environment_json(s));
+	json_put(o, "Env", environment_json(&s->environment, s->use_api_socket));
 	json_put(o, "Labels", container_labels(p, r));
 	json_put(o, "ExposedPorts", exposed_json(s));
 	json_put(o, "Cmd", s->command.set ? request_words(&s->command) : json_null());
@@ -182,5 +182,19 @@ json_t *request_container(const struct project *p, const struct request_containe
 		json_put(o, "NetworkingConfig", json_pack("{s:O}", "EndpointsConfig", endpoints));
 	}
 	json_decref(endpoints);
+	return o;
+}
+
+json_t *request_hook(const struct hook *h, bool tty)
+{
+	json_t *o = json_object();
+	json_put(o, "Cmd", request_words(&h->command));
+	json_put(o, "Env", environment_json(&h->environment, false));
+	request_put_text(o, "User", h->user);
+	request_put_text(o, "WorkingDir", h->working_dir);
+	request_put_true(o, "Privileged", h->privileged);
+	json_put(o, "Tty", json_boolean(tty));
+	json_put(o, "AttachStdout", json_true());
+	json_put(o, "AttachStderr", json_true());
 	return o;
 }

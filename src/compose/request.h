@@ -35,6 +35,8 @@ struct request_container {
 json_t *request_container(
 	const struct project *p, const struct request_container *r, struct err *e);
 json_t *request_network(const struct project *p, const struct network *n);
+/* The body of POST /containers/X/exec. */
+json_t *request_hook(const struct hook *h, bool tty);
 json_t *request_volume(const struct project *p, const struct volume *v);
 /* The body of POST /networks/X/connect's EndpointConfig; container_name is one of the aliases. */
 json_t *request_endpoint(

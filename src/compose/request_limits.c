@@ -30,8 +30,7 @@ static void put_blkio(json_t *host, const struct blkio *b)
 	put_rates(host, "BlkioDeviceWriteIOps", &b->write_iops);
 }
 
-/* "vendor.com/class=name" of the Container Device Interface, which no path looks like. */
-static bool is_cdi_name(const struct device *d)
+bool request_is_cdi(const struct device *d)
 {
 	const char *slash = strchr(d->source, '/');
 	const char *equal = slash ? strchr(slash, '=') : NULL;
@@ -61,7 +60,7 @@ static void put_devices(json_t *host, const struct service *s)
 	json_t *names = json_array();
 	for (size_t i = 0; i < s->n_devices; i++) {
 		const struct device *d = &s->devices[i];
-		if (is_cdi_name(d)) {
+		if (request_is_cdi(d)) {
 			json_array_append_new(names, json_string(d->source));
 			continue;
 		}

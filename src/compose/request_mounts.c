@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "compose/refusal.h"
 #include "compose/request_parts.h"
 
 #define DOCKER_SOCKET "/var/run/docker.sock"
@@ -99,10 +100,11 @@ static json_t *mount_json(const struct project *p, const struct mount *m)
 	return o;
 }
 
-static void add_file_mounts(json_t *mounts, const struct file_use *uses, size_t n)
+static void add_file_mounts(
+	json_t *mounts, const struct service *s, const struct file_use *uses, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (uses[i].path) {
+		if (uses[i].path && !file_use_is_copied(s, &uses[i])) {
 			json_array_append_new(mounts,
 				json_pack("{s:s,s:s,s:s,s:b}", "Type", "bind", "Source",
 					uses[i].path, "Target", uses[i].target, "ReadOnly", 1));
@@ -124,8 +126,8 @@ void request_put_mounts(json_t *host, const struct project *p, const struct requ
 			json_array_append_new(mounts, mount_json(p, m));
 		}
 	}
-	add_file_mounts(mounts, s->configs, s->n_configs);
-	add_file_mounts(mounts, s->secrets, s->n_secrets);
+	add_file_mounts(mounts, s, s->configs, s->n_configs);
+	add_file_mounts(mounts, s, s->secrets, s->n_secrets);
 	if (s->use_api_socket) {
 		scoped(free) char *text = xasprintf(
 			"%s:" DOCKER_SOCKET ":rw", r->api_socket ? r->api_socket : DOCKER_SOCKET);

@@ -19,6 +19,8 @@ void request_put_true(json_t *o, const char *key, bool value);
 json_t *request_host(const struct project *p, const struct request_container *r, struct err *e);
 /* request_limits.c: what it may use, devices among it. */
 void request_put_limits(json_t *host, const struct service *s);
+/* "vendor.com/class=name" of the Container Device Interface, which no path looks like. */
+bool request_is_cdi(const struct device *d);
 /* request_mounts.c: Binds, Mounts and Tmpfs of a HostConfig. */
 void request_put_mounts(json_t *host, const struct project *p, const struct request_container *r);
 /* request_network.c: by the names of the networks. links: on a network with names of its own

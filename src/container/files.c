@@ -292,8 +292,10 @@ static int prepare(struct file_work *w, int *ret_ns, struct err *e)
 		return -1;
 	}
 	json_put(w->request, "running", json_boolean(running));
+	/* of one that has never run nobody relies on it yet: what compose gives it may come in */
 	json_put(w->request, "read_only_root",
-		json_boolean(json_bool(c->host_config, "ReadonlyRootfs")));
+		json_boolean(
+			json_bool(c->host_config, "ReadonlyRootfs") && container_was_started(c)));
 	if (running) {
 		*ret_ns = open_namespace(c, e);
 		return *ret_ns < 0 ? -1 : 0;

@@ -191,10 +191,10 @@ static void add_helper_servers(const char *helper, json_t *all)
 	}
 }
 
-void auth_header_for_build(struct cli *cli, struct buf *ret)
+json_t *auth_all(struct cli *cli)
 {
 	scoped(json) json_t *config = config_file_read_or_empty(cli);
-	scoped(json) json_t *all = json_object();
+	json_t *all = json_object();
 	const char *server;
 	json_t *v;
 	if (*json_str(config, "credsStore")) {
@@ -207,6 +207,12 @@ void auth_header_for_build(struct cli *cli, struct buf *ret)
 	json_object_foreach (json_object_get(config, "credHelpers"), server, v) {
 		json_put(all, server, find_with(config, server));
 	}
+	return all;
+}
+
+void auth_header_for_build(struct cli *cli, struct buf *ret)
+{
+	scoped(json) json_t *all = auth_all(cli);
 	if (json_object_size(all) > 0) {
 		put_header("X-Registry-Config", all, ret);
 	}
@@ -235,7 +241,7 @@ static json_t *auths_of(json_t *config)
 }
 
 /* What config.json says about the server; with a helper only that it is known. */
-static json_t *entry_of(const json_t *auth)
+json_t *auth_entry(const json_t *auth)
 {
 	const char *token = json_str(auth, "identitytoken");
 	scoped(free) char *pair = xasprintf(
@@ -261,7 +267,7 @@ int auth_store(struct cli *cli, const json_t *auth, bool *ret_in_clear, struct e
 	if (helper && store_in_helper(helper, auth, e) < 0) {
 		return err_wrap(e, "Error saving credentials");
 	}
-	scoped(json) json_t *entry = helper ? json_object() : entry_of(auth);
+	scoped(json) json_t *entry = helper ? json_object() : auth_entry(auth);
 	json_t *auths = auths_of(config);
 	*ret_in_clear = false;
 	if (json_equal(json_object_get(auths, server), entry)) {

@@ -20,6 +20,10 @@ char *auth_server_key(const char *server);
  * credentials. Failing helpers are said on stderr and count as no credentials, as the docker CLI
  * does. */
 void auth_header_for_image(struct cli *cli, const char *image, struct buf *ret);
+/* All credentials, by server; new. */
+json_t *auth_all(struct cli *cli);
+/* Credentials as an entry of config.json's auths; new. */
+json_t *auth_entry(const json_t *auth);
 /* "X-Registry-Config: ...\r\n": all credentials, for builds. */
 void auth_header_for_build(struct cli *cli, struct buf *ret);
 

@@ -107,6 +107,9 @@ int compose_load(struct compose *c, char *const *names, int n, struct err *e)
 		.owner = &input,
 		.keep_variables = c->keep_variables};
 	c->project = project_load(&o, e);
+	if (!c->project && e->kind == ERR_NOT_FOUND) {
+		(void)compose_load_kept(c, e);
+	}
 	for (size_t i = 0; c->project && i < c->project->warnings.n; i++) {
 		compose_warn(c->project->warnings.v[i]);
 	}

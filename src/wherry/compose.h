@@ -19,6 +19,7 @@
 
 struct compose_progress;
 struct compose_health;
+struct compose_output;
 
 struct compose {
 	struct cli *cli;
@@ -32,6 +33,7 @@ struct compose {
 	struct compose_progress *progress;
 	int64_t wait_until_ms;         /* clock_mono_ms of --wait-timeout; 0: waits for ever */
 	struct compose_health *health; /* listens while a plan is carried out; NULL */
+	struct compose_output *output; /* of an attached `up`: hooks write there, too; NULL */
 };
 
 typedef int compose_fn(struct compose *c, int argc, char **argv);
@@ -184,6 +186,27 @@ int compose_remove_container(struct compose *c, const char *id, const char *name
 int compose_wait_condition(
 	struct compose *c, const struct service *s, enum condition condition, struct err *e);
 
+/* ---- compose_kept.c ---- */
+/* Has it the calls below /wherry/v1? */
+bool compose_engine_is_own(struct compose *c);
+void compose_keep(struct compose *c); /* the engine keeps c->project; a failure is a warning */
+void compose_forget(struct compose *c, const char *name);
+json_t *compose_kept_list(struct compose *c); /* new; [] where none are kept */
+json_t *compose_kept_get(struct compose *c, const char *name, struct err *e); /* new, or NULL */
+/* c->project from what is kept under the name given by -p, when no file was named. -1 when there is
+ * none, and then *e is as it was; ERR_NOT_FOUND also for one that cannot be loaded. */
+int compose_load_kept(struct compose *c, struct err *e);
+/* The engine's own socket, for use_api_socket; NULL when it is elsewhere. */
+const char *compose_socket(const struct compose *c);
+
+/* ---- compose_hooks.c ---- */
+/* The hooks of a service, in a container that has been started. -1 when one failed: "SERVICE hook
+ * exited with status N". s may be NULL: none. */
+int compose_post_start(struct compose *c, const struct service *s, const char *id, const char *name,
+	struct err *e);
+/* Those of its service before a container is stopped; one that does not run has none. */
+int compose_pre_stop(struct compose *c, const char *id, const char *name, struct err *e);
+
 /* ---- compose_files.c: configs and secrets that are not files of this machine ---- */
 /* For request_container.read_file. */
 char *compose_read_text(void *owner, const char *path, struct err *e);
@@ -207,6 +230,9 @@ void compose_output_reserve(struct compose_output *o, const char *name);
  * after. */
 int compose_output_add(struct compose_output *o, const char *id, const char *name,
 	const char *since, struct err *e);
+#define COMPOSE_LINE_MAX (64u << 10) /* longer lines are cut */
+/* One line of something that is no container, with that name in front. */
+void compose_output_line(struct compose_output *o, const char *name, const char *line, size_t n);
 void compose_output_say(struct compose_output *o,
 	const char *text); /* a line of ours between those of the containers */
 /* What the watch says, beside the names. */

@@ -117,6 +117,7 @@ struct compose_attached *compose_attached_new(struct compose *c,
 	a->selected = selected;
 	a->signal_fd = -1;
 	a->output = compose_output_new(c, &output);
+	c->output = a->output;
 	if (open_events(a, e) < 0) {
 		compose_attached_free(a);
 		return NULL;
@@ -131,6 +132,7 @@ void compose_attached_free(struct compose_attached *a)
 		if (a->signal_fd >= 0) {
 			close(a->signal_fd);
 		}
+		a->c->output = NULL;
 		compose_output_free(a->output);
 		strv_deinit(&a->expected);
 		free(TAKE(a->announcement));

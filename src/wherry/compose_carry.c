@@ -86,7 +86,8 @@ static int remove_resource(
 int compose_start_id(struct compose_carry *carry, struct compose *c, const struct step *step,
 	const char *id, struct err *e)
 {
-	if (compose_act(c, "POST", "/containers/", id, "/start", e) < 0) {
+	if (compose_act(c, "POST", "/containers/", id, "/start", e) < 0 ||
+		compose_post_start(c, step->service, id, step->name, e) < 0) {
 		return -1;
 	}
 	if (carry->on_start) {
@@ -110,6 +111,7 @@ static int start(
 	compose_say(c, step->name, "Started");
 	return 0;
 }
+
 static int wait_for(struct compose *c, const struct step *step, struct err *e)
 {
 	if (compose_wait_step(c, step, e) == 0) {

@@ -60,6 +60,9 @@ static int run_down(struct compose *c, const struct down *d, const char *name, s
 		.remove_volumes = d->plan.volumes};
 	int r = compose_carry_out(&carry, &plan, e);
 	strv_deinit(&carry.fresh);
+	if (r == 0 && c->services.n == 0) {
+		compose_forget(c, name);
+	}
 	if (r == 0 && d->rmi && c->project) {
 		remove_images(c, d->rmi);
 	}

@@ -157,10 +157,19 @@ static int before_start(const struct each *x, const char *service, struct err *e
 	return wait_dependencies(x, service, false, e);
 }
 
+static const struct service *service_of(const struct compose *c, const struct state_container *k)
+{
+	return c->project ? project_service(c->project, k->service) : NULL;
+}
+
 static int act_start(
 	const struct each *x, struct compose *c, const struct state_container *k, struct err *e)
 {
-	return compose_is_running(k) ? 0 : post(c, k, "/start", "Starting", "Started", e);
+	return compose_is_running(k) || (post(c, k, "/start", "Starting", "Started", e) == 0 &&
+						compose_post_start(c, service_of(c, k), k->id,
+							k->name, e) == 0)
+		       ? 0
+		       : -1;
 }
 
 /* A service that is to have containers has to have one. */
@@ -223,7 +232,11 @@ static int act_restart(
 	if (x->timeout >= 0) {
 		snprintf(suffix, sizeof(suffix), "/restart?t=%d", (int)x->timeout);
 	}
-	return post(c, k, suffix, "Restarting", "Started", e);
+	if (compose_pre_stop(c, k->id, k->name, e) < 0 ||
+		post(c, k, suffix, "Restarting", "Started", e) < 0) {
+		return -1;
+	}
+	return compose_post_start(c, service_of(c, k), k->id, k->name, e);
 }
 
 /* The named ones, and those that depend on them and are to be restarted with them. Services come

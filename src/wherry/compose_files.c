@@ -12,6 +12,8 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "compose/content.h"
+#include "compose/refusal.h"
+#include "wherry/auth.h"
 #include "wherry/compose.h"
 #include "wherry/engine.h"
 
@@ -60,17 +62,49 @@ static int add_header(
 	return 0;
 }
 
-static int add_file(struct buf *tar, const struct file_use *f, struct err *e)
+static int add_text(
+	struct buf *tar, const struct file_use *f, const char *data, size_t size, struct err *e)
 {
 	static const char zeros[BLOCK];
-	size_t size = strlen(f->content);
 	const char *path = f->target + strspn(f->target, "/");
 	if (add_header(tar, path, f, size, e) < 0) {
 		return -1;
 	}
-	buf_append(tar, f->content, size);
+	buf_append(tar, data, size);
 	buf_append(tar, zeros, (BLOCK - size % BLOCK) % BLOCK);
 	return 0;
+}
+
+static int add_file(struct buf *tar, const struct file_use *f, struct err *e)
+{
+	scoped(buf) struct buf data = BUF_INIT;
+	if (!f->path) {
+		return add_text(tar, f, f->content, strlen(f->content), e);
+	}
+	int r = path_read(AT_FDCWD, f->path, TEXT_BYTES_MAX, &data);
+	if (r < 0) {
+		return err_sys(e, -r, "cannot read %s", f->path);
+	}
+	return add_text(tar, f, buf_str(&data), data.len, e);
+}
+
+/* What use_api_socket gives: the registry logins of this machine, as a config.json. */
+static int add_logins(struct buf *tar, struct cli *cli, struct err *e)
+{
+	static const struct file_use use = {.target = REQUEST_LOGINS_DIR "/config.json",
+		.uid = UNSET,
+		.gid = UNSET,
+		.mode = UNSET};
+	scoped(json) json_t *auths = json_object();
+	scoped(json) json_t *all = auth_all(cli);
+	const char *server;
+	json_t *v;
+	json_object_foreach (all, server, v) {
+		json_put(auths, server, auth_entry(v));
+	}
+	scoped(json) json_t *config = json_pack("{s:O}", "auths", auths);
+	scoped(free) char *text = json_text(config);
+	return add_text(tar, &use, text, strlen(text), e);
 }
 
 struct cursor {
@@ -92,15 +126,7 @@ static int add_all(struct buf *tar, const struct service *s, const struct file_u
 	struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (uses[i].path || !uses[i].content) {
-			continue;
-		}
-		if (s->read_only) {
-			return err_set(e, ERR_INVALID,
-				"service \"%s\" is read_only: \"%s\" must come from a file, it cannot be written into the container",
-				s->name, uses[i].key);
-		}
-		if (add_file(tar, &uses[i], e) < 0) {
+		if (file_use_is_copied(s, &uses[i]) && add_file(tar, &uses[i], e) < 0) {
 			return -1;
 		}
 	}
@@ -123,7 +149,8 @@ int compose_put_files(struct compose *c, const struct service *s, const char *id
 	static const char end[2 * BLOCK];
 	scoped(buf) struct buf tar = BUF_INIT;
 	if (add_all(&tar, s, s->configs, s->n_configs, e) < 0 ||
-		add_all(&tar, s, s->secrets, s->n_secrets, e) < 0) {
+		add_all(&tar, s, s->secrets, s->n_secrets, e) < 0 ||
+		(s->use_api_socket && add_logins(&tar, c->cli, e) < 0)) {
 		return -1;
 	}
 	if (tar.len == 0) {
@@ -139,6 +166,11 @@ int compose_put_files(struct compose *c, const struct service *s, const char *id
 		.headers = "Content-Type: application/x-tar\r\n",
 		.source = &source};
 	if (engine_send(c->cli->http, &call, NULL, e) < 0) {
+		if (s->read_only && strstr(e->msg, "marked read-only")) { /* dockerd */
+			return err_set(e, ERR_INVALID,
+				"cannot create configs and secrets in read-only service %s: `file` is the sole supported option",
+				s->name);
+		}
 		return err_wrap(
 			e, "cannot put the configs and secrets of %s into its container", s->name);
 	}

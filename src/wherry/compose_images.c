@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "compose/refusal.h"
 #include "wherry/compose.h"
 #include "wherry/engine.h"
 #include "wherry/pull.h"
@@ -80,12 +81,32 @@ static int ensure(struct compose *c, const struct service *s, const struct compo
 	return compose_pull_service(c, s, o->quiet_pull, e);
 }
 
+/* Before anything is made. Only who asks for devices in another way than by their nodes has to know
+ * the engine. */
+static int check_startable(struct compose *c, const bool *selected, struct err *e)
+{
+	for (size_t i = 0; i < c->project->n_services; i++) {
+		const struct service *s = &c->project->services[i];
+		if (selected[i] && service_check_startable(s, false, e) < 0) {
+			return -1;
+		}
+		if (selected[i] && service_asks_for_devices(s) && compose_engine_is_own(c) &&
+			service_check_startable(s, true, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int compose_images_ensure(struct compose *c, const bool *selected,
 	const struct compose_image_options *o, struct err *e)
 {
 	scoped(free) const struct service **builds =
 		xnew_array(const struct service *, c->project->n_services + 1);
 	size_t n = 0;
+	if (check_startable(c, selected, e) < 0) {
+		return -1;
+	}
 	for (size_t i = 0; i < c->project->n_services; i++) {
 		bool build = false;
 		if (!selected[i] || !is_first_use(c->project, i, selected)) {

@@ -114,6 +114,7 @@ int compose_post_container(struct compose_carry *carry, struct compose *c, const
 		.replaces_id = rolls ? old->id : NULL,
 		.container_of = container_of,
 		.read_file = compose_read_text,
+		.api_socket = compose_socket(c),
 		.owner = carry};
 	scoped(json) json_t *body = request_container(c->project, &r, e);
 	if (!body) {
@@ -186,6 +187,7 @@ int compose_make_again(
 		snprintf(suffix, sizeof(suffix), "/stop?t=%d", carry->timeout_s);
 	}
 	if (compose_post_container(carry, c, step, temporary, old, inspected, &id, e) < 0 ||
+		compose_pre_stop(c, old->id, old->name, e) < 0 ||
 		compose_act(c, "POST", "/containers/", old->id, suffix, e) < 0 ||
 		compose_act(c, "DELETE", "/containers/", old->id, "?force=1", e) < 0 ||
 		compose_rename(c, id, step->name, e) < 0) {

@@ -18,8 +18,6 @@
 #include "wherry/demux.h"
 #include "wherry/engine.h"
 
-#define LINE_MAX_BYTES (64u << 10)
-
 struct source {
 	struct source *next;
 	struct compose_output *output;
@@ -81,7 +79,8 @@ static void print_line(struct source *s, int type, const char *line, size_t n)
 	scoped(buf) struct buf text = BUF_INIT;
 	pthread_mutex_lock(&o->lock);
 	if (!o->o.no_prefix) {
-		int width = (int)o->width + 1;
+		size_t n_name = strlen(s->name);
+		int width = (int)(n_name > o->width ? n_name : o->width) + 1;
 		if (o->color) {
 			buf_printf(&text, "\033[%sm%-*s |\033[0m ", s->color, width, s->name);
 		} else {
@@ -95,6 +94,12 @@ static void print_line(struct source *s, int type, const char *line, size_t n)
 	bool apart = type == 2 && !o->o.together;
 	path_write_all(apart ? STDERR_FILENO : STDOUT_FILENO, text.data, text.len);
 	pthread_mutex_unlock(&o->lock);
+}
+
+void compose_output_line(struct compose_output *o, const char *name, const char *line, size_t n)
+{
+	struct source s = {.output = o, .name = (char *)name, .color = colors[0]};
+	print_line(&s, 1, line, n);
 }
 
 void compose_output_say(struct compose_output *o, const char *text)
@@ -136,7 +141,7 @@ static int take_lines(void *owner, int type, const char *data, size_t n, struct 
 	for (;;) {
 		const char *end = memchr(buf_str(b), '\n', b->len);
 		size_t line = end ? (size_t)(end - b->data) + 1 : b->len;
-		if (!end && b->len < LINE_MAX_BYTES) {
+		if (!end && b->len < COMPOSE_LINE_MAX) {
 			return 0;
 		}
 		print_line(s, type, b->data, line);

@@ -187,7 +187,9 @@ static int finish(const struct roll *r, struct err *e)
 	if (!r->c->dry_run) {
 		drain(r, old);
 	}
-	if (stop_and_remove(r, old, e) < 0 || compose_rename(r->c, r->id, r->step->name, e) < 0) {
+	if (compose_pre_stop(r->c, old, r->step->existing->name, e) < 0 ||
+		stop_and_remove(r, old, e) < 0 ||
+		compose_rename(r->c, r->id, r->step->name, e) < 0) {
 		return -1;
 	}
 	compose_say(r->c, r->step->name, "Recreated");

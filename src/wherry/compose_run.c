@@ -111,6 +111,7 @@ static json_t *run_body(struct compose *c, const struct service *s, const struct
 		.one_off = slug,
 		.container_of = container_of,
 		.read_file = compose_read_text,
+		.api_socket = compose_socket(c),
 		.owner = l};
 	scoped(json) json_t *body = request_container(c->project, &r, e);
 	return body && run_change_body(c, o, name, body, e) == 0 ? TAKE(body) : NULL;

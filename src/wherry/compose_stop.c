@@ -13,7 +13,9 @@ int compose_stop_container(
 		snprintf(suffix, sizeof(suffix), "/stop?t=%d", timeout_s);
 	}
 	compose_progress_say(c->progress, "Container", name, "Stopping");
-	if (compose_act(c, "POST", "/containers/", id, suffix, e) < 0 && e->kind != ERR_NOT_FOUND) {
+	if (compose_pre_stop(c, id, name, e) < 0 ||
+		(compose_act(c, "POST", "/containers/", id, suffix, e) < 0 &&
+			e->kind != ERR_NOT_FOUND)) {
 		compose_progress_say(c->progress, "Container", name, "Error");
 		return -1;
 	}

@@ -230,6 +230,7 @@ static int carry(struct compose *c, struct up *u, const bool *selected,
 	if (attached) {
 		compose_attached_expect(attached, &plan);
 	}
+	compose_keep(c);
 	int r = compose_carry_out(&carry, &plan, e);
 	if (r == 0 && u->wait) {
 		r = wait_all(c, &carry, u, selected, e);

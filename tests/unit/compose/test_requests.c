@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "compose/emit.h"
 #include "compose/request.h"
 
 #define PLACE "/tmp/requests" /* where record_requests.py has it */
@@ -261,6 +262,34 @@ static void better_than_the_recorded_ones(void **state)
 	assert_non_null(strstr(ipam, "\"Options\":{\"o\":\"p\"}"));
 }
 
+/* The engine keeps a project as `config --format json`: loaded again it makes the same containers.
+ */
+static void a_kept_project_is_the_same(void **state)
+{
+	static const char *const names[] = {"words", "limits", "places", "files"};
+	for (size_t i = 0; i < 4; i++) {
+		scoped(free) char *yaml = xasprintf(REQUESTS "/%s.yaml", names[i]);
+		scoped(project_free) struct project *p = load_file(yaml);
+		scoped(buf) struct buf text = BUF_INIT;
+		emit_json(p->root, false, &text);
+		const struct file files[] = {{"/p/compose.yaml", buf_str(&text)}, {0}};
+		const struct setting s = {.files = files, .project_name = "g"};
+		struct err e = {0};
+
+		scoped(project_free) struct project *again = load_setting(&s, &e);
+
+		assert_non_null(again);
+		assert_int_equal(again->n_services, p->n_services);
+		for (size_t k = 0; k < p->n_services; k++) {
+			char hashes[2][EMIT_HASH_MAX];
+			emit_service_hash(p, &p->services[k], hashes[0]);
+			emit_service_hash(
+				again, project_service(again, p->services[k].name), hashes[1]);
+			assert_string_equal(hashes[0], hashes[1]);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +298,7 @@ int main(void)
 		cmocka_unit_test(where_it_is),
 		cmocka_unit_test(what_is_mounted),
 		cmocka_unit_test(better_than_the_recorded_ones),
+		cmocka_unit_test(a_kept_project_is_the_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
