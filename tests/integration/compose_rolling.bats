@@ -213,3 +213,74 @@ load_end() {
 	[ "$("$WHERRY" ps -aq | wc -l)" -eq 3 ]
 	[[ "$before" != *"$(id_of web-2)"* ]]
 }
+
+# Kills `up` after its first change, after STEP more, and so on: BEFORE makes the state from which it starts; the next up completes it,
+# and CHECK succeeds. (The planner's unit tests have every state.)
+killed_everywhere() { # STEP BEFORE CHECK
+	local n killed step=$1
+	shift
+	for n in $(seq 1 "$step" 60); do
+		"$1"
+		killed=0
+		python3 "$ROOT/tests/integration/kill_relay.py" "$SOCK" "$n" "$WHERRY" compose --parallel 1 up -d -t 0 -y || killed=$?
+		c up -d -t 0 -y >out 2>&1 || fail "killed at change $n: $(cat out)"
+		"$2" || fail "killed at change $n: $("$WHERRY" ps -a)"
+		c up -d >out 2>&1
+		[ "$(grep -vc ' Running$' out)" -eq 0 ] || fail "killed at change $n, and still not done: $(cat out)"
+		[ "$killed" -eq 0 ] || break # there were no more changes
+	done
+	[ "$n" -gt 3 ] && [ "$n" -lt 55 ]
+}
+
+two_services() {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a:
+		    image: bb
+		    init: true
+		    command: sleep 1000
+		    environment: {V: "${V:-1}"}
+		    volumes: ["data:/data"]
+		    deploy: {update_config: {order: "${ORDER:-stop-first}", monitor: 1ms}}
+		  b: {image: bb, init: true, command: sleep 1000, depends_on: [a]}
+		networks: {default: {labels: {v: "${NET:-1}"}}}
+		volumes: {data: {labels: {v: "${VOL:-1}"}}}
+	YAML
+}
+
+nothing_there() {
+	c down -v -t 0 >/dev/null 2>&1
+}
+
+# Up with what was, then what is to become.
+older_there() {
+	V=1 NET=1 VOL=1 c up -d -t 0 -y >/dev/null 2>&1
+}
+
+both_run() {
+	[ "$("$WHERRY" ps --format '{{.Names}}' | sort | tr '\n' ' ')" = "p-a-1 p-b-1 " ] && [ "$("$WHERRY" ps -aq | wc -l)" -eq 2 ] &&
+		c exec -T a test -d /data && [ "$(c exec -T a sh -c 'echo $V')" = "${V:-1}" ] && c exec -T b nslookup a 127.0.0.11 >/dev/null
+}
+
+@test "an up that is killed after a change is completed by the next: from nothing" {
+	two_services
+	killed_everywhere 2 nothing_there both_run
+}
+
+@test "an up that is killed after a change is completed by the next: a new container" {
+	two_services
+	export V=2
+	killed_everywhere 2 older_there both_run
+}
+
+@test "an up that is killed after a change is completed by the next: start-first" {
+	two_services
+	export V=2 ORDER=start-first
+	killed_everywhere 2 older_there both_run
+}
+
+@test "an up that is killed after a change is completed by the next: a new network and volume" {
+	two_services
+	export NET=2 VOL=2
+	killed_everywhere 5 older_there both_run
+}
