@@ -25,6 +25,7 @@ static const struct subcommand {
 	{"cp", compose_cp,
 		"Copy files/folders between a service container and the local filesystem"},
 	{"create", compose_create, "Creates containers for a service"},
+	{"diff", compose_diff, "Show what an up would change, and why"},
 	{"down", compose_down, "Stop and remove containers, networks"},
 	{"events", compose_events, "Receive real time events from containers"},
 	{"exec", compose_exec, "Execute a command in a running container"},

@@ -281,6 +281,7 @@ compose_fn compose_commit;
 compose_fn compose_config;
 compose_fn compose_cp;
 compose_fn compose_create;
+compose_fn compose_diff;
 compose_fn compose_down;
 compose_fn compose_events;
 compose_fn compose_exec;

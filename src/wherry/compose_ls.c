@@ -146,6 +146,40 @@ static json_t *project_rows(const json_t *containers, const struct strv *filters
 	return rows;
 }
 
+static bool has_row(const json_t *rows, const char *name)
+{
+	size_t i;
+	json_t *row;
+	json_array_foreach (rows, i, row) {
+		if (strcmp(json_str(row, "Name"), name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Those that the engine keeps and that have no container. */
+static void add_kept(struct compose *c, const struct strv *filters, json_t *rows)
+{
+	scoped(json) json_t *kept = compose_kept_list(c);
+	size_t i;
+	json_t *o;
+	json_array_foreach (kept, i, o) {
+		const char *name = json_str(o, "name");
+		scoped(buf) struct buf files = BUF_INIT;
+		size_t k;
+		json_t *file;
+		if (has_row(rows, name) || !is_named(filters, name)) {
+			continue;
+		}
+		json_array_foreach (json_object_get(o, "config_files"), k, file) {
+			buf_printf(&files, "%s%s", k ? "," : "", json_string_value(file));
+		}
+		json_array_append_new(rows, json_pack("{ss ss ss}", "Name", name, "Status", "kept",
+						    "ConfigFiles", buf_str(&files)));
+	}
+}
+
 static void print_projects(const json_t *rows, bool quiet)
 {
 	scoped(buf) struct buf text = BUF_INIT;
@@ -213,6 +247,9 @@ int compose_ls(struct compose *c, int argc, char **argv)
 		return cli_fail(&e);
 	}
 	scoped(json) json_t *rows = project_rows(containers, &filters);
+	if (all) {
+		add_kept(c, &filters, rows);
+	}
 	if (json && !quiet) {
 		scoped(free) char *text = json_text(rows);
 		printf("%s\n", text);

@@ -173,7 +173,7 @@ static void ask_for_volumes(const struct up *u, const struct strv *changed, stru
 	}
 }
 
-static int make_plan(struct compose *c, struct up *u, const bool *selected,
+int up_plan(struct compose *c, struct up *u, const bool *selected,
 	const struct compose_state *state, struct plan *ret, struct err *e)
 {
 	scoped(free) struct plan_content *contents =
@@ -209,7 +209,7 @@ static int prepare(struct compose *c, struct up *u, const bool *selected,
 		compose_state_images(c, state, e) < 0) {
 		return -1;
 	}
-	return make_plan(c, u, selected, state, plan, e);
+	return up_plan(c, u, selected, state, plan, e);
 }
 
 static int carry(struct compose *c, struct up *u, const bool *selected,

@@ -15,4 +15,7 @@ struct up {
 
 /* The project is loaded. Prints what failed; the exit status. */
 int up_run(struct compose *c, struct up *u);
+/* What is to be done; selected[i] is for c->project->services[i], state has its images. */
+int up_plan(struct compose *c, struct up *u, const bool *selected,
+	const struct compose_state *state, struct plan *ret, struct err *e);
 void up_deinit(struct up *u);

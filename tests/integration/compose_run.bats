@@ -166,7 +166,19 @@ abcabcwho=abcwho=abc3" ]
 	w --profile more up -d
 	local a
 	a=$(id_of a-1)
+	w diff # says nothing
+	sed -i 's/DOLLAR: .*/DOLLAR: other}/; s/^  b: .*/  b: {image: bb, command: sleep 1000, labels: {new: one}}/' compose.yaml
+	run --separate-stderr w diff
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'service a: recreated
+  environment.DOLLAR: a$$b -> other'* ]]
+	[[ "$output" == *'service b: recreated
+  init: true -> (nothing)
+  labels: (nothing) -> {"new":"one"}'* ]]
+	[ "$(w diff --format json b | jq -c '.[] | [.kind, .name, .change, .reasons[0].path]')" = '["service","b","recreated","init"]' ]
+	[ "$a" = "$(id_of a-1)" ]
 	mv compose.yaml kept.yaml
+	w diff
 	[ "$(w -p "$COMPOSE_PROJECT_NAME" ps --services | sort | tr '\n' ' ')" = "a b c " ]
 	[ "$(w exec -T a sh -c 'echo $DOLLAR')" = 'a$b' ]
 	w up -d
@@ -175,7 +187,10 @@ abcabcwho=abcwho=abc3" ]
 	w start a
 	w exec -T a test -e /v/stopped
 	[[ "$(w logs a)" == *hello* ]]
+	"$WHERRY" rm -f $("$WHERRY" ps -aq) >/dev/null
+	[ "$(w ls -a --format json | jq -r '.[] | .Name + " " + .Status + " " + .ConfigFiles')" = "$COMPOSE_PROJECT_NAME kept $P/compose.yaml" ]
 	w down -v -t 0
+	[ "$(w ls -a --format json)" = '[]' ]
 	[ -z "$("$WHERRY" ps -aq --filter label=com.docker.compose.project=$COMPOSE_PROJECT_NAME)" ]
 	! "$WHERRY" volume ls -q | grep "^${COMPOSE_PROJECT_NAME}_"
 	run --separate-stderr w up -d
