@@ -136,6 +136,8 @@ int compose_image_find(struct compose *c, const char *image, char **ret_id, stru
 /* ---- compose_build.c ---- */
 struct compose_build_options {
 	bool no_cache, pull, quiet, push;
+	bool check;  /* nothing is built: what the Dockerfile's checks say is printed */
+	bool print;  /* nothing is built: the builds as a bake file */
 	bool to_run; /* for this engine: of several platforms only the one of the service */
 	int64_t memory_bytes;
 	const struct strv *args, *ssh; /* may be NULL */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codec/sha256.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/text.h"
@@ -12,6 +13,7 @@
 #include "wherry/build_run.h"
 #include "wherry/build_url.h"
 #include "wherry/compose.h"
+#include "wherry/compose_bake.h"
 #include "wherry/flags.h"
 
 #define SERVICE "service:"
@@ -91,6 +93,7 @@ static int fill_options(struct compose *c, struct service_build *sb,
 		.pull = o->pull || b->pull,
 		.quiet = o->quiet,
 		.push = o->push,
+		.call = o->check ? "check" : NULL,
 		.network = b->network,
 		.target = b->target,
 		.shm_size_bytes = b->shm_size_bytes == UNSET ? 0 : b->shm_size_bytes,
@@ -102,6 +105,9 @@ static int fill_options(struct compose *c, struct service_build *sb,
 	add_pairs(&to->build_args, &b->args);
 	strv_copy(&to->build_args, o->args ? o->args : &(const struct strv){0});
 	add_pairs(&to->labels, &b->labels);
+	strv_addf(&to->labels, LABEL "project=%s", c->project->name);
+	strv_addf(&to->labels, LABEL "service=%s", s->name);
+	strv_add(&to->labels, LABEL "version=2.40.3");
 	add_words(&to->add_hosts, &b->extra_hosts);
 	add_words(&to->cache_from, &b->cache_from);
 	add_words(&to->cache_to, &b->cache_to);
@@ -217,7 +223,8 @@ static int run_some(struct compose *c, struct service_build **some, size_t n, st
 	for (size_t i = 0; i < n; i++) {
 		jobs[i] = some[i]->job;
 	}
-	bool classic = build_run(c->cli, jobs, n, c->progress_mode) < 0;
+	bool check = some[0]->options.call != NULL;
+	bool classic = build_run(c->cli, jobs, n, check ? "quiet" : c->progress_mode) < 0;
 	for (size_t i = 0; i < n; i++) {
 		some[i]->job = jobs[i];
 		some[i]->done = true;
@@ -229,6 +236,13 @@ static int run_some(struct compose *c, struct service_build **some, size_t n, st
 	int result = 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct service_build *sb = some[i];
+		if (check && sb->job.ok && !classic) {
+			if (build_outcome_answer(&some[i]->job) != 0) {
+				result = err_set(e, ERR_INVALID, "the checks of service %s failed",
+					sb->service->name);
+			}
+			continue;
+		}
 		bool ok = sb->job.ok && (classic || build_outcome(c->cli, &sb->job, e) == 0);
 		compose_progress_say(
 			c->progress, "Service", sb->service->name, ok ? "Built" : "Error");
@@ -271,6 +285,17 @@ static void pretend_build(struct compose *c, const struct service *s)
 	compose_progress_event(c->progress, s->name, "", "Built");
 }
 
+static void print_bake(const struct service_build *all, size_t n)
+{
+	scoped(json) json_t *bake = bake_new();
+	for (size_t i = 0; i < n; i++) {
+		bake_add(bake, all[i].service->name, &all[i].options);
+	}
+	char *text = json_dumps(bake, JSON_INDENT(2));
+	printf("%s\n", text ? text : "{}");
+	free(text);
+}
+
 int compose_build_services(struct compose *c, const struct service *const *services, size_t n,
 	const struct compose_build_options *o, struct err *e)
 {
@@ -286,7 +311,11 @@ int compose_build_services(struct compose *c, const struct service *const *servi
 		all[i].service = services[i];
 		r = prepare(c, &all[i], o, e);
 	}
-	r = r == 0 && n > 0 ? run_all(c, all, n, e) : r;
+	if (r == 0 && o->print) {
+		print_bake(all, n);
+	} else if (r == 0 && n > 0) {
+		r = run_all(c, all, n, e);
+	}
 	for (size_t i = 0; i < n; i++) {
 		if (all[i].ready) {
 			build_job_deinit(&all[i].job);
@@ -318,24 +347,54 @@ static int build_selected(struct compose *c, const struct compose_build_options 
 	return compose_build_services(c, services, n, o, e);
 }
 
+/* As `wherry build` has it. */
+static int check_builder(
+	const char *builder, const char *provenance, const char *sbom, struct err *e)
+{
+	if (builder && *builder && strcmp(builder, "default") != 0) {
+		return err_set(e, ERR_INVALID,
+			"no builder \"%s\" found: an engine is the only builder, -H and --context choose it",
+			builder);
+	}
+	bool attests = (provenance && strcmp(provenance, "false") != 0) ||
+		       (sbom && strcmp(sbom, "false") != 0);
+	return attests ? err_set(e, ERR_INVALID, "attestations are not made; only false is taken")
+		       : 0;
+}
+
 int compose_build(struct compose *c, int argc, char **argv)
 {
 	struct compose_build_options o = {0};
 	scoped(strv) struct strv args = STRV_INIT;
 	scoped(strv) struct strv ssh = STRV_INIT;
 	bool with_dependencies = false;
+	const char *builder = getenv("BUILDX_BUILDER");
+	const char *provenance = NULL;
+	const char *sbom = NULL;
 	const struct flag flags[] = {
-		{"build-arg", 0, FLAG_LIST, &args, NULL, "Set build-time variables for services"},
+		{"build-arg", 0, FLAG_LIST, &args, "stringArray",
+			"Set build-time variables for services"},
+		{"builder", 0, FLAG_STRING, &builder, NULL, "Set builder to use: only \"default\""},
+		{"check", 0, FLAG_BOOL, &o.check, NULL, "Check build configuration"},
+		{"compress", 0, FLAG_BOOL, NULL, NULL, NULL}, /* of docker-compose 1 */
+		{"force-rm", 0, FLAG_BOOL, NULL, NULL, NULL},
 		{"memory", 'm', FLAG_SIZE, &o.memory_bytes, NULL,
 			"Set memory limit for the build container"},
 		{"no-cache", 0, FLAG_BOOL, &o.no_cache, NULL,
 			"Do not use cache when building the image"},
+		{"no-rm", 0, FLAG_BOOL, NULL, NULL, NULL},
+		{"parallel", 0, FLAG_BOOL, NULL, NULL, NULL},
+		{"print", 0, FLAG_BOOL, &o.print, NULL, "Print equivalent bake file"},
+		{"progress", 0, FLAG_STRING, &c->progress_mode, NULL, NULL},
+		{"provenance", 0, FLAG_STRING, &provenance, NULL,
+			"Attestations are not made: only \"false\""},
 		{"pull", 0, FLAG_BOOL, &o.pull, NULL,
 			"Always attempt to pull a newer version of the image"},
 		{"push", 0, FLAG_BOOL, &o.push, NULL, "Push service images"},
-		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Don't print anything to STDOUT"},
+		{"quiet", 'q', FLAG_BOOL, &o.quiet, NULL, "Suppress the build output"},
+		{"sbom", 0, FLAG_STRING, &sbom, NULL, "Attestations are not made: only \"false\""},
 		{"ssh", 0, FLAG_LIST, &ssh, "string",
-			"Set SSH authentications used when building service images (use 'default' for using your default SSH Agent)"},
+			"Set SSH authentications used when building service images. (use 'default' for using your default SSH Agent)"},
 		{"with-dependencies", 0, FLAG_BOOL, &with_dependencies, NULL,
 			"Also build dependencies (transitively)"},
 		{0},
@@ -349,6 +408,9 @@ int compose_build(struct compose *c, int argc, char **argv)
 	struct err e;
 	o.args = &args;
 	o.ssh = &ssh;
+	if (check_builder(builder, provenance, sbom, &e) < 0) {
+		return cli_fail(&e);
+	}
 	if (compose_load(c, argv + 1, argc - 1, &e) < 0) {
 		return cli_fail(&e);
 	}

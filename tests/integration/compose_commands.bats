@@ -338,3 +338,24 @@ ids() {
 	[ "$status" -eq 1 ]
 	[ "$("$WHERRY" ps -aq | wc -l)" -eq 1 ]
 }
+
+@test "build --check, --print and flags for what is not made" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a: {build: {context: ., dockerfile_inline: "FROM bb\nMAINTAINER x\n", args: {A: 1}}}
+	YAML
+	refused 'attestations are not made; only false is taken' build --sbom true
+	[[ "$(c build --builder x 2>&1)" == 'no builder "x" found'* ]]
+	c build --print --provenance false | python3 -c '
+import json, sys
+target = json.load(sys.stdin)["target"]["a"]
+assert target["args"] == {"A": "1"} and target["tags"] == ["p-a"] and target["output"] == ["type=docker"]
+assert target["labels"]["com.docker.compose.service"] == "a"'
+	run c build --check
+	[ "$status" -eq 1 ]
+	[[ "$output" == *MaintainerDeprecated* ]]
+	run ! "$WHERRY" image inspect p-a
+	c build -q
+	[ "$("$WHERRY" image inspect -f '{{index .Config.Labels "com.docker.compose.project"}}' p-a)" = p ]
+	"$WHERRY" rmi p-a >/dev/null
+}
