@@ -162,7 +162,7 @@ load_end() {
 	one=$(id_of web-1)
 	load_begin
 	# while the new one is not healthy yet
-	VERSION=two c up -d >out 2>&1 3>&- &
+	VERSION=two "$WHERRY" compose up -d >out 2>&1 3>&- & # not c: the kill is for the program, not for a shell
 	up=$!
 	eventually 10 grep -q Waiting out
 	kill -KILL $up
