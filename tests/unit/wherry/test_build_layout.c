@@ -196,7 +196,7 @@ static void a_layout_is_named_by_tag_and_digest(void **state)
 	assert_int_equal(build_layout_put(fd, foo, "v1", &e), 0);
 	assert_int_equal(write_blob("foo", FOO, &e), 0);
 	static const char *const good[] = {"", ":v1", "@" FOO, ":v1@" FOO, ":other@" FOO};
-	static const char *const bad[] = {":v2", "@" BAR, "/nowhere"};
+	static const char *const bad[] = {":v2", ("@" BAR), "/nowhere"};
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
 		scoped(free) char *value = xasprintf("oci-layout://%s%s", dir, good[i]);
 		scoped(free) char *said = build_request_layout(&r, value, &e);
