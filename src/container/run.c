@@ -554,6 +554,10 @@ static void restart_now(void *owner)
 {
 	struct container *c = owner;
 	c->restart_delay = NULL;
+	if (c->set->policies) { /* boot.c has yet to say whether it waits for others */
+		c->restart_delay = delay_start(c->set->d.loop, 0, restart_now, c);
+		return;
+	}
 	c->restart_count++;
 	if (waiting_goes_on(c)) {
 		return;
