@@ -236,7 +236,9 @@ static void decode_mount(struct decoder *d, const struct node *n, struct mount *
 		.source = node_text(n, "source"),
 		.target = node_text(n, "target"),
 		.read_only = node_is_true(n, "read_only"),
-		.create_host_path = !bind || node_is_true(bind, "create_host_path"),
+		.optional = decode_is_optional(n),
+		.create_host_path =
+			!decode_is_optional(n) && (!bind || node_is_true(bind, "create_host_path")),
 		.propagation = node_text(bind, "propagation"),
 		.selinux = node_text(bind, "selinux"),
 		.recursive = node_text(bind, "recursive"),

@@ -13,6 +13,12 @@ size_t decode_count(const struct node *n)
 	return n ? n->n : 0;
 }
 
+bool decode_is_optional(const struct node *n)
+{
+	const char *required = node_text(n, "x-required");
+	return required && strcmp(required, "false") == 0;
+}
+
 static void decode_devices(struct decoder *d, const struct node *n, struct service *s)
 {
 	const struct node *list = node_get(n, "devices");
@@ -24,6 +30,7 @@ static void decode_devices(struct decoder *d, const struct node *n, struct servi
 		s->devices[s->n_devices++] = (struct device){.source = source,
 			.target = target ? target : source,
 			.permissions = permissions ? permissions : "rwm",
+			.optional = decode_is_optional(m->value),
 			.node = m->value};
 	}
 }

@@ -11,6 +11,8 @@ struct decoder {
 	struct project *p;
 };
 
+/* The long form of a device or mount with `x-required: false`. */
+bool decode_is_optional(const struct node *n);
 size_t decode_count(const struct node *n); /* of members; 0 for NULL */
 
 /* n: the service. Devices, hooks, watches, limits of block devices, models. */

@@ -48,6 +48,7 @@ struct mount {
 	const char *source;
 	const char *target;
 	bool read_only, create_host_path, nocopy;
+	bool optional; /* x-required: false */
 	const char *propagation, *selinux, *consistency;
 	const char *recursive; /* "enabled", "disabled", "writable", "readonly" */
 	const char *subpath;   /* of a volume or an image */
@@ -79,6 +80,7 @@ struct health {
 
 struct device {
 	const char *source, *target, *permissions;
+	bool optional; /* x-required: false */
 	const struct node *node;
 };
 

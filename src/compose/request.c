@@ -46,12 +46,33 @@ static char *depends_label(const struct service *s)
 	return buf_take_str(&b);
 }
 
+/* Paths in the container of what it starts without when it is not there; the caller's. */
+static char *optional_label(const struct service *s)
+{
+	struct buf b = BUF_INIT;
+	for (size_t i = 0; i < s->n_devices; i++) {
+		if (s->devices[i].optional) {
+			buf_printf(&b, "%s%s", b.len ? "," : "", s->devices[i].target);
+		}
+	}
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		if (s->mounts[i].optional && s->mounts[i].type == MOUNT_BIND) {
+			buf_printf(&b, "%s%s", b.len ? "," : "", s->mounts[i].target);
+		}
+	}
+	return buf_take_str(&b);
+}
+
 static json_t *container_labels(const struct project *p, const struct request_container *r)
 {
 	json_t *labels = request_pairs(&r->service->labels);
 	scoped(free) char *files = join_words(&p->files);
 	scoped(free) char *env_files = join_words(&p->env_files);
 	scoped(free) char *depends = depends_label(r->service);
+	scoped(free) char *optional = optional_label(r->service);
+	if (*optional) {
+		json_put_str(labels, "wherry.optional", optional);
+	}
 	json_put_str(labels, LABEL "project", p->name);
 	json_put_str(labels, LABEL "service", r->service->name);
 	json_put_str(labels, LABEL "oneoff", r->one_off ? "True" : "False");

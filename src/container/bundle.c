@@ -166,6 +166,9 @@ static int add_bind(const struct container *c, size_t i, struct mount_texts *t, 
 static int add_user_mounts(const struct container *c, struct mount_texts *t, struct err *e)
 {
 	for (size_t i = 0; i < c->mounts.n; i++) {
+		if (optional_mount_is_missing(c, &c->mounts.v[i])) {
+			continue;
+		}
 		int r = c->mounts.v[i].kind == MOUNT_TMPFS ? add_tmpfs(&c->mounts.v[i], t, e)
 							   : add_bind(c, i, t, e);
 		if (r < 0) {
@@ -321,12 +324,14 @@ static int bundle_read(const struct container *c, struct bundle *b, struct err *
 	const json_t *host = c->host_config;
 	bool tty = json_bool(c->config, "Tty");
 	uint64_t caps;
+	scoped(json) json_t *devices = optional_devices(c);
 	if (bundle_find_user(c, json_str(c->config, "User"), &b->user, e) < 0 ||
 		read_args(c, &b->args, e) < 0 || read_env(c, tty, b->user.home, &b->env, e) < 0 ||
 		security_read(host, &b->security, e) < 0 ||
 		security_caps(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 ||
 		security_seccomp(c->set, host, &b->security, caps, &b->seccomp, e) < 0 ||
-		read_mounts(c, &b->mounts, e) < 0 || devices_read(host, &b->devices, e) < 0 ||
+		read_mounts(c, &b->mounts, e) < 0 ||
+		devices_read(host, devices, &b->devices, e) < 0 ||
 		limits_resources(host, &b->resources, e) < 0 ||
 		limits_rlimits(host, &b->rlimits, e) < 0) {
 		return -1;

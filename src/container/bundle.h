@@ -40,4 +40,5 @@ struct device_list {
 	size_t n;
 	struct strv paths; /* owns what v[].path borrows */
 };
-int devices_read(const json_t *host, struct device_list *list, struct err *e);
+int devices_read(
+	const json_t *host, const json_t *devices, struct device_list *list, struct err *e);

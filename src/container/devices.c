@@ -66,14 +66,14 @@ static int add_device_dir(struct device_list *list, const char *host, const char
 	return 0;
 }
 
-int devices_read(const json_t *host, struct device_list *list, struct err *e)
+int devices_read(const json_t *host, const json_t *devices, struct device_list *list, struct err *e)
 {
 	size_t i;
 	json_t *o;
 	if (json_bool(host, "Privileged")) {
 		return add_device_dir(list, "/dev", "/dev", "rwm", 3, e);
 	}
-	json_array_foreach (json_object_get(host, "Devices"), i, o) {
+	json_array_foreach (devices, i, o) {
 		const char *path = json_str(o, "PathOnHost");
 		const char *inside =
 			*json_str(o, "PathInContainer") ? json_str(o, "PathInContainer") : path;

@@ -29,6 +29,9 @@ static json_t *state_view(const struct container *c)
 	if (c->waits_for) {
 		json_put_str(o, "WherryWaitingFor", c->waits_for);
 	}
+	if (json_array_size(c->without) > 0) {
+		json_put(o, "WherryWithout", json_incref(c->without));
+	}
 	return o;
 }
 

@@ -123,8 +123,9 @@ struct container {
 	int pidfd; /* -1 when it does not run */
 	int exit_code;
 	bool oom_killed;
-	char *error;           /* why the last start failed, or NULL */
-	char *waits_for;       /* "device /dev/x": what its next start waits for, or NULL */
+	char *error;     /* why the last start failed, or NULL */
+	json_t *without; /* paths that this run does without: optional.c; NULL before the first */
+	char *waits_for; /* "device /dev/x": what its next start waits for, or NULL */
 	int64_t boot_since_ms; /* boot.c is to start it, and waits since then; 0: not */
 	bool was_started_now;  /* it has run under this daemon */
 	struct unhealthy_history unhealthy;
@@ -221,7 +222,13 @@ char *mount_pin_path(
 	const struct container *c, size_t i); /* where the shim puts it; the caller's */
 void mounts_shim_args(const struct container *c, struct strv *args);
 
+/* --- optional.c --- */
+bool optional_mount_is_missing(const struct container *c, const struct mount_point *m);
+json_t *optional_devices(const struct container *c); /* HostConfig.Devices without those; new */
+void optional_note(struct container *c);             /* sets c->without: it is about to start */
+
 /* --- waiting.c --- */
+bool waiting_is_absent(const char *path);
 char *waiting_for(const struct container *c);           /* what is missing, or NULL; the caller's */
 void waiting_set(struct container *c, char *take_what); /* with its event when it is news */
 bool waiting_goes_on(struct container *c); /* true: planned again, nothing else to do */

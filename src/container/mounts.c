@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "container/optional.h"
 #include "container/mount_rules.h"
 #include "volume/volume.h"
 
@@ -96,6 +97,7 @@ struct reader {
 	struct mount_list *list;
 	struct strv *made;
 	const char *driver; /* VolumeDriver, of volumes that name none; NULL: local */
+	const json_t *config;
 };
 
 /* Makes the volume, or finds it; remembers it when it is new. */
@@ -185,7 +187,7 @@ static int read_bind(struct reader *r, const char *text, struct err *e)
 
 /* --- Mounts --- */
 
-static int mount_bind(const json_t *o, struct mount_point *m, struct err *e)
+static int mount_bind(const json_t *o, bool optional, struct mount_point *m, struct err *e)
 {
 	const json_t *options = json_object_get(o, "BindOptions");
 	const char *source = json_str(o, "Source");
@@ -201,7 +203,7 @@ static int mount_bind(const json_t *o, struct mount_point *m, struct err *e)
 	if (json_bool(options, "CreateMountpoint")) {
 		return bind_source(m->source, e);
 	}
-	if (stat(m->source, &st) < 0) {
+	if (!optional && stat(m->source, &st) < 0) {
 		return err_set(e, ERR_INVALID,
 			"invalid mount config for type \"bind\": bind source path does not exist: %.300s",
 			m->source);
@@ -251,7 +253,7 @@ static int read_mount(struct reader *r, const json_t *o, struct err *e)
 		return -1;
 	}
 	if (strcmp(type, "bind") == 0) {
-		failed = mount_bind(o, &m, e);
+		failed = mount_bind(o, optional_names(r->config, m.target), &m, e);
 	} else if (strcmp(type, "volume") == 0) {
 		failed = mount_volume(r, o, &m, e);
 	} else {
@@ -416,7 +418,7 @@ int mounts_read(struct container_set *s, const json_t *config, const json_t *hos
 	struct mount_list *ret, struct strv *ret_made, struct err *e)
 {
 	const char *driver = json_str(host, "VolumeDriver");
-	struct reader r = {s, ret, ret_made, *driver ? driver : NULL};
+	struct reader r = {s, ret, ret_made, *driver ? driver : NULL, config};
 	size_t i;
 	json_t *item;
 	json_array_foreach (json_object_get(host, "Binds"), i, item) {

@@ -54,6 +54,7 @@ void container_free(struct container *c)
 	free(c->cgroup);
 	free(c->error);
 	free(c->waits_for);
+	json_decref(c->without);
 	free(c);
 }
 

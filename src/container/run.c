@@ -279,6 +279,7 @@ static void spawn(struct container *c)
 	scoped(strv) struct strv args = STRV_INIT;
 	container_clean_run(c); /* invariant 2: also what a crash between two runs left */
 	c->limits_stale = false;
+	optional_note(c);
 	if (links_ready(c, &e) < 0 || endpoints_ready(c, &e) < 0 || bundle_write(c, &e) < 0 ||
 		shim_args(c, &args, &e) < 0) {
 		container_start_failed(c, &e);

@@ -124,7 +124,8 @@ void mounts_shim_args(const struct container *c, struct strv *args)
 	for (size_t i = 0; i < c->mounts.n; i++) {
 		const struct mount_point *m = &c->mounts.v[i];
 		struct err ignored;
-		if (m->kind == MOUNT_TMPFS || !mount_is_pinned(m)) {
+		if (m->kind == MOUNT_TMPFS || !mount_is_pinned(m) ||
+			optional_mount_is_missing(c, m)) {
 			continue;
 		}
 		scoped(free) char *source = mount_source(c, m, &ignored);

@@ -11,8 +11,9 @@
 #include "base/mem.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "container/optional.h"
 
-static bool is_absent(const char *path)
+bool waiting_is_absent(const char *path)
 {
 	struct stat st;
 	return stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ENXIO);
@@ -24,7 +25,8 @@ char *waiting_for(const struct container *c)
 	json_t *device;
 	for (i = 0; i < c->mounts.n; i++) {
 		const struct mount_point *m = &c->mounts.v[i];
-		if (m->kind == MOUNT_BIND && is_absent(m->source)) {
+		if (m->kind == MOUNT_BIND && waiting_is_absent(m->source) &&
+			!optional_names(c->config, m->target)) {
 			return xasprintf("mount source %s", m->source);
 		}
 	}
@@ -33,7 +35,9 @@ char *waiting_for(const struct container *c)
 	}
 	json_array_foreach (json_object_get(c->host_config, "Devices"), i, device) {
 		const char *path = json_str(device, "PathOnHost");
-		if (is_absent(path)) {
+		const char *inside = json_str(device, "PathInContainer");
+		if (waiting_is_absent(path) &&
+			!optional_names(c->config, *inside ? inside : path)) {
 			return xasprintf("device %s", path);
 		}
 	}

@@ -83,6 +83,33 @@ static int remove_resource(
 	return -1;
 }
 
+/* What an optional device or mount (x-required: false) is missing for: said, for nobody sees it. */
+static void say_without(struct compose *c, const struct step *step, const char *id)
+{
+	struct err ignored;
+	bool optional = false;
+	scoped(json) json_t *o = NULL;
+	for (size_t i = 0; step->service && i < step->service->n_devices; i++) {
+		optional = optional || step->service->devices[i].optional;
+	}
+	for (size_t i = 0; step->service && i < step->service->n_mounts; i++) {
+		optional = optional || step->service->mounts[i].optional;
+	}
+	if (!optional || c->dry_run ||
+		engine_on(c->cli, "GET", "/containers/", id, "/json", &o, &ignored) < 0) {
+		return;
+	}
+	size_t i;
+	json_t *path;
+	json_array_foreach (
+		json_object_get(json_object_get(o, "State"), "WherryWithout"), i, path) {
+		scoped(free) char *text =
+			xasprintf("container %s starts without %s, which is not there", step->name,
+				json_string_value(path));
+		compose_warn(text);
+	}
+}
+
 int compose_start_id(struct compose_carry *carry, struct compose *c, const struct step *step,
 	const char *id, struct err *e)
 {
@@ -90,6 +117,7 @@ int compose_start_id(struct compose_carry *carry, struct compose *c, const struc
 		compose_post_start(c, step->service, id, step->name, e) < 0) {
 		return -1;
 	}
+	say_without(c, step, id);
 	if (carry->on_start) {
 		pthread_mutex_lock(&carry->telling);
 		carry->on_start(carry->owner, id, step->name, step->service);

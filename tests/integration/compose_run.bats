@@ -196,3 +196,44 @@ abcabcwho=abcwho=abc3" ]
 	run --separate-stderr w up -d
 	[ "$status" -ne 0 ]
 }
+
+without() {
+	"$WHERRY" inspect "$COMPOSE_PROJECT_NAME-a-1" | jq -c '.[0].State.WherryWithout'
+}
+
+@test "an optional device or mount that is not there is done without, and said" {
+	mknod "$P/node" c 1 3
+	mkdir "$P/there"
+	echo yes >"$P/there/f"
+	cat >compose.yaml <<-YAML
+		services:
+		  a:
+		    image: bb
+		    init: true
+		    command: sleep 1000
+		    restart: always
+		    devices:
+		      - {source: $P/node, target: /dev/here, permissions: rw, x-required: false}
+		      - {source: $P/stick, target: /dev/stick, permissions: rw, x-required: false}
+		    volumes:
+		      - {type: bind, source: $P/there, target: /there, x-required: false}
+		      - {type: bind, source: $P/usb, target: /usb, x-required: false}
+	YAML
+	run --separate-stderr w up -d
+	[ "$status" -eq 0 ] || fail "$stderr"
+	[[ "$stderr" == *"a-1 starts without /dev/stick, which is not there"* ]]
+	[[ "$stderr" == *"a-1 starts without /usb, which is not there"* ]]
+	[ "$(without)" = '["/usb","/dev/stick"]' ]
+	[ "$(w exec -T a sh -c 'cat /there/f; ls -d /dev/here /dev/stick /usb 2>/dev/null')" = "yes
+/dev/here" ]
+	[ ! -e "$P/usb" ] # not made on the host
+	mknod "$P/stick" c 1 5
+	mkdir "$P/usb"
+	w restart -t 0
+	[ "$(without)" = null ]
+	w exec -T a sh -c 'test -c /dev/stick && test -d /usb'
+	sed -i 's/, x-required: false//' compose.yaml
+	rm "$P/stick"
+	w up -d # required: under its policy it waits
+	[ "$("$WHERRY" inspect "$COMPOSE_PROJECT_NAME-a-1" | jq -r '.[0].State.WherryWaitingFor')" = "device $P/stick" ]
+}
