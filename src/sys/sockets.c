@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "base/scoped.h"
 
+#define LINE_BYTES 128 /* what is read of one; tcp6 needs 88 */
+
 enum {
 	ESTABLISHED = 1,
 	SYN_RECV = 3,
@@ -27,8 +29,11 @@ static bool next_socket(const char **line, uint16_t *ret_port, unsigned *ret_sta
 {
 	char local[48];
 	char state[3];
-	const char *text = *line;
-	const char *end = strchr(text, '\n');
+	char text[LINE_BYTES]; /* sscanf measures all of what it is given, and reads on past a line
+				*/
+	const char *end = strchr(*line, '\n');
+	size_t n = end ? (size_t)(end - *line) : strlen(*line);
+	snprintf(text, sizeof(text), "%.*s", n < sizeof(text) ? (int)n : LINE_BYTES, *line);
 	*line = end ? end + 1 : NULL;
 	if (sscanf(text, " %*u: %47s %*s %2s", local, state) != 2) {
 		return false;

@@ -45,6 +45,8 @@ static void other_text_is_nothing(void **state)
 	struct sockets s = {0};
 	sockets_parse_listening("nonsense\n\n 1: 5 6 zz\n", &s);
 	sockets_parse_open("", &s);
+	/* a line that is cut is not completed from the next */
+	sockets_parse_listening("   9: 00000000:0051\n7: 0A 0\n", &s);
 	assert_int_equal(s.n_listening + s.n_open, 0);
 }
 
