@@ -17,6 +17,7 @@
 
 #define NAME_MAX_BYTES 200
 #define SUFFIX ".json"
+#define LINE_BYTES_MAX (64u << 10) /* all but its config: kept in memory */
 
 struct project_store {
 	int dirfd;
@@ -66,7 +67,8 @@ static int check(const json_t *doc, const char *name, struct err *e)
 	return config ? 0 : err_set(e, ERR_INVALID, "config is missing");
 }
 
-static void put_line(struct project_store *s, const char *name, const json_t *doc)
+/* All but its config. */
+static json_t *line_of(const json_t *doc)
 {
 	static const char *const kept[] = {
 		"name", "working_dir", "config_files", "environment_files", "profiles", "updated"};
@@ -74,7 +76,22 @@ static void put_line(struct project_store *s, const char *name, const json_t *do
 	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
 		json_put(line, kept[i], json_deep_copy(json_object_get(doc, kept[i])));
 	}
-	json_decref(map_put(s->lines, name, line));
+	return line;
+}
+
+static void put_line(struct project_store *s, const char *name, const json_t *doc)
+{
+	json_decref(map_put(s->lines, name, line_of(doc)));
+}
+
+static int check_line(const json_t *doc, struct err *e)
+{
+	scoped(json) json_t *line = line_of(doc);
+	scoped(free) char *text = json_text(line);
+	return strlen(text) <= LINE_BYTES_MAX
+		       ? 0
+		       : err_set(e, ERR_INVALID,
+				 "the project without its config is larger than 64 KiB");
 }
 
 static void load(struct project_store *s, const char *file)
@@ -88,7 +105,7 @@ static void load(struct project_store *s, const char *file)
 	if (r < 0) {
 		(void)err_sys(&e, -r, "cannot read %s", file);
 	}
-	if (!doc || check(doc, name, &e) < 0) {
+	if (!doc || check(doc, name, &e) < 0 || check_line(doc, &e) < 0) {
 		log_warning("project", "not_read", "file", file, "error", e.msg, NULL);
 		return;
 	}
@@ -139,7 +156,7 @@ void project_store_free(struct project_store *s)
 int project_store_put(
 	struct project_store *s, const char *name, const json_t *doc, bool *ret_new, struct err *e)
 {
-	if (check(doc, name, e) < 0) {
+	if (check(doc, name, e) < 0 || check_line(doc, e) < 0) {
 		return -1;
 	}
 	bool is_new = !map_get(s->lines, name);

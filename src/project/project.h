@@ -24,7 +24,7 @@ void project_store_free(struct project_store *s); /* NULL is fine */
 /* doc: {"name", "config": {}, "working_dir", "config_files": [], "environment_files": [],
  * "profiles": []}, the first two at least. "updated" is set here (RFC 3339). *ret_new: there was
  * none of that name. ERR_INVALID: another shape, or a name that compose would not give. ERR_DENIED:
- * PROJECTS_MAX are kept. */
+ * PROJECTS_MAX are kept. All but the config is at most 64 KiB. */
 int project_store_put(
 	struct project_store *s, const char *name, const json_t *doc, bool *ret_new, struct err *e);
 /* Appends the document as text. ERR_NOT_FOUND "no such project: x". */

@@ -156,6 +156,29 @@ static void a_thousand_are_enough_and_large_ones_are_refused(void **state)
 	assert_int_equal(e.kind, ERR_INVALID);
 }
 
+/* A thousand of them stay in memory. */
+static void what_is_kept_in_memory_of_one_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	bool is_new;
+	scoped(json) json_t *doc = json_pack("{ss s{} s[]}", "name", "p", "config", "config_files");
+	scoped(free) char *text = xnew_array(char, (64u << 10) + 1);
+	memset(text, 'x', 64u << 10);
+	json_array_append_new(json_object_get(doc, "config_files"), json_string(text));
+
+	assert_int_equal(project_store_put(f->projects, "p", doc, &is_new, &e), -1);
+
+	assert_int_equal(e.kind, ERR_INVALID);
+	/* nor is a file taken that somebody wrote by hand */
+	scoped(free) char *path = xasprintf("%s/projects/p.json", f->folder);
+	scoped(free) char *by_hand = json_dumps(doc, 0);
+	assert_int_equal(path_write(AT_FDCWD, path, by_hand, strlen(by_hand), 0600, false), 0);
+	restart_daemon(f);
+	scoped(json) json_t *list = project_store_list(f->projects);
+	assert_int_equal(json_array_size(list), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +189,8 @@ int main(void)
 			names_are_no_paths_and_documents_have_their_shape, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_thousand_are_enough_and_large_ones_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_is_kept_in_memory_of_one_is_bounded, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
