@@ -34,7 +34,7 @@ static bool starts_nocase(const char *text, const char *prefix)
 	return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static bool is_http(const char *text)
+bool git_url_is_http(const char *text)
 {
 	return starts_nocase(text, "http://") || starts_nocase(text, "https://");
 }
@@ -55,7 +55,7 @@ static bool is_scp(const char *text)
 bool git_url_is(const char *text, bool context)
 {
 	size_t n = strcspn(text, "#?");
-	if (is_http(text)) {
+	if (git_url_is_http(text)) {
 		return n > 4 && strncmp(text + n - 4, ".git", 4) == 0;
 	}
 	return starts_nocase(text, "ssh://") || starts_nocase(text, "git://") || is_scp(text) ||

@@ -30,6 +30,7 @@ static inline void scoped_git_url(struct git_url *g)
 {
 	git_url_deinit(g);
 }
+bool git_url_is_http(const char *text); /* http:// or https://, in any case */
 /* 40 or 64 lower-case hex digits. */
 bool git_is_commit(const char *text);
 /* The text without user and password, for messages; the caller's. */

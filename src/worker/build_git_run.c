@@ -224,7 +224,7 @@ static int add_configuration(struct git_session *s, const char *remote, struct e
 	for (int i = 0; i < n; i++) {
 		put_config(&s->env, i, fixed[i][0], fixed[i][1]);
 	}
-	bool http = text_starts(remote, "http");
+	bool http = git_url_is_http(remote); /* and not httpd@host:path */
 	if (session_is_there(s->b) && http) {
 		int login = add_login(s, remote, n, e);
 		if (login < 0) {

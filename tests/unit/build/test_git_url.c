@@ -84,6 +84,8 @@ static void what_add_takes_for_a_repository(void **state)
 	assert_false(git_url_is("dir/a@b", false));
 	assert_false(git_url_is("github.com/a/b", false));
 	assert_true(git_url_is("github.com/a/b", true));
+	assert_true(git_url_is_http("HTTPS://h/b.git"));
+	assert_false(git_url_is_http("httpd@h:b.git")); /* ssh, and without a "://" */
 	assert_true(git_is_commit("0123456789012345678901234567890123456789"));
 	assert_false(git_is_commit("012345678901234567890123456789012345678"));
 }
