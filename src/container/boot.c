@@ -18,11 +18,6 @@ static void ignore_result(void *owner, const struct err *e)
 {
 }
 
-static const char *label(const struct container *c, const char *key)
-{
-	return json_str(container_labels(c), key);
-}
-
 static struct boot_facts facts_of(const struct container *c, int64_t waited_ms)
 {
 	return (struct boot_facts){
@@ -39,17 +34,17 @@ static struct boot_facts facts_of(const struct container *c, int64_t waited_ms)
 static bool is_of_service(
 	const struct container *c, const char *project, const struct boot_dependency *d)
 {
-	const char *service = label(c, BOOT_SERVICE_LABEL);
+	const char *service = container_own_label(c, BOOT_SERVICE_LABEL);
 	return strncmp(service, d->service, (size_t)d->n) == 0 && service[d->n] == '\0' &&
-	       strcmp(label(c, BOOT_PROJECT_LABEL), project) == 0 &&
-	       strcmp(label(c, BOOT_ONE_OFF_LABEL), "True") != 0;
+	       strcmp(container_own_label(c, BOOT_PROJECT_LABEL), project) == 0 &&
+	       strcmp(container_own_label(c, BOOT_ONE_OFF_LABEL), "True") != 0;
 }
 
 /* The first dependency that is not as it has to be; false when there is none. */
 static bool find_missing(const struct container *c, int64_t waited_ms, struct boot_dependency *ret)
 {
-	const char *project = label(c, BOOT_PROJECT_LABEL);
-	const char *depends = label(c, BOOT_DEPENDS_LABEL);
+	const char *project = container_own_label(c, BOOT_PROJECT_LABEL);
+	const char *depends = container_own_label(c, BOOT_DEPENDS_LABEL);
 	for (int i = 0;
 		*project && i < BOOT_DEPENDENCIES_MAX && boot_dependency_next(&depends, ret); i++) {
 		map_each (c->set->by_id, const struct container, other) {
@@ -124,7 +119,8 @@ void boot_look_again(struct container_set *s)
 static bool is_wanted(const struct container *c)
 {
 	if (c->state == CONTAINER_RESTARTING) {
-		return *label(c, BOOT_PROJECT_LABEL) && *label(c, BOOT_DEPENDS_LABEL);
+		return *container_own_label(c, BOOT_PROJECT_LABEL) &&
+		       *container_own_label(c, BOOT_DEPENDS_LABEL);
 	}
 	bool rests = c->state == CONTAINER_EXITED || c->state == CONTAINER_CREATED;
 	return rests && (c->started_ns != 0 || c->was_running) &&

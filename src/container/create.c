@@ -13,6 +13,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "base/scoped.h"
+#include "container/boot_rules.h"
 #include "container/internal.h"
 #include "container/log_options.h"
 #include "image/image.h"
@@ -138,9 +139,32 @@ int container_config_merge(json_t *config, const json_t *image, struct err *e)
 	return merge_env(config, image, e);
 }
 
-static int merge_image(json_t *config, const struct image *img, struct err *e)
+/* What the engine obeys, and what other containers wait for or are replaced by. An image that
+ * compose has built, or that was committed from such a container, has some of these as well. */
+static void note_image_labels(struct container *c, const json_t *image)
 {
-	if (container_config_merge(config, json_object_get(img->config, "config"), e) < 0) {
+	static const char *const obeyed[] = {LABEL_REPLACES, BOOT_PROJECT_LABEL, BOOT_SERVICE_LABEL,
+		BOOT_ONE_OFF_LABEL, BOOT_DEPENDS_LABEL};
+	const json_t *own = json_object_get(c->config, "Labels");
+	const json_t *labels = json_object_get(image, "Labels");
+	for (size_t i = 0; i < sizeof(obeyed) / sizeof(*obeyed); i++) {
+		if (json_object_get(labels, obeyed[i]) && !json_object_get(own, obeyed[i])) {
+			strv_add(&c->image_labels, obeyed[i]);
+		}
+	}
+}
+
+const char *container_own_label(const struct container *c, const char *key)
+{
+	return strv_has(&c->image_labels, key) ? "" : json_str(container_labels(c), key);
+}
+
+static int merge_image(struct container *c, const struct image *img, struct err *e)
+{
+	json_t *config = c->config;
+	const json_t *image = json_object_get(img->config, "config");
+	note_image_labels(c, image);
+	if (container_config_merge(config, image, e) < 0) {
 		return -1;
 	}
 	if (json_array_size(json_object_get(config, "Entrypoint")) == 0 &&
@@ -251,7 +275,7 @@ static int read_request(
 	}
 	/* modes first: that the image exposes ports does not hinder sharing a network */
 	if (!c->host_config || modes_check(c->config, c->host_config, e) < 0 ||
-		merge_image(c->config, img, e) < 0 || checks_run(c, e) < 0 ||
+		merge_image(c, img, e) < 0 || checks_run(c, e) < 0 ||
 		check_log_config(&c->set->d, c->host_config, e) < 0 ||
 		endpoints_read(c, body, e) < 0) {
 		return -1;

@@ -111,11 +111,12 @@ struct container {
 	struct mount_list mounts;
 	struct endpoint endpoints[CONTAINER_NETWORKS_MAX];
 	size_t n_endpoints;
-	json_t *ports;           /* NetworkSettings.Ports while it runs, or NULL */
-	char *dir;               /* DATA/containers/ID */
-	char *run_dir;           /* RUN/containers/<32 hex of ID> */
-	char *cgroup;            /* "wherry/ID" */
-	struct strv made_groups; /* above it, of ours: groups.c */
+	json_t *ports;            /* NetworkSettings.Ports while it runs, or NULL */
+	char *dir;                /* DATA/containers/ID */
+	char *run_dir;            /* RUN/containers/<32 hex of ID> */
+	char *cgroup;             /* "wherry/ID" */
+	struct strv made_groups;  /* above it, of ours: groups.c */
+	struct strv image_labels; /* of those that the engine obeys, who has them from its image */
 
 	/* the state: changed by container_step and record.c only */
 	enum container_state state;
@@ -178,6 +179,9 @@ bool container_step(struct container *c, enum container_input input);
 json_t *container_fields_config(const json_t *body, struct err *e);
 /* Fills the gaps of config from base, an image's or a container's: moby merge(). */
 int container_config_merge(json_t *config, const json_t *base, struct err *e);
+/* A label that its owner gave; one of its image's is "", for it must not steer other containers. Of
+ * the keys in create.c's list. Borrowed. */
+const char *container_own_label(const struct container *c, const char *key);
 json_t *container_fields_host(const json_t *host, struct err *e);
 
 /* --- defaults.c --- */
@@ -314,13 +318,14 @@ json_t *endpoints_inspect(const struct container *c); /* NetworkSettings */
 void endpoints_note_ports(struct container *c);       /* asks which host ports it has now */
 const char *container_network_mode(const struct container *c);
 
-/* --- published.c --- */
-/* takeover.c: a container with the label wherry.replaces */
+/* --- takeover.c --- a container with the label wherry.replaces */
+#define LABEL_REPLACES "wherry.replaces"
 /* The id of the running container that it is to replace; NULL. Borrowed. */
 const char *takeover_partner(const struct container *c);
 /* Somebody ended: those that were to replace it may have its ports. */
 void takeover_note_ports(struct container_set *s);
 
+/* --- published.c --- */
 int published_check(const struct container *c, struct err *e); /* ExposedPorts, PortBindings */
 void published_expose(struct container *c); /* published ports are exposed ports */
 json_t *published_wanted(const struct container *c);

@@ -42,6 +42,7 @@ void container_free(struct container *c)
 	mounts_deinit(&c->mounts);
 	strv_deinit(&c->layers);
 	strv_deinit(&c->made_groups);
+	strv_deinit(&c->image_labels);
 	json_decref(c->config);
 	json_decref(c->host_config);
 	json_decref(c->warnings);
@@ -83,6 +84,9 @@ int container_record_save(struct container *c, struct err *e)
 	json_put(doc, "Endpoints", endpoints_record(c));
 	if (c->made_groups.n > 0) {
 		json_put(doc, "MadeGroups", json_strv(&c->made_groups));
+	}
+	if (c->image_labels.n > 0) {
+		json_put(doc, "ImageLabels", json_strv(&c->image_labels));
 	}
 	return store_put(c->set->d.store, STORE_CONTAINERS, c->id, doc, e);
 }
@@ -153,6 +157,7 @@ int container_record_load(void *set, const char *id, json_t *doc, struct err *e)
 		s->has_links || json_array_size(json_object_get(c->host_config, "Links")) > 0;
 	mounts_restore(json_object_get(doc, "Mounts"), &c->mounts);
 	(void)json_get_strv(doc, "MadeGroups", &c->made_groups, &wrong);
+	(void)json_get_strv(doc, "ImageLabels", &c->image_labels, &wrong);
 	endpoints_restore(c, json_object_get(doc, "Endpoints"));
 	state_restore(c, json_object_get(doc, "State"));
 	map_put(s->by_id, c->id, c);

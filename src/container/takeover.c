@@ -1,25 +1,32 @@
 /* A container that takes the place of another one: the label wherry.replaces has that one's id.
+ * Both are of the same compose project, or of none.
  *
  * While both run the new one's fixed ports and names are pending (network/handover.c). */
 #include <string.h>
 
 #include "base/json.h"
+#include "container/boot_rules.h"
 #include "container/internal.h"
 #include "sys/sockets.h"
 
-#define LABEL_REPLACES "wherry.replaces"
+static bool may_replace(const struct container *c, const struct container *other)
+{
+	return c != other && strcmp(container_own_label(c, LABEL_REPLACES), other->id) == 0 &&
+	       strcmp(container_own_label(c, BOOT_PROJECT_LABEL),
+		       container_own_label(other, BOOT_PROJECT_LABEL)) == 0;
+}
 
 const char *takeover_partner(const struct container *c)
 {
-	const char *id = json_str(container_labels(c), LABEL_REPLACES);
+	const char *id = container_own_label(c, LABEL_REPLACES);
 	const struct container *other = *id ? map_get(c->set->by_id, id) : NULL;
-	return other && other != c && container_is_running(other) ? other->id : NULL;
+	return other && may_replace(c, other) && container_is_running(other) ? other->id : NULL;
 }
 
 void takeover_note_ports(struct container_set *s)
 {
 	map_each (s->by_id, struct container, c) {
-		if (container_is_running(c) && *json_str(container_labels(c), LABEL_REPLACES)) {
+		if (container_is_running(c) && *container_own_label(c, LABEL_REPLACES)) {
 			endpoints_note_ports(c);
 		}
 	}
@@ -35,6 +42,10 @@ int container_take_over(struct container *c, struct container *from, struct err 
 	}
 	if (c == from) {
 		return err_set(e, ERR_INVALID, "a container cannot take over from itself");
+	}
+	if (!may_replace(c, from) && !may_replace(from, c)) {
+		return err_set(
+			e, ERR_CONFLICT, "container %s does not replace %s", c->id, from->id);
 	}
 	network_take_over(c->set->d.networks, c->id, from->id);
 	endpoints_note_ports(c);

@@ -30,7 +30,7 @@ teardown() {
 server() {
 	local name=$1
 	shift
-	"$WHERRY" run -d --init --name "$name" --network tn --network-alias web -p "127.0.0.1:$PORT:80" "$@" bb \
+	"$WHERRY" run -d --init --name "$name" --network tn --network-alias web -p "127.0.0.1:$PORT:80" "$@" "${IMAGE:-bb}" \
 		sh -c "echo $name >/tmp/index.html; exec httpd -f -p 80 -h /tmp"
 }
 
@@ -55,6 +55,15 @@ web_is() {
 	"$WHERRY" run -d --init --name asker --network tn bb sleep 1000
 	run ! server other-one # without the label it is Docker's error
 	[[ "$output" == *"port is already allocated"* ]]
+	# nor does somebody else's container take them, nor one whose image says so
+	run ! server other-two --label "wherry.replaces=$old" --label com.docker.compose.project=x
+	[[ "$output" == *"port is already allocated"* ]]
+	"$WHERRY" run -d --init --name sly bb sleep 1000
+	"$WHERRY" commit -c "LABEL wherry.replaces=$old" sly sly
+	IMAGE=sly run ! server other-three
+	[[ "$output" == *"port is already allocated"* ]]
+	[ "$(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$SOCK" -X POST "http://d/wherry/v1/containers/sly/takeover?from=old-one")" = 409 ]
+	"$WHERRY" rm -f sly
 	server new-one --label "wherry.replaces=$old"
 	eventually 5 says old-one
 	web_is old-one
