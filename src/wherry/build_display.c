@@ -61,7 +61,9 @@ static void add_failed(const struct build_display *d, struct buf *ret)
 		if (!v->error || trace_is_cancelled(v)) {
 			continue;
 		}
-		buf_printf(ret, "------\n > %s:\n", v->name);
+		buf_puts(ret, "------\n > ");
+		screen_clip(v->name, SIZE_MAX, ret);
+		buf_puts(ret, ":\n");
 		buf_append(ret, buf_str(&v->last), v->last.len);
 		buf_puts(ret, v->mid_line ? "\n------\n" : "------\n");
 	}
@@ -120,11 +122,13 @@ void build_display_warnings(const struct build_display *d, struct buf *ret)
 	if (n == 0) {
 		return;
 	}
-	buf_printf(ret, "\n %zu warning%s found:\n", n, n == 1 ? "" : "s");
+	scoped(buf) struct buf text = BUF_INIT;
+	buf_printf(&text, "\n %zu warning%s found:\n", n, n == 1 ? "" : "s");
 	for (size_t i = 0; i < d->trace.n_started; i++) {
 		const struct trace_vertex *v = d->trace.started[i];
 		for (size_t k = 0; k < v->n_warnings; k++) {
-			add_warning(&v->warnings[k], ret);
+			add_warning(&v->warnings[k], &text);
 		}
 	}
+	screen_text(buf_str(&text), ret);
 }

@@ -48,9 +48,13 @@ int build_layout_open(const char *path, bool make, struct err *e)
 static int read_index(int dir_fd, json_t **ret, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
-	scoped(close) int fd = path_open_beneath(dir_fd, INDEX, O_RDONLY);
+	struct stat st;
+	scoped(close) int fd = path_open_beneath(dir_fd, INDEX, O_RDONLY | O_NONBLOCK);
 	if (fd == -ENOENT) {
 		return err_set(e, ERR_NOT_FOUND, "it has no " INDEX);
+	}
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		return err_set(e, ERR_INVALID, "its " INDEX " is no file"); /* a pipe has no end */
 	}
 	char name[32];
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
@@ -117,7 +121,7 @@ static json_t *named(const json_t *descriptor, const char *name)
 	json_t *annotations = json_object_get(entry, "annotations");
 	struct ref r;
 	struct err ignored;
-	if (!annotations) {
+	if (!json_is_object(annotations)) {
 		annotations = json_object();
 		json_put(entry, "annotations", annotations);
 	}

@@ -11,6 +11,7 @@
 #include "build/excerpt.h"
 #include "wherry/build_hint.h"
 #include "wherry/build_run.h"
+#include "wherry/build_screen.h"
 #include "wherry/push.h"
 
 /* The image's id: with a store of images that is the digest of its configuration. */
@@ -117,5 +118,7 @@ void build_outcome_failed(const struct build_job *j)
 	if (hint) {
 		buf_printf(&text, "hint: %s\n", hint);
 	}
-	fputs(buf_str(&text), stderr);
+	scoped(buf) struct buf shown = BUF_INIT; /* words and lines of a Dockerfile */
+	screen_text(buf_str(&text), &shown);
+	fputs(buf_str(&shown), stderr);
 }

@@ -10,6 +10,15 @@
 #define STATUS_NS (5 * NS_PER_SEC)  /* an amount is said again after this time, */
 #define STATUS_SHARE 20             /* or when it grew by a 20th of the total */
 
+/* "#3 WORD TEXT": a step's name, what went wrong and the like are a Dockerfile's words, and steer
+ * no terminal. What a step prints is shown as it is, as by `docker build`. */
+static void put_words(
+	const struct trace_vertex *v, const char *word, const char *text, struct buf *ret)
+{
+	buf_printf(ret, "#%u %s", v->index, word);
+	screen_text(text, ret);
+}
+
 static void leave_line(struct trace_vertex *v, struct buf *ret)
 {
 	if (v->mid_show) {
@@ -34,7 +43,9 @@ static void enter(struct build_display *d, struct trace_vertex *v, int64_t now_n
 	buf_puts(ret, d->any || d->o.title ? "\n" : "");
 	d->any = true;
 	v->index = v->index ? v->index : ++d->next_index;
-	buf_printf(ret, "#%u %s\n", v->index, v->name);
+	buf_printf(ret, "#%u ", v->index);
+	screen_clip(v->name, SIZE_MAX, ret);
+	buf_putc(ret, '\n');
 	d->current = v;
 	d->opened_ns = now_ns;
 }
@@ -52,7 +63,8 @@ static void put_status(struct trace_vertex *v, struct trace_status *s, struct bu
 {
 	scoped(buf) struct buf amount = BUF_INIT;
 	trace_amount(s, &amount);
-	buf_printf(ret, "#%u %s%s%s", v->index, s->id, amount.len ? " " : "", buf_str(&amount));
+	put_words(v, "", s->id, ret);
+	buf_printf(ret, "%s%s", amount.len ? " " : "", buf_str(&amount));
 	int64_t end = s->completed_ns ? s->completed_ns : s->time_ns;
 	if (s->started_ns && end - s->started_ns > NS_PER_SEC / 100) {
 		buf_printf(ret, " %.1fs", (double)(end - s->started_ns) / (double)NS_PER_SEC);
@@ -85,7 +97,8 @@ static void put_end(struct build_display *d, struct trace_vertex *v, struct buf 
 	if (v->error && trace_is_cancelled(v)) {
 		buf_printf(ret, "#%u CANCELED\n", v->index);
 	} else if (v->error) {
-		buf_printf(ret, "#%u ERROR: %s\n", v->index, v->error);
+		put_words(v, "ERROR: ", v->error, ret);
+		buf_putc(ret, '\n');
 	} else if (v->cached) {
 		buf_printf(ret, "#%u CACHED\n", v->index);
 	} else {
@@ -112,7 +125,8 @@ static void put_vertex(
 	}
 	for (; v->warnings_shown < v->n_warnings; v->warnings_shown++) {
 		leave_line(v, ret);
-		buf_printf(ret, "#%u WARN: %s\n", v->index, v->warnings[v->warnings_shown].brief);
+		put_words(v, "WARN: ", v->warnings[v->warnings_shown].brief, ret);
+		buf_putc(ret, '\n');
 	}
 	put_output(v, ret);
 	v->changed = false;

@@ -265,3 +265,16 @@ size_t screen_clip(const char *text, size_t columns, struct buf *ret)
 	}
 	return used;
 }
+
+void screen_text(const char *text, struct buf *ret)
+{
+	while (*text) {
+		size_t n = strcspn(text, "\n\t");
+		scoped(free) char *part = xstrndup(text, n);
+		screen_clip(part, SIZE_MAX, ret);
+		if (text[n]) {
+			buf_putc(ret, text[n++]);
+		}
+		text += n;
+	}
+}

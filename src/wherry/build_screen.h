@@ -26,3 +26,6 @@ void build_screen_line(const struct build_screen *s, size_t i, size_t columns, s
 /* One line of text for a terminal: control characters become blanks; appends at most that many
  * columns and returns how many it took. Invalid UTF-8 becomes U+FFFD. */
 size_t screen_clip(const char *text, size_t columns, struct buf *ret);
+/* Text of several lines without sequences that steer a terminal: control characters but newline and
+ * tab become blanks. */
+void screen_text(const char *text, struct buf *ret);

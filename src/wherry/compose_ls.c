@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "wherry/build_screen.h"
 #include "wherry/compose.h"
 #include "wherry/compose_pretty.h"
 #include "wherry/engine.h"
@@ -29,8 +30,10 @@ int compose_format(const char *format, bool *ret_json, struct err *e)
 
 void compose_pretty(const struct buf *text)
 {
+	scoped(buf) struct buf shown = BUF_INIT;
 	scoped(buf) struct buf aligned = BUF_INIT;
-	table_align(buf_str(text), PRETTY_MIN_WIDTH, &aligned);
+	screen_text(buf_str(text), &shown); /* labels of anybody's containers */
+	table_align(buf_str(&shown), PRETTY_MIN_WIDTH, &aligned);
 	fputs(buf_str(&aligned), stdout);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "wherry/build_screen.h"
 #include "wherry/compose.h"
 #include "wherry/engine.h"
 #include "wherry/rows.h"
@@ -62,6 +63,7 @@ static void put_cells(const struct strv *titles, const json_t *row, struct buf *
 static void print_all(const struct strv *titles, const json_t *rows)
 {
 	scoped(buf) struct buf text = BUF_INIT;
+	scoped(buf) struct buf shown = BUF_INIT;
 	scoped(buf) struct buf aligned = BUF_INIT;
 	size_t i;
 	json_t *row;
@@ -72,7 +74,8 @@ static void print_all(const struct strv *titles, const json_t *rows)
 	json_array_foreach (rows, i, row) {
 		put_cells(titles, row, &text);
 	}
-	table_align_padded(buf_str(&text), MIN_WIDTH, PADDING, &aligned);
+	screen_text(buf_str(&text), &shown); /* a process names itself */
+	table_align_padded(buf_str(&shown), MIN_WIDTH, PADDING, &aligned);
 	fputs(buf_str(&aligned), stdout);
 }
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "base/text.h"
+#include "wherry/build_screen.h"
 #include "wherry/format.h"
 
 #define DOCKER_MIN_WIDTH \
@@ -188,7 +189,11 @@ int table_text(const struct table *t, const json_t *rows, struct buf *ret, struc
 		return err_wrap(e, "template parsing error");
 	}
 	buf_putc(&titles, '\n');
-	buf_append(&titles, buf_str(&text), text.len);
+	if (!t->format || !*t->format || strcmp(t->format, "table") == 0) {
+		screen_text(buf_str(&text), &titles); /* labels are an image's words */
+	} else {
+		buf_append(&titles, buf_str(&text), text.len); /* a format may have colours */
+	}
 	table_align(buf_str(&titles), DOCKER_MIN_WIDTH, ret);
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "wherry/build_screen.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
 #include "wherry/top.h"
@@ -24,6 +25,7 @@ int top_print(struct cli *cli, const char *name, const char *ps_args, struct err
 {
 	scoped(buf) struct buf path = BUF_INIT;
 	scoped(buf) struct buf text = BUF_INIT;
+	scoped(buf) struct buf shown = BUF_INIT;
 	scoped(buf) struct buf aligned = BUF_INIT;
 	scoped(json) json_t *doc = NULL;
 	size_t i;
@@ -37,7 +39,8 @@ int top_print(struct cli *cli, const char *name, const char *ps_args, struct err
 	json_array_foreach (json_object_get(doc, "Processes"), i, row) {
 		put_line(row, &text);
 	}
-	table_align(buf_str(&text), TOP_MIN_WIDTH, &aligned);
+	screen_text(buf_str(&text), &shown); /* a process names itself */
+	table_align(buf_str(&shown), TOP_MIN_WIDTH, &aligned);
 	fputs(buf_str(&aligned), stdout);
 	return 0;
 }

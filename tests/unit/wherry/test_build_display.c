@@ -377,6 +377,26 @@ static void a_screen_swallows_what_would_command_the_terminal(void **state)
 	}
 }
 
+static void words_of_a_dockerfile_do_not_command_the_terminal(void **state)
+{
+	scoped(build_display_free) struct build_display *d = open_display(DISPLAY_PLAIN);
+	scoped(buf) struct buf got = BUF_INIT;
+	scoped(buf) struct buf ignored = BUF_INIT;
+	const struct build_warning w = {
+		.vertex = "a", .brief = "b\033]0;x\007", .source = "", .line = 1};
+	const struct build_update u = {.warnings = &w, .n_warnings = 1};
+	vertex(d, "a", "RUN \033[2J\nx\302\2331m", BEGIN, 0, NULL);
+	build_display_update(d, "", &u, BEGIN, &ignored);
+	vertex(d, "a", "RUN \033[2J\nx\302\2331m", BEGIN, BEGIN, "bad\033c\nway");
+
+	build_display_end(d, BEGIN, &got);
+	build_display_warnings(d, &got);
+
+	assert_string_equal(buf_str(&got),
+		"#1 RUN  [2J x 1m\n#1 WARN: b ]0;x \n#1 ERROR: bad c\nway\n"
+		"------\n > RUN  [2J x 1m:\n------\n\n 1 warning found:\n - b ]0;x  (line 1)\n");
+}
+
 static void raw_updates_are_the_json_of_buildx(void **state)
 {
 	scoped(build_display_free) struct build_display *d = open_display(DISPLAY_RAWJSON);
@@ -406,6 +426,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(builds_of_several_services_are_told_apart),
 		cmocka_unit_test(warnings_come_with_rule_line_and_source),
 		cmocka_unit_test(a_screen_swallows_what_would_command_the_terminal),
+		cmocka_unit_test(words_of_a_dockerfile_do_not_command_the_terminal),
 		cmocka_unit_test(raw_updates_are_the_json_of_buildx),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,6 +162,31 @@ static void an_index_of_somebody_else_is_not_believed(void **state)
 
 /* --- what a build asks for --- */
 
+static void a_pipe_for_an_index_is_not_waited_for(void **state)
+{
+	char digest[72];
+	struct err e;
+	scoped(free) char *index = path_join(dir, "index.json");
+	assert_int_equal(mkfifo(index, 0600), 0);
+
+	assert_int_equal(build_layout_find(fd, "", digest, &e), -1);
+
+	assert_string_equal(e.msg, "its index.json is no file");
+}
+
+/* Annotations of another kind are replaced. */
+static void a_descriptor_of_a_hostile_engine_is_named(void **state)
+{
+	char digest[72];
+	struct err e;
+	scoped(json) json_t *d = descriptor(FOO);
+	json_put(d, "annotations", json_array());
+
+	assert_int_equal(build_layout_put(fd, d, "a", &e), 0);
+
+	assert_int_equal(build_layout_find(fd, "a", digest, &e), 0);
+}
+
 static void a_cache_that_is_not_there_is_no_failure(void **state)
 {
 	struct err e;
@@ -245,6 +270,8 @@ int main(void)
 		TEST(names_and_links_do_not_lead_out),
 		TEST(a_name_is_one_entry),
 		TEST(an_index_of_somebody_else_is_not_believed),
+		TEST(a_pipe_for_an_index_is_not_waited_for),
+		TEST(a_descriptor_of_a_hostile_engine_is_named),
 		TEST(a_cache_that_is_not_there_is_no_failure),
 		TEST(a_layout_is_named_by_tag_and_digest),
 		TEST(an_answer_goes_into_the_index),

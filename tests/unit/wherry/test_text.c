@@ -100,6 +100,22 @@ static void columns_are_aligned_as_tabwriter_does(void **state)
 	assert_string_equal(buf_str(&out), "A         B         C\nä                   x\n");
 }
 
+static void an_images_words_do_not_command_the_terminal(void **state)
+{
+	const struct column columns[] = {{"Name", "NAME"}, {0}};
+	struct table t = {.columns = columns, .dflt = "{{.Name}}"};
+	struct err e;
+	scoped(buf) struct buf out = BUF_INIT;
+	scoped(json) json_t *rows = parse("[{\"Name\":\"\\u001b[2Jé\\u009bx\"}]");
+
+	assert_int_equal(table_text(&t, rows, &out, &e), 0);
+	assert_string_equal(buf_str(&out), "NAME\n [2Jé x\n");
+	buf_clear(&out);
+	t.format = "table {{.Name}}"; /* the user's own format may have colours */
+	assert_int_equal(table_text(&t, rows, &out, &e), 0);
+	assert_string_equal(buf_str(&out), "NAME\n\033[2Jé\302\233x\n");
+}
+
 /* --- numbers for people --- */
 
 static void sizes_have_three_digits(void **state)
@@ -256,6 +272,7 @@ int main(void)
 		cmocka_unit_test(flags_have_dockers_spellings),
 		cmocka_unit_test(wrong_flags_end_with_125),
 		cmocka_unit_test(columns_are_aligned_as_tabwriter_does),
+		cmocka_unit_test(an_images_words_do_not_command_the_terminal),
 		cmocka_unit_test(sizes_have_three_digits),
 		cmocka_unit_test(ports_are_joined_to_ranges),
 		cmocka_unit_test(long_texts_end_with_an_ellipsis),
