@@ -451,7 +451,8 @@ static int decode_service(struct decoder *d, struct member *m, struct service *s
 		decode_file_uses(d, build, "secrets", &s->build->secrets, &s->build->n_secrets);
 	}
 	if (!s->image || !*s->image) {
-		s->image = tree_printf(d->t, "%s-%s", d->p->name, s->name);
+		s->image =
+			tree_printf(d->t, "%s%s%s", d->p->name, project_separator(d->p), s->name);
 	}
 	return decode_deploy(d, n, s) < 0 || check_words(d, n, s) < 0 ? -1 : 0;
 }
@@ -519,6 +520,11 @@ int decode_project(struct loader *l, struct project *p)
 {
 	struct decoder d = {l, l->t, p->root, p};
 	struct node *services = node_get(p->root, "services");
+	const char *compatible = env_get(l->env, "COMPOSE_COMPATIBILITY");
+	p->underscores =
+		compatible &&
+		(strcasecmp(compatible, "y") == 0 || strcasecmp(compatible, "t") == 0 ||
+			strcasecmp(compatible, "true") == 0 || strcmp(compatible, "1") == 0);
 	if (services->n > SERVICES_MAX) {
 		return node_err(l->e, services, "more than %u services", SERVICES_MAX);
 	}

@@ -291,6 +291,7 @@ struct project {
 	struct tree *tree;
 	struct node *root; /* canonical, normalised: what `config` prints */
 	const char *name;
+	bool underscores; /* COMPOSE_COMPATIBILITY: containers are PROJECT_SERVICE_N */
 	const char *working_dir;
 	struct words files;       /* absolute; "-" for standard input */
 	struct words env_files;   /* given with --env-file */
@@ -311,6 +312,10 @@ struct project {
 void project_free(struct project *p);
 SCOPED(struct project *, project_free)
 
+static inline const char *project_separator(const struct project *p)
+{
+	return p->underscores ? "_" : "-";
+}
 struct service *project_service(
 	const struct project *p, const char *name); /* NULL when there is none */
 struct network *project_network(const struct project *p, const char *key);

@@ -15,7 +15,8 @@
 char *request_container_name(const struct project *p, const struct service *s, int number)
 {
 	return s->container_name ? xstrdup(s->container_name)
-				 : xasprintf("%s-%s-%d", p->name, s->name, number);
+				 : xasprintf("%s%s%s%s%d", p->name, project_separator(p), s->name,
+					   project_separator(p), number);
 }
 
 /* ---- labels ---- */

@@ -131,9 +131,9 @@ json_t *request_endpoints(const struct project *p, const struct request_containe
 {
 	const struct service *s = r->service;
 	json_t *map = json_object();
-	scoped(free) char *name =
-		r->one_off ? xasprintf("%s-%s-run-%.12s", p->name, s->name, r->one_off)
-			   : request_container_name(p, s, r->number);
+	scoped(free) char *name = r->one_off ? xasprintf("%s%s%s-run-%.12s", p->name,
+						       project_separator(p), s->name, r->one_off)
+					     : request_container_name(p, s, r->number);
 	for (size_t i = 0; i < s->n_endpoints; i++) {
 		const struct endpoint *endpoint = &s->endpoints[i];
 		const struct network *network = project_network(p, endpoint->network);

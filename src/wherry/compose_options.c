@@ -203,6 +203,9 @@ static int apply(struct compose *c, const struct asked *a, struct err *e)
 	take_list(&c->env_files, "COMPOSE_ENV_FILES");
 	c->progress_mode = c->progress_mode ? c->progress_mode : getenv("COMPOSE_PROGRESS");
 	take_env_files(c);
+	if (c->compatibility) {
+		setenv("COMPOSE_COMPATIBILITY", "true", 1);
+	}
 	if (check_older(c, a, e) < 0) {
 		return -1;
 	}

@@ -56,9 +56,11 @@ struct compose_output *compose_output_new(struct compose *c, const struct compos
 
 char *compose_short_name(const struct compose *c, const char *container)
 {
-	scoped(free) char *prefix = xasprintf("%s-", c->project        ? c->project->name
-						     : c->project_name ? c->project_name
-								       : "");
+	scoped(free) char *prefix = xasprintf("%s%s",
+		c->project        ? c->project->name
+		: c->project_name ? c->project_name
+				  : "",
+		c->project ? project_separator(c->project) : "-");
 	bool own = strlen(prefix) > 1 && text_starts(container, prefix);
 	return xstrdup(own ? container + strlen(prefix) : container);
 }

@@ -161,7 +161,8 @@ static int create_run(struct compose *c, const struct service *s, const struct r
 	id_new(slug);
 	scoped(free) char *name =
 		o->name ? xstrdup(o->name)
-			: xasprintf("%s-%s-run-%.12s", c->project->name, s->name, slug);
+			: xasprintf("%1$s%2$s%3$s%2$srun%2$s%4$.12s", c->project->name,
+				  project_separator(c->project), s->name, slug);
 	struct service own;
 	if (run_service(c, s, o, words, &own, e) < 0) {
 		return -1;

@@ -359,3 +359,32 @@ assert target["labels"]["com.docker.compose.service"] == "a"'
 	[ "$("$WHERRY" image inspect -f '{{index .Config.Labels "com.docker.compose.project"}}' p-a)" = p ]
 	"$WHERRY" rmi p-a >/dev/null
 }
+
+@test "COMPOSE_ variables, also in .env, and --compatibility" {
+	c --compatibility create a
+	[ "$("$WHERRY" ps -a --format '{{.Names}}')" = p_a_1 ]
+	c --compatibility down
+	cat >.env <<-'ENV'
+		COMPOSE_PROJECT_NAME=other
+		COMPOSE_FILE=one.yaml;two.yaml
+		COMPOSE_PATH_SEPARATOR=;
+		COMPOSE_PROFILES=extra
+		COMPOSE_COMPATIBILITY=1
+	ENV
+	mv compose.yaml one.yaml
+	echo 'services: {x: {image: bb, command: "true", profiles: [extra]}, y: {image: bb, profiles: [more]}}' >two.yaml
+	[ "$(c config --services | sort | tr '\n' ' ')" = "a b x " ]
+	c create x 2>&1 | grep -q 'Container other_x_1  Created'
+	c down
+	run c --env-file /dev/null ps
+	[ "$status" -eq 1 ] # compose.yaml is not there any more
+	COMPOSE_DISABLE_ENV_FILE=1 run c ps
+	[ "$status" -eq 1 ]
+	[ "$(c -f - -p piped config --services <<<'services: {z: {image: bb}}')" = z ]
+	mkdir -p deep/er
+	cp one.yaml compose.yaml
+	cd deep/er
+	[ "$(COMPOSE_DISABLE_ENV_FILE=1 c config --services | sort | tr '\n' ' ')" = "a b " ]
+	cd "$P"
+	rm .env
+}
