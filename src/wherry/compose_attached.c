@@ -305,8 +305,7 @@ static void interrupt(struct compose_attached *a)
 	a->status = a->has_status ? a->status : INTERRUPTED;
 	a->has_status = true;
 	if (a->interrupts == 1) {
-		compose_output_say(
-			a->output, "Gracefully stopping... (press Ctrl+C again to force)");
+		compose_output_say(a->output, "Gracefully Stopping... press Ctrl+C again to force");
 		begin_stop(a);
 	} else if (a->interrupts == 2 && compose_thread(run_kill, a, &killer, &e) == 0) {
 		pthread_detach(killer);
