@@ -237,3 +237,84 @@ without() {
 	w up -d # required: under its policy it waits
 	[ "$("$WHERRY" inspect "$COMPOSE_PROJECT_NAME-a-1" | jq -r '.[0].State.WherryWaitingFor')" = "device $P/stick" ]
 }
+
+inside() { # SERVICE SCRIPT
+	w exec -T "$1" sh -c "$2"
+}
+
+@test "what a file says of a service is so inside of it" {
+	cat >compose.yaml <<-'YAML'
+		x-base: &base {image: bb, init: true, command: sleep 1000}
+		services:
+		  web:
+		    <<: *base
+		    hostname: front
+		    domainname: example.org
+		    networks: {back: {aliases: [www], ipv4_address: 10.231.7.9}, side: }
+		    links: ["db:database"]
+		    tmpfs: ["/scratch:size=1m,mode=0700"]
+		    shm_size: 8m
+		    ulimits: {nofile: {soft: 321, hard: 654}, core: 0}
+		    sysctls: {net.core.somaxconn: 1234}
+		    user: "12:34"
+		    group_add: [56]
+		    cap_drop: [ALL]
+		    extra_hosts: {one.test: 192.0.2.1, six.test: "::7"}
+		    dns_search: [search.test]
+		    logging: {driver: json-file, options: {max-size: 10k, tag: t}}
+		    healthcheck: {test: [CMD, "true"], interval: 200ms, timeout: 30s}
+		    annotations: {a: b}
+		    mem_limit: 64m
+		    pids_limit: 50
+		  db:
+		    <<: *base
+		    networks: [back]
+		    ipc: shareable
+		    volumes: ["data:/data", "/own"]
+		    working_dir: /data
+		    environment: {WHO: db}
+		    stop_signal: SIGINT
+		    read_only: true
+		  sidecar:
+		    <<: *base
+		    network_mode: service:db
+		    pid: service:db
+		    ipc: service:db
+		    volumes_from: ["db:ro"]
+		  never: {<<: *base, profiles: [other]}
+		networks:
+		  back: {ipam: {config: [{subnet: 10.231.7.0/24}]}}
+		  side: {internal: true}
+		volumes: {data: }
+	YAML
+	w up -d --wait
+	[ "$(w ps -a --services | sort | tr '\n' ' ')" = "db sidecar web " ]
+	[ "$(inside web 'hostname; hostname -d; id -u; id -G; ulimit -n; ulimit -Hn; cat /proc/sys/net/core/somaxconn')" = "front
+example.org
+12
+34 56
+321
+654
+1234" ]
+	[ "$(inside web 'df -k /scratch /dev/shm | awk "NR > 1 {print \$2}"; stat -c %a /scratch; grep CapBnd /proc/self/status')" = "1024
+8192
+700
+CapBnd:	0000000000000000" ]
+	inside web 'ip -4 addr | grep -q 10.231.7.9/24; grep -q "192.0.2.1.one.test" /etc/hosts; grep -q "^search search.test" /etc/resolv.conf'
+	inside web 'grep -q "::7.six.test" /etc/hosts; nslookup database. >/dev/null && nslookup db. >/dev/null'
+	[ "$(inside sidecar 'nslookup www | grep -c 10.231.7.9')" -ge 1 ]
+	[ "$(inside db 'pwd; echo $WHO; hostname')" = "/data
+db
+$(inside sidecar hostname)" ]
+	run inside db 'touch /x'
+	[ "$status" -ne 0 ]
+	inside db 'echo shared >/data/f; echo shm >/dev/shm/f; echo own >/own/f'
+	[ "$(inside sidecar 'cat /data/f /dev/shm/f /own/f')" = "shared
+shm
+own" ]
+	run inside sidecar 'touch /data/x'
+	[ "$status" -ne 0 ]
+	[ "$(inside sidecar 'readlink /proc/self/ns/net /proc/self/ns/pid')" = "$(inside db 'readlink /proc/self/ns/net /proc/self/ns/pid')" ]
+	[ "$("$WHERRY" inspect "$COMPOSE_PROJECT_NAME-web-1" | jq -c '.[0].HostConfig | [.LogConfig.Config["max-size"], .Memory, .PidsLimit, .Annotations.a]')" = '["10k",67108864,50,"b"]' ]
+	[ "$("$WHERRY" inspect "$COMPOSE_PROJECT_NAME-db-1" | jq -r '.[0].Config.StopSignal')" = SIGINT ]
+}
