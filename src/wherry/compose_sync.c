@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "wherry/cp_local.h"
 #include "wherry/engine.h"
 
+#define POLL_MS 20
 #define REMOVALS_MAX 500u /* words of one command */
 
 struct sync {
@@ -82,12 +84,10 @@ static int run(
 	scoped(json) json_t *body = json_object();
 	scoped(json) json_t *answer = NULL;
 	scoped(json) json_t *info = NULL;
-	scoped(json) json_t *start = json_pack("{sb sb}", "Detach", 0, "Tty", 0);
+	scoped(json) json_t *start = json_pack("{sb sb}", "Detach", 1, "Tty", 0);
 	scoped(buf) struct buf path = BUF_INIT;
 	json_put(body, "Cmd", json_deep_copy(words));
 	json_put_str(body, "User", "0"); /* whoever owns the directory it is in */
-	json_put(body, "AttachStdout", json_true());
-	json_put(body, "AttachStderr", json_true());
 	path_add(&path, "/containers/", k->id, "/exec");
 	if (engine_json(c->cli, "POST", buf_str(&path), body, &answer, e) < 0) {
 		return -1;
@@ -95,15 +95,16 @@ static int run(
 	const char *id = json_str(answer, "Id");
 	scoped(buf) struct buf begin = BUF_INIT;
 	path_add(&begin, "/exec/", id, "/start");
-	const struct http_call call = {
-		.method = "POST", .path = buf_str(&begin), .body_json = start};
-	if (engine_send(c->cli->http, &call, NULL, e) < 0) {
+	if (engine_json(c->cli, "POST", buf_str(&begin), start, NULL, e) < 0) {
 		return -1;
 	}
-	http_client_skip(c->cli->http); /* until it has ended */
-	if (engine_on(c->cli, "GET", "/exec/", id, "/json", &info, e) < 0) {
-		return -1;
-	}
+	do { /* a stream that nobody reads would end the command with dockerd */
+		json_decref(TAKE(info));
+		poll(NULL, 0, POLL_MS);
+		if (engine_on(c->cli, "GET", "/exec/", id, "/json", &info, e) < 0) {
+			return -1;
+		}
+	} while (json_bool(info, "Running"));
 	int code = (int)json_i64(info, "ExitCode", 0);
 	return code == 0 ? 0 : err_set(e, ERR_SYSTEM, "exit code %d", code);
 }
