@@ -1,5 +1,6 @@
 #include "compose/canonical.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -99,6 +100,22 @@ static int to_command(struct tree *t, struct member *m, struct err *e)
 	return 0;
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+	return strcmp(
+		((const struct member *)a)->value->text, ((const struct member *)b)->value->text);
+}
+
+/* Without the brackets of an IPv6 address. */
+static void append_host(struct tree *t, struct node *list, const char *host, const struct node *ip)
+{
+	size_t n = strlen(ip->text);
+	bool bracketed = n > 2 && ip->text[0] == '[' && ip->text[n - 1] == ']';
+	const char *text =
+		tree_printf(t, "%s=%.*s", host, (int)(bracketed ? n - 2 : n), ip->text + bracketed);
+	node_append(t, list, node_str(t, text, ip));
+}
+
 /* "HOST:IP", "HOST=IP" or a mapping to one or several: a list of "HOST=IP". */
 static int to_hosts(struct tree *t, struct member *m, struct err *e)
 {
@@ -107,6 +124,10 @@ static int to_hosts(struct tree *t, struct member *m, struct err *e)
 		struct node *value = item->value;
 		if (m->value->kind == NODE_LIST) {
 			size_t n = strcspn(value->text, "=:");
+			if (tree_is_variable(t, value)) {
+				node_append(t, list, value);
+				continue;
+			}
 			if (n == 0 || !value->text[n] || !value->text[n + 1]) {
 				return node_err(e, value,
 					"extra_hosts: \"%s\": HOST:IP is expected", value->text);
@@ -122,16 +143,13 @@ static int to_hosts(struct tree *t, struct member *m, struct err *e)
 			continue;
 		}
 		if (value->kind != NODE_LIST) {
-			node_append(t, list,
-				node_str(
-					t, tree_printf(t, "%s=%s", item->key, value->text), value));
+			append_host(t, list, item->key, value);
 		}
 		node_each (ip, value) {
-			node_append(t, list,
-				node_str(t, tree_printf(t, "%s=%s", item->key, ip->value->text),
-					ip->value));
+			append_host(t, list, item->key, ip->value);
 		}
 	}
+	qsort(list->members, list->n, sizeof(*list->members), compare_entries);
 	replace(m, list);
 	return 0;
 }
@@ -140,6 +158,10 @@ static int to_ports(struct tree *t, struct member *m, struct err *e)
 {
 	struct node *list = node_new(t, NODE_LIST, m->value);
 	node_each (item, m->value) {
+		if (tree_is_variable(t, item->value)) {
+			node_append(t, list, item->value);
+			continue;
+		}
 		if (item->value->kind != NODE_MAP) {
 			if (port_expand(t, item->value, list, e) < 0) {
 				return -1;
@@ -162,6 +184,9 @@ static int to_mounts(struct tree *t, struct member *m, struct err *e)
 			if (mount_complete(t, item->value, e) < 0) {
 				return -1;
 			}
+			continue;
+		}
+		if (tree_is_variable(t, item->value)) {
 			continue;
 		}
 		struct node *map = mount_expand(t, item->value, e);
@@ -260,6 +285,9 @@ static int to_device(struct tree *t, struct member *item, struct err *e)
 static int to_devices(struct tree *t, struct member *m, struct err *e)
 {
 	node_each (item, m->value) {
+		if (tree_is_variable(t, item->value)) {
+			continue;
+		}
 		if (item->value->kind != NODE_MAP && to_device(t, item, e) < 0) {
 			return -1;
 		}
@@ -338,7 +366,7 @@ static int to_extends(struct tree *t, struct member *m, struct err *e)
 static int convert(struct tree *t, struct node *map, const char *key, convert_fn *fn, struct err *e)
 {
 	struct member *m = node_member(map, key);
-	return is_written(m) ? fn(t, m, e) : 0;
+	return is_written(m) && !tree_is_variable(t, m->value) ? fn(t, m, e) : 0;
 }
 
 struct conversion {
@@ -470,12 +498,23 @@ static int to_logging(struct tree *t, struct member *m, struct err *e)
 	return convert_all(t, m->value, conversions, e);
 }
 
+static int to_contexts(struct tree *t, struct member *m, struct err *e)
+{
+	node_each (item, m->value) {
+		if (m->value->kind == NODE_LIST && !strchr(item->value->text, '=')) {
+			return node_err(e, item->value, "\"%s\": NAME=CONTEXT is expected",
+				item->value->text);
+		}
+	}
+	return to_pairs(t, m, e);
+}
+
 static int to_build(struct tree *t, struct member *m, struct err *e)
 {
 	static const struct conversion conversions[] = {{"args", to_pairs}, {"labels", to_labels},
 		{"extra_hosts", to_hosts}, {"cache_from", to_list}, {"cache_to", to_list},
-		{"no_cache_filter", to_list}, {"ssh", to_pairs}, {"additional_contexts", to_pairs},
-		{"secrets", to_file_uses}, {NULL, NULL}};
+		{"no_cache_filter", to_list}, {"ssh", to_pairs},
+		{"additional_contexts", to_contexts}, {"secrets", to_file_uses}, {NULL, NULL}};
 	if (m->value->kind != NODE_MAP) {
 		struct node *map = node_new(t, NODE_MAP, m->value);
 		node_put(t, map, "context", node_str(t, m->value->text, m->value));

@@ -325,10 +325,13 @@ static int apply_restart_policy(struct decoder *d, const struct node *deploy, st
 	if (!policy) {
 		return 0;
 	}
-	if (!policy->condition || strcmp(policy->condition, "any") == 0) {
+	if (!policy->condition || strcmp(policy->condition, "any") == 0 ||
+		strcmp(policy->condition, "always") == 0) {
 		s->restart = "always";
-	} else if (strcmp(policy->condition, "none") == 0) {
+	} else if (strcmp(policy->condition, "none") == 0 || strcmp(policy->condition, "no") == 0) {
 		s->restart = "no";
+	} else if (strcmp(policy->condition, "unless-stopped") == 0) {
+		s->restart = "unless-stopped";
 	} else if (strcmp(policy->condition, "on-failure") == 0) {
 		s->restart = policy->max_attempts != UNSET
 				     ? tree_printf(d->t, "on-failure:%lld",
@@ -506,7 +509,8 @@ static int place_service(struct decoder *d, struct node *services, size_t i, uns
 	marks[i] = ON_THE_WAY;
 	node_each (dependency, node_get(m->value, "depends_on")) {
 		struct member *before = node_member(services, dependency->key);
-		if (place_service(d, services, (size_t)(before - services->members), marks) < 0) {
+		if (before && place_service(d, services, (size_t)(before - services->members),
+				      marks) < 0) {
 			return -1;
 		}
 	}

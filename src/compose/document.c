@@ -242,9 +242,33 @@ static struct node *load_include(struct loader *l, const struct node *include, c
 		good = one != NULL;
 		root = one ? merge_project(l->t, root, one) : NULL;
 	}
+	node_each (service, good ? node_get(root, "services") : NULL) {
+		default_context(l, service->value, below);
+	}
 	env_free(l->env);
 	l->env = outer;
 	return good ? root : NULL;
+}
+
+/* What is included is not defined again, unless it is the same. */
+static int check_conflicts(struct loader *l, const struct node *own, const struct node *included)
+{
+	static const char *const sections[] = {
+		"services", "volumes", "networks", "secrets", "configs", "models"};
+	for (size_t i = 0; i < 6; i++) {
+		const struct node *mine = node_get(own, sections[i]);
+		const struct node *theirs = node_get(included, sections[i]);
+		node_each (m, theirs) {
+			struct member *again = node_member(mine, m->key);
+			if (again && !node_equal(again->value, m->value)) {
+				const char *file = m->value->file ? m->value->file : theirs->file;
+				return member_err(l->e, mine, again,
+					"%s.%s conflicts with the included one at %s:%d:%d: another name or an equal definition is expected",
+					sections[i], m->key, file ? file : "?", m->line, m->column);
+			}
+		}
+	}
+	return 0;
 }
 
 /* Included resources lie under the file's own. */
@@ -258,6 +282,10 @@ static struct node *apply_includes(struct loader *l, struct node *root, const ch
 			return NULL;
 		}
 		node_remove(one, "name");
+		if (check_conflicts(l, root, one) < 0 ||
+			(under && check_conflicts(l, under, one) < 0)) {
+			return NULL;
+		}
 		under = merge_project(l->t, under, one);
 	}
 	node_remove(root, "include");

@@ -1,6 +1,7 @@
 #include "compose/load.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -77,6 +78,29 @@ static struct words copy_paths(struct tree *t, const struct strv *paths, const c
 	return w;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(((const struct pair *)a)->name, ((const struct pair *)b)->name);
+}
+
+static struct pairs copy_environment(struct tree *t, const struct env *env)
+{
+	struct pairs p = {0};
+	size_t pos = 0;
+	size_t n = 0;
+	const char *value;
+	while (env_next(env, &pos, NULL)) {
+		n++;
+	}
+	p.v = tree_new_array(t, struct pair, n + 1);
+	pos = 0;
+	for (const char *name; (name = env_next(env, &pos, &value));) {
+		p.v[p.n++] = (struct pair){tree_strdup(t, name), tree_strdup(t, value)};
+	}
+	qsort(p.v, p.n, sizeof(*p.v), compare_names);
+	return p;
+}
+
 static int load_all(struct loader *l, struct project *p)
 {
 	scoped(sources) struct sources s = {0};
@@ -89,6 +113,7 @@ static int load_all(struct loader *l, struct project *p)
 	p->working_dir = tree_strdup(l->t, s.dir);
 	p->files = copy_paths(l->t, &s.paths, l->o->cwd);
 	p->env_files = copy_paths(l->t, l->o->env_files, l->o->cwd);
+	p->environment = copy_environment(l->t, l->env);
 	for (size_t i = 0; i < s.paths.n; i++) {
 		struct node *one = document_load(l, s.paths.v[i], s.dir, NULL);
 		if (!one) {
@@ -101,7 +126,10 @@ static int load_all(struct loader *l, struct project *p)
 	if (schema_finish(p->root, &rule_project, "", l->e) < 0) {
 		return -1;
 	}
-	return normalise(l, p) < 0 || decode_project(l, p) < 0 ? -1 : 0;
+	if (normalise(l, p) < 0) {
+		return -1;
+	}
+	return l->o->keep_variables ? 0 : decode_project(l, p);
 }
 
 struct project *project_load(const struct load_options *o, struct err *e)
@@ -111,6 +139,9 @@ struct project *project_load(const struct load_options *o, struct err *e)
 	scoped(strv) struct strv unset = STRV_INIT;
 	env_add_list(env, o->environment);
 	p->tree = tree_new();
+	if (o->keep_variables) {
+		tree_keep_variables(p->tree);
+	}
 	struct loader l = {.o = o,
 		.t = p->tree,
 		.env = env,

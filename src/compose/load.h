@@ -24,7 +24,12 @@ struct load_options {
 	char *const *environment;
 	load_read_fn *read;
 	void *owner;
-	bool keep_variables; /* no interpolation */
+	/* no interpolation: what is loaded can be printed, but has no typed services */
+	bool keep_variables;
+	/* `config`: what only matters when something is started is no error, and optional
+	 * dependencies on disabled services stay */
+	bool only_show;
+	bool no_normalise, no_paths, no_consistency; /* its --no-... flags */
 };
 
 struct project *project_load(const struct load_options *o, struct err *e); /* NULL with *e */

@@ -41,6 +41,8 @@ struct node *document_load(
 char *document_name(struct loader *l, const char *path, char **ret_place);
 
 /* paths.c */
+/* A build without a context is of dir itself. */
+void default_context(struct loader *l, struct node *service, const char *dir);
 void absolute_service(struct loader *l, struct node *service, const char *dir);
 void absolute_project(struct loader *l, struct node *root, const char *dir);
 char *absolute_path(struct loader *l, const char *path, const char *dir); /* the tree's */

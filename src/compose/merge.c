@@ -182,8 +182,48 @@ struct node *merge_project(struct tree *t, struct node *base, struct node *over)
 	return base ? merge(t, base, over, "") : over;
 }
 
+/* Of entries with the same text before "=" the last stays, in the place of the first. */
+static void unique_texts(struct node *list)
+{
+	if (!list || list->kind != NODE_LIST) {
+		return;
+	}
+	size_t kept = 0;
+	for (size_t i = 0; i < list->n; i++) {
+		const char *key = list->members[i].value->text;
+		size_t n = strcspn(key, "=");
+		size_t same = 0;
+		for (; same < kept; same++) {
+			const char *other = list->members[same].value->text;
+			if (strcspn(other, "=") == n && memcmp(other, key, n) == 0) {
+				break;
+			}
+		}
+		list->members[same] = list->members[i];
+		kept += same == kept;
+	}
+	list->n = kept;
+}
+
+static void unique_service_texts(struct node *service)
+{
+	static const char *const keys[] = {"cap_add", "cap_drop", "dns", "dns_opt", "dns_search",
+		"expose", "links", "profiles", "tmpfs"};
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		unique_texts(node_get(service, keys[i]));
+	}
+	unique_texts(node_get(node_get(service, "build"), "tags"));
+	node_each (network, node_get(service, "networks")) {
+		unique_texts(node_get(network->value, "aliases"));
+		unique_texts(node_get(network->value, "link_local_ips"));
+	}
+}
+
 void merge_unique(struct tree *t, struct node *root)
 {
+	node_each (service, node_get(root, "services")) {
+		unique_service_texts(service->value);
+	}
 	const char *prefix = "services.*.";
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		if (places[i].strategy != BY_KEY ||

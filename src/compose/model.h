@@ -297,6 +297,7 @@ struct project {
 	struct words env_files;   /* given with --env-file */
 	struct service *services; /* active ones, dependencies before their dependents */
 	size_t n_services;
+	struct words profiles; /* of all services, each once */
 	struct words disabled; /* services of profiles that are not active */
 	struct network *networks;
 	size_t n_networks;
@@ -306,6 +307,7 @@ struct project {
 	size_t n_configs, n_secrets;
 	struct model *models;
 	size_t n_models;
+	struct pairs environment; /* what the files' variables came from, sorted by name */
 	struct strv warnings;
 };
 

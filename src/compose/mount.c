@@ -72,6 +72,9 @@ struct node *mount_expand(struct tree *t, const struct node *entry, struct err *
 	if (parts.v[parts.n > 1 ? 1 : 0][0] != '/') {
 		return bad(entry, "the path in the container must be absolute", e);
 	}
+	if (!bind && strlen(entry->text) > 2) {
+		child_map(t, map, "volume");
+	}
 	if (bind) {
 		node_put(t, child_map(t, map, "bind"), "create_host_path", node_bool(t, true, map));
 	}

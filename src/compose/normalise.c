@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "compose/consistency.h"
 #include "compose/loader.h"
 
 /* ---- profiles ---- */
@@ -37,6 +38,23 @@ static bool is_active(
 		any = any || strv_has(active, profile->value->text);
 	}
 	return any;
+}
+
+static void collect_profiles(struct loader *l, struct project *p, const struct node *services)
+{
+	scoped(strv) struct strv all = STRV_INIT;
+	node_each (service, services) {
+		node_each (profile, node_get(service->value, "profiles")) {
+			if (!strv_has(&all, profile->value->text)) {
+				strv_add(&all, profile->value->text);
+			}
+		}
+	}
+	strv_sort(&all);
+	p->profiles.v = tree_new_array(l->t, const char *, all.n + 1);
+	for (size_t i = 0; i < all.n; i++) {
+		p->profiles.v[p->profiles.n++] = tree_strdup(l->t, all.v[i]);
+	}
 }
 
 static void drop_inactive(struct loader *l, struct project *p, struct node *services)
@@ -117,8 +135,10 @@ static int check_dependencies(struct loader *l, const struct project *p,
 			disabled = disabled || strcmp(p->disabled.v[d], m->key) == 0;
 		}
 		if (disabled && !node_is_true(m->value, "required")) {
-			node_remove(all, m->key);
-			i--;
+			if (!l->o->only_show) {
+				node_remove(all, m->key);
+				i--;
+			}
 			continue;
 		}
 		return member_err(l->e, all, m, "service \"%s\" depends on %s service \"%s\"",
@@ -158,12 +178,27 @@ static void resolve_nulls(struct loader *l, struct node *pairs)
 	}
 }
 
+/* A build argument without a value is the Dockerfile's own. */
+static void drop_nulls(struct node *pairs)
+{
+	size_t kept = 0;
+	for (size_t i = 0; pairs && i < pairs->n; i++) {
+		if (pairs->members[i].value->kind != NODE_NULL) {
+			pairs->members[kept++] = pairs->members[i];
+		}
+	}
+	if (pairs) {
+		pairs->n = kept;
+	}
+}
+
 static int resolve_environment(struct loader *l, struct node *service)
 {
 	struct node *files = node_get(service, "env_file");
 	struct node *own = node_get(service, "environment");
 	resolve_nulls(l, own);
 	resolve_nulls(l, node_get(node_get(service, "build"), "args"));
+	drop_nulls(node_get(node_get(service, "build"), "args"));
 	if (!files) {
 		return 0;
 	}
@@ -225,7 +260,44 @@ static bool is_container_name(const char *text)
 	return *text && strchr(first, *text) && n > 1 && text[n] == '\0';
 }
 
-static int check_service(struct loader *l, const struct member *service)
+/* What is built for several platforms is built for the one it runs on. */
+static int check_platforms(struct loader *l, const struct node *service)
+{
+	const char *platform = node_text(service, "platform");
+	const struct node *platforms = node_get(node_get(service, "build"), "platforms");
+	node_each (m, platforms) {
+		if (platform && strcmp(m->value->text, platform) == 0) {
+			return 0;
+		}
+	}
+	return platform && platforms && platforms->n > 0
+		       ? node_err(l->e, platforms,
+				 "build.platforms: \"%s\" is expected among them, because it is the platform of the service",
+				 platform)
+		       : 0;
+}
+
+/* Two services cannot have one container name. */
+static int check_container_name(
+	struct loader *l, const struct node *services, const struct member *service)
+{
+	const char *name = node_text(service->value, "container_name");
+	node_each (other, services) {
+		const char *taken = node_text(other->value, "container_name");
+		if (other->key == service->key) {
+			break;
+		}
+		if (name && taken && strcmp(name, taken) == 0) {
+			return node_err(l->e, node_get(service->value, "container_name"),
+				"container_name \"%s\" is already that of service \"%s\", in line %d",
+				name, other->key, node_get(other->value, "container_name")->line);
+		}
+	}
+	return 0;
+}
+
+static int check_service(
+	struct loader *l, const struct node *services, const struct member *service)
 {
 	const struct node *n = service->value;
 	const char *name = node_text(n, "container_name");
@@ -244,7 +316,31 @@ static int check_service(struct loader *l, const struct member *service)
 			"service \"%s\" has both network_mode and networks: only one is expected",
 			service->key);
 	}
-	return 0;
+	return check_platforms(l, n) < 0 || check_container_name(l, services, service) < 0
+		       ? -1
+		       : check_service_values(l, n);
+}
+
+static void default_dockerfile(struct loader *l, struct node *service)
+{
+	struct node *build = node_get(service, "build");
+	if (build && !l->o->no_normalise && !node_get(build, "dockerfile") &&
+		!node_get(build, "dockerfile_inline")) {
+		node_put(l->t, build, "dockerfile", node_str(l->t, "Dockerfile", build));
+	}
+}
+
+static void default_secret_targets(struct loader *l, struct node *service)
+{
+	node_each (use, node_get(service, "secrets")) {
+		const char *source = node_text(use->value, "source");
+		if (!node_get(use->value, "target")) {
+			node_put(l->t, use->value, "target",
+				node_str(l->t,
+					tree_printf(l->t, "/run/secrets/%s", source ? source : ""),
+					use->value));
+		}
+	}
 }
 
 static void default_network(struct loader *l, struct node *service)
@@ -360,8 +456,7 @@ static int resolve_file(struct loader *l, const struct node *root, const struct 
 		return 0;
 	}
 	if (variable) {
-		const char *value = env_get(l->env, variable);
-		if (!value) {
+		if (!l->o->only_show && !env_get(l->env, variable)) {
 			return node_err(l->e, node_get(m->value, "environment"),
 				"variable %s of \"%s\" is not set", variable, m->key);
 		}
@@ -377,13 +472,16 @@ static int resolve_file(struct loader *l, const struct node *root, const struct 
 static int finish_sections(
 	struct loader *l, const struct project *p, struct node *root, const struct used *used)
 {
+	if (l->o->no_consistency || l->o->keep_variables) {
+		return 0;
+	}
 	keep_used(root, "networks", &used->networks);
 	keep_used(root, "volumes", &used->volumes);
 	keep_used(root, "configs", &used->configs);
 	keep_used(root, "secrets", &used->secrets);
 	keep_used(root, "models", &used->models);
 	static const char *const sections[] = {"networks", "volumes", "configs", "secrets"};
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 4 && !l->o->no_normalise; i++) {
 		name_resources(l, p, root, sections[i]);
 	}
 	for (size_t i = 2; i < 4; i++) {
@@ -396,7 +494,8 @@ static int finish_sections(
 	return 0;
 }
 
-static int normalise_service(struct loader *l, const struct project *p, struct member *service)
+static int normalise_service(struct loader *l, const struct project *p, const struct node *services,
+	struct member *service)
 {
 	if (service->value->kind != NODE_MAP) {
 		return member_err(l->e, service->value, service, "service \"%s\" must be a mapping",
@@ -409,14 +508,39 @@ static int normalise_service(struct loader *l, const struct project *p, struct m
 			node_remove(service->value, commands[i]); /* null: the image's own */
 		}
 	}
-	absolute_service(l, service->value,
-		p->working_dir); /* defaults again, for what a !reset took away */
-	imply_dependencies(l, service->value);
-	default_network(l, service->value);
-	if (check_service(l, service) < 0 || resolve_environment(l, service->value) < 0) {
+	default_context(l, service->value, p->working_dir);
+	default_dockerfile(l, service->value);
+	if (!l->o->no_normalise) {
+		imply_dependencies(l, service->value);
+		default_network(l, service->value);
+	}
+	default_secret_targets(l, service->value);
+	const char *policy = node_text(service->value, "pull_policy");
+	if (policy && strcmp(policy, "if_not_present") == 0 && !l->o->no_normalise) {
+		node_get(service->value, "pull_policy")->text = "missing";
+	}
+	if (!l->o->no_consistency && !l->o->keep_variables &&
+		check_service(l, services, service) < 0) {
 		return -1;
 	}
-	return resolve_label_files(l, service->value);
+	if (l->o->keep_variables) {
+		return 0;
+	}
+	return resolve_environment(l, service->value) < 0 ? -1
+							  : resolve_label_files(l, service->value);
+}
+
+/* Checks that what the service names is there; marks what it uses. */
+static int check_references(struct loader *l, const struct project *p, struct node *root,
+	struct member *service, struct used *used)
+{
+	if (l->o->no_consistency || l->o->keep_variables) {
+		return 0;
+	}
+	return check_dependencies(l, p, node_get(root, "services"), service) < 0 ||
+			       refer_all(l, root, service, used) < 0
+		       ? -1
+		       : 0;
 }
 
 int normalise(struct loader *l, struct project *p)
@@ -425,17 +549,19 @@ int normalise(struct loader *l, struct project *p)
 	struct node *services = child(l, root, "services", NODE_MAP);
 	struct node *networks = child(l, root, "networks", NODE_MAP);
 	node_put(l->t, root, "name", node_str(l->t, p->name, NULL));
-	drop_inactive(l, p, services);
-	if (!node_get(networks, "default")) {
+	collect_profiles(l, p, services);
+	if (!l->o->keep_variables) {
+		drop_inactive(l, p, services);
+	}
+	if (!node_get(networks, "default") && !l->o->no_normalise) {
 		node_put(l->t, networks, "default", node_new(l->t, NODE_MAP, root));
 	}
 	struct used used = {0};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < services->n; i++) {
 		struct member *service = &services->members[i];
-		r = normalise_service(l, p, service);
-		r = r == 0 ? check_dependencies(l, p, services, service) : r;
-		r = r == 0 ? refer_all(l, root, service, &used) : r;
+		r = normalise_service(l, p, services, service);
+		r = r == 0 ? check_references(l, p, root, service, &used) : r;
 	}
 	r = r == 0 ? finish_sections(l, p, root, &used) : r;
 	strv_deinit(&used.networks);

@@ -9,10 +9,16 @@
 
 char *absolute_path(struct loader *l, const char *path, const char *dir)
 {
+	if (l->o->no_paths) {
+		return tree_strdup(l->t, path);
+	}
 	const char *home = env_get(l->env, "HOME");
 	scoped(free) char *expanded = NULL;
 	if (path[0] == '~' && (path[1] == '/' || !path[1]) && home && *home) {
 		expanded = xasprintf("%s%s", home, path + 1);
+	}
+	if (path[0] == '/') {
+		return tree_strdup(l->t, path); /* as it was written */
 	}
 	scoped(free) char *joined = path_join(dir, expanded ? expanded : path);
 	return tree_strdup(l->t, joined);
@@ -32,19 +38,20 @@ static bool is_url(const char *text)
 	       text_starts(text, "github.com/") || text_starts(text, "service:");
 }
 
+void default_context(struct loader *l, struct node *service, const char *dir)
+{
+	struct node *build = node_get(service, "build");
+	if (build && build->kind == NODE_MAP && !node_get(build, "context")) {
+		node_put(l->t, build, "context", node_str(l->t, l->o->no_paths ? "." : dir, build));
+	}
+}
+
 void absolute_service(struct loader *l, struct node *service, const char *dir)
 {
 	struct node *build = node_get(service, "build");
 	const char *context = node_text(build, "context");
-	if (build && build->kind == NODE_MAP && !context && !node_get(build, "context")) {
-		node_put(l->t, build, "context", node_str(l->t, ".", build));
-		context = ".";
-	}
 	if (context && !is_url(context)) {
 		make_absolute(l, build, "context", dir);
-	}
-	if (context && !node_get(build, "dockerfile") && !node_get(build, "dockerfile_inline")) {
-		node_put(l->t, build, "dockerfile", node_str(l->t, "Dockerfile", build));
 	}
 	struct node *contexts = node_get(build, "additional_contexts");
 	node_each (other, contexts) {
@@ -83,8 +90,11 @@ void absolute_project(struct loader *l, struct node *root, const char *dir)
 	node_each (volume, node_get(root, "volumes")) {
 		struct node *opts = node_get(volume->value, "driver_opts");
 		const char *o = node_text(opts, "o");
-		if (o && strstr(o, "bind")) {
-			make_absolute(l, opts, "device", dir);
+		const char *driver = node_text(volume->value, "driver");
+		struct node *device = node_get(opts, "device");
+		if (o && strcmp(o, "bind") == 0 && driver && strcmp(driver, "local") == 0 &&
+			device && device->kind == NODE_STR) {
+			device->text = absolute_path(l, device->text, dir);
 		}
 	}
 }

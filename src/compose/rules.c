@@ -7,6 +7,7 @@
 
 static const struct rule string = RULE(NULL, AS_STR);
 static const struct rule text_or_number = RULE(NULL, AS_STR | AS_NUM);
+static const struct rule option_text = RULE(NULL, AS_STR | AS_NUM, .flags = RULE_TEXT);
 static const struct rule option = RULE(NULL, AS_STR | AS_NUM | AS_NULL);
 static const struct rule scalar = RULE(NULL, AS_SCALAR);
 static const struct rule text_or_list = RULE(NULL, AS_STR | AS_LIST, .item = &string);
@@ -25,7 +26,7 @@ static const struct rule text_or_list = RULE(NULL, AS_STR | AS_LIST, .item = &st
 #define TEXTS(key)      RULE(key, AS_LIST, .item = &string)
 #define TEXT_OR_TEXTS(key)  RULE(key, AS_STR | AS_LIST, .item = &string)
 #define PAIRS(key)          RULE(key, AS_MAP | AS_LIST, .each = &scalar, .item = &string)
-#define OPTIONS(key)        RULE(key, AS_MAP, .each = &text_or_number)
+#define OPTIONS(key)        RULE(key, AS_MAP, .each = &option_text)
 #define MAP(key, table)     RULE(key, AS_MAP, .flags = RULE_KEEP, .fields = (table))
 #define HOSTS(key)          RULE(key, AS_MAP | AS_LIST, .flags = RULE_UNIQUE, .each = &text_or_list, .item = &string)
 #define LIST(key, rule)     RULE(key, AS_LIST, .item = &(rule))
@@ -45,7 +46,7 @@ static const struct rule file_use_fields[] = {
 static const struct rule file_use = RULE(NULL, AS_STR | AS_MAP, .fields = file_use_fields);
 
 static const struct rule build_fields[] = {
-	TEXT("context"), TEXT("dockerfile"), TEXT("dockerfile_inline"), TEXTS("entitlements"), PAIRS("args"), PAIRS("ssh"),
+	TEXT("context"), TEXT("dockerfile"), TEXT("dockerfile_inline"), TEXTS("entitlements"), PAIRS("args"), RULE("ssh", AS_MAP | AS_LIST, .flags = RULE_AGENTS, .each = &scalar, .item = &string),
 	PAIRS("labels"), TEXT_OR_TEXTS("cache_from"), TEXT_OR_TEXTS("cache_to"), BOOL("no_cache"), PAIRS("additional_contexts"),
 	TEXT("network"), RULE("provenance", AS_STR | AS_BOOL, .flags = RULE_TEXT),
 	RULE("sbom", AS_STR | AS_BOOL, .flags = RULE_TEXT), BOOL("pull"), TEXT("target"), SIZE("shm_size"), HOSTS("extra_hosts"),

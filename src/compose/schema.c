@@ -225,6 +225,9 @@ static int check_items(
 static int check_node(
 	const struct check *c, struct node *n, const struct rule *rule, const char *path)
 {
+	if (tree_is_variable(c->t, n)) {
+		return 0;
+	}
 	settle_string(c, n, rule, path);
 	if (n->kind == NODE_NULL) {
 		return 0; /* the caller drops it or refuses it */

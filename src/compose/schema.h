@@ -38,6 +38,7 @@ enum rule_flag {
 	RULE_ALWAYS = 1u << 13,   /* in JSON always, if only as {} */
 	RULE_CAPITAL = 1u << 14,  /* in JSON with a capital letter */
 	RULE_NOT_JSON = 1u << 15, /* not in JSON when it is 0 */
+	RULE_AGENTS = 1u << 17,   /* a mapping that is printed as a list of "KEY=VALUE" and "KEY" */
 	RULE_NULL = 1u << 16,     /* in JSON always, if only as null */
 };
 

@@ -23,6 +23,9 @@ static bool is_hidden(const struct member *m, const struct rule *rule, const str
 	if (!field) {
 		return text_starts(m->key, "x-") && rule != &rule_project;
 	}
+	if (rule == &rule_project && strcmp(m->key, "models") == 0) {
+		return true; /* docker compose forgets them */
+	}
 	return (field->flags & RULE_NOT_JSON) && schema_is_empty(m->value);
 }
 
@@ -71,8 +74,23 @@ static struct node *show_zero(struct tree *t, const struct rule *rule, bool json
 	return map;
 }
 
+static struct node *show_agents(struct tree *t, const struct node *n)
+{
+	struct node *list = node_new(t, NODE_LIST, n);
+	node_each (m, n) {
+		bool bare = m->value->kind == NODE_NULL || !*m->value->text;
+		node_append(t, list,
+			node_str(t, bare ? m->key : tree_printf(t, "%s=%s", m->key, m->value->text),
+				m->value));
+	}
+	return list;
+}
+
 static struct node *show(struct tree *t, const struct node *n, const struct rule *rule, bool json)
 {
+	if (n->kind == NODE_MAP && (rule->flags & RULE_AGENTS)) {
+		return show_agents(t, n);
+	}
 	if (n->kind == NODE_MAP && rule->fields) {
 		return show_fields(t, n, rule, json);
 	}

@@ -1,5 +1,6 @@
 #include "compose/tree.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct chunk {
 struct tree {
 	struct chunk *chunks;
 	size_t nodes, bytes;
+	bool keep_variables;
 };
 
 struct tree *tree_new(void)
@@ -73,6 +75,16 @@ char *tree_printf(struct tree *t, const char *fmt, ...)
 	scoped(free) char *text = xvasprintf(fmt, args);
 	va_end(args);
 	return tree_strdup(t, text);
+}
+
+void tree_keep_variables(struct tree *t)
+{
+	t->keep_variables = true;
+}
+
+bool tree_is_variable(const struct tree *t, const struct node *n)
+{
+	return t->keep_variables && n->kind == NODE_STR && strchr(n->text, '$');
 }
 
 size_t tree_nodes(const struct tree *t)
@@ -312,6 +324,11 @@ static json_t *scalar_json(const struct node *n)
 	case NODE_INT:
 		return json_integer(strtoll(n->text, NULL, 10));
 	case NODE_FLOAT:
+		if (fabs(strtod(n->text, NULL)) < 1e15 &&
+			strtod(n->text, NULL) == (double)(int64_t)strtod(n->text, NULL)) {
+			return json_integer(
+				(int64_t)strtod(n->text, NULL)); /* Go prints 2.0 as 2 */
+		}
 		return json_real(strtod(n->text, NULL));
 	case NODE_STR:
 		return json_string(n->text);

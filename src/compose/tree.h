@@ -55,6 +55,9 @@ void *tree_alloc(struct tree *t, size_t n); /* zeroed, aligned */
 char *tree_strdup(struct tree *t, const char *s); /* NULL gives NULL */
 char *tree_strndup(struct tree *t, const char *s, size_t n);
 char *tree_printf(struct tree *t, const char *fmt, ...) PRINTF(2, 3);
+/* Strings may still hold variables: the forms inside of those with a `$` are not looked at. */
+void tree_keep_variables(struct tree *t);
+bool tree_is_variable(const struct tree *t, const struct node *n);
 size_t tree_nodes(const struct tree *t);
 /* ERR_INVALID at `at` when adding that many nodes would pass the limit. */
 int tree_check(struct tree *t, const struct node *at, size_t more, struct err *e);

@@ -305,6 +305,17 @@ static struct node *read_map(struct yaml *y, struct fy_event *start, int depth)
 	return map;
 }
 
+/* The value of a `!reset` says nothing, whatever it is. */
+static struct node *forget_reset(struct node *n)
+{
+	if (n && n->tag == TAG_RESET) {
+		n->kind = NODE_NULL;
+		n->text = "";
+		n->n = 0;
+	}
+	return n;
+}
+
 /* The node that begins with this event, which stays the caller's. */
 static struct node *read_node(struct yaml *y, struct fy_event *event, int depth)
 {
@@ -321,11 +332,11 @@ static struct node *read_node(struct yaml *y, struct fy_event *event, int depth)
 	}
 	switch (event->type) {
 	case FYET_SCALAR:
-		return read_scalar(y, event);
+		return forget_reset(read_scalar(y, event));
 	case FYET_SEQUENCE_START:
-		return read_list(y, event, depth);
+		return forget_reset(read_list(y, event, depth));
 	case FYET_MAPPING_START:
-		return read_map(y, event, depth);
+		return forget_reset(read_map(y, event, depth));
 	default:
 		return fail_at(y, &at, "a value is expected");
 	}

@@ -106,7 +106,11 @@ int compose_load(struct compose *c, char *const *names, int n, struct err *e)
 		.environment = environ,
 		.read = read_file,
 		.owner = &input,
-		.keep_variables = c->keep_variables};
+		.keep_variables = c->how && c->how->keep_variables,
+		.only_show = c->how && c->how->only_show,
+		.no_normalise = c->how && c->how->no_normalise,
+		.no_paths = c->how && c->how->no_paths,
+		.no_consistency = c->how && c->how->no_consistency};
 	c->project = project_load(&o, e);
 	if (!c->project && e->kind == ERR_NOT_FOUND) {
 		(void)compose_load_kept(c, e);

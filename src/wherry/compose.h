@@ -26,8 +26,8 @@ struct compose {
 	struct strv files, env_files, profiles;
 	const char *project_name, *project_directory, *ansi, *progress_mode;
 	bool dry_run, compatibility, all_resources;
-	int64_t parallel;     /* --parallel: at most so many at once; below 1: no limit */
-	bool keep_variables;  /* config --no-interpolate */
+	int64_t parallel;               /* --parallel: at most so many at once; below 1: no limit */
+	const struct load_options *how; /* what config alone sets; NULL */
 	struct strv services; /* named on the command line: enables them whatever their profiles */
 	struct project *project; /* NULL until compose_load */
 	struct compose_progress *progress;

@@ -563,7 +563,7 @@ static void included_files_have_their_own_directory_and_env(void **state)
 {
 	const struct file files[] = {
 		{"/p/compose.yaml",
-			"include: [sub/inc.yaml]\nservices: {a: {image: x, depends_on: [i]}, i: {user: me}}\n"},
+			"include: [sub/inc.yaml]\nservices: {a: {image: x, depends_on: [i]}}\n"},
 		{"/p/sub/inc.yaml",
 			"services: {i: {image: \"img:$TAG-$OUT\", volumes: ['./d:/d']}}\n"},
 		{"/p/sub/.env", "TAG=inner\nOUT=inner\n"}, {0}};
@@ -574,7 +574,19 @@ static void included_files_have_their_own_directory_and_env(void **state)
 	const struct service *i = project_service(p, "i");
 	assert_string_equal(i->image, "img:inner-outer");
 	assert_string_equal(i->mounts[0].source, "/p/sub/d");
-	assert_string_equal(i->user, "me");
+}
+
+static void what_is_included_is_not_defined_again(void **state)
+{
+	const struct file files[] = {
+		{"/p/compose.yaml",
+			"include: [inc.yaml]\nservices: {i: {image: y}, same: {image: z}}\n"},
+		{"/p/inc.yaml", "services:\n  i: {image: x}\n  same: {image: z}\n"}, {0}};
+	const struct setting s = {.files = files};
+	struct err e = {0};
+	assert_null(load_setting(&s, &e));
+	assert_non_null(strstr(e.msg,
+		"compose.yaml:2:12: services.i conflicts with the included one at /p/inc.yaml:2:3"));
 }
 
 static void a_file_that_includes_itself_is_refused(void **state)
@@ -842,6 +854,7 @@ int main(void)
 		cmocka_unit_test(override_files_merge_by_the_rules),
 		cmocka_unit_test(extends_takes_from_this_and_other_files),
 		cmocka_unit_test(included_files_have_their_own_directory_and_env),
+		cmocka_unit_test(what_is_included_is_not_defined_again),
 		cmocka_unit_test(a_file_that_includes_itself_is_refused),
 		cmocka_unit_test(documents_of_one_file_merge),
 		cmocka_unit_test(names_come_from_flag_variable_file_directory),
