@@ -1,5 +1,6 @@
 /* compose events: what happens to the containers of a project, without docker compose's own labels.
  */
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +9,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "wherry/build_screen.h"
 #include "wherry/compose.h"
 #include "wherry/engine.h"
 #include "wherry/times.h"
@@ -81,9 +83,11 @@ static void print_plain(const json_t *event, int64_t ns, json_t *attributes)
 	json_object_foreach (attributes, key, value) {
 		buf_printf(&list, "%s%s=%s", list.len ? ", " : "", key, json_str(attributes, key));
 	}
+	scoped(buf) struct buf shown = BUF_INIT;
+	screen_clip(buf_str(&list), SIZE_MAX, &shown); /* labels are an image's words */
 	printf("%s.%06d container %s %s (%s)\n\n", day, (int)(ns % NS_PER_SEC / 1000),
 		json_str(event, "Action"), json_str(json_object_get(event, "Actor"), "ID"),
-		buf_str(&list));
+		buf_str(&shown));
 }
 
 static int print_event(void *owner, const json_t *event, struct err *e)

@@ -125,6 +125,9 @@ is_exited() {
 		"[('a', 'create', ['image', 'name']), ('a', 'start', ['image', 'name'])]" ]
 	c events --since "$begun" --until 0s a | grep -qE '^[-0-9]{10} [0-9:]{8}\.[0-9]{6} container start [0-9a-f]{64} \(.*name=p-a-1'
 	[ -z "$(c events --since "$begun" --until 0s b)" ]
+	# what a label says does not command the terminal
+	"$WHERRY" create --name p-x-1 --label com.docker.compose.project=p --label com.docker.compose.service=x --label $'n=a\e[2Jb' bb true
+	c events --since "$begun" --until 0s | grep -qF 'n=a [2Jb'
 }
 
 @test "volumes of a project and of its services" {

@@ -267,6 +267,8 @@ says() { # CONTAINER STATUS WAITING-FOR
 	part db '' --restart always --health-cmd 'test -f /ok' --health-interval 100ms --health-retries 100000 bb sh -c 'rm -f /ok; sleep 1000'
 	part job '' --restart on-failure bb sh -c 'until [ -e /ok ]; do sleep 0.1; done'
 	part once '' bb true
+	w commit job served # has job's labels, as an image that compose has built: nobody waits for what runs it
+	w run -d --init --name by-hand --restart always served sleep 1000
 	eventually 10 says once exited
 	reboot
 	eventually 10 says web restarting 'service db to be healthy'
@@ -283,6 +285,7 @@ says() { # CONTAINER STATUS WAITING-FOR
 	says after restarting 'service job to complete'
 	eventually 10 w exec job touch /ok
 	eventually 10 says after running
+	says by-hand running
 	says given-up exited
 	says once exited
 }
