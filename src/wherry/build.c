@@ -148,7 +148,7 @@ int command_build(struct cli *cli, int argc, char **argv)
 			"Shared memory size for build containers"},
 		{"squash", 0, FLAG_BOOL, &o.squash, NULL, NULL},
 		{"ssh", 0, FLAG_LIST, &o.ssh, "stringArray",
-			"SSH agent socket to expose to the build (format: \"default|<id>[=<socket>]\")"},
+			"SSH agent socket to expose to the build (format: \"default|<id>[=<socket>|<key>[,<key>]]\")"},
 		{"tag", 't', FLAG_LIST, &o.tags, "stringArray",
 			"Name and optionally a tag (format: \"name:tag\")"},
 		{"target", 0, FLAG_STRING, &o.target, NULL, "Set the target build stage to build"},

@@ -57,6 +57,7 @@ void build_request_deinit(struct build_request *r)
 	for (size_t i = 0; i < r->n_agents; i++) {
 		free(r->agents[i].id);
 		free(r->agents[i].socket);
+		build_keys_free(r->agents[i].keys);
 	}
 	for (size_t i = 0; i < r->n_dests; i++) {
 		free(r->dests[i].path);
@@ -354,29 +355,41 @@ static int put_secrets(struct build_request *r, const struct strv *list, struct 
 	return 0;
 }
 
-/* "default", "id", "id=SOCKET". Keys as files would need an agent of our own. */
+/* A socket is an agent's; what else is there are keys. */
+static int open_agent(const char *path, struct build_agent *ret, struct err *e)
+{
+	struct stat st;
+	scoped(free) char *first = xstrndup(path, strcspn(path, ","));
+	if (stat(first, &st) < 0) {
+		return err_sys(e, errno, "failed to open %s", first);
+	}
+	if (S_ISSOCK(st.st_mode)) {
+		ret->socket = xstrdup(path);
+		return 0;
+	}
+	ret->keys = build_keys_new(path, e);
+	ret->socket = ret->keys ? xstrdup(build_keys_socket(ret->keys)) : NULL;
+	return ret->keys ? 0 : -1;
+}
+
+/* "default", "id", "id=SOCKET", "id=KEY[,KEY...]". */
 static int put_agents(struct build_request *r, const struct strv *list, struct err *e)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		const char *equal = strchr(list->v[i], '=');
 		const char *path = equal && equal[1] ? equal + 1 : getenv("SSH_AUTH_SOCK");
 		size_t n = equal ? (size_t)(equal - list->v[i]) : strlen(list->v[i]);
-		struct stat st;
+		struct build_agent agent = {0};
 		if (!path || !*path) {
 			return err_set(e, ERR_INVALID,
 				"invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set");
 		}
-		if (stat(path, &st) < 0) {
-			return err_sys(e, errno, "failed to open %s", path);
+		if (open_agent(path, &agent, e) < 0) {
+			return -1;
 		}
-		if (!S_ISSOCK(st.st_mode)) {
-			return err_set(e, ERR_INVALID,
-				"--ssh %s: %s is not the socket of an agent; keys are not read from files: 'ssh-add %s', then --ssh %.*s",
-				list->v[i], path, path, (int)n, list->v[i]);
-		}
+		agent.id = n > 0 ? xstrndup(list->v[i], n) : xstrdup("default");
 		r->agents = xrealloc(r->agents, r->n_agents + 1, sizeof(*r->agents));
-		r->agents[r->n_agents++] = (struct build_agent){
-			n > 0 ? xstrndup(list->v[i], n) : xstrdup("default"), xstrdup(path)};
+		r->agents[r->n_agents++] = agent;
 	}
 	return 0;
 }

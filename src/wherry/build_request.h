@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/strv.h"
+#include "wherry/build_keys.h"
 #include "wherry/build_options.h"
 
 struct build_local {
@@ -25,6 +26,7 @@ struct build_secret {
 
 struct build_agent {
 	char *id, *socket;
+	struct build_keys *keys; /* whose agent it is, when keys were given; NULL */
 };
 
 /* Where the result of the export of that index goes. */

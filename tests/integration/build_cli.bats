@@ -102,6 +102,26 @@ dockerfile() {
 	[[ "$output" == *$'\nhint: give the secret to the build: '* ]]
 }
 
+@test "keys in files get an agent for the build, and it ends with it" {
+	command -v ssh-agent >/dev/null || skip "no ssh-agent"
+	ssh-keygen -q -t ed25519 -N '' -C one-of-two -f one
+	ssh-keygen -q -t ecdsa -N '' -C two-of-two -f two
+	mkdir -p ctx/tool
+	cp "$(command -v ssh-add)" $(ldd "$(command -v ssh-add)" | grep -o '/[^ ]*') ctx/tool/
+	dockerfile <<-'EOF'
+		FROM bb
+		COPY tool /tool
+		RUN --mount=type=ssh,id=mine echo "agent=$SSH_AUTH_SOCK"; LD_LIBRARY_PATH=/tool /tool/ld-linux* /tool/ssh-add -l
+	EOF
+	TMPDIR=$BATS_TEST_TMPDIR w build --ssh mine=one,two ctx 2>text || fail "$(cat text)"
+	grep -q 'one-of-two (ED25519)' text
+	grep -q 'two-of-two (ECDSA)' text
+	eventually 10 eval '! compgen -G "$BATS_TEST_TMPDIR/ssh-*"' # the agent's directory
+	run w build --ssh mine=ctx/Dockerfile ctx
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'ssh-add could not take ctx/Dockerfile'* ]]
+}
+
 @test "contexts and Dockerfiles come from standard input" {
 	echo hi >ctx/a
 	dockerfile <<-'EOF'

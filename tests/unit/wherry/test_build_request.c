@@ -155,7 +155,7 @@ static void what_cannot_be_done_is_refused_in_words(void **state)
 		{&o.secrets, "id=a,what=x", "unexpected key 'what'"},
 		{&o.contexts, "x", "expected key=value"},
 		{&o.contexts, "x=/nonexistent", "failed to get build context x"},
-		{&o.ssh, "k=/dev/null", "is not the socket of an agent"},
+		{&o.ssh, "k=/dev/null", "--ssh: ssh-a"},
 		{&o.outputs, "type=local", "dest is required"},
 		{&o.outputs, "dest=x", "type is required"},
 		{&o.outputs, "type=oci,tar=false", "dest is required"}};
