@@ -62,11 +62,11 @@ static int read_index(int dir_fd, json_t **ret, struct err *e)
 	if (r < 0) {
 		return err_sys(e, -r, "cannot read its " INDEX);
 	}
-	*ret = json_parse(text.data, text.len, INDEX, e);
-	if (*ret && !json_is_object(*ret)) {
-		json_decref(*ret);
+	scoped(json) json_t *index = json_parse(text.data, text.len, INDEX, e);
+	if (index && !json_is_object(index)) {
 		return err_set(e, ERR_INVALID, INDEX " must hold an object");
 	}
+	*ret = TAKE(index);
 	return *ret ? 0 : -1;
 }
 
