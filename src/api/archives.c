@@ -186,6 +186,7 @@ void archives_put(struct call *c)
 		.task = FILE_PUT,
 		.no_overwrite = call_query_bool(c, "noOverwriteDirNonDir", false),
 		.copy_owner = call_query_bool(c, "copyUIDGID", false),
+		.before_start = call_query_bool(c, "wherryBeforeStart", false), /* ours */
 	};
 	transfer_path(c, &q, NULL);
 }

@@ -179,16 +179,20 @@ static void resolve_nulls(struct loader *l, struct node *pairs)
 }
 
 /* A build argument without a value is the Dockerfile's own. */
-static void drop_nulls(struct node *pairs)
+static void resolve_build_args(struct loader *l, struct node *build)
 {
+	struct node *args = node_get(build, "args");
 	size_t kept = 0;
-	for (size_t i = 0; pairs && i < pairs->n; i++) {
-		if (pairs->members[i].value->kind != NODE_NULL) {
-			pairs->members[kept++] = pairs->members[i];
+	resolve_nulls(l, args);
+	for (size_t i = 0; args && i < args->n; i++) {
+		if (args->members[i].value->kind != NODE_NULL) {
+			args->members[kept++] = args->members[i];
 		}
 	}
-	if (pairs) {
-		pairs->n = kept;
+	if (args && kept == 0) {
+		node_remove(build, "args");
+	} else if (args) {
+		args->n = kept;
 	}
 }
 
@@ -197,8 +201,7 @@ static int resolve_environment(struct loader *l, struct node *service)
 	struct node *files = node_get(service, "env_file");
 	struct node *own = node_get(service, "environment");
 	resolve_nulls(l, own);
-	resolve_nulls(l, node_get(node_get(service, "build"), "args"));
-	drop_nulls(node_get(node_get(service, "build"), "args"));
+	resolve_build_args(l, node_get(service, "build"));
 	if (!files) {
 		return 0;
 	}

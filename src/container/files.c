@@ -52,7 +52,7 @@ struct file_work {
 	struct container *container; /* NULL once it is gone */
 	enum file_task task;
 	json_t *request;
-	bool copy_owner;
+	bool copy_owner, before_start;
 	bool holds, cancelled, waits_for_start;
 	bool fed_all, feed_waits,
 		paused; /* of the client's bytes: it is our turn, or the worker's */
@@ -292,10 +292,9 @@ static int prepare(struct file_work *w, int *ret_ns, struct err *e)
 		return -1;
 	}
 	json_put(w->request, "running", json_boolean(running));
-	/* of one that has never run nobody relies on it yet: what compose gives it may come in */
 	json_put(w->request, "read_only_root",
-		json_boolean(
-			json_bool(c->host_config, "ReadonlyRootfs") && container_was_started(c)));
+		json_boolean(json_bool(c->host_config, "ReadonlyRootfs") &&
+			     !(w->before_start && !container_was_started(c))));
 	if (running) {
 		*ret_ns = open_namespace(c, e);
 		return *ret_ns < 0 ? -1 : 0;
@@ -406,6 +405,7 @@ struct file_work *container_files(struct container *c, const struct file_request
 	w->container = c;
 	w->task = q->task;
 	w->copy_owner = q->copy_owner;
+	w->before_start = q->before_start;
 	w->handlers = *h;
 	w->owner = owner;
 	w->request = json_pack("{ss ss sb}", "path", q->path ? q->path : "", "container", q->name,

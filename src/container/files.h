@@ -28,6 +28,7 @@ struct file_request {
 	const char *name;  /* of the container, as the client wrote it: for messages */
 	bool no_overwrite; /* put: a directory does not become a file, nor a file a directory */
 	bool copy_owner;   /* put: what comes belongs to the user the container runs as */
+	bool before_start; /* put: into a read-only root, too, of a container that has never run */
 };
 
 struct file_handlers {

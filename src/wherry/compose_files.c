@@ -158,7 +158,7 @@ int compose_put_files(struct compose *c, const struct service *s, const char *id
 	}
 	buf_append(&tar, end, sizeof(end));
 	scoped(buf) struct buf path = BUF_INIT;
-	path_add(&path, "/containers/", id, "/archive?path=%2F");
+	path_add(&path, "/containers/", id, "/archive?path=%2F&wherryBeforeStart=1");
 	struct cursor cursor = {&tar, 0};
 	const struct http_source source = {read_buf, &cursor};
 	const struct http_call call = {.method = "PUT",
