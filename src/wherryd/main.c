@@ -126,11 +126,13 @@ struct service {
 	int argc; /* of the command line, to read it again */
 	char **argv;
 	bool going_down;
+	bool ended;
 };
 
 static void stop_loop(void *owner)
 {
 	struct service *v = owner;
+	v->ended = true;
 	uv_stop(&v->loop);
 }
 
@@ -147,7 +149,8 @@ static void reload(struct service *v)
 }
 
 /* SIGPWR: the machine goes down and the containers with it. systemd's SIGTERM follows at once and
- * must not cut their patience short; SIGINT may. */
+ * must not cut their patience short, not even when both come at once and it is heard first; SIGINT
+ * may. */
 static void on_signal(uv_signal_t *s, int signum)
 {
 	struct service *v = s->data;
@@ -161,10 +164,11 @@ static void on_signal(uv_signal_t *s, int signum)
 	log_info("daemon", "stopping", "signal", strsignal(signum), NULL);
 	if (signum == SIGPWR) {
 		v->going_down = true;
+		v->ended = false;
 		daemon_stop_containers(v->daemon, stop_loop, v);
 		return;
 	}
-	uv_stop(&v->loop);
+	stop_loop(v);
 }
 
 /* Runs the callbacks of handles that were closed when the daemon was freed. */
@@ -196,7 +200,9 @@ static int serve(struct config *c, int argc, char **argv, struct err *e)
 	}
 	log_info("daemon", "ready", "version", WHERRY_VERSION, "data_root", c->data_root, NULL);
 	notify_ready();
-	uv_run(&v.loop, UV_RUN_DEFAULT);
+	do {
+		uv_run(&v.loop, UV_RUN_DEFAULT);
+	} while (!v.ended);
 
 	daemon_free(v.daemon);
 	for (size_t i = 0; i < N; i++) {

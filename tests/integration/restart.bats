@@ -201,7 +201,11 @@ FAILED crun ended before the container was started" ] || fail "$output"
 	w stop -t 0 stopped
 	eventually 5 "$WHERRY" exec db test -s /d/log
 	eventually 5 "$WHERRY" exec failing test -e /ready
+	# both signals wait for it when it looks, and TERM is heard first
+	kill -STOP "$(cat "$DIR/daemon.pid")"
+	kill -TERM "$(cat "$DIR/daemon.pid")"
 	kill -PWR "$(cat "$DIR/daemon.pid")"
+	kill -CONT "$(cat "$DIR/daemon.pid")"
 	daemon_signal TERM # systemd's, which follows at once, cuts nothing short; this waits for the end
 	[ -z "$(pgrep -f -- "--dir=$DIR/run/containers")" ]
 	rm -rf "$DIR/run/containers" # as /run after a boot
