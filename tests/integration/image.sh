@@ -784,6 +784,7 @@ cases=("$@")
 # the later ones use files of the earlier ones
 [ ${#cases[@]} -gt 0 ] || mapfile -t cases < <(sed -n 's/^\(case_[a-z0-9_]*\)() {$/\1/p' "$here/image.sh")
 for this_case in "${cases[@]}"; do
+	declare -F "$this_case" >/dev/null || { echo "image.sh: there is no case $this_case" >&2; exit 2; }
 	case_failed=0
 	fresh
 	"$this_case"
