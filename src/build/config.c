@@ -1,6 +1,7 @@
 #include "build/config.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 #include <string.h>
 #include <strings.h>
 
@@ -31,6 +32,7 @@ void build_config_deinit(struct build_config *c)
 	json_decref(c->image);
 	strv_deinit(&c->env);
 	strv_deinit(&c->args);
+	strv_deinit(&c->own_args);
 	*c = (struct build_config){0};
 }
 
@@ -156,6 +158,27 @@ static int fail(struct change *ch, const char *why)
 	return df_error(ch->d, ch->i->line, ch->e, "%s: %.300s", df_keyword(ch->i->kind), why);
 }
 
+/* Appended to what history says of the instruction. */
+static void say(struct change *ch, const char *fmt, ...)
+{
+	va_list args;
+	if (!ch->a->history) {
+		return;
+	}
+	va_start(args, fmt);
+	scoped(free) char *text = xvasprintf(fmt, args);
+	va_end(args);
+	buf_puts(&ch->a->history->text, text);
+}
+
+static void say_argv(struct change *ch, const struct strv *argv)
+{
+	if (ch->a->history) {
+		say(ch, "%s ", df_keyword(ch->i->kind));
+		history_quoted_list(&ch->a->history->text, argv);
+	}
+}
+
 static int expand(struct change *ch, const char *text, char **ret)
 {
 	struct err why;
@@ -187,6 +210,22 @@ static int expand_pairs(struct change *ch, struct strv *ret)
 	return 0;
 }
 
+static void say_list(struct change *ch, const struct strv *list)
+{
+	if (ch->a->history) {
+		say(ch, "%s ", df_keyword(ch->i->kind));
+		history_list(&ch->a->history->text, list);
+	}
+}
+
+static void say_pairs(struct change *ch, const struct strv *pairs)
+{
+	say(ch, "%s", df_keyword(ch->i->kind));
+	for (size_t k = 0; k + 1 < pairs->n; k += 2) {
+		say(ch, " %s=%s", pairs->v[k], pairs->v[k + 1]);
+	}
+}
+
 static int apply_env(struct change *ch)
 {
 	scoped(strv) struct strv pairs = STRV_INIT;
@@ -198,6 +237,7 @@ static int apply_env(struct change *ch)
 		strv_env_set(&ch->c->env, assignment);
 		set_config_env(ch->config, assignment);
 	}
+	say_pairs(ch, &pairs);
 	return 0;
 }
 
@@ -221,6 +261,7 @@ static int apply_label(struct change *ch)
 	for (size_t k = 0; k + 1 < pairs.n; k += 2) {
 		json_put_str(labels, pairs.v[k], pairs.v[k + 1]);
 	}
+	say_pairs(ch, &pairs);
 	return 0;
 }
 
@@ -235,20 +276,26 @@ static int declare_arg(struct change *ch, const char *word)
 	scoped(free) char *name = equals ? xstrndup(word, (size_t)(equals - word)) : xstrdup(word);
 	scoped(free) char *value = NULL;
 	const char *given = strv_env_get(ch->a->build_args, name);
+	scoped(free) char *own = NULL; /* the default, as it is without anything given */
+	if (equals && expand(ch, equals + 1, &own) < 0 && !given) {
+		return -1;
+	}
+	say(ch, " %s%s%s", name, own ? "=" : "", own ? own : "");
 	if (given) {
 		value = xstrdup(given);
 		if (ch->a->used && !in_list(ch->a->used, name)) {
 			strv_add(ch->a->used, name);
 		}
 	} else if (equals) {
-		if (expand(ch, equals + 1, &value) < 0) {
-			return -1;
-		}
+		value = TAKE(own);
 	} else {
 		value = xstrdup(strv_env_get(ch->a->global_args, name));
 	}
 	if (!strv_has(&ch->c->args, name)) {
 		strv_add(&ch->c->args, name);
+	}
+	if (!strv_has(&ch->c->own_args, name)) {
+		strv_add(&ch->c->own_args, name);
 	}
 	if (value) {
 		scoped(free) char *assignment = xasprintf("%s=%s", name, value);
@@ -259,6 +306,7 @@ static int declare_arg(struct change *ch, const char *word)
 
 static int apply_arg(struct change *ch)
 {
+	say(ch, "ARG");
 	for (size_t k = 0; k < ch->i->words.n; k++) {
 		if (declare_arg(ch, ch->i->words.v[k]) < 0) {
 			return -1;
@@ -292,6 +340,7 @@ static int apply_cmd(struct change *ch)
 	scoped(strv) struct strv argv = STRV_INIT;
 	build_config_argv(ch->c, ch->i->json, &ch->i->words, ch->i->args, &argv);
 	json_put(ch->config, "Cmd", json_strv(&argv));
+	say_argv(ch, &argv);
 	ch->c->cmd_set = true;
 	return 0;
 }
@@ -301,6 +350,7 @@ static int apply_entrypoint(struct change *ch)
 	scoped(strv) struct strv argv = STRV_INIT;
 	build_config_argv(ch->c, ch->i->json, &ch->i->words, ch->i->args, &argv);
 	json_put(ch->config, "Entrypoint", json_strv(&argv));
+	say_argv(ch, &argv);
 	if (!ch->c->cmd_set) {
 		json_object_del(
 			ch->config, "Cmd"); /* the base's arguments are for the base's program */
@@ -365,18 +415,24 @@ static int apply_expose(struct change *ch)
 	if (expand_all(ch, ch->i->args, &words) < 0) {
 		return -1;
 	}
-	json_t *ports = object_member(ch->config, "ExposedPorts");
+	scoped(json) json_t *ports = json_object();
 	for (size_t k = 0; k < words.n; k++) {
 		if (expose(ch, ports, words.v[k]) < 0) {
 			return -1;
 		}
 	}
-	return 0;
+	if (ch->a->history) {
+		history_ports(ch->a->history, &words, ports);
+	}
+	json_t *all = object_member(ch->config, "ExposedPorts");
+	json_object_update(all, ports);
+	return json_object_size(all) > PORTS_MAX ? fail(ch, "more than 2000 ports") : 0;
 }
 
 static int apply_volume(struct change *ch)
 {
 	json_t *volumes = object_member(ch->config, "Volumes");
+	scoped(strv) struct strv paths = STRV_INIT;
 	for (size_t k = 0; k < ch->i->words.n; k++) {
 		scoped(free) char *path = NULL;
 		if (expand(ch, ch->i->words.v[k], &path) < 0) {
@@ -386,7 +442,9 @@ static int apply_volume(struct change *ch)
 			return fail(ch, "a volume can not be an empty string");
 		}
 		json_put(volumes, path, json_object());
+		strv_take(&paths, TAKE(path));
 	}
+	say_list(ch, &paths);
 	return ch->i->words.n ? 0 : fail(ch, "at least one path is needed");
 }
 
@@ -397,6 +455,7 @@ static int apply_user(struct change *ch)
 		return -1;
 	}
 	json_put_str(ch->config, "User", user);
+	say(ch, "USER %s", user);
 	return 0;
 }
 
@@ -415,6 +474,7 @@ static int apply_workdir(struct change *ch)
 	/* as BuildKit: an empty path changes nothing */
 	scoped(free) char *whole = path_join(build_config_workdir(ch->c), path);
 	json_put_str(ch->config, "WorkingDir", whole);
+	say(ch, "WORKDIR %s", whole);
 	return 0;
 }
 
@@ -425,6 +485,7 @@ static int apply_shell(struct change *ch)
 			"it requires the arguments in JSON form: SHELL [\"program\", \"option\"]");
 	}
 	json_put(ch->config, "Shell", json_strv(&ch->i->words));
+	say_list(ch, &ch->i->words);
 	return 0;
 }
 
@@ -440,12 +501,14 @@ static int apply_stopsignal(struct change *ch)
 		return fail(ch, why);
 	}
 	json_put_str(ch->config, "StopSignal", name);
+	say(ch, "STOPSIGNAL %s", name);
 	return 0;
 }
 
 static int apply_maintainer(struct change *ch)
 {
 	json_put_str(ch->c->image, "author", ch->i->args);
+	say(ch, "MAINTAINER %s", ch->i->args);
 	return 0;
 }
 
@@ -468,6 +531,9 @@ static int apply_onbuild(struct change *ch)
 		json_put(ch->config, "OnBuild", list);
 	}
 	json_array_append_new(list, json_string(whole));
+	if (ch->a->history && ch->a->history->classic) {
+		say(ch, "ONBUILD %s", whole);
+	}
 	return 0;
 }
 
@@ -544,6 +610,10 @@ static int apply_healthcheck(struct change *ch)
 			n > 40 ? 40 : (int)n, ch->i->args);
 		return fail(ch, why);
 	}
+	if (ch->a->history) {
+		say(ch, "HEALTHCHECK ");
+		history_health(&ch->a->history->text, health);
+	}
 	json_put(ch->config, "Healthcheck", TAKE(health));
 	return 0;
 }
@@ -577,17 +647,4 @@ int build_config_apply(struct build_config *c, const struct dockerfile *d,
 		return -1;
 	}
 	return apply[i->kind](&ch);
-}
-
-void build_config_history(
-	struct build_config *c, const char *created, const char *created_by, bool empty_layer)
-{
-	json_t *entry = json_pack("{ss ss}", "created", created, "created_by", created_by);
-	if (!entry) { /* not UTF-8: the history is for people only */
-		entry = json_pack("{ss ss}", "created", created, "created_by", "?");
-	}
-	if (empty_layer) {
-		json_put(entry, "empty_layer", json_true());
-	}
-	json_array_append_new(json_object_get(c->image, "history"), entry);
 }

@@ -11,14 +11,16 @@
 #include "base/strv.h"
 #include "build/dockerfile.h"
 #include "build/expand.h"
+#include "build/history.h"
 
 #define BUILD_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct build_config {
-	json_t *image;    /* the whole document; member "config" always there */
-	struct strv env;  /* ENV and ARG, the later wins: what expansions and RUN see */
-	struct strv args; /* names declared by ARG in this stage or inherited */
-	bool cmd_set;     /* by this stage: then ENTRYPOINT keeps it */
+	json_t *image;        /* the whole document; member "config" always there */
+	struct strv env;      /* ENV and ARG, the later wins: what expansions and RUN see */
+	struct strv args;     /* names declared by ARG in this stage or inherited */
+	struct strv own_args; /* the same, of this stage alone */
+	bool cmd_set;         /* by this stage: then ENTRYPOINT keeps it */
 };
 
 void build_config_deinit(struct build_config *c);
@@ -38,6 +40,7 @@ struct config_args {
 	const struct strv *build_args;  /* NAME=value, of the request */
 	const struct strv *global_args; /* plan.h */
 	struct strv *used;              /* names of build_args that a declaration took */
+	struct build_history *history;  /* gets what history says of it, or NULL */
 };
 /* Applies an instruction that is none of FROM, RUN, COPY, ADD. Errors are "FILE:LINE: ...". */
 int build_config_apply(struct build_config *c, const struct dockerfile *d,
@@ -46,8 +49,5 @@ int build_config_apply(struct build_config *c, const struct dockerfile *d,
 /* The argument vector of CMD, ENTRYPOINT or RUN: the JSON form, or the shell with text. */
 void build_config_argv(const struct build_config *c, bool json, const struct strv *words,
 	const char *text, struct strv *ret);
-/* One more history entry; created_by is copied. */
-void build_config_history(
-	struct build_config *c, const char *created, const char *created_by, bool empty_layer);
 /* config.WorkingDir, "/" when unset; borrowed. */
 const char *build_config_workdir(const struct build_config *c);

@@ -63,7 +63,7 @@ static void check_instruction(
 	struct lint_walk *w, struct lint_stage *s, const struct df_instruction *i)
 {
 	const struct lint_options *o = w->l->o;
-	const struct config_args args = {o->plan->build_args, &w->global_args, NULL};
+	const struct config_args args = {o->plan->build_args, &w->global_args, NULL, NULL};
 	struct err ignored;
 	lint_variables(w, s, i);
 	lint_instruction(w, s, i);

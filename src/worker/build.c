@@ -162,6 +162,7 @@ static int add_labels(struct build *b, struct build_stage *s, struct err *e)
 	if (read_pairs(b->options, "labels", &pairs, e) < 0) {
 		return -1;
 	}
+	strv_sort(&pairs);
 	json_t *config = json_object_get(s->c.image, "config");
 	json_t *labels = json_object_get(config, "Labels");
 	if (!json_is_object(labels)) {
@@ -178,7 +179,10 @@ static int add_labels(struct build *b, struct build_stage *s, struct err *e)
 	}
 	scoped(free) char *whole = buf_take_str(&text);
 	build_say(b->events, NULL, "Step %zu/%zu : %s\n", b->n_steps, b->n_steps, whole);
-	build_history(s, whole, true);
+	if (!b->vertices) {
+		scoped(free) char *shown = history_nop(&s->c, true, false, whole);
+		build_history(s, shown, true);
+	}
 	build_mix(s->state, whole);
 	build_say(b->events, NULL, " ---> %.12s\n", s->state);
 	return 0;

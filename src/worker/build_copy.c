@@ -15,6 +15,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "base/scoped.h"
+#include "base/text.h"
 #include "oci/passwd.h"
 #include "worker/build_context.h"
 #include "worker/context.h"
@@ -376,6 +377,7 @@ static int copy_from_layers(struct copy_step *c, const char *from, struct err *e
 	if (build_source_dirs(t, from, &dirs, chain, e) < 0 || chain_key(c, chain, key, e) < 0) {
 		return -1;
 	}
+	memcpy(c->from_key, key, sizeof(c->from_key));
 	int cached = t->i->n_heredocs ? 0 : build_cache_look(t, key, e);
 	if (cached != 0) {
 		return cached > 0 ? 0 : -1;
@@ -387,6 +389,76 @@ static int copy_from_layers(struct copy_step *c, const char *from, struct err *e
 	int r = copy_from(c, fd, t->i->n_heredocs ? "" : key, e);
 	build_source_close(t, fd);
 	return r;
+}
+
+/* --- history --- */
+
+/* "file:", "dir:" or "multi:" and a digest, as the classic builder names the sources. Those of
+ * --from are not read when the cache has the result: they are named by what was written. */
+static void classic_sources(const struct copy_step *c, struct buf *ret)
+{
+	const struct df_instruction *i = c->t->i;
+	char key[65];
+	const char *digest = c->n == 1 ? c->v[0].digest : key;
+	bool one = c->n == 1,
+	     dir = one && (c->v[0].kind == SOURCE_DIR || c->v[0].kind == SOURCE_GIT);
+	memset(key, '0', 64);
+	key[64] = '\0';
+	for (size_t k = 0; k < c->n; k++) {
+		build_mix(key, c->v[k].digest);
+	}
+	if (*c->from_key) {
+		one = i->words.n == 2;
+		dir = one && text_ends(i->words.v[0], "/");
+		digest = c->from_key;
+	}
+	digest = text_starts(digest, "sha256:") ? digest + 7 : digest;
+	buf_printf(ret, " %s:%s in", one ? dir ? "dir" : "file" : "multi", digest);
+}
+
+static int buildkit_sources(const struct copy_step *c, struct buf *ret, struct err *e)
+{
+	const struct df_instruction *i = c->t->i;
+	for (size_t k = 0; k + 1 < i->words.n; k++) {
+		if (copy_find_heredoc(i, i->words.v[k])) {
+			continue;
+		}
+		scoped(free) char *written = NULL;
+		if (build_expand(c->t, i->words.v[k], &written, e) < 0) {
+			return -1;
+		}
+		scoped(free) char *shown =
+			copy_is_remote(written) ? git_url_redact(written) : xstrdup(written);
+		buf_printf(ret, " %s", shown);
+	}
+	for (size_t k = 0; k < i->n_heredocs; k++) {
+		buf_printf(ret, " <<%s", i->heredocs[k].name);
+	}
+	return 0;
+}
+
+static int say_history(const struct copy_step *c, struct err *e)
+{
+	const struct build_step *t = c->t;
+	bool classic = !t->b->vertices;
+	scoped(buf) struct buf text = BUF_INIT;
+	buf_puts(&text, df_keyword(t->i->kind));
+	buf_puts(&text, c->parents ? " --parents" : "");
+	if (c->chown_text) {
+		buf_printf(&text, " --chown=%s", c->chown_text);
+	}
+	if (c->chmod_text) {
+		buf_printf(&text, " --chmod=%s", c->chmod_text);
+	}
+	if (classic) {
+		classic_sources(c, &text);
+	} else if (buildkit_sources(c, &text, e) < 0) {
+		return -1;
+	}
+	buf_printf(&text, " %s %s", c->dest_text, classic ? "" : "# buildkit");
+	scoped(free) char *whole = history_nop(&t->s->c, classic, true, buf_str(&text));
+	build_history(t->s, whole, false);
+	return 0;
 }
 
 int build_step_copy(const struct build_step *t, struct err *e)
@@ -402,7 +474,9 @@ int build_step_copy(const struct build_step *t, struct err *e)
 	if (r < 0) {
 		return -1;
 	}
-	build_history(t->s, t->i->text, false);
+	if (say_history(&c, e) < 0) {
+		return -1;
+	}
 	build_mix(t->s->state, t->s->layers.v[t->s->layers.n - 1]);
 	return 0;
 }

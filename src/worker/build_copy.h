@@ -10,7 +10,8 @@
 
 struct copy_source {
 	enum { SOURCE_FILE, SOURCE_DIR, SOURCE_ARCHIVE, SOURCE_TEXT, SOURCE_URL, SOURCE_GIT } kind;
-	char *path;    /* below the source root, without links; of TEXT the content */
+	char *path;    /* below the source root, without links; of TEXT the content; of a URL it
+			  without its password */
 	char *name;    /* in a destination directory; of a URL may be "" */
 	char *parents; /* --parents: directories to make below the destination, or NULL */
 	char *base;    /* of them: where they are below the source root, "" or with a slash */
@@ -23,10 +24,11 @@ struct copy_source {
 
 struct copy_step {
 	const struct build_step *t;
-	int root_fd;   /* of the sources; borrowed */
-	char *root;    /* its path as the kernel says it */
-	char *dest;    /* absolute, clean */
-	bool dest_dir; /* it was written as a directory */
+	int root_fd;     /* of the sources; borrowed */
+	char *root;      /* its path as the kernel says it */
+	char *dest;      /* absolute, clean */
+	char *dest_text; /* as it was written, expanded */
+	bool dest_dir;   /* it was written as a directory */
 	char *chown_text, *chmod_text;
 	bool has_chmod, has_chown;
 	struct chmod_rule chmod;
@@ -38,7 +40,8 @@ struct copy_step {
 	size_t pivot; /* components of the source that is read before its pivot */
 	struct copy_source *v;
 	size_t n;
-	bool wildcard; /* a pattern was there: no match is fine */
+	char from_key[65]; /* of --from: what identifies the sources unread, or "" */
+	bool wildcard;     /* a pattern was there: no match is fine */
 };
 
 void copy_step_deinit(struct copy_step *c); /* also removes its downloads */
@@ -53,6 +56,8 @@ int copy_read_flag(const struct build_step *t, const char *name, char **ret, str
 int copy_read_flags(struct copy_step *c, struct err *e);
 int copy_read_dest(struct copy_step *c, struct err *e);
 int copy_read_sources(struct copy_step *c, struct err *e);
+/* The here-document that a word stands for, or NULL; borrowed. */
+const struct df_heredoc *copy_find_heredoc(const struct df_instruction *i, const char *word);
 /* The error for a source that is not there, which says why or what may be meant
  * (build_copy_missing.c): -1. */
 int copy_missing(const struct copy_step *c, const char *written, struct err *e);

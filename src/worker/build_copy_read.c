@@ -32,6 +32,7 @@ void copy_step_deinit(struct copy_step *c)
 	free(c->v);
 	free(c->root);
 	free(c->dest);
+	free(c->dest_text);
 	free(c->chown_text);
 	free(c->chmod_text);
 	strv_deinit(&c->exclude);
@@ -315,9 +316,9 @@ static int add_written(struct copy_step *c, const char *written, struct err *e)
 	return add_path(c, written, written, e);
 }
 
-static const struct df_heredoc *find_heredoc(const struct df_instruction *i, const char *word)
+const struct df_heredoc *copy_find_heredoc(const struct df_instruction *i, const char *word)
 {
-	for (size_t k = 0; k < i->n_heredocs; k++) {
+	for (size_t k = 0; !i->json && k < i->n_heredocs; k++) {
 		if (strcmp(i->heredocs[k].word, word) == 0) {
 			return &i->heredocs[k];
 		}
@@ -329,8 +330,7 @@ int copy_read_sources(struct copy_step *c, struct err *e)
 {
 	const struct build_step *t = c->t;
 	for (size_t k = 0; k + 1 < t->i->words.n; k++) {
-		const struct df_heredoc *h =
-			t->i->json ? NULL : find_heredoc(t->i, t->i->words.v[k]);
+		const struct df_heredoc *h = copy_find_heredoc(t->i, t->i->words.v[k]);
 		if (h) {
 			if (add_heredoc(c, h, e) < 0) {
 				return build_fail(t, e);
@@ -370,5 +370,6 @@ int copy_read_dest(struct copy_step *c, struct err *e)
 	c->dest_dir = !*text || text_ends(text, "/") || text_ends(text, "/.") ||
 		      strcmp(text, ".") == 0 || strcmp(text, "..") == 0 || c->parents;
 	c->dest = path_join(build_config_workdir(&t->s->c), text);
+	c->dest_text = TAKE(text);
 	return 0;
 }

@@ -64,15 +64,15 @@ static int add_url(struct copy_step *c, const char *url, struct err *e)
 		return -1;
 	}
 	s->kind = SOURCE_URL;
-	s->path = xstrdup(url);
+	s->path = git_url_redact(url); /* for messages alone */
 	s->name = url_file_name(url);
 	s->download = xasprintf("download-%zu", c->n);
 	const int flags = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
 	scoped(close) int fd = openat(t->s->place.fd, s->download, flags, 0600);
 	if (fd < 0) {
-		return err_sys(e, errno, "cannot make a file for %.200s", url);
+		return err_sys(e, errno, "cannot make a file for %.200s", s->path);
 	}
-	build_say(t->b->events, t->s->turn, "Downloading %.500s\n", url);
+	build_say(t->b->events, t->s->turn, "Downloading %.500s\n", s->path);
 	struct build_fetched got;
 	if (build_fetch(url, fd, &got, e) < 0) {
 		return -1;

@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "base/text.h"
+#include "build/git_url.h"
 #include "worker/build.h"
 #include "worker/context.h"
 
@@ -70,19 +71,20 @@ static int perform(
 	CURL *curl, const char *url, struct download *d, int64_t *ret_mtime, struct err *e)
 {
 	char reason[CURL_ERROR_SIZE] = "";
+	scoped(free) char *shown = git_url_redact(url);
 	if (set_options(curl, url, d, reason) < 0) {
-		return err_set(e, ERR_SYSTEM, "cannot prepare the download of %.200s", url);
+		return err_set(e, ERR_SYSTEM, "cannot prepare the download of %.200s", shown);
 	}
 	CURLcode r = curl_easy_perform(curl);
 	if (d->failed == -ENOSPC) {
 		return err_set(
-			e, ERR_SYSTEM, "cannot download %.200s: no space left on device", url);
+			e, ERR_SYSTEM, "cannot download %.200s: no space left on device", shown);
 	}
 	if (d->failed < 0) {
-		return err_sys(e, -d->failed, "cannot write the download of %.200s", url);
+		return err_sys(e, -d->failed, "cannot write the download of %.200s", shown);
 	}
 	if (r != CURLE_OK) {
-		return err_set(e, ERR_INVALID, "cannot download %.200s: %s", url,
+		return err_set(e, ERR_INVALID, "cannot download %.200s: %s", shown,
 			*reason ? reason : curl_easy_strerror(r));
 	}
 	curl_off_t mtime = -1;

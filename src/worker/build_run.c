@@ -464,7 +464,8 @@ int build_step_run(const struct build_step *t, struct err *e)
 	if (run_unless_cached(&r, key, e) < 0) {
 		return -1;
 	}
-	build_history(t->s, t->i->text, false);
+	scoped(free) char *text = history_run(&t->s->c, !t->b->vertices, &r.argv);
+	build_history(t->s, text, false);
 	build_mix(t->s->state, t->s->layers.v[t->s->layers.n - 1]);
 	return 0;
 }

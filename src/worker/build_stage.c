@@ -447,7 +447,8 @@ void build_history(struct build_stage *s, const char *text, bool empty)
 	const struct build *b = s->target->b;
 	char made[CLOCK_TEXT_MAX];
 	int64_t ns = s->made_ns && b->epoch_ns < 0 ? s->made_ns : build_now_ns(b);
-	build_config_history(&s->c, clock_format(ns, made), text, empty);
+	build_config_history(
+		&s->c, clock_format(ns, made), text, b->vertices ? HISTORY_COMMENT : "", empty);
 }
 
 /* The owner of a directory that WORKDIR makes is the USER. */
@@ -496,8 +497,9 @@ static int workdir_layer(const struct build_step *t, bool *ret_empty, struct err
 int build_step_config(const struct build_step *t, struct err *e)
 {
 	struct build *b = t->b;
+	scoped(build_history) struct build_history history = {.classic = !b->vertices};
 	const struct config_args args = {
-		&b->build_args, &t->s->target->plan.global_args, &t->s->used_args};
+		&b->build_args, &t->s->target->plan.global_args, &t->s->used_args, &history};
 	bool empty = true;
 	if (build_config_apply(&t->s->c, t->d, t->i, &args, e) < 0) {
 		return -1;
@@ -505,10 +507,14 @@ int build_step_config(const struct build_step *t, struct err *e)
 	if (t->i->kind == DF_WORKDIR && workdir_layer(t, &empty, e) < 0) {
 		return build_fail(t, e);
 	}
-	if (empty && build_cache_image_says(t, t->i->text)) {
+	scoped(free) char *text = history_nop(
+		&t->s->c, history.classic, t->i->kind == DF_WORKDIR, buf_str(&history.text));
+	if (empty && build_cache_image_says(t, text)) {
 		build_say(b->events, t->s->turn, " ---> Using cache\n");
 	}
-	build_history(t->s, t->i->text, empty);
+	if (history.text.len) {
+		build_history(t->s, text, empty);
+	}
 	build_mix(t->s->state, t->i->text);
 	return 0;
 }

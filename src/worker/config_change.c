@@ -25,7 +25,7 @@ static int apply_change(struct build_config *c, const char *text, struct err *e)
 {
 	static const struct strv none = STRV_INIT;
 	struct strv used = STRV_INIT;
-	const struct config_args args = {&none, &none, &used};
+	const struct config_args args = {&none, &none, &used, NULL};
 	scoped(dockerfile) struct dockerfile d = {0};
 	if (dockerfile_parse_trigger(text, CHANGES_NAME, &d, e) < 0) {
 		return -1;

@@ -33,7 +33,7 @@ static void check_instructions(const struct dockerfile *d)
 static void apply_stage(const struct dockerfile *d, const struct plan *p, const struct stage *s)
 {
 	struct strv none = STRV_INIT;
-	const struct config_args args = {&none, &p->global_args, NULL};
+	const struct config_args args = {&none, &p->global_args, NULL, NULL};
 	struct build_config c;
 	struct err e = {0};
 	build_config_from_image(&c, NULL, "linux", "arm64", "", NULL);

@@ -209,6 +209,11 @@ class AddGit(Remote):
         self.assertEqual(self.show("stat -c '%a %Y' /one/a.tar; find /two /three /four -type f"),
                          "600 1136214245\n/two/a/b\n/three/local.tar\n/four/a/b\n")
 
+    def test_a_password_is_in_no_message(self):
+        secret = URL.replace("://", "://me:of-the-test@")
+        got = self.build("FROM base:1\nARG U\nADD $U/files/none /\n", "--build-arg", "U=" + secret, ok=False)
+        self.assertIn(f"cannot download {URL}/files/none", got.stderr)
+        self.assertNotIn("of-the-test", got.stdout + got.stderr)
 
 
 class Contexts(Remote):

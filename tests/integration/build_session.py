@@ -10,6 +10,7 @@ import http.server
 import json
 import lzma
 import os
+import re
 import signal
 import subprocess
 import tarfile
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import unittest
 
-from build_lib import Case, Daemon, make_base, processes, serve_in, tar_of
+from build_lib import BUILD, Case, Daemon, make_base, processes, serve_in, tar_of
 
 FIND = b"FROM base:1\nCOPY . /c\nRUN echo @@; cd /c; find . | sort; echo @@\n"
 
@@ -154,7 +155,44 @@ ONBUILD RUN echo triggered > /tmp/onbuild
         self.assertIn("# Executing 1 build trigger", got.stdout)
         self.assertFalse(self.config("child").get("OnBuild"))
         self.assertEqual(self.show("cat /tmp/onbuild", base="child"), "triggered\n")
-        self.assertIn("EXPOSE 80 53/udp", self.daemon.docker("history", "--no-trunc", "t").stdout)
+
+    def history(self, tag):
+        text = self.daemon.docker("history", "--no-trunc", "--format", "{{.CreatedBy}}|{{.Comment}}", tag).stdout
+        return text.replace("hi\n", "hi").splitlines()[-2::-1]  # oldest first, without the base's
+
+    def test_history_is_as_docker_writes_it(self):
+        """Recorded from dockerd 26.1, but for the digests of classic sources."""
+        self.file("f")
+        self.build("""FROM base:1
+ARG A=1
+ARG B
+ENV X=$A Y="a b"
+RUN echo  hi && \\
+   true
+WORKDIR /w
+COPY --chown=1:1 f /f2
+COPY f Dockerfile /d/
+SHELL ["/bin/sh", "-e", "-c"]
+EXPOSE 80 53/udp
+CMD echo "x"
+ONBUILD RUN true
+""", "--build-arg", "B=cli", "--label", "l=m")
+        sh = "/bin/sh -e -c"
+        digest = re.compile("[0-9a-f]{64}")
+        self.assertEqual([digest.sub("HASH", line) for line in self.history("t")], [
+            "/bin/sh -c #(nop)  ARG A=1|", "/bin/sh -c #(nop)  ARG B|", "/bin/sh -c #(nop)  ENV X=1 Y=a b|",
+            "|2 A=1 B=cli /bin/sh -c echo  hi &&    true|", "/bin/sh -c #(nop) WORKDIR /w|", "/bin/sh -c #(nop) COPY --chown=1:1 file:HASH in /f2 |",
+            "/bin/sh -c #(nop) COPY multi:HASH in /d/ |", sh + " #(nop)  SHELL [/bin/sh -e -c]|", sh + " #(nop)  EXPOSE 53/udp 80|",
+            sh + ' #(nop)  CMD ["/bin/sh" "-e" "-c" "echo \\"x\\""]|', sh + " #(nop)  ONBUILD RUN true|", sh + " #(nop)  LABEL l=m|"])
+        with open(self.context + "/Dockerfile", "a", encoding="utf-8") as f:
+            f.write("COPY <<EOF <<'B' /here/\nx\nEOF\ny\nB\nRUN <<EOF\necho hi\nEOF\n")
+        got = subprocess.run([BUILD + "/src/wherry/wherry", "build", "-t", "kit", "--build-arg", "B=cli", "--label", "l=m", self.context], env=self.daemon.env,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.assertEqual(got.returncode, 0, got.stdout)
+        self.assertEqual(self.history("kit"), [line + "|buildkit.dockerfile.v0" for line in (
+            "ARG A=1", "ARG B", "ENV X=1 Y=a b", "RUN |2 A=1 B=cli /bin/sh -c echo  hi &&    true # buildkit", "WORKDIR /w",
+            "COPY --chown=1:1 f /f2 # buildkit", "COPY f Dockerfile /d/ # buildkit", "SHELL [/bin/sh -e -c]", "EXPOSE map[53/udp:{} 80/tcp:{}]",
+            'CMD ["/bin/sh" "-e" "-c" "echo \\"x\\""]', "COPY <<EOF <<B /here/ # buildkit", "RUN |2 A=1 B=cli /bin/sh -e -c echo hi # buildkit")])
 
     def test_triggers_copy_from_stages_and_context(self):
         self.file("app", "mine\n")

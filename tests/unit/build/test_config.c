@@ -7,6 +7,7 @@ struct fixture {
 	struct dockerfile d;
 	struct build_config c;
 	struct strv build_args, global_args, used;
+	struct build_history *history;
 };
 
 static void scoped_fixture(struct fixture *f)
@@ -29,7 +30,7 @@ static int apply(struct fixture *f, const char *lines, struct err *e)
 	if (!f->c.image) {
 		build_config_from_image(&f->c, NULL, "linux", "arm64", "", NULL);
 	}
-	const struct config_args args = {&f->build_args, &f->global_args, &f->used};
+	const struct config_args args = {&f->build_args, &f->global_args, &f->used, f->history};
 	for (size_t i = 1; i < f->d.n; i++) {
 		if (build_config_apply(&f->c, &f->d, &f->d.v[i], &args, e) < 0) {
 			return -1;
@@ -197,14 +198,91 @@ static void history_marks_empty_layers(void **state)
 	scoped(fixture) struct fixture f = {0};
 	build_config_from_image(&f.c, NULL, "linux", "arm64", "", NULL);
 
-	build_config_history(&f.c, "2026-01-01T00:00:00Z", "RUN x", false);
-	build_config_history(&f.c, "2026-01-01T00:00:00Z", "LABEL \xff", true);
+	build_config_history(&f.c, "2026-01-01T00:00:00Z", "RUN x", "", false);
+	build_config_history(&f.c, "2026-01-01T00:00:00Z", "LABEL \xff", HISTORY_COMMENT, true);
 
-	scoped(json) json_t *want = json_loads(
-		"[{\"created\": \"2026-01-01T00:00:00Z\", \"created_by\": \"RUN x\"},"
-		"{\"created\": \"2026-01-01T00:00:00Z\", \"created_by\": \"?\", \"empty_layer\": true}]",
-		0, NULL);
+	scoped(json) json_t *want =
+		json_loads("[{\"created\": \"2026-01-01T00:00:00Z\", \"created_by\": \"RUN x\"},"
+			   "{\"created\": \"2026-01-01T00:00:00Z\", \"created_by\": \"?\","
+			   "\"comment\": \"buildkit.dockerfile.v0\", \"empty_layer\": true}]",
+			0, NULL);
 	assert_true(json_equal(want, json_object_get(f.c.image, "history")));
+}
+
+/* The form of the last of the lines, as dockerd 26.1 records it. */
+static void check_history(const char *lines, const char *buildkit, const char *classic)
+{
+	for (int form = 0; form < 2; form++) {
+		scoped(fixture) struct fixture f = {0};
+		scoped(build_history) struct build_history h = {.classic = form};
+		struct err e = {0};
+		if (apply(&f, lines, &e) < 0) {
+			fail_msg("%s", e.msg);
+		}
+		const struct df_instruction *last = &f.d.v[f.d.n - 1];
+		const struct config_args args = {&f.build_args, &f.global_args, &f.used, &h};
+		assert_int_equal(build_config_apply(&f.c, &f.d, last, &args, &e), 0);
+		scoped(free) char *got =
+			history_nop(&f.c, form, last->kind == DF_WORKDIR, buf_str(&h.text));
+		assert_string_equal(got, form ? classic : buildkit);
+	}
+}
+
+#define NOP "/bin/sh -c #(nop) "
+
+static void history_says_values_as_docker_does(void **state)
+{
+	check_history("ENV FOO=bar1\nENV X=$FOO Y=\"a b\" Z='q\"z'\n", "ENV X=bar1 Y=a b Z=q\"z",
+		NOP " ENV X=bar1 Y=a b Z=q\"z");
+	check_history("LABEL d \"quoted one\"\n", "LABEL d=quoted one", NOP " LABEL d=quoted one");
+	check_history("ARG A=2\nARG B=$A C\n", "ARG B=2 C", NOP " ARG B=2 C");
+	check_history("WORKDIR /x\nWORKDIR y\n", "WORKDIR /x/y/y", NOP "WORKDIR /x/y/y");
+	check_history("EXPOSE 80 53/udp 90-91\n",
+		"EXPOSE map[53/udp:{} 80/tcp:{} 90/tcp:{} 91/tcp:{}]",
+		NOP " EXPOSE 53/udp 80 90-91");
+	check_history("VOLUME /v2 /v1\n", "VOLUME [/v2 /v1]", NOP " VOLUME [/v2 /v1]");
+	check_history("USER 0:0\n", "USER 0:0", NOP " USER 0:0");
+	check_history("STOPSIGNAL SIGTERM\n", "STOPSIGNAL SIGTERM", NOP " STOPSIGNAL SIGTERM");
+	check_history("MAINTAINER me <a@b>\n", "MAINTAINER me <a@b>", NOP " MAINTAINER me <a@b>");
+	check_history("ONBUILD RUN echo a\n", "", NOP " ONBUILD RUN echo a");
+	check_history("SHELL [\"/bin/sh\", \"-e\", \"-c\"]\n", "SHELL [/bin/sh -e -c]",
+		"/bin/sh -e -c #(nop)  SHELL [/bin/sh -e -c]");
+}
+
+static void history_quotes_as_go(void **state)
+{
+	check_history("CMD echo \"hi\"\n", "CMD [\"/bin/sh\" \"-c\" \"echo \\\"hi\\\"\"]",
+		NOP " CMD [\"/bin/sh\" \"-c\" \"echo \\\"hi\\\"\"]");
+	check_history("ENTRYPOINT [\"\xc3\xa9\\u0001\\n\\u00a0\\u2028\\ud83d\\ude00\"]\n",
+		"ENTRYPOINT [\"\xc3\xa9\\x01\\n\\u00a0\\u2028\xf0\x9f\x98\x80\"]",
+		NOP " ENTRYPOINT [\"\xc3\xa9\\x01\\n\\u00a0\\u2028\xf0\x9f\x98\x80\"]");
+#define HEALTH "HEALTHCHECK &{[\"CMD-SHELL\" \"true\"] \"1m30s\" \"500ms\" \"0s\" \"0s\" '\\x03'}"
+	check_history("HEALTHCHECK --interval=90s --timeout=500ms --retries=3 CMD true\n", HEALTH,
+		NOP " " HEALTH);
+	check_history("HEALTHCHECK --retries=39 CMD [\"x\"]\n",
+		"HEALTHCHECK &{[\"CMD\" \"x\"] \"0s\" \"0s\" \"0s\" \"0s\" '\\''}",
+		NOP " HEALTHCHECK &{[\"CMD\" \"x\"] \"0s\" \"0s\" \"0s\" \"0s\" '\\''}");
+}
+
+static void history_of_run_has_the_stages_own_arguments(void **state)
+{
+	scoped(fixture) struct fixture base = {0}, f = {0};
+	scoped(strv) struct strv argv = STRV_INIT;
+	struct err e = {0};
+	strv_add(&f.build_args, "B=cli");
+	strv_add(&argv, "/bin/sh");
+	strv_add(&argv, "make  it");
+	assert_int_equal(apply(&base, "ARG OLD=1\n", &e), 0);
+	build_config_from_stage(&f.c, &base.c, NULL);
+	assert_int_equal(apply(&f, "ARG Z=1\nARG B\nARG NONE\nARG E\nENV E=2\n", &e), 0);
+
+	scoped(free) char *buildkit = history_run(&f.c, false, &argv);
+	scoped(free) char *classic = history_run(&f.c, true, &argv);
+	scoped(free) char *plain = history_run(&base.c, true, &argv);
+
+	assert_string_equal(buildkit, "RUN |4 Z=1 B=cli NONE= E=2 /bin/sh make  it # buildkit");
+	assert_string_equal(classic, "|2 B=cli Z=1 /bin/sh make  it");
+	assert_string_equal(plain, "|1 OLD=1 /bin/sh make  it");
 }
 
 int main(void)
@@ -221,6 +299,9 @@ int main(void)
 		cmocka_unit_test(mistakes_are_errors_with_line),
 		cmocka_unit_test(a_stage_on_a_stage_inherits_arguments),
 		cmocka_unit_test(history_marks_empty_layers),
+		cmocka_unit_test(history_says_values_as_docker_does),
+		cmocka_unit_test(history_quotes_as_go),
+		cmocka_unit_test(history_of_run_has_the_stages_own_arguments),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
