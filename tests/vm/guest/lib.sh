@@ -1,0 +1,108 @@
+# tests/vm/guest/lib.sh - runs in the guest, before each script of a case.
+set -eu
+DATA=/run/w
+BYID=/dev/serial/by-id
+
+fail() {
+	echo "FAILED: $*" >&2
+	exit 1
+}
+
+# Waits until the command succeeds; the limit is generous because the guest is emulated on a loaded machine.
+eventually() { # SECONDS COMMAND...
+	local end=$((SECONDS + 4 * $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || fail "never true: $*"
+		pause 0.1
+	done
+}
+
+never() { # COMMAND...: for what must not be the case now
+	! "$@" >/dev/null 2>&1 || fail "true: $*"
+}
+
+exec 9<>"$DATA/nothing"
+pause() { # SECONDS, without a process
+	read -r -t "$1" -u 9 _ || true
+}
+
+now_ms() {
+	local up
+	read -r up _ </proc/uptime
+	echo $((10#${up/./} * 10))
+}
+
+api() { # METHOD PATH [curl's arguments]
+	curl -s --unix-socket /run/wherry/wherry.sock -X "$1" "http://d$2" "${@:3}"
+}
+
+# A container that only says what comes and goes at its paths: watcher NAME PATH... -- OPTIONS OF RUN...
+watcher() {
+	local name=$1 paths=()
+	shift
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		paths+=("$1")
+		shift
+	done
+	shift
+	wherry run -d --name "$name" "$@" bb /bin/seen "${paths[@]}" >/dev/null
+	eventually 20 said "$name" begins
+}
+
+said() { # CONTAINER REGEX: the container has written such a line
+	wherry logs "$1" 2>&1 | grep -Eq -- "$2"
+}
+
+said_times() { # CONTAINER REGEX N: exactly N lines
+	[ "$(wherry logs "$1" 2>&1 | grep -Ec -- "$2")" -eq "$3" ]
+}
+
+pid_of() {
+	wherry inspect -f '{{.State.Pid}}' "$1"
+}
+
+# What must be the same before and after: its process and the moment of its start.
+life_of() {
+	wherry inspect -f '{{.State.Pid}} {{.State.StartedAt}} {{.RestartCount}}' "$1"
+}
+
+# "MAJOR:MINOR UID GID MODE" of a node as the container has it, without a process in there.
+node_in() { # CONTAINER PATH
+	stat -c '%Hr:%Lr %u %g %a' "/proc/$(pid_of "$1")/root$2"
+}
+
+node_of() { # HOST-NODE
+	stat -Lc '%Hr:%Lr %u %g %a' "$1"
+}
+
+has_node() { # CONTAINER PATH
+	[ -c "/proc/$(pid_of "$1")/root$2" ] || [ -b "/proc/$(pid_of "$1")/root$2" ]
+}
+
+lacks() { # CONTAINER PATH: nothing at all has that name
+	local at
+	at=/proc/$(pid_of "$1")/root$2
+	[ ! -e "$at" ] && [ ! -L "$at" ]
+}
+
+# What this machine is like between two cases.
+cleanup() {
+	local one mod
+	set +e
+	for one in $(wherry ps -aq); do
+		wherry rm -f -v "$one" >/dev/null
+	done
+	wherry volume prune -af >/dev/null 2>&1
+	for one in /sys/kernel/config/usb_gadget/*/; do
+		[ ! -d "$one" ] || bash "$DATA/gadget.sh" rm "$(basename "$one")"
+	done
+	for mod in rc_loopback vivid snd_dummy snd_aloop i2c_stub scsi_debug; do
+		! grep -q "^$mod " /proc/modules || modprobe -r "$mod"
+	done
+	rm -rf "$DATA/case"
+	return 0
+}
+
+CASE=$DATA/case
+mkdir -p "$CASE"

@@ -1,0 +1,132 @@
+# tests/vm/lib.bash - the emulated machine of tests/vm/run, seen from this side.
+
+vm() {
+	bash "$VM/vm.sh" "$@"
+}
+
+# Runs the script of standard input in the guest, after guest/lib.sh; NAME=VALUE arguments are its variables. Its status is the script's.
+# One call is one round trip: whatever waits, waits in there.
+guest() {
+	{
+		echo ". /run/w/lib.sh"
+		[ $# -eq 0 ] || printf '%q\n' "$@"
+		echo 'the_script() {'
+		cat
+		printf '\n}\nthe_script </dev/null\n'
+	} | timeout -k 5 "${GUEST_LIMIT:-300}" bash "$VM/vm.sh" exec "$MACHINE"
+}
+
+# The name of a serial adapter's link in /dev/serial/by-id.
+by_id() { # SERIAL
+	echo "/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_$1-if00-port0"
+}
+
+plug_serial() { # ID SERIAL [PORT]
+	VM_PORT=${3:-} vm plug "$MACHINE" serial "$1" "$2" >/dev/null || return
+	echo "$1" >>"$WORK/plugged"
+}
+
+plug_stick() { # ID IMAGE [PORT]
+	VM_PORT=${3:-} vm plug "$MACHINE" storage "$1" "$2" >/dev/null || return
+	echo "$1" >>"$WORK/plugged"
+}
+
+plug_usb() { # ID DRIVER [PORT]
+	VM_PORT=${3:-} vm plug "$MACHINE" usb "$1" "$2" >/dev/null || return
+	echo "$1" >>"$WORK/plugged"
+}
+
+unplug() { # ID
+	vm unplug "$MACHINE" "$1" >/dev/null || return
+	sed -i "/^$1\$/d" "$WORK/plugged"
+}
+
+unplug_all() {
+	local id
+	for id in $(tac "$WORK/plugged"); do
+		vm unplug "$MACHINE" "$id" >/dev/null 2>&1
+	done
+	: >"$WORK/plugged"
+}
+
+# The programs of this build, the libraries they need and the programs of the tests, as one disk: copying them in would take longer than
+# all of the cases (the guest is emulated, its processor also decrypts).
+make_payload() {
+	local at=$WORK/payload one
+	rm -rf "$at" && mkdir -p "$at"/{lib,test,images} || return
+	DESTDIR=$at/root meson install -C "$BUILD" --no-rebuild >"$WORK/install.log" 2>&1 || { tail "$WORK/install.log"; return 1; }
+	find "$at/root" -type f -perm -100 -exec strip {} + 2>/dev/null
+	find "$at/root" -type f -perm -100 -exec ldd {} \; 2>/dev/null | awk '$3 ~ /^\// {print $3}' | sort -u |
+		xargs -I{} cp -L {} "$at/lib/"
+	install -D -m 644 /usr/share/containers/seccomp.json "$at/root/usr/share/containers/seccomp.json" 2>/dev/null
+	for one in seen uevents; do
+		cc -O2 -Wall -D_GNU_SOURCE -static -o "$at/test/$one" "$HERE/guest/$one.c" || return
+	done
+	cc -O2 -Wall -D_GNU_SOURCE -o "$at/test/udevclient" "$HERE/guest/udevclient.c" -ludev || return
+	cp "$VM/gadget.sh" "$HERE"/guest/*.sh "$at/test/"
+	make_images "$at" || return
+	rm -f "$WORK/payload.img"
+	truncate -s "$(($(du -sm "$at" | cut -f1) + 48))M" "$WORK/payload.img"
+	PATH=$PATH:/sbin:/usr/sbin mkfs.ext4 -q -F -L wherry-tests -d "$at" "$WORK/payload.img"
+}
+
+# bb: busybox and the programs above. deb: links into /usr, for containers that get the guest's own /usr (-v /usr:/usr:ro).
+make_images() { # PAYLOAD
+	local bb=$WORK/bb deb=$WORK/deb a
+	rm -rf "$bb" "$deb"
+	mkdir -p "$bb"/{bin,etc,tmp,root,proc,sys,dev,mnt} "$deb"/{usr,etc,tmp,root,proc,sys,dev,mnt,opt}
+	cp /bin/busybox "$1/test/seen" "$bb/bin/"
+	for a in $(/bin/busybox --list); do
+		[ "$a" = busybox ] || ln -sf busybox "$bb/bin/$a"
+	done
+	printf 'root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1000::/tmp:/bin/sh\n' | tee "$bb/etc/passwd" >"$deb/etc/passwd"
+	printf 'root:x:0:\ndialout:x:20:bob\nbob:x:1000:\n' | tee "$bb/etc/group" >"$deb/etc/group"
+	for a in bin sbin lib lib64; do
+		ln -s "usr/$a" "$deb/$a"
+	done
+	cp "$1/test/udevclient" "$1/test/seen" "$deb/opt/"
+	tar -C "$bb" --owner=0 --group=0 -cf "$1/images/bb.tar" . && tar -C "$deb" --owner=0 --group=0 -cf "$1/images/deb.tar" .
+}
+
+machine_up() {
+	vm up "$MACHINE" || return
+	: >"$WORK/plugged"
+	local blockdev='{"execute":"blockdev-add","arguments":{"node-name":"payload","driver":"raw","read-only":true,"file":{"driver":"file","filename":"'
+	blockdev+=$(realpath "$WORK/payload.img")'","read-only":true}}}'
+	vm qmp "$MACHINE" "$blockdev" >/dev/null &&
+		vm qmp "$MACHINE" '{"execute":"device_add","arguments":{"driver":"virtio-blk-pci","id":"payload","drive":"payload","bus":"rp1","serial":"payload"}}' >/dev/null || return
+	timeout 300 bash "$VM/vm.sh" exec "$MACHINE" <<'S'
+set -eu
+for i in $(seq 600); do [ ! -b /dev/vdb ] || break; sleep 0.1; done
+mkdir -p /run/payload /run/w
+mount -o ro /dev/vdb /run/payload
+cp -a /run/payload/root/usr/. /usr/
+for one in /run/payload/lib/*; do
+	name=$(basename "$one")
+	[ -e "/usr/lib/$(uname -m)-linux-gnu/$name" ] || [ -e "/lib64/$name" ] || ln -s "$one" /usr/local/lib/
+done
+ldconfig
+cp -a /run/payload/test/. /run/w/
+mkfifo /run/w/nothing
+nohup /run/w/uevents >/run/w/uevents.log 2>&1 </dev/null &
+systemctl daemon-reload
+systemctl start wherryd
+for image in bb deb; do
+	curl -sf --unix-socket /run/wherry/wherry.sock -X POST -H 'Content-Type: application/x-tar' --data-binary @/run/payload/images/$image.tar \
+		"http://d/images/create?fromSrc=-&repo=$image&tag=latest" >/dev/null
+done
+S
+}
+
+machine_down() {
+	[ ! -d "${VM_DIR:-$HOME/.cache/wherry-vm}/run/$MACHINE" ] || vm stop "$MACHINE" >/dev/null 2>&1
+}
+
+# Machines of runs that were killed.
+stop_orphans() {
+	local one
+	for one in "${VM_DIR:-$HOME/.cache/wherry-vm}"/run/wherry-test-*; do
+		[ -d "$one" ] && ! kill -0 "${one##*-}" 2>/dev/null && vm stop "$(basename "$one")" >/dev/null 2>&1
+	done
+	return 0
+}
