@@ -29,6 +29,7 @@ struct load_options {
 	/* `config`: what only matters when something is started is no error, and optional
 	 * dependencies on disabled services stay */
 	bool only_show;
+	bool all_resources; /* networks and volumes that no service uses are kept */
 	bool no_normalise, no_paths, no_consistency; /* its --no-... flags */
 };
 

@@ -546,6 +546,24 @@ static int check_references(struct loader *l, const struct project *p, struct no
 		       : 0;
 }
 
+static void use_all(const struct node *root, const char *section, struct strv *used)
+{
+	node_each (m, node_get(root, section)) {
+		strv_add(used, m->key);
+	}
+}
+
+/* --all-resources. What a config or secret is made of only matters to who uses it. */
+static void use_everything(const struct loader *l, const struct node *root, struct used *used)
+{
+	use_all(root, "networks", &used->networks);
+	use_all(root, "volumes", &used->volumes);
+	if (l->o->only_show) {
+		use_all(root, "configs", &used->configs);
+		use_all(root, "secrets", &used->secrets);
+	}
+}
+
 int normalise(struct loader *l, struct project *p)
 {
 	struct node *root = p->root;
@@ -556,10 +574,13 @@ int normalise(struct loader *l, struct project *p)
 	if (!l->o->keep_variables) {
 		drop_inactive(l, p, services);
 	}
+	struct used used = {0};
+	if (l->o->all_resources) {
+		use_everything(l, root, &used);
+	}
 	if (!node_get(networks, "default") && !l->o->no_normalise) {
 		node_put(l->t, networks, "default", node_new(l->t, NODE_MAP, root));
 	}
-	struct used used = {0};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < services->n; i++) {
 		struct member *service = &services->members[i];

@@ -120,6 +120,7 @@ struct plan_up {
 	const struct strv *services; /* named; empty: all */
 	bool no_deps, force_recreate, no_recreate, remove_orphans, no_start, always_recreate_deps;
 	bool ignore_orphans; /* no warning */
+	bool all_resources;  /* networks and volumes that no service uses, too */
 	const struct plan_scale *scales;
 	size_t n_scales;
 	const struct plan_content *contents; /* of the services that read any */
@@ -131,7 +132,7 @@ struct plan_up {
 
 struct plan_down {
 	const struct strv
-		*services; /* only their containers, and no networks; NULL or empty: all */
+		*services; /* only their containers, and what they use; NULL or empty: all */
 	bool volumes, remove_orphans;
 };
 
@@ -139,7 +140,8 @@ struct plan_down {
  * an external network or volume is missing. */
 int plan_up(const struct project *p, const struct state *s, const struct plan_up *o,
 	struct plan *ret, struct err *e);
-/* p may be NULL when only the state is known: everything that carries the project's label goes. */
+/* p may be NULL when only the state is known: everything that carries the project's label goes.
+ * Containers of services whose profile is not active stay. */
 int plan_down(const struct project *p, const char *name, const struct state *s,
 	const struct plan_down *o, struct plan *ret);
 /* The named services (all when empty) and, unless no_deps, what they depend on; marks[i] is for

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "compose/plan.h"
+#include "compose/plan_internal.h"
 
 static bool names_service(const char *depends, const char *service)
 {
@@ -60,25 +60,23 @@ static bool goes_down(
 	if (o->services && o->services->n > 0) {
 		return !c->one_off && strv_has(o->services, c->service);
 	}
-	if (!p || o->remove_orphans) {
-		return true;
+	for (size_t i = 0; p && i < p->disabled.n; i++) {
+		if (strcmp(p->disabled.v[i], c->service) == 0) {
+			return false; /* as docker compose: whose profile is not active is not meant
+				       */
+		}
 	}
-	if (c->one_off) {
-		return false;
-	}
-	bool known = project_service(p, c->service) != NULL;
-	for (size_t i = 0; !known && i < p->disabled.n; i++) {
-		known = strcmp(p->disabled.v[i], c->service) == 0;
-	}
-	return known;
+	return !p || o->remove_orphans || (!c->one_off && project_service(p, c->service));
 }
 
+/* selected: by service of p; what none of these uses stays. NULL: nothing stays. */
 static void plan_down_resources(const struct project *p, const char *name, const struct state *s,
-	const struct plan_down *o, struct plan *plan)
+	const struct plan_down *o, const bool *selected, struct plan *plan)
 {
 	const int phase = INT_MAX; /* after every container */
 	for (size_t i = 0; i < s->n_networks; i++) {
-		if (strcmp(s->networks[i].project, name) == 0) {
+		if (strcmp(s->networks[i].project, name) == 0 &&
+			(!selected || plan_uses_network(p, selected, s->networks[i].key))) {
 			plan_add_step(plan, STEP_NETWORK_REMOVE, s->networks[i].name)->phase =
 				phase;
 		}
@@ -86,7 +84,8 @@ static void plan_down_resources(const struct project *p, const char *name, const
 	for (size_t i = 0; o->volumes && i < s->n_volumes; i++) {
 		const struct state_volume *v = &s->volumes[i];
 		const struct volume *declared = p ? project_volume(p, v->key) : NULL;
-		if (strcmp(v->project, name) == 0 && !(declared && declared->external)) {
+		if (strcmp(v->project, name) == 0 && !(declared && declared->external) &&
+			(!selected || plan_uses_volume(p, selected, v->key))) {
 			plan_add_step(plan, STEP_VOLUME_REMOVE, v->name)->phase = phase;
 		}
 	}
@@ -131,8 +130,11 @@ int plan_down(const struct project *p, const char *name, const struct state *s,
 		}
 		plan_down_level(p, s, o, order + from, to - from, (int)levels[from], &plan);
 	}
-	if (!o->services || o->services->n == 0) {
-		plan_down_resources(p, name, s, o, &plan);
+	bool some = o->services && o->services->n > 0;
+	scoped(free) bool *selected = some && p ? xnew_array(bool, p->n_services + 1) : NULL;
+	struct err unknown; /* its containers go by their label */
+	if (!some || (selected && plan_select(p, o->services, false, selected, &unknown) == 0)) {
+		plan_down_resources(p, name, s, o, selected, &plan);
 	}
 	*ret = plan;
 	return 0;

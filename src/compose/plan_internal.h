@@ -1,5 +1,4 @@
-/* compose/plan_internal.h - what plan.c, plan_resources.c, plan_service.c and plan_start.c share;
- * for these only. */
+/* compose/plan_internal.h - what plan*.c share; for these only. */
 #pragma once
 #include "compose/plan.h"
 
@@ -56,6 +55,9 @@ bool plan_rolls(struct up *u, const struct service *s);
  * u->started[service]. */
 void plan_roll(struct up *u, size_t service, size_t n_waits);
 
-int plan_resources(struct up *u);         /* plan_resources.c */
+/* plan_resources.c; by the key in the file */
+bool plan_uses_network(const struct project *p, const bool *selected, const char *key);
+bool plan_uses_volume(const struct project *p, const bool *selected, const char *key);
+int plan_resources(struct up *u);
 int plan_service(struct up *u, size_t i); /* plan_service.c */
 void plan_starts(struct up *u, size_t i); /* plan_start.c */

@@ -24,11 +24,11 @@ static const struct state_volume *find_volume(const struct state *s, const char 
 	return NULL;
 }
 
-static bool uses_network(const struct up *u, const struct network *n)
+bool plan_uses_network(const struct project *p, const bool *selected, const char *key)
 {
-	for (size_t i = 0; i < u->p->n_services; i++) {
-		for (size_t k = 0; u->selected[i] && k < u->p->services[i].n_endpoints; k++) {
-			if (strcmp(u->p->services[i].endpoints[k].network, n->key) == 0) {
+	for (size_t i = 0; i < p->n_services; i++) {
+		for (size_t k = 0; selected[i] && k < p->services[i].n_endpoints; k++) {
+			if (strcmp(p->services[i].endpoints[k].network, key) == 0) {
 				return true;
 			}
 		}
@@ -89,13 +89,12 @@ static int plan_network(struct up *u, const struct network *n)
 	return 0;
 }
 
-static bool uses_volume(const struct project *p, const bool *selected, const struct volume *v)
+bool plan_uses_volume(const struct project *p, const bool *selected, const char *key)
 {
 	for (size_t i = 0; i < p->n_services; i++) {
 		for (size_t k = 0; selected[i] && k < p->services[i].n_mounts; k++) {
 			const struct mount *m = &p->services[i].mounts[k];
-			if (m->type == MOUNT_VOLUME && m->source &&
-				strcmp(m->source, v->key) == 0) {
+			if (m->type == MOUNT_VOLUME && m->source && strcmp(m->source, key) == 0) {
 				return true;
 			}
 		}
@@ -168,7 +167,7 @@ void plan_changed_volumes(
 		char hash[RESOURCE_HASH_MAX];
 		resource_hash_volume(v, hash);
 		if (!v->external && there && there->hash && *there->hash &&
-			strcmp(there->hash, hash) != 0 && uses_volume(p, selected, v)) {
+			strcmp(there->hash, hash) != 0 && plan_uses_volume(p, selected, v->key)) {
 			strv_add(ret, v->name);
 		}
 	}
@@ -177,14 +176,16 @@ void plan_changed_volumes(
 int plan_resources(struct up *u)
 {
 	for (size_t i = 0; i < u->p->n_networks; i++) {
-		if (uses_network(u, &u->p->networks[i]) &&
-			plan_network(u, &u->p->networks[i]) < 0) {
+		const struct network *n = &u->p->networks[i];
+		if ((u->o->all_resources || plan_uses_network(u->p, u->selected, n->key)) &&
+			plan_network(u, n) < 0) {
 			return -1;
 		}
 	}
 	for (size_t i = 0; i < u->p->n_volumes; i++) {
-		if (uses_volume(u->p, u->selected, &u->p->volumes[i]) &&
-			plan_volume(u, &u->p->volumes[i]) < 0) {
+		const struct volume *v = &u->p->volumes[i];
+		if ((u->o->all_resources || plan_uses_volume(u->p, u->selected, v->key)) &&
+			plan_volume(u, v) < 0) {
 			return -1;
 		}
 	}

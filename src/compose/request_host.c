@@ -1,4 +1,5 @@
 /* A container's HostConfig. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,12 +53,38 @@ static int put_security_options(
 	return 0;
 }
 
+/* As Docker's client writes them, whatever the file does: "net_admin" is CAP_NET_ADMIN; sorted,
+ * each once. */
+static void put_caps(json_t *host, const char *key, const struct words *given)
+{
+	scoped(strv) struct strv names = STRV_INIT;
+	for (size_t i = 0; i < given->n; i++) {
+		scoped(free) char *upper = xstrdup(given->v[i]);
+		for (char *p = upper; *p; p++) {
+			*p = (char)toupper((unsigned char)*p);
+		}
+		bool whole = strcmp(upper, "ALL") == 0 || text_starts(upper, "CAP_");
+		scoped(free) char *name = xasprintf("%s%s", whole ? "" : "CAP_", upper);
+		if (!strv_has(&names, name)) {
+			strv_add(&names, name);
+		}
+	}
+	strv_sort(&names);
+	for (size_t i = 0; i < names.n; i++) {
+		json_t *list = json_object_get(host, key);
+		if (!list) {
+			json_put(host, key, list = json_array());
+		}
+		json_array_append_new(list, json_string(names.v[i]));
+	}
+}
+
 static void put_security(json_t *host, const struct service *s)
 {
 	request_put_true(host, "Privileged", s->privileged);
 	request_put_true(host, "ReadonlyRootfs", s->read_only);
-	request_put_words(host, "CapAdd", &s->cap_add);
-	request_put_words(host, "CapDrop", &s->cap_drop);
+	put_caps(host, "CapAdd", &s->cap_add);
+	put_caps(host, "CapDrop", &s->cap_drop);
 	request_put_words(host, "GroupAdd", &s->group_add);
 	if (s->sysctls.n > 0) {
 		json_put(host, "Sysctls", request_pairs(&s->sysctls));

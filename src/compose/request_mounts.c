@@ -133,7 +133,10 @@ void request_put_mounts(json_t *host, const struct project *p, const struct requ
 			"%s:" DOCKER_SOCKET ":rw", r->api_socket ? r->api_socket : DOCKER_SOCKET);
 		json_array_append_new(binds, json_string(text));
 	}
-	json_put(host, "Binds", binds);
+	if (json_array_size(binds) > 0) {
+		json_put(host, "Binds", json_incref(binds));
+	}
+	json_decref(binds);
 	json_put(host, "Mounts", mounts);
 	json_t *tmpfs = json_object();
 	for (size_t i = 0; i < s->tmpfs.n; i++) {

@@ -108,6 +108,7 @@ int compose_load(struct compose *c, char *const *names, int n, struct err *e)
 		.owner = &input,
 		.keep_variables = c->how && c->how->keep_variables,
 		.only_show = c->how && c->how->only_show,
+		.all_resources = c->all_resources,
 		.no_normalise = c->how && c->how->no_normalise,
 		.no_paths = c->how && c->how->no_paths,
 		.no_consistency = c->how && c->how->no_consistency};
@@ -196,6 +197,7 @@ static int dispatch(struct compose *c, int argc, char **argv, const char *option
 		fprintf(stderr, "unknown docker command: \"compose %s\"\n", argv[1]);
 		return 1;
 	}
+	compose_on_interrupt(NULL);
 	return sub->run(c, argc - 1, argv + 1);
 }
 

@@ -56,6 +56,12 @@ int compose_load(struct compose *c, char *const *names, int n, struct err *e);
 int compose_load_or_name(
 	struct compose *c, char *const *names, int n, const char **ret_name, struct err *e);
 
+/* ---- compose_interrupt.c ---- */
+/* SIGINT and SIGTERM end the program with docker compose's status 130, where nobody else waits for
+ * them; with that text on stderr, which lives as long as the program. NULL: none. */
+void compose_on_interrupt(const char *text);
+#define COMPOSE_INTERRUPTED 130
+
 /* ---- compose_state.c ---- */
 struct compose_state {
 	struct state s;
@@ -118,6 +124,8 @@ void compose_progress_say(
 /* Others are about to print: what is on the screen stays there, and the next line begins a new
  * list. */
 void compose_progress_leave(struct compose_progress *p);
+/* For a terminal: what labels of anybody's containers say does not command it. The caller's. */
+char *compose_shown(const char *text);
 void compose_warn(const char *text); /* a line that docker compose would log as a warning */
 
 /* ---- compose_images.c ---- */
@@ -160,6 +168,7 @@ struct compose_carry {
 	pthread_mutex_t lock;
 	struct tree *strings; /* what was handed out of fresh */
 	pthread_mutex_t telling;
+	const _Atomic bool *canceled; /* once it is true nothing is begun; NULL */
 	/* called after each start, by one thread at a time; may be NULL */
 	void (*on_start)(void *owner, const char *id, const char *name, const struct service *s);
 	void *owner;
@@ -247,7 +256,7 @@ void compose_output_drain(struct compose_output *o); /* until every log ended */
 /* pthread_create with the signals that end us blocked: they are for the main thread. */
 int compose_thread(void *(*run)(void *), void *owner, pthread_t *ret, struct err *e);
 void compose_output_free(struct compose_output *o); /* ends what still runs */
-/* "db-1" of "project-db-1". The caller's. */
+/* "db-1" of "project-db-1", to be shown. The caller's. */
 char *compose_short_name(const struct compose *c, const char *container);
 
 /* ---- compose_attached.c: `up` without -d ---- */
@@ -257,6 +266,7 @@ struct compose_attached_options {
 	const char *exit_code_from; /* service; NULL */
 	const bool *shown;          /* whose output: by service of the project */
 	int timeout_s;              /* -1: each container's own */
+	_Atomic bool *canceled;     /* set when an interrupt comes before everything was started */
 };
 /* Begins to listen, before anything is started. selected[i] is for project->services[i]. NULL with
  * *e. */
@@ -272,6 +282,11 @@ void compose_attached_started(
  * nothing running is not the end. */
 void compose_attached_watch(void *attached, const char *text);
 void compose_attached_hold(void *attached, bool begins);
+/* From here on interrupts stop the containers, also while they are started; the second is to be
+ * called then, after which only compose_attached_run hears them: was there one? What runs has been
+ * stopped then. */
+int compose_attached_guard(struct compose_attached *a, struct err *e);
+bool compose_attached_unguard(struct compose_attached *a);
 /* Shows the output until the containers have ended; the first interrupt stops them, the second
  * kills. The exit status. */
 int compose_attached_run(struct compose_attached *a);

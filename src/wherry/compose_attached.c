@@ -15,18 +15,20 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/timestamp.h"
 #include "wherry/compose.h"
 #include "wherry/engine.h"
 
-#define INTERRUPTED 130
 #define QUIET_MS 300 /* without events after the last container ended */
+
+#define SINCE_MAX 32
 
 /* One event, as it goes through the pipe. */
 struct happening {
 	char id[65];
 	char name[256];
 	char service[128];
-	char time[24]; /* seconds and a fraction, for `since` */
+	char time[SINCE_MAX];
 	int exit_code;
 	bool ended; /* or started */
 };
@@ -39,6 +41,8 @@ struct compose_attached {
 	struct http_client *events;
 	int pipe_fds[2];
 	int signal_fd;
+	pthread_t guard;
+	int started_fds[2];   /* a pipe that is closed when everything has been started */
 	struct strv expected; /* containers that we started ourselves and already show */
 	char *announcement;   /* "Attaching to ...", until it was said */
 	int interrupts;
@@ -48,6 +52,13 @@ struct compose_attached {
 	bool has_stopper;
 	_Atomic int held; /* containers are being replaced */
 };
+
+/* Seconds and a fraction: dockerd takes no other form of a time. */
+static void print_since(int64_t ns, char ret[static SINCE_MAX])
+{
+	snprintf(ret, SINCE_MAX, "%lld.%09lld", (long long)(ns / NS_PER_SEC),
+		(long long)(ns % NS_PER_SEC));
+}
 
 static int pass_on(void *owner, const json_t *event, struct err *e)
 {
@@ -63,8 +74,7 @@ static int pass_on(void *owner, const json_t *event, struct err *e)
 	snprintf(h.id, sizeof(h.id), "%s", json_str(actor, "ID"));
 	snprintf(h.name, sizeof(h.name), "%s", json_str(attributes, "name"));
 	snprintf(h.service, sizeof(h.service), "%s", json_str(attributes, LABEL "service"));
-	snprintf(h.time, sizeof(h.time), "%lld.%09lld", (long long)(ns / 1000000000),
-		(long long)(ns % 1000000000));
+	print_since(ns, h.time);
 	h.exit_code = (int)strtol(json_str(attributes, "exitCode"), NULL, 10);
 	return path_write_all(a->pipe_fds[1], &h, sizeof(h)) < 0 ? 1 : 0;
 }
@@ -176,10 +186,8 @@ static void show(struct compose_attached *a, const char *id, const char *name, c
 void compose_attached_expect(struct compose_attached *a, const struct plan *plan)
 {
 	scoped(buf) struct buf text = BUF_INIT;
-	char now[32];
-	int64_t ns = clock_real_ns();
-	snprintf(now, sizeof(now), "%lld.%09lld", (long long)(ns / NS_PER_SEC),
-		(long long)(ns % NS_PER_SEC));
+	char now[SINCE_MAX];
+	print_since(clock_real_ns(), now);
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct step *step = &plan->steps[i];
 		if ((step->kind == STEP_START || step->kind == STEP_KEEP) &&
@@ -205,13 +213,15 @@ void compose_attached_started(
 	struct compose_attached *a = owner;
 	struct err e;
 	scoped(json) json_t *o = NULL;
-	const char *since = NULL;
-	if (engine_on(a->c->cli, "GET", "/containers/", id, "/json", &o, &e) == 0) {
-		since = json_str(json_object_get(o, "State"), "StartedAt");
+	char since[SINCE_MAX] = "";
+	int64_t ns;
+	if (engine_on(a->c->cli, "GET", "/containers/", id, "/json", &o, &e) == 0 &&
+		timestamp_parse(json_str(json_object_get(o, "State"), "StartedAt"), 0, &ns) == 0) {
+		print_since(ns, since);
 	}
 	strv_add(&a->expected, id);
 	announce(a);
-	show(a, id, name, s->name, since && *since ? since : NULL);
+	show(a, id, name, s->name, *since ? since : NULL);
 }
 
 static int count_running(struct compose_attached *a, size_t *ret, struct err *e)
@@ -297,12 +307,12 @@ static void begin_stop(struct compose_attached *a)
 	}
 }
 
-static void interrupt(struct compose_attached *a)
+static void hear(struct compose_attached *a)
 {
 	pthread_t killer;
 	struct err e;
 	a->interrupts++;
-	a->status = a->has_status ? a->status : INTERRUPTED;
+	a->status = a->has_status ? a->status : COMPOSE_INTERRUPTED;
 	a->has_status = true;
 	if (a->interrupts == 1) {
 		compose_output_say(a->output, "Gracefully Stopping... press Ctrl+C again to force");
@@ -310,6 +320,56 @@ static void interrupt(struct compose_attached *a)
 	} else if (a->interrupts == 2 && compose_thread(run_kill, a, &killer, &e) == 0) {
 		pthread_detach(killer);
 	}
+}
+
+/* ---- before everything has been started ---- */
+
+static void *guard(void *owner)
+{
+	struct compose_attached *a = owner;
+	struct pollfd fds[] = {{.fd = a->signal_fd, .events = POLLIN},
+		{.fd = a->started_fds[0], .events = POLLIN}};
+	while (poll(fds, 2, -1) > 0 || errno == EINTR) {
+		struct signalfd_siginfo info;
+		if (fds[0].revents &&
+			read(a->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+			*a->o.canceled = true;
+			hear(a);
+		} else if (fds[1].revents) {
+			break;
+		}
+	}
+	return NULL;
+}
+
+int compose_attached_guard(struct compose_attached *a, struct err *e)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	a->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (a->signal_fd < 0 || pipe2(a->started_fds, O_CLOEXEC) < 0) {
+		return err_sys(e, errno, "cannot wait for signals");
+	}
+	return compose_thread(guard, a, &a->guard, e);
+}
+
+bool compose_attached_unguard(struct compose_attached *a)
+{
+	struct err ignored;
+	close(a->started_fds[1]);
+	pthread_join(a->guard, NULL);
+	close(a->started_fds[0]);
+	if (a->interrupts == 0) {
+		return false;
+	}
+	if (a->has_stopper) {
+		pthread_join(a->stopper, NULL);
+	}
+	(void)stop_all(a, a->c, a->interrupts > 1, &ignored); /* what was starting meanwhile */
+	return true;
 }
 
 /* ---- events ---- */
@@ -380,7 +440,7 @@ static int follow(struct compose_attached *a, struct err *e)
 		struct signalfd_siginfo info;
 		if (fds[1].revents &&
 			read(a->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-			interrupt(a);
+			hear(a);
 		}
 		if (fds[0].revents && read_one(a, e) < 0) {
 			return -1;
@@ -403,12 +463,6 @@ void compose_attached_hold(void *attached, bool begins)
 int compose_attached_run(struct compose_attached *a)
 {
 	struct err e;
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	a->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
 	announce(a);
 	int r = follow(a, &e);
 	if (a->has_stopper) {

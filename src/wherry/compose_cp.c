@@ -1,7 +1,6 @@
 /* wherry compose cp: files between this machine and the containers of a service. Into a service
  * they go to each of its containers, out of it they come from the first. */
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/scoped.h"
@@ -21,9 +20,19 @@ struct copy {
 
 static int copy_one(const struct copy *k, const struct state_container *container, struct err *e)
 {
-	return k->from_service
-		       ? cp_from_container(k->c->cli, &k->o, container->id, k->path, k->local, e)
-		       : cp_to_container(k->c->cli, &k->o, k->local, container->id, k->path, e);
+	const char *name = container->name;
+	scoped(free) char *what = k->from_service
+					  ? xasprintf("copy %s:%s to %s", name, k->path, k->local)
+					  : xasprintf("copy %s to %s:%s", k->local, name, k->path);
+	compose_progress_event(k->c->progress, name, what, "Copying");
+	if (!k->c->dry_run && (k->from_service ? cp_from_container(k->c->cli, &k->o, container->id,
+							 k->path, k->local, e)
+					       : cp_to_container(k->c->cli, &k->o, k->local,
+							 container->id, k->path, e)) < 0) {
+		return -1;
+	}
+	compose_progress_event(k->c->progress, name, what, "Copied");
+	return 0;
 }
 
 static bool is_meant(const struct copy *k, const struct state_container *container)
@@ -101,7 +110,8 @@ int compose_cp(struct compose *c, int argc, char **argv)
 	if (status >= 0) {
 		return status;
 	}
-	k.o.quiet = !isatty(STDOUT_FILENO);
+	k.o.quiet = true; /* the progress says it */
+	compose_begin(c, "Copying");
 	bool done = read_operands(&k, argv[1], argv[2], &e) == 0 &&
 		    compose_load_or_name(c, NULL, 0, &project, &e) == 0 &&
 		    copy_all(&k, project, &e) == 0;

@@ -191,7 +191,8 @@ static void print_projects(const json_t *rows, bool quiet)
 	buf_puts(&text, quiet ? "" : "NAME\tSTATUS\tCONFIG FILES\n");
 	json_array_foreach (rows, i, row) {
 		if (quiet) {
-			printf("%s\n", json_str(row, "Name"));
+			scoped(free) char *shown = compose_shown(json_str(row, "Name"));
+			printf("%s\n", shown);
 		} else {
 			buf_printf(&text, "%s\t%s\t%s\n", json_str(row, "Name"),
 				json_str(row, "Status"), json_str(row, "ConfigFiles"));

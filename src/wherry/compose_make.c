@@ -53,7 +53,11 @@ static void carry_volume(json_t *host, const char *target, const char *name)
 		}
 	}
 	scoped(free) char *text = xasprintf("%s:%s:rw", name, target);
-	json_array_append_new(json_object_get(host, "Binds"), json_string(text));
+	json_t *binds = json_object_get(host, "Binds");
+	if (!binds) {
+		json_put(host, "Binds", binds = json_array());
+	}
+	json_array_append_new(binds, json_string(text));
 }
 
 /* Anonymous volumes of the old container go to the new one. */

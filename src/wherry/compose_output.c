@@ -62,7 +62,7 @@ char *compose_short_name(const struct compose *c, const char *container)
 				  : "",
 		c->project ? project_separator(c->project) : "-");
 	bool own = strlen(prefix) > 1 && text_starts(container, prefix);
-	return xstrdup(own ? container + strlen(prefix) : container);
+	return compose_shown(own ? container + strlen(prefix) : container);
 }
 
 void compose_output_reserve(struct compose_output *o, const char *name)

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "wherry/build_screen.h"
 #include "wherry/compose.h"
 #include "wherry/progress_view.h"
 #include "wherry/times.h"
@@ -57,6 +58,7 @@ void compose_begin(struct compose *c, const char *title)
 	compose_progress_free(c->progress);
 	c->progress = compose_progress_new(c->progress_mode, c->ansi, title);
 	c->progress->dry_run = c->dry_run;
+	compose_on_interrupt(isatty(STDERR_FILENO) ? "\ncanceled\n" : "canceled\n");
 }
 
 static struct progress_item *find(struct compose_progress *p, const char *label)
@@ -142,7 +144,10 @@ static void redraw(
 	struct err ignored;
 	free(item->verb);
 	item->verb = *text && *status ? xasprintf("%s %s", text, status) : xstrdup(last);
-	item->status = strcmp(text, "Error") == 0 ? PROGRESS_ERROR : progress_status_of(last);
+	/* "Pulling 1.2MB/3MB" goes on whatever the numbers are */
+	bool counts = strcmp(text, "Pulling") == 0 || strcmp(text, "Pushing") == 0;
+	item->status = strcmp(text, "Error") == 0 ? PROGRESS_ERROR
+						  : progress_status_of(counts ? text : last);
 	item->ended_ms = clock_mono_ms();
 	draw(p);
 	/* without the thread the times stand still, no more */
@@ -170,12 +175,22 @@ static void print_json(
 	free(line);
 }
 
-void compose_progress_event(
-	struct compose_progress *p, const char *id, const char *text, const char *status)
+char *compose_shown(const char *text)
+{
+	scoped(buf) struct buf shown = BUF_INIT;
+	screen_text(text, &shown);
+	return buf_take_str(&shown);
+}
+
+void compose_progress_event(struct compose_progress *p, const char *raw_id, const char *raw_text,
+	const char *raw_status)
 {
 	if (!p || p->quiet) {
 		return;
 	}
+	scoped(free) char *id = compose_shown(raw_id);
+	scoped(free) char *text = compose_shown(raw_text);
+	scoped(free) char *status = compose_shown(raw_status);
 	pthread_mutex_lock(&p->lock);
 	if (p->json) {
 		print_json(p, id, text, status);
@@ -235,8 +250,9 @@ void compose_progress_free(struct compose_progress *p)
 }
 
 /* In a pipe as logrus's text formatter writes it. */
-void compose_warn(const char *text)
+void compose_warn(const char *raw)
 {
+	scoped(free) char *text = compose_shown(raw);
 	if (isatty(STDERR_FILENO)) {
 		fprintf(stderr, "\033[33mWARN\033[0m[0000] %s\n", text);
 		return;

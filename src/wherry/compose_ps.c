@@ -153,7 +153,8 @@ static void print_services(const json_t *rows)
 	json_array_foreach (rows, i, row) {
 		const char *service = json_str(row, "Service");
 		if (!strv_has(&seen, service)) {
-			printf("%s%s", seen.n ? "\n" : "", service);
+			scoped(free) char *shown = compose_shown(service);
+			printf("%s%s", seen.n ? "\n" : "", shown);
 			strv_add(&seen, service);
 		}
 	}

@@ -46,7 +46,7 @@ static int remove_ended(struct removal *r, struct err *e)
 	if (compose_state_fetch(c, r->x.project, &s, e) < 0) {
 		return -1;
 	}
-	r->x.ended_only = !(r->stop && c->dry_run);
+	r->x.ended_only = !r->stop; /* an engine may list for a moment longer what it has stopped */
 	r->x.act = act_name;
 	c->parallel = 1; /* names in order */
 	int named = each_run(&r->x, &s, &n, e);

@@ -90,11 +90,16 @@ static int run_step(struct worker *w, const struct step *step, struct err *e)
 	return w->cli.http ? compose_carry_step(w->runner->carry, &w->c, step, e) : -1;
 }
 
+static bool goes_on(const struct runner *r)
+{
+	return !r->failed && r->n_left > 0 && !(r->carry->canceled && *r->carry->canceled);
+}
+
 /* Until nothing is left to begin. Unlocks while it works. */
 static void work_locked(struct worker *w)
 {
 	struct runner *r = w->runner;
-	while (!r->failed && r->n_left > 0) {
+	while (goes_on(r)) {
 		size_t i = next_step(r);
 		if (i == r->plan->n) {
 			r->n_idle++;

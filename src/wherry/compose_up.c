@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -163,12 +162,18 @@ static bool confirm(const char *volume)
 	return yes;
 }
 
-static void ask_for_volumes(const struct up *u, const struct strv *changed, struct strv *ret)
+/* A dry run asks nothing: it tells what --yes would do, or that there is a question. */
+static void ask_for_volumes(
+	const struct compose *c, const struct up *u, const struct strv *changed, struct strv *ret)
 {
 	for (size_t i = 0; i < changed->n; i++) {
-		bool yes = u->yes || confirm(changed->v[i]);
-		if (yes) {
+		if (u->yes || (!c->dry_run && confirm(changed->v[i]))) {
 			strv_add(ret, changed->v[i]);
+		} else if (c->dry_run) {
+			scoped(free) char *text = xasprintf(
+				"Volume \"%s\" exists but doesn't match configuration in compose file. Without --dry-run somebody is asked whether it is recreated (data will be lost)",
+				changed->v[i]);
+			compose_warn(text);
 		}
 	}
 }
@@ -181,10 +186,11 @@ int up_plan(struct compose *c, struct up *u, const bool *selected,
 	u->plan.contents = contents;
 	u->plan.n_contents = read_contents(c->project, selected, contents);
 	u->plan.hands_over = wants_hand_over(c);
+	u->plan.all_resources = c->all_resources;
 	scoped(strv) struct strv changed = STRV_INIT;
 	scoped(strv) struct strv renewed = STRV_INIT;
 	plan_changed_volumes(c->project, &state->s, selected, &changed);
-	ask_for_volumes(u, &changed, &renewed);
+	ask_for_volumes(c, u, &changed, &renewed);
 	u->plan.renewed = &renewed;
 	int r = plan_up(c->project, &state->s, &u->plan, ret, e);
 	u->plan.renewed = NULL;
@@ -213,7 +219,7 @@ static int prepare(struct compose *c, struct up *u, const bool *selected,
 }
 
 static int carry(struct compose *c, struct up *u, const bool *selected,
-	struct compose_attached *attached, struct err *e)
+	struct compose_attached *attached, bool *ret_interrupted, struct err *e)
 {
 	scoped(compose_state) struct compose_state state = {0};
 	scoped(plan) struct plan plan = {0};
@@ -225,13 +231,18 @@ static int carry(struct compose *c, struct up *u, const bool *selected,
 		.timeout_s = (int)u->timeout,
 		.renew_volumes = u->renew_volumes,
 		.takes_over = u->plan.hands_over,
+		.canceled = u->attached.canceled,
 		.on_start = attached ? compose_attached_started : NULL,
 		.owner = attached};
 	if (attached) {
 		compose_attached_expect(attached, &plan);
+		if (compose_attached_guard(attached, e) < 0) {
+			return -1;
+		}
 	}
 	compose_keep(c);
 	int r = compose_carry_out(&carry, &plan, e);
+	*ret_interrupted = attached && compose_attached_unguard(attached);
 	if (r == 0 && u->wait) {
 		r = wait_all(c, &carry, u, selected, e);
 	}
@@ -279,9 +290,12 @@ int up_run(struct compose *c, struct up *u)
 	struct compose_attached *attached = NULL;
 	bool interactive = !u->detach && !u->wait && !u->plan.no_start;
 	bool detached = !interactive || c->dry_run;
+	bool interrupted = false;
+	_Atomic bool canceled = false;
 	u->plan.services = &c->services;
 	u->attached.timeout_s = (int)u->timeout;
 	u->attached.shown = shown;
+	u->attached.canceled = &canceled;
 	if (check(c, u, &e) < 0 || read_scales(u, &e) < 0 ||
 		plan_select(c->project, &c->services, u->plan.no_deps, selected, &e) < 0 ||
 		choose_shown(c, u, shown, &e) < 0 ||
@@ -295,7 +309,8 @@ int up_run(struct compose *c, struct up *u)
 		}
 	}
 	compose_begin(c, u->creates ? "Creating" : "Running");
-	int status = carry(c, u, selected, attached, &e) < 0 ? cli_fail(&e) : 0;
+	int failed = carry(c, u, selected, attached, &interrupted, &e);
+	int status = interrupted ? COMPOSE_INTERRUPTED : failed < 0 ? cli_fail(&e) : 0;
 	if (status == 0 && attached) {
 		status = show(c, u, attached, selected);
 	}

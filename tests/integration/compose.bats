@@ -329,6 +329,10 @@ three_services() {
 	[ "$b" = "$(id_of b-1)" ]
 	[ "$("$WHERRY" network inspect -f '{{.Labels.v}}' p_one)" = 2 ]
 	export NET=2 VOL=2
+	run c --dry-run up -d </dev/null # asks nobody
+	[[ "$output" == *"Without --dry-run somebody is asked"* && "$output" != *"Volume p_data"* ]]
+	run c --dry-run up -d -y
+	[[ "$output" == *"DRY-RUN MODE -  Volume p_data  Removed"* ]]
 	run c up -d -t 0 </dev/null
 	[ "$status" -eq 0 ]
 	[[ "$output" == *"Volume \"p_data\" exists but doesn't match configuration in compose file. Recreate (data will be lost)?"* ]]

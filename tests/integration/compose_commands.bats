@@ -128,6 +128,12 @@ is_exited() {
 	# what a label says does not command the terminal
 	"$WHERRY" create --name p-x-1 --label com.docker.compose.project=p --label com.docker.compose.service=x --label $'n=a\e[2Jb' bb true
 	c events --since "$begun" --until 0s | grep -qF 'n=a [2Jb'
+	"$WHERRY" create --name zz --label $'com.docker.compose.project=q\e[2J' --label $'com.docker.compose.service=y\e[2J' \
+		--label com.docker.compose.config-hash=1 bb true
+	c ls -aq | grep -qxF 'q [2J'
+	"$WHERRY" create --name p-y-1 --label com.docker.compose.project=p --label $'com.docker.compose.service=y\e[2J' bb true
+	[ "$(c ps -a --orphans --services | tail -1)" = "y [2J" ]
+	"$WHERRY" rm zz
 }
 
 @test "volumes of a project and of its services" {
@@ -216,6 +222,64 @@ b-1  | out" ]
 	c kill >/dev/null
 	wait $!
 	grep -q 'b-1 exited with code 137' said
+}
+
+# interrupted COMMAND...: TERM when it has printed TEXT; $rc, said, err
+interrupted() {
+	local text=$1
+	shift
+	"$WHERRY" compose "$@" >said 2>err 3>&- &
+	eventually 10 grep -q "$text" said err
+	kill -TERM $!
+	rc=0
+	wait $! || rc=$?
+}
+
+@test "an interrupt ends a command with 130, and an attached up stops what it has started" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a: {image: bb, command: sh -c "echo hello; exec sleep 1000", init: true, healthcheck: {test: "false", interval: 1h}}
+		  b: {image: bb, command: sleep 1000, init: true, depends_on: {a: {condition: service_healthy}}}
+	YAML
+	interrupted 'p-a-1  Waiting' up -d
+	[ "$rc" -eq 130 ]
+	[ "$(tail -1 err)" = canceled ]
+	[ "$(c ps -a --format '{{.Name}} {{.State}}' | tr '\n' ' ')" = "p-a-1 running p-b-1 created " ]
+	interrupted hello logs -f a
+	[ "$rc" -eq 130 ]
+	[ ! -s err ]
+	c stop -t 0 a
+	interrupted hello up -t 0
+	[ "$rc" -eq 130 ]
+	grep -q 'Gracefully Stopping' said
+	[ "$(c ps -a --format '{{.Name}} {{.State}}' | tr '\n' ' ')" = "p-a-1 exited p-b-1 created " ]
+}
+
+@test "cp says what it copies; down leaves what is not meant; --all-resources" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a: {image: bb, command: sleep 1000, init: true, networks: [one], volumes: ["used:/u"]}
+		  b: {image: bb, command: sleep 1000, init: true, networks: [two]}
+		  t: {image: bb, command: sleep 1000, init: true, profiles: [tools], networks: [two]}
+		networks: {one: , two: , three: }
+		volumes: {used: , unused: }
+	YAML
+	c --profile tools up -d
+	echo text >f
+	run c cp f a:/tmp/g
+	[ "$output" = " p-a-1 copy f to p-a-1:/tmp/g Copying
+ p-a-1 copy f to p-a-1:/tmp/g Copied" ]
+	c --dry-run cp f a:/tmp/h
+	[ "$(c exec -T a sh -c 'cat /tmp/*')" = text ]
+	run c down -t 0 -v a # with what only it uses
+	[[ "$output" == *"Network p_one  Removed"* && "$output" == *"Volume p_used  Removed"* && "$output" != *p_two* ]]
+	run c down -t 0 --remove-orphans
+	[[ "$output" == *"Container p-b-1  Removed"* && "$output" != *p-t-1* && "$output" == *"Network p_two  Resource is still in use"* ]]
+	c --profile tools down -t 0
+	[ "$(c --all-resources config --format json | jq -c '[.networks, .volumes] | map(keys)')" = '[["one","three","two"],["unused","used"]]' ]
+	c --all-resources create
+	[ "$("$WHERRY" network ls --filter label=com.docker.compose.project=p --format '{{.Name}}' | sort | tr '\n' ' ')" = "p_one p_three p_two " ]
+	[ "$("$WHERRY" volume ls -q --filter label=com.docker.compose.project=p | sort | tr '\n' ' ')" = "p_unused p_used " ]
 }
 
 # ids of the containers, to see whether they are the same
@@ -320,7 +384,7 @@ ids() {
 	A=here c run -d -T --no-deps --name one -e A -e NOT_SET -e B=flag --env-from-file env -l x=z -l n=1 -u 1:2 -w /tmp \
 		--cap-add SYS_TIME --cap-drop NET_ADMIN -v ./env:/env -v data:/data:ro -p 127.0.0.1::90 a sleep 1000
 	[ "$("$WHERRY" inspect -f '{{.Config.Env}} {{.Config.User}} {{.Config.WorkingDir}} {{.HostConfig.CapAdd}} {{.HostConfig.CapDrop}} {{.HostConfig.Binds}}' one)" = \
-		"[A=here B=flag C=more] 1:2 /tmp [SYS_TIME] [NET_ADMIN] [$P/env:/env:rw p_data:/data:ro]" ]
+		"[A=here B=flag C=more] 1:2 /tmp [CAP_SYS_TIME] [CAP_NET_ADMIN] [$P/env:/env:rw p_data:/data:ro]" ]
 	[ "$("$WHERRY" inspect -f '{{index .Config.Labels "x"}}{{index .Config.Labels "n"}}{{index .Config.Labels "keep"}} {{.HostConfig.RestartPolicy.Name}} {{len .HostConfig.PortBindings}}' one)" = "z1me no 1" ]
 	[ "$("$WHERRY" inspect -f '{{(index .NetworkSettings.Networks "p_default").Aliases}}' one)" = "[one]" ]
 	[ -z "$(c ps -aq h)" ]

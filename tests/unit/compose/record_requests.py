@@ -162,8 +162,6 @@ def cleaned(requests):
             host.get(key, []).sort(key=lambda o: o[by])
         for key in ("Binds", "ExtraHosts"):
             host.get(key, []).sort()
-        if "CapAdd" in host:
-            host["CapAdd"] = [c.removeprefix("CAP_") for c in host["CapAdd"]]
         for endpoint in r["body"].get("NetworkingConfig", {}).get("EndpointsConfig", {}).values():
             for key in ("IPAddress", "IPv6Gateway"):  # docker compose repeats the addresses there: no engine looks
                 endpoint.pop(key, None)
