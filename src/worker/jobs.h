@@ -18,6 +18,7 @@ worker_job_fn worker_cache_mounts; /* cache_mounts.c */
 worker_job_fn worker_buildkit;     /* gateway.c */
 worker_job_fn worker_changes;      /* changes.c */
 worker_job_fn worker_commit;       /* commit.c */
+worker_job_fn worker_devices;      /* devices.c */
 worker_job_fn worker_files_export; /* files.c */
 worker_job_fn worker_files_get, worker_files_put, worker_files_stat;
 worker_job_fn worker_import;    /* import.c */

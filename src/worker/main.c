@@ -26,6 +26,7 @@ static const struct {
 	{"buildkit", worker_buildkit},
 	{"changes", worker_changes},
 	{"commit", worker_commit},
+	{"devices", worker_devices},
 	{"files-export", worker_files_export},
 	{"files-get", worker_files_get},
 	{"files-put", worker_files_put},

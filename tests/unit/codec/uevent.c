@@ -1,0 +1,81 @@
+/* Messages of the kernel and of udevd. */
+#include "codec/uevent.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define KERNEL                                                                     \
+	"add@/devices/x/tty/ttyUSB0\0ACTION=add\0DEVPATH=/devices/x/tty/ttyUSB0\0" \
+	"SUBSYSTEM=tty\0MAJOR=188\0DEVNAME=ttyUSB0"
+
+static void kernel_message_is_read(void **state)
+{
+	struct uevent u;
+	struct err e;
+
+	int r = uevent_parse(KERNEL, sizeof(KERNEL), &u, &e);
+
+	assert_int_equal(r, 0);
+	assert_false(u.from_udev);
+	assert_string_equal(u.action, "add");
+	assert_string_equal(u.devpath, "/devices/x/tty/ttyUSB0");
+	assert_string_equal(u.subsystem, "tty");
+	assert_string_equal(uevent_get(&u, "DEVNAME"), "ttyUSB0");
+	assert_string_equal(uevent_get(&u, "DEV"), ""); /* a whole key, not its beginning */
+}
+
+static void what_is_written_is_read_again(void **state)
+{
+	static const char properties[] = "ACTION=remove\0DEVPATH=/devices/x\0SUBSYSTEM=block";
+	struct uevent u;
+	struct err e;
+	scoped(buf) struct buf b = BUF_INIT;
+
+	uevent_write(properties, sizeof(properties), &b);
+	int r = uevent_parse(b.data, b.len, &u, &e);
+
+	assert_int_equal(r, 0);
+	assert_true(u.from_udev);
+	assert_string_equal(u.action, "remove");
+	assert_string_equal(u.subsystem, "block");
+	assert_int_equal(u.properties_bytes, sizeof(properties));
+}
+
+static void broken_messages_are_refused(void **state)
+{
+	static const struct {
+		const char *data;
+		size_t n;
+	} bad[] = {
+		{"", 0},
+		{"add@/devices/x", 14},                  /* no end */
+		{"add@/devices/x\0", 15},                /* no properties */
+		{"add\0ACTION=add\0DEVPATH=/x\0", 26},   /* no head */
+		{"add@/x\0ACTION=add\0DEVPATH=/x", 28},  /* the last one has no end */
+		{"add@/x\0ACTION=add\0DEVPATH=x\0", 28}, /* no path */
+		{"add@/x\0ACTION=\0DEVPATH=/x\0", 26},   /* no action */
+		{"libudev\0", 8},                        /* half a header */
+		{"libudev\0\376\355\312\376\50\0\0\0\377\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+			40},
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct uevent u;
+		struct err e = {0};
+		assert_int_equal(uevent_parse(bad[i].data, bad[i].n, &u, &e), -1);
+		assert_int_equal(e.kind, ERR_INVALID);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kernel_message_is_read),
+		cmocka_unit_test(what_is_written_is_read_again),
+		cmocka_unit_test(broken_messages_are_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
