@@ -1,6 +1,7 @@
 #include "build/ignore.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -179,15 +180,22 @@ static bool matches_or_parent(const char *pattern, const char *path)
 	return false;
 }
 
-int ignore_line(const struct ignore *g, const char *path)
+/* The pattern that hides path, or NULL. */
+static const struct pattern *last_match(const struct ignore *g, const char *path)
 {
-	int line = 0;
+	const struct pattern *hidden = NULL;
 	for (size_t i = 0; g && i < g->n; i++) {
-		if (g->v[i].keep == (line > 0) && matches_or_parent(g->v[i].text, path)) {
-			line = g->v[i].keep ? 0 : g->v[i].line;
+		if (g->v[i].keep == (hidden != NULL) && matches_or_parent(g->v[i].text, path)) {
+			hidden = g->v[i].keep ? NULL : &g->v[i];
 		}
 	}
-	return line;
+	return hidden;
+}
+
+int ignore_line(const struct ignore *g, const char *path)
+{
+	const struct pattern *p = last_match(g, path);
+	return p ? p->line : 0;
 }
 
 void ignore_patterns(const struct ignore *g, struct strv *ret)
@@ -199,7 +207,7 @@ void ignore_patterns(const struct ignore *g, struct strv *ret)
 
 bool ignore_match(const struct ignore *g, const char *path)
 {
-	return ignore_line(g, path) > 0;
+	return last_match(g, path) != NULL;
 }
 
 const char *ignore_name(const struct ignore *g)
@@ -282,27 +290,28 @@ static char *clean_line(const char *begin, const char *end, bool *ret_keep)
 	return *p && strcmp(p, ".") != 0 ? xstrdup(p) : NULL;
 }
 
-static int add_line(struct ignore *g, const char *begin, const char *end, const char *name,
-	int line, struct err *e)
+/* line: 0 for none. */
+static int add_pattern(
+	struct ignore *g, const char *begin, const char *end, int line, struct err *e)
 {
-	if (begin < end && *begin == '#') {
-		return 0;
-	}
 	bool keep;
+	char place[16] = "";
 	char *text = clean_line(begin, end, &keep);
 	if (!text) {
 		return 0;
 	}
-	if (!ignore_pattern_valid(text)) {
-		(void)err_set(e, ERR_INVALID, "%.80s:%d: '%.100s' is not a valid pattern", name,
-			line, text);
+	if (line) {
+		snprintf(place, sizeof(place), ":%d", line);
+	}
+	if (!ignore_pattern_valid(text) || g->n >= IGNORE_PATTERNS_MAX) {
+		(void)(g->n >= IGNORE_PATTERNS_MAX
+				? err_set(e, ERR_INVALID, "%.80s%s: more than %d patterns", g->name,
+					  place, IGNORE_PATTERNS_MAX)
+				: err_set(e, ERR_INVALID,
+					  "%.80s%s: '%.100s' is not a valid pattern", g->name,
+					  place, text));
 		free(text);
 		return -1;
-	}
-	if (g->n >= IGNORE_PATTERNS_MAX) {
-		free(text);
-		return err_set(e, ERR_INVALID, "%.80s:%d: more than %d patterns", name, line,
-			IGNORE_PATTERNS_MAX);
 	}
 	g->v = xrealloc(g->v, g->n + 1, sizeof(*g->v));
 	g->v[g->n++] = (struct pattern){text, keep, line};
@@ -324,10 +333,28 @@ struct ignore *ignore_parse(const char *text, size_t n, const char *name, struct
 	for (int line = 1; p < end; line++) {
 		const char *newline = memchr(p, '\n', (size_t)(end - p));
 		const char *stop = newline ? newline : end;
-		if (add_line(g, p, stop, name, line, e) < 0) {
+		bool comment = p < stop && *p == '#';
+		if (!comment && add_pattern(g, p, stop, line, e) < 0) {
 			return NULL;
 		}
 		p = newline ? newline + 1 : end;
+	}
+	return TAKE(g);
+}
+
+struct ignore *ignore_from_list(const struct strv *patterns, struct err *e)
+{
+	scoped(ignore_free) struct ignore *g = xnew(struct ignore);
+	g->name = xstrdup("--exclude");
+	for (size_t k = 0; k < patterns->n; k++) {
+		const char *text = patterns->v[k];
+		if (strcmp(text, "!") == 0) {
+			(void)err_set(e, ERR_INVALID, "illegal exclusion pattern: \"!\"");
+			return NULL;
+		}
+		if (add_pattern(g, text, text + strlen(text), 0, e) < 0) {
+			return NULL;
+		}
 	}
 	return TAKE(g);
 }

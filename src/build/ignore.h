@@ -17,6 +17,8 @@ struct ignore;
 
 /* name is for messages ("FILE:LINE: ..."). NULL with *e (ERR_INVALID). */
 struct ignore *ignore_parse(const char *text, size_t n, const char *name, struct err *e);
+/* --exclude's values, in their order: each as a line of a file. NULL with *e (ERR_INVALID). */
+struct ignore *ignore_from_list(const struct strv *patterns, struct err *e);
 void ignore_free(struct ignore *g); /* NULL is fine */
 
 /* As they were written, cleaned, "!" in front of those that take back; appended. */

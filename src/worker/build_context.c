@@ -446,18 +446,17 @@ static const struct kept *find_kept(const struct build *b, int root_fd)
 }
 
 int build_context_digest(struct build *b, int root_fd, const char *path, bool with_owners,
-	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
-	struct err *e)
+	copy_filter *filter, void *owner, char ret[static 65], struct err *e)
 {
 	struct build_contexts *c = b->contexts_kept;
 	pthread_rwlock_rdlock(&c->lock);
 	const struct kept *k = with_owners ? NULL : find_kept(b, root_fd);
 	scoped(free) char *clean = path_join("/", path);
 	const char *below = clean[1] ? clean + 1 : ".";
-	bool known = k && context_digest_index(kept_index(k), below, skip, owner, ret, e) == 0;
+	bool known = k && context_digest_index(kept_index(k), below, filter, owner, ret, e) == 0;
 	pthread_rwlock_unlock(&c->lock);
 	/* a path through a link is in no index */
-	return known ? 0 : context_digest(root_fd, path, with_owners, skip, owner, ret, e);
+	return known ? 0 : context_digest(root_fd, path, with_owners, filter, owner, ret, e);
 }
 
 bool build_context_is(const struct build *b, int root_fd)

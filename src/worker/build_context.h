@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/strv.h"
 #include "build/ignore.h"
+#include "worker/copy.h"
 
 struct build;
 struct build_contexts;
@@ -33,8 +34,7 @@ int build_context_widen(struct build *b, struct err *e);
 int build_context_local(struct build *b, const char *name, int *ret_fd, struct err *e);
 /* context_digest of the directory root_fd, from what is known of it if it is one of these. */
 int build_context_digest(struct build *b, int root_fd, const char *path, bool with_owners,
-	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
-	struct err *e);
+	copy_filter *filter, void *owner, char ret[static 65], struct err *e);
 /* Whether the directory's files are the client's, which nobody changes. */
 bool build_context_is(const struct build *b, int root_fd);
 void build_contexts_close(struct build *b);

@@ -67,8 +67,10 @@ static void begin_key(const struct copy_step *c, char key[static 65])
 	build_mix(key, c->chown_text ? c->chown_text : "");
 	build_mix(key, c->chmod_text ? c->chmod_text : "");
 	build_mix(key, c->parents ? "parents" : "");
-	for (size_t k = 0; k < c->exclude.n; k++) {
-		build_mix(key, c->exclude.v[k]);
+	scoped(strv) struct strv excluded = STRV_INIT;
+	ignore_patterns(c->exclude, &excluded);
+	for (size_t k = 0; k < excluded.n; k++) {
+		build_mix(key, excluded.v[k]);
 	}
 }
 
@@ -145,7 +147,7 @@ static struct copy_options copy_options(struct copy_step *c)
 		.uid = c->uid,
 		.gid = c->gid,
 		.mode = c->has_chmod ? new_mode : NULL,
-		.skip = c->exclude.n ? copy_skip_excluded : NULL,
+		.filter = c->exclude ? copy_filter_excluded : NULL,
 		.owner = c,
 		.link = build_context_is(c->t->b, c->root_fd),
 	};
@@ -157,7 +159,7 @@ static int copy_own(struct copy_step *c, struct build_layer *l, const char *file
 {
 	struct copy_options o = copy_options(c);
 	o.set_owner = true;
-	o.skip = NULL;
+	o.filter = NULL;
 	o.link = false;
 	struct copy *copy = copy_new(l->t->s->place.fd, l->root_fd, &o);
 	int r = copy_file(copy, file, dir, name, e);

@@ -34,7 +34,7 @@ struct copy_step {
 	struct chmod_rule chmod;
 	uid_t uid;
 	gid_t gid;
-	struct strv exclude;
+	struct ignore *exclude; /* NULL: nothing */
 	bool parents;
 	bool unpack;  /* archives are */
 	size_t pivot; /* components of the source that is read before its pivot */
@@ -64,7 +64,8 @@ int copy_missing(const struct copy_step *c, const char *written, struct err *e);
 /* The path below the root without links (build_copy_dest.c); the caller's. NULL with *e: too many.
  */
 char *copy_resolve(int root_fd, const char *path, struct err *e);
-bool copy_skip_excluded(void *owner, const char *path); /* owner: a struct copy_step */
+/* --exclude; owner: a struct copy_step. */
+enum copy_verdict copy_filter_excluded(void *owner, const char *top, const char *path);
 struct copy_source *copy_new_source(struct copy_step *c, struct err *e); /* or NULL: too many */
 
 /* --- build_copy_remote.c: ADD of what is elsewhere --- */

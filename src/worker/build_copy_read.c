@@ -35,18 +35,29 @@ void copy_step_deinit(struct copy_step *c)
 	free(c->dest_text);
 	free(c->chown_text);
 	free(c->chmod_text);
-	strv_deinit(&c->exclude);
+	ignore_free(c->exclude);
 }
 
-bool copy_skip_excluded(void *owner, const char *path)
+static enum copy_verdict verdict_of(const struct copy_step *c, const char *path)
+{
+	return !ignore_match(c->exclude, path)          ? COPY_TAKE
+	       : ignore_may_hold_kept(c->exclude, path) ? COPY_LOOK
+							: COPY_SKIP;
+}
+
+/* With --parents a pattern is about the path that is kept, otherwise about what is below the copied
+ * directory. */
+enum copy_verdict copy_filter_excluded(void *owner, const char *top, const char *path)
 {
 	const struct copy_step *c = owner;
-	for (size_t k = 0; k < c->exclude.n; k++) {
-		if (ignore_pattern_match(c->exclude.v[k], path)) {
-			return true;
+	scoped(free) char *kept = NULL;
+	for (size_t k = 0; c->parents && !kept && k < c->n; k++) {
+		if (c->v[k].kind == SOURCE_DIR && strcmp(c->v[k].path, top) == 0) {
+			scoped(free) char *whole = path_join(c->v[k].parents, path);
+			kept = path_clean(whole);
 		}
 	}
-	return false;
+	return verdict_of(c, kept ? kept : path);
 }
 
 /* --- flags --- */
@@ -60,6 +71,7 @@ int copy_read_flag(const struct build_step *t, const char *name, char **ret, str
 static int read_excludes(struct copy_step *c, struct err *e)
 {
 	const struct build_step *t = c->t;
+	scoped(strv) struct strv patterns = STRV_INIT;
 	for (size_t k = 0; k < t->i->flags.n; k++) {
 		if (!text_starts(t->i->flags.v[k], "--exclude=")) {
 			continue;
@@ -68,15 +80,13 @@ static int read_excludes(struct copy_step *c, struct err *e)
 		if (build_expand(t, t->i->flags.v[k] + strlen("--exclude="), &text, e) < 0) {
 			return -1;
 		}
-		scoped(free) char *clean = path_clean(text);
-		if (!ignore_pattern_valid(clean)) {
-			(void)err_set(
-				e, ERR_INVALID, "--exclude: '%.80s' is not a valid pattern", text);
-			return build_fail(t, e);
-		}
-		strv_add(&c->exclude, *clean == '/' ? clean + 1 : clean);
+		strv_take(&patterns, TAKE(text));
 	}
-	return 0;
+	if (patterns.n == 0) {
+		return 0;
+	}
+	c->exclude = ignore_from_list(&patterns, e);
+	return c->exclude ? 0 : build_fail(t, e);
 }
 
 int copy_read_flags(struct copy_step *c, struct err *e)
@@ -156,12 +166,27 @@ static size_t pivot_depth(const char *written)
 }
 
 /* --parents: the path without its pivot's part is what is kept below the destination. */
-static void set_parents(struct copy_step *c, struct copy_source *s, const char *clean)
+static const char *kept_path(const struct copy_step *c, const char *clean)
 {
 	const char *kept = clean;
 	for (size_t k = 0; k < c->pivot && strchr(kept, '/'); k++) {
 		kept = strchr(kept, '/') + 1;
 	}
+	return kept;
+}
+
+/* A source as a whole; a directory's own name counts only where it is kept. */
+static bool is_excluded(const struct copy_step *c, const char *clean, bool is_dir)
+{
+	enum copy_verdict v = c->parents ? verdict_of(c, kept_path(c, clean + 1))
+			      : is_dir   ? COPY_TAKE
+					 : verdict_of(c, base_name(clean));
+	return v == COPY_SKIP || (v == COPY_LOOK && !is_dir);
+}
+
+static void set_parents(struct copy_step *c, struct copy_source *s, const char *clean)
+{
+	const char *kept = kept_path(c, clean);
 	const char *slash = strrchr(kept, '/');
 	size_t n = s->kind == SOURCE_DIR ? strlen(kept) : slash ? (size_t)(slash - kept) : 0;
 	s->parents = n ? xstrndup(kept, n) : xstrdup(".");
@@ -177,7 +202,7 @@ static int add_path(struct copy_step *c, const char *path, const char *written, 
 		return copy_missing(c, written, e);
 	}
 	scoped(free) char *clean = path_join("/", path);
-	if (!S_ISDIR(st.st_mode) && copy_skip_excluded(c, base_name(clean))) {
+	if (is_excluded(c, clean, S_ISDIR(st.st_mode))) {
 		return 0;
 	}
 	struct copy_source *s = copy_new_source(c, e);
@@ -200,7 +225,7 @@ static int add_path(struct copy_step *c, const char *path, const char *written, 
 	}
 	bool with_owners = df_flag(t->i, "from") && !c->has_chown;
 	return build_context_digest(
-		t->b, c->root_fd, s->path, with_owners, copy_skip_excluded, c, s->digest, e);
+		t->b, c->root_fd, s->path, with_owners, copy_filter_excluded, c, s->digest, e);
 }
 
 static bool has_wildcard(const char *text)

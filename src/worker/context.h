@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "build/ignore.h"
+#include "worker/copy.h"
 
 struct file_index;
 struct stream;
@@ -40,13 +41,11 @@ int context_read(int context_fd, const char *path, size_t limit, struct buf *ret
 int context_prune(int context_fd, const struct ignore *g, struct err *e);
 
 /* What COPY of path means for the cache: a digest over names, types, modes, contents and link
- * targets (not times; owners too where with_owners) of the file or tree. skip as in copy.h. ret
+ * targets (not times; owners too where with_owners) of the file or tree. filter as in copy.h. ret
  * holds 64 hex digits. */
-int context_digest(int root_fd, const char *path, bool with_owners,
-	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
-	struct err *e);
+int context_digest(int root_fd, const char *path, bool with_owners, copy_filter *filter,
+	void *owner, char ret[static 65], struct err *e);
 /* The same of a directory that belongs to root and whose files are known: nothing is read. path:
  * below its top, clean, through no link. */
-int context_digest_index(const struct file_index *x, const char *path,
-	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
-	struct err *e);
+int context_digest_index(const struct file_index *x, const char *path, copy_filter *filter,
+	void *owner, char ret[static 65], struct err *e);

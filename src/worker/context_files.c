@@ -103,8 +103,9 @@ struct hasher {
 	EVP_MD_CTX *md;   /* of everything */
 	EVP_MD_CTX *file; /* of one content */
 	bool with_owners;
-	bool (*skip)(void *owner, const char *path);
+	copy_filter *filter;
 	void *owner;
+	const char *top;
 	char *chunk;
 };
 
@@ -133,6 +134,12 @@ static void hasher_end(struct hasher *h, char ret[static 65])
 	text_hex(digest, sizeof(digest), ret);
 	EVP_MD_CTX_free(h->md);
 	EVP_MD_CTX_free(h->file);
+}
+
+/* A directory that is there for what may be below it counts: at worst a copy is made once more. */
+static enum copy_verdict verdict_of(const struct hasher *h, const char *path)
+{
+	return h->filter ? h->filter(h->owner, h->top, path) : COPY_TAKE;
 }
 
 static int hash_file(struct hasher *h, int dir, const char *name, const char *path, struct err *e)
@@ -166,7 +173,7 @@ static int hash_dir(
 	}
 	for (size_t i = 0; i < names.n; i++) {
 		scoped(free) char *below = join(path, names.v[i]);
-		if (h->skip && h->skip(h->owner, below)) {
+		if (verdict_of(h, below) == COPY_SKIP) {
 			continue;
 		}
 		if (hash_entry(h, fd, names.v[i], below, depth + 1, e) < 0) {
@@ -210,9 +217,8 @@ static int hash_entry(
 	return S_ISDIR(st.st_mode) ? hash_dir(h, dir, name, path, depth, e) : 0;
 }
 
-int context_digest(int root_fd, const char *path, bool with_owners,
-	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
-	struct err *e)
+int context_digest(int root_fd, const char *path, bool with_owners, copy_filter *filter,
+	void *owner, char ret[static 65], struct err *e)
 {
 	scoped(free) char *clean = path_clean(path);
 	scoped(free) char *parent = xstrdup(clean);
@@ -227,8 +233,11 @@ int context_digest(int root_fd, const char *path, bool with_owners,
 		return err_sys(e, -dir, "cannot read %.200s", path);
 	}
 	scoped(free) char *chunk = xnew_array(char, CHUNK_BYTES);
-	struct hasher h = {
-		.with_owners = with_owners, .skip = skip, .owner = owner, .chunk = chunk};
+	struct hasher h = {.with_owners = with_owners,
+		.filter = filter,
+		.owner = owner,
+		.top = path,
+		.chunk = chunk};
 	hasher_init(&h);
 	/* the top's own name does not matter: what it becomes is said by the destination */
 	int r = hash_entry(&h, dir, *name ? name : ".", "", 0, e);
@@ -275,7 +284,7 @@ static void hash_below(struct hasher *h, const struct file_index *x, const char 
 			continue;
 		}
 		const char *told = n ? name + n + 1 : name;
-		if (h->skip && h->skip(h->owner, told)) {
+		if (verdict_of(h, told) == COPY_SKIP) {
 			skipped = name;
 			skipped_n = strlen(name);
 			continue;
@@ -284,16 +293,15 @@ static void hash_below(struct hasher *h, const struct file_index *x, const char 
 	}
 }
 
-int context_digest_index(const struct file_index *x, const char *path,
-	bool (*skip)(void *owner, const char *path), void *owner, char ret[static 65],
-	struct err *e)
+int context_digest_index(const struct file_index *x, const char *path, copy_filter *filter,
+	void *owner, char ret[static 65], struct err *e)
 {
 	bool top = strcmp(path, ".") == 0;
 	const struct file_entry *f = top ? NULL : file_index_find(x, path);
 	if (!top && (!f || !is_made(f->mode))) {
 		return err_set(e, ERR_NOT_FOUND, "cannot read %.200s", path);
 	}
-	struct hasher h = {.skip = skip, .owner = owner};
+	struct hasher h = {.filter = filter, .owner = owner, .top = path};
 	hasher_init(&h);
 	if (top) {
 		hash_head(&h, "", &(struct hashed){.mode = S_IFDIR | 0755});

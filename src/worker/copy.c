@@ -374,6 +374,25 @@ static int copy_subdir(struct copy *c, const struct level *l, const char *name,
 	return set_attributes(c, from, to, st) < 0 ? copy_error(e, errno, path) : 0;
 }
 
+/* Whether the filter takes anything below a directory that it does not take itself. */
+static bool holds_taken(const struct copy *c, int dir, const char *name, const char *top,
+	const char *path, int depth)
+{
+	scoped(strv) struct strv names = STRV_INIT;
+	scoped(close) int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bool taken = false;
+	if (fd < 0 || depth >= COPY_DEPTH_MAX || path_list(fd, &names) < 0) {
+		return false;
+	}
+	for (size_t k = 0; k < names.n && !taken; k++) {
+		scoped(free) char *below = xasprintf("%s/%s", path, names.v[k]);
+		enum copy_verdict v = c->o.filter(c->o.owner, top, below);
+		taken = v == COPY_TAKE ||
+			(v == COPY_LOOK && holds_taken(c, fd, names.v[k], top, below, depth + 1));
+	}
+	return taken;
+}
+
 int copy_entry(struct copy *c, const struct level *l, const char *name, struct err *e)
 {
 	scoped(free) char *path = *l->path ? xasprintf("%s/%s", l->path, name) : xstrdup(name);
@@ -381,7 +400,10 @@ int copy_entry(struct copy *c, const struct level *l, const char *name, struct e
 	if (fstatat(l->from_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		return copy_error(e, errno, path);
 	}
-	if (c->o.skip && c->o.skip(c->o.owner, path)) {
+	enum copy_verdict v = c->o.filter ? c->o.filter(c->o.owner, l->from_top, path) : COPY_TAKE;
+	if (v == COPY_SKIP || (v == COPY_LOOK && (!S_ISDIR(st.st_mode) ||
+							 !holds_taken(c, l->from_fd, name,
+								 l->from_top, path, l->depth)))) {
 		return 0;
 	}
 	return S_ISDIR(st.st_mode) ? copy_subdir(c, l, name, &st, path, e)

@@ -13,15 +13,22 @@
 #define COPY_DEPTH_MAX 256             /* directories in each other; each costs two open files */
 #define COPY_RESERVE_BYTES (16u << 20) /* free space that is left to the rest of the system */
 
+enum copy_verdict {
+	COPY_TAKE,
+	COPY_SKIP, /* with everything below it */
+	COPY_LOOK, /* a directory: only for what is taken below it; anything else stays away */
+};
+/* What becomes of an entry: path is below the copied directory, which is `top` as its copy was
+ * asked for. */
+typedef enum copy_verdict copy_filter(void *owner, const char *top, const char *path);
+
 struct copy_options {
 	bool set_owner;
 	uid_t uid;
 	gid_t gid;
 	/* The mode an entry gets, from the one it has; NULL keeps it. Links are never asked for. */
 	mode_t (*mode)(void *owner, mode_t mode);
-	/* Whether the entry (path below the copied directory) stays away with everything below it;
-	 * may be NULL. */
-	bool (*skip)(void *owner, const char *path);
+	copy_filter *filter; /* NULL: everything is taken */
 	void *owner;
 	/* Files whose owner and mode stay may become other names of the source's, which nobody
 	 * changes: what is new in the destination is made by copy_later_run. */

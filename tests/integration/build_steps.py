@@ -326,6 +326,19 @@ RUN /h/script > /h/out
                          "p 755 0\np/d 755 0\np/d/s 700 1000\np/d/s/b.txt 644 1000\np/s 700 1000\np/s/b.go 644 1000\n"
                          "q 755 0\nq/d 750 0\nq/d/s 700 0\nq/d/s/b.go 644 0\nq/d/s/b.txt 644 0\n")
 
+    def test_an_exception_to_what_is_excluded(self):
+        for name in ("d/a.txt", "d/k.txt", "d/s/x.txt", "d/s/k.txt", "d/s/deep/k.txt", "d/none/x.txt", "d/.git/k.txt"):
+            self.file(name)
+        os.chmod(self.context + "/d/s", 0o700)
+        flags = "--exclude=**/*.txt --exclude=s --exclude=none --exclude=!**/k.txt --exclude=.git"
+        text = f"FROM base:1 AS a\nCOPY {flags} d /one\nFROM base:1\nCOPY d /src\nCOPY --from=a /one /one\nCOPY --from=a {flags} /one /two\n"
+        self.build(text)
+        kept = "{0}\n{0}/k.txt\n{0}/s\n{0}/s/deep\n{0}/s/deep/k.txt\n{0}/s/k.txt\n"
+        self.assertEqual(self.show("find /one /two | sort; stat -c %a /one/s"), kept.format("/one") + kept.format("/two") + "700\n")
+        self.build("FROM base:1\nCOPY --parents --exclude=d/s --exclude=!d/s/k.txt d/s d/k.txt /p/\n")
+        self.assertEqual(self.show("cd /p; find . -type f | sort"), "./d/k.txt\n./d/s/k.txt\n")
+        self.assertIn('illegal exclusion pattern: "!"', self.build("FROM base:1\nCOPY --exclude=! d /\n", ok=False).stderr)
+
     def test_unpack_and_checksum(self):
         self.file("a.tar", tar_of([("f", b"x", {})]))
         self.build("FROM base:1\nADD --unpack=false a.tar /a/\nADD --unpack a.tar /b/\n")

@@ -107,6 +107,32 @@ static void broken_patterns_are_errors(void **state)
 	assert_false(ignore_match(NULL, "x"));
 }
 
+static void a_list_may_take_back(void **state)
+{
+	struct err e = {0};
+	scoped(strv) struct strv patterns = STRV_INIT;
+	strv_add(&patterns, "/d/");
+	strv_add(&patterns, "!d/keep");
+	strv_add(&patterns, "#x");
+	struct ignore *g = ignore_from_list(&patterns, &e);
+	assert_non_null(g);
+
+	assert_true(ignore_match(g, "d"));
+	assert_true(ignore_may_hold_kept(g, "d"));
+	assert_true(ignore_match(g, "d/other"));
+	assert_false(ignore_match(g, "d/keep/below"));
+	assert_true(ignore_match(g, "#x")); /* no comment here */
+	ignore_free(g);
+
+	strv_add(&patterns, "!");
+	assert_null(ignore_from_list(&patterns, &e));
+	assert_string_equal(e.msg, "illegal exclusion pattern: \"!\"");
+	strv_clear(&patterns);
+	strv_add(&patterns, "[");
+	assert_null(ignore_from_list(&patterns, &e));
+	assert_string_equal(e.msg, "--exclude: '[' is not a valid pattern");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +142,7 @@ int main(void)
 		cmocka_unit_test(kept_files_below_an_ignored_wildcard),
 		cmocka_unit_test(everything_but),
 		cmocka_unit_test(broken_patterns_are_errors),
+		cmocka_unit_test(a_list_may_take_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

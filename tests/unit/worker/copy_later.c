@@ -149,9 +149,9 @@ static void names_of_one_source_stay_one_file(void **state)
 	assert_int_equal(inode(f->to, "a"), inode(f->to, "b"));
 }
 
-static bool skip_x(void *owner, const char *path)
+static enum copy_verdict skip_x(void *owner, const char *top, const char *path)
 {
-	return strcmp(path, "d/x") == 0;
+	return strcmp(path, "d/x") == 0 ? COPY_SKIP : COPY_TAKE;
 }
 
 static void what_is_left_out_stays_out(void **state)
@@ -161,7 +161,7 @@ static void what_is_left_out_stays_out(void **state)
 	assert_int_equal(mkdirat(f->from, "d", 0755), 0);
 	file(f->from, "d/x", "x");
 	file(f->from, "d/y", "y");
-	f->o.skip = skip_x;
+	f->o.filter = skip_x;
 
 	copy_all(f, (const char *[]){".", "."}, 1);
 
