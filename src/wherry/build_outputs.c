@@ -109,7 +109,28 @@ static void add_names(json_t *attrs, const struct strv *tags)
 	}
 }
 
-/* "[TYPE:]key=value", TYPE a list of manifest, index, manifest-descriptor, index-descriptor. */
+/* "manifest", "manifest-descriptor[linux/arm64]". */
+static int check_annotation_type(const char *text, struct err *e)
+{
+	static const char *const known[] = {
+		"manifest", "index", "manifest-descriptor", "index-descriptor"};
+	size_t n = strcspn(text, "[");
+	size_t end = strlen(text);
+	if (text[n] && (text[end - 1] != ']' || end - n < 3)) {
+		return err_set(e, ERR_INVALID,
+			"invalid annotation type \"%s\", expected type and optional platform in square brackets",
+			text);
+	}
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if (strlen(known[i]) == n && strncmp(known[i], text, n) == 0) {
+			return 0;
+		}
+	}
+	return err_set(e, ERR_INVALID, "unknown annotation type \"%.*s\"", (int)n, text);
+}
+
+/* "[TYPE[[PLATFORM]]:]key=value", TYPE a list of manifest, index, manifest-descriptor,
+ * index-descriptor. */
 static int add_annotation(const char *text, json_t *attrs, struct err *e)
 {
 	const char *equal = strchr(text, '=');
@@ -128,6 +149,9 @@ static int add_annotation(const char *text, json_t *attrs, struct err *e)
 	}
 	for (size_t i = 0; i < types.n; i++) {
 		bool plain = strcmp(types.v[i], "manifest") == 0;
+		if (check_annotation_type(types.v[i], e) < 0) {
+			return -1;
+		}
 		scoped(free) char *key = xasprintf("annotation%s%s.%.*s", plain ? "" : "-",
 			plain ? "" : types.v[i], (int)(equal - text), text);
 		json_put_str(attrs, key, equal + 1);

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "codec/ref.h"
 #include "codec/sha256.h"
+#include "worker/build_annotations.h"
 #include "worker/build_cache_format.h"
 #include "worker/build_cache_remote.h"
 #include "worker/layout.h"
@@ -187,28 +188,28 @@ static json_t *image_layers(const struct build_stage *s)
 	return layers;
 }
 
-/* "annotation.KEY" and "annotation-KIND.KEY", of the kinds that layout.h knows. */
-static json_t *read_annotations(const json_t *attrs)
+static int read_annotations(
+	const struct build_output *o, json_t **ret_common, json_t **ret_images, struct err *e)
 {
-	static const char *const kinds[] = {
-		"manifest", "index", "manifest-descriptor", "index-descriptor"};
-	json_t *all = json_pack("{s{} s{} s{} s{}}", kinds[0], kinds[1], kinds[2], kinds[3]);
-	const char *name;
-	json_t *value;
-	json_object_foreach ((json_t *)attrs, name, value) {
-		if (text_starts(name, "annotation.")) {
-			json_put(json_object_get(all, "manifest"), name + strlen("annotation."),
-				json_incref(value));
-		}
-		for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
-			scoped(free) char *prefix = xasprintf("annotation-%s.", kinds[k]);
-			if (text_starts(name, prefix)) {
-				json_put(json_object_get(all, kinds[k]), name + strlen(prefix),
-					json_incref(value));
-			}
-		}
+	const struct build_outputs *all = o->all;
+	scoped(free) const char **platforms = xnew_array(const char *, all->n);
+	for (size_t k = 0; k < all->n; k++) {
+		platforms[k] = build_stage_platform(all->images[k].s);
 	}
-	return all;
+	scoped(json) json_t *common = NULL;
+	scoped(json) json_t *images = NULL;
+	if (build_annotations(o->attrs, platforms, all->n, &common, &images, e) < 0) {
+		return -1;
+	}
+	bool index = json_object_size(json_object_get(common, "index")) > 0 ||
+		     json_object_size(json_object_get(common, "index-descriptor")) > 0;
+	if (index && all->n == 1) {
+		return err_set(e, ERR_INVALID,
+			"index annotations not supported for single platform export");
+	}
+	*ret_common = TAKE(common);
+	*ret_images = TAKE(images);
+	return 0;
 }
 
 static int read_compression(const struct build_output *o, const char **ret, struct err *e)
@@ -233,23 +234,25 @@ json_t *build_output_request(const struct build_output *o, struct err *e)
 	const struct build_outputs *all = o->all;
 	const bool several = all->n > 1;
 	const char *compression;
-	if (read_compression(o, &compression, e) < 0) {
+	scoped(json) json_t *common = NULL;
+	scoped(json) json_t *own = NULL;
+	if (read_compression(o, &compression, e) < 0 || read_annotations(o, &common, &own, e) < 0) {
 		return NULL;
 	}
 	json_t *images = json_array();
 	json_t *ids = json_array();
 	for (size_t k = 0; k < all->n; k++) {
 		const struct build_image *i = &all->images[k];
-		json_t *image = json_pack("{ss sO so sb s[]}", "id", i->id, "config", i->text,
-			"layers", image_layers(i->s), "member", several, "index_references");
+		json_t *image = json_pack("{ss sO so sb s[] sO}", "id", i->id, "config", i->text,
+			"layers", image_layers(i->s), "member", several, "index_references",
+			"annotations", json_array_get(own, k));
 		json_put(image, "references", several ? json_array() : json_strv(&o->names));
 		json_array_append_new(images, image);
 		json_array_append_new(ids, json_string(i->id));
 	}
-	json_t *request = json_pack("{ss ss so ss so sb sb}", "layers_dir", all->b->layers_dir,
+	json_t *request = json_pack("{ss ss so ss sO sb sb}", "layers_dir", all->b->layers_dir,
 		"spool", all->b->tmp_dir, "images", images, "compression", compression,
-		"annotations", read_annotations(o->attrs), "empty", true, "oci",
-		strcmp(o->type, "docker") != 0);
+		"annotations", common, "empty", true, "oci", strcmp(o->type, "docker") != 0);
 	if (several) {
 		json_put(request, "indexes",
 			json_pack("[{so so}]", "images", ids, "references", json_strv(&o->names)));

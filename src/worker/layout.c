@@ -30,9 +30,10 @@ static json_t *descriptor(const char *type, const char *digest, int64_t size)
 		"{ss ss sI}", "mediaType", type, "digest", digest, "size", (json_int_t)size);
 }
 
-static void annotate(const struct layout *l, const char *which, json_t *doc)
+/* of: the request or one of its images. */
+static void annotate(const json_t *of, const char *which, json_t *doc)
 {
-	json_t *pairs = json_object_get(json_object_get(l->request, "annotations"), which);
+	json_t *pairs = json_object_get(json_object_get(of, "annotations"), which);
 	if (json_object_size(pairs) == 0) {
 		return;
 	}
@@ -73,13 +74,13 @@ static json_t *add_manifest(struct layout *l, const json_t *image, const char *c
 			descriptor(*type ? type : MANIFEST_OCI_CONFIG, config_digest,
 				layout_blobs_find(&l->blobs, config_digest)->size),
 			"layers", layers);
-	annotate(l, "manifest", doc);
+	annotate(image, "manifest", doc);
 	return add_document(l, MANIFEST_OCI, doc);
 }
 
 /* One entry of index.json for each name, or one without. */
-static void add_entries(
-	struct layout *l, const json_t *references, const char *kind, const json_t *plain)
+static void add_entries(struct layout *l, const json_t *references, const json_t *of,
+	const char *kind, const json_t *plain)
 {
 	size_t i;
 	json_t *item;
@@ -94,12 +95,12 @@ static void add_entries(
 		json_put(named, "annotations",
 			json_pack("{ss ss}", "io.containerd.image.name", canonical,
 				"org.opencontainers.image.ref.name", r.tag));
-		annotate(l, kind, named);
+		annotate(of, kind, named);
 		json_array_append_new(l->index, named);
 	}
 	if (json_array_size(references) == 0) {
 		json_t *alone = json_copy((json_t *)plain);
-		annotate(l, kind, alone);
+		annotate(of, kind, alone);
 		json_array_append_new(l->index, alone);
 	}
 }
@@ -137,7 +138,7 @@ static int describe_image(struct layout *l, const json_t *image, struct err *e)
 	json_t *own = add_manifest(l, image, id);
 	json_put(l->manifests, id, own);
 	if (!json_bool(image, "member") || json_array_size(references) > 0) {
-		add_entries(l, references, "manifest-descriptor", own);
+		add_entries(l, references, image, "manifest-descriptor", own);
 	}
 	layout_docker_add(&l->docker, image, config);
 	return 0;
@@ -161,8 +162,8 @@ static int describe_index(struct layout *l, const json_t *index, struct err *e)
 	size_t i;
 	json_t *id;
 	json_array_foreach (json_object_get(index, "images"), i, id) {
-		const json_t *text =
-			json_object_get(find_image(l, json_string_value(id)), "config");
+		const json_t *image = find_image(l, json_string_value(id));
+		const json_t *text = json_object_get(image, "config");
 		const json_t *manifest = layout_manifest(l, json_string_value(id));
 		json_t *entry = manifest ? manifest_entry(manifest, json_string_value(text),
 						   json_string_length(text), e)
@@ -172,13 +173,13 @@ static int describe_index(struct layout *l, const json_t *index, struct err *e)
 				       ? -1
 				       : err_set(e, ERR_SYSTEM, "an image of the index is missing");
 		}
-		annotate(l, "manifest-descriptor", entry);
+		annotate(image, "manifest-descriptor", entry);
 		json_array_append_new(manifests, entry);
 	}
 	json_t *doc = manifest_index(MANIFEST_OCI_INDEX, manifests);
-	annotate(l, "index", doc);
+	annotate(l->request, "index", doc);
 	scoped(json) json_t *own = add_document(l, MANIFEST_OCI_INDEX, doc);
-	add_entries(l, json_object_get(index, "references"), "index-descriptor", own);
+	add_entries(l, json_object_get(index, "references"), l->request, "index-descriptor", own);
 	return 0;
 }
 

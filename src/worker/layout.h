@@ -10,7 +10,8 @@
  * which stand for it in manifest.json, which knows no index.
  * For builds also "compression": "", "gzip" or "zstd"; "spool": a directory for what is compressed;
  * "oci": true without Docker's files; "empty": true, an image without layers may be written;
- * "annotations": {"manifest", "index", "manifest-descriptor", "index-descriptor": {key: value}}.
+ * "annotations": {"index", "index-descriptor": {key: value}}, and in an image "annotations":
+ * {"manifest", "manifest-descriptor": {key: value}}.
  *
  * Layers are plain tars unless compression is asked for, made again from their recipes; one whose
  * bytes are not those of its diff id ends the writing. Everything is looked up before the first

@@ -278,6 +278,22 @@ find_buildx() {
 	[ "$(cat split/one/linux_"$OWN/$OWN")" = "I am $OWN" ]
 }
 
+@test "annotations are on what they name, of one platform or all" {
+	w build -q --platform "linux/$OWN,linux/$OTHER" --annotation a=all --annotation "manifest[linux/$OTHER]:b=other" \
+		--annotation "manifest-descriptor[linux/$OTHER],index-descriptor:c=d" --annotation index:e=f -o type=oci,dest=noted,tar=false ctx
+	blob() { cat "noted/blobs/sha256/${1#sha256:}"; }
+	jq -e '.manifests[0].annotations.c == "d"' noted/index.json
+	index=$(blob "$(jq -r '.manifests[0].digest' noted/index.json)")
+	jq -e '.annotations == {"e": "f"} and ([.manifests[].annotations.c] == [null, "d"])' <<<"$index"
+	[ "$(for d in $(jq -r '.manifests[].digest' <<<"$index"); do blob "$d" | jq -cS .annotations; done)" = '{"a":"all"}'$'\n''{"a":"all","b":"other"}' ]
+	run w build -q --annotation index:a=b -o type=oci,dest=noted.tar ctx
+	[[ "$output" == *'index annotations not supported for single platform export'* ]]
+	run w build -q --annotation 'manifest[linux/s390x]:a=b' -o type=oci,dest=noted.tar ctx
+	[[ "$output" == *'invalid annotation: no platform linux/s390x found in source'* ]]
+	run w build -q --annotation layer:a=b -o type=oci,dest=noted.tar ctx
+	[[ "$output" == *'unknown annotation type "layer"'* ]]
+}
+
 @test "files and archives go to the client" {
 	rm -rf files files.tar
 	find_buildx || [ -x /usr/bin/docker ] || skip "no client of BuildKit's calls: neither buildx nor docker 20.10"
