@@ -45,14 +45,17 @@ static const struct member **sorted(const struct node *map, bool fields)
 	return v;
 }
 
-static char *doubled(const char *text, bool keep_dollars)
+/* The text with each `$` doubled, so that it is read again as it is; in *space when it has any. */
+static const char *doubled(const char *text, bool keep_dollars, struct buf *space)
 {
-	struct buf b = BUF_INIT;
-	for (; *text; text++) {
-		buf_puts(&b, *text == '$' && !keep_dollars ? "$" : "");
-		buf_putc(&b, *text);
+	if (keep_dollars || !strchr(text, '$')) {
+		return text;
 	}
-	return buf_take_str(&b);
+	for (; *text; text++) {
+		buf_puts(space, *text == '$' ? "$" : "");
+		buf_putc(space, *text);
+	}
+	return buf_str(space);
 }
 
 /* A character that YAML would take for a line end or refuse unescaped: its escape, and its length
@@ -77,29 +80,38 @@ static const char *escape_of(const unsigned char *p, size_t *ret_n, char text[st
 	return text;
 }
 
-/* Can the text stand without quotes and still be read as this string? */
-static bool is_plain(const char *text)
+static bool has_escapes(const char *text)
 {
-	static const char *const words[] = {
-		"yes", "no", "on", "off", "y", "n", "true", "false", "null", "~", NULL};
-	scoped(tree_free) struct tree *t = tree_new();
-	struct node n = {0};
-	scalar_resolve(t, &n, text);
-	if (n.kind != NODE_STR || strchr("-?:,[]{}#&*!|>'\"%@` =", text[0]) ||
-		strpbrk(text, "\n\t\r\\\"") || strstr(text, ": ") || strstr(text, " #")) {
-		return false;
-	}
-	for (size_t i = 0; words[i]; i++) {
-		if (strcasecmp(text, words[i]) == 0) {
-			return false;
-		}
-	}
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
 		char escape[8];
 		size_t used;
-		if (escape_of(p, &used, escape)) {
-			return false;
+		if ((*p < 0x20 || *p >= 0x7f) && escape_of(p, &used, escape)) {
+			return true;
 		}
+	}
+	return false;
+}
+
+/* What other readers of YAML take for a boolean or nothing. */
+static bool is_word(const char *text)
+{
+	static const char *const words[] = {
+		"yes", "no", "on", "off", "y", "n", "true", "false", "null", "~", NULL};
+	for (size_t i = 0; strlen(text) <= 5 && words[i]; i++) {
+		if (strcasecmp(text, words[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Can the text stand without quotes and still be read as this string? */
+static bool is_plain(const char *text)
+{
+	if (scalar_kind(text) != NODE_STR || strchr("-?:,[]{}#&*!|>'\"%@` =", text[0]) ||
+		strpbrk(text, "\"\\") || strstr(text, ": ") || strstr(text, " #") ||
+		is_word(text) || has_escapes(text)) {
+		return false;
 	}
 	char last = text[strlen(text) - 1];
 	/* "22:22" is a number in YAML 1.1's base 60; dates are times */
@@ -109,7 +121,8 @@ static bool is_plain(const char *text)
 
 static void emit_string(const char *text, bool keep_dollars, struct buf *ret)
 {
-	scoped(free) char *shown = doubled(text, keep_dollars);
+	scoped(buf) struct buf space = BUF_INIT;
+	const char *shown = doubled(text, keep_dollars, &space);
 	if (*shown && is_plain(shown)) {
 		buf_puts(ret, shown);
 		return;
@@ -207,8 +220,8 @@ void emit_yaml(const struct node *n, bool keep_dollars, struct buf *ret)
 static json_t *to_json(const struct node *n, bool keep_dollars)
 {
 	if (n->kind == NODE_STR) {
-		scoped(free) char *text = doubled(n->text, keep_dollars);
-		json_t *string = json_string(text);
+		scoped(buf) struct buf space = BUF_INIT;
+		json_t *string = json_string(doubled(n->text, keep_dollars, &space));
 		return string ? string : json_string("");
 	}
 	if (node_is_scalar(n)) {

@@ -90,53 +90,73 @@ static bool is_float(const char *p)
 	return *p == '\0';
 }
 
-static bool resolve_number(struct tree *t, struct node *n, const char *text)
+#define PLAIN_MAX 64u
+
+/* The number without its underscores; *ret_value when it is whole. NODE_STR when it is none. */
+static enum node_kind number_kind(
+	const char *text, char plain[static PLAIN_MAX], int64_t *ret_value)
 {
 	if (!isdigit((unsigned char)*text) && !strchr("+-.", *text)) {
-		return false;
+		return NODE_STR;
 	}
-	char plain[64];
 	size_t len = 0;
 	for (const char *p = text; *p; p++) {
-		if (len == sizeof(plain) - 1) {
-			return false;
+		if (len == PLAIN_MAX - 1) {
+			return NODE_STR;
 		}
 		if (*p != '_') {
 			plain[len++] = *p;
 		}
 	}
 	plain[len] = '\0';
+	if (read_int(plain, ret_value)) {
+		return NODE_INT;
+	}
+	return is_float(plain) ? NODE_FLOAT : NODE_STR;
+}
+
+static enum node_kind word_kind(const char *text)
+{
+	static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
+	static const char *const truths[] = {
+		"true", "True", "TRUE", "false", "False", "FALSE", NULL};
+	if (strlen(text) > strlen("false")) {
+		return NODE_STR;
+	}
+	return is_any(text, nulls) ? NODE_NULL : is_any(text, truths) ? NODE_BOOL : NODE_STR;
+}
+
+enum node_kind scalar_kind(const char *text)
+{
+	char plain[PLAIN_MAX];
 	int64_t value;
-	if (read_int(plain, &value)) {
-		n->kind = NODE_INT;
-		n->text = tree_printf(t, "%lld", (long long)value);
-		return true;
-	}
-	if (is_float(plain)) {
-		char formatted[40];
-		n->kind = NODE_FLOAT;
-		n->text = tree_strdup(t, scalar_format_float(strtod(plain, NULL), formatted));
-		return true;
-	}
-	return false;
+	enum node_kind kind = word_kind(text);
+	return kind == NODE_STR ? number_kind(text, plain, &value) : kind;
 }
 
 void scalar_resolve(struct tree *t, struct node *n, const char *text)
 {
-	static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
-	static const char *const trues[] = {"true", "True", "TRUE", NULL};
-	static const char *const falses[] = {"false", "False", "FALSE", NULL};
-	if (is_any(text, nulls)) {
-		n->kind = NODE_NULL;
+	char plain[PLAIN_MAX];
+	char formatted[40];
+	int64_t value;
+	n->kind = word_kind(text);
+	if (n->kind == NODE_STR) {
+		n->kind = number_kind(text, plain, &value);
+	}
+	switch (n->kind) {
+	case NODE_NULL:
 		n->text = "";
-	} else if (is_any(text, trues)) {
-		n->kind = NODE_BOOL;
-		n->text = "true";
-	} else if (is_any(text, falses)) {
-		n->kind = NODE_BOOL;
-		n->text = "false";
-	} else if (!resolve_number(t, n, text)) {
-		n->kind = NODE_STR;
+		break;
+	case NODE_BOOL:
+		n->text = strchr("tT", *text) ? "true" : "false";
+		break;
+	case NODE_INT:
+		n->text = tree_printf(t, "%lld", (long long)value);
+		break;
+	case NODE_FLOAT:
+		n->text = tree_strdup(t, scalar_format_float(strtod(plain, NULL), formatted));
+		break;
+	default:
 		n->text = tree_strdup(t, text);
 	}
 }

@@ -6,6 +6,9 @@
 #pragma once
 #include "compose/tree.h"
 
+/* NODE_NULL, NODE_BOOL, NODE_INT, NODE_FLOAT or NODE_STR. */
+enum node_kind scalar_kind(const char *text);
+
 /* Sets kind and text of n from the plain text. */
 void scalar_resolve(struct tree *t, struct node *n, const char *text);
 

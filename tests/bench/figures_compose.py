@@ -1,4 +1,5 @@
-"""The figures of compose: six services that depend on each other, from nothing to the last one's answer, again, and down.
+"""The figures of compose: six services that depend on each other, from nothing to the last one's answer, again, and down; and
+reading a long file.
 
 docker.io and podman are asked by docker compose: DOCKER_COMPOSE names the binary, else the machine's docker-compose is taken.
 """
@@ -62,3 +63,31 @@ def six_services(e):
             compose(e, directory, "down", "-v")
             down = time.monotonic() - begin
         return {**out, "f_down": down}
+
+
+def long_file():
+    """2,000 lines: 222 services of nine lines, with variables and an alias in each."""
+    service = """
+  s{0}:
+    image: ${{REGISTRY:-registry.example}}/app:{0}
+    restart: unless-stopped
+    environment: ["A=1", "B=${{X:-b}}"]
+    ports: ["{1}:80"]
+    volumes: ["./data{0}:/data"]
+    labels:
+      app.number: "{0}"
+    logging: *logging"""
+    head = "x-logging: &logging {options: {max-size: 10m}}\nservices:"
+    return head + "".join(service.format(i, 10000 + i) for i in range(222)) + "\n"
+
+
+@figure(15, f_config2k="ms")
+def config_of_a_long_file(e):
+    if not e.compose():
+        raise RuntimeError("no docker compose")
+    with tempfile.TemporaryDirectory() as directory:
+        with open(os.path.join(directory, "compose.yaml"), "w") as f:
+            f.write(long_file())
+        begin = time.monotonic()
+        compose(e, directory, "config")
+        return {"f_config2k": (time.monotonic() - begin) * 1000}
