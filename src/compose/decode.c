@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "compose/cycle.h"
 #include "compose/decode_fields.h"
 #include "compose/decode_parts.h"
 #include "compose/loader.h"
@@ -493,32 +494,46 @@ static void decode_volumes(struct decoder *d)
 	}
 }
 
+#define SERVICES_MAX 2000u
+
 enum mark { UNSEEN, ON_THE_WAY, PLACED };
 
-/* Depth first, so that dependencies come before; p->services is filled in that order. */
-static int place_service(struct decoder *d, struct node *services, size_t i, unsigned char *marks)
+static int fail_cycle(struct decoder *d, const struct way *last)
 {
-	struct member *m = &services->members[i];
-	if (marks[i] == PLACED) {
+	const struct way *first = last->before;
+	while (first && strcmp(first->name, last->name) != 0) {
+		first = first->before;
+	}
+	return cycle_err(d->l->e, "dependency", first, last);
+}
+
+/* Depth first, so that dependencies come before; p->services is filled in that order. */
+static int place_service(
+	struct decoder *d, struct node *services, const struct way *way, unsigned char *marks)
+{
+	struct member *m = node_member(services, way->name);
+	unsigned char *mark = m ? &marks[m - services->members] : NULL;
+	if (!mark || *mark == PLACED) {
 		return 0;
 	}
-	if (marks[i] == ON_THE_WAY) {
-		return member_err(d->l->e, services, m,
-			"service \"%s\" depends on itself in a circle", m->key);
+	if (*mark == ON_THE_WAY) {
+		return fail_cycle(d, way);
 	}
-	marks[i] = ON_THE_WAY;
-	node_each (dependency, node_get(m->value, "depends_on")) {
-		struct member *before = node_member(services, dependency->key);
-		if (before && place_service(d, services, (size_t)(before - services->members),
-				      marks) < 0) {
+	*mark = ON_THE_WAY;
+	const struct node *all = node_get(m->value, "depends_on");
+	node_each (dependency, all) {
+		struct node at = *dependency->value;
+		at.file = at.file ? at.file : all->file;
+		at.line = dependency->line;
+		at.column = dependency->column;
+		const struct way next = {way, dependency->key, &at};
+		if (place_service(d, services, &next, marks) < 0) {
 			return -1;
 		}
 	}
-	marks[i] = PLACED;
+	*mark = PLACED;
 	return decode_service(d, m, &d->p->services[d->p->n_services++]);
 }
-
-#define SERVICES_MAX 2000u
 
 int decode_project(struct loader *l, struct project *p)
 {
@@ -539,7 +554,8 @@ int decode_project(struct loader *l, struct project *p)
 	decode_file_objects(&d);
 	decode_models(&d);
 	for (size_t i = 0; i < services->n; i++) {
-		if (place_service(&d, services, i, marks) < 0) {
+		const struct way way = {NULL, services->members[i].key, NULL};
+		if (place_service(&d, services, &way, marks) < 0) {
 			return -1;
 		}
 	}

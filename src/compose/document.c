@@ -1,9 +1,11 @@
 /* One file: parse, interpolate, check, canonical form, extends, include. */
+#include <ctype.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/path.h"
 #include "compose/canonical.h"
+#include "compose/cycle.h"
 #include "compose/interpolate.h"
 #include "compose/loader.h"
 #include "compose/merge.h"
@@ -14,19 +16,27 @@
 struct source {
 	struct loader *l;
 	struct node *root;
+	const char *path; /* absolute; "-" */
 	const char *dir;
 };
 
 /* Where a chain of extends has been, on the stack. */
 struct trail {
 	const struct trail *before;
-	const struct node *root;
-	const char *service;
+	const char *path, *service;
 	int length;
+	struct way way;
 };
 
-static int extend_service(
-	const struct source *s, struct member *service, const struct trail *before);
+/* A file that is being loaded, below the one that includes it. */
+struct open_file {
+	const struct open_file *before;
+	const char *path; /* absolute; "-" */
+	struct way way;
+};
+
+static int extend_service(const struct source *s, struct member *service,
+	const struct trail *before, const struct node *at);
 
 static const char *lookup(void *owner, const char *name)
 {
@@ -83,14 +93,12 @@ static int prepare(struct loader *l, struct node *root)
 	return canonical_project(l->t, root, l->e);
 }
 
-/* The documents of a file merged to one, canonical. */
+/* The documents of a file merged to one, canonical. path: as errors name it. */
 static struct node *read_documents(
-	struct loader *l, const char *path, const char *dir, const struct node *at)
+	struct loader *l, const char *path, const char *full, const struct node *at)
 {
-	scoped(free) char *full =
-		strcmp(path, "-") == 0 ? xstrdup(path) : path_join(at ? dir : l->o->cwd, path);
 	scoped(buf) struct buf text = BUF_INIT;
-	if (load_read(l, full, at, &text) < 0) {
+	if (load_read(l, full, path, at, &text) < 0) {
 		return NULL;
 	}
 	struct node *docs = yaml_parse(l->t, path, buf_str(&text), text.len, l->e);
@@ -120,7 +128,8 @@ static struct node *base_of_file(const struct source *s, const char *file,
 	char *slash = strrchr(full, '/');
 	scoped(free) char *dir =
 		slash == full ? xstrdup("/") : xstrndup(full, (size_t)(slash - full));
-	struct node *root = read_documents(l, full, dir, extends);
+	const struct node *at = node_get(extends, "file");
+	struct node *root = read_documents(l, full, full, at);
 	if (!root) {
 		return NULL;
 	}
@@ -130,8 +139,8 @@ static struct node *base_of_file(const struct source *s, const char *file,
 			full);
 		return NULL;
 	}
-	const struct source there = {l, root, dir};
-	if (extend_service(&there, base, trail) < 0) {
+	const struct source there = {l, root, full, dir};
+	if (extend_service(&there, base, trail, at) < 0) {
 		return NULL;
 	}
 	absolute_service(l, base->value, dir);
@@ -152,31 +161,37 @@ static struct node *find_base(
 			"extends: service \"%s\" is not in this file", name);
 		return NULL;
 	}
-	return extend_service(s, base, trail) == 0 ? base->value : NULL;
+	return extend_service(s, base, trail, node_get(extends, "service")) == 0 ? base->value
+										 : NULL;
 }
 
-/* Puts the extended service under this one. Does nothing the second time. */
-static int extend_service(
-	const struct source *s, struct member *service, const struct trail *before)
+static int check_trail(struct loader *l, const struct trail *trail)
+{
+	for (const struct trail *t = trail->before; t; t = t->before) {
+		if (strcmp(t->path, trail->path) == 0 && strcmp(t->service, trail->service) == 0) {
+			return cycle_err(l->e, "extends", NULL, &trail->way);
+		}
+	}
+	if (trail->length > LOAD_DEPTH_MAX) {
+		return node_err(l->e, trail->way.at, "more than %d services extend one another",
+			LOAD_DEPTH_MAX);
+	}
+	return 0;
+}
+
+/* Puts the extended service under this one, which at names (NULL: nobody). Does nothing the second
+ * time. */
+static int extend_service(const struct source *s, struct member *service,
+	const struct trail *before, const struct node *at)
 {
 	struct loader *l = s->l;
 	struct node *extends = node_get(service->value, "extends");
 	if (!extends || extends->kind != NODE_MAP) {
 		return 0;
 	}
-	struct trail trail = {before, s->root, service->key, before ? before->length + 1 : 1};
-	for (const struct trail *t = before; t; t = t->before) {
-		if (t->root == s->root && strcmp(t->service, service->key) == 0) {
-			return node_err(l->e, extends, "service \"%s\" extends itself in a circle",
-				service->key);
-		}
-	}
-	if (trail.length > LOAD_DEPTH_MAX) {
-		return node_err(l->e, extends,
-			"more than %d services extend one another; is it a circle?",
-			LOAD_DEPTH_MAX);
-	}
-	struct node *base = find_base(s, extends, &trail);
+	const struct trail trail = {before, s->path, service->key, before ? before->length + 1 : 1,
+		{before ? &before->way : NULL, service->key, at}};
+	struct node *base = check_trail(l, &trail) == 0 ? find_base(s, extends, &trail) : NULL;
 	if (!base || tree_check(l->t, extends, node_count(base), l->e) < 0) {
 		return -1;
 	}
@@ -185,11 +200,10 @@ static int extend_service(
 	return 0;
 }
 
-static int apply_extends(struct loader *l, struct node *root, const char *dir)
+static int apply_extends(const struct source *s)
 {
-	const struct source s = {l, root, dir};
-	node_each (service, node_get(root, "services")) {
-		if (extend_service(&s, service, NULL) < 0) {
+	node_each (service, node_get(s->root, "services")) {
+		if (extend_service(s, service, NULL, NULL) < 0) {
 			return -1;
 		}
 	}
@@ -292,25 +306,62 @@ static struct node *apply_includes(struct loader *l, struct node *root, const ch
 	return merge_project(l->t, under, root);
 }
 
+static int check_open(struct loader *l, const struct open_file *file)
+{
+	for (const struct open_file *f = file->before; f; f = f->before) {
+		if (strcmp(f->path, file->path) == 0) {
+			return cycle_err(l->e, "include", NULL, &file->way);
+		}
+	}
+	if (l->depth >= LOAD_DEPTH_MAX) {
+		return node_err(l->e, file->way.at, "more than %d files include one another",
+			LOAD_DEPTH_MAX);
+	}
+	return 0;
+}
+
+static struct node *load_open(
+	struct loader *l, const char *path, const char *dir, const struct open_file *file)
+{
+	struct source s = {l, read_documents(l, path, file->path, file->way.at), file->path, dir};
+	if (!s.root || apply_extends(&s) < 0) {
+		return NULL;
+	}
+	absolute_project(l, s.root, dir);
+	return apply_includes(l, s.root, dir);
+}
+
 struct node *document_load(
 	struct loader *l, const char *path, const char *dir, const struct node *at)
 {
-	if (l->depth >= LOAD_DEPTH_MAX) {
-		node_err_(l->e, at, "more than %d files include one another; is it a circle?",
-			LOAD_DEPTH_MAX);
+	scoped(free) char *full =
+		strcmp(path, "-") == 0 ? xstrdup(path) : path_join(at ? dir : l->o->cwd, path);
+	const struct open_file *before = l->open;
+	const struct open_file file = {before, full, {before ? &before->way : NULL, path, at}};
+	if (check_open(l, &file) < 0) {
 		return NULL;
 	}
+	l->open = &file;
 	l->depth++;
-	struct node *root = read_documents(l, path, dir, at);
-	if (root && apply_extends(l, root, dir) < 0) {
-		root = NULL;
-	}
-	if (root) {
-		absolute_project(l, root, dir);
-		root = apply_includes(l, root, dir);
-	}
+	struct node *root = load_open(l, path, dir, &file);
 	l->depth--;
+	l->open = before;
 	return root;
+}
+
+/* Might the text hold the key `name`? Most files have none, and need not be parsed for it. */
+static bool may_have_name(const char *text)
+{
+	if (strchr(text, '\\')) {
+		return true;
+	}
+	for (const char *p = text; (p = strstr(p, "name")); p += strlen("name")) {
+		bool begins = p == text || !(isalnum((unsigned char)p[-1]) || p[-1] == '_');
+		if (begins && !isalnum((unsigned char)p[4]) && p[4] != '_') {
+			return true;
+		}
+	}
+	return false;
 }
 
 char *document_name(struct loader *l, const char *path, char **ret_place)
@@ -318,7 +369,8 @@ char *document_name(struct loader *l, const char *path, char **ret_place)
 	scoped(free) char *full =
 		strcmp(path, "-") == 0 ? xstrdup(path) : path_join(l->o->cwd, path);
 	scoped(buf) struct buf text = BUF_INIT;
-	if (l->o->read(l->o->owner, full, YAML_BYTES_MAX, &text) < 0) {
+	if (l->o->read(l->o->owner, full, YAML_BYTES_MAX, &text) < 0 ||
+		!may_have_name(buf_str(&text))) {
 		return NULL;
 	}
 	scoped(tree_free) struct tree *t = tree_new();

@@ -8,6 +8,8 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "compose/loader.h"
+#include "compose/yaml.h"
+#include "compose/yaml_text.h"
 
 #define FILES_MAX 200u
 
@@ -22,27 +24,36 @@ void sources_deinit(struct sources *s)
 	free(s->dir);
 }
 
-int load_read(struct loader *l, const char *path, const struct node *at, struct buf *ret)
+int load_fail_size(struct loader *l, const char *name, const struct buf *text)
+{
+	const struct node at = yaml_position(name, buf_str(text), text->len);
+	return node_err(l->e, &at,
+		"the file goes on here, beyond the 1 MiB that are read of one: a smaller one is expected");
+}
+
+int load_read(struct loader *l, const char *path, const char *name, const struct node *at,
+	struct buf *ret)
 {
 	if (++l->files > FILES_MAX) {
 		return node_err(l->e, at, "more than %u files", FILES_MAX);
 	}
-	int r = l->o->read(l->o->owner, path, 1u << 20, ret);
+	int r = l->o->read(l->o->owner, path, YAML_BYTES_MAX, ret);
 	if (r == 0) {
 		return 0;
 	}
-	if (at) {
-		return node_err(l->e, at, "cannot read %s: %s", path,
-			r == -EFBIG ? "more than 1 MiB" : strerror(-r));
+	if (r == -EFBIG) {
+		return load_fail_size(l, name, ret);
 	}
-	return err_set(l->e, ERR_INVALID, "cannot read %s: %s", path,
-		r == -EFBIG ? "more than 1 MiB" : strerror(-r));
+	if (at) {
+		return node_err(l->e, at, "cannot read %s: %s", path, strerror(-r));
+	}
+	return err_set(l->e, ERR_INVALID, "cannot read %s: %s", path, strerror(-r));
 }
 
 static bool exists(struct loader *l, const char *path)
 {
 	scoped(buf) struct buf text = BUF_INIT;
-	return l->o->read(l->o->owner, path, 1u << 20, &text) != -ENOENT;
+	return l->o->read(l->o->owner, path, YAML_BYTES_MAX, &text) != -ENOENT;
 }
 
 int load_dotenv(struct loader *l, const char *path, bool required)
@@ -51,6 +62,9 @@ int load_dotenv(struct loader *l, const char *path, bool required)
 	int r = l->o->read(l->o->owner, path, DOTENV_BYTES_MAX, &text);
 	if (r == -ENOENT && !required) {
 		return 0;
+	}
+	if (r == -EFBIG) {
+		return load_fail_size(l, path, &text);
 	}
 	if (r < 0) {
 		return required || r != -EISDIR ? err_set(l->e, ERR_INVALID, "cannot read %s: %s",

@@ -10,7 +10,8 @@
 #include "base/strv.h"
 #include "compose/model.h"
 
-/* Reads a file of at most limit bytes: 0 or -errno. "-" is standard input. */
+/* Reads a file of at most limit bytes: 0 or -errno. "-" is standard input. With -EFBIG the first
+ * limit bytes are in *ret, so that it can be said where they end. */
 typedef int load_read_fn(void *owner, const char *path, size_t limit, struct buf *ret);
 
 struct load_options {

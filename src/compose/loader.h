@@ -10,8 +10,9 @@ struct loader {
 	struct tree *t;
 	struct env *env; /* process environment over .env */
 	struct strv *warnings;
-	struct strv *unset; /* variables without a value */
-	int depth;          /* include and extends from other files */
+	struct strv *unset;           /* variables without a value */
+	const struct open_file *open; /* document.c: what is being loaded */
+	int depth;                    /* of includes */
 	size_t files;
 	struct err *e;
 };
@@ -29,8 +30,12 @@ static inline void scoped_sources(struct sources *s)
 /* Where the files are, with .env read into l->env on the way. */
 int sources_find(struct loader *l, struct sources *ret);
 int load_dotenv(struct loader *l, const char *path, bool required);
-/* Reads a file or fails with a sentence; at is where it was asked for (NULL: the command line). */
-int load_read(struct loader *l, const char *path, const struct node *at, struct buf *ret);
+/* Reads a file or fails with a sentence, in which it is called name; at is where it was asked for
+ * (NULL: the command line). */
+/* What -EFBIG means: text ends where the limit is. */
+int load_fail_size(struct loader *l, const char *name, const struct buf *text);
+int load_read(struct loader *l, const char *path, const char *name, const struct node *at,
+	struct buf *ret);
 
 /* document.c: a file with everything it includes and extends, canonical, with absolute paths. NULL
  * with *e. */

@@ -202,7 +202,7 @@ static void unique_texts(struct node *list)
 		list->members[same] = list->members[i];
 		kept += same == kept;
 	}
-	list->n = kept;
+	node_truncate(list, kept);
 }
 
 static void unique_service_texts(struct node *service)
@@ -258,5 +258,5 @@ void merge_finish(struct node *n)
 		merge_finish(n->members[i].value);
 		n->members[kept++] = n->members[i];
 	}
-	n->n = kept;
+	node_truncate(n, kept);
 }

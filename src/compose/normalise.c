@@ -1,5 +1,6 @@
 /* What the specification implies, made explicit in the canonical document: defaults, names,
  * dependencies, environment. */
+#include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -82,13 +83,15 @@ static struct node *child(struct loader *l, struct node *map, const char *key, e
 	return n;
 }
 
-static void depend_on(struct loader *l, struct node *service, const char *name, bool restart)
+/* at: what implies it. */
+static void depend_on(struct loader *l, struct node *service, const char *name, bool restart,
+	const struct node *at)
 {
 	struct node *all = child(l, service, "depends_on", NODE_MAP);
 	if (node_get(all, name)) {
 		return;
 	}
-	struct node *one = node_new(l->t, NODE_MAP, service);
+	struct node *one = node_new(l->t, NODE_MAP, at);
 	node_put(l->t, one, "condition", node_str(l->t, "service_started", one));
 	node_put(l->t, one, "required", node_bool(l->t, true, one));
 	if (restart) {
@@ -97,26 +100,28 @@ static void depend_on(struct loader *l, struct node *service, const char *name, 
 	node_put(l->t, all, name, one);
 }
 
+/* The name before a colon. */
+static const char *name_before(struct loader *l, const struct node *n)
+{
+	return tree_strndup(l->t, n->text, strcspn(n->text, ":"));
+}
+
 static void imply_dependencies(struct loader *l, struct node *service)
 {
 	static const char *const namespaces[] = {"network_mode", "ipc", "pid"};
 	for (size_t i = 0; i < 3; i++) {
 		const char *mode = node_text(service, namespaces[i]);
 		if (mode && text_starts(mode, "service:")) {
-			depend_on(l, service, mode + strlen("service:"), true);
+			depend_on(l, service, mode + strlen("service:"), true,
+				node_get(service, namespaces[i]));
 		}
 	}
 	node_each (link, node_get(service, "links")) {
-		depend_on(l, service,
-			tree_strndup(l->t, link->value->text, strcspn(link->value->text, ":")),
-			true);
+		depend_on(l, service, name_before(l, link->value), true, link->value);
 	}
 	node_each (from, node_get(service, "volumes_from")) {
 		if (!text_starts(from->value->text, "container:")) {
-			depend_on(l, service,
-				tree_strndup(
-					l->t, from->value->text, strcspn(from->value->text, ":")),
-				false);
+			depend_on(l, service, name_before(l, from->value), false, from->value);
 		}
 	}
 }
@@ -156,6 +161,9 @@ static int read_env_file(struct loader *l, const struct node *file, struct env *
 	const char *format = node_text(file, "format");
 	scoped(buf) struct buf text = BUF_INIT;
 	int r = l->o->read(l->o->owner, path, DOTENV_BYTES_MAX, &text);
+	if (r == -EFBIG) {
+		return load_fail_size(l, path, &text);
+	}
 	if (r < 0 && !node_is_true(file, "required")) {
 		return 0;
 	}
@@ -192,7 +200,7 @@ static void resolve_build_args(struct loader *l, struct node *build)
 	if (args && kept == 0) {
 		node_remove(build, "args");
 	} else if (args) {
-		args->n = kept;
+		node_truncate(args, kept);
 	}
 }
 
@@ -231,10 +239,13 @@ static int resolve_environment(struct loader *l, struct node *service)
 static int resolve_label_files(struct loader *l, struct node *service)
 {
 	struct node *files = node_get(service, "label_file");
+	if (!files) {
+		return 0;
+	}
 	scoped(env_free) struct env *found = env_new();
 	node_each (file, files) {
 		scoped(buf) struct buf text = BUF_INIT;
-		if (load_read(l, file->value->text, file->value, &text) < 0 ||
+		if (load_read(l, file->value->text, file->value->text, file->value, &text) < 0 ||
 			dotenv_parse(file->value->text, buf_str(&text), text.len, false, l->env,
 				found, l->e) < 0) {
 			return -1;
@@ -242,7 +253,7 @@ static int resolve_label_files(struct loader *l, struct node *service)
 	}
 	size_t pos = 0;
 	const char *value;
-	for (const char *name; files && (name = env_next(found, &pos, &value));) {
+	for (const char *name; (name = env_next(found, &pos, &value));) {
 		struct node *labels = child(l, service, "labels", NODE_MAP);
 		if (!node_get(labels, name)) {
 			node_put(l->t, labels, name, node_str(l->t, value, files));

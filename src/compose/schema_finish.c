@@ -59,7 +59,7 @@ static int finish_fields(
 			map->members[kept++] = *m;
 		}
 	}
-	map->n = kept;
+	node_truncate(map, kept);
 	return 0;
 }
 

@@ -166,13 +166,18 @@ size_t node_count(const struct node *n)
 
 /* FNV-1a: only saves comparisons; the number of members is bounded, so chosen collisions cost
  * little. */
-static uint32_t hash_key(const char *key)
+uint32_t node_hash(const char *text)
 {
 	uint32_t h = 2166136261u;
-	for (; *key; key++) {
-		h = (h ^ (unsigned char)*key) * 16777619u;
+	for (; *text; text++) {
+		h = (h ^ (unsigned char)*text) * 16777619u;
 	}
 	return h;
+}
+
+static bool is_member(const struct member *m, uint32_t hash, const char *key)
+{
+	return m->hash == hash && strcmp(m->key, key) == 0;
 }
 
 struct member *node_member(const struct node *map, const char *key)
@@ -180,13 +185,55 @@ struct member *node_member(const struct node *map, const char *key)
 	if (!map || map->kind != NODE_MAP) {
 		return NULL;
 	}
-	uint32_t hash = hash_key(key);
-	for (size_t i = 0; i < map->n; i++) {
-		if (map->members[i].hash == hash && strcmp(map->members[i].key, key) == 0) {
-			return &map->members[i];
+	uint32_t hash = node_hash(key);
+	if (map->indexed != map->n || map->n == 0) {
+		for (size_t i = 0; i < map->n; i++) {
+			if (is_member(&map->members[i], hash, key)) {
+				return &map->members[i];
+			}
+		}
+		return NULL;
+	}
+	for (size_t slot = hash & (map->slots - 1); map->index[slot];
+		slot = (slot + 1) & (map->slots - 1)) {
+		struct member *m = &map->members[map->index[slot] - 1];
+		if (is_member(m, hash, key)) {
+			return m;
 		}
 	}
 	return NULL;
+}
+
+/* Members of a mapping are added one by one and looked for before: from INDEX_MIN on an index keeps
+ * that from being quadratic. It is that of all members or, once members were taken out, of none. */
+#define INDEX_MIN 64u
+
+static void put_index(struct node *map, size_t i)
+{
+	size_t slot = map->members[i].hash & (map->slots - 1);
+	while (map->index[slot]) {
+		slot = (slot + 1) & (map->slots - 1);
+	}
+	map->index[slot] = (uint32_t)i + 1;
+}
+
+static void index_last(struct tree *t, struct node *map)
+{
+	bool was_whole = map->indexed == map->n - 1 && map->indexed > 0;
+	if (was_whole && map->n * 2 <= map->slots) {
+		put_index(map, map->n - 1);
+		map->indexed = map->n;
+	} else if (map->n >= INDEX_MIN && (was_whole || map->n % INDEX_MIN == 0)) {
+		map->slots = INDEX_MIN;
+		while (map->slots < map->n * 4) {
+			map->slots *= 2;
+		}
+		map->index = tree_new_array(t, uint32_t, map->slots);
+		for (size_t i = 0; i < map->n; i++) {
+			put_index(map, i);
+		}
+		map->indexed = map->n;
+	}
 }
 
 struct node *node_get(const struct node *map, const char *key)
@@ -215,9 +262,10 @@ struct member *node_put(struct tree *t, struct node *map, const char *key, struc
 	if (!m) {
 		m = add_member(t, map);
 		m->key = tree_strdup(t, key);
-		m->hash = hash_key(key);
+		m->hash = node_hash(key);
 		m->line = value->line;
 		m->column = value->column;
+		index_last(t, map);
 	}
 	m->value = value;
 	return m;
@@ -229,8 +277,14 @@ void node_remove(struct node *map, const char *key)
 	if (m) {
 		size_t i = (size_t)(m - map->members);
 		memmove(m, m + 1, (map->n - i - 1) * sizeof(*m));
-		map->n--;
+		node_truncate(map, map->n - 1);
 	}
+}
+
+void node_truncate(struct node *n, size_t kept)
+{
+	n->n = kept;
+	n->indexed = 0;
 }
 
 void node_append(struct tree *t, struct node *list, struct node *value)

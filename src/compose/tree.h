@@ -38,6 +38,9 @@ struct node {
 	const char *text; /* scalars: numbers as Go prints them, "true", "false"; "" for null */
 	struct member *members;
 	size_t n, cap;
+	/* of a large mapping: where in members to look for a hash, see node_member */
+	uint32_t *index;
+	size_t indexed, slots;
 	size_t weight; /* of a parsed container: its nodes, itself included */
 };
 
@@ -73,9 +76,12 @@ size_t node_count(const struct node *n);
 struct node *node_get(const struct node *map,
 	const char *key); /* NULL when absent, or when map is NULL or no map */
 struct member *node_member(const struct node *map, const char *key);
+uint32_t node_hash(const char *text);
 /* Replaces or appends. The new member's position is the value's. */
 struct member *node_put(struct tree *t, struct node *map, const char *key, struct node *value);
 void node_remove(struct node *map, const char *key);
+/* After the members that stay were moved to the front. */
+void node_truncate(struct node *n, size_t kept);
 void node_append(struct tree *t, struct node *list, struct node *value);
 /* A string member, or NULL when absent or null. */
 const char *node_text(const struct node *map, const char *key);

@@ -4,19 +4,25 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "compose/cycle.h"
 #include "compose/scalar.h"
+#include "compose/yaml_text.h"
 
 struct anchor {
 	const char *name;
-	struct node *node;
+	uint32_t hash;
+	struct node *node; /* NULL: what it names has not ended */
 };
+
+struct opened;
 
 struct yaml {
 	struct tree *t;
 	struct fy_parser *fyp;
 	struct fy_diag *diag;
 	const char *file;
-	struct anchor *anchors; /* of the document at hand; later ones win */
+	const struct opened *open; /* the anchors that have not ended, the innermost first */
+	struct anchor *anchors;    /* of the document at hand; later ones win */
 	size_t n_anchors, cap_anchors;
 	size_t nodes; /* of the whole text, copies included */
 	struct err *e;
@@ -33,8 +39,10 @@ static struct node position(const struct yaml *y, struct fy_event *event)
 	enum fy_scalar_style style = event->type == FYET_SCALAR
 					     ? fy_token_scalar_style(event->scalar.value)
 					     : FYSS_PLAIN;
-	if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && at.column > 1) {
-		at.column--; /* libfyaml's mark is behind the quote */
+	bool behind = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED ||
+		      event->type == FYET_ALIAS;
+	if (behind && at.column > 1) {
+		at.column--; /* libfyaml's mark is behind the quote, or the asterisk */
 	}
 	return at;
 }
@@ -87,29 +95,78 @@ static int spend(struct yaml *y, const struct node *at, size_t nodes)
 	return tree_check(y->t, at, nodes, y->e);
 }
 
-static void remember_anchor(struct yaml *y, struct fy_event *event, struct node *n)
+/* n: NULL when what the anchor names begins here, see end_anchor. NULL when there is no anchor. */
+static const char *begin_anchor(struct yaml *y, struct fy_event *event, struct node *n)
 {
 	char *name = token_text(y, fy_event_get_anchor_token(event));
 	if (!name) {
-		return;
+		return NULL;
 	}
 	if (y->n_anchors == y->cap_anchors) {
 		y->cap_anchors = y->cap_anchors ? y->cap_anchors * 2 : 16;
 		y->anchors = xrealloc(y->anchors, y->cap_anchors, sizeof(*y->anchors));
 	}
-	y->anchors[y->n_anchors++] = (struct anchor){name, n};
+	y->anchors[y->n_anchors++] = (struct anchor){name, node_hash(name), n};
+	return name;
+}
+
+/* The anchor of a list or mapping, while it is read. */
+struct opened {
+	const struct opened *before;
+	size_t anchor; /* its place in y->anchors */
+	struct way way;
+	bool any;
+};
+
+static void open_anchor(struct yaml *y, struct fy_event *start, struct opened *ret)
+{
+	const char *name = begin_anchor(y, start, NULL);
+	*ret = (struct opened){.any = name != NULL};
+	if (name) {
+		struct node at = position(y, start);
+		name = tree_printf(y->t, "&%s (%s:%d:%d)", name, y->file, at.line, at.column);
+		ret->before = y->open;
+		ret->anchor = y->n_anchors - 1;
+		ret->way = (struct way){y->open ? &y->open->way : NULL, name, NULL};
+		y->open = ret;
+	}
+}
+
+static void end_anchor(struct yaml *y, const struct opened *o, struct node *n)
+{
+	if (o->any) {
+		y->open = o->before;
+		y->anchors[o->anchor].node = n;
+	}
+}
+
+/* An alias inside of what it names. */
+static struct node *fail_inside(
+	struct yaml *y, const struct node *at, const char *name, size_t anchor)
+{
+	const struct opened *first = y->open;
+	while (first->anchor != anchor) {
+		first = first->before;
+	}
+	const struct way way = {&y->open->way, tree_printf(y->t, "*%s", name), at};
+	cycle_err_(y->e, "alias", &first->way, &way);
+	return NULL;
 }
 
 static struct node *read_alias(struct yaml *y, struct fy_event *event)
 {
 	struct node at = position(y, event);
 	char *name = token_text(y, event->alias.anchor);
+	uint32_t hash = node_hash(name ? name : "");
 	for (size_t i = y->n_anchors; name && i-- > 0;) {
 		const struct anchor *a = &y->anchors[i];
-		if (strcmp(a->name, name) == 0) {
-			return spend(y, &at, a->node->weight) == 0 ? node_copy(y->t, a->node)
-								   : NULL;
+		if (a->hash != hash || strcmp(a->name, name) != 0) {
+			continue;
 		}
+		if (!a->node) {
+			return fail_inside(y, &at, name, i);
+		}
+		return spend(y, &at, a->node->weight) == 0 ? node_copy(y->t, a->node) : NULL;
 	}
 	node_err_(y->e, &at, "alias *%s has no anchor &%s before it", name ? name : "?",
 		name ? name : "?");
@@ -167,7 +224,7 @@ static struct node *read_scalar(struct yaml *y, struct fy_event *event)
 	} else {
 		scalar_resolve(y->t, n, text);
 	}
-	remember_anchor(y, event, n);
+	begin_anchor(y, event, n);
 	return n;
 }
 
@@ -179,6 +236,8 @@ static struct node *read_list(struct yaml *y, struct fy_event *start, int depth)
 	if (apply_tag(y, start, list, &unused) < 0) {
 		return NULL;
 	}
+	struct opened anchor;
+	open_anchor(y, start, &anchor);
 	for (;;) {
 		struct fy_event *event = next_event(y);
 		if (!event) {
@@ -196,7 +255,7 @@ static struct node *read_list(struct yaml *y, struct fy_event *start, int depth)
 		node_append(y->t, list, value);
 		list->weight += value->weight;
 	}
-	remember_anchor(y, start, list);
+	end_anchor(y, &anchor, list);
 	return list;
 }
 
@@ -283,6 +342,8 @@ static struct node *read_map(struct yaml *y, struct fy_event *start, int depth)
 	if (apply_tag(y, start, map, &unused) < 0) {
 		return NULL;
 	}
+	struct opened anchor;
+	open_anchor(y, start, &anchor);
 	for (;;) {
 		struct fy_event *event = next_event(y);
 		if (!event) {
@@ -301,7 +362,7 @@ static struct node *read_map(struct yaml *y, struct fy_event *start, int depth)
 	if (apply_merges(y, map) < 0) {
 		return NULL;
 	}
-	remember_anchor(y, start, map);
+	end_anchor(y, &anchor, map);
 	return map;
 }
 
@@ -311,7 +372,7 @@ static struct node *forget_reset(struct node *n)
 	if (n && n->tag == TAG_RESET) {
 		n->kind = NODE_NULL;
 		n->text = "";
-		n->n = 0;
+		node_truncate(n, 0);
 	}
 	return n;
 }
@@ -359,6 +420,7 @@ static int read_stream(struct yaml *y, struct node *docs)
 			       type == FYET_SEQUENCE_START || type == FYET_ALIAS;
 		if (type == FYET_DOCUMENT_START) {
 			y->n_anchors = 0;
+			y->open = NULL;
 		} else if (is_node) {
 			doc = read_node(y, event, 0);
 		}
@@ -389,44 +451,6 @@ static struct fy_diag *quiet_diag(void)
 	return diag;
 }
 
-/* YAML 1.1 ends lines in six ways: LF, CR, CR LF, NEL, LS, PS. */
-static bool begins_line(const char *text, size_t i)
-{
-	return i == 0 || text[i - 1] == '\n' || text[i - 1] == '\r' ||
-	       (i > 1 && memcmp(text + i - 2, "\xc2\x85", 2) == 0) ||
-	       (i > 2 && (memcmp(text + i - 3, "\xe2\x80\xa8", 3) == 0 ||
-				 memcmp(text + i - 3, "\xe2\x80\xa9", 3) == 0));
-}
-
-static bool is_known_directive(const char *text, size_t n)
-{
-	if (n < 10 || (memcmp(text, "%YAML 1.1", 9) != 0 && memcmp(text, "%YAML 1.2", 9) != 0)) {
-		return false;
-	}
-	size_t i = 9;
-	while (i < n && strchr(" \t\r", text[i])) {
-		i++;
-	}
-	return i < n && text[i] == '\n';
-}
-
-/* Of directives only "%YAML 1.1" and "%YAML 1.2" mean anything here; libfyaml 0.7.12 never returns
- * from some others (the text "%a"), so they do not get there. */
-static int check_directives(struct yaml *y, const char *text, size_t n)
-{
-	struct node at = {.file = y->file, .line = 1, .column = 1};
-	for (size_t i = 0; i < n; i++) {
-		if (text[i] == '%' && begins_line(text, i) &&
-			!is_known_directive(text + i, n - i)) {
-			fail_at(y, &at,
-				"a line that begins with % is a directive: only %YAML 1.1 and %YAML 1.2 are expected");
-			return -1;
-		}
-		at.line += text[i] == '\n';
-	}
-	return 0;
-}
-
 static struct node *parse(struct yaml *y, const char *text, size_t n)
 {
 	struct node at = {.file = y->file, .line = 1, .column = 1};
@@ -446,11 +470,7 @@ struct node *yaml_parse(struct tree *t, const char *file, const char *text, size
 		text += 3;
 		n -= 3;
 	}
-	if (n > YAML_BYTES_MAX) {
-		node_err_(e, &at, "more than %u bytes", YAML_BYTES_MAX);
-	} else if (memchr(text, 0, n)) {
-		fail_at(&y, &at, "a NUL byte in the text");
-	} else if (check_directives(&y, text, n) == 0) {
+	if (yaml_check_text(y.file, text, n, e) == 0) {
 		struct fy_parse_cfg cfg = {
 			.flags = FYPCF_DEFAULT_VERSION_1_1 | FYPCF_QUIET | FYPCF_COLLECT_DIAG,
 			.diag = y.diag};

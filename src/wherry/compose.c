@@ -75,7 +75,23 @@ static int read_stdin(struct buf *kept, size_t limit, struct buf *ret)
 		}
 		buf_append(kept, data, (size_t)n);
 	}
-	return buf_append_limited(ret, buf_str(kept), kept->len, limit) < 0 ? -EFBIG : 0;
+	buf_append(ret, buf_str(kept), kept->len > limit ? limit : kept->len);
+	return kept->len > limit ? -EFBIG : 0;
+}
+
+/* The first limit bytes. */
+static void read_head(const char *path, size_t limit, struct buf *ret)
+{
+	scoped(close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char data[4096];
+	while (fd >= 0 && limit > 0) {
+		ssize_t n = read(fd, data, limit < sizeof(data) ? limit : sizeof(data));
+		if (n <= 0) {
+			break;
+		}
+		buf_append(ret, data, (size_t)n);
+		limit -= (size_t)n;
+	}
 }
 
 static int read_file(void *owner, const char *path, size_t limit, struct buf *ret)
@@ -83,7 +99,11 @@ static int read_file(void *owner, const char *path, size_t limit, struct buf *re
 	if (strcmp(path, "-") == 0) {
 		return read_stdin(owner, limit, ret);
 	}
-	return path_read(AT_FDCWD, path, limit, ret);
+	int r = path_read(AT_FDCWD, path, limit, ret);
+	if (r == -EFBIG) {
+		read_head(path, limit, ret);
+	}
+	return r;
 }
 
 int compose_load(struct compose *c, char *const *names, int n, struct err *e)

@@ -156,7 +156,7 @@ static void keep_images(const struct project *p)
 	}
 	node_each (service, node_get(p->root, "services")) {
 		struct node *image = node_get(service->value, "image");
-		service->value->n = 0;
+		node_truncate(service->value, 0);
 		if (image) {
 			node_put(p->tree, service->value, "image", image);
 		}

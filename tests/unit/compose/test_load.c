@@ -48,7 +48,11 @@ static void errors_name_file_line_column_and_what_was_expected(void **state)
 		{"services:\n  a:\n    image: x\n    depends_on: [b]\n",
 			"compose.yaml:4:18: service \"a\" depends on the undefined service \"b\""},
 		{"services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}\n",
-			"depends on itself in a circle"},
+			"compose.yaml:3:30: dependency cycle detected: a -> b (compose.yaml:2:30) -> a (compose.yaml:3:30)"},
+		{"services:\n  z: {image: x, depends_on: [a]}\n  a: {image: x, links: [b]}\n  b: {image: x, network_mode: 'service:c'}\n  c: {image: x, volumes_from: [a]}\n",
+			"compose.yaml:5:32: dependency cycle detected: a -> b (compose.yaml:3:25) -> c (compose.yaml:4:31) -> a (compose.yaml:5:32)"},
+		{"services:\n  a: {image: x, depends_on: [a]}\n",
+			"compose.yaml:2:30: dependency cycle detected: a -> a (compose.yaml:2:30)"},
 		{"services:\n  a: {image: x, depends_on: {b: {condition: up}}}\n  b: {image: x}\n",
 			"one of service_started, service_healthy"},
 		{"services:\n  a:\n    command: x\n",
@@ -72,9 +76,10 @@ static void errors_name_file_line_column_and_what_was_expected(void **state)
 			"compose.yaml:3:12: required variable X is missing a value: give one"},
 		{"services:\n  a:\n    extends: {service: b}\n",
 			"compose.yaml:3:24: extends: service \"b\" is not in this file"},
-		{"services:\n  a: {extends: b}\n  b: {extends: a}\n", "extends itself in a circle"},
+		{"services:\n  a: {extends: b}\n  b: {extends: a}\n",
+			"compose.yaml:3:16: extends cycle detected: a -> b (compose.yaml:2:16) -> a (compose.yaml:3:16)"},
 		{"services:\n  a: {extends: {file: none.yaml, service: b}}\n",
-			"compose.yaml:2:16: cannot read /p/none.yaml"},
+			"compose.yaml:2:23: cannot read /p/none.yaml"},
 		{"services:\n  a: {image: x, env_file: nope.env}\n",
 			"compose.yaml:2:27: env file /p/nope.env cannot be read"},
 		{"include: [none.yaml]\n", "compose.yaml:1:11: cannot read /p/none.yaml"},
@@ -113,6 +118,68 @@ static void errors_name_file_line_column_and_what_was_expected(void **state)
 		assert_int_equal(e.kind, ERR_INVALID);
 		assert_non_null(strstr(e.msg, cases[i][1]));
 	}
+}
+
+static void fails_with(const struct file *files, const char *message)
+{
+	struct err e = {0};
+	const struct setting s = {.files = files};
+	struct project *p = load_setting(&s, &e);
+	if (p || strcmp(e.msg, message) != 0) {
+		print_error("said: %s\n", p ? "(accepted)" : e.msg);
+	}
+	assert_null(p);
+	assert_string_equal(e.msg, message);
+}
+
+static void cycles_over_several_files_are_told_with_every_place(void **state)
+{
+	const struct file includes[] = {{"/p/compose.yaml", "include: [sub/b.yaml]\n"},
+		{"/p/sub/b.yaml", "include:\n  - path: ../c.yaml\n"},
+		{"/p/c.yaml", "include: [./sub/../sub/b.yaml]\n"}, {0}};
+	fails_with(includes,
+		"/p/c.yaml:1:11: include cycle detected: compose.yaml -> /p/sub/b.yaml (compose.yaml:1:11) -> /p/c.yaml (/p/sub/b.yaml:2:11) -> /p/sub/b.yaml (/p/c.yaml:1:11)");
+	const struct file extends[] = {
+		{"/p/compose.yaml",
+			"services:\n  a: {extends: b}\n  b: {extends: {file: e.yaml, service: c}}\n"},
+		{"/p/e.yaml", "services:\n  c: {extends: {service: b, file: compose.yaml}}\n"},
+		{0}};
+	fails_with(extends,
+		"/p/e.yaml:2:35: extends cycle detected: a -> b (compose.yaml:2:16) -> c (compose.yaml:3:23) -> b (/p/e.yaml:2:35)");
+}
+
+static void a_long_cycle_is_told_without_its_middle(void **state)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	buf_puts(&text, "services:\n");
+	for (int i = 0; i < 1000; i++) {
+		buf_printf(&text, "  s%d: {image: x, depends_on: [s%d]}\n", i, (i + 1) % 1000);
+	}
+	struct err e = {0};
+	assert_null(load_text(buf_str(&text), &e));
+	assert_non_null(strstr(
+		e.msg, "compose.yaml:1001:33: dependency cycle detected: s0 -> 9")); /* 99x more */
+	assert_non_null(strstr(e.msg, " more -> s99"));
+	assert_true(text_ends(e.msg, " -> s0 (compose.yaml:1001:33)"));
+}
+
+static void a_file_that_is_too_large_is_refused_where_the_limit_is(void **state)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	buf_puts(&text, "services:\n  a:\n");
+	while (text.len < (1u << 20)) {
+		buf_puts(&text, "    # 4567890123\n"); /* 17 bytes */
+	}
+	struct err e = {0};
+	assert_null(load_text(buf_str(&text), &e));
+	assert_non_null(strstr(e.msg, "compose.yaml:61683:"));
+	assert_non_null(strstr(e.msg, "the file goes on here, beyond the 1 MiB"));
+	scoped(free) char *env = xasprintf("A=%s\n", buf_str(&text));
+	const struct file files[] = {
+		{"/p/compose.yaml", "services:\n  a: {image: x, env_file: big.env}\n"},
+		{"/p/big.env", env}, {0}};
+	fails_with(files,
+		"/p/big.env:61682:17: the file goes on here, beyond the 1 MiB that are read of one: a smaller one is expected");
 }
 
 static void values_of_the_environment_have_no_place_in_errors(void **state)
@@ -593,7 +660,8 @@ static void a_file_that_includes_itself_is_refused(void **state)
 {
 	struct err e = {0};
 	assert_null(load_text("include: [compose.yaml]\n", &e));
-	assert_non_null(strstr(e.msg, "include one another"));
+	assert_non_null(strstr(e.msg,
+		"include cycle detected: compose.yaml -> /p/compose.yaml (compose.yaml:1:11)"));
 }
 
 static void documents_of_one_file_merge(void **state)
@@ -838,6 +906,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_name_file_line_column_and_what_was_expected),
+		cmocka_unit_test(cycles_over_several_files_are_told_with_every_place),
+		cmocka_unit_test(a_long_cycle_is_told_without_its_middle),
+		cmocka_unit_test(a_file_that_is_too_large_is_refused_where_the_limit_is),
 		cmocka_unit_test(values_of_the_environment_have_no_place_in_errors),
 		cmocka_unit_test(no_file_at_all_is_said),
 		cmocka_unit_test(a_service_is_read_in_full),

@@ -87,10 +87,109 @@ static void syntax_errors_have_a_position(void **state)
 	yaml_fails("a: 1\nb: [1\n", "f:");
 	yaml_fails("a:\n\t- b\n", "f:2:1: not valid YAML: tab");
 	yaml_fails("a: 1\nb: 2\na: 3\n", "f:3:1: key \"a\" is already set in line 1");
-	yaml_fails("a: *none\n", "f:1:5: alias *none");
+	yaml_fails("a: *none\n", "f:1:4: alias *none");
 	yaml_fails("a: !secret b\n", "f:1:");
 	yaml_fails("{a: 1}: 2\n", "f:1:1: a key must be a string");
-	yaml_fails("a: &a [*a]\n", "alias *a has no anchor");
+	yaml_fails("a: 1\nb: \"c\\0d\"\n", "f:2:4: a NUL byte in a value");
+}
+
+static void an_alias_inside_of_its_anchor_is_told_with_the_way_to_it(void **state)
+{
+	yaml_fails("a: &a [*a]\n", "f:1:8: alias cycle detected: &a (f:1:7) -> *a (f:1:8)");
+	yaml_fails("a: &a\n  b: &b\n    - *a\n",
+		"f:3:7: alias cycle detected: &a (f:2:3) -> &b (f:3:5) -> *a (f:3:7)");
+	yaml_fails("x: &x\na: &a\n  <<: &b\n    <<: *a\n",
+		"f:4:9: alias cycle detected: &a (f:3:3) -> &b (f:4:5) -> *a (f:4:9)");
+	yaml_fails("x: &o\n  a: &a\n    b: *a\n",
+		"f:3:8: alias cycle detected: &a (f:3:5) -> *a (f:3:8)"); /* &o is not on it */
+	yaml_gives("a: &a {b: &a 1, c: *a}\n", "[{\"a\":{\"b\":1,\"c\":1}}]");
+	yaml_gives("a: &a {b: &b [x]}\nc: *b\nd: *a\n",
+		"[{\"a\":{\"b\":[\"x\"]},\"c\":[\"x\"],\"d\":{\"b\":[\"x\"]}}]");
+}
+
+static void bytes_that_are_no_text_are_refused_where_they_stand(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+		const char *message;
+	} cases[] = {
+		{"a: 1\nb: \xc3\xa4\0c\n", 12, "f:2:5: a NUL byte"},
+		{"a: 1\n\0", 6, "f:2:1: a NUL byte"},
+		{"a: \xff\n", 5, "f:1:4: not UTF-8"},
+		{"a: 1 # \xc3\n", 9, "f:1:8: not UTF-8"},
+		{"a: \xed\xa0\x80\n", 7, "f:1:4: not UTF-8"},     /* a surrogate */
+		{"a: \xe0\x80\xaf\n", 7, "f:1:4: not UTF-8"},     /* too long a form */
+		{"a: \xf4\x90\x80\x80\n", 8, "f:1:4: not UTF-8"}, /* beyond U+10FFFF */
+		{"a: \xe2\x82", 5, "f:1:4: not UTF-8"},
+		{"\xff\xfe"
+		 "a\0",
+			4, "f:1:1: the text is UTF-16"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e = {0};
+		scoped(tree_free) struct tree *t = tree_new();
+		assert_null(yaml_parse(t, "f", cases[i].text, cases[i].n, &e));
+		if (!strstr(e.msg, cases[i].message)) {
+			print_error("%zu said: %s\n", i, e.msg);
+		}
+		assert_non_null(strstr(e.msg, cases[i].message));
+	}
+	yaml_gives("a: \xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\n",
+		"[{\"a\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"}]");
+}
+
+/* What libfyaml would keep hundreds of megabytes of tokens for. */
+static void texts_of_nothing_but_tokens_are_refused(void **state)
+{
+	static const struct {
+		const char *piece, *message;
+	} cases[] = {
+		{"[", "f:1:10001: more than 10000 brackets"},
+		{"{a: ", "more than 10000 brackets"},
+		{" [\n", "f:10001:2: more than 10000 brackets"},
+		{"[],", "f:1:100001: more than 100000 punctuation marks"},
+		{"? ", "f:1:200001: more than 100000 punctuation marks"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		scoped(buf) struct buf text = BUF_INIT;
+		while (text.len < 1000000) {
+			buf_puts(&text, cases[i].piece);
+		}
+		yaml_fails(buf_str(&text), cases[i].message);
+	}
+	scoped(buf) struct buf text = BUF_INIT;
+	buf_puts(&text, "a: [\n");
+	for (int i = 0; i < 9000; i++) {
+		buf_puts(&text, "  [], \n"); /* what is closed does not count */
+	}
+	buf_puts(&text, "  ]\n");
+	struct err e = {0};
+	free(yaml_json(buf_str(&text), &e));
+	assert_string_equal(e.msg, "");
+}
+
+/* Looked up by an index, which has to know what was taken out. */
+static void large_mappings_find_what_they_have(void **state)
+{
+	scoped(tree_free) struct tree *t = tree_new();
+	struct node *map = node_new(t, NODE_MAP, NULL);
+	for (int i = 0; i < 500; i++) {
+		node_put(t, map, tree_printf(t, "k%d", i), node_int(t, i, NULL));
+	}
+	for (int i = 0; i < 500; i += 3) {
+		node_remove(map, tree_printf(t, "k%d", i));
+	}
+	map->members[0] = map->members[map->n - 1];
+	node_truncate(map, map->n - 1);
+	node_put(t, map, "new", node_int(t, 500, NULL)); /* as many as before */
+	for (int i = 0; i < 500; i++) {
+		const char *text = node_text(map, tree_printf(t, "k%d", i));
+		bool gone = i % 3 == 0 || i == 1; /* k1 was overwritten */
+		assert_int_equal(gone, text == NULL);
+		assert_true(gone || strcmp(text, tree_printf(t, "%d", i)) == 0);
+	}
+	assert_string_equal(node_text(map, "new"), "500");
 }
 
 static void directives_that_the_parser_does_not_survive_are_refused(void **state)
@@ -99,8 +198,8 @@ static void directives_that_the_parser_does_not_survive_are_refused(void **state
 	yaml_gives("%YAML 1.2  \n---\na: 1\n", "[{\"a\":1}]");
 	yaml_fails("%a", "f:1:1: a line that begins with %");
 	yaml_fails("%YAML 1.1", "f:1:1: a line that begins with %");
-	yaml_fails("a: 1\r%a", "f:1:1: a line that begins with %");
-	yaml_fails("a: 1\xc2\x85%a", "f:1:1: a line that begins with %");
+	yaml_fails("a: 1\r%a", "f:1:6: a line that begins with %");
+	yaml_fails("a: 1\xc2\x85%a", "f:1:6: a line that begins with %");
 	yaml_fails("a: 1\n...\n%TAG ! x\n---\n", "f:3:1: a line that begins with %");
 }
 
@@ -315,6 +414,10 @@ int main(void)
 		cmocka_unit_test(floats_print_as_go_prints_them),
 		cmocka_unit_test(merge_keys_keep_own_values_and_the_first_source),
 		cmocka_unit_test(syntax_errors_have_a_position),
+		cmocka_unit_test(an_alias_inside_of_its_anchor_is_told_with_the_way_to_it),
+		cmocka_unit_test(bytes_that_are_no_text_are_refused_where_they_stand),
+		cmocka_unit_test(texts_of_nothing_but_tokens_are_refused),
+		cmocka_unit_test(large_mappings_find_what_they_have),
 		cmocka_unit_test(directives_that_the_parser_does_not_survive_are_refused),
 		cmocka_unit_test(alias_bombs_meet_the_budget),
 		cmocka_unit_test(depth_is_limited),
