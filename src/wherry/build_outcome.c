@@ -64,8 +64,9 @@ int build_outcome(struct cli *cli, const struct build_job *j, struct err *e)
 	if (o->metadata_file && write_metadata(o->metadata_file, j->response, e) < 0) {
 		return -1;
 	}
+	const struct progress_sink screen = {.out = stderr};
 	for (size_t i = 0; i < j->request.push_names.n; i++) {
-		if (push_image(cli, j->request.push_names.v[i], o->quiet ? NULL : stderr, e) < 0) {
+		if (push_image(cli, j->request.push_names.v[i], o->quiet ? NULL : &screen, e) < 0) {
 			return err_wrap(e, "failed to push %s", j->request.push_names.v[i]);
 		}
 	}

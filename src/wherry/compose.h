@@ -121,6 +121,8 @@ void compose_progress_event(
  * without a text. */
 void compose_progress_say(
 	struct compose_progress *p, const char *kind, const char *name, const char *verb);
+/* Does each id keep its line on the screen? */
+bool compose_progress_redraws(const struct compose_progress *p);
 /* Others are about to print: what is on the screen stays there, and the next line begins a new
  * list. */
 void compose_progress_leave(struct compose_progress *p);
@@ -136,7 +138,6 @@ struct compose_image_options {
 /* Pulls or builds what the selected services need. */
 int compose_images_ensure(struct compose *c, const bool *selected,
 	const struct compose_image_options *o, struct err *e);
-int compose_pull_service(struct compose *c, const struct service *s, bool quiet, struct err *e);
 /* 1 when the engine has the image, and then *ret_id (the caller's, may be NULL) is set; 0 when not;
  * -1. */
 int compose_image_find(struct compose *c, const char *image, char **ret_id, struct err *e);

@@ -39,8 +39,8 @@ static void *work(void *owner)
 	while (take(s, &i)) {
 		if (!cli.http || s->fn(&c, s->owner, i, &e) < 0) {
 			pthread_mutex_lock(&s->lock);
+			s->e = s->result < 0 ? s->e : e; /* the first one is told */
 			s->result = -1;
-			s->e = e;
 			pthread_mutex_unlock(&s->lock);
 		}
 	}

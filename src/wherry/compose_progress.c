@@ -182,6 +182,11 @@ char *compose_shown(const char *text)
 	return buf_take_str(&shown);
 }
 
+bool compose_progress_redraws(const struct compose_progress *p)
+{
+	return p && !p->quiet && !p->json && p->redraw;
+}
+
 void compose_progress_event(struct compose_progress *p, const char *raw_id, const char *raw_text,
 	const char *raw_status)
 {

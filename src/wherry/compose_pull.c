@@ -5,9 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "codec/ref.h"
-#include "wherry/compose.h"
-#include "wherry/engine.h"
-#include "wherry/push.h"
+#include "wherry/compose_transfer.h"
 
 struct pull {
 	bool quiet, ignore_failures, ignore_buildable, include_deps;
@@ -75,12 +73,12 @@ static int wants_pull(
 	return 1;
 }
 
-/* What cannot be pulled but built is not a reason to stop. */
 static int pull_all(struct compose *c, const struct pull *o, bool *selected, struct err *e)
 {
 	scoped(buf) struct buf must_build = BUF_INIT;
-	struct err failure;
-	bool failed = false;
+	scoped(free) struct transfer *list =
+		xnew_array(struct transfer, c->project->n_services + 1);
+	size_t n = 0;
 	for (size_t i = 0; i < c->project->n_services; i++) {
 		const struct service *s = &c->project->services[i];
 		int wanted = selected[i] ? wants_pull(c, o, i, selected, e) : 0;
@@ -88,19 +86,19 @@ static int pull_all(struct compose *c, const struct pull *o, bool *selected, str
 			return -1;
 		}
 		selected[i] = wanted > 0;
-		if (wanted == 0) {
-			continue;
+		if (wanted > 0) {
+			list[n++] = (struct transfer){.name = s->name,
+				.image = s->image,
+				.platform = s->platform,
+				.tolerated = s->build};
 		}
-		if (c->dry_run) {
-			compose_progress_event(c->progress, s->name, "Pulling", "");
-			compose_progress_event(c->progress, s->name, "Pulled", "");
-		} else if (compose_pull_service(c, s, o->quiet, &failure) < 0) {
-			failed = true;
-			if (s->build) {
-				buf_printf(&must_build, " %s", s->name);
-			} else if (!o->ignore_failures) {
-				break;
-			}
+	}
+	int r = compose_pull_images(c, list, n, o->quiet, e);
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].failed && list[i].tolerated) {
+			buf_printf(&must_build, " %s", list[i].name);
+			*e = r == 0 ? list[i].e : *e;
+			r = -1;
 		}
 	}
 	if (must_build.len > 0) {
@@ -108,11 +106,19 @@ static int pull_all(struct compose *c, const struct pull *o, bool *selected, str
 			"WARNING: Some service image(s) must be built from source by running:\n    wherry compose build%s\n",
 			buf_str(&must_build));
 	}
-	if (failed && !o->ignore_failures) {
-		*e = failure;
+	return o->ignore_failures ? 0 : r;
+}
+
+/* Loads the files and selects the named services; *ret_selected is the caller's. */
+static int begin(struct compose *c, int argc, char **argv, bool with_dependencies,
+	const char *title, bool **ret_selected, struct err *e)
+{
+	if (compose_load(c, argv + 1, argc - 1, e) < 0) {
 		return -1;
 	}
-	return 0;
+	*ret_selected = xnew_array(bool, c->project->n_services + 1);
+	compose_begin(c, title);
+	return plan_select(c->project, &c->services, !with_dependencies, *ret_selected, e);
 }
 
 int compose_pull(struct compose *c, int argc, char **argv)
@@ -140,15 +146,10 @@ int compose_pull(struct compose *c, int argc, char **argv)
 		return status;
 	}
 	struct err e;
-	if (compose_load(c, argv + 1, argc - 1, &e) < 0) {
-		return cli_fail(&e);
-	}
-	scoped(free) bool *selected = xnew_array(bool, c->project->n_services + 1);
-	if (plan_select(c->project, &c->services, !o.include_deps, selected, &e) < 0) {
-		return cli_fail(&e);
-	}
-	compose_begin(c, "Pulling");
-	return pull_all(c, &o, selected, &e) < 0 ? cli_fail(&e) : 0;
+	scoped(free) bool *selected = NULL;
+	bool failed = begin(c, argc, argv, o.include_deps, "Pulling", &selected, &e) < 0 ||
+		      pull_all(c, &o, selected, &e) < 0;
+	return failed ? cli_fail(&e) : 0;
 }
 
 /* ---- push ---- */
@@ -157,46 +158,45 @@ struct push {
 	bool quiet, ignore_failures, include_deps;
 };
 
-static int push_one(struct compose *c, const struct service *s, const char *image,
-	const struct push *o, struct err *e)
+static size_t count_tags(const struct project *p)
 {
-	if (c->dry_run) {
-		scoped(free) char *text = xasprintf("Pushing %s", image);
-		compose_progress_event(c->progress, text, "Pushed", "");
-		return 0;
+	size_t n = p->n_services;
+	for (size_t i = 0; i < p->n_services; i++) {
+		n += p->services[i].build ? p->services[i].build->tags.n : 0;
 	}
-	if (!o->quiet) {
-		compose_progress_leave(c->progress);
-	}
-	if (push_image(c->cli, image, o->quiet ? NULL : stderr, e) == 0) {
-		return 0;
-	}
-	if (o->ignore_failures) {
-		fprintf(stderr, "Pushing %s: %s\n", s->name, e->msg);
-		return 0;
-	}
-	return -1;
+	return n;
 }
 
 /* An image that was not built here came from where it would go. */
-static int push_service(
-	struct compose *c, const struct service *s, const struct push *o, struct err *e)
+static int push_all(struct compose *c, const struct push *o, const bool *selected, struct err *e)
 {
-	if (!s->build || !node_text(s->node, "image")) {
-		if (!o->quiet) {
-			skip(c, s, "Skipped");
+	const struct project *p = c->project;
+	scoped(free) struct transfer *list = xnew_array(struct transfer, count_tags(p) + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < p->n_services; i++) {
+		const struct service *s = &p->services[i];
+		if (!selected[i]) {
+			continue;
 		}
-		return 0;
-	}
-	if (push_one(c, s, s->image, o, e) < 0) {
-		return -1;
-	}
-	for (size_t i = 0; i < s->build->tags.n; i++) {
-		if (push_one(c, s, s->build->tags.v[i], o, e) < 0) {
-			return -1;
+		if (!s->build || !node_text(s->node, "image")) {
+			if (!o->quiet) {
+				skip(c, s, "Skipped");
+			}
+			continue;
+		}
+		for (size_t k = 0; k <= s->build->tags.n; k++) {
+			list[n++] = (struct transfer){.name = s->name,
+				.image = k == 0 ? s->image : s->build->tags.v[k - 1],
+				.tolerated = o->ignore_failures};
 		}
 	}
-	return 0;
+	int r = compose_push_images(c, list, n, o->quiet, e);
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].failed && list[i].tolerated) {
+			fprintf(stderr, "Pushing %s: %s\n", list[i].name, list[i].e.msg);
+		}
+	}
+	return r;
 }
 
 int compose_push(struct compose *c, int argc, char **argv)
@@ -218,18 +218,8 @@ int compose_push(struct compose *c, int argc, char **argv)
 		return status;
 	}
 	struct err e;
-	if (compose_load(c, argv + 1, argc - 1, &e) < 0) {
-		return cli_fail(&e);
-	}
-	scoped(free) bool *selected = xnew_array(bool, c->project->n_services + 1);
-	if (plan_select(c->project, &c->services, !o.include_deps, selected, &e) < 0) {
-		return cli_fail(&e);
-	}
-	compose_begin(c, "Pushing");
-	for (size_t i = 0; i < c->project->n_services; i++) {
-		if (selected[i] && push_service(c, &c->project->services[i], &o, &e) < 0) {
-			return cli_fail(&e);
-		}
-	}
-	return 0;
+	scoped(free) bool *selected = NULL;
+	bool failed = begin(c, argc, argv, o.include_deps, "Pushing", &selected, &e) < 0 ||
+		      push_all(c, &o, selected, &e) < 0;
+	return failed ? cli_fail(&e) : 0;
 }

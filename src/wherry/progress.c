@@ -19,6 +19,7 @@ struct screen {
 	int width;
 	struct strv ids; /* one line each, the newest last, directly above the cursor */
 	progress_aux_fn *aux;
+	progress_message_fn *take;
 	void *owner;
 	int code;
 };
@@ -133,25 +134,42 @@ static int take_message(void *owner, const json_t *msg, struct err *e)
 		if (s->aux) {
 			s->aux(s->owner, aux);
 		}
+	} else if (s->take) {
+		s->take(s->owner, msg);
 	} else if (s->out) {
 		show(s, msg);
 	}
 	return 0;
 }
 
+static int run(struct http_client *http, struct screen *s, struct err *e)
+{
+	struct winsize size = {0};
+	s->terminal = s->out && isatty(fileno(s->out));
+	s->width = s->terminal && ioctl(fileno(s->out), TIOCGWINSZ, &size) == 0 && size.ws_col
+			   ? size.ws_col
+			   : 200;
+	int r = engine_documents(http, take_message, s, e);
+	strv_deinit(&s->ids);
+	return r;
+}
+
 int progress_show(struct http_client *http, FILE *out, progress_aux_fn *aux, void *owner,
 	int *ret_code, struct err *e)
 {
-	struct winsize size = {0};
 	struct screen s = {.out = out, .aux = aux, .owner = owner};
-	s.terminal = out && isatty(fileno(out));
-	s.width = s.terminal && ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col
-			  ? size.ws_col
-			  : 200;
-	int r = engine_documents(http, take_message, &s, e);
-	strv_deinit(&s.ids);
+	int r = run(http, &s, e);
 	if (ret_code) {
 		*ret_code = s.code;
 	}
 	return r;
+}
+
+int progress_into(struct http_client *http, const struct progress_sink *to, struct err *e)
+{
+	struct screen s = {0};
+	if (to) {
+		s = (struct screen){.out = to->out, .take = to->take, .owner = to->owner};
+	}
+	return run(http, &s, e);
 }

@@ -17,6 +17,19 @@
 /* Is handed {"aux": x}'s x. */
 typedef void progress_aux_fn(void *owner, const json_t *aux);
 
+/* Is handed each message that is neither an error nor aux. */
+typedef void progress_message_fn(void *owner, const json_t *message);
+
+/* Where messages go: onto a screen or to somebody. */
+struct progress_sink {
+	FILE *out;                 /* NULL */
+	progress_message_fn *take; /* NULL */
+	void *owner;
+};
+
+/* As progress_show; to NULL: shows nothing. */
+int progress_into(struct http_client *http, const struct progress_sink *to, struct err *e);
+
 /* Shows the messages that the present response consists of. -1 with *e for {"error": ...} too;
  * *ret_code, when not NULL, gets errorDetail.code or 0. aux may be NULL. out NULL: shows nothing.
  */

@@ -36,7 +36,8 @@ static int check_platform(struct cli *cli, const char *name, const char *platfor
 		name, platform, whole);
 }
 
-static int post_push(struct cli *cli, const struct ref *ref, FILE *out, struct err *e)
+static int post_push(
+	struct cli *cli, const struct ref *ref, const struct progress_sink *to, struct err *e)
 {
 	char name[REF_TEXT_MAX];
 	scoped(buf) struct buf path = BUF_INIT;
@@ -49,19 +50,17 @@ static int post_push(struct cli *cli, const struct ref *ref, FILE *out, struct e
 	}
 	const struct http_call call = {
 		.method = "POST", .path = buf_str(&path), .headers = buf_str(&headers)};
-	return engine_send(cli->http, &call, NULL, e) < 0
-		       ? -1
-		       : progress_show(cli->http, out, NULL, NULL, NULL, e);
+	return engine_send(cli->http, &call, NULL, e) < 0 ? -1 : progress_into(cli->http, to, e);
 }
 
-int push_image(struct cli *cli, const char *image, FILE *out, struct err *e)
+int push_image(struct cli *cli, const char *image, const struct progress_sink *to, struct err *e)
 {
 	struct ref ref;
 	if (ref_parse(image, &ref, e) < 0) {
 		return -1;
 	}
 	ref_default_tag(&ref);
-	return post_push(cli, &ref, out, e);
+	return post_push(cli, &ref, to, e);
 }
 
 static int push(struct cli *cli, const struct push *o, const char *image, struct err *e)
@@ -88,7 +87,8 @@ static int push(struct cli *cli, const struct push *o, const char *image, struct
 	if (o->platform && check_platform(cli, ref_familiar(&ref, name), o->platform, e) < 0) {
 		return -1;
 	}
-	if (post_push(cli, &ref, o->quiet ? NULL : stdout, e) < 0) {
+	const struct progress_sink screen = {.out = stdout};
+	if (post_push(cli, &ref, o->quiet ? NULL : &screen, e) < 0) {
 		return -1;
 	}
 	if (o->quiet) {

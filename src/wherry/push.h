@@ -1,8 +1,7 @@
 /* wherry/push.h - an image to its registry, for commands that make one. */
 #pragma once
-#include <stdio.h>
-
 #include "wherry/command.h"
+#include "wherry/progress.h"
 
-/* image: "name[:tag]". Progress goes to out; NULL: none. */
-int push_image(struct cli *cli, const char *image, FILE *out, struct err *e);
+/* image: "name[:tag]". to NULL: quiet. */
+int push_image(struct cli *cli, const char *image, const struct progress_sink *to, struct err *e);

@@ -71,7 +71,8 @@ static int say_missing(const char *image, struct err *e)
 
 static int pull_for(struct cli *cli, const struct run_options *o, const char *image, struct err *e)
 {
-	return pull_image(cli, image, o->platform, o->quiet ? NULL : stderr, e);
+	const struct progress_sink screen = {.out = stderr};
+	return pull_image(cli, image, o->platform, o->quiet ? NULL : &screen, e);
 }
 
 /* Creates, bringing the image when it is missing. *ret_id is the caller's. */

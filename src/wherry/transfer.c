@@ -16,8 +16,8 @@
 #include "wherry/progress.h"
 #include "wherry/pull.h"
 
-static int post_pull(
-	struct cli *cli, const struct ref *ref, const char *platform, FILE *out, struct err *e)
+static int post_pull(struct cli *cli, const struct ref *ref, const char *platform,
+	const struct progress_sink *to, struct err *e)
 {
 	char name[REF_TEXT_MAX];
 	scoped(buf) struct buf path = BUF_INIT;
@@ -31,19 +31,18 @@ static int post_pull(
 	const struct http_call call = {.method = "POST",
 		.path = buf_str(&path),
 		.headers = headers.len ? buf_str(&headers) : NULL};
-	return engine_send(cli->http, &call, NULL, e) < 0
-		       ? -1
-		       : progress_show(cli->http, out, NULL, NULL, NULL, e);
+	return engine_send(cli->http, &call, NULL, e) < 0 ? -1 : progress_into(cli->http, to, e);
 }
 
-int pull_image(struct cli *cli, const char *image, const char *platform, FILE *out, struct err *e)
+int pull_image(struct cli *cli, const char *image, const char *platform,
+	const struct progress_sink *to, struct err *e)
 {
 	struct ref ref;
 	if (ref_parse(image, &ref, e) < 0) {
 		return -1;
 	}
 	ref_default_tag(&ref);
-	return post_pull(cli, &ref, platform, out, e);
+	return post_pull(cli, &ref, platform, to, e);
 }
 
 int command_pull(struct cli *cli, int argc, char **argv)
@@ -82,7 +81,8 @@ int command_pull(struct cli *cli, int argc, char **argv)
 	if (!all) { /* without a tag the engine takes all of them */
 		ref_default_tag(&ref);
 	}
-	if (post_pull(cli, &ref, platform, quiet ? NULL : stdout, &e) < 0) {
+	const struct progress_sink screen = {.out = stdout};
+	if (post_pull(cli, &ref, platform, quiet ? NULL : &screen, &e) < 0) {
 		return cli_fail(&e);
 	}
 	printf("%s\n", ref_canonical(&ref, name));

@@ -169,6 +169,65 @@ is_exited() {
 	[ "$(c push 2>&1 | head -1)" = " a Skipped " ]
 }
 
+# A registry that answers for no image before it was asked for two of them, and takes every upload.
+two_at_once() { # PORT
+	python3 - "$1" >registry.log 2>&1 3>&- <<-'PYTHON' &
+		import http.server, sys, threading
+		both, seen, lock = threading.Barrier(2), set(), threading.Lock()
+		class Registry(http.server.BaseHTTPRequestHandler):
+		    def do_GET(self):
+		        name = self.path.split("/")[2] if self.path.count("/") > 2 else ""
+		        with lock:
+		            first = name and name not in seen
+		            seen.add(name)
+		        if first:
+		            both.wait(200)
+		            print("together", flush=True)
+		        status = 202 if self.command in ("POST", "PATCH") else 201 if self.command == "PUT" else 404 if name else 200
+		        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+		        self.send_response(status)
+		        self.send_header("Content-Length", "0")
+		        if status == 202:
+		            self.send_header("Location", "/v2/" + name + "/blobs/uploads/1")
+		        self.end_headers()
+		    do_HEAD = do_POST = do_PUT = do_PATCH = do_GET
+		http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Registry).serve_forever()
+	PYTHON
+	REGISTRY=$!
+	eventually 10 curl -s -o /dev/null "http://127.0.0.1:$1/v2/"
+}
+
+@test "images are pulled and pushed at the same time; what cannot be pulled is built" {
+	local port
+	port=$(free_port)
+	cat >compose.yaml <<-YAML
+		services:
+		  e: {image: "127.0.0.1:$port/e"}
+		  f: {image: "127.0.0.1:$port/f"}
+		  g: {image: "127.0.0.1:1/g", build: {dockerfile_inline: "FROM bb"}, command: "true"}
+		  h: {build: {dockerfile_inline: "FROM bb", tags: ["127.0.0.1:$port/h2"]}, image: "127.0.0.1:$port/h"}
+	YAML
+	two_at_once "$port"
+	run c pull --ignore-pull-failures e f
+	[ "$status" -eq 0 ]
+	[ "$(grep -c together registry.log)" -eq 2 ]
+	[[ "$output" == *" e Error "* && "$output" == *" f Error "* ]]
+	kill $REGISTRY
+	wait $REGISTRY || true
+	run c up -d g
+	[ "$status" -eq 0 ]
+	[[ "$output" == *" g Warning "*" Container p-g-1  Started"* ]]
+	c build h
+	two_at_once "$port"
+	run c push --ignore-push-failures h
+	[ "$status" -eq 0 ]
+	[ "$(grep -c together registry.log)" -eq 2 ]
+	kill $REGISTRY
+	c down -t 0 --rmi all 2>&1 | grep -q "Image 127.0.0.1:1/g:latest  Removed"
+	"$WHERRY" image inspect bb >/dev/null
+	"$WHERRY" rmi "127.0.0.1:$port/h2" >/dev/null
+}
+
 @test "ps, ls, images, top, port, logs print what docker compose prints" {
 	local port
 	port=$(free_port)
@@ -228,6 +287,8 @@ b-1  | out" ]
 interrupted() {
 	local text=$1
 	shift
+	: >said
+	: >err
 	"$WHERRY" compose "$@" >said 2>err 3>&- &
 	eventually 10 grep -q "$text" said err
 	kill -TERM $!
