@@ -196,7 +196,8 @@ static int decode_update(struct decoder *d, const struct node *n, struct update_
 	const char *ratio = node_text(n, "max_failure_ratio");
 	decode_fields(d->t, n, fields, u);
 	u->start_first = order && strcmp(order, "start-first") == 0;
-	u->max_failure_ratio = ratio ? strtod(ratio, NULL) : 0;
+	double share = ratio ? strtod(ratio, NULL) : 0;
+	u->max_failure_ratio = share > 0 ? (share < 1 ? share : 1) : 0; /* nor what is no number */
 	size_t i = 0;
 	while (i < 3 && action && *action && strcmp(actions[i], action) != 0) {
 		i++;

@@ -91,6 +91,7 @@ struct step {
 	int64_t delay_ns;                        /* before it */
 	bool keep_old; /* the old container still runs, to go back to it */
 	bool carry_on;
+	size_t n_tolerated; /* so many failed ones of the service count as carry_on */
 	const char *reason; /* STEP_RECREATE, STEP_ROLL: what docker compose would not have seen;
 			       NULL */
 	int phase;

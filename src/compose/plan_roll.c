@@ -136,6 +136,10 @@ void plan_roll(struct up *u, size_t service, size_t n_waits)
 		}
 	}
 	size_t last = list->n;
+	for (size_t k = first; k < last; k++) {
+		u->plan->steps[list->v[k]].n_tolerated =
+			(size_t)(s->update->max_failure_ratio * (double)(last - first));
+	}
 	bool keeps = last > first && s->update->failure_action == FAILURE_ROLLBACK;
 	for (size_t i = 0; keeps && i < u->n_decisions; i++) {
 		if (u->decisions[i].service == service && u->decisions[i].rolls) {

@@ -190,9 +190,16 @@ int compose_make_again(
 	if (carry->timeout_s >= 0) {
 		snprintf(suffix, sizeof(suffix), "/stop?t=%d", carry->timeout_s);
 	}
-	if (compose_post_container(carry, c, step, temporary, old, inspected, &id, e) < 0 ||
-		compose_pre_stop(c, old->id, old->name, e) < 0 ||
-		compose_act(c, "POST", "/containers/", old->id, suffix, e) < 0 ||
+	bool made = compose_post_container(carry, c, step, temporary, old, inspected, &id, e) == 0;
+	if (!made || compose_pre_stop(c, old->id, old->name, e) < 0) {
+		struct err ignored;
+		if (id) {
+			(void)compose_act(c, "DELETE", "/containers/", id, "?force=1", &ignored);
+		}
+		compose_say(c, step->name, "Error");
+		return -1;
+	}
+	if (compose_act(c, "POST", "/containers/", old->id, suffix, e) < 0 ||
 		compose_act(c, "DELETE", "/containers/", old->id, "?force=1", e) < 0 ||
 		compose_rename(c, id, step->name, e) < 0) {
 		compose_say(c, step->name, "Error");

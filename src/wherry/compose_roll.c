@@ -181,15 +181,26 @@ static int stop_and_remove(const struct roll *r, const char *id, struct err *e)
 	return 0;
 }
 
+/* What was made for nothing goes; anonymous volumes are the old one's too. */
+static void give_up(const struct roll *r)
+{
+	struct err ignored;
+	(void)take_over(r, r->step->existing->id, r->id, &ignored);
+	(void)compose_act(r->c, "DELETE", "/containers/", r->id, "?force=1", &ignored);
+}
+
+/* A hook that fails leaves the service as it was. */
 static int finish(const struct roll *r, struct err *e)
 {
 	const char *old = r->step->existing->id;
 	if (!r->c->dry_run) {
 		drain(r, old);
 	}
-	if (compose_pre_stop(r->c, old, r->step->existing->name, e) < 0 ||
-		stop_and_remove(r, old, e) < 0 ||
-		compose_rename(r->c, r->id, r->step->name, e) < 0) {
+	if (compose_pre_stop(r->c, old, r->step->existing->name, e) < 0) {
+		give_up(r);
+		return -1;
+	}
+	if (stop_and_remove(r, old, e) < 0 || compose_rename(r->c, r->id, r->step->name, e) < 0) {
 		return -1;
 	}
 	compose_say(r->c, r->step->name, "Recreated");
@@ -216,14 +227,6 @@ static int begin(struct roll *r, char **ret_id, struct err *e)
 	r->id = *ret_id;
 	bool runs = successor && state_is_running(successor);
 	return runs ? 0 : compose_start_id(r->carry, r->c, r->step, r->id, e);
-}
-
-/* What was made for nothing goes; anonymous volumes are the old one's too. */
-static void give_up(const struct roll *r)
-{
-	struct err ignored;
-	(void)take_over(r, r->step->existing->id, r->id, &ignored);
-	(void)compose_act(r->c, "DELETE", "/containers/", r->id, "?force=1", &ignored);
 }
 
 static void pause_before(const struct roll *r)

@@ -53,13 +53,31 @@ static size_t next_step(const struct runner *r)
 	return r->plan->n;
 }
 
+static size_t failed_rolls(const struct runner *r, const struct service *s)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < r->plan->n; i++) {
+		const struct step *step = &r->plan->steps[i];
+		n += r->bad[i] && step->kind == STEP_ROLL && step->service == s;
+	}
+	return n;
+}
+
+/* It failed: does the rest go on? update_config.failure_action and max_failure_ratio. */
+static bool goes_on_after(const struct runner *r, const struct step *step)
+{
+	return step->carry_on ||
+	       (step->kind == STEP_ROLL && failed_rolls(r, step->service) <= step->n_tolerated);
+}
+
 static void note_failure(struct runner *r, const struct step *step, const struct err *e)
 {
 	if (!r->failed && !r->tolerated) {
 		r->e = *e;
 	}
-	r->tolerated = r->tolerated || step->carry_on;
-	if (!r->failed && !step->carry_on) {
+	bool on = goes_on_after(r, step);
+	r->tolerated = r->tolerated || on;
+	if (!r->failed && !on) {
 		r->failed = true;
 		if (r->carry->c->health) {
 			compose_health_give_up(r->carry->c->health);
@@ -158,24 +176,14 @@ static int run(struct runner *r, struct err *e)
 	return r->failed || r->tolerated ? -1 : 0;
 }
 
-static bool failed_to_roll(const struct runner *r, const struct service *s)
-{
-	for (size_t i = 0; i < r->plan->n; i++) {
-		if (r->bad[i] && r->plan->steps[i].kind == STEP_ROLL &&
-			r->plan->steps[i].service == s) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* failure_action: rollback - the service's other containers, too, are those from before again. */
+/* failure_action: rollback - the service's other containers, too, are those from before again.
+ * Other services keep what they have: an update_config is its service's, as in swarm. */
 static void roll_back(const struct runner *r)
 {
 	for (size_t i = r->plan->n; i-- > 0;) {
 		const struct step *step = &r->plan->steps[i];
 		if (step->kind == STEP_ROLL && step->keep_old && r->done[i] && !r->bad[i] &&
-			failed_to_roll(r, step->service)) {
+			failed_rolls(r, step->service) > step->n_tolerated) {
 			compose_roll_back(r->carry, r->carry->c, step);
 		}
 	}

@@ -223,6 +223,95 @@ load_end() {
 	[[ "$before" != *"$(id_of web-2)"* ]]
 }
 
+# The first container of a version BAD... that is checked is never well, the others are.
+one_is_bad() {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  web:
+		    image: bb
+		    init: true
+		    scale: 2
+		    command: sleep 1000
+		    environment: {VERSION: "${VERSION}"}
+		    volumes: ["shared:/shared"]
+		    healthcheck:
+		      test: >-
+		        test -e /tmp/seen || { touch /tmp/seen; case $$VERSION in BAD*) ! mkdir /shared/$$VERSION 2>/dev/null || touch /tmp/bad;; esac; };
+		        test ! -e /tmp/bad
+		      interval: 100ms
+		      timeout: 20s
+		      retries: 1
+		    post_start: [{command: sh -c 'echo started >>/shared/hooks'}]
+		    pre_stop: [{command: [sh, -c, "echo stopping >>/shared/hooks; exit ${STOP:-0}"]}]
+		    deploy:
+		      update_config: {order: start-first, failure_action: "${ACTION:-pause}", max_failure_ratio: "${RATIO:-0}", parallelism: "${WIDTH:-1}", delay: "${DELAY:-0s}"}
+		volumes: {shared: }
+	YAML
+}
+
+versions() {
+	local n
+	for n in 1 2; do
+		"$WHERRY" inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "p-web-$n" | sed -n 's/^VERSION=//p'
+	done
+}
+
+@test "start-first: pause, continue, a share of failures, delay, hooks" {
+	one_is_bad
+	VERSION=old c up -d --wait
+	local action ratio width new n=0
+	while read -r action ratio width new; do
+		n=$((n + 1))
+		ACTION=$action RATIO=$ratio WIDTH=$width VERSION=BAD$n run c up -d
+		[ "$status" -eq 1 ]
+		[ "$(versions | grep -c BAD$n)" -eq "$new" ] || fail "$action $ratio $width: $(versions)"
+		[ "$("$WHERRY" ps -aq | wc -l)" -eq 2 ]
+	done <<-'CASES'
+		pause 0 1 0
+		continue 0 0 1
+		pause 0.5 0 1
+		rollback 0.5 0 1
+	CASES
+	c exec -T web sh -c 'rm /shared/hooks'
+	STOP=3 VERSION=new run c up -d # nothing has changed for who goes on
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"web hook exited with status 3"* ]]
+	[ "$(versions | grep -c new)" -eq 0 ]
+	[ "$("$WHERRY" ps -aq | wc -l)" -eq 2 ]
+	[ "$(c exec -T web cat /shared/hooks)" = "started
+stopping" ]
+	DELAY=1s VERSION=new c up -d
+	[ "$(versions | grep -c new)" -eq 2 ]
+	[ "$(c exec -T web sort /shared/hooks | uniq -c | tr -s ' ' | tr '\n' ';')" = " 3 started; 3 stopping;" ]
+	"$WHERRY" inspect p-web-1 p-web-2 | python3 -c '
+import datetime, json, sys
+made = sorted(datetime.datetime.fromisoformat(c["Created"][:26].rstrip("Z")) for c in json.load(sys.stdin))
+assert made[1] - made[0] >= datetime.timedelta(seconds=1), made'
+	c exec -T web rm /shared/hooks
+	c stop -t 0 web # what does not run has no hook
+	c start web
+	c down -t 0
+	[ "$("$WHERRY" run --rm -v p_shared:/s bb sh -c 'sort /s/hooks | uniq -c' | tr -s ' ' | tr '\n' ';')" = " 2 started; 4 stopping;" ]
+}
+
+@test "a replacement whose pre_stop fails leaves the old one and nothing else" {
+	cat >compose.yaml <<-'YAML'
+		services: {a: {image: bb, init: true, command: sleep 1000, environment: {V: "${V}"}, pre_stop: [{command: [sh, -c, "exit ${STOP:-0}"]}]}}
+	YAML
+	V=1 c up -d
+	a=$(id_of a-1)
+	V=2 STOP=3 run c up -d -t 0
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"a hook exited with status 3"* ]]
+	[ "$("$WHERRY" ps -aq --no-trunc)" = "$a" ]
+	# of one whose end nobody saw
+	"$WHERRY" create --name "${a:0:12}_p-a-1" $(for l in project=p service=a container-number=1 oneoff=False config-hash=0; do
+		echo "--label com.docker.compose.$l"; done) bb true
+	V=2 c up -d -t 0
+	[ "$("$WHERRY" ps -a --format '{{.Names}}')" = p-a-1 ]
+	[ "$a" != "$(id_of a-1)" ]
+}
+
 # Kills `up` after its first change, after STEP more, and so on: BEFORE makes the state from which it starts; the next up completes it,
 # and CHECK succeeds. (The planner's unit tests have every state.)
 killed_everywhere() { # STEP BEFORE CHECK

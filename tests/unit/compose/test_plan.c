@@ -425,6 +425,34 @@ static void rollback_keeps_the_old_ones_until_all_are_well(void **state)
 	made_deinit(&m);
 }
 
+static void a_share_of_the_rolls_may_fail(void **state)
+{
+	static const struct {
+		const char *ratio;
+		size_t n;
+	} cases[] = {{"0", 0}, {"0.3", 0}, {"0.34", 1}, {"0.99", 2}, {"1", 3}, {"7", 3}, {"-1", 0}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		scoped(free) char *text = xasprintf(
+			"services: {a: {image: x, scale: 3, deploy: {update_config: {order: start-first, max_failure_ratio: %s}}}}",
+			cases[i].ratio);
+		scoped(project_free) struct project *p = load_good(text);
+		struct made m = {0};
+		add_resources(&m, p);
+		for (int k = 0; k < 3; k++) {
+			add_container(&m, p, "a", k + 1, "running");
+			m.containers[k].hash = "old";
+		}
+		const struct strv none = STRV_INIT;
+		const struct plan_up o = {.services = &none};
+		scoped(plan) struct plan plan = {0};
+		struct err e;
+		assert_int_equal(plan_up(p, &m.s, &o, &plan, &e), 0);
+		assert_int_equal(plan.n, 3);
+		assert_int_equal(plan.steps[2].n_tolerated, cases[i].n);
+		made_deinit(&m);
+	}
+}
+
 static void what_cannot_be_start_first_is_said(void **state)
 {
 	static const struct {
@@ -652,6 +680,51 @@ static void down_takes_dependents_first_and_everything(void **state)
 	made_deinit(&m);
 }
 
+static void down_is(
+	const struct project *p, struct made *m, struct plan_down o, const char *expected)
+{
+	scoped(plan) struct plan plan = {0};
+	scoped(buf) struct buf text = BUF_INIT;
+	assert_int_equal(plan_down(p, "p", &m->s, &o, &plan), 0);
+	print_steps(&plan, &text);
+	assert_string_equal(buf_str(&text), expected);
+}
+
+static void down_leaves_what_is_not_meant(void **state)
+{
+	static const char *const text = "services:\n"
+					"  a: {image: x, volumes: ['data:/d']}\n"
+					"  b: {image: x, networks: [other]}\n"
+					"  t: {image: x, profiles: [tools]}\n"
+					"networks: {other: }\nvolumes: {data: }\n";
+	scoped(project_free) struct project *p = load_good(text);
+	struct made m = {0};
+	add_resources(&m, p);
+	m.networks[0] = (struct state_network){"n1", "p_default", "p", "default", ""};
+	m.networks[1] = (struct state_network){"n2", "p_other", "p", "other", ""};
+	m.s.n_networks = 2;
+	add_container(&m, p, "a", 1, "exited");
+	add_container(&m, p, "b", 1, "exited");
+	add_container(&m, p, "a", 2, "exited");
+	m.containers[2].service = "t";
+	strv_deinit(&m.containers[2].networks);
+	free((char *)m.containers[2].name);
+	m.containers[2].name = xstrdup("p-t-1");
+	down_is(p, &m, (struct plan_down){.remove_orphans = true},
+		"remove p-a-1, remove p-b-1, net- p_default, net- p_other");
+	down_is(NULL, &m, (struct plan_down){0},
+		"remove p-a-1, remove p-b-1, remove p-t-1, net- p_default, net- p_other");
+	struct strv names = STRV_INIT;
+	strv_add(&names, "b");
+	down_is(p, &m, (struct plan_down){.services = &names, .volumes = true},
+		"remove p-b-1, net- p_other");
+	strv_add(&names, "a");
+	down_is(p, &m, (struct plan_down){.services = &names, .volumes = true},
+		"remove p-a-1, remove p-b-1, net- p_default, net- p_other, vol- p_data");
+	strv_deinit(&names);
+	made_deinit(&m);
+}
+
 static void down_stops_at_once_what_does_not_depend_on_each_other(void **state)
 {
 	scoped(project_free) struct project *p = load_good(three);
@@ -815,6 +888,7 @@ int main(void)
 		cmocka_unit_test(a_replacement_that_never_got_its_name_is_replaced),
 		cmocka_unit_test(start_first_goes_in_batches),
 		cmocka_unit_test(rollback_keeps_the_old_ones_until_all_are_well),
+		cmocka_unit_test(a_share_of_the_rolls_may_fail),
 		cmocka_unit_test(what_cannot_be_start_first_is_said),
 		cmocka_unit_test(an_interrupted_replacement_is_completed),
 		cmocka_unit_test(a_changed_network_is_made_anew),
@@ -824,6 +898,7 @@ int main(void)
 		cmocka_unit_test(orphans_are_named_or_removed),
 		cmocka_unit_test(missing_external_objects_are_an_error),
 		cmocka_unit_test(down_takes_dependents_first_and_everything),
+		cmocka_unit_test(down_leaves_what_is_not_meant),
 		cmocka_unit_test(down_stops_at_once_what_does_not_depend_on_each_other),
 		cmocka_unit_test(labels_that_go_in_a_circle_have_some_order),
 		cmocka_unit_test(labels_are_those_of_docker_compose),
