@@ -5,8 +5,11 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/text.h"
+#include "wherry/df_document.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
+#include "wherry/format.h"
 #include "wherry/human.h"
 #include "wherry/table.h"
 
@@ -267,6 +270,26 @@ static void print_verbose(const json_t *df)
 	print_cache(df, now);
 }
 
+/* The template in one of --format's forms; the caller's. */
+static char *template_of(const char *format)
+{
+	if (strcmp(format, "json") == 0) {
+		return xstrdup("{{json .}}");
+	}
+	return format_unescape(text_starts(format, "table ") ? format + strlen("table ") : format);
+}
+
+static int print_document(const json_t *df, const char *template, struct err *e)
+{
+	static const struct format_style style = {.type = "*formatter.diskUsageContext"};
+	scoped(json) json_t *document = df_document(df, clock_real_ns() / NS_PER_SEC);
+	scoped(format) struct format *f = format_new("", template, e);
+	scoped(buf) struct buf out = BUF_INIT;
+	int r = f ? format_run(f, document, &style, &out, e) : -1;
+	fwrite(out.data, 1, out.len, stdout);
+	return r;
+}
+
 int command_system_df(struct cli *cli, int argc, char **argv)
 {
 	const char *format = NULL;
@@ -284,15 +307,18 @@ int command_system_df(struct cli *cli, int argc, char **argv)
 	}
 	struct err e;
 	scoped(json) json_t *df = NULL;
-	if (verbose && format && *format) {
-		err_set(&e, ERR_INVALID,
-			"--verbose has a format of its own: leave out --format, or --verbose");
+	bool table = !format || !*format || strcmp(format, "table") == 0;
+	scoped(free) char *text = verbose && !table ? template_of(format) : NULL;
+	if (text && format_check(text, &e) < 0) {
 		return cli_fail(&e);
 	}
 	if (engine_json(cli, "GET", "/system/df", NULL, &df, &e) < 0) {
 		return cli_fail(&e);
 	}
-	if (verbose && !(format && *format)) {
+	if (text) {
+		return print_document(df, text, &e) < 0 ? cli_fail(&e) : 0;
+	}
+	if (verbose) {
 		print_verbose(df);
 		return 0;
 	}

@@ -37,7 +37,7 @@ static const struct column columns[] = {
 	{0},
 };
 
-static json_t *row_of(const json_t *v)
+json_t *volumes_row(const json_t *v)
 {
 	json_t *row = json_object();
 	static const char *const copied[] = {"Driver", "Name", "Scope", "Mountpoint"};
@@ -74,7 +74,7 @@ int volumes_print(const json_t *volumes, const char *format, bool quiet, struct 
 	const struct table t = table_of(format, quiet);
 	scoped(json) json_t *rows = json_array();
 	for (size_t i = 0; i < json_array_size(volumes); i++) {
-		json_array_append_new(rows, row_of(json_array_get(volumes, i)));
+		json_array_append_new(rows, volumes_row(json_array_get(volumes, i)));
 	}
 	rows_sort(rows, "Name");
 	return table_print(&t, rows, e);

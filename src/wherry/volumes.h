@@ -8,3 +8,5 @@
 int volumes_check(const char *format, struct err *e); /* before the engine is asked */
 /* volumes: the engine's objects. format NULL: the table. */
 int volumes_print(const json_t *volumes, const char *format, bool quiet, struct err *e);
+/* The row of one, also of `system df -v`: the caller's. */
+json_t *volumes_row(const json_t *v);

@@ -18,7 +18,14 @@ teardown_file() {
 	version=$("$docker" --version)
 	[[ $version == *" 28."* ]] || skip "recorded for docker 28: $version"
 	python3 "$ROOT/tests/integration/cli_same.py" "$WHERRY" "$docker" "unix://$SOCK" \
-		'^(ps|images|inspect|history|network (ls|rm)|volume (ls|rm)|context|version|exec|run -|rename|-)'
+		'^(ps|images|inspect|history|network (ls|rm)|volume (ls|rm)|context|version|exec|run -|rename|system df|-)'
+}
+
+@test "system df -v takes a template" {
+	[ "$("$WHERRY" system df -v --format '{{range .Images}}{{if eq .Repository "bb"}}{{.Tag}} {{.Containers}}{{end}}{{end}}')" = 'latest 0' ]
+	"$WHERRY" system df -v --format json | jq -e 'keys_unsorted == ["Images", "Containers", "Volumes", "BuildCache"]'
+	run "$WHERRY" system df -v --format '{{.Nope}}'
+	[ "$status $output" = "1 template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *formatter.diskUsageContext" ]
 }
 
 @test "bash completes commands, flags, values and names" {
