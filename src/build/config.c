@@ -159,7 +159,7 @@ static int fail(struct change *ch, const char *why)
 }
 
 /* Appended to what history says of the instruction. */
-static void say(struct change *ch, const char *fmt, ...)
+static PRINTF(2, 3) void say(struct change *ch, const char *fmt, ...)
 {
 	va_list args;
 	if (!ch->a->history) {

@@ -46,7 +46,9 @@ static struct fsutil_xattr *copy_xattrs(const struct fsutil_stat *st)
 		const struct fsutil_xattr *x = &st->xattrs[i];
 		size_t n = strlen(x->key) + 1;
 		v[i] = (struct fsutil_xattr){memcpy(p, x->key, n), p + n, x->n};
-		memcpy(p + n, x->value, x->n);
+		if (x->n > 0) {
+			memcpy(p + n, x->value, x->n);
+		}
 		p += n + x->n;
 	}
 	return v;

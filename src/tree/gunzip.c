@@ -2,6 +2,7 @@
  * 1. isa-l's crc_flag stays 0 (raw deflate); see gunzip.h.
  * 2. What isa-l read beyond the end of a member (at most 8 bytes, the trailer's length) is given to
  *    the trailer before any other input.
+ * 3. What was refused stays refused, however often the caller asks again.
  */
 #include "tree/gunzip.h"
 
@@ -15,7 +16,7 @@
 #define HEAD_BYTES 10
 #define TRAILER_BYTES 8
 
-enum part { HEAD, EXTRA_LEN, EXTRA, NAME, COMMENT, HEAD_CRC, BODY, TRAILER };
+enum part { HEAD, EXTRA_LEN, EXTRA, NAME, COMMENT, HEAD_CRC, BODY, TRAILER, REFUSED };
 
 enum flag {
 	FLAG_HEAD_CRC = 1u << 1,
@@ -199,7 +200,7 @@ static int body_step(struct gunzip *g, const uint8_t *in, size_t n, size_t *ret_
 	return z->block_state == ISAL_BLOCK_FINISH ? end_body(g, e) : 0;
 }
 
-int gunzip_step(struct gunzip *g, const void *in, size_t n, size_t *ret_used, void *out,
+static int step(struct gunzip *g, const void *in, size_t n, size_t *ret_used, void *out,
 	size_t room, size_t *ret_out, struct err *e)
 {
 	const uint8_t *p = in;
@@ -216,5 +217,18 @@ int gunzip_step(struct gunzip *g, const void *in, size_t n, size_t *ret_used, vo
 		return -1;
 	}
 	*ret_used = used + body;
+	return 0;
+}
+
+int gunzip_step(struct gunzip *g, const void *in, size_t n, size_t *ret_used, void *out,
+	size_t room, size_t *ret_out, struct err *e)
+{
+	if (g->part == REFUSED) {
+		return refuse(e, "it was refused before");
+	}
+	if (step(g, in, n, ret_used, out, room, ret_out, e) < 0) {
+		g->part = REFUSED;
+		return -1;
+	}
 	return 0;
 }

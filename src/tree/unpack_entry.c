@@ -227,6 +227,7 @@ static int write_data(
 {
 	const char *name = archive_entry_pathname(entry);
 	int64_t end = 0;
+	int64_t size = archive_entry_size(entry); /* a sparse file's blocks may lie beyond it */
 	for (;;) {
 		const void *data;
 		size_t n;
@@ -241,10 +242,14 @@ static int write_data(
 		if (unpack_recipe_block(u, n, offset, e) < 0) {
 			return -1;
 		}
-		int failed = write_block(fd, data, n, offset, &end);
+		int64_t reach = 0;
+		int failed = __builtin_add_overflow(offset, n, &reach)
+				     ? -EFBIG
+				     : write_block(fd, data, n, offset, &end);
 		if (failed < 0) {
 			return unpack_entry_error(e, -failed, name);
 		}
+		size = n > 0 && reach > size ? reach : size;
 		if (u->behind) {
 			write_behind_grow(u->behind, fd, end);
 		}
@@ -252,7 +257,6 @@ static int write_data(
 			return -1;
 		}
 	}
-	int64_t size = archive_entry_size(entry);
 	if (size > end && ftruncate(fd, size) < 0) {
 		return unpack_entry_error(e, errno, name);
 	}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -129,6 +130,9 @@ static void check_recipe(const struct buf *tar)
 	while ((n = stream_read(again, chunk, sizeof(chunk), &e)) > 0) {
 		assert((size_t)n <= tar->len - at && memcmp(chunk, tar->data + at, (size_t)n) == 0);
 		at += (size_t)n;
+	}
+	if (n < 0 || at != tar->len) {
+		fprintf(stderr, "%zu of %zu bytes: %s\n", at, tar->len, n < 0 ? e.msg : "ended");
 	}
 	assert(n == 0 && at == tar->len);
 	stream_free(again);
