@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -45,6 +46,40 @@ static void what_is_written_is_read_again(void **state)
 	assert_int_equal(u.properties_bytes, sizeof(properties));
 }
 
+/* A stream of Debian 12's kernel and udevd: a USB serial adapter and a stick, plugged and pulled.
+ * Each message has its group and its length in front. What libudev filters by, hashes and tags, is
+ * written as udevd wrote it. */
+static void recorded_messages_are_read_and_written_alike(void **state)
+{
+	static const char *const said[] = {"add ttyUSB0", "add /dev/ttyUSB0", "add sda1",
+		"add /dev/sda1", "remove ttyUSB0", "remove /dev/ttyUSB0", "remove sda1",
+		"remove /dev/sda1"};
+	FILE *f = fopen(UEVENTS "/serial-and-stick", "re");
+	uint32_t head[2];
+	size_t n = 0;
+	assert_non_null(f);
+	for (; fread(head, sizeof(head), 1, f) == 1; n++) {
+		char data[UEVENT_BYTES_MAX];
+		char text[64];
+		struct uevent u;
+		struct err e;
+		assert_in_range(head[1], 1, sizeof(data));
+		assert_int_equal(fread(data, head[1], 1, f), 1);
+		assert_int_equal(uevent_parse(data, head[1], &u, &e), 0);
+		assert_int_equal(u.from_udev, head[0] == 2);
+		snprintf(text, sizeof(text), "%s %s", u.action, uevent_get(&u, "DEVNAME"));
+		assert_string_equal(text, said[n]);
+		if (u.from_udev) {
+			scoped(buf) struct buf b = BUF_INIT;
+			uevent_write(u.properties, u.properties_bytes, &b);
+			assert_int_equal(b.len, head[1]);
+			assert_memory_equal(b.data, data, b.len);
+		}
+	}
+	fclose(f);
+	assert_int_equal(n, sizeof(said) / sizeof(*said));
+}
+
 static void broken_messages_are_refused(void **state)
 {
 	static const struct {
@@ -75,6 +110,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kernel_message_is_read),
 		cmocka_unit_test(what_is_written_is_read_again),
+		cmocka_unit_test(recorded_messages_are_read_and_written_alike),
 		cmocka_unit_test(broken_messages_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
