@@ -11,6 +11,7 @@ struct builder;
 struct gateway;
 struct cgroup_features;
 struct container_set;
+struct device_set;
 struct event_bus;
 struct http_request;
 struct image_store;
@@ -27,6 +28,7 @@ struct api_deps {
 	struct container_set *containers;
 	struct network_set *networks;
 	struct volume_set *volumes;
+	struct device_set *devices;
 	struct project_store *projects;
 	struct builder *builder;
 	struct gateway *gateway; /* BuildKit's connections */

@@ -47,6 +47,8 @@ handler_fn networks_list, networks_inspect, networks_create, networks_remove, ne
 handler_fn volumes_list, volumes_inspect, volumes_create, volumes_remove, volumes_prune;
 /* takeovers.c */
 handler_fn containers_take_over, containers_sockets;
+/* devices.c */
+handler_fn devices_list, devices_get, devices_events;
 /* projects.c */
 handler_fn projects_list, projects_get, projects_put, projects_remove;
 /* absent.c */

@@ -23,6 +23,8 @@ struct job_pool;
 struct image_store;
 struct network_set;
 struct volume_set;
+struct device;
+struct device_set;
 struct container_set;
 struct container;
 struct cgroup_features;
@@ -36,6 +38,7 @@ struct container_deps {
 	struct image_store *images;
 	struct network_set *networks;
 	struct volume_set *volumes;
+	struct device_set *devices; /* NULL: nothing is known of devices that come and go */
 	const char *data_root;
 	const char *exec_root;
 	const char *shim_path;
@@ -108,6 +111,9 @@ bool container_was_started(const struct container *c); /* ever */
  * to add: what is below container_upper (the caller's string), and the image's bytes below that. */
 json_t *container_inspect(const struct container *c);
 json_t *container_summary(const struct container *c, int64_t now_ns);
+/* What asks for a device: [{"container", "name", "rule": a label's name or a --device's path,
+ * "path": in the container, "running"}]; new. */
+json_t *container_device_uses(const struct container_set *s, const struct device *d);
 char *container_upper(const struct container *c);
 int64_t container_image_bytes(const struct container *c);
 

@@ -113,6 +113,8 @@ static json_t *class_list(unsigned bits)
 json_t *device_json(const struct device *d)
 {
 	const char type[] = {d->type, '\0'};
+	char mode[8];
+	snprintf(mode, sizeof(mode), "%04o", d->mode & 07777u);
 	json_t *o = json_object();
 #define X(member, name) json_put_str(o, name, d->member);
 	DEVICE_TEXTS(X)
@@ -123,7 +125,7 @@ json_t *device_json(const struct device *d)
 	json_put(o, "minor", json_integer(d->minor));
 	json_put(o, "uid", json_integer(d->uid));
 	json_put(o, "gid", json_integer(d->gid));
-	json_put(o, "mode", json_integer(d->mode));
+	json_put_str(o, "mode", mode);
 	json_put(o, "classes", class_list(d->classes));
 	json_put(o, "system", json_boolean(d->system));
 	return o;
@@ -152,7 +154,7 @@ struct device *device_from_json(const json_t *doc, struct err *e)
 	d->minor = (unsigned)json_i64(doc, "minor", 0);
 	d->uid = (uid_t)json_i64(doc, "uid", 0);
 	d->gid = (gid_t)json_i64(doc, "gid", 0);
-	d->mode = (mode_t)json_i64(doc, "mode", 0);
+	d->mode = (mode_t)strtoul(json_str(doc, "mode"), NULL, 8);
 	d->classes = read_classes(json_object_get(doc, "classes"));
 	d->system = json_bool(doc, "system");
 	if (json_get_strv(doc, "links", &d->links, e) < 0) {

@@ -67,7 +67,7 @@ bool device_equal(const struct device *a, const struct device *b);
 bool device_same_node(const struct device *a, const struct device *b);
 bool device_has_link(const struct device *d, const char *path);
 
-/* All of the above; "classes" is a list of names. */
+/* All of the above; "classes" is a list of names, "mode" is as chmod writes it: "0660". */
 json_t *device_json(const struct device *d);
 struct device *device_from_json(const json_t *doc, struct err *e); /* NULL with *e */
 

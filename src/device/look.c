@@ -155,7 +155,7 @@ static char *decoded_property(const struct database *db, const char *key)
 		}
 		char *end;
 		unsigned long byte = strtoul(digits, &end, 16);
-		bool escaped = end == digits + 2 && byte >= ' ';
+		bool escaped = end == digits + 2 && byte >= ' ' && byte < 0x7f; /* stays UTF-8 */
 		buf_putc(&b, escaped ? (char)byte : *p);
 		p += escaped ? 4 : 1;
 	}

@@ -13,6 +13,6 @@ struct job_pool;
  * *e: no socket. */
 struct device_monitor *device_monitor_new(
 	uv_loop_t *l, struct job_pool *jobs, struct device_set *set, struct err *e);
-/* After the job pool has ended, whose last calls still reach it. NULL is fine. */
+/* The loop gives back its memory: the calls of its jobs may still come. NULL is fine. */
 void device_monitor_free(struct device_monitor *m);
 void device_monitor_rescan(struct device_monitor *m); /* soon; once more if one is under way */

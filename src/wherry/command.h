@@ -109,5 +109,8 @@ command_fn command_volume_inspect;
 command_fn command_volume_ls;
 command_fn command_volume_prune;
 command_fn command_volume_rm;
+command_fn command_device_inspect;
+command_fn command_device_ls;
+command_fn command_device_watch;
 command_fn command_system_df;
 command_fn command_system_prune;

@@ -128,6 +128,13 @@ static const struct command commands[] = {
 	{"volume rm", "volume remove", GROUP_BELOW, command_volume_rm,
 		"Remove one or more volumes"},
 
+	{"device inspect", NULL, GROUP_BELOW, command_device_inspect,
+		"Display detailed information on one or more devices"},
+	{"device ls", "device list", GROUP_BELOW, command_device_ls,
+		"List the machine's devices and what uses them"},
+	{"device watch", NULL, GROUP_BELOW, command_device_watch,
+		"Show devices as they come, change and go"},
+
 	{"events", "system events", GROUP_COMMAND, command_events,
 		"Get real time events from the server"},
 	{"info", "system info", GROUP_COMMON, command_info, "Display system-wide information"},
@@ -156,6 +163,7 @@ static const char *const parents[][2] = {
 	{"buildx", "Build, as docker's plugin of that name"},
 	{"container", "Manage containers"},
 	{"context", "Manage contexts"},
+	{"device", "See the machine's devices"},
 	{"image", "Manage images"},
 	{"manifest", "Manage image manifests and manifest lists"},
 	{"network", "Manage networks"},

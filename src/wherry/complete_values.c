@@ -99,6 +99,18 @@ static void offer_volumes(const struct offer *o)
 	offer_named(o, "/volumes", "Volumes");
 }
 
+static void offer_devices(const struct offer *o)
+{
+	struct err e;
+	scoped(json) json_t *list = NULL;
+	size_t i;
+	json_t *d;
+	engine_json(o->cli, "GET", "/wherry/v1/devices", NULL, &list, &e);
+	json_array_foreach (list, i, d) {
+		offer(o, json_str(d, "node"));
+	}
+}
+
 static void offer_contexts(const struct offer *o)
 {
 	scoped(json) json_t *list = docker_context_list(o->cli->config_dir);
@@ -168,6 +180,8 @@ static const struct {
 	{"image inspect", "format", "json"},
 	{"network inspect", "format", "json"},
 	{"volume inspect", "format", "json"},
+	{"device inspect", "format", "json"},
+	{"device watch", "format", "json"},
 	{"info", "format", "json"},
 	{"version", "format", "json"},
 	{"events", "format", "json"},
@@ -248,6 +262,9 @@ bool complete_operand(struct cli *cli, const char *command, const char *operand,
 	}
 	if (any || strcmp(operand, "VOLUME") == 0) {
 		offer_volumes(&o);
+	}
+	if (strcmp(operand, "DEVICE") == 0) {
+		offer_devices(&o);
 	}
 	if (strcmp(operand, "CONTEXT") == 0) {
 		offer_contexts(&o);

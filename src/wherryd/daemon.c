@@ -24,6 +24,8 @@
 #include "build/gateway.h"
 #include "build/session.h"
 #include "container/container.h"
+#include "device/monitor.h"
+#include "device/set.h"
 #include "event/event.h"
 #include "http/server.h"
 #include "image/image.h"
@@ -63,6 +65,8 @@ struct daemon {
 	struct volume_set *volumes;
 	struct project_store *projects;
 	struct network_set *networks;
+	struct device_set *devices;
+	struct device_monitor *device_monitor;
 	struct container_set *containers;
 	struct builder *builder;
 	struct gateway *gateway;
@@ -228,6 +232,7 @@ static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 	if (make_networks(d, l, e) < 0) {
 		return -1;
 	}
+	d->devices = device_set_new();
 	const struct container_deps containers = {
 		.loop = l,
 		.store = d->store,
@@ -236,6 +241,7 @@ static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 		.images = d->images,
 		.networks = d->networks,
 		.volumes = d->volumes,
+		.devices = d->devices,
 		.data_root = c->data_root,
 		.exec_root = c->exec_root,
 		.shim_path = d->shim_path,
@@ -248,6 +254,10 @@ static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 	};
 	d->containers = container_set_new(&containers, e);
 	if (!d->containers) {
+		return -1;
+	}
+	d->device_monitor = device_monitor_new(l, d->jobs, d->devices, e);
+	if (!d->device_monitor) {
 		return -1;
 	}
 	const struct builder_deps builder = {
@@ -378,6 +388,7 @@ static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 		.containers = d->containers,
 		.networks = d->networks,
 		.volumes = d->volumes,
+		.devices = d->devices,
 		.projects = d->projects,
 		.builder = d->builder,
 		.gateway = d->gateway,
@@ -454,6 +465,7 @@ void daemon_free(struct daemon *d)
 	http_server_free(d->metrics);
 	http_server_free(d->peers);
 	api_free(d->api);
+	device_monitor_free(d->device_monitor);
 	if (d->jobs) {
 		job_pool_free(d->jobs); /* first: their done calls still reach builder and images */
 	}
@@ -464,6 +476,7 @@ void daemon_free(struct daemon *d)
 	if (d->containers) {
 		container_set_free(d->containers);
 	}
+	device_set_free(d->devices);
 	if (d->networks) {
 		network_set_free(d->networks);
 	}
