@@ -355,9 +355,17 @@ static bool match_path(const char *pattern, const struct device *d)
 	return false;
 }
 
+/* A stick has two nodes, /dev/ttyUSB0 and the raw one of the bus, and both bear its names.
+ * "usb=0403:6001, as=/dev/zigbee" is about the first. */
+static bool means_bus(const struct device_rule *r, const struct device *d)
+{
+	return !(d->classes & DEVICE_USB) || (r->classes & DEVICE_USB) || r->path;
+}
+
 bool device_rule_matches(const struct device_rule *r, const struct device *d)
 {
-	return (!r->usb || match_usb(r->usb, d)) && (!r->classes || (r->classes & d->classes)) &&
+	return means_bus(r, d) && (!r->usb || match_usb(r->usb, d)) &&
+	       (!r->classes || (r->classes & d->classes)) &&
 	       (!r->serial || same_text(d->serial_short, r->serial) ||
 		       same_text(d->serial, r->serial)) &&
 	       (!r->port || match_port(r->port, d)) && (!r->path || match_path(r->path, d));

@@ -55,6 +55,8 @@ int device_rules_read(
 	const json_t *labels, struct device_rule ***ret, size_t *ret_n, struct err *e);
 void device_rules_free(struct device_rule **rules, size_t n);
 
+/* The raw node of a USB device (/dev/bus/usb/001/004) is meant only by class "usb" or by its path.
+ */
 bool device_rule_matches(const struct device_rule *r, const struct device *d);
 /* A name in the container for a device that matches: one for the whole rule, or for each device
  * its own (device_rule_is_many). The caller's. */

@@ -83,6 +83,33 @@ static void rules_mean_the_devices_they_say(void **state)
 	}
 }
 
+static void the_raw_node_of_a_stick_is_asked_for_by_class_or_path(void **state)
+{
+	static const struct {
+		const char *text;
+		bool matches;
+	} cases[] = {
+		{"0403:600a", false},
+		{"serial=ZB0001", false},
+		{"port=1-1.2", false},
+		{"0403:600a,class=usb", true},
+		{"usb", true},
+		{"/dev/bus/usb/*/*", true},
+	};
+	struct device d = stick();
+	d.node = "/dev/bus/usb/001/004";
+	d.classes = DEVICE_USB;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e;
+		scoped(device_rule_free) struct device_rule *r =
+			device_rule_parse("x", cases[i].text, &e);
+		assert_non_null(r);
+		if (device_rule_matches(r, &d) != cases[i].matches) {
+			fail_msg("%s", cases[i].text);
+		}
+	}
+}
+
 /* An empty text of a device is no match for anything. */
 static void a_device_without_names_is_found_by_path_alone(void **state)
 {
@@ -225,6 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rules_mean_the_devices_they_say),
+		cmocka_unit_test(the_raw_node_of_a_stick_is_asked_for_by_class_or_path),
 		cmocka_unit_test(a_device_without_names_is_found_by_path_alone),
 		cmocka_unit_test(settings_are_read_in_both_forms),
 		cmocka_unit_test(defaults_are_a_required_device_under_its_own_name),
