@@ -1,9 +1,13 @@
+/* Beside NAME.json is NAME.line: what the list shows of it, with the size and the time of the
+ * document that it was made from, so that a start reads no document. One that does not fit, or is
+ * not there, is made again from the document. */
 #include "project/project.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,7 +21,10 @@
 
 #define NAME_MAX_BYTES 200
 #define SUFFIX ".json"
+#define LINE_SUFFIX ".line"
+#define TEMP_SUFFIX ".tmp"         /* of path_write */
 #define LINE_BYTES_MAX (64u << 10) /* all but its config: kept in memory */
+#define LINE_FILE_MAX (LINE_BYTES_MAX + 1024)
 
 struct project_store {
 	int dirfd;
@@ -40,6 +47,11 @@ static int check_name(const char *name, struct err *e)
 static char *file_of(const char *name)
 {
 	return xasprintf("%s" SUFFIX, name);
+}
+
+static char *line_file_of(const char *name)
+{
+	return xasprintf("%s" LINE_SUFFIX, name);
 }
 
 static int check_words(const json_t *doc, const char *key, struct err *e)
@@ -79,11 +91,6 @@ static json_t *line_of(const json_t *doc)
 	return line;
 }
 
-static void put_line(struct project_store *s, const char *name, const json_t *doc)
-{
-	json_decref(map_put(s->lines, name, line_of(doc)));
-}
-
 static int check_line(const json_t *doc, struct err *e)
 {
 	scoped(json) json_t *line = line_of(doc);
@@ -94,11 +101,62 @@ static int check_line(const json_t *doc, struct err *e)
 				 "the project without its config is larger than 64 KiB");
 }
 
-static void load(struct project_store *s, const char *file)
+/* --- the lines on disk --- */
+
+/* What a line says of the document that it was made from: size and time. -errno. */
+static int document_stamp(const struct project_store *s, const char *name, char ret[static 64])
+{
+	struct stat st;
+	scoped(free) char *file = file_of(name);
+	if (fstatat(s->dirfd, file, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		return -errno;
+	}
+	snprintf(ret, 64, "%lld %lld.%09ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+		st.st_mtim.tv_nsec);
+	return 0;
+}
+
+/* The line of the document as it is now; NULL when it must be made again. */
+static json_t *read_line(const struct project_store *s, const char *name, const char *stamp)
+{
+	struct err ignored;
+	scoped(buf) struct buf text = BUF_INIT;
+	scoped(free) char *file = line_file_of(name);
+	scoped(json) json_t *kept =
+		path_read(s->dirfd, file, LINE_FILE_MAX, &text) < 0
+			? NULL
+			: json_parse(buf_str(&text), text.len, "the line", &ignored);
+	json_t *line = json_object_get(kept, "line");
+	bool fits = strcmp(json_str(kept, "of"), stamp) == 0 &&
+		    strcmp(json_str(line, "name"), name) == 0 && check_line(line, &ignored) == 0;
+	return fits ? json_incref(line) : NULL;
+}
+
+/* A failure costs the next start a moment. */
+static void write_line(const struct project_store *s, const char *name, json_t *line)
+{
+	char stamp[64];
+	if (document_stamp(s, name, stamp) < 0) {
+		return;
+	}
+	scoped(json) json_t *kept = json_pack("{ss sO}", "of", stamp, "line", line);
+	scoped(free) char *text = json_text(kept);
+	scoped(free) char *file = line_file_of(name);
+	(void)path_write(s->dirfd, file, text, strlen(text), 0600, false);
+}
+
+static void put_line(struct project_store *s, const char *name, const json_t *doc)
+{
+	json_t *line = line_of(doc);
+	json_decref(map_put(s->lines, name, line));
+	write_line(s, name, line);
+}
+
+static json_t *make_line(struct project_store *s, const char *name)
 {
 	struct err e;
 	scoped(buf) struct buf text = BUF_INIT;
-	scoped(free) char *name = xstrndup(file, strlen(file) - strlen(SUFFIX));
+	scoped(free) char *file = file_of(name);
 	int r = path_read(s->dirfd, file, PROJECT_BYTES_MAX, &text);
 	scoped(json) json_t *doc =
 		r < 0 ? NULL : json_parse(buf_str(&text), text.len, "the project", &e);
@@ -107,9 +165,37 @@ static void load(struct project_store *s, const char *file)
 	}
 	if (!doc || check(doc, name, &e) < 0 || check_line(doc, &e) < 0) {
 		log_warning("project", "not_read", "file", file, "error", e.msg, NULL);
-		return;
+		return NULL;
 	}
-	put_line(s, name, doc);
+	json_t *line = line_of(doc);
+	write_line(s, name, line);
+	return line;
+}
+
+static void load(struct project_store *s, const char *file)
+{
+	char stamp[64];
+	scoped(free) char *name = xstrndup(file, strlen(file) - strlen(SUFFIX));
+	json_t *line = document_stamp(s, name, stamp) < 0 ? NULL : read_line(s, name, stamp);
+	line = line ? line : make_line(s, name);
+	if (line) {
+		json_decref(map_put(s->lines, name, line));
+	}
+}
+
+/* What a killed daemon left half-written. Other files are somebody else's. */
+static void remove_leftover(struct project_store *s, const char *file)
+{
+	if (text_ends(file, SUFFIX TEMP_SUFFIX) || text_ends(file, LINE_SUFFIX TEMP_SUFFIX)) {
+		(void)unlinkat(s->dirfd, file, 0);
+	}
+	if (text_ends(file, LINE_SUFFIX)) {
+		char stamp[64];
+		scoped(free) char *name = xstrndup(file, strlen(file) - strlen(LINE_SUFFIX));
+		if (document_stamp(s, name, stamp) == -ENOENT) {
+			(void)unlinkat(s->dirfd, file, 0);
+		}
+	}
 }
 
 struct project_store *project_store_new(const char *data_root, struct err *e)
@@ -132,7 +218,7 @@ struct project_store *project_store_new(const char *data_root, struct err *e)
 		if (text_ends(files.v[i], SUFFIX)) {
 			load(s, files.v[i]);
 		} else {
-			(void)unlinkat(fd, files.v[i], 0); /* half-written by a killed daemon */
+			remove_leftover(s, files.v[i]);
 		}
 	}
 	return s;
@@ -207,6 +293,8 @@ int project_store_remove(struct project_store *s, const char *name, struct err *
 	if (unlinkat(s->dirfd, file, 0) < 0 && errno != ENOENT) {
 		return err_sys(e, errno, "cannot remove the project %s", name);
 	}
+	scoped(free) char *line_file = line_file_of(name);
+	(void)unlinkat(s->dirfd, line_file, 0);
 	map_remove(s->lines, name);
 	json_decref(line);
 	return 0;

@@ -2,8 +2,8 @@
  * any more.
  *
  * A project is a JSON document of the client's: DATA/projects/NAME.json, 0600 because environments
- * hold passwords, replaced by a rename. In memory there is a line of each, what a list shows.
- * Nothing here starts or stops containers: those are found by their labels.
+ * hold passwords, replaced by a rename. In memory there is a line of each, what a list shows; it is
+ * in NAME.line, too. Nothing here starts or stops containers: those are found by their labels.
  */
 #pragma once
 #include <jansson.h>
@@ -17,7 +17,7 @@
 struct project_store;
 
 /* Reads what is kept below data_root; a file that is no project is passed over with a warning. NULL
- * with *e. */
+ * with *e. Other files in there stay. */
 struct project_store *project_store_new(const char *data_root, struct err *e);
 void project_store_free(struct project_store *s); /* NULL is fine */
 

@@ -1,6 +1,7 @@
 /* RUN: crun in the foreground, on the merged root. */
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -294,7 +295,7 @@ static int write_bundle(struct run_step *r, struct err *e)
 	return failed < 0 ? err_sys(e, -failed, "cannot write the bundle") : 0;
 }
 
-/* ", it was killed: out of memory (limit 64MB)" after a code, or "". The caller's. */
+/* ": it was killed: out of memory (limit 64MB)" after a code, or "". The caller's. */
 static char *memory_words(const struct build *b, const struct build_exec *done)
 {
 	const json_t *memory = json_object_get(json_object_get(b->options, "resources"), "memory");
@@ -302,9 +303,10 @@ static char *memory_words(const struct build *b, const struct build_exec *done)
 	if (!done->out_of_memory) {
 		return xstrdup("");
 	}
-	return limit > 0 ? xasprintf(": it was killed: out of memory (limit %lldMB)",
-				   (long long)(limit >> 20))
-			 : xstrdup(": it was killed: out of memory");
+	scoped(free) char *shown =
+		limit > 0 ? xasprintf(" (limit %lldMB)", (long long)(limit >> 20)) : xstrdup("");
+	return xasprintf(": %s killed: out of memory%s",
+		done->code == 128 + SIGKILL ? "it was" : "a process of it was", shown);
 }
 
 static int refuse_code(const struct run_step *r, const struct build_exec *done, struct err *e)

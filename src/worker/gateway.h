@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/strv.h"
 #include "control.pb-c.h"
 #include "grpc/h2.h"
 
@@ -42,6 +43,7 @@ struct gateway {
 	json_int_t last_id;  /* of questions to the daemon */
 	struct list answers; /* that threads wait for */
 	unsigned n_threads;  /* of greetings and relays */
+	struct strv missed;  /* ids of shared sessions that did not come in time */
 };
 
 /* A client's connection. */

@@ -15,6 +15,7 @@
 /* As BuildKit waits: buildx 0.30 names a session that its targets share and does not open it; then
  * the directory is on the build's own. */
 #define SHARED_WAIT_MS 5000
+#define MISSED_MAX 64
 
 struct relay {
 	struct gateway *gateway;
@@ -46,6 +47,25 @@ static struct gateway_conn *wait_session(struct gateway *g, const char *id, int6
 	}
 	if (c) {
 		c->users++;
+	}
+	pthread_mutex_unlock(&g->lock);
+	return c;
+}
+
+/* A session of several builds (compose): one that did not come is not waited for again at each
+ * file. */
+static struct gateway_conn *wait_shared(struct gateway *g, const char *id)
+{
+	pthread_mutex_lock(&g->lock);
+	bool missed = strv_has(&g->missed, id);
+	pthread_mutex_unlock(&g->lock);
+	struct gateway_conn *c = wait_session(g, id, missed ? 0 : SHARED_WAIT_MS);
+	pthread_mutex_lock(&g->lock);
+	if (!c && !missed) {
+		if (g->missed.n >= MISSED_MAX) {
+			strv_clear(&g->missed);
+		}
+		strv_add(&g->missed, id);
 	}
 	pthread_mutex_unlock(&g->lock);
 	return c;
@@ -138,7 +158,7 @@ void gateway_relay(struct gateway *g, int take_fd, const json_t *head, const str
 	struct relay r = {.gateway = g,
 		.worker = grpc_call_over_peer(take_fd, early->data, early->len),
 		.fd = take_fd};
-	struct gateway_conn *c = wait_session(g, id, *other ? SHARED_WAIT_MS : GATEWAY_WAIT_MS);
+	struct gateway_conn *c = *other ? wait_shared(g, id) : wait_session(g, id, GATEWAY_WAIT_MS);
 	c = c || !*other ? c : wait_session(g, other, GATEWAY_WAIT_MS);
 	if (!c) {
 		scoped(free) char *message = xasprintf("no active session for %.100s", id);

@@ -85,6 +85,8 @@ class Limits(Case):
     def test_a_step_without_memory_says_so(self):
         got = self.build("FROM base:1\nRUN tail /dev/zero\n", "--no-cache", "-m", "10m", ok=False)
         self.assertIn("returned a non-zero code: 137: it was killed: out of memory (limit 10MB)", got.stderr)
+        got = self.build("FROM base:1\nRUN tail /dev/zero || exit 3\n", "--no-cache", "-m", "10m", ok=False)
+        self.assertIn("returned a non-zero code: 3: a process of it was killed: out of memory (limit 10MB)", got.stderr)
         got = self.build("FROM base:1\nRUN sh -c 'kill -9 $$'; exit $?\n", "--no-cache", "-m", "10m", ok=False)
         self.assertIn("returned a non-zero code: 137", got.stderr)
         self.assertNotIn("memory", got.stderr)

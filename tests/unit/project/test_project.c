@@ -87,6 +87,72 @@ static void what_was_put_is_there_after_a_restart(void **state)
 	assert_null(json_object_get(line, "config"));
 }
 
+static const char *listed_dir(struct fixture *f)
+{
+	static char dir[64];
+	scoped(json) json_t *list = project_store_list(f->projects);
+	assert_int_equal(json_array_size(list), 1);
+	snprintf(dir, sizeof(dir), "%s", json_str(json_array_get(list, 0), "working_dir"));
+	return dir;
+}
+
+static void a_line_that_does_not_fit_its_document_is_made_again(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+	bool is_new;
+	scoped(free) char *path = xasprintf("%s/projects/shop.json", f->folder);
+	scoped(free) char *line = xasprintf("%s/projects/shop.line", f->folder);
+	static const char edited[] =
+		"{\"name\":\"shop\",\"config\":{},\"working_dir\":\"/by-hand\"}";
+	static const char bad[] = "{\"name\":\"shop\",\"config\":7}";
+	assert_int_equal(
+		put(f, "shop", "{\"name\":\"shop\",\"config\":{},\"working_dir\":\"/srv\"}",
+			&is_new, &e),
+		0);
+
+	/* it is what a start reads */
+	scoped(buf) struct buf text = BUF_INIT;
+	assert_int_equal(path_read(AT_FDCWD, line, 4096, &text), 0);
+	scoped(json) json_t *kept = json_loads(buf_str(&text), 0, NULL);
+	json_put_str(json_object_get(kept, "line"), "working_dir", "/of-the-line");
+	scoped(free) char *changed = json_text(kept);
+	assert_int_equal(path_write(AT_FDCWD, line, changed, strlen(changed), 0600, false), 0);
+	restart_daemon(f);
+	assert_string_equal(listed_dir(f), "/of-the-line");
+
+	assert_int_equal(path_write(AT_FDCWD, path, edited, strlen(edited), 0600, false), 0);
+	restart_daemon(f);
+	assert_string_equal(listed_dir(f), "/by-hand");
+
+	assert_int_equal(path_write(AT_FDCWD, line, "{", 1, 0600, false), 0);
+	restart_daemon(f);
+	assert_string_equal(listed_dir(f), "/by-hand");
+
+	assert_int_equal(path_write(AT_FDCWD, path, bad, strlen(bad), 0600, false), 0);
+	restart_daemon(f);
+	scoped(json) json_t *list = project_store_list(f->projects);
+	assert_int_equal(json_array_size(list), 0);
+}
+
+static void files_of_others_stay(void **state)
+{
+	struct fixture *f = *state;
+	scoped(free) char *other = xasprintf("%s/projects/README", f->folder);
+	scoped(free) char *orphan = xasprintf("%s/projects/gone.line", f->folder);
+	scoped(free) char *half = xasprintf("%s/projects/gone.line.tmp", f->folder);
+	assert_int_equal(path_write(AT_FDCWD, other, "x", 1, 0600, false), 0);
+	assert_int_equal(path_write(AT_FDCWD, orphan, "{}", 2, 0600, false), 0);
+	assert_int_equal(path_write(AT_FDCWD, half, "{", 1, 0600, false), 0);
+
+	restart_daemon(f);
+
+	struct stat st;
+	assert_int_equal(stat(other, &st), 0);
+	assert_int_equal(stat(orphan, &st), -1);
+	assert_int_equal(stat(half, &st), -1);
+}
+
 static void a_removed_one_is_gone(void **state)
 {
 	struct fixture *f = *state;
@@ -184,6 +250,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			what_was_put_is_there_after_a_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_line_that_does_not_fit_its_document_is_made_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(files_of_others_stay, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_line_that_does_not_fit_its_document_is_made_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(files_of_others_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_removed_one_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			names_are_no_paths_and_documents_have_their_shape, setup, teardown),
