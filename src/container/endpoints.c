@@ -13,6 +13,7 @@
 #include "container/internal.h"
 
 #define LINK_LOCAL_MAX 16 /* of one place */
+#define IFNAME_OPTION "com.docker.network.endpoint.ifname"
 
 const char *container_network_mode(const struct container *c)
 {
@@ -93,6 +94,13 @@ static int say_faults(const struct strv *faults, struct err *e)
 	return err_set(e, ERR_INVALID, "invalid endpoint settings:%s", buf_str(&text));
 }
 
+/* DriverOpts has it, also of networks whose driver knows no options (Docker API v1.48). */
+static const char *wanted_ifname(const json_t *config)
+{
+	const char *name = json_str(json_object_get(config, "DriverOpts"), IFNAME_OPTION);
+	return *name ? name : NULL;
+}
+
 static int check_mac(const char *text, struct err *e)
 {
 	uint8_t mac[6];
@@ -130,6 +138,10 @@ static int check_config(const struct network *w, const json_t *config, struct er
 		}
 	}
 	collect_faults(w, config, &faults);
+	const char *ifname = wanted_ifname(config);
+	if (ifname && !network_ifname_is_valid(ifname)) {
+		strv_addf(&faults, "invalid interface name: %.64s", ifname);
+	}
 	return say_faults(&faults, e);
 }
 
@@ -346,6 +358,7 @@ static void request_init(
 		.ipv4 = *ip ? ip : NULL,
 		.ipv6 = *ip6 ? ip6 : NULL,
 		.mac = *mac ? mac : NULL,
+		.ifname = wanted_ifname(p->config),
 		.aliases = &q->aliases,
 		.links = &q->links,
 		.link_local = &q->link_local,
@@ -417,8 +430,12 @@ int endpoints_attach(struct container *c, int netns_fd, struct err *e)
 		add_endpoint(c, container_network_mode(c), NULL, e) < 0) {
 		return -1;
 	}
-	for (size_t i = 0; i < c->n_endpoints; i++) {
-		if (attach_one(c, &c->endpoints[i], netns_fd, e) < 0) {
+	/* the names that are asked for first: the others take what is free */
+	for (size_t i = 0; i < 2 * c->n_endpoints; i++) {
+		struct endpoint *p = &c->endpoints[i % c->n_endpoints];
+		bool first = i < c->n_endpoints;
+		if (first == (wanted_ifname(p->config) != NULL) &&
+			attach_one(c, p, netns_fd, e) < 0) {
 			endpoints_detach(c);
 			return -1;
 		}

@@ -112,7 +112,7 @@ static int attach_link(struct network_set *n, struct endpoint *p, int netns_fd,
 	if (endpoint_choose_addresses(p, c, mac, e) < 0) {
 		return -1;
 	}
-	if (link_add(n, p, netns_fd, mac, c->link_local, e) < 0 ||
+	if (link_add(n, p, netns_fd, mac, c->ifname, c->link_local, e) < 0 ||
 		((!before || before->ports.n == 0) &&
 			gateway_reserve_ports(n, p, c, false, e) < 0)) {
 		return detach_link(n, p, before, netns_fd);

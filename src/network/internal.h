@@ -169,9 +169,10 @@ int host_forward6(struct err *e);
 
 /* link.c: a container's interface */
 void link_host_name(const char *endpoint_id, char ret[static IF_NAMESIZE]);
-/* link_local: further addresses for it, or NULL. */
+/* ifname: its name inside, or NULL for the next free one; link_local: further addresses, or NULL.
+ */
 int link_add(struct network_set *n, struct endpoint *p, int netns_fd, const uint8_t mac[6],
-	const struct strv *link_local, struct err *e);
+	const char *ifname, const struct strv *link_local, struct err *e);
 int link_restore(struct network_set *n, const struct endpoint *p, struct err *e);
 /* netns_fd: of the container, -1 when it is gone. */
 void link_remove(struct network_set *n, const struct endpoint *p, int netns_fd);

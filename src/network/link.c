@@ -181,14 +181,42 @@ static int add_child(struct network_set *n, struct endpoint *p, int netns_fd, co
 	return r < 0 ? r : rtnl_commit(&n->rtnl);
 }
 
+bool network_ifname_is_valid(const char *name)
+{
+	size_t n = strlen(name); /* dev_valid_name() of the kernel; % begins a pattern there */
+	return n > 0 && n < IF_NAMESIZE && strcspn(name, "/:% \t\n\v\f\r") == n &&
+	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "lo") != 0;
+}
+
+static int choose_name(struct rtnl *inside, const struct endpoint *p, const char *wanted,
+	char ret[static IF_NAMESIZE], struct err *e)
+{
+	uint32_t taken;
+	if (wanted && rtnl_index(inside, wanted, &taken) == 0) {
+		return err_set(e, ERR_CONFLICT,
+			"failed to set up container networking: the container has an interface %s already, network %s must have another interface_name",
+			wanted, network_name(p->network));
+	}
+	if (wanted) {
+		snprintf(ret, IF_NAMESIZE, "%s", wanted);
+		return 0;
+	}
+	int r = free_name(inside, p->network->ifname_prefix, ret);
+	return r < 0 ? err_sys(e, -r,
+			       "failed to set up container networking: no name for an interface")
+		     : 0;
+}
+
 int link_add(struct network_set *n, struct endpoint *p, int netns_fd, const uint8_t mac[6],
-	const struct strv *link_local, struct err *e)
+	const char *ifname, const struct strv *link_local, struct err *e)
 {
 	const struct network *w = p->network;
 	bool bridge = w->driver == DRIVER_BRIDGE;
 	scoped(rtnl) struct rtnl inside;
 	int r = rtnl_open(&inside, netns_fd);
-	r = r < 0 ? r : free_name(&inside, w->ifname_prefix, p->info.ifname);
+	if (r >= 0 && choose_name(&inside, p, ifname, p->info.ifname, e) < 0) {
+		return -1;
+	}
 	r = r < 0 ? r : bridge ? add_pair(n, p, netns_fd, mac) : add_child(n, p, netns_fd, mac);
 	if (r < 0) {
 		return err_sys(e, -r,

@@ -66,6 +66,7 @@ struct endpoint_config {
 	const char *ipv4;              /* wanted address or NULL */
 	const char *ipv6;              /* the same */
 	const char *mac;               /* wanted or NULL */
+	const char *ifname;            /* wanted name of the interface inside, or NULL */
 	const struct strv *link_local; /* further addresses, of IPv4 or IPv6, or NULL */
 	const struct strv *aliases;    /* further DNS names: service names */
 	const struct strv *links; /* "CONTAINER:ALIAS": names for this container alone, or NULL */
@@ -88,9 +89,11 @@ struct endpoint_info {
 	int prefix_len6;
 	char gateway6[46];
 	char mac[18];
-	char ifname[16]; /* inside: eth0, eth1 ... */
+	char ifname[16]; /* inside: eth0, eth1 ..., or the wanted one */
 	bool is_gateway; /* gives the default route and publishes: may change: network_is_gateway */
 };
+/* Whether it can be the name of an interface: at most 15 bytes without blank, slash and colon. */
+bool network_ifname_is_valid(const char *name);
 /* Makes the veth pair, addresses, routes, names and published ports in the namespace netns_fd
  * (borrowed). On failure nothing is left. ERR_SYSTEM with Docker's words for a taken port: "driver
  * failed programming external connectivity on endpoint NAME (ID): Bind for 0.0.0.0:80 failed: port

@@ -133,6 +133,23 @@ refused() {
 	[[ "$output" == *'endpoint nobody not found'*404 ]]
 }
 
+@test "an interface has the name that is asked for, the others what is left" {
+	name=com.docker.network.endpoint.ifname
+	w network create front
+	w network create back
+	w run -d --name named --network front --network "name=back,driver-opt=$name=eth0" bb sleep 1000
+	w exec named ip addr show eth0 | grep -F "$(w inspect -f '{{.NetworkSettings.Networks.back.IPAddress}}' named)/"
+	w exec named ip addr show eth1 | grep -F "$(w inspect -f '{{.NetworkSettings.Networks.front.IPAddress}}' named)/"
+	run w network connect --driver-opt "$name=eth1" bridge named
+	[[ "$status $output" == 1*'the container has an interface eth1 already'* ]]
+	w network connect --driver-opt "$name=up.link-15chars" bridge named
+	w exec named ip addr show up.link-15chars
+	for bad in lo a/b 'a b' sixteen-letters-; do
+		run w create --network "name=front,\"driver-opt=$name=$bad\"" bb true
+		[[ "$output" == *"invalid interface name: $bad"* ]] || fail "$output"
+	done
+}
+
 @test "wishes that a network cannot fulfil are refused in dockerd's words" {
 	w network create front
 	run refused POST /containers/create '{"Image":"bb","Cmd":["true"],"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"IPAMConfig":{"IPv4Address":"10.9.9.9"}}}}}'
