@@ -196,11 +196,37 @@ static int open_registry(struct build *b, struct source *s, struct err *e)
 	return s->registry ? 0 : -1;
 }
 
+/* An image of the name that is here is its own cache (type=inline), as dockerd's BuildKit has it
+ * (builder-next/adapters/localinlinecache): its layers are in the store. False: it is not here, or
+ * has none. */
+static bool read_image_here(struct build *b, struct source *s)
+{
+	struct err ignored;
+	scoped(json) json_t *image = rpc_ask(b->rpc,
+		json_pack("{ss ss ss sb}", "ask", "image", "name", build_cache_place(s->spec),
+			"platform", b->targets[0].platform, "local", 1),
+		&ignored);
+	scoped(free) char *text = image ? json_text(json_object_get(image, "config")) : NULL;
+	scoped(json) json_t *entries =
+		text ? build_cache_parse(text, strlen(text), "",
+			       json_array_size(json_object_get(image, "layers")), &ignored)
+		     : NULL;
+	if (!entries) {
+		return false;
+	}
+	memset(s->failed, true, sizeof(s->failed)); /* there is nowhere to fetch them from */
+	take_entries(b->imports, s, entries);
+	return true;
+}
+
 static int read_source(struct build *b, struct source *s, struct err *e)
 {
 	scoped(buf) struct buf text = BUF_INIT;
 	const struct descriptor *c = &s->manifest.config;
 	bool local = build_cache_is_local(s->spec);
+	if (!local && read_image_here(b, s)) {
+		return 0;
+	}
 	if ((local ? open_local(b, s, e) : open_registry(b, s, e)) < 0 ||
 		read_manifest(b, s, e) < 0 || small_blob(s, c->digest, c->size, &text, e) < 0) {
 		return -1;
