@@ -143,6 +143,10 @@ static int add_bind(const struct container *c, size_t i, struct mount_texts *t, 
 {
 	const struct mount_point *m = &c->mounts.v[i];
 	const char *access;
+	if (m->kind == MOUNT_IMAGE) {
+		add_mount(t, keep(t, mount_pin_path(c, i)), m->target, "bind", "bind,ro,rprivate");
+		return 0;
+	}
 	char *source = mount_source(c, m, e);
 	if (!source) {
 		return -1;

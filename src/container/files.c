@@ -235,7 +235,8 @@ static bool is_unmounted(const struct container *c, const struct mount_point *m)
 	return v && volume_needs_mount(v) && !volume_is_mounted(v);
 }
 
-/* What would be mounted if it ran, but for tmpfs, whose content nobody has. */
+/* What would be mounted if it ran, but for tmpfs, whose content nobody has, and images, which have
+ * names of their own. */
 static int put_mounts(const struct container *c, json_t *request, struct err *e)
 {
 	static const char *const files[] = {"resolv.conf", "hostname", "hosts"};
@@ -243,7 +244,7 @@ static int put_mounts(const struct container *c, json_t *request, struct err *e)
 	json_put(request, "mounts", mounts);
 	for (size_t i = 0; i < c->mounts.n; i++) {
 		const struct mount_point *m = &c->mounts.v[i];
-		if (m->kind == MOUNT_TMPFS) {
+		if (m->kind == MOUNT_TMPFS || m->kind == MOUNT_IMAGE) {
 			continue;
 		}
 		scoped(free) char *source = mount_source(c, m, e);

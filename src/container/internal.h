@@ -59,17 +59,18 @@ struct attach_point {
 	struct list waiting, live;
 };
 
-enum mount_kind { MOUNT_BIND, MOUNT_VOLUME, MOUNT_TMPFS };
+enum mount_kind { MOUNT_BIND, MOUNT_VOLUME, MOUNT_TMPFS, MOUNT_IMAGE, MOUNT_KINDS };
 
 struct mount_point {
 	enum mount_kind kind;
-	char *name;        /* volume */
-	char *source;      /* host path of a bind; a volume's is asked for at start */
-	char *target;      /* absolute, clean */
-	char *mode;        /* as the user wrote it: "ro,z" */
-	char *propagation; /* "rprivate" */
-	char *options;     /* tmpfs: "size=64m,mode=1777" */
-	char *subpath;     /* of a volume, or NULL */
+	char *name;   /* volume, or image as it was written */
+	char *source; /* host path of a bind; a volume's is asked for at start; id of an image */
+	char *target; /* absolute, clean */
+	char *mode;   /* as the user wrote it: "ro,z" */
+	char *propagation;  /* "rprivate" */
+	char *options;      /* tmpfs: "size=64m,mode=1777" */
+	char *subpath;      /* of a volume or an image, or NULL */
+	struct strv layers; /* of an image: diff ids, lowest first */
 	bool read_only;
 	bool no_copy; /* the image's content is not offered to the volume */
 	bool non_recursive;

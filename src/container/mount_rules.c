@@ -94,9 +94,9 @@ static int check_option_types(const json_t *o, const char *type, struct err *e)
 {
 	static const struct {
 		const char *key, *type;
-	} options[] = {
-		{"BindOptions", "bind"}, {"VolumeOptions", "volume"}, {"TmpfsOptions", "tmpfs"}};
-	for (size_t i = 0; i < 3; i++) {
+	} options[] = {{"BindOptions", "bind"}, {"VolumeOptions", "volume"},
+		{"TmpfsOptions", "tmpfs"}, {"ImageOptions", "image"}};
+	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
 		const json_t *v = json_object_get(o, options[i].key);
 		if (!v || json_is_null(v)) {
 			continue;
@@ -156,6 +156,18 @@ static int check_volume(const json_t *o, struct err *e)
 	return 0;
 }
 
+static int check_image(const json_t *o, struct err *e)
+{
+	const char *subpath = json_str(json_object_get(o, "ImageOptions"), "Subpath");
+	if (!*json_str(o, "Source")) {
+		return err_set(e, ERR_INVALID, "field Source must not be empty");
+	}
+	if (*subpath && !mount_subpath_is_local(subpath)) {
+		return err_set(e, ERR_INVALID, "subpath must be a relative path within the image");
+	}
+	return 0;
+}
+
 static int check_parts(const json_t *o, const char *type, struct err *e)
 {
 	const char *target = json_str(o, "Target");
@@ -180,6 +192,9 @@ static int check_parts(const json_t *o, const char *type, struct err *e)
 		return *json_str(o, "Source")
 			       ? err_set(e, ERR_INVALID, "field Source must not be specified")
 			       : 0;
+	}
+	if (strcmp(type, "image") == 0) {
+		return check_image(o, e);
 	}
 	return err_set(e, ERR_INVALID, "mount type unknown");
 }

@@ -14,10 +14,13 @@
 #include "container/internal.h"
 #include "container/optional.h"
 #include "container/mount_rules.h"
+#include "image/image.h"
 #include "volume/volume.h"
 
-static const char *const kind_words[] = {
-	[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"};
+static const char *const kind_words[] = {[MOUNT_BIND] = "bind",
+	[MOUNT_VOLUME] = "volume",
+	[MOUNT_TMPFS] = "tmpfs",
+	[MOUNT_IMAGE] = "image"};
 
 static void mount_deinit(struct mount_point *m)
 {
@@ -28,6 +31,7 @@ static void mount_deinit(struct mount_point *m)
 	free(m->propagation);
 	free(m->options);
 	free(m->subpath);
+	strv_deinit(&m->layers);
 }
 
 void mounts_deinit(struct mount_list *m)
@@ -241,6 +245,27 @@ static int mount_tmpfs(const json_t *o, struct mount_point *m, struct err *e)
 	return 0;
 }
 
+/* Read-only, whatever is asked for: Docker API v1.48. Its layers stay as long as the container,
+ * also when the image goes. */
+static int mount_image(struct reader *r, const json_t *o, struct mount_point *m, struct err *e)
+{
+	const char *name = json_str(o, "Source");
+	const char *subpath = json_str(json_object_get(o, "ImageOptions"), "Subpath");
+	const struct image *i = image_find_for(r->set->d.images, name, "", e);
+	if (!i || image_trust_check(r->set->d.images, i, name, e) < 0) {
+		/* 404 would make docker's CLI pull the container's own image */
+		e->kind = e->kind == ERR_NOT_FOUND ? ERR_INVALID : e->kind;
+		return err_wrap(e, "invalid mount config for type \"image\"");
+	}
+	m->kind = MOUNT_IMAGE;
+	m->read_only = true;
+	m->name = xstrdup(name);
+	m->source = xstrdup(i->id);
+	m->subpath = *subpath ? xstrdup(subpath) : NULL;
+	strv_copy(&m->layers, &i->layers);
+	return 0;
+}
+
 static int read_mount(struct reader *r, const json_t *o, struct err *e)
 {
 	struct mount_point m = {.read_only = json_bool(o, "ReadOnly")};
@@ -256,6 +281,8 @@ static int read_mount(struct reader *r, const json_t *o, struct err *e)
 		failed = mount_bind(o, optional_names(r->config, m.target), &m, e);
 	} else if (strcmp(type, "volume") == 0) {
 		failed = mount_volume(r, o, &m, e);
+	} else if (strcmp(type, "image") == 0) {
+		failed = mount_image(r, o, &m, e);
 	} else {
 		failed = mount_tmpfs(o, &m, e);
 	}
@@ -327,6 +354,8 @@ static int read_volumes_from(struct reader *r, const char *text, struct err *e)
 		m.propagation = copy_or_null(o->propagation);
 		m.options = copy_or_null(o->options);
 		m.subpath = copy_or_null(o->subpath);
+		m.layers = (struct strv)STRV_INIT;
+		strv_copy(&m.layers, &o->layers);
 		m.read_only = o->read_only || read_only;
 		if (add(r->list, m, e) < 0) {
 			return -1;
@@ -477,6 +506,9 @@ json_t *mounts_record(const struct mount_list *list)
 				json_put_str(o, texts[k].key, texts[k].value);
 			}
 		}
+		if (m->kind == MOUNT_IMAGE) {
+			json_put(o, "Layers", json_strv(&m->layers));
+		}
 		json_array_append_new(out, o);
 	}
 	return out;
@@ -498,7 +530,7 @@ int mounts_restore(const json_t *record, struct mount_list *ret)
 			.non_recursive = json_bool(o, "NonRecursive"),
 			.shallow_read_only = json_bool(o, "ShallowReadOnly"),
 			.forced_read_only = json_bool(o, "ForcedReadOnly")};
-		for (int k = 0; k < 3; k++) {
+		for (int k = 0; k < MOUNT_KINDS; k++) {
 			if (strcmp(json_str(o, "Kind"), kind_words[k]) == 0) {
 				m.kind = (enum mount_kind)k;
 			}
@@ -510,6 +542,8 @@ int mounts_restore(const json_t *record, struct mount_list *ret)
 		m.propagation = member(o, "Propagation");
 		m.options = member(o, "Options");
 		m.subpath = member(o, "Subpath");
+		struct err ignored;
+		(void)json_get_strv(o, "Layers", &m.layers, &ignored);
 		ret->v = xrealloc(ret->v, ret->n + 1, sizeof(*ret->v));
 		ret->v[ret->n++] = m;
 	}
@@ -588,6 +622,8 @@ json_t *mounts_inspect(const struct container *c)
 			struct err ignored;
 			const struct volume *v = volume_find(c->set->d.volumes, m->name, &ignored);
 			source = v ? volume_mountpoint(v) : "";
+			json_put_str(o, "Name", m->name);
+		} else if (m->kind == MOUNT_IMAGE) {
 			json_put_str(o, "Name", m->name);
 		}
 		json_put_str(o, "Source", source);

@@ -350,6 +350,18 @@ struct job *container_seed(const struct container *c, const struct mount_point *
 	return job_start(c->set->d.jobs, "seed-volume", request, -1, false, h, owner, e);
 }
 
+/* Of its image, and of those that are mounted. */
+static int check_layers(const struct container *c, struct err *e)
+{
+	const struct image_store *images = c->set->d.images;
+	int r = image_check_layers(images, &c->layers, c->image_ref, e);
+	for (size_t i = 0; r == 0 && i < c->mounts.n; i++) {
+		const struct mount_point *m = &c->mounts.v[i];
+		r = m->kind == MOUNT_IMAGE ? image_check_layers(images, &m->layers, m->name, e) : 0;
+	}
+	return r;
+}
+
 /* Volumes first, then what the image has for them, then the shim. Called again after each step that
  * takes its time. */
 void container_launch(struct container *c)
@@ -359,7 +371,7 @@ void container_launch(struct container *c)
 	if (container_files_hold(c)) {
 		return; /* files.c comes back here */
 	}
-	if (image_check_layers(c->set->d.images, &c->layers, c->image_ref, &why) < 0) {
+	if (check_layers(c, &why) < 0) {
 		container_start_failed(c, &why);
 		return;
 	}

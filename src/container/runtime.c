@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "image/image.h"
 #include "container/mount_rules.h"
 
 #define RUNTIME_DEFAULT "crun"
@@ -110,7 +111,7 @@ void runtime_shim_args(const struct container *c, struct strv *args)
 
 bool mount_is_pinned(const struct mount_point *m)
 {
-	return m->subpath || mount_propagation_is_shared(m->propagation);
+	return m->kind == MOUNT_IMAGE || m->subpath || mount_propagation_is_shared(m->propagation);
 }
 
 char *mount_pin_path(const struct container *c, size_t i)
@@ -128,9 +129,14 @@ void mounts_shim_args(const struct container *c, struct strv *args)
 			optional_mount_is_missing(c, m)) {
 			continue;
 		}
-		scoped(free) char *source = mount_source(c, m, &ignored);
 		strv_addf(args, "--pin=%zu", i);
-		strv_addf(args, "--pin-root=%s", source ? source : "");
+		if (m->kind == MOUNT_IMAGE) {
+			scoped(free) char *lower = image_lowerdir(c->set->d.images, &m->layers);
+			strv_addf(args, "--pin-lower=%s", lower);
+		} else {
+			scoped(free) char *source = mount_source(c, m, &ignored);
+			strv_addf(args, "--pin-root=%s", source ? source : "");
+		}
 		strv_addf(args, "--pin-path=%s", m->subpath ? m->subpath : "");
 	}
 	const struct container *donor = container_of_mode(c, "IpcMode");

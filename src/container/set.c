@@ -196,6 +196,12 @@ static void pin_of(
 	for (size_t i = 0; i < c->layers.n; i++) {
 		pin(arg, c->layers.v[i]);
 	}
+	for (size_t k = 0; k < c->mounts.n; k++) {
+		const struct strv *layers = &c->mounts.v[k].layers;
+		for (size_t i = 0; i < layers->n; i++) {
+			pin(arg, layers->v[i]);
+		}
+	}
 }
 
 void container_set_pin_layers(

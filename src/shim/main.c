@@ -68,6 +68,7 @@ enum {
 	O_PIN_ROOT,
 	O_PIN_PATH,
 	O_PIN_PID,
+	O_PIN_LOWER,
 	O_RUNTIME_ARG,
 	O_TTY,
 	O_STDIN,
@@ -87,14 +88,16 @@ static int read_pin(struct shim_options *o, int opt, const char *value)
 	static struct shim_pin pins[SHIM_PINS_MAX];
 	if (opt == O_PIN && o->n_pins < SHIM_PINS_MAX) {
 		o->pins = pins;
-		pins[o->n_pins++] = (struct shim_pin){value, "/", "", 0, -1};
+		pins[o->n_pins++] = (struct shim_pin){value, NULL, "/", "", 0, -1};
 		return 0;
 	}
 	if (opt == O_PIN || o->n_pins == 0) {
 		return -1;
 	}
 	struct shim_pin *p = &pins[o->n_pins - 1];
-	if (opt == O_PIN_ROOT) {
+	if (opt == O_PIN_LOWER) {
+		p->lower = value;
+	} else if (opt == O_PIN_ROOT) {
 		p->root = value;
 	} else if (opt == O_PIN_PATH) {
 		p->path = value;
@@ -116,9 +119,9 @@ static int read_options(struct shim_options *o, int argc, char **argv)
 		{"log-buffer", 1, NULL, O_LOG_BUFFER}, {"let-go", 1, NULL, O_LET_GO},
 		{"exec", 1, NULL, O_EXEC}, {"netns", 0, NULL, O_NETNS}, {"pin", 1, NULL, O_PIN},
 		{"pin-root", 1, NULL, O_PIN_ROOT}, {"pin-path", 1, NULL, O_PIN_PATH},
-		{"pin-pid", 1, NULL, O_PIN_PID}, {"runtime-arg", 1, NULL, O_RUNTIME_ARG},
-		{"tty", 0, NULL, O_TTY}, {"stdin", 0, NULL, O_STDIN}, {"parent", 1, NULL, O_PARENT},
-		{NULL, 0, NULL, 0}};
+		{"pin-pid", 1, NULL, O_PIN_PID}, {"pin-lower", 1, NULL, O_PIN_LOWER},
+		{"runtime-arg", 1, NULL, O_RUNTIME_ARG}, {"tty", 0, NULL, O_TTY},
+		{"stdin", 0, NULL, O_STDIN}, {"parent", 1, NULL, O_PARENT}, {NULL, 0, NULL, 0}};
 	const char **texts[] = {[O_ID] = &o->id,
 		[O_DIR] = &o->dir,
 		[O_CRUN] = &o->crun,
@@ -163,6 +166,7 @@ static int read_options(struct shim_options *o, int argc, char **argv)
 		case O_PIN_ROOT:
 		case O_PIN_PATH:
 		case O_PIN_PID:
+		case O_PIN_LOWER:
 			if (read_pin(o, opt, optarg) < 0) {
 				return -1;
 			}
@@ -271,7 +275,7 @@ static int enter_namespaces(const struct shim_options *o)
 	for (int i = 0; i < o->n_let_go; i++) {
 		umount2(o->let_go[i], MNT_DETACH | UMOUNT_NOFOLLOW);
 	}
-	if (pins_mount(o->pins, o->n_pins, o->dir) < 0) {
+	if (pins_mount(o->pins, o->n_pins, o->dir, o->layers) < 0) {
 		return fail("cannot hold on to a mount's source");
 	}
 	if (o->new_netns) {

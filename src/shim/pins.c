@@ -4,6 +4,7 @@
  *    puts there later leads nowhere (CVE-2021-30465);
  *  - a source with shared propagation, taken before our namespace becomes the host's slave: it
  * stays in the host's peer group;
+ *  - the tree of an image, or a path inside it, mounted of its layers for this container alone;
  *  - /dev/shm of another container (IpcMode container:x), taken from inside its mount namespace. */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,6 +73,9 @@ int pins_take(struct shim_pin *pins, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct shim_pin *p = &pins[i];
+		if (p->lower) {
+			continue; /* pins_mount makes it */
+		}
 		p->tree_fd = p->pid > 0 ? take_from(p->pid, p->path) : take_below(p->root, p->path);
 		if (p->tree_fd < 0) {
 			return -1;
@@ -93,7 +97,35 @@ static int make_place(int fd, const char *place)
 	return file < 0 ? -1 : close(file);
 }
 
-int pins_mount(struct shim_pin *pins, size_t n, const char *dir)
+/* What is mounted at `place` for a moment; its clone stays. */
+static int take_of_layers(const struct shim_pin *p, const char *place, const char *layers)
+{
+	static char options[65536];
+	/* a single directory is no overlay for the kernel; one of no layers is empty itself */
+	const char *more = strchr(p->lower, ':') || strcmp(p->lower, "empty") == 0 ? "" : ":empty";
+	int n = snprintf(options, sizeof(options),
+		"index=off,redirect_dir=off,metacopy=off,lowerdir=%s%s", p->lower, more);
+	if (n >= (int)getpagesize()) { /* mount(2) takes one page */
+		errno = E2BIG;
+		return -1;
+	}
+	if (mkdir(place, 0700) < 0 || chdir(layers) < 0) {
+		return -1;
+	}
+	int r = strcmp(p->lower, "empty") == 0
+			? mount("empty", place, NULL, MS_BIND, NULL)
+			: mount("overlay", place, "overlay", MS_RDONLY | MS_NODEV, options);
+	int tree = r < 0 ? -1 : take_below(place, p->path);
+	int saved = errno;
+	if (r == 0) {
+		umount2(place, MNT_DETACH | UMOUNT_NOFOLLOW);
+	}
+	rmdir(place);
+	errno = saved;
+	return chdir("/") < 0 ? -1 : tree;
+}
+
+int pins_mount(struct shim_pin *pins, size_t n, const char *dir, const char *layers)
 {
 	char place[4096];
 	snprintf(place, sizeof(place), "%s/pins", dir);
@@ -101,6 +133,13 @@ int pins_mount(struct shim_pin *pins, size_t n, const char *dir)
 		return -1;
 	}
 	for (size_t i = 0; i < n; i++) {
+		if (pins[i].lower) {
+			snprintf(place, sizeof(place), "%s/pins/%s.image", dir, pins[i].name);
+			pins[i].tree_fd = take_of_layers(&pins[i], place, layers);
+		}
+		if (pins[i].tree_fd < 0) {
+			return -1;
+		}
 		snprintf(place, sizeof(place), "%s/pins/%s", dir, pins[i].name);
 		if (make_place(pins[i].tree_fd, place) < 0 ||
 			syscall(SYS_move_mount, pins[i].tree_fd, "", AT_FDCWD, place,

@@ -32,8 +32,9 @@ struct log_options {
 
 /* A source to be held on to: see pins.c. */
 struct shim_pin {
-	const char *name; /* DIR/pins/NAME */
-	const char *root; /* host directory or file */
+	const char *name;  /* DIR/pins/NAME */
+	const char *lower; /* of an image: its layers' directories, topmost first; or NULL */
+	const char *root;  /* host directory or file */
 	const char *path; /* below it, "" for itself; with pid: absolute, as that process sees it */
 	pid_t pid;        /* 0: from the host */
 	int tree_fd;
@@ -61,7 +62,8 @@ struct shim_options {
 
 /* --- pins.c: all -1 with errno --- */
 int pins_take(struct shim_pin *pins, size_t n); /* before the namespace is the host's slave */
-int pins_mount(struct shim_pin *pins, size_t n, const char *dir); /* after */
+/* After; layers: where names of lower are. The working directory is "/" then. */
+int pins_mount(struct shim_pin *pins, size_t n, const char *dir, const char *layers);
 
 /* --- log.c --- */
 struct log;

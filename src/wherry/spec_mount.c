@@ -193,6 +193,8 @@ static int set_field(json_t *mount, char *field, struct err *e)
 		json_put_str(mount, "Target", value);
 	} else if (strcmp(field, "consistency") == 0) {
 		json_put_str(mount, "Consistency", value);
+	} else if (strcmp(field, "image-subpath") == 0) {
+		json_put_str(section(mount, "ImageOptions"), "Subpath", value);
 	} else if (strcmp(field, "bind-propagation") == 0) {
 		json_put_str(section(mount, "BindOptions"), "Propagation", value);
 	} else if (strcmp(field, "bind-recursive") == 0) {
@@ -208,13 +210,13 @@ static int set_field(json_t *mount, char *field, struct err *e)
 /* Options of one type on a mount of another are a typing error. */
 static int check_mount(const json_t *mount, struct err *e)
 {
-	static const char *const sections[][2] = {
-		{"BindOptions", "bind"}, {"VolumeOptions", "volume"}, {"TmpfsOptions", "tmpfs"}};
+	static const char *const sections[][2] = {{"BindOptions", "bind"},
+		{"VolumeOptions", "volume"}, {"TmpfsOptions", "tmpfs"}, {"ImageOptions", "image"}};
 	const char *type = json_str(mount, "Type");
 	if (!*json_str(mount, "Target")) {
 		return err_set(e, ERR_INVALID, "target is required");
 	}
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
 		if (json_object_get(mount, sections[i][0]) && strcmp(type, sections[i][1]) != 0) {
 			return err_set(e, ERR_INVALID,
 				"cannot mix '%s-*' options with mount type '%s'", sections[i][1],

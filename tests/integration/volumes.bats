@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Volumes with a filesystem of their own: mounted while somebody uses them, gone with the last one, whatever dies.
 
+bats_require_minimum_version 1.5.0
 load lib
 
 setup_file() {
@@ -143,4 +144,40 @@ shim_of() {
 	w create --name tt --tmpfs /a -v /a --mount type=tmpfs,target=/b bb true
 	[ "$(w inspect -f '{{range .Mounts}}{{.Type}} {{.Destination}};{{end}}' tt)" = "tmpfs /b;" ]
 	w rm tt
+}
+
+@test "an image's files are mounted, read-only, for as long as the container is there" {
+	mkdir -p "$DIR/img/one/deep" "$DIR/img/two"
+	echo first >"$DIR/img/one/f"
+	echo below >"$DIR/img/one/deep/g"
+	echo second >"$DIR/img/two/f"
+	printf 'FROM scratch\nCOPY one /d\n' >"$DIR/img/Dockerfile"
+	w build -q -t files:one "$DIR/img"
+	printf 'FROM files:one\nCOPY two /d\n' >"$DIR/img/Dockerfile"
+	w build -q -t files:two "$DIR/img"
+	w run -d --name shows --mount type=image,source=files:two,target=/both --mount type=image,source=files:one,target=/one \
+		--mount type=image,source=files:two,target=/part,image-subpath=d/deep bb sleep 1000
+	[ "$(w exec shows sh -c 'cat /both/d/f /both/d/deep/g /one/d/f /part/g; ls /part')" = "$(printf 'second\nbelow\nfirst\nbelow\ng')" ]
+	run w exec shows touch /both/d/new
+	[[ "$status $output" == 1*'Read-only file system'* ]]
+	[ "$(w inspect -f '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}};{{end}}' shows)" = "image files:two /both false;image files:one /one false;image files:two /part false;" ]
+
+	# the layers stay, through a restart of the daemon and of the container, when the image is gone
+	w rmi files:two files:one
+	w builder prune -af
+	w image prune -af
+	daemon_signal KILL
+	daemon_start
+	w restart -t 0 shows
+	[ "$(w exec shows cat /both/d/f /part/g)" = "$(printf 'second\nbelow')" ]
+	w cp shows:/both/d/f "$DIR/copied"
+	[ "$(cat "$DIR/copied")" = second ]
+	w run --rm --volumes-from shows bb cat /one/d/f
+
+	run w create --mount type=image,source=files:nope,target=/x bb true
+	[[ "$output" == *'invalid mount config for type "image": No such image: files:nope'* ]] || fail "$output"
+	run w create --mount type=image,source=bb,target=/x,image-subpath=../x bb true
+	[[ "$output" == *'subpath must be a relative path within the image'* ]] || fail "$output"
+	run ! w run --rm --mount type=image,source=bb,target=/x,image-subpath=nowhere bb true
+	[[ "$output" == *'no such file or directory'* ]] || fail "$output"
 }

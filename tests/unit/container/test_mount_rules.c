@@ -58,8 +58,16 @@ static void a_wrong_mount_is_refused_in_dockers_words(void **state)
 	check("{\"Type\":\"bind\",\"Source\":\"/etc\",\"Target\":\"/m\"}", NULL);
 	check("{\"Type\":\"volume\",\"Target\":\"/m\"}", NULL);
 	check("{\"Type\":\"tmpfs\",\"Target\":\"/m\",\"TmpfsOptions\":null}", NULL);
-	check("{\"Type\":\"image\",\"Source\":\"bb\",\"Target\":\"/m\"}",
-		"invalid mount config for type \"image\": mount type unknown");
+	check("{\"Type\":\"image\",\"Source\":\"bb\",\"Target\":\"/m\",\"ImageOptions\":{\"Subpath\":\"a/b\"}}",
+		NULL);
+	check("{\"Type\":\"image\",\"Target\":\"/m\"}",
+		"invalid mount config for type \"image\": field Source must not be empty");
+	check("{\"Type\":\"image\",\"Source\":\"bb\",\"Target\":\"/m\",\"ImageOptions\":{\"Subpath\":\"/a\"}}",
+		"invalid mount config for type \"image\": subpath must be a relative path within the image");
+	check("{\"Type\":\"bind\",\"Source\":\"/a\",\"Target\":\"/m\",\"ImageOptions\":{}}",
+		"ImageOptions must not be specified on mount type \"bind\"");
+	check("{\"Type\":\"npipe\",\"Source\":\"bb\",\"Target\":\"/m\"}",
+		"invalid mount config for type \"npipe\": mount type unknown");
 	check("{\"Target\":\"/m\"}", "invalid mount config for type \"\": mount type unknown");
 	check("{\"Type\":\"bind\",\"Source\":\"/etc\",\"Target\":\"/m\",\"VolumeOptions\":{}}",
 		"VolumeOptions must not be specified on mount type \"bind\"");
