@@ -14,6 +14,9 @@ struct claim {
 	void *owner;
 	char key[65];
 	bool held;
+	int vertex;   /* of the step, or 0 */
+	json_t *said; /* of who has it: the log so far, or NULL */
+	size_t said_bytes;
 	json_int_t question; /* while it waits */
 	uint64_t until_ms;
 };
@@ -44,6 +47,9 @@ static void on_closed(uv_handle_t *h)
 void claims_free(struct claims *c)
 {
 	if (c) {
+		for (size_t i = 0; i < c->n; i++) {
+			json_decref(c->v[i].said);
+		}
 		free(c->v);
 		uv_close((uv_handle_t *)&c->timer, on_closed);
 	}
@@ -51,6 +57,7 @@ void claims_free(struct claims *c)
 
 static void remove_at(struct claims *c, size_t i)
 {
+	json_decref(c->v[i].said);
 	c->n--;
 	memmove(&c->v[i], &c->v[i + 1], (c->n - i) * sizeof(*c->v));
 }
@@ -118,12 +125,71 @@ bool claims_take(struct claims *c, void *owner, const char *key, json_int_t ques
 	return free_now;
 }
 
+/* --- the log --- */
+
+static struct claim *find_of(struct claims *c, const void *owner, const char *key)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->v[i].owner == owner && strcmp(c->v[i].key, key) == 0) {
+			return &c->v[i];
+		}
+	}
+	return NULL;
+}
+
+void claims_note(
+	struct claims *c, const void *owner, const char *key, int vertex, claims_tell_fn *tell)
+{
+	struct claim *k = find_of(c, owner, key);
+	const struct claim *runs = find(c, key, true);
+	size_t i;
+	json_t *log;
+	if (!k) {
+		return;
+	}
+	k->vertex = vertex;
+	json_array_foreach (k->held ? NULL : runs->said, i, log) {
+		tell(k->owner, k->vertex, log);
+	}
+}
+
+static void keep(struct claim *k, const json_t *log)
+{
+	size_t n = json_string_length(json_object_get(log, "data"));
+	if (k->said_bytes + n <= CLAIMS_LOG_MAX) {
+		k->said = k->said ? k->said : json_array();
+		json_array_append(k->said, (json_t *)log);
+		k->said_bytes += n;
+	}
+}
+
+void claims_log(struct claims *c, const void *owner, const json_t *log, claims_tell_fn *tell)
+{
+	json_int_t vertex = json_integer_value(json_object_get(log, "vertex"));
+	struct claim *runs = NULL;
+	for (size_t i = 0; i < c->n && !runs; i++) {
+		struct claim *k = &c->v[i];
+		runs = k->held && k->owner == owner && k->vertex && k->vertex == vertex ? k : NULL;
+	}
+	if (!runs) {
+		return;
+	}
+	keep(runs, log);
+	for (size_t i = 0; i < c->n; i++) {
+		const struct claim *k = &c->v[i];
+		if (!k->held && k->vertex && strcmp(k->key, runs->key) == 0) {
+			tell(k->owner, k->vertex, log);
+		}
+	}
+}
+
 /* Invariant 1. */
 static void give_back(struct claims *c, size_t i)
 {
-	const struct claim gone = c->v[i];
+	char key[sizeof(c->v[i].key)];
+	memcpy(key, c->v[i].key, sizeof(key));
 	remove_at(c, i);
-	struct claim *next = find(c, gone.key, false);
+	struct claim *next = find(c, key, false);
 	if (next) {
 		next->held = true;
 		c->granted(next->owner, next->question, true);

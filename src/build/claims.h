@@ -24,5 +24,13 @@ void claims_free(struct claims *c); /* NULL is fine; nobody is told anything */
 /* Whether owner has it now. Otherwise another one does, and unless question is negative granted
  * follows. */
 bool claims_take(struct claims *c, void *owner, const char *key, json_int_t question);
+/* What a step's log says goes to those who wait for its end, too, from the beginning (of the first
+ * CLAIMS_LOG_MAX bytes). vertex: by which owner's client knows the step. Owners without one take no
+ * part. tell may be called from inside; must not call us. */
+#define CLAIMS_LOG_MAX (64u << 10)
+typedef void claims_tell_fn(void *owner, int vertex, const json_t *log);
+void claims_note(struct claims *c, const void *owner, const char *key, int vertex,
+	claims_tell_fn *tell); /* after claims_take */
+void claims_log(struct claims *c, const void *owner, const json_t *log, claims_tell_fn *tell);
 void claims_drop(struct claims *c, const void *owner, const char *key);
 void claims_drop_all(struct claims *c, const void *owner); /* also what it waits for */

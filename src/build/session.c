@@ -101,6 +101,10 @@ static void on_message(void *owner, struct job *j, json_t *msg)
 	} else if (json_object_get(msg, "exit_code")) {
 		s->exit_code = (int)json_i64(msg, "exit_code", 1);
 	} else {
+		const json_t *log = json_object_get(msg, "log");
+		if (log) {
+			claims_log(s->builder->claims, s, log, session_claim_log);
+		}
 		session_say(s, msg);
 	}
 }

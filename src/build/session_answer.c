@@ -145,6 +145,13 @@ void session_claim_granted(void *owner, json_int_t question, bool taken)
 	answer(owner, question, json_pack("{sb}", "taken", taken));
 }
 
+void session_claim_log(void *owner, int vertex, const json_t *log)
+{
+	json_t *own = json_copy((json_t *)log);
+	json_put(own, "vertex", json_integer(vertex));
+	session_say(owner, json_pack("{so}", "log", own));
+}
+
 static int on_claim(struct build_session *s, const json_t *msg, struct err *e)
 {
 	const char *key = json_str(msg, "key");
@@ -153,6 +160,10 @@ static int on_claim(struct build_session *s, const json_t *msg, struct err *e)
 		return err_set(e, ERR_INVALID, "a cache key must be 64 hex digits");
 	}
 	bool taken = claims_take(s->builder->claims, s, key, wait ? number_of(msg) : -1);
+	if (s->vertices) {
+		claims_note(s->builder->claims, s, key, (int)json_i64(msg, "vertex", 0),
+			session_claim_log);
+	}
 	if (taken || !wait) {
 		session_claim_granted(s, number_of(msg), taken);
 	}

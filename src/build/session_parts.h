@@ -42,6 +42,7 @@ void session_say(struct build_session *s, json_t *msg);
 /* --- session_answer.c --- */
 void session_answer(struct build_session *s, const char *ask, const json_t *msg);
 void session_claim_granted(void *owner, json_int_t question, bool taken); /* build/claims.h */
+void session_claim_log(void *owner, int vertex, const json_t *log);
 /* base_handlers of the session's bases. */
 struct image;
 void session_base_answer(

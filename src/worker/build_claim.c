@@ -10,8 +10,10 @@
 /* 1: we have it; 0: another build does; -1 with *e. */
 static int ask(const struct build_step *t, const char *key, bool wait, struct err *e)
 {
-	scoped(json) json_t *answer = rpc_ask(
-		t->b->rpc, json_pack("{ss ss sb}", "ask", "claim", "key", key, "wait", wait), e);
+	scoped(json) json_t *answer = rpc_ask(t->b->rpc,
+		json_pack("{ss ss sb si}", "ask", "claim", "key", key, "wait", wait, "vertex",
+			t->s->vertex),
+		e);
 	return answer ? json_bool(answer, "taken") : -1;
 }
 

@@ -48,6 +48,30 @@ class Graph(Case):
         self.wait_gone(lambda: not found())
         return found()[0].parent
 
+    def test_who_waits_for_a_step_sees_its_log(self):
+        self.file("Dockerfile", "FROM base:1\nRUN --mount=type=cache,target=/c echo said $((6 * 7)); printf x >> /c/ran; for i in $(seq 3000); do [ -e /c/go ] && break; sleep 0.02; done; "
+                                "echo then $((6 * 8))\n")
+        wherry = [os.path.join(BUILD, "src/wherry/wherry"), "build", "--progress", "plain", self.context]
+        builds = []
+        for _ in range(2):
+            p = subprocess.Popen(wherry, env=self.daemon.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for undo in (p.stderr.close, p.wait, p.kill):
+                self.addCleanup(undo)
+            builds.append(p)
+            cache = self.wait_ran(1)
+        second = ""
+        while "said 42" not in second:
+            line = builds[1].stderr.readline()
+            self.assertTrue(line, second)
+            second += line
+        (cache / "go").touch()
+        second += builds[1].stderr.read()
+        self.assertIn("then 48", second)
+        self.assertIn("waiting for another build that runs this step", second)
+        self.assertEqual([p.wait() for p in builds], [0, 0])
+        self.assertEqual((cache / "ran").read_text(), "x")
+        shutil.rmtree(cache.parent)
+
     def test_an_equal_step_of_two_builds_is_run_once(self):
         self.file("Dockerfile", "FROM base:1\nRUN --mount=type=cache,target=/c printf x >> /c/ran; until [ -e /c/go ]; do sleep 0.02; done\n")
         first = self.begin()

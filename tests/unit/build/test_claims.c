@@ -61,6 +61,43 @@ static void the_first_has_it_and_the_next_get_it_in_order(void **state)
 	assert_false(claims_take(f.claims, "d", "other", -1));
 }
 
+static void tell(void *owner, int vertex, const json_t *log)
+{
+	size_t n = strlen(f.granted);
+	snprintf(f.granted + n, sizeof(f.granted) - n, "%s%d:%s ", (const char *)owner, vertex,
+		json_string_value(json_object_get(log, "data")));
+}
+
+static void say(const char *owner, int vertex, const char *text)
+{
+	json_t *log = json_pack("{si ss}", "vertex", vertex, "data", text);
+	claims_log(f.claims, owner, log, tell);
+	json_decref(log);
+}
+
+static void who_waits_sees_the_log_from_its_beginning(void **state)
+{
+	static const char a[] = "a", b[] = "b", c[] = "c", d[] = "d";
+	assert_true(claims_take(f.claims, (void *)a, "k", 1));
+	claims_note(f.claims, a, "k", 7, tell);
+	say(a, 7, "one");
+	say(a, 8, "of-another-step");
+	assert_false(claims_take(f.claims, (void *)b, "k", 2));
+	claims_note(f.claims, b, "k", 3, tell);
+	assert_string_equal(f.granted, "b3:one ");
+	assert_false(claims_take(f.claims, (void *)d, "k", 4)); /* takes no part */
+	say(a, 7, "two");
+	say(c, 7, "not-by-who-runs-it");
+	assert_string_equal(f.granted, "b3:one b3:two ");
+
+	claims_drop(f.claims, a, "k");
+	say(a, 7, "late");
+	assert_false(claims_take(f.claims, (void *)c, "k", 5));
+	claims_note(f.claims, c, "k", 9, tell);
+	say(b, 3, "anew");
+	assert_string_equal(f.granted, "b3:one b3:two b2+ c9:anew ");
+}
+
 static void only_who_has_it_gives_it_back(void **state)
 {
 	assert_true(claims_take(f.claims, "a", "k", 1));
@@ -103,6 +140,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(the_first_has_it_and_the_next_get_it_in_order),
+		T(who_waits_sees_the_log_from_its_beginning),
 		T(only_who_has_it_gives_it_back),
 		T(who_leaves_has_none_and_waits_for_none),
 		T(nobody_waits_for_ever),
