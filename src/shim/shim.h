@@ -1,6 +1,7 @@
 /* shim/shim.h - the parts of wherry-shim: one process for each container or exec.
  *
- * main.c   arguments, namespaces, overlay mount, crun, the exit record
+ * main.c   namespaces, overlay mount, crun, the exit record
+ * options.c  arguments
  * relay.c  the poll loop between the container's stdio, the log and the clients on shim.sock
  * log.c    the container's log (log.h)
  * pins.c   sources of mounts, held on to
@@ -59,6 +60,10 @@ struct shim_options {
 	const char *runtime_args[SHIM_RUNTIME_ARGS_MAX]; /* before the command */
 	size_t n_runtime_args;
 };
+
+/* --- options.c --- */
+/* Texts are argv's. -1: an argument is missing, unknown or one too many. */
+int shim_options_read(struct shim_options *o, int argc, char **argv);
 
 /* --- pins.c: all -1 with errno --- */
 int pins_take(struct shim_pin *pins, size_t n); /* before the namespace is the host's slave */
