@@ -12,9 +12,6 @@
 #include "base/scoped.h"
 #include "container/internal.h"
 
-#define LINK_LOCAL_MAX 16 /* of one place */
-#define IFNAME_OPTION "com.docker.network.endpoint.ifname"
-
 const char *container_network_mode(const struct container *c)
 {
 	return json_str(c->host_config, "NetworkMode");
@@ -47,104 +44,6 @@ bool container_uses_dns(const struct container *c)
 
 /* --- what was asked for --- */
 
-/* What is wrong with a wish for a place on a network, in moby's words (daemon
- * validateEndpointSettings): one to a line. */
-static void collect_faults(const struct network *w, const json_t *config, struct strv *ret)
-{
-	static const struct {
-		const char *key;
-		uint8_t size;
-	} kinds[] = {{"IPv4Address", IP4_BYTES}, {"IPv6Address", IP6_BYTES}};
-	const json_t *ipam = json_object_get(config, "IPAMConfig");
-	bool wished = false;
-	bool has_subnet = true;
-	for (size_t i = 0; i < 2; i++) {
-		const char *text = json_str(ipam, kinds[i].key);
-		struct ip a;
-		if (*text && (ip_parse(text, &a) < 0 || a.size != kinds[i].size)) {
-			strv_addf(ret, "invalid %.4s address: %.64s", kinds[i].key, text);
-		}
-		wished = wished || *text;
-		has_subnet =
-			has_subnet && (!*text || !w || network_has_user_subnet(w, kinds[i].size));
-	}
-	if (w && wished && !network_uses_dns(w)) {
-		strv_add(ret,
-			"user specified IP address is supported on user defined networks only");
-	}
-	if (wished && !has_subnet) {
-		strv_add(ret,
-			"user specified IP address is supported only when connecting to networks with user configured subnets");
-	}
-	if (w && json_array_size(json_object_get(config, "Aliases")) > 0 && !network_uses_dns(w)) {
-		strv_add(ret,
-			"network-scoped alias is supported only for containers in user defined networks");
-	}
-}
-
-static int say_faults(const struct strv *faults, struct err *e)
-{
-	scoped(buf) struct buf text = BUF_INIT;
-	if (faults->n == 0) {
-		return 0;
-	}
-	for (size_t i = 0; i < faults->n; i++) {
-		buf_printf(&text, "\n%s%s", faults->n > 1 ? "* " : "", faults->v[i]);
-	}
-	return err_set(e, ERR_INVALID, "invalid endpoint settings:%s", buf_str(&text));
-}
-
-/* DriverOpts has it, also of networks whose driver knows no options (Docker API v1.48). */
-static const char *wanted_ifname(const json_t *config)
-{
-	const char *name = json_str(json_object_get(config, "DriverOpts"), IFNAME_OPTION);
-	return *name ? name : NULL;
-}
-
-static int check_mac(const char *text, struct err *e)
-{
-	uint8_t mac[6];
-	return *text && parse_mac(text, mac) < 0
-		       ? err_set(e, ERR_INVALID, "invalid MAC address %.64s", text)
-		       : 0;
-}
-
-/* w NULL: the network is not there yet. */
-static int check_config(const struct network *w, const json_t *config, struct err *e)
-{
-	const char *text;
-	json_t *ipam;
-	json_t *options;
-	int64_t priority;
-	scoped(strv) struct strv ignored = STRV_INIT;
-	scoped(strv) struct strv faults = STRV_INIT;
-	scoped(strv) struct strv local = STRV_INIT;
-	if (json_get_strv(config, "Aliases", &ignored, e) < 0 ||
-		json_get_strv(config, "Links", &ignored, e) < 0 ||
-		json_get_object(config, "DriverOpts", &options, e) < 0 ||
-		json_get_i64(config, "GwPriority", 0, &priority, e) < 0 ||
-		json_get_str(config, "MacAddress", &text, e) < 0 ||
-		json_get_object(config, "IPAMConfig", &ipam, e) < 0 ||
-		json_get_str(ipam, "IPv4Address", &text, e) < 0 ||
-		json_get_str(ipam, "IPv6Address", &text, e) < 0 ||
-		(ipam && json_get_strv(ipam, "LinkLocalIPs", &local, e) < 0) ||
-		check_mac(json_str(config, "MacAddress"), e) < 0) {
-		return -1;
-	}
-	for (size_t i = 0; i < local.n; i++) {
-		struct ip a;
-		if (ip_parse(local.v[i], &a) < 0 || i >= LINK_LOCAL_MAX) {
-			strv_addf(&faults, "invalid link-local IP address: %.64s", local.v[i]);
-		}
-	}
-	collect_faults(w, config, &faults);
-	const char *ifname = wanted_ifname(config);
-	if (ifname && !network_ifname_is_valid(ifname)) {
-		strv_addf(&faults, "invalid interface name: %.64s", ifname);
-	}
-	return say_faults(&faults, e);
-}
-
 /* A network that is not there (yet) is asked for again at start, as in dockerd: a 404 here would
  * make the docker CLI look for the image. */
 static int add_endpoint(struct container *c, const char *name, const json_t *config, struct err *e)
@@ -168,7 +67,7 @@ static int add_endpoint(struct container *c, const char *name, const json_t *con
 	if (config && !json_is_null(config) && !json_is_object(config)) {
 		return err_set(e, ERR_INVALID, "EndpointsConfig[%.64s] must be an object", name);
 	}
-	if (check_config(w, config, e) < 0) {
+	if (endpoint_check(w, config, e) < 0) {
 		return -1;
 	}
 	struct endpoint *p = &c->endpoints[c->n_endpoints++];
@@ -358,7 +257,7 @@ static void request_init(
 		.ipv4 = *ip ? ip : NULL,
 		.ipv6 = *ip6 ? ip6 : NULL,
 		.mac = *mac ? mac : NULL,
-		.ifname = wanted_ifname(p->config),
+		.ifname = endpoint_wanted_ifname(p->config),
 		.aliases = &q->aliases,
 		.links = &q->links,
 		.link_local = &q->link_local,
@@ -434,7 +333,7 @@ int endpoints_attach(struct container *c, int netns_fd, struct err *e)
 	for (size_t i = 0; i < 2 * c->n_endpoints; i++) {
 		struct endpoint *p = &c->endpoints[i % c->n_endpoints];
 		bool first = i < c->n_endpoints;
-		if (first == (wanted_ifname(p->config) != NULL) &&
+		if (first == (endpoint_wanted_ifname(p->config) != NULL) &&
 			attach_one(c, p, netns_fd, e) < 0) {
 			endpoints_detach(c);
 			return -1;

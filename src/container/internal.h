@@ -257,6 +257,8 @@ int container_name_check(const struct container_set *s, const char *name, struct
 int mounts_read(struct container_set *s, const json_t *config, const json_t *host, bool shallow,
 	struct mount_list *ret, struct strv *ret_made, struct err *e);
 void mounts_deinit(struct mount_list *m);
+/* mount_shown.c */
+const char *mount_kind_word(enum mount_kind kind); /* "bind"; static */
 json_t *mounts_record(const struct mount_list *m);
 int mounts_restore(const json_t *record, struct mount_list *ret);
 json_t *mounts_inspect(const struct container *c);
@@ -304,6 +306,14 @@ int bundle_find_user(
 	const struct container *c, const char *user, struct oci_user *ret, struct err *e);
 int bundle_check(
 	const json_t *config, const json_t *host, struct err *e); /* what create can know */
+
+/* --- endpoint_check.c --- */
+/* config: EndpointSettings of a request, or NULL. w NULL: the network is not there yet. ERR_INVALID
+ * with all that is wrong, in Docker's words. */
+int endpoint_check(const struct network *w, const json_t *config, struct err *e);
+/* DriverOpts has it, also of networks whose driver knows no options (Docker API v1.48). Borrowed,
+ * or NULL. */
+const char *endpoint_wanted_ifname(const json_t *config);
 
 /* --- endpoints.c --- */
 int endpoints_read(struct container *c, const json_t *body, struct err *e);
