@@ -12,20 +12,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "base/text.h"
-
-#define MIN_HEALTH_NS NS_PER_MS
-#define PORTS_MAX 2000
-
-/* What an apply function works with. */
-struct change {
-	struct build_config *c;
-	json_t *config; /* c->image's member "config" */
-	const struct dockerfile *d;
-	const struct df_instruction *i;
-	const struct config_args *a;
-	struct expander x;
-	struct err *e;
-};
+#include "build/config_parts.h"
 
 void build_config_deinit(struct build_config *c)
 {
@@ -153,13 +140,12 @@ struct expander build_config_expander(struct build_config *c, char escape)
 	return (struct expander){.lookup = lookup, .owner = c, .escape = escape};
 }
 
-static int fail(struct change *ch, const char *why)
+int config_fail(struct config_change *ch, const char *why)
 {
 	return df_error(ch->d, ch->i->line, ch->e, "%s: %.300s", df_keyword(ch->i->kind), why);
 }
 
-/* Appended to what history says of the instruction. */
-static PRINTF(2, 3) void say(struct change *ch, const char *fmt, ...)
+void config_say(struct config_change *ch, const char *fmt, ...)
 {
 	va_list args;
 	if (!ch->a->history) {
@@ -171,28 +157,28 @@ static PRINTF(2, 3) void say(struct change *ch, const char *fmt, ...)
 	buf_puts(&ch->a->history->text, text);
 }
 
-static void say_argv(struct change *ch, const struct strv *argv)
+static void say_argv(struct config_change *ch, const struct strv *argv)
 {
 	if (ch->a->history) {
-		say(ch, "%s ", df_keyword(ch->i->kind));
+		config_say(ch, "%s ", df_keyword(ch->i->kind));
 		history_quoted_list(&ch->a->history->text, argv);
 	}
 }
 
-static int expand(struct change *ch, const char *text, char **ret)
+static int expand(struct config_change *ch, const char *text, char **ret)
 {
 	struct err why;
-	return expand_word(&ch->x, text, ret, &why) < 0 ? fail(ch, why.msg) : 0;
+	return expand_word(&ch->x, text, ret, &why) < 0 ? config_fail(ch, why.msg) : 0;
 }
 
-static int expand_all(struct change *ch, const char *text, struct strv *ret)
+int config_expand_all(struct config_change *ch, const char *text, struct strv *ret)
 {
 	struct err why;
-	return expand_words(&ch->x, text, ret, &why) < 0 ? fail(ch, why.msg) : 0;
+	return expand_words(&ch->x, text, ret, &why) < 0 ? config_fail(ch, why.msg) : 0;
 }
 
 /* All values are expanded before the first is set: ENV a=1 b=$a uses the old a. */
-static int expand_pairs(struct change *ch, struct strv *ret)
+static int expand_pairs(struct config_change *ch, struct strv *ret)
 {
 	for (size_t k = 0; k + 1 < ch->i->words.n; k += 2) {
 		scoped(free) char *name = NULL;
@@ -202,7 +188,7 @@ static int expand_pairs(struct change *ch, struct strv *ret)
 			return -1;
 		}
 		if (!*name) {
-			return fail(ch, "names can not be blank");
+			return config_fail(ch, "names can not be blank");
 		}
 		strv_add(ret, name);
 		strv_add(ret, value);
@@ -210,23 +196,23 @@ static int expand_pairs(struct change *ch, struct strv *ret)
 	return 0;
 }
 
-static void say_list(struct change *ch, const struct strv *list)
+static void say_list(struct config_change *ch, const struct strv *list)
 {
 	if (ch->a->history) {
-		say(ch, "%s ", df_keyword(ch->i->kind));
+		config_say(ch, "%s ", df_keyword(ch->i->kind));
 		history_list(&ch->a->history->text, list);
 	}
 }
 
-static void say_pairs(struct change *ch, const struct strv *pairs)
+static void say_pairs(struct config_change *ch, const struct strv *pairs)
 {
-	say(ch, "%s", df_keyword(ch->i->kind));
+	config_say(ch, "%s", df_keyword(ch->i->kind));
 	for (size_t k = 0; k + 1 < pairs->n; k += 2) {
-		say(ch, " %s=%s", pairs->v[k], pairs->v[k + 1]);
+		config_say(ch, " %s=%s", pairs->v[k], pairs->v[k + 1]);
 	}
 }
 
-static int apply_env(struct change *ch)
+static int apply_env(struct config_change *ch)
 {
 	scoped(strv) struct strv pairs = STRV_INIT;
 	if (expand_pairs(ch, &pairs) < 0) {
@@ -241,7 +227,7 @@ static int apply_env(struct change *ch)
 	return 0;
 }
 
-static json_t *object_member(json_t *o, const char *key)
+json_t *config_object(json_t *o, const char *key)
 {
 	json_t *member = json_object_get(o, key);
 	if (!json_is_object(member)) {
@@ -251,13 +237,13 @@ static json_t *object_member(json_t *o, const char *key)
 	return member;
 }
 
-static int apply_label(struct change *ch)
+static int apply_label(struct config_change *ch)
 {
 	scoped(strv) struct strv pairs = STRV_INIT;
 	if (expand_pairs(ch, &pairs) < 0) {
 		return -1;
 	}
-	json_t *labels = object_member(ch->config, "Labels");
+	json_t *labels = config_object(ch->config, "Labels");
 	for (size_t k = 0; k + 1 < pairs.n; k += 2) {
 		json_put_str(labels, pairs.v[k], pairs.v[k + 1]);
 	}
@@ -270,7 +256,7 @@ static bool in_list(const struct strv *s, const char *text)
 	return s && strv_has(s, text);
 }
 
-static int declare_arg(struct change *ch, const char *word)
+static int declare_arg(struct config_change *ch, const char *word)
 {
 	const char *equals = strchr(word, '=');
 	scoped(free) char *name = equals ? xstrndup(word, (size_t)(equals - word)) : xstrdup(word);
@@ -280,7 +266,7 @@ static int declare_arg(struct change *ch, const char *word)
 	if (equals && expand(ch, equals + 1, &own) < 0 && !given) {
 		return -1;
 	}
-	say(ch, " %s%s%s", name, own ? "=" : "", own ? own : "");
+	config_say(ch, " %s%s%s", name, own ? "=" : "", own ? own : "");
 	if (given) {
 		value = xstrdup(given);
 		if (ch->a->used && !in_list(ch->a->used, name)) {
@@ -304,9 +290,9 @@ static int declare_arg(struct change *ch, const char *word)
 	return 0;
 }
 
-static int apply_arg(struct change *ch)
+static int apply_arg(struct config_change *ch)
 {
-	say(ch, "ARG");
+	config_say(ch, "ARG");
 	for (size_t k = 0; k < ch->i->words.n; k++) {
 		if (declare_arg(ch, ch->i->words.v[k]) < 0) {
 			return -1;
@@ -335,7 +321,7 @@ void build_config_argv(const struct build_config *c, bool json, const struct str
 	strv_add(ret, text);
 }
 
-static int apply_cmd(struct change *ch)
+static int apply_cmd(struct config_change *ch)
 {
 	scoped(strv) struct strv argv = STRV_INIT;
 	build_config_argv(ch->c, ch->i->json, &ch->i->words, ch->i->args, &argv);
@@ -345,7 +331,7 @@ static int apply_cmd(struct change *ch)
 	return 0;
 }
 
-static int apply_entrypoint(struct change *ch)
+static int apply_entrypoint(struct config_change *ch)
 {
 	scoped(strv) struct strv argv = STRV_INIT;
 	build_config_argv(ch->c, ch->i->json, &ch->i->words, ch->i->args, &argv);
@@ -358,80 +344,9 @@ static int apply_entrypoint(struct change *ch)
 	return 0;
 }
 
-/* "80" or "8000-8010" */
-static bool parse_range(const char *text, unsigned *ret_first, unsigned *ret_last)
+static int apply_volume(struct config_change *ch)
 {
-	const char *dash = strchr(text, '-');
-	scoped(free) char *begin = dash ? xstrndup(text, (size_t)(dash - text)) : xstrdup(text);
-	uint16_t first, last;
-	if (parse_u16(begin, &first) < 0 || (dash && parse_u16(dash + 1, &last) < 0)) {
-		return false;
-	}
-	*ret_first = first;
-	*ret_last = dash ? last : first;
-	return *ret_first <= *ret_last;
-}
-
-static int fail_port(struct change *ch, const char *part)
-{
-	scoped(free) char *why = xasprintf(
-		"invalid containerPort: %.60s: expected PORT, FIRST-LAST or either with /tcp, /udp or /sctp",
-		part);
-	return fail(ch, why);
-}
-
-/* "80", "80/udp", "8000-8010/tcp" as ExposedPorts members. "[IP:][PORT:]80" as `docker run -p`
- * takes it means 80 alone, as BuildKit's convert_expose.go has it. */
-static int expose(struct change *ch, json_t *ports, const char *word)
-{
-	const char *own = strrchr(word, ':') ? strrchr(word, ':') + 1 : word;
-	const char *slash = strchr(own, '/');
-	scoped(free) char *range = slash ? xstrndup(own, (size_t)(slash - own)) : xstrdup(own);
-	scoped(free) char *proto = xstrdup(slash && slash[1] ? slash + 1 : "tcp");
-	for (char *p = proto; *p; p++) {
-		*p = (char)tolower((unsigned char)*p);
-	}
-	if (strcmp(proto, "tcp") != 0 && strcmp(proto, "udp") != 0 && strcmp(proto, "sctp") != 0) {
-		scoped(free) char *why = xasprintf("invalid proto: %.60s", proto);
-		return fail(ch, why);
-	}
-	unsigned first, last;
-	if (!parse_range(range, &first, &last)) {
-		return fail_port(ch, range);
-	}
-	for (unsigned port = first; port <= last; port++) {
-		if (json_object_size(ports) >= PORTS_MAX) {
-			return fail(ch, "more than 2000 ports");
-		}
-		scoped(free) char *key = xasprintf("%u/%s", port, proto);
-		json_put(ports, key, json_object());
-	}
-	return 0;
-}
-
-static int apply_expose(struct change *ch)
-{
-	scoped(strv) struct strv words = STRV_INIT;
-	if (expand_all(ch, ch->i->args, &words) < 0) {
-		return -1;
-	}
-	scoped(json) json_t *ports = json_object();
-	for (size_t k = 0; k < words.n; k++) {
-		if (expose(ch, ports, words.v[k]) < 0) {
-			return -1;
-		}
-	}
-	if (ch->a->history) {
-		history_ports(ch->a->history, &words, ports);
-	}
-	json_t *all = object_member(ch->config, "ExposedPorts");
-	json_object_update(all, ports);
-	return json_object_size(all) > PORTS_MAX ? fail(ch, "more than 2000 ports") : 0;
-}
-
-static int apply_volume(struct change *ch)
-{
-	json_t *volumes = object_member(ch->config, "Volumes");
+	json_t *volumes = config_object(ch->config, "Volumes");
 	scoped(strv) struct strv paths = STRV_INIT;
 	for (size_t k = 0; k < ch->i->words.n; k++) {
 		scoped(free) char *path = NULL;
@@ -439,23 +354,23 @@ static int apply_volume(struct change *ch)
 			return -1;
 		}
 		if (!*path) {
-			return fail(ch, "a volume can not be an empty string");
+			return config_fail(ch, "a volume can not be an empty string");
 		}
 		json_put(volumes, path, json_object());
 		strv_take(&paths, TAKE(path));
 	}
 	say_list(ch, &paths);
-	return ch->i->words.n ? 0 : fail(ch, "at least one path is needed");
+	return ch->i->words.n ? 0 : config_fail(ch, "at least one path is needed");
 }
 
-static int apply_user(struct change *ch)
+static int apply_user(struct config_change *ch)
 {
 	scoped(free) char *user = NULL;
 	if (expand(ch, ch->i->args, &user) < 0) {
 		return -1;
 	}
 	json_put_str(ch->config, "User", user);
-	say(ch, "USER %s", user);
+	config_say(ch, "USER %s", user);
 	return 0;
 }
 
@@ -465,7 +380,7 @@ const char *build_config_workdir(const struct build_config *c)
 	return *dir ? dir : "/";
 }
 
-static int apply_workdir(struct change *ch)
+static int apply_workdir(struct config_change *ch)
 {
 	scoped(free) char *path = NULL;
 	if (expand(ch, ch->i->args, &path) < 0) {
@@ -474,14 +389,14 @@ static int apply_workdir(struct change *ch)
 	/* as BuildKit: an empty path changes nothing */
 	scoped(free) char *whole = path_join(build_config_workdir(ch->c), path);
 	json_put_str(ch->config, "WorkingDir", whole);
-	say(ch, "WORKDIR %s", whole);
+	config_say(ch, "WORKDIR %s", whole);
 	return 0;
 }
 
-static int apply_shell(struct change *ch)
+static int apply_shell(struct config_change *ch)
 {
 	if (!ch->i->json || ch->i->words.n == 0) {
-		return fail(ch,
+		return config_fail(ch,
 			"it requires the arguments in JSON form: SHELL [\"program\", \"option\"]");
 	}
 	json_put(ch->config, "Shell", json_strv(&ch->i->words));
@@ -489,7 +404,7 @@ static int apply_shell(struct change *ch)
 	return 0;
 }
 
-static int apply_stopsignal(struct change *ch)
+static int apply_stopsignal(struct config_change *ch)
 {
 	scoped(free) char *name = NULL;
 	int number;
@@ -498,21 +413,21 @@ static int apply_stopsignal(struct change *ch)
 	}
 	if (parse_signal(name, &number) < 0) {
 		scoped(free) char *why = xasprintf("invalid signal: %.60s", name);
-		return fail(ch, why);
+		return config_fail(ch, why);
 	}
 	json_put_str(ch->config, "StopSignal", name);
-	say(ch, "STOPSIGNAL %s", name);
+	config_say(ch, "STOPSIGNAL %s", name);
 	return 0;
 }
 
-static int apply_maintainer(struct change *ch)
+static int apply_maintainer(struct config_change *ch)
 {
 	json_put_str(ch->c->image, "author", ch->i->args);
-	say(ch, "MAINTAINER %s", ch->i->args);
+	config_say(ch, "MAINTAINER %s", ch->i->args);
 	return 0;
 }
 
-static int apply_onbuild(struct change *ch)
+static int apply_onbuild(struct config_change *ch)
 {
 	scoped(dockerfile) struct dockerfile trigger = {0};
 	struct err why;
@@ -523,7 +438,7 @@ static int apply_onbuild(struct change *ch)
 	}
 	scoped(free) char *whole = buf_take_str(&text);
 	if (dockerfile_parse_trigger(whole, "this stage", &trigger, &why) < 0) {
-		return fail(ch, why.msg);
+		return config_fail(ch, why.msg);
 	}
 	json_t *list = json_object_get(ch->config, "OnBuild");
 	if (!list) {
@@ -532,102 +447,21 @@ static int apply_onbuild(struct change *ch)
 	}
 	json_array_append_new(list, json_string(whole));
 	if (ch->a->history && ch->a->history->classic) {
-		say(ch, "ONBUILD %s", whole);
+		config_say(ch, "ONBUILD %s", whole);
 	}
-	return 0;
-}
-
-static int put_health_duration(
-	struct change *ch, json_t *health, const char *flag, const char *member)
-{
-	const char *text = df_flag(ch->i, flag);
-	if (!text) {
-		return 0;
-	}
-	int64_t ns;
-	if (parse_duration(text, &ns) < 0 || ns < 0 || (ns > 0 && ns < MIN_HEALTH_NS)) {
-		scoped(free) char *why =
-			xasprintf("--%s=%.60s is not a duration of at least 1ms, like 30s or 1m30s",
-				flag, text);
-		return fail(ch, why);
-	}
-	if (ns > 0) {
-		json_put(health, member, json_integer(ns));
-	}
-	return 0;
-}
-
-static int put_health_options(struct change *ch, json_t *health)
-{
-	static const char *const flags[] = {
-		"interval", "timeout", "start-period", "start-interval", "retries", NULL};
-	if (df_check_flags(ch->d, ch->i, flags, ch->e) < 0 ||
-		put_health_duration(ch, health, "interval", "Interval") < 0 ||
-		put_health_duration(ch, health, "timeout", "Timeout") < 0 ||
-		put_health_duration(ch, health, "start-period", "StartPeriod") < 0 ||
-		put_health_duration(ch, health, "start-interval", "StartInterval") < 0) {
-		return -1;
-	}
-	const char *text = df_flag(ch->i, "retries");
-	int retries = 0;
-	if (text && parse_int(text, 0, 1000000, &retries) < 0) {
-		return fail(ch, "--retries must be a number of at least 0");
-	}
-	if (retries) {
-		json_put(health, "Retries", json_integer(retries));
-	}
-	return 0;
-}
-
-/* The command behind CMD, in either form. */
-static int put_health_test(struct change *ch, json_t *health, const char *command)
-{
-	if (!*command || (ch->i->json && ch->i->words.n == 0)) {
-		return fail(ch, "missing command after HEALTHCHECK CMD");
-	}
-	json_t *test = ch->i->json ? json_strv(&ch->i->words) : json_pack("[s]", command);
-	json_array_insert_new(test, 0, json_string(ch->i->json ? "CMD" : "CMD-SHELL"));
-	json_put(health, "Test", test);
-	return 0;
-}
-
-static int apply_healthcheck(struct change *ch)
-{
-	size_t n = strcspn(ch->i->args, " \t");
-	const char *rest = ch->i->args + n + strspn(ch->i->args + n, " \t");
-	scoped(json) json_t *health = json_object();
-	if (n == 4 && strncasecmp(ch->i->args, "NONE", 4) == 0) {
-		if (*rest || ch->i->flags.n) {
-			return fail(ch, "HEALTHCHECK NONE takes no arguments");
-		}
-		json_put(health, "Test", json_pack("[s]", "NONE"));
-	} else if (n == 3 && strncasecmp(ch->i->args, "CMD", 3) == 0) {
-		if (put_health_options(ch, health) < 0 || put_health_test(ch, health, rest) < 0) {
-			return -1;
-		}
-	} else {
-		scoped(free) char *why = xasprintf("unknown type \"%.*s\" (try CMD or NONE)",
-			n > 40 ? 40 : (int)n, ch->i->args);
-		return fail(ch, why);
-	}
-	if (ch->a->history) {
-		say(ch, "HEALTHCHECK ");
-		history_health(&ch->a->history->text, health);
-	}
-	json_put(ch->config, "Healthcheck", TAKE(health));
 	return 0;
 }
 
 int build_config_apply(struct build_config *c, const struct dockerfile *d,
 	const struct df_instruction *i, const struct config_args *a, struct err *e)
 {
-	static int (*const apply[DF_KINDS])(struct change *) = {
+	static int (*const apply[DF_KINDS])(struct config_change *) = {
 		[DF_ARG] = apply_arg,
 		[DF_CMD] = apply_cmd,
 		[DF_ENTRYPOINT] = apply_entrypoint,
 		[DF_ENV] = apply_env,
-		[DF_EXPOSE] = apply_expose,
-		[DF_HEALTHCHECK] = apply_healthcheck,
+		[DF_EXPOSE] = config_apply_expose,
+		[DF_HEALTHCHECK] = config_apply_healthcheck,
 		[DF_LABEL] = apply_label,
 		[DF_MAINTAINER] = apply_maintainer,
 		[DF_ONBUILD] = apply_onbuild,
@@ -638,7 +472,8 @@ int build_config_apply(struct build_config *c, const struct dockerfile *d,
 		[DF_WORKDIR] = apply_workdir,
 	};
 	static const char *const no_flags[] = {NULL};
-	struct change ch = {c, config_of(c), d, i, a, build_config_expander(c, d->escape), e};
+	struct config_change ch = {
+		c, config_of(c), d, i, a, build_config_expander(c, d->escape), e};
 	if (!apply[i->kind]) {
 		return df_error(d, i->line, e, "%s is not allowed here", df_keyword(i->kind));
 	}
