@@ -322,6 +322,18 @@ int endpoints_ready(const struct container *c, struct err *e)
 	return 0;
 }
 
+static int attach_all(struct container *c, bool named, int netns_fd, struct err *e)
+{
+	for (size_t i = 0; i < c->n_endpoints; i++) {
+		struct endpoint *p = &c->endpoints[i];
+		if (named == (endpoint_wanted_ifname(p->config) != NULL) &&
+			attach_one(c, p, netns_fd, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int endpoints_attach(struct container *c, int netns_fd, struct err *e)
 {
 	/* All its networks were taken from it: moby updateContainerNetworkSettings. */
@@ -330,14 +342,9 @@ int endpoints_attach(struct container *c, int netns_fd, struct err *e)
 		return -1;
 	}
 	/* the names that are asked for first: the others take what is free */
-	for (size_t i = 0; i < 2 * c->n_endpoints; i++) {
-		struct endpoint *p = &c->endpoints[i % c->n_endpoints];
-		bool first = i < c->n_endpoints;
-		if (first == (endpoint_wanted_ifname(p->config) != NULL) &&
-			attach_one(c, p, netns_fd, e) < 0) {
-			endpoints_detach(c);
-			return -1;
-		}
+	if (attach_all(c, true, netns_fd, e) < 0 || attach_all(c, false, netns_fd, e) < 0) {
+		endpoints_detach(c);
+		return -1;
 	}
 	if (start_dns(c, netns_fd, e) < 0) {
 		endpoints_detach(c);
