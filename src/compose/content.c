@@ -15,16 +15,20 @@ struct content {
 	void *owner;
 };
 
+static void add_data(struct content *c, const char *target, const char *data, size_t n)
+{
+	char digest[72];
+	sha256_digest(data, n, digest);
+	digest[strlen("sha256:") + DIGITS] = '\0';
+	json_put_str(c->digests, target, digest + strlen("sha256:"));
+}
+
 static void add_file(struct content *c, const char *target, const char *path)
 {
 	scoped(buf) struct buf data = BUF_INIT;
-	char digest[72];
-	if (c->read(c->owner, path, CONTENT_BYTES_MAX, &data) < 0) {
-		return;
+	if (c->read(c->owner, path, CONTENT_BYTES_MAX, &data) == 0) {
+		add_data(c, target, buf_str(&data), data.len);
 	}
-	sha256_digest(buf_str(&data), data.len, digest);
-	digest[strlen("sha256:") + DIGITS] = '\0';
-	json_put_str(c->digests, target, digest + strlen("sha256:"));
 }
 
 static void add_uses(struct content *c, const struct file_use *uses, size_t n)
@@ -32,6 +36,8 @@ static void add_uses(struct content *c, const struct file_use *uses, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (uses[i].path) {
 			add_file(c, uses[i].target, uses[i].path);
+		} else if (uses[i].content) {
+			add_data(c, uses[i].target, uses[i].content, strlen(uses[i].content));
 		}
 	}
 }

@@ -1,8 +1,8 @@
 /* compose/content.h - what the files hold that a service reads when it starts, as a label of its
  * containers.
  *
- * Counted are configs and secrets that are files of this machine, and bind mounts of single regular
- * files, of at most CONTENT_BYTES_MAX. The label is a JSON object, target -> the first 16 digits of
+ * Counted are configs and secrets, and bind mounts of single regular files of this machine, of at
+ * most CONTENT_BYTES_MAX. The label is a JSON object, target -> the first 16 digits of
  * the SHA-256. A service whose file says `labels: {wherry.compose.files: ...}` itself is left out:
  * that is how one turns this off for a file that the service writes.
  */

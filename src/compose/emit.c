@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "codec/sha256.h"
 #include "compose/scalar.h"
 
 static int compare_members(const void *a, const void *b)
@@ -245,72 +244,4 @@ void emit_json(const struct node *n, bool keep_dollars, struct buf *ret)
 	scoped(free) char *text = json_dumps(doc, JSON_INDENT(2) | JSON_SORT_KEYS);
 	buf_puts(ret, text ? text : "{}");
 	buf_putc(ret, '\n');
-}
-
-/* ---- hash ---- */
-
-/* One unambiguous text: kinds and lengths before the bytes, keys sorted. */
-static void serialise(const struct node *n, const char *const *skip, struct buf *ret)
-{
-	bool nothing = n->kind == NODE_NULL || (n->kind == NODE_MAP && n->n == 0);
-	if (nothing || node_is_scalar(n)) {
-		buf_printf(ret, "%d:%zu:%s", nothing, strlen(n->text), n->text);
-		return;
-	}
-	const struct member **members = n->kind == NODE_MAP ? sorted(n, false) : NULL;
-	buf_putc(ret, n->kind == NODE_MAP ? '{' : '[');
-	for (size_t i = 0; i < n->n; i++) {
-		const struct member *m = members ? members[i] : &n->members[i];
-		bool skipped = false;
-		for (const char *const *s = skip; s && *s && m->key; s++) {
-			skipped = skipped || strcmp(*s, m->key) == 0;
-		}
-		if (!skipped) {
-			buf_printf(
-				ret, "%zu:%s", m->key ? strlen(m->key) : 0, m->key ? m->key : "");
-			serialise(m->value, NULL, ret);
-		}
-	}
-	buf_putc(ret, n->kind == NODE_MAP ? '}' : ']');
-	free(members);
-}
-
-static void hash_text(const struct buf *text, char ret[static EMIT_HASH_MAX])
-{
-	char digest[72];
-	sha256_digest(buf_str(text), text->len, digest);
-	memcpy(ret, digest + strlen("sha256:"), EMIT_HASH_MAX);
-}
-
-void emit_service_hash(
-	const struct project *p, const struct service *s, char ret[static EMIT_HASH_MAX])
-{
-	static const char *const skip[] = {"build", "pull_policy", "scale", "depends_on",
-		"profiles", "attach", "deploy", NULL};
-	static const char *const skip_deploy[] = {"replicas", "mode", NULL};
-	scoped(buf) struct buf text = BUF_INIT;
-	serialise(s->node, skip, &text);
-	const struct node *deploy = node_get(s->node, "deploy");
-	size_t counted = deploy ? deploy->n : 0;
-	for (size_t i = 0; skip_deploy[i]; i++) {
-		counted -= node_get(deploy, skip_deploy[i]) != NULL;
-	}
-	if (counted > 0) {
-		serialise(deploy, skip_deploy, &text);
-	}
-	for (size_t i = 0; i < s->n_configs; i++) {
-		buf_printf(&text, "c%s=%s;", s->configs[i].target,
-			s->configs[i].path ? s->configs[i].path : s->configs[i].content);
-	}
-	for (size_t i = 0; i < s->n_secrets; i++) {
-		buf_printf(&text, "s%s=%s;", s->secrets[i].target,
-			s->secrets[i].path ? s->secrets[i].path : s->secrets[i].content);
-	}
-	for (size_t i = 0; i < s->n_mounts; i++) {
-		const struct volume *volume =
-			s->mounts[i].source ? project_volume(p, s->mounts[i].source) : NULL;
-		buf_printf(&text, "v%s;",
-			volume && s->mounts[i].type == MOUNT_VOLUME ? volume->name : "");
-	}
-	hash_text(&text, ret);
 }

@@ -68,6 +68,20 @@ bool plan_is_ready(const struct plan *plan, size_t index, const bool *done)
 	return true;
 }
 
+const char *state_container_of(void *state, const char *service)
+{
+	const struct state *s = state;
+	const struct state_container *first = NULL;
+	for (size_t i = 0; i < s->n_containers; i++) {
+		const struct state_container *c = &s->containers[i];
+		if (!c->one_off && strcmp(c->service, service) == 0 &&
+			(!first || c->number < first->number)) {
+			first = c;
+		}
+	}
+	return first ? first->id : NULL;
+}
+
 bool state_is_running(const struct state_container *c)
 {
 	return strcmp(c->status, "running") == 0 || strcmp(c->status, "restarting") == 0;

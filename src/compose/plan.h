@@ -163,6 +163,8 @@ void plan_changed_volumes(
 /* What --wait waits for: the selected services run, are healthy or, where others wait for that,
  * completed. */
 void plan_wait_all(const struct project *p, const bool *selected, struct plan *ret);
+/* For emit_service_hash, with a struct state as owner. */
+const char *state_container_of(void *state, const char *service);
 bool state_is_running(const struct state_container *c); /* or restarting */
 void plan_deinit(struct plan *p);
 static inline void scoped_plan(struct plan *p)

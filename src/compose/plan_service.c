@@ -59,6 +59,21 @@ static bool is_detached(
 	return false;
 }
 
+static bool lacks_volume(
+	const struct up *u, const struct service *s, const struct state_container *c)
+{
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		const struct mount *m = &s->mounts[i];
+		const struct volume *v = m->type == MOUNT_VOLUME && m->source
+						 ? project_volume(u->p, m->source)
+						 : NULL;
+		if (v && !strv_has(&c->volumes, v->name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool is_named(const struct up *u, const struct service *s)
 {
 	return u->o->services->n == 0 || strv_has(u->o->services, s->name);
@@ -106,10 +121,10 @@ static bool must_recreate(const struct up *u, const struct service *s,
 		return true;
 	}
 	char hash[EMIT_HASH_MAX];
-	emit_service_hash(u->p, s, hash);
+	emit_service_hash(s, state_container_of, (void *)u->s, hash);
 	const char *image = image_of(u->s, s->name);
 	if (strcmp(c->hash, hash) != 0 || (*image && strcmp(c->image_id, image) != 0) ||
-		shares_with_recreated(u, s)) {
+		lacks_volume(u, s, c) || shares_with_recreated(u, s)) {
 		return true;
 	}
 	*ret_reason = content_reason(u, s, c);

@@ -6,51 +6,21 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "codec/sha256.h"
-
-/* encoding/json: HTML's characters and JavaScript's line ends are escaped. */
-static void put_string(struct buf *b, const char *text)
-{
-	buf_putc(b, '"');
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		bool separator = p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9);
-		if (separator) {
-			buf_puts(b, p[2] == 0xa8 ? "\\u2028" : "\\u2029");
-			p += 2;
-		} else if (*p == '"' || *p == '\\') {
-			buf_printf(b, "\\%c", *p);
-		} else if (*p == '\n' || *p == '\r' || *p == '\t') {
-			buf_puts(b, *p == '\n' ? "\\n" : *p == '\r' ? "\\r" : "\\t");
-		} else if (*p < 0x20 || strchr("<>&", *p)) {
-			buf_printf(b, "\\u%04x", *p);
-		} else {
-			buf_putc(b, (char)*p);
-		}
-	}
-	buf_putc(b, '"');
-}
-
-/* A member begins: "{" or "," before it. */
-static void put_key(struct buf *b, const char *key)
-{
-	char last = b->len > 0 ? b->data[b->len - 1] : '{';
-	buf_puts(b, last == '{' ? "" : ",");
-	put_string(b, key);
-	buf_putc(b, ':');
-}
+#include "compose/go_json.h"
 
 /* `omitempty` in all of these: nothing for NULL, "", false, no members. */
 static void put_text(struct buf *b, const char *key, const char *text)
 {
 	if (text && *text) {
-		put_key(b, key);
-		put_string(b, text);
+		go_json_key(b, key);
+		go_json_string(b, text);
 	}
 }
 
 static void put_true(struct buf *b, const char *key, bool value)
 {
 	if (value) {
-		put_key(b, key);
+		go_json_key(b, key);
 		buf_puts(b, "true");
 	}
 }
@@ -58,7 +28,7 @@ static void put_true(struct buf *b, const char *key, bool value)
 static void put_truth(struct buf *b, const char *key, enum truth value)
 {
 	if (value != TRUTH_UNSET) {
-		put_key(b, key);
+		go_json_key(b, key);
 		buf_puts(b, value == TRUTH_TRUE ? "true" : "false");
 	}
 }
@@ -76,11 +46,11 @@ static void put_pairs(struct buf *b, const char *key, const struct pairs *pairs)
 	scoped(free) struct pair *sorted = xnew_array(struct pair, pairs->n);
 	memcpy(sorted, pairs->v, pairs->n * sizeof(*sorted));
 	qsort(sorted, pairs->n, sizeof(*sorted), compare_pairs);
-	put_key(b, key);
+	go_json_key(b, key);
 	buf_putc(b, '{');
 	for (size_t i = 0; i < pairs->n; i++) {
-		put_key(b, sorted[i].name);
-		put_string(b, sorted[i].value ? sorted[i].value : "");
+		go_json_key(b, sorted[i].name);
+		go_json_string(b, sorted[i].value ? sorted[i].value : "");
 	}
 	buf_putc(b, '}');
 }
@@ -88,11 +58,11 @@ static void put_pairs(struct buf *b, const char *key, const struct pairs *pairs)
 /* A struct, which Go never omits. */
 static void put_ipam(struct buf *b, const struct network *n)
 {
-	put_key(b, "ipam");
+	go_json_key(b, "ipam");
 	buf_putc(b, '{');
 	put_text(b, "driver", n->ipam_driver);
 	if (n->n_pools > 0) {
-		put_key(b, "config");
+		go_json_key(b, "config");
 		for (size_t i = 0; i < n->n_pools; i++) {
 			buf_puts(b, i == 0 ? "[{" : ",{");
 			put_text(b, "subnet", n->pools[i].subnet);

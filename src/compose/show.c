@@ -118,3 +118,8 @@ struct node *show_project(struct tree *t, const struct node *root, bool json)
 {
 	return show(t, root, &rule_project, json);
 }
+
+struct node *show_service(struct tree *t, const struct node *service)
+{
+	return show(t, service, schema_field(rule_project.fields, "services")->each, true);
+}

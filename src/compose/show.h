@@ -8,3 +8,5 @@
 
 /* A copy of root in t for emit_json or emit_yaml. */
 struct node *show_project(struct tree *t, const struct node *root, bool json);
+/* Of one service, as JSON. */
+struct node *show_service(struct tree *t, const struct node *service);

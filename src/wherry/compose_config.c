@@ -49,7 +49,7 @@ static int print_hashes(const struct project *p, const char *names, struct err *
 	for (size_t i = 0; i < p->n_services; i++) {
 		char hash[EMIT_HASH_MAX];
 		if (wanted.n == 0 || strv_has(&wanted, p->services[i].name)) {
-			emit_service_hash(p, &p->services[i], hash);
+			emit_service_hash(&p->services[i], NULL, NULL, hash);
 			strv_addf(&lines, "%s %s", p->services[i].name, hash);
 		}
 	}

@@ -107,7 +107,7 @@ int compose_post_container(struct compose_carry *carry, struct compose *c, const
 	if (image_id_of(carry, c, s, &image_id, e) < 0) {
 		return -1;
 	}
-	emit_service_hash(c->project, s, hash);
+	emit_service_hash(s, container_of, carry, hash);
 	scoped(free) char *files = compose_content(s);
 	const struct request_container r = {.service = s,
 		.number = step->number,

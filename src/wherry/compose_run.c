@@ -104,7 +104,7 @@ static json_t *run_body(struct compose *c, const struct service *s, const struct
 	if (compose_image_find(c, s->image, &image_id, e) < 0) {
 		return NULL;
 	}
-	emit_service_hash(c->project, s, hash);
+	emit_service_hash(s, container_of, l, hash);
 	const struct request_container r = {.service = s,
 		.image_id = image_id,
 		.hash = hash,

@@ -62,7 +62,10 @@ static void add_container(struct made *m, const struct project *p, const char *s
 {
 	size_t i = m->s.n_containers++;
 	const struct service *s = project_service(p, service);
-	emit_service_hash(p, s, m->hashes[i]);
+	m->s.containers = m->containers;
+	m->s.n_containers = i; /* itself is not there yet */
+	emit_service_hash(s, state_container_of, &m->s, m->hashes[i]);
+	m->s.n_containers = i + 1;
 	m->containers[i] = (struct state_container){.id = "0123456789abcdef",
 		.service = service,
 		.number = number,
@@ -75,7 +78,13 @@ static void add_container(struct made *m, const struct project *p, const char *s
 		strv_add(&m->containers[i].networks,
 			project_network(p, s->endpoints[k].network)->name);
 	}
-	m->s.containers = m->containers;
+	for (size_t k = 0; k < s->n_mounts; k++) {
+		const struct volume *v =
+			s->mounts[k].source ? project_volume(p, s->mounts[k].source) : NULL;
+		if (v) {
+			strv_add(&m->containers[i].volumes, v->name);
+		}
+	}
 }
 
 static void add_resources(struct made *m, const struct project *p)
