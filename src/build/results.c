@@ -173,7 +173,7 @@ struct build_push *build_push_start(struct builder *b, const json_t *msg, json_t
 	p->handlers = *h;
 	p->owner = owner;
 	p->push = image_push_made(b->d.images, json_str(msg, "what"), reference,
-		json_str(msg, "compression"),
+		json_str(msg, "compression"), json_object_get(msg, "annotations"),
 		json_is_object(auth) ? json_incref(auth) : image_auth_find(auths, &r), &handlers, p,
 		e);
 	if (!p->push) {

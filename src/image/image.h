@@ -171,10 +171,11 @@ struct image_push *image_push(struct image_store *s, const char *reference, json
 void image_push_cancel(struct image_push *p); /* done follows */
 /* What a build made, whatever names lead to it: what is the id of an image or an index. reference
  * without a tag: it gets no name there but its digest. compression, of layers that are sent: "" or
- * "gzip", "zstd", "uncompressed". The last progress that has "aux" tells the digest. */
+ * "gzip", "zstd", "uncompressed"; annotations: borrowed, as worker/push_annotate.h has them, or
+ * NULL. The last progress that has "aux" tells the digest. */
 struct image_push *image_push_made(struct image_store *s, const char *what, const char *reference,
-	const char *compression, json_t *take_auth, const struct image_push_handlers *h,
-	void *owner, struct err *e);
+	const char *compression, json_t *annotations, json_t *take_auth,
+	const struct image_push_handlers *h, void *owner, struct err *e);
 
 /* Everything that was recorded so far is on the disk when fn is called, once, perhaps before this
  * returns; e is NULL, or why it is not. Works below do it themselves. */

@@ -261,16 +261,16 @@ struct image_push *image_push(struct image_store *s, const char *reference, json
 }
 
 struct image_push *image_push_made(struct image_store *s, const char *what, const char *reference,
-	const char *compression, json_t *take_auth, const struct image_push_handlers *h,
-	void *owner, struct err *e)
+	const char *compression, json_t *annotations, json_t *take_auth,
+	const struct image_push_handlers *h, void *owner, struct err *e)
 {
 	scoped(json) json_t *auth = take_auth;
 	struct ref ref;
 	if (ref_parse(reference, &ref, e) < 0) {
 		return NULL;
 	}
-	json_t *request = json_pack(
-		"{s[s] ss sO?}", "tags", ref.tag, "compression", compression, "auth", auth);
+	json_t *request = json_pack("{s[s] ss sO? sO?}", "tags", ref.tag, "compression",
+		compression, "auth", auth, "annotations", annotations);
 	return start(s, &ref, what, request, h, owner, e);
 }
 

@@ -164,18 +164,18 @@ static int add_annotation(const char *text, json_t *attrs, struct err *e)
 static int add_image(
 	struct build_request *r, const struct build_options *o, struct output *out, struct err *e)
 {
-	bool several =
-		o->platforms.n > 1 || (o->platforms.n == 1 && strchr(o->platforms.v[0], ','));
+	bool as_image = o->annotations.n > 0 || o->platforms.n > 1 ||
+			(o->platforms.n == 1 && strchr(o->platforms.v[0], ','));
 	if (out->push && !*json_str(out->attrs, "name")) {
 		return err_set(e, ERR_INVALID, "tag is needed when pushing to registry");
 	}
-	if (out->push && several) {
+	if (out->push && as_image) {
 		json_put_str(out->attrs, "push", "true");
 	} else if (out->push) {
 		strv_split(&r->push_names, json_str(out->attrs, "name"), ',');
 	}
 	free(out->type);
-	out->type = xstrdup(several ? "image" : "moby");
+	out->type = xstrdup(as_image ? "image" : "moby");
 	return 0;
 }
 

@@ -212,6 +212,22 @@ static int read_annotations(
 	return 0;
 }
 
+json_t *build_output_annotations(const struct build_output *o, struct err *e)
+{
+	const struct build_outputs *all = o->all;
+	scoped(json) json_t *common = NULL;
+	scoped(json) json_t *own = NULL;
+	if (read_annotations(o, &common, &own, e) < 0) {
+		return NULL;
+	}
+	json_t *images = json_object();
+	for (size_t k = 0; k < all->n; k++) {
+		json_put(images, all->images[k].id, json_incref(json_array_get(own, k)));
+	}
+	json_put(common, "images", images);
+	return TAKE(common);
+}
+
 static int read_compression(const struct build_output *o, const char **ret, struct err *e)
 {
 	static const char *const known[] = {"uncompressed", "gzip", "zstd"};

@@ -39,6 +39,8 @@ int build_output_bool(
 /* The images as worker/layout.h has them, with the names of the output. The request must outlive
  * the layout. NULL with *e. */
 json_t *build_output_request(const struct build_output *o, struct err *e);
+/* The same annotations as worker/push_annotate.h has them; new, NULL with *e. */
+json_t *build_output_annotations(const struct build_output *o, struct err *e);
 /* containerimage.digest and what goes with it, from the layout's manifest or index. */
 void build_output_respond(const struct build_output *o, const struct layout *l);
 /* What is shown below the vertex of the output, once it is done. */

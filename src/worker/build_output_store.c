@@ -101,8 +101,8 @@ static json_t *store_several(struct build_output *o, const struct strv *names, s
 
 /* --- into registries --- */
 
-static int push_one(
-	struct build_output *o, const char *what, const char *name, bool by_digest, struct err *e)
+static int push_one(struct build_output *o, const char *what, const char *name, bool by_digest,
+	json_t *annotations, struct err *e)
 {
 	struct build_outputs *all = o->all;
 	struct ref r;
@@ -115,9 +115,10 @@ static int push_one(
 		*r.tag = '\0';
 	}
 	scoped(json) json_t *answer = rpc_ask(all->b->rpc,
-		json_pack("{ss ss ss ss si so*}", "ask", "push", "what", what, "reference",
+		json_pack("{ss ss ss ss si sO so*}", "ask", "push", "what", what, "reference",
 			ref_canonical(&r, text), "compression", json_str(o->attrs, "compression"),
-			"vertex", all->vertex, "auth", build_auth(all->b, name)),
+			"vertex", all->vertex, "annotations", annotations, "auth",
+			build_auth(all->b, name)),
 		e);
 	if (!answer) {
 		return err_wrap(e, "failed to push %.200s", name);
@@ -137,8 +138,12 @@ static int push_all(struct build_output *o, const char *what, struct err *e)
 	if (o->names.n == 0) {
 		return err_set(e, ERR_INVALID, "tag is needed when pushing to registry");
 	}
+	scoped(json) json_t *annotations = build_output_annotations(o, e);
+	if (!annotations) {
+		return -1;
+	}
 	for (size_t k = 0; k < o->names.n; k++) {
-		if (push_one(o, what, o->names.v[k], by_digest, e) < 0) {
+		if (push_one(o, what, o->names.v[k], by_digest, annotations, e) < 0) {
 			return -1;
 		}
 	}

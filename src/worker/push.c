@@ -2,7 +2,8 @@
  *
  * request {"repository": canonical name, "tags": [], a tag "" for none but the digest, "digest":
  *         bool, "layers_dir", "auth": {} or null, "registry": configuration of the daemon,
- *         "compression" of what is sent: "" or "gzip", "zstd", "uncompressed"}
+ *         "compression" of what is sent: "" or "gzip", "zstd", "uncompressed", "annotations":
+ *         push_annotate.h}
  * asks    "image", "pushed", "forget-blob" (image/push.c)
  * result  {}
  *
@@ -19,6 +20,7 @@
 #include "worker/jobs.h"
 #include "worker/manifest.h"
 #include "worker/push.h"
+#include "worker/push_annotate.h"
 #include "worker/registry_http.h"
 #include "worker/rpc.h"
 
@@ -117,7 +119,9 @@ static int push_manifest(struct push *p, const char *tag, bool part, const json_
 	struct descriptor c = {.size = (int64_t)json_string_length(config)};
 	const char *type;
 	snprintf(c.digest, sizeof(c.digest), "%s", json_str(image, "id"));
-	if (kept && is_what_we_have(kept, &p->layers)) {
+	const json_t *annotations = json_object_get(p->request, "annotations");
+	bool annotated = push_is_annotated(annotations, json_str(image, "id"));
+	if (kept && !annotated && is_what_we_have(kept, &p->layers)) {
 		const json_t *whole = json_object_get(image, "manifest");
 		const json_t *same = json_object_get(whole, "text");
 		buf_append(&text, json_string_value(same), json_string_length(same));
@@ -130,6 +134,10 @@ static int push_manifest(struct push *p, const char *tag, bool part, const json_
 		}
 		manifest_write(&c, there, p->layers.n, &text, &type);
 		free(there);
+	}
+	if (annotated) {
+		push_annotate(annotations, json_str(image, "id"), &text);
+		type = MANIFEST_OCI;
 	}
 	*ret = (struct pushed){.size = text.len, .type = type};
 	sha256_digest(buf_str(&text), text.len, ret->digest);
@@ -158,6 +166,7 @@ static int push_image(struct push *p, const char *tag, bool part, const json_t *
 static int push_index(
 	struct push *p, const char *tag, const json_t *index, struct pushed *ret, struct err *e)
 {
+	const json_t *annotations = json_object_get(p->request, "annotations");
 	scoped(json) json_t *entries = json_array();
 	bool all_docker = true;
 	size_t k;
@@ -175,11 +184,15 @@ static int push_index(
 		if (!entry) {
 			return -1;
 		}
+		bool noted = push_annotate_part(
+			annotations, "manifest-descriptor", json_str(image, "id"), entry);
 		json_array_append_new(entries, entry);
-		all_docker = all_docker && strcmp(one.type, MANIFEST_DOCKER) == 0;
+		all_docker = all_docker && !noted && strcmp(one.type, MANIFEST_DOCKER) == 0;
 	}
+	all_docker = all_docker && !json_object_size(json_object_get(annotations, "index"));
 	ret->type = all_docker ? MANIFEST_DOCKER_LIST : MANIFEST_OCI_INDEX;
 	scoped(json) json_t *doc = manifest_index(ret->type, entries);
+	push_annotate_part(annotations, "index", NULL, doc);
 	scoped(free) char *text = json_text(doc);
 	ret->size = strlen(text);
 	sha256_digest(text, ret->size, ret->digest);

@@ -286,6 +286,14 @@ find_buildx() {
 	index=$(blob "$(jq -r '.manifests[0].digest' noted/index.json)")
 	jq -e '.annotations == {"e": "f"} and ([.manifests[].annotations.c] == [null, "d"])' <<<"$index"
 	[ "$(for d in $(jq -r '.manifests[].digest' <<<"$index"); do blob "$d" | jq -cS .annotations; done)" = '{"a":"all"}'$'\n''{"a":"all","b":"other"}' ]
+	w build -q -t "$R/noted:1" --annotation a=b --push ctx
+	manifest_of noted:1 | jq -e '.annotations == {"a": "b"} and .mediaType == "application/vnd.oci.image.manifest.v1+json" and (.config.mediaType | contains("oci"))'
+	w build -q -t "$R/noted:2" --platform "linux/$OWN,linux/$OTHER" --annotation "manifest-descriptor[linux/$OTHER],index:c=d" --annotation "manifest[linux/$OWN]:own=1" --push ctx
+	manifest_of noted:2 | jq -e '.annotations == {"c": "d"} and [.manifests[].annotations.c] == [null, "d"]'
+	skopeo --override-arch "$OWN" inspect --raw --tls-verify=false "docker://$R/noted@$(manifest_of noted:2 | jq -r '.manifests[0].digest')" | jq -e '.annotations == {"own": "1"}'
+	w rmi "$R/noted:2" "$R/noted:1"
+	w pull -q "$R/noted:2"
+	w rmi "$R/noted:2"
 	run w build -q --annotation index:a=b -o type=oci,dest=noted.tar ctx
 	[[ "$output" == *'index annotations not supported for single platform export'* ]]
 	run w build -q --annotation 'manifest[linux/s390x]:a=b' -o type=oci,dest=noted.tar ctx
