@@ -37,14 +37,18 @@ struct stats_source;
 
 struct container_set {
 	struct container_deps d;
-	struct map *by_id;              /* -> struct container, in order of creation */
-	struct map *by_name;            /* -> struct container */
-	struct map *execs;              /* exec id -> struct exec */
-	struct list readers;            /* log readers that follow */
-	struct delay *policies;         /* restart policies are about to be applied */
-	struct delay *boot_look;        /* boot.c will look at those that wait for others, */
-	size_t boot_waiting;            /* so many */
-	struct list volume_jobs;        /* mounts and unmounts that are on their way */
+	struct map *by_id;        /* -> struct container, in order of creation */
+	struct map *by_name;      /* -> struct container */
+	struct map *execs;        /* exec id -> struct exec */
+	struct list readers;      /* log readers that follow */
+	struct delay *policies;   /* restart policies are about to be applied */
+	struct delay *boot_look;  /* boot.c will look at those that wait for others, */
+	size_t boot_waiting;      /* so many */
+	struct list volume_jobs;  /* mounts and unmounts that are on their way */
+	struct delay *left_again; /* NULL, or groups.c tries again */
+	struct strv left_groups;  /* to remove these, whose processes do not end, */
+	struct strv left_above;   /* and then these */
+	int64_t left_wait_ms;
 	struct stats_sampler *sampler;  /* NULL before the first watcher */
 	uint64_t probes, failed_probes; /* of health checks */
 	bool closing;
@@ -206,9 +210,11 @@ const struct container *container_etc_owner(const struct container *c);
 int mode_namespace(
 	const struct container *c, const char *key, const char *kind, char **ret, struct err *e);
 
-/* --- groups.c: the control groups above the container's own --- */
+/* --- groups.c: control groups when their container has ended --- */
 void container_note_groups(struct container *c); /* before its start */
-void container_drop_groups(struct container *c); /* after its end, when its own is gone */
+/* After its end: its own with all that is in it, now or later, then those above. */
+void container_destroy_groups(struct container *c);
+void container_groups_free(struct container_set *s);
 
 /* --- runtime.c --- */
 /* The control group of a container below a CgroupParent in the form of either of Docker's drivers

@@ -29,7 +29,6 @@
 #include "event/event.h"
 #include "image/image.h"
 #include "job/job.h"
-#include "sys/cgroup.h"
 #include "volume/volume.h"
 
 /* --- small tools --- */
@@ -112,11 +111,7 @@ static void set_error(struct container *c, const char *text)
 void container_clean_run(struct container *c)
 {
 	endpoints_detach(c);
-	int r = cgroup_destroy(c->cgroup);
-	if (r < 0) {
-		log_warning("container", "cgroup_left", "id", c->id, "reason", strerror(-r), NULL);
-	}
-	container_drop_groups(c);
+	container_destroy_groups(c);
 	scoped(free) char *crun_state = xasprintf("%s/crun/%s", c->set->d.exec_root, c->id);
 	path_remove_tree(AT_FDCWD, crun_state);
 	path_remove_tree(AT_FDCWD, c->run_dir);

@@ -272,6 +272,7 @@ void container_set_free(struct container_set *s)
 	s->closing = true;
 	delay_cancel(s->policies);
 	delay_cancel(s->boot_look);
+	container_groups_free(s);
 	map_each (s->by_id, struct container, probed) {
 		health_stop(probed);
 	}

@@ -128,7 +128,7 @@ three_services() {
 
 @test "an unhealthy dependency is named" {
 	three_services
-	sed -i 's/retries: 30/retries: 2/; s/touch/true/' compose.yaml
+	sed -i 's/retries: 300/retries: 2/; s/touch/true/' compose.yaml
 	run c up -d
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"dependency failed to start: container p-db-1 is unhealthy"* ]]

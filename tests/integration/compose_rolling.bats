@@ -16,7 +16,7 @@ teardown_file() {
 setup() {
 	P=$DIR/p
 	rm -rf "$P"
-	mkdir -p "$P"
+	mkdir -p "$P/held"
 	cd "$P"
 }
 
@@ -102,11 +102,12 @@ serving() { # [REST]
 		    image: bb
 		    init: true
 		    command: sh -c "echo \$\$VERSION >/tmp/index.html; sleep 0.3; exec httpd -f -p 80 -h /tmp"
+		    volumes: ["$P/held:/held"]
 		    environment: {VERSION: "\${VERSION}"}
 		    ports: ["127.0.0.1:$PORT:80"]
 		    stop_grace_period: 1s
 		    healthcheck:
-		      test: test \$\$VERSION != BAD && wget -q -O /dev/null http://127.0.0.1/index.html
+		      test: test \$\$VERSION != BAD -a ! -e /held/\$\$VERSION && wget -q -O /dev/null http://127.0.0.1/index.html
 		      interval: 200ms
 		      timeout: 20s
 		      retries: \${RETRIES:-40}
@@ -166,11 +167,13 @@ load_end() {
 }
 
 @test "start-first: an up that was killed is completed by the next" {
+	export RETRIES=100000
 	serving
 	VERSION=one c up -d --wait
 	one=$(id_of web-1)
 	load_begin
 	# while the new one is not healthy yet
+	touch held/two
 	VERSION=two "$WHERRY" compose up -d >out 2>&1 3>&- & # not c: the kill is for the program, not for a shell
 	up=$!
 	eventually 10 grep -q Waiting out
@@ -179,6 +182,7 @@ load_end() {
 	[ "$("$WHERRY" ps -q | wc -l)" -eq 2 ]
 	[ "$one" = "$(id_of web-1)" ]
 	two=$("$WHERRY" ps -q --no-trunc | grep -v "$one")
+	rm held/two
 	VERSION=two c up -d
 	[ "$two" = "$(id_of web-1)" ] # that one, not a third
 	says two

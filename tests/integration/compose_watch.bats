@@ -72,10 +72,10 @@ is_gone() {
 	eventually 10 holds /tmp/app/one/two/link deep
 	[ "$(in_a stat -c %U /tmp/app/one/two/f)" = bob ]
 	is_gone /tmp/app/no.log
-	[ "$(c exec -T --index 2 a cat /tmp/app/one/two/f)" = deep ]
+	eventually 10 eval '[ "$(c exec -T --index 2 a cat /tmp/app/one/two/f)" = deep ]'
 	mv src/one src/moved
 	eventually 10 holds /tmp/app/moved/two/f deep
-	is_gone /tmp/app/one
+	eventually 10 is_gone /tmp/app/one
 	rm src/before
 	eventually 10 is_gone /tmp/app/before
 	grep -q '^Syncing service "a" after [0-9]* changes were detected$' log

@@ -39,7 +39,7 @@ make() {
 registry_start() {
 	[ ! -e registry.pid ] || return 0
 	command -v docker-registry && command -v skopeo || skip "docker-registry or skopeo is missing"
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' >port
+	free_port >port
 	cat >registry.yml <<-END
 		version: 0.1
 		log: {level: error, accesslog: {disabled: true}}

@@ -128,12 +128,12 @@ eventually() {
 	done
 }
 
-# A port of the host that nobody listens on now.
+# A port of the host that nobody listens on now, and that this file has not been given before. Below those that the kernel gives.
 free_port() {
 	local port
 	while :; do
 		port=$((20000 + RANDOM % 12000))
-		ss -Htln "sport = :$port" | grep -q . || break
+		ss -Htln "sport = :$port" | grep -q . || ! mkdir "$BATS_FILE_TMPDIR/port-$port" 2>/dev/null || break
 	done
 	echo "$port"
 }

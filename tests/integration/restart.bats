@@ -44,8 +44,9 @@ has_ended() {
 }
 
 @test "an end that nobody saw is told with its exit status and its logs" {
-	w run -d --name ender bb sh -c 'sleep 0.5; echo last words; exit 9'
+	w run -d --name ender -v "$DIR/ends:/ends" bb sh -c 'until [ -e /ends/now ]; do sleep 0.1; done; echo last words; exit 9'
 	daemon_signal KILL
+	touch "$DIR/ends/now"
 	eventually 10 has_ended
 	daemon_start
 	[ "$(w inspect -f '{{.State.Status}} {{.State.ExitCode}}' ender)" = "exited 9" ]
@@ -53,10 +54,12 @@ has_ended() {
 }
 
 @test "restart policies are applied after a dead time" {
-	w run -d --name back --restart always bb sh -c 'sleep 0.5; exit 1'
+	rm -f "$DIR/ends/now"
+	w run -d --name back --restart always -v "$DIR/ends:/ends" bb sh -c 'until [ -e /ends/now ]; do sleep 0.1; done; rm /ends/now; exit 1'
 	w run -d --name stopped --restart unless-stopped bb sleep 1000
 	w stop -t 0 stopped
 	daemon_signal KILL
+	touch "$DIR/ends/now"
 	eventually 10 has_ended
 	daemon_start
 	eventually 5 sh -c "[ \"\$('$WHERRY' inspect -f '{{.State.Running}}' back)\" = true ]"
