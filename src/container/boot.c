@@ -124,7 +124,8 @@ static bool is_wanted(const struct container *c)
 	}
 	bool rests = c->state == CONTAINER_EXITED || c->state == CONTAINER_CREATED;
 	return rests && (c->started_ns != 0 || c->was_running) &&
-	       restart_at_boot(&c->policy, c->exit_code, c->was_running, c->stopped_by_user);
+	       (c->resumes_waiting || restart_at_boot(&c->policy, c->exit_code, c->was_running,
+					      c->stopped_by_user));
 }
 
 /* A policy that wants it running starts it; a reboot is no failure of the container's. */

@@ -10,6 +10,7 @@
 #include "base/scoped.h"
 #include "container/bundle.h"
 #include "container/mount_rules.h"
+#include "container/plug.h"
 #include "image/image.h"
 #include "oci/passwd.h"
 #include "oci/seccomp.h"
@@ -213,6 +214,10 @@ static int read_mounts(const struct container *c, struct mount_texts *t, struct 
 				"rbind,rprivate");
 		}
 	}
+	if (plug_udev_dir(c)) {
+		add_mount(t, plug_udev_dir(c), "/run/udev", "bind",
+			"bind,ro,rprivate,nosuid,noexec,nodev");
+	}
 	if (json_bool(c->host_config, "Init")) {
 		add_mount(t, find_init(), INIT_INSIDE, "bind", "bind,ro,rprivate");
 	}
@@ -323,19 +328,17 @@ static void bundle_deinit(struct bundle *b)
 }
 SCOPED(struct bundle *, bundle_deinit)
 
-static int bundle_read(const struct container *c, struct bundle *b, struct err *e)
+static int bundle_read(struct container *c, struct bundle *b, struct err *e)
 {
 	const json_t *host = c->host_config;
 	bool tty = json_bool(c->config, "Tty");
 	uint64_t caps;
-	scoped(json) json_t *devices = optional_devices(c);
 	if (bundle_find_user(c, json_str(c->config, "User"), &b->user, e) < 0 ||
 		read_args(c, &b->args, e) < 0 || read_env(c, tty, b->user.home, &b->env, e) < 0 ||
 		security_read(host, &b->security, e) < 0 ||
 		security_caps(host, &b->cap_add, &b->cap_drop, &caps, e) < 0 ||
 		security_seccomp(c->set, host, &b->security, caps, &b->seccomp, e) < 0 ||
-		read_mounts(c, &b->mounts, e) < 0 ||
-		devices_read(host, devices, &b->devices, e) < 0 ||
+		plug_prepare(c, &b->devices, e) < 0 || read_mounts(c, &b->mounts, e) < 0 ||
 		limits_resources(host, &b->resources, e) < 0 ||
 		limits_rlimits(host, &b->rlimits, e) < 0) {
 		return -1;

@@ -16,6 +16,8 @@
 #include "container/boot_rules.h"
 #include "container/internal.h"
 #include "container/log_options.h"
+#include "container/plug.h"
+#include "device/rule.h"
 #include "image/image.h"
 #include "store/store.h"
 #include "volume/volume.h"
@@ -152,6 +154,13 @@ static void note_image_labels(struct container *c, const json_t *image)
 			strv_add(&c->image_labels, obeyed[i]);
 		}
 	}
+	const char *key;
+	const json_t *ignored;
+	json_object_foreach ((json_t *)labels, key, ignored) {
+		if (text_starts(key, DEVICE_LABEL) && !json_object_get(own, key)) {
+			strv_add(&c->image_labels, key);
+		}
+	}
 }
 
 const char *container_own_label(const struct container *c, const char *key)
@@ -277,7 +286,7 @@ static int read_request(
 	if (!c->host_config || modes_check(c->config, c->host_config, e) < 0 ||
 		merge_image(c, img, e) < 0 || checks_run(c, e) < 0 ||
 		check_log_config(&c->set->d, c->host_config, e) < 0 ||
-		endpoints_read(c, body, e) < 0) {
+		endpoints_read(c, body, e) < 0 || plug_init(c, e) < 0) {
 		return -1;
 	}
 	default_hostname(c);

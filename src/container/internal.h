@@ -30,6 +30,7 @@ struct health;
 struct job;
 struct job_handlers;
 struct oci_user;
+struct plug;
 struct cgroup_features;
 struct oom_watch;
 struct stats_sampler;
@@ -51,6 +52,7 @@ struct container_set {
 	int64_t left_wait_ms;
 	struct stats_sampler *sampler;  /* NULL before the first watcher */
 	uint64_t probes, failed_probes; /* of health checks */
+	struct device_listener *device_listener; /* plug.c */
 	bool closing;
 	bool has_links;  /* a container has had links: their names are looked for */
 	bool going_down; /* with the machine: nothing starts any more */
@@ -137,8 +139,9 @@ struct container {
 	struct unhealthy_history unhealthy;
 	int64_t started_ns, finished_ns;
 	bool stopped_by_user;
-	bool kill_asked;  /* while it was starting: it is, as soon as it runs */
-	bool was_running; /* as the store said when the daemon started */
+	bool kill_asked;      /* while it was starting: it is, as soon as it runs */
+	bool was_running;     /* as the store said when the daemon started */
+	bool resumes_waiting; /* for a device, since before this daemon began */
 	int restart_count;
 	int64_t last_wait_ms;
 	struct restart_policy policy;
@@ -161,6 +164,7 @@ struct container {
 	bool limits_stale;          /* changed after the bundle was written */
 	char filter_key[65];        /* oci/filter.h: of what this start compiles anew, or "" */
 	struct oom_watch *oom;      /* NULL without a memory limit */
+	struct plug *plug;          /* plug.h; NULL: it asks for no devices */
 };
 
 /* --- record.c --- */
@@ -235,14 +239,19 @@ void mounts_shim_args(const struct container *c, struct strv *args);
 
 /* --- optional.c --- */
 bool optional_mount_is_missing(const struct container *c, const struct mount_point *m);
-json_t *optional_devices(const struct container *c); /* HostConfig.Devices without those; new */
-void optional_note(struct container *c);             /* sets c->without: it is about to start */
+void optional_note(struct container *c); /* sets c->without: it is about to start */
 
 /* --- waiting.c --- */
 bool waiting_is_absent(const char *path);
 char *waiting_for(const struct container *c);           /* what is missing, or NULL; the caller's */
 void waiting_set(struct container *c, char *take_what); /* with its event when it is news */
 bool waiting_goes_on(struct container *c); /* true: planned again, nothing else to do */
+/* It lacks a device of a label: it waits without a restart policy, too. */
+bool waiting_is_patient(const struct container *c);
+/* restart_decide for one that lacks something or not. */
+bool waiting_decide(const struct container *c, const struct restart_facts *f, int64_t *ret_wait_ms);
+/* A device has come: those that wait for one look now. */
+void waiting_look(struct container_set *s);
 
 /* --- boot.c --- */
 void boot_apply_policies(void *set); /* a delay_fn: once, when the daemon starts */
@@ -374,6 +383,7 @@ void container_died(struct container *c, int exit_code, int64_t at_ns, bool oom)
 void container_listen(struct container *c, struct shim *s);
 const struct shim_handlers *container_shim_handlers(void);
 void container_restart_later(struct container *c, int64_t wait_ms);
+void container_restart_now(void *container); /* a delay_fn: what that has planned */
 /* Takes away what a run left: endpoints, cgroup, runtime state, directory. */
 void container_clean_run(struct container *c);
 void done_add(struct list *l, container_done_fn *fn, void *owner);

@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "container/plug.h"
 #include "container/shim.h"
 #include "store/store.h"
 #include "sys/cgroup.h"
@@ -91,6 +92,7 @@ static void reconcile(struct container *c)
 	if (was_restarting) {
 		c->state = CONTAINER_EXITED;
 		c->was_running = true;
+		c->resumes_waiting = waiting_is_patient(c);
 	}
 	c->shim = shim_reconnect(c->set->d.loop, c->run_dir, container_shim_handlers(), c);
 	if (!c->shim) {
@@ -132,6 +134,7 @@ struct container_set *container_set_new(const struct container_deps *d, struct e
 		}
 	}
 	container_volumes_reconcile(s);
+	plug_listen(s);
 	s->policies = delay_start(d->loop, 0, boot_apply_policies, s);
 	return s;
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "container/plug.h"
 #include "store/store.h"
 
 struct container *container_new(struct container_set *s, const char *id)
@@ -56,6 +57,7 @@ void container_free(struct container *c)
 	free(c->error);
 	free(c->waits_for);
 	json_decref(c->without);
+	plug_free(c->plug);
 	free(c);
 }
 
@@ -87,6 +89,9 @@ int container_record_save(struct container *c, struct err *e)
 	}
 	if (c->image_labels.n > 0) {
 		json_put(doc, "ImageLabels", json_strv(&c->image_labels));
+	}
+	if (c->plug && json_object_size(c->plug->identities) > 0) {
+		json_put(doc, "DeviceIdentities", json_incref(c->plug->identities));
 	}
 	return store_put(c->set->d.store, STORE_CONTAINERS, c->id, doc, e);
 }
@@ -158,6 +163,14 @@ int container_record_load(void *set, const char *id, json_t *doc, struct err *e)
 	mounts_restore(json_object_get(doc, "Mounts"), &c->mounts);
 	(void)json_get_strv(doc, "MadeGroups", &c->made_groups, &wrong);
 	(void)json_get_strv(doc, "ImageLabels", &c->image_labels, &wrong);
+	if (plug_init(c, &wrong) < 0) {
+		log_warning("container", "devices_not_understood", "id", c->id, "reason", wrong.msg,
+			NULL);
+	}
+	part = json_object_get(doc, "DeviceIdentities");
+	if (c->plug && json_is_object(part)) {
+		json_object_update(c->plug->identities, part);
+	}
 	endpoints_restore(c, json_object_get(doc, "Endpoints"));
 	state_restore(c, json_object_get(doc, "State"));
 	map_put(s->by_id, c->id, c);

@@ -24,6 +24,7 @@
 #include "base/scoped.h"
 #include "container/internal.h"
 #include "container/log_options.h"
+#include "container/plug.h"
 #include "container/runtime_words.h"
 #include "container/shim.h"
 #include "event/event.h"
@@ -148,7 +149,7 @@ static bool plan_after_failure(struct container *c, bool by_user)
 		.stopped_by_user = c->stopped_by_user,
 		.waiting = missing != NULL};
 	bool asked = !by_user || missing;
-	if (!asked || !restart_decide(&c->policy, &facts, &wait_ms)) {
+	if (!asked || !waiting_decide(c, &facts, &wait_ms)) {
 		container_step(c, INPUT_FAILED);
 		waiting_set(c, NULL);
 		return false;
@@ -165,6 +166,7 @@ static void start_failed(struct container *c, const struct err *e, int exit_code
 	char id[ID_LEN + 1];
 	struct container_set *s = c->set;
 	shim_free(TAKE(c->shim));
+	plug_ended(c);
 	container_clean_run(c);
 	c->exit_code = exit_code;
 	set_error(c, reason.msg);
@@ -363,8 +365,8 @@ void container_launch(struct container *c)
 {
 	static const struct job_handlers handlers = {NULL, NULL, seed_done};
 	struct err why;
-	if (container_files_hold(c)) {
-		return; /* files.c comes back here */
+	if (container_files_hold(c) || plug_hold(c)) {
+		return; /* files.c or plug.c comes back here */
 	}
 	if (check_layers(c, &why) < 0) {
 		container_start_failed(c, &why);
@@ -484,6 +486,7 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	oom_start(c);
 	if (!fresh) { /* this daemon is new, the container is not */
 		endpoints_reattach(c);
+		plug_started(c, false);
 		health_start(c);
 		container_record_note(c);
 		boot_look_again(c->set);
@@ -496,6 +499,7 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	log_info("container", "started", "id", c->id, "pid", LOG_N(init), NULL);
 	container_event(c, "start", NULL);
 	update_started(c);
+	plug_started(c, true);
 	health_start(c);
 	if (c->remove_asked || c->kill_asked ||
 		!list_empty(&c->stopping)) { /* asked for while it was starting */
@@ -558,12 +562,12 @@ const struct shim_handlers *container_shim_handlers(void)
 
 /* --- the end --- */
 
-static void restart_now(void *owner)
+void container_restart_now(void *owner)
 {
 	struct container *c = owner;
 	c->restart_delay = NULL;
 	if (c->set->policies) { /* boot.c has yet to say whether it waits for others */
-		c->restart_delay = delay_start(c->set->d.loop, 0, restart_now, c);
+		c->restart_delay = delay_start(c->set->d.loop, 0, container_restart_now, c);
 		return;
 	}
 	c->restart_count++;
@@ -580,7 +584,7 @@ void container_restart_later(struct container *c, int64_t wait_ms)
 	delay_cancel(c->restart_delay);
 	c->restart_delay = c->set->going_down
 				   ? NULL /* the next daemon's business */
-				   : delay_start(c->set->d.loop, wait_ms, restart_now, c);
+				   : delay_start(c->set->d.loop, wait_ms, container_restart_now, c);
 }
 
 static void settle_end(struct container *c)
@@ -623,6 +627,7 @@ void container_died(struct container *c, int exit_code, int64_t at_ns, bool oom)
 	shim_free(TAKE(c->shim));
 	health_stop(c);
 	oom_stop(c);
+	plug_ended(c);
 	c->exit_code = exit_code;
 	c->finished_ns = at_ns;
 	c->oom_killed = c->oom_killed || oom;

@@ -7,6 +7,7 @@
 #include "base/scoped.h"
 #include "container/exec.h"
 #include "container/internal.h"
+#include "container/plug.h"
 #include "container/shim.h"
 #include "image/image.h"
 
@@ -276,6 +277,7 @@ void container_set_free(struct container_set *s)
 	map_each (s->by_id, struct container, probed) {
 		health_stop(probed);
 	}
+	plug_unlisten(s);
 	execs_free(s);
 	stats_free(s);
 	map_each (s->by_id, struct container, c) {

@@ -12,6 +12,7 @@
 #include "base/scoped.h"
 #include "container/internal.h"
 #include "container/optional.h"
+#include "container/plug.h"
 
 bool waiting_is_absent(const char *path)
 {
@@ -21,27 +22,28 @@ bool waiting_is_absent(const char *path)
 
 char *waiting_for(const struct container *c)
 {
-	size_t i;
-	json_t *device;
-	for (i = 0; i < c->mounts.n; i++) {
+	for (size_t i = 0; i < c->mounts.n; i++) {
 		const struct mount_point *m = &c->mounts.v[i];
 		if (m->kind == MOUNT_BIND && waiting_is_absent(m->source) &&
 			!optional_names(c->config, m->target)) {
 			return xasprintf("mount source %s", m->source);
 		}
 	}
-	if (json_bool(c->host_config, "Privileged")) {
-		return NULL; /* it has what there is */
-	}
-	json_array_foreach (json_object_get(c->host_config, "Devices"), i, device) {
-		const char *path = json_str(device, "PathOnHost");
-		const char *inside = json_str(device, "PathInContainer");
-		if (waiting_is_absent(path) &&
-			!optional_names(c->config, *inside ? inside : path)) {
-			return xasprintf("device %s", path);
-		}
-	}
-	return NULL;
+	const struct wanted *w = plug_missing(c);
+	return w ? xasprintf("device %s", w->key) : NULL;
+}
+
+bool waiting_is_patient(const struct container *c)
+{
+	const struct wanted *w = plug_missing(c);
+	return w && w->rule && !c->stopped_by_user;
+}
+
+bool waiting_decide(const struct container *c, const struct restart_facts *f, int64_t *ret_wait_ms)
+{
+	const struct restart_policy always = {.kind = RESTART_ALWAYS};
+	bool patient = f->waiting && waiting_is_patient(c);
+	return restart_decide(patient ? &always : &c->policy, f, ret_wait_ms);
 }
 
 void waiting_set(struct container *c, char *take_what)
@@ -68,10 +70,36 @@ bool waiting_goes_on(struct container *c)
 		.last_wait_ms = c->last_wait_ms,
 		.stopped_by_user = c->stopped_by_user,
 		.waiting = true};
-	if (!what || strcmp(what, c->waits_for) != 0 ||
-		!restart_decide(&c->policy, &facts, &wait_ms)) {
+	if (!what || strcmp(what, c->waits_for) != 0 || !waiting_decide(c, &facts, &wait_ms)) {
 		return false;
 	}
 	container_restart_later(c, wait_ms);
 	return true;
+}
+
+static bool looks_now(const struct container *c)
+{
+	if (c->state != CONTAINER_RESTARTING || !c->waits_for || c->boot_since_ms > 0) {
+		return false;
+	}
+	scoped(free) char *what = waiting_for(c);
+	return !what || strcmp(what, c->waits_for) != 0;
+}
+
+/* A start may take others along: ids, not pointers. */
+void waiting_look(struct container_set *s)
+{
+	scoped(strv) struct strv ids = STRV_INIT;
+	map_each (s->by_id, const struct container, c) {
+		if (looks_now(c)) {
+			strv_add(&ids, c->id);
+		}
+	}
+	for (size_t i = 0; i < ids.n && !s->going_down; i++) {
+		struct container *c = map_get(s->by_id, ids.v[i]);
+		if (c && looks_now(c)) {
+			delay_cancel(c->restart_delay);
+			container_restart_now(c);
+		}
+	}
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "oci/caps.h"
+#include "oci/device_rules.h"
 #include "oci/filter.h"
 
 #define SHM_DEFAULT (INT64_C(64) << 20)
@@ -158,93 +159,13 @@ static json_t *namespaces_json(const struct oci_spec *s)
 	return list;
 }
 
-static json_t *device_rule(bool allow, char type, int major, int minor, const char *access)
-{
-	json_t *o = json_pack("{sb ss}", "allow", allow, "access", access);
-	if (type) {
-		const char text[2] = {type, '\0'};
-		json_put_str(o, "type", text);
-	}
-	if (major >= 0) {
-		json_put(o, "major", json_integer(major));
-	}
-	if (minor >= 0) {
-		json_put(o, "minor", json_integer(minor));
-	}
-	return o;
-}
-
-/* "c 188:* rmw" */
-static int parse_rule(const char *text, json_t **ret, struct err *e)
-{
-	char type;
-	char major[12];
-	char minor[12];
-	char access[8];
-	int used = 0;
-	if (sscanf(text, "%c %11[0-9*]:%11[0-9*] %7[rwm]%n", &type, major, minor, access, &used) !=
-			4 ||
-		text[used] || !strchr("abc", type)) {
-		return err_set(e, ERR_INVALID,
-			"invalid device cgroup rule format: '%.64s': expected 'TYPE MAJOR:MINOR ACCESS' like 'c 188:* rwm'",
-			text);
-	}
-	long long numbers[2] = {-1, -1};
-	const char *parts[2] = {major, minor};
-	for (int i = 0; i < 2; i++) {
-		char *end = NULL;
-		if (strcmp(parts[i], "*") != 0) {
-			numbers[i] = strtoll(parts[i], &end, 10);
-			if (*end || numbers[i] > INT32_MAX) {
-				return err_set(e, ERR_INVALID,
-					"invalid device number in the cgroup rule '%.64s'", text);
-			}
-		}
-	}
-	*ret = device_rule(true, type, (int)numbers[0], (int)numbers[1], access);
-	return 0;
-}
-
 static int device_rules_json(const struct oci_spec *s, json_t **ret, struct err *e)
 {
-	scoped(json) json_t *list = json_array();
 	if (s->privileged) {
-		json_array_append_new(list, device_rule(true, 0, -1, -1, "rwm"));
-		*ret = TAKE(list);
+		*ret = json_pack("[{sb ss}]", "allow", 1, "access", "rwm");
 		return 0;
 	}
-	/* runc's allowed devices: any node may be made, only these opened */
-	static const struct {
-		char type;
-		int major, minor;
-		const char *access;
-	} allowed[] = {{'c', -1, -1, "m"}, {'b', -1, -1, "m"}, {'c', 1, 3, "rwm"},
-		{'c', 1, 5, "rwm"}, {'c', 1, 7, "rwm"}, {'c', 1, 8, "rwm"}, {'c', 1, 9, "rwm"},
-		{'c', 5, 0, "rwm"}, {'c', 5, 1, "rwm"}, {'c', 5, 2, "rwm"}, {'c', 136, -1, "rwm"}};
-	json_array_append_new(list, device_rule(false, 0, -1, -1, "rwm"));
-	for (size_t i = 0; i < COUNT(allowed); i++) {
-		json_array_append_new(list, device_rule(true, allowed[i].type, allowed[i].major,
-						    allowed[i].minor, allowed[i].access));
-	}
-	for (size_t i = 0; i < s->n_devices; i++) {
-		const struct oci_device *d = &s->devices[i];
-		json_array_append_new(
-			list, device_rule(true, d->type, (int)d->major, (int)d->minor, d->access));
-	}
-	size_t i;
-	json_t *text;
-	json_array_foreach (s->device_rules, i, text) {
-		json_t *rule;
-		if (!json_is_string(text)) {
-			return err_set(e, ERR_INVALID, "device cgroup rules must be strings");
-		}
-		if (parse_rule(json_string_value(text), &rule, e) < 0) {
-			return -1;
-		}
-		json_array_append_new(list, rule);
-	}
-	*ret = TAKE(list);
-	return 0;
+	return oci_device_rules(s->devices, s->n_devices, s->device_rules, ret, e);
 }
 
 static json_t *devices_json(const struct oci_spec *s)

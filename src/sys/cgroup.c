@@ -22,6 +22,7 @@
 
 #define ROOT "/sys/fs/cgroup"
 #define SMALL_FILE 65536
+#define DEVICES_LIST_MAX (1u << 20)
 
 bool cgroup_is_v2(void)
 {
@@ -366,4 +367,16 @@ int cgroup_unlimit_cpu(const char *group)
 	scoped(free) char *folder = xasprintf(ROOT "%s/%s", cgroup_is_v2() ? "" : "/cpu", group);
 	return cgroup_is_v2() ? write_text(folder, "cpu.max", "max")
 			      : write_text(folder, "cpu.cfs_quota_us", "-1");
+}
+
+int cgroup_devices_read(const char *group, struct buf *ret)
+{
+	scoped(free) char *file = xasprintf(ROOT "/devices/%s/devices.list", group);
+	return path_read(AT_FDCWD, file, DEVICES_LIST_MAX, ret);
+}
+
+int cgroup_devices_write(const char *group, bool allow, const char *line)
+{
+	scoped(free) char *folder = xasprintf(ROOT "/devices/%s", group);
+	return write_text(folder, allow ? "devices.allow" : "devices.deny", line);
 }

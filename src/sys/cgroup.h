@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct buf;
+
 /* crun refuses a hybrid hierarchy while a controller is left on v2: mounts the left-over ones as
  * v1, as cgroupfs-mount does. Does nothing on pure v2 or v1. */
 int cgroup_prepare(void);
@@ -54,3 +56,7 @@ struct cgroup_pids {
 int cgroup_pids_read(const char *group, struct cgroup_pids *ret);
 int cgroup_unlimit_pids(const char *group);
 int cgroup_unlimit_cpu(const char *group); /* no quota */
+/* v1 only: devices.list, and one line for devices.allow or devices.deny. -ENOENT without the group
+ * or the hierarchy. */
+int cgroup_devices_read(const char *group, struct buf *ret);
+int cgroup_devices_write(const char *group, bool allow, const char *line);

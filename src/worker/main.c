@@ -37,6 +37,7 @@ static const struct {
 	{"login", worker_login},
 	{"manifests", worker_manifests},
 	{"mount-volume", worker_mount_volume},
+	{"plug", worker_plug},
 	{"pull", worker_pull},
 	{"push", worker_push},
 	{"registry", worker_registry},

@@ -1,6 +1,8 @@
 /* The job "update-limits": {"crun", "crun_root", "id", "cgroup", "resources", "no_pids_limit",
  * "no_cpu_quota"}: new limits for a container that runs. In a worker because a lower memory limit
  * makes the kernel reclaim before the write returns. */
+#include "worker/update.h"
+
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,9 +33,8 @@ static int run_crun(const json_t *request, const struct strv *argv, struct err *
 }
 
 /* The resources go by a memfd that crun inherits and opens by name. */
-static int update(const json_t *request, struct err *e)
+int crun_update(const json_t *request, const json_t *resources, struct err *e)
 {
-	json_t *resources = json_object_get(request, "resources");
 	if (json_object_size(resources) == 0) {
 		return 0;
 	}
@@ -54,7 +55,7 @@ static int update(const json_t *request, struct err *e)
 
 json_t *worker_update(struct rpc *r, const json_t *request, struct err *e)
 {
-	if (update(request, e) < 0) {
+	if (crun_update(request, json_object_get(request, "resources"), e) < 0) {
 		return NULL;
 	}
 	if (json_bool(request, "no_pids_limit")) { /* crun 1.8 writes its number, -1, which the
