@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "compose/consistency.h"
+#include "compose/extension.h"
 #include "compose/loader.h"
 
 /* ---- profiles ---- */
@@ -540,8 +541,11 @@ static int normalise_service(struct loader *l, const struct project *p, const st
 	if (l->o->keep_variables) {
 		return 0;
 	}
-	return resolve_environment(l, service->value) < 0 ? -1
-							  : resolve_label_files(l, service->value);
+	return resolve_environment(l, service->value) < 0 ||
+			       resolve_label_files(l, service->value) < 0 ||
+			       extension_to_labels(l, service->value, service->key) < 0
+		       ? -1
+		       : 0;
 }
 
 /* Checks that what the service names is there; marks what it uses. */

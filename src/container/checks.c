@@ -27,6 +27,13 @@ static int check_unsupported(const json_t *host, struct err *e)
 			"Invalid isolation: \"%.64s\" - linux only supports 'default'", isolation);
 	}
 	const json_t *request = json_array_get(json_object_get(host, "DeviceRequests"), 0);
+	if (request && strcmp(json_str(request, "Driver"), "cdi") == 0) {
+		const char *name =
+			json_string_value(json_array_get(json_object_get(request, "DeviceIDs"), 0));
+		return err_set(e, ERR_INVALID,
+			"CDI devices are not supported: \"%.100s\"; name the device's node, or use a label wherry.device.NAME",
+			name ? name : "");
+	}
 	if (request) {
 		return err_set(e, ERR_INVALID,
 			"could not select device driver \"%.64s\": device requests (--gpus) are not supported",

@@ -185,6 +185,10 @@ job() {
 	in_it h2 '! test -e /dev/stick'
 	in_it h2 'test -e /run/udev/control && ! touch /run/udev/x'
 	"$WHERRY" update --memory 80m --memory-swap 160m h2
+	mkfifo "$DIR/end3"
+	devices listen "$(pid_of h2)" "$DIR/heard2" <"$DIR/end3" >"$DIR/listen2.out" 3>&- &
+	exec 9>"$DIR/end3"
+	eventually 10 grep -q listens "$DIR/listen2.out"
 	devices loop add "$LOOP"
 	eventually 10 in_it h2 'test -b /dev/stick'
 	[ "$(in_it h2 'stat -c "%a %u" /dev/stick')" = "640 7" ]
@@ -195,11 +199,17 @@ job() {
 	devices loop remove "$LOOP"
 	eventually 10 in_it h2 "grep -x 'remove all /dev/loops/loop$LOOP' /tmp/seen"
 	in_it h2 '! test -e /dev/stick'
+	# libudev in it has heard of both, and of nothing else
+	eventually 10 grep -q '"ACTION": "remove"' "$DIR/heard2"
+	[ "$(jq -r '"\(.ACTION) \(.DEVNAME)"' "$DIR/heard2")" = "add /dev/loop$LOOP
+remove /dev/loop$LOOP" ]
+	exec 9>&-
+	wait
 	"$WHERRY" rm -f h2
 }
 
 @test "hot: a required device is waited for, also without a restart policy, and starts what waits" {
-	"$WHERRY" run -d --name w1 --label "wherry.device.disk=path=/dev/loop$LOOP,as=/dev/disk" bb sleep 1000
+	"$WHERRY" run -d --name w1 --stop-signal KILL --label "wherry.device.disk=path=/dev/loop$LOOP,as=/dev/disk,on_change=restart" bb sleep 1000
 	"$WHERRY" run -d --name w2 --restart always --device "/dev/loop$LOOP" bb sleep 1000
 	[ "$("$WHERRY" inspect -f '{{.State.WherryWaitingFor}}' w1)" = "device disk" ]
 	[ "$("$WHERRY" inspect -f '{{.State.WherryWaitingFor}}' w2)" = "device /dev/loop$LOOP" ]
@@ -210,9 +220,10 @@ job() {
 	devices loop add "$LOOP"
 	eventually 10 in_it w1 'test -b /dev/disk'
 	eventually 10 in_it w2 "test -b /dev/loop$LOOP"
-	# restarted when it changes: it waits again
+	# w1 is restarted when it changes, and so waits again; w2 goes on
 	devices loop remove "$LOOP"
-	eventually 10 in_it w1 '! test -e /dev/disk'
+	eventually 10 sh -c "$WHERRY ps -a | grep w1 | grep -q 'Waiting for device disk'"
+	eventually 10 in_it w2 "! test -e /dev/loop$LOOP"
 	"$WHERRY" rm -f w1 w2
 	run "$WHERRY" run --name w3 --device "/dev/loop$LOOP" bb true # as dockerd
 	[ "$status" -ne 0 ]
@@ -243,4 +254,29 @@ job() {
 	"$WHERRY" commit --change "LABEL wherry.device.x=path=/dev/loop$LOOP" l2 labelled
 	"$WHERRY" run --rm labelled true
 	"$WHERRY" rm l2
+}
+
+@test "hot: x-wherry.devices of a compose file are such labels" {
+	mkdir "$DIR/project"
+	cat >"$DIR/project/compose.yaml" <<-Y
+		name: devices$TAG
+		services:
+		  app:
+		    image: bb
+		    command: sleep 1000
+		    stop_signal: KILL
+		    x-wherry:
+		      devices:
+		        - {path: /dev/loop$LOOP, as: /dev/disk, required: false, mode: "0640"}
+	Y
+	cd "$DIR/project"
+	"$WHERRY" compose up -d
+	devices loop add "$LOOP"
+	eventually 10 "$WHERRY" compose exec -T app test -b /dev/disk
+	devices loop remove "$LOOP"
+	"$WHERRY" compose down
+	sed -i 's/mode: "0640"/colour: red/' compose.yaml
+	run "$WHERRY" compose config
+	[ "$status" -ne 0 ]
+	[[ $output == *"compose.yaml:9:"*"colour"* ]]
 }

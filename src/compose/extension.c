@@ -1,0 +1,149 @@
+#include "compose/extension.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "device/rule.h"
+
+#define NAMES_OF_LABELS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+
+static int check_device(const char *name, const char *text, struct err *e)
+{
+	scoped(device_rule_free) struct device_rule *r = device_rule_parse(name, text, e);
+	return r ? 0 : -1;
+}
+
+/* The lists in x-wherry. A name that is left out is the end of the path that the item is about. */
+static const struct section {
+	const char *key, *prefix, *path_key;
+	int (*check)(const char *name, const char *text, struct err *e);
+} sections[] = {
+	{"devices", DEVICE_LABEL, "as", check_device},
+};
+
+/* Is word in text by itself? */
+static bool says(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+	for (const char *at = text; (at = strstr(at, word)); at++) {
+		bool begins = at == text || !(isalnum((unsigned char)at[-1]) || at[-1] == '_');
+		if (begins && !(isalnum((unsigned char)at[n]) || at[n] == '_')) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* At the key that the sentence is about, when it names one. */
+static int fail_at(struct loader *l, const struct node *item, const char *path, const char *why)
+{
+	node_each (m, item) {
+		if (strcmp(m->key, "name") != 0 && says(why, m->key)) {
+			return member_err(l->e, item, m, "%s: %s", path, why);
+		}
+	}
+	return node_err(l->e, item, "%s: %s", path, why);
+}
+
+static const char *name_of(const struct section *s, const struct node *item)
+{
+	const struct node *given = node_get(item, "name");
+	const struct node *path = node_get(item, s->path_key);
+	if (given) {
+		return given->kind == NODE_STR ? given->text : "";
+	}
+	const char *slash = path && path->kind == NODE_STR ? strrchr(path->text, '/') : NULL;
+	return slash ? slash + 1 : "";
+}
+
+/* All keys but the name. */
+static char *text_of(const struct node *item)
+{
+	scoped(json) json_t *doc = node_json(item);
+	json_object_del(doc, "name");
+	return json_text(doc);
+}
+
+static int add_item(struct loader *l, struct node *labels, const struct section *s,
+	const struct node *item, const char *path)
+{
+	struct err why = {0};
+	if (item->kind != NODE_MAP) {
+		return node_err(l->e, item, "%s must be a mapping, not %s", path,
+			node_kind_word(item->kind));
+	}
+	const char *name = name_of(s, item);
+	if (!*name || strspn(name, NAMES_OF_LABELS) != strlen(name)) {
+		const struct node *at = node_get(item, "name");
+		return node_err(l->e, at ? at : item,
+			"%s needs a name: of letters, digits, '_' and '-'", path);
+	}
+	scoped(free) char *text = text_of(item);
+	if (s->check(name, text, &why) < 0) {
+		return fail_at(l, item, path, why.msg);
+	}
+	const char *key = tree_printf(l->t, "%s%s", s->prefix, name);
+	if (!node_get(labels, key)) {
+		node_put(l->t, labels, key, node_str(l->t, tree_strdup(l->t, text), item));
+	}
+	return 0;
+}
+
+static int add_section(struct loader *l, struct node *service, const struct section *s,
+	const struct node *list, const char *name)
+{
+	struct node *labels = node_get(service, "labels");
+	if (list->kind != NODE_LIST) {
+		return node_err(l->e, list, "services.%s.x-wherry.%s must be a list, not %s", name,
+			s->key, node_kind_word(list->kind));
+	}
+	if (!labels || labels->kind != NODE_MAP) {
+		labels = node_new(l->t, NODE_MAP, list);
+		node_put(l->t, service, "labels", labels);
+	}
+	for (size_t i = 0; i < list->n; i++) {
+		scoped(free) char *path =
+			xasprintf("services.%s.x-wherry.%s[%zu]", name, s->key, i);
+		if (add_item(l, labels, s, list->members[i].value, path) < 0) {
+			return -1;
+		}
+	}
+	return tree_check(l->t, list, 0, l->e);
+}
+
+static const struct section *find_section(const char *key)
+{
+	for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
+		if (strcmp(sections[i].key, key) == 0) {
+			return &sections[i];
+		}
+	}
+	return NULL;
+}
+
+int extension_to_labels(struct loader *l, struct node *service, const char *name)
+{
+	const struct node *x = node_get(service, "x-wherry");
+	if (!x) {
+		return 0;
+	}
+	if (x->kind != NODE_MAP) {
+		return node_err(l->e, x, "services.%s.x-wherry must be a mapping, not %s", name,
+			node_kind_word(x->kind));
+	}
+	node_each (m, x) {
+		const struct section *s = find_section(m->key);
+		if (!s) {
+			return member_err(l->e, x, m, "unknown key \"%s\" in services.%s.x-wherry",
+				m->key, name);
+		}
+		if (add_section(l, service, s, m->value, name) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
