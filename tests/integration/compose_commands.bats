@@ -289,6 +289,7 @@ interrupted() {
 	shift
 	: >said
 	: >err
+	rm -f said err # those of the last one: a shell that is not the program yet loses the signal
 	"$WHERRY" compose "$@" >said 2>err 3>&- &
 	eventually 10 grep -q "$text" said err
 	kill -TERM $!

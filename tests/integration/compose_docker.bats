@@ -166,6 +166,7 @@ dc-web-1 running " ]
 	YAML
 	# compose 2.26 itself panics now and then when it is told to stop: not what is tested here
 	for attempt in 1 2 3; do
+		rm -f out
 		"$COMPOSE" up --no-color >out 2>err 3>&- 4>&- &
 		up=$!
 		eventually 30 grep -q 'b-1 exited with code 0' out
