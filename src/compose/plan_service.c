@@ -369,8 +369,8 @@ int plan_service(struct up *u, size_t index)
 	int wanted = wanted_count(u, s);
 	if (wanted > 1 && s->container_name) {
 		return err_set(u->e, ERR_INVALID,
-			"service \"%s\" has a container_name (\"%s\"), so it cannot have %d containers",
-			s->name, s->container_name, wanted);
+			"WARNING: The \"%s\" service is using the custom container name \"%s\". Docker requires each container to have a unique name. Remove the custom name to scale the service",
+			s->name, s->container_name);
 	}
 	scoped(free) struct candidate *candidates =
 		xnew_array(struct candidate, u->s->n_containers + 1);

@@ -185,6 +185,7 @@ static void show(struct compose_attached *a, const char *id, const char *name, c
 
 void compose_attached_expect(struct compose_attached *a, const struct plan *plan)
 {
+	scoped(strv) struct strv names = STRV_INIT;
 	scoped(buf) struct buf text = BUF_INIT;
 	char now[SINCE_MAX];
 	print_since(clock_real_ns(), now);
@@ -192,10 +193,13 @@ void compose_attached_expect(struct compose_attached *a, const struct plan *plan
 		const struct step *step = &plan->steps[i];
 		if ((step->kind == STEP_START || step->kind == STEP_KEEP) &&
 			is_shown(a, step->service->name)) {
-			scoped(free) char *name = compose_short_name(a->c, step->name);
-			buf_printf(&text, "%s %s", text.len ? "," : "Attaching to", name);
+			strv_take(&names, compose_short_name(a->c, step->name));
 			compose_output_reserve(a->output, step->name);
 		}
+	}
+	strv_sort(&names);
+	for (size_t i = 0; i < names.n; i++) {
+		buf_printf(&text, "%s %s", i ? "," : "Attaching to", names.v[i]);
 	}
 	a->announcement = buf_take_str(&text);
 	for (size_t i = 0; i < plan->n; i++) {
@@ -386,7 +390,7 @@ static void note_end(struct compose_attached *a, const struct happening *h)
 	}
 	if (abort_now && !a->aborting) {
 		a->aborting = true;
-		compose_output_say(a->output, "Aborting on container exit...");
+		fputs("Aborting on container exit...\n", stderr);
 		begin_stop(a);
 	}
 }

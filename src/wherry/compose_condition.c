@@ -49,6 +49,17 @@ static int judge_health(const struct wanted *w, const char *name, const char *he
 	return 0;
 }
 
+/* So long what has no health check has to run for --wait, as docker compose's first look comes
+ * after that time: one that ends at once is not well. */
+#define SETTLE_MS 500
+
+bool compose_is_checked(const json_t *o)
+{
+	const json_t *state = json_object_get(o, "State");
+	const char *health = json_str(json_object_get(state, "Health"), "Status");
+	return *health && strcmp(health, "none") != 0;
+}
+
 /* One container against the condition. -1 when it can never be reached. */
 static int judge(const struct wanted *w, const json_t *o, const char *name, enum progress_of *ret,
 	struct err *e)
@@ -56,7 +67,6 @@ static int judge(const struct wanted *w, const json_t *o, const char *name, enum
 	const json_t *state = json_object_get(o, "State");
 	const char *status = json_str(state, "Status");
 	const char *health = json_str(json_object_get(state, "Health"), "Status");
-	bool checked = *health && strcmp(health, "none") != 0;
 	*ret = STILL;
 	if (strcmp(status, "exited") == 0 || strcmp(status, "dead") == 0) {
 		return judge_ended(w, name, (int)json_i64(state, "ExitCode", 0), ret, e);
@@ -64,7 +74,7 @@ static int judge(const struct wanted *w, const json_t *o, const char *name, enum
 	if (w->condition == CONDITION_COMPLETED) {
 		return 0;
 	}
-	if (w->condition == CONDITION_STARTED || (w->final && !checked)) {
+	if (w->condition == CONDITION_STARTED || (w->final && !compose_is_checked(o))) {
 		*ret = strcmp(status, "running") == 0 ? REACHED : STILL;
 		return 0;
 	}
@@ -83,6 +93,7 @@ static int wait_container(struct compose *c, struct compose_health *h, const cha
 	const char *name, const struct wanted *w, struct err *e)
 {
 	enum progress_of reached = STILL;
+	int64_t settled_ms = clock_mono_ms() + SETTLE_MS;
 	for (;;) {
 		scoped(json) json_t *o = NULL;
 		unsigned long mark = compose_health_mark(h);
@@ -91,14 +102,16 @@ static int wait_container(struct compose *c, struct compose_health *h, const cha
 			compose_say(c, name, "Error");
 			return -1;
 		}
-		if (reached == REACHED) {
+		bool settling = w->final && w->condition == CONDITION_HEALTHY &&
+				!compose_is_checked(o) && clock_mono_ms() < settled_ms;
+		if (reached == REACHED && !settling) {
 			compose_say(c, name, verb_of(w));
 			return 0;
 		}
 		if (c->wait_until_ms > 0 && clock_mono_ms() >= c->wait_until_ms) {
 			return err_set(e, ERR_BUSY, "timed out: container %s is not ready", name);
 		}
-		compose_health_wait(h, mark, c->wait_until_ms);
+		compose_health_wait(h, mark, reached == REACHED ? settled_ms : c->wait_until_ms);
 		if (compose_health_is_over(h)) {
 			return err_set(e, ERR_BUSY, "container %s is no longer waited for", name);
 		}

@@ -13,6 +13,8 @@ void compose_say(struct compose *c, const char *name, const char *verb);
 
 /* The id of the container that a step made for the service, or with the name ("/NAME"); NULL. */
 const char *compose_made(struct compose_carry *carry, const char *key);
+/* Has the inspected container a health check? */
+bool compose_is_checked(const json_t *o);
 /* STEP_WAIT, whether it is required or not. */
 int compose_wait_step(struct compose *c, const struct step *step, struct err *e);
 /* POST /containers/create under that name; old, inspected: the one that it is made beside, or NULL.

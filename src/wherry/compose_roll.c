@@ -78,13 +78,6 @@ static int64_t monitor_ms(const struct roll *r, int64_t otherwise)
 	return ns != UNSET && ns > 0 ? ns / NS_PER_MS : otherwise;
 }
 
-static bool is_checked(const json_t *o)
-{
-	const json_t *state = json_object_get(o, "State");
-	const char *health = json_str(json_object_get(state, "Health"), "Status");
-	return *health && strcmp(health, "none") != 0;
-}
-
 /* 1 when it is well, 0 when that is to be seen, -1 when it never will be. */
 static int judge(const struct roll *r, const json_t *o, struct err *e)
 {
@@ -100,7 +93,7 @@ static int judge(const struct roll *r, const json_t *o, struct err *e)
 	if (strcmp(health, "unhealthy") == 0) {
 		return roll_failed(r, "is unhealthy", e);
 	}
-	if (is_checked(o)) {
+	if (compose_is_checked(o)) {
 		return strcmp(health, "healthy") == 0 && ran_ms >= monitor_ms(r, 0);
 	}
 	return ran_ms >= monitor_ms(r, MONITOR_MS) || (ran_ms >= monitor_ms(r, 0) && listens(r));
@@ -123,7 +116,7 @@ static int wait_until_well(struct roll *r, struct err *e)
 		}
 		int64_t monitored_ms = r->begun_ms + monitor_ms(r, 0);
 		compose_health_wait(r->c->health, mark,
-			!is_checked(o)                   ? clock_mono_ms() + LOOK_MS
+			!compose_is_checked(o)           ? clock_mono_ms() + LOOK_MS
 			: clock_mono_ms() < monitored_ms ? monitored_ms
 							 : 0);
 	}

@@ -317,6 +317,53 @@ interrupted() {
 	[ "$(c ps -a --format '{{.Name}} {{.State}}' | tr '\n' ' ')" = "p-a-1 exited p-b-1 created " ]
 }
 
+@test "commands at a terminal" {
+	cat >compose.yaml <<-'YAML'
+		services:
+		  a: {image: bb, command: sh, init: true, tty: true, stdin_open: true}
+		  never: {image: bb, command: sleep 1000, init: true, healthcheck: {test: "false", interval: 1h}}
+		  waits: {image: bb, command: sleep 1000, init: true, depends_on: {never: {condition: service_healthy}}}
+	YAML
+	python3 "$ROOT/tests/integration/compose_terminal.py" "$WHERRY" "unix://$SOCK"
+}
+
+@test "what an up refuses or fails for, in docker compose's words" {
+	local port
+	port=$(free_port)
+	cat >compose.yaml <<-YAML
+		services:
+		  s: {image: bb, command: sleep 1000, init: true, secrets: [ext]}
+		  c: {image: bb, command: sleep 1000, init: true, configs: [ext]}
+		  n: {image: bb, command: sleep 1000, init: true, container_name: fixed-name}
+		  p1: {image: bb, command: sleep 1000, init: true, ports: ["127.0.0.1:$port:80"]}
+		  p2: {image: bb, command: sleep 1000, init: true, ports: ["127.0.0.1:$port:80"]}
+		  sick: {image: bb, command: sleep 1000, init: true, healthcheck: {test: "false", interval: 200ms, retries: 1}}
+		  ends: {image: bb, command: sh -c "exit 3"}
+		  fine: {image: bb, command: "true"}
+		secrets: {ext: {external: true}}
+		configs: {ext: {external: true}}
+	YAML
+	refused "compose.yaml:2:61: unsupported external secret ext" up -d s
+	refused "compose.yaml:3:61: unsupported external config ext" up -d c
+	refused 'WARNING: The "n" service is using the custom container name "fixed-name". Docker requires each container to have a unique name. Remove the custom name to scale the service' scale n=2
+	[ -z "$("$WHERRY" ps -aq)$("$WHERRY" network ls -q --filter name=p_)" ]
+	c up -d p1
+	run c up -d p2
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"Bind for 127.0.0.1:$port failed: port is already allocated"* ]]
+	run c up -d --wait sick
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"container p-sick-1 is unhealthy" ]]
+	run --separate-stderr c up --abort-on-container-failure fine p1 ends
+	[ "$status" -eq 3 ]
+	[[ "$output" == *"Attaching to ends-1, fine-1, p1-1"* && "$stderr" == *"Aborting on container exit..."* ]]
+	is_exited p1
+	run c up --abort-on-container-failure fine
+	[ "$status" -eq 0 ]
+	run c up --exit-code-from ends p1 ends
+	[ "$status" -eq 3 ]
+}
+
 @test "cp says what it copies; down leaves what is not meant; --all-resources" {
 	cat >compose.yaml <<-'YAML'
 		services:

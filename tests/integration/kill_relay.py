@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """kill_relay.py ENGINE N COMMAND... - runs COMMAND against the engine's socket, and kills it at its N-th change.
 
-The command talks to a socket of ours (WHERRY_HOST). Once the engine has answered the N-th request that changes something (POST, PUT,
+The command talks to a socket of ours (WHERRY_HOST, DOCKER_HOST). Once the engine has answered the N-th request that changes something (POST, PUT,
 DELETE), the command gets SIGKILL instead of the answer. Exit status: 0 killed, 3 it ended by itself before that.
 """
 import os, socket, subprocess, sys, tempfile, threading
@@ -55,6 +55,6 @@ with tempfile.TemporaryDirectory() as directory:
             threading.Thread(target=serve, args=(client,), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
-    child = subprocess.Popen(command, env={**os.environ, "WHERRY_HOST": "unix://" + path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(command, env={**os.environ, "WHERRY_HOST": "unix://" + path, "DOCKER_HOST": "unix://" + path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     child.wait()
 sys.exit(0 if killed.is_set() else 3)
