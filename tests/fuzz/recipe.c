@@ -45,6 +45,10 @@ static void make_layers(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct err e = {0};
+	if (size > 0 && memmem(data, size, CANARY, strlen(CANARY))) {
+		return 0; /* libFuzzer learns what is compared: bytes of its own are not from a file
+			   */
+	}
 	if (layers < 0) {
 		make_layers();
 	}
@@ -60,7 +64,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	assert(n >= 0 || (*e.msg && (e.kind == ERR_INVALID || e.kind == ERR_SYSTEM)));
-	/* bytes that the recipe itself keeps are not from a file: the corpus has none of these */
 	assert(out.len == 0 || !memmem(out.data, out.len, CANARY, strlen(CANARY)));
 	return 0;
 }
