@@ -186,9 +186,6 @@ static int to_mounts(struct tree *t, struct member *m, struct err *e)
 			}
 			continue;
 		}
-		if (tree_is_variable(t, item->value)) {
-			continue;
-		}
 		struct node *map = mount_expand(t, item->value, e);
 		if (!map) {
 			return -1;
@@ -564,6 +561,121 @@ static const struct conversion service_conversions[] = {
 	{NULL, NULL},
 };
 
+/* ---- with its variables ---- */
+
+/* docker compose changes less of a document whose variables are kept: what has no form without
+ * knowing them stays as it was written. */
+
+static int to_raw_ports(struct tree *t, struct member *m, struct err *e)
+{
+	struct node *list = node_new(t, NODE_LIST, m->value);
+	struct err ignored;
+	node_each (item, m->value) {
+		if (item->value->kind == NODE_MAP) {
+			node_append(t, list, item->value);
+		} else if (tree_is_variable(t, item->value) ||
+			   port_expand(t, item->value, list, &ignored) < 0) {
+			return 0; /* all of them */
+		}
+	}
+	node_each (item, list) {
+		struct node *port = item->value;
+		if (!node_get(port, "mode")) {
+			node_put(t, port, "mode", node_str(t, "ingress", port));
+		}
+		if (!node_get(port, "protocol")) {
+			node_put(t, port, "protocol", node_str(t, "tcp", port));
+		}
+	}
+	replace(m, list);
+	return 0;
+}
+
+static int to_raw_build(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {{"ssh", to_pairs},
+		{"additional_contexts", to_contexts}, {"secrets", to_file_uses}, {NULL, NULL}};
+	if (m->value->kind != NODE_MAP) {
+		struct node *map = node_new(t, NODE_MAP, m->value);
+		node_put(t, map, "context", node_str(t, m->value->text, m->value));
+		replace(m, map);
+	}
+	return convert_all(t, m->value, conversions, e);
+}
+
+static int to_raw_requests(struct tree *t, struct member *m, struct err *e)
+{
+	if (m->value->kind != NODE_LIST) {
+		struct node *list = node_new(t, NODE_LIST, m->value);
+		node_append(t, list, node_new(t, NODE_MAP, m->value));
+		replace(m, list);
+	}
+	node_each (item, m->value) {
+		if (!node_get(item->value, "device_ids") && !node_get(item->value, "count")) {
+			node_put(t, item->value, "count", node_str(t, "all", item->value));
+		}
+	}
+	return 0;
+}
+
+static int to_raw_reservations(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {{"devices", to_raw_requests}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
+static int to_raw_resources(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {
+		{"reservations", to_raw_reservations}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
+static int to_raw_deploy(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {
+		{"resources", to_raw_resources}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
+static int to_raw_watches(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {
+		{"ignore", to_list}, {"include", to_list}, {NULL, NULL}};
+	node_each (watch, m->value) {
+		if (convert_all(t, watch->value, conversions, e) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int to_raw_develop(struct tree *t, struct member *m, struct err *e)
+{
+	static const struct conversion conversions[] = {{"watch", to_raw_watches}, {NULL, NULL}};
+	return convert_all(t, m->value, conversions, e);
+}
+
+static const struct conversion raw_conversions[] = {
+	{"build", to_raw_build},
+	{"configs", to_file_uses},
+	{"depends_on", to_depends},
+	{"deploy", to_raw_deploy},
+	{"develop", to_raw_develop},
+	{"devices", to_devices},
+	{"dns", to_list},
+	{"env_file", to_env_files},
+	{"extends", to_extends},
+	{"gpus", to_raw_requests},
+	{"label_file", to_list},
+	{"models", to_named},
+	{"networks", to_named},
+	{"ports", to_raw_ports},
+	{"secrets", to_file_uses},
+	{"volumes", to_mounts},
+	{NULL, NULL},
+};
+
 /* networks, volumes, configs, secrets: `external: {name: x}` is the old form of `external: true`
  * and `name: x`. */
 static int resources(struct tree *t, struct node *root, const char *key, struct err *e)
@@ -584,7 +696,7 @@ static int resources(struct tree *t, struct node *root, const char *key, struct 
 				node_put(t, m->value, "name", name);
 			}
 		}
-		if (convert(t, m->value, "labels", to_labels, e) < 0) {
+		if (!tree_keeps_variables(t) && convert(t, m->value, "labels", to_labels, e) < 0) {
 			return -1;
 		}
 	}
@@ -613,10 +725,10 @@ static int to_includes(struct tree *t, struct member *m, struct err *e)
 
 int canonical_project(struct tree *t, struct node *root, struct err *e)
 {
-	struct node *services = node_get(root, "services");
-	node_each (m, services) {
-		if (m->value->kind == NODE_MAP &&
-			convert_all(t, m->value, service_conversions, e) < 0) {
+	const struct conversion *conversions =
+		tree_keeps_variables(t) ? raw_conversions : service_conversions;
+	node_each (m, node_get(root, "services")) {
+		if (m->value->kind == NODE_MAP && convert_all(t, m->value, conversions, e) < 0) {
 			return -1;
 		}
 	}

@@ -64,12 +64,28 @@ static int interpolate_node(struct loader *l, struct node *n)
 	return 0;
 }
 
+static void warn_of_external_names(struct loader *l, const struct node *root)
+{
+	static const char *const sections[] = {"networks", "volumes", "configs", "secrets"};
+	for (size_t i = 0; i < 4; i++) {
+		node_each (m, node_get(root, sections[i])) {
+			const struct node *external = node_get(m->value, "external");
+			if (node_get(external, "name")) {
+				strv_addf(l->warnings,
+					"%s:%d:%d: %s.%s: external.name is deprecated. Please set name and external: true",
+					root->file, external->line, external->column, sections[i],
+					m->key);
+			}
+		}
+	}
+}
+
 static int check_version(struct loader *l, struct node *root)
 {
 	struct member *version = node_member(root, "version");
 	if (version) {
 		strv_addf(l->warnings,
-			"%s:%d:%d: the attribute `version` is obsolete, it will be ignored",
+			"%s:%d:%d: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion",
 			root->file, version->line, version->column);
 		node_remove(root, "version");
 	}
@@ -90,6 +106,7 @@ static int prepare(struct loader *l, struct node *root)
 	if (schema_check(l->t, root, &rule_project, "", l->warnings, l->e) < 0) {
 		return -1;
 	}
+	warn_of_external_names(l, root);
 	return canonical_project(l->t, root, l->e);
 }
 

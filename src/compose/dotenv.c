@@ -82,7 +82,7 @@ static int assign(
 		return 0;
 	}
 	scoped(buf) struct buf value = BUF_INIT;
-	struct variables vars = {.lookup = lookup, .owner = r};
+	struct variables vars = {.lookup = lookup, .owner = r, .unset = env_unset(r->outer)};
 	struct err inner;
 	if (interpolate(text, &vars, &value, &inner) < 0) {
 		return fail(r, at, inner.msg);

@@ -200,6 +200,10 @@ void emit_yaml(const struct node *n, bool keep_dollars, struct buf *ret)
 {
 	static const char *const order[] = {
 		"name", "services", "networks", "volumes", "secrets", "configs", "models"};
+	if (keep_dollars) { /* no project to docker compose, but a mapping like any other */
+		emit(n, 0, false, true, ret);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
 		const struct node *section = node_get(n, order[i]);
 		if (section) {

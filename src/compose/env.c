@@ -8,6 +8,7 @@
 
 struct env {
 	struct map *values; /* char *, owned */
+	struct strv *unset; /* borrowed; NULL */
 };
 
 struct env *env_new(void)
@@ -27,6 +28,16 @@ void env_free(struct env *v)
 	}
 	map_free(v->values);
 	free(v);
+}
+
+void env_note_unset(struct env *v, struct strv *unset)
+{
+	v->unset = unset;
+}
+
+struct strv *env_unset(const struct env *v)
+{
+	return v ? v->unset : NULL;
 }
 
 void env_set(struct env *v, const char *name, const char *value)
@@ -64,6 +75,7 @@ void env_add_list(struct env *v, char *const *assignments)
 struct env *env_copy(const struct env *v)
 {
 	struct env *copy = env_new();
+	copy->unset = v->unset;
 	size_t pos = 0;
 	const char *value;
 	for (const char *name; (name = env_next(v, &pos, &value));) {

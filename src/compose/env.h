@@ -29,6 +29,10 @@ struct env *env_copy(const struct env *v);
 
 #define DOTENV_BYTES_MAX (1u << 20)
 
+/* The names that $NAME asks for in vain are added to it from now on; borrowed, NULL: to nothing. */
+void env_note_unset(struct env *v, struct strv *unset);
+struct strv *env_unset(const struct env *v); /* NULL */
+
 /* Adds what the text sets to *into, later lines over earlier ones. outer answers for `$NAME` and
  * bare names, before the lines above do. raw: no quotes, variables or comments (env_file's `format:
  * raw`). A failure names FILE:LINE:COLUMN. */

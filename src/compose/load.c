@@ -123,7 +123,7 @@ static int load_all(struct loader *l, struct project *p)
 	}
 	merge_finish(p->root);
 	merge_unique(l->t, p->root);
-	if (schema_finish(p->root, &rule_project, "", l->e) < 0) {
+	if (!l->o->keep_variables && schema_finish(p->root, &rule_project, "", l->e) < 0) {
 		return -1;
 	}
 	if (normalise(l, p) < 0) {
@@ -138,6 +138,7 @@ struct project *project_load(const struct load_options *o, struct err *e)
 	scoped(env_free) struct env *env = env_new();
 	scoped(strv) struct strv unset = STRV_INIT;
 	env_add_list(env, o->environment);
+	env_note_unset(env, &unset);
 	p->tree = tree_new();
 	if (o->keep_variables) {
 		tree_keep_variables(p->tree);
@@ -153,6 +154,9 @@ struct project *project_load(const struct load_options *o, struct err *e)
 		strv_addf(&p->warnings,
 			"The \"%s\" variable is not set. Defaulting to a blank string.",
 			unset.v[i]);
+	}
+	if (r < 0 && o->warnings) {
+		strv_copy(o->warnings, &p->warnings);
 	}
 	return r == 0 ? TAKE(p) : NULL;
 }

@@ -23,6 +23,7 @@ struct load_options {
 	const char *project_directory; /* NULL */
 	const char *cwd;               /* absolute */
 	char *const *environment;
+	struct strv *warnings; /* takes the warnings of a load that failed; NULL */
 	load_read_fn *read;
 	void *owner;
 	/* no interpolation: what is loaded can be printed, but has no typed services */

@@ -1,6 +1,7 @@
 #include "compose/merge.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -11,6 +12,7 @@ enum strategy {
 	BY_KEY,       /* lists: an entry with the same key replaces the earlier one */
 	LOGGING,      /* options of another driver are not kept */
 	REPLACE_EACH, /* mappings: each member is replaced whole */
+	PAIRS,        /* of a document that keeps its variables: both as lists of "KEY=VALUE" */
 };
 
 struct place {
@@ -33,6 +35,19 @@ static const struct place places[] = {
 	{"services.*.secrets", BY_KEY, true, {"target", "source"}},
 	{"services.*.configs", BY_KEY, true, {"target", "source"}},
 	{"networks.*.ipam.config", BY_KEY, false, {"subnet"}},
+	{"services.*.annotations", PAIRS, false, {0}},
+	{"services.*.build.additional_contexts", PAIRS, false, {0}},
+	{"services.*.build.args", PAIRS, false, {0}},
+	{"services.*.build.labels", PAIRS, false, {0}},
+	{"services.*.deploy.labels", PAIRS, false, {0}},
+	{"services.*.dns_opt", PAIRS, false, {0}},
+	{"services.*.dns_search", PAIRS, false, {0}},
+	{"services.*.environment", PAIRS, false, {0}},
+	{"services.*.labels", PAIRS, false, {0}},
+	{"services.*.sysctls", PAIRS, false, {0}},
+	{"services.*.tmpfs", PAIRS, false, {0}},
+	{"networks.*.labels", PAIRS, false, {0}},
+	{"volumes.*.labels", PAIRS, false, {0}},
 };
 
 static struct node *merge(struct tree *t, struct node *base, struct node *over, const char *path);
@@ -56,7 +71,7 @@ static bool same_text(const char *a, const char *b)
  * tell. */
 static const char *entry_key(struct tree *t, const struct node *entry, const struct place *place)
 {
-	if (!place) {
+	if (!place || node_is_scalar(entry)) {
 		return node_is_scalar(entry) ? entry->text : NULL;
 	}
 	if (place->any) {
@@ -121,6 +136,43 @@ static struct node *merge_lists(
 	return base;
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(
+		((const struct member *)a)->value->text, ((const struct member *)b)->value->text);
+}
+
+/* "KEY=VALUE" and "KEY" for a mapping, sorted; a list of one for a text. */
+static struct node *as_list(struct tree *t, struct node *n)
+{
+	if (n->kind == NODE_LIST) {
+		return n;
+	}
+	struct node *list = node_new(t, NODE_LIST, n);
+	list->tag = n->tag;
+	if (node_is_scalar(n)) {
+		node_append(t, list, n);
+		return list;
+	}
+	node_each (m, n) {
+		const char *text = m->value->kind == NODE_NULL
+					   ? m->key
+					   : tree_printf(t, "%s=%s", m->key, m->value->text);
+		node_append(t, list, node_str(t, text, m->value));
+	}
+	qsort(list->members, list->n, sizeof(*list->members), compare_texts);
+	return list;
+}
+
+static struct node *join_lists(struct tree *t, struct node *base, struct node *over)
+{
+	struct node *list = as_list(t, base);
+	node_each (m, as_list(t, over)) {
+		node_append(t, list, m->value);
+	}
+	return list; /* merge_unique keeps the last of each key */
+}
+
 /* "services.*" for the name of a service; other names stand for themselves. */
 static char *path_below(const char *path, const char *key)
 {
@@ -160,6 +212,9 @@ static struct node *merge(struct tree *t, struct node *base, struct node *over, 
 	enum strategy strategy = place ? place->strategy : DEEP;
 	if (over->kind == NODE_NULL) {
 		return null_counts(path) ? over : base;
+	}
+	if (strategy == PAIRS && tree_keeps_variables(t)) {
+		return join_lists(t, base, over);
 	}
 	if (base->kind != over->kind || node_is_scalar(over) || strategy == REPLACE) {
 		return over;
@@ -207,8 +262,10 @@ static void unique_texts(struct node *list)
 
 static void unique_service_texts(struct node *service)
 {
+	/* the last four are lists only where variables are kept */
 	static const char *const keys[] = {"cap_add", "cap_drop", "dns", "dns_opt", "dns_search",
-		"expose", "links", "profiles", "tmpfs"};
+		"expose", "links", "profiles", "tmpfs", "annotations", "environment", "labels",
+		"sysctls"};
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		unique_texts(node_get(service, keys[i]));
 	}

@@ -49,10 +49,31 @@ static void put_target(struct tree *t, struct node *map, const char *target)
 	node_put(t, map, "target", node_str(t, clean, map));
 }
 
+/* At the colons that are not within ${...}. */
+static void split_colons(const char *text, struct strv *ret)
+{
+	size_t depth = 0;
+	const char *start = text;
+	for (const char *p = text;; p++) {
+		depth += p[0] == '$' && p[1] == '{';
+		depth -= p[0] == '}' && depth > 0;
+		if (!*p || (*p == ':' && depth == 0)) {
+			strv_addn(ret, start, (size_t)(p - start));
+			start = p + 1;
+		}
+		if (!*p) {
+			break;
+		}
+	}
+}
+
 struct node *mount_expand(struct tree *t, const struct node *entry, struct err *e)
 {
+	bool variable = tree_is_variable(t, entry);
 	scoped(strv) struct strv parts = STRV_INIT;
-	strv_split(&parts, entry->text, ':');
+	if (*entry->text) {
+		split_colons(entry->text, &parts);
+	}
 	if (parts.n == 0 || parts.n > 3) {
 		return bad(entry, parts.n ? "too many colons" : "it is empty", e);
 	}
@@ -69,7 +90,7 @@ struct node *mount_expand(struct tree *t, const struct node *entry, struct err *
 		node_put(t, map, "source", node_str(t, source, map));
 	}
 	put_target(t, map, parts.v[parts.n > 1 ? 1 : 0]);
-	if (parts.v[parts.n > 1 ? 1 : 0][0] != '/') {
+	if (parts.v[parts.n > 1 ? 1 : 0][0] != '/' && !variable) {
 		return bad(entry, "the path in the container must be absolute", e);
 	}
 	if (!bind && strlen(entry->text) > 2) {
@@ -93,7 +114,8 @@ int mount_complete(struct tree *t, struct node *entry, struct err *e)
 	const char *type = node_text(entry, "type");
 	const char *target = node_text(entry, "target");
 	const char *source = node_text(entry, "source");
-	if (!target || *target != '/') {
+	bool variable = tree_keeps_variables(t) && target && strchr(target, '$');
+	if (!target || (*target != '/' && !variable)) {
 		return node_err(e, target ? node_get(entry, "target") : entry,
 			"a mount needs target: an absolute path");
 	}

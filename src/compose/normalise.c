@@ -205,6 +205,22 @@ static void resolve_build_args(struct loader *l, struct node *build)
 	}
 }
 
+/* With its variables a document has no values of the environment either: build arguments that would
+ * take one are left out, as docker compose does it. */
+static void drop_raw_args(struct node *build)
+{
+	struct node *args = node_get(build, "args");
+	size_t kept = 0;
+	node_each (m, args) {
+		if (m->key ? m->value->kind != NODE_NULL : strchr(m->value->text, '=') != NULL) {
+			args->members[kept++] = *m;
+		}
+	}
+	if (args && kept < args->n) {
+		node_truncate(args, kept);
+	}
+}
+
 static int resolve_environment(struct loader *l, struct node *service)
 {
 	struct node *files = node_get(service, "env_file");
@@ -487,6 +503,10 @@ static int resolve_file(struct loader *l, const struct node *root, const struct 
 static int finish_sections(
 	struct loader *l, const struct project *p, struct node *root, const struct used *used)
 {
+	static const char *const sections[] = {"networks", "volumes", "configs", "secrets"};
+	for (size_t i = 0; i < 4 && l->o->keep_variables && !l->o->no_normalise; i++) {
+		name_resources(l, p, root, sections[i]);
+	}
 	if (l->o->no_consistency || l->o->keep_variables) {
 		return 0;
 	}
@@ -495,7 +515,6 @@ static int finish_sections(
 	keep_used(root, "configs", &used->configs);
 	keep_used(root, "secrets", &used->secrets);
 	keep_used(root, "models", &used->models);
-	static const char *const sections[] = {"networks", "volumes", "configs", "secrets"};
 	for (size_t i = 0; i < 4 && !l->o->no_normalise; i++) {
 		name_resources(l, p, root, sections[i]);
 	}
@@ -539,6 +558,7 @@ static int normalise_service(struct loader *l, const struct project *p, const st
 		return -1;
 	}
 	if (l->o->keep_variables) {
+		drop_raw_args(node_get(service->value, "build"));
 		return 0;
 	}
 	return resolve_environment(l, service->value) < 0 ||
@@ -579,6 +599,28 @@ static void use_everything(const struct loader *l, const struct node *root, stru
 	}
 }
 
+/* A document that keeps its variables keeps what nobody uses, too. */
+static bool uses_default(const struct loader *l, const struct node *services)
+{
+	node_each (service, l->o->keep_variables ? services : NULL) {
+		const struct node *networks = node_get(service->value, "networks");
+		bool other = node_text(service->value, "network_mode") ||
+			     node_get(service->value, "provider");
+		if (!other && (!networks || networks->n == 0 || node_get(networks, "default"))) {
+			return true;
+		}
+	}
+	return !l->o->keep_variables;
+}
+
+static void drop_empty(struct node *root, const char *section)
+{
+	const struct node *n = node_get(root, section);
+	if (n && n->n == 0) {
+		node_remove(root, section);
+	}
+}
+
 int normalise(struct loader *l, struct project *p)
 {
 	struct node *root = p->root;
@@ -593,7 +635,7 @@ int normalise(struct loader *l, struct project *p)
 	if (l->o->all_resources) {
 		use_everything(l, root, &used);
 	}
-	if (!node_get(networks, "default") && !l->o->no_normalise) {
+	if (!node_get(networks, "default") && !l->o->no_normalise && uses_default(l, services)) {
 		node_put(l->t, networks, "default", node_new(l->t, NODE_MAP, root));
 	}
 	int r = 0;
@@ -603,6 +645,10 @@ int normalise(struct loader *l, struct project *p)
 		r = r == 0 ? check_references(l, p, root, service, &used) : r;
 	}
 	r = r == 0 ? finish_sections(l, p, root, &used) : r;
+	if (l->o->keep_variables) {
+		drop_empty(root, "services");
+		drop_empty(root, "networks");
+	}
 	strv_deinit(&used.networks);
 	strv_deinit(&used.volumes);
 	strv_deinit(&used.configs);

@@ -59,6 +59,11 @@ void absolute_service(struct loader *l, struct node *service, const char *dir)
 			make_absolute(l, contexts, other->key, dir);
 		}
 	}
+	node_each (key, node_get(build, "ssh")) {
+		if (key->value->kind == NODE_STR && *key->value->text) {
+			key->value->text = absolute_path(l, key->value->text, dir);
+		}
+	}
 	node_each (file, node_get(service, "env_file")) {
 		make_absolute(l, file->value, "path", dir);
 	}

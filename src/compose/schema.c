@@ -101,7 +101,8 @@ static const char *truth_word(const struct check *c, const struct node *n, const
 		for (size_t i = 0; words[truth][i]; i++) {
 			if (strcasecmp(n->text, words[truth][i]) == 0) {
 				const char *meant = truth ? "true" : "false";
-				strv_addf(c->warnings, "%s:%d:%d: %s: \"%s\" is read as %s",
+				strv_addf(c->warnings,
+					"%s:%d:%d: %s: \"%s\" for boolean is not supported by YAML 1.2, please use `%s`",
 					n->file, n->line, n->column, path, n->text, meant);
 				return meant;
 			}
@@ -228,7 +229,15 @@ static int check_node(
 	if (tree_is_variable(c->t, n)) {
 		return 0;
 	}
-	settle_string(c, n, rule, path);
+	if (tree_keeps_variables(c->t)) {
+		struct node settled = *n;
+		settle_string(c, &settled, rule, path);
+		if (node_is_scalar(n) && (rule->types & AS(settled.kind))) {
+			return schema_form(c->t, n, rule, path, c->e); /* as it was written */
+		}
+	} else {
+		settle_string(c, n, rule, path);
+	}
 	if (n->kind == NODE_NULL) {
 		return 0; /* the caller drops it or refuses it */
 	}

@@ -124,7 +124,7 @@ int schema_form(
 	struct tree *t, struct node *n, const struct rule *rule, const char *path, struct err *e)
 {
 	static const char *const all[] = {"all", NULL};
-	if (!node_is_scalar(n)) {
+	if (!node_is_scalar(n) || (tree_keeps_variables(t) && !rule->words)) {
 		return 0;
 	}
 	if (rule->words) {

@@ -82,6 +82,11 @@ void tree_keep_variables(struct tree *t)
 	t->keep_variables = true;
 }
 
+bool tree_keeps_variables(const struct tree *t)
+{
+	return t->keep_variables;
+}
+
 bool tree_is_variable(const struct tree *t, const struct node *n)
 {
 	return t->keep_variables && n->kind == NODE_STR && strchr(n->text, '$');

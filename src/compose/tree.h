@@ -60,6 +60,7 @@ char *tree_strndup(struct tree *t, const char *s, size_t n);
 char *tree_printf(struct tree *t, const char *fmt, ...) PRINTF(2, 3);
 /* Strings may still hold variables: the forms inside of those with a `$` are not looked at. */
 void tree_keep_variables(struct tree *t);
+bool tree_keeps_variables(const struct tree *t);
 bool tree_is_variable(const struct tree *t, const struct node *n);
 size_t tree_nodes(const struct tree *t);
 /* ERR_INVALID at `at` when adding that many nodes would pass the limit. */

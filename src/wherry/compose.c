@@ -109,6 +109,7 @@ static int read_file(void *owner, const char *path, size_t limit, struct buf *re
 int compose_load(struct compose *c, char *const *names, int n, struct err *e)
 {
 	scoped(buf) struct buf input = BUF_INIT;
+	scoped(strv) struct strv warnings = STRV_INIT;
 	scoped(free) char *cwd = getcwd(NULL, 0);
 	if (!cwd) {
 		return err_sys(e, errno, "cannot find out the current directory");
@@ -124,6 +125,7 @@ int compose_load(struct compose *c, char *const *names, int n, struct err *e)
 		.project_directory = c->project_directory,
 		.cwd = cwd,
 		.environment = environ,
+		.warnings = &warnings,
 		.read = read_file,
 		.owner = &input,
 		.keep_variables = c->how && c->how->keep_variables,
@@ -133,6 +135,9 @@ int compose_load(struct compose *c, char *const *names, int n, struct err *e)
 		.no_paths = c->how && c->how->no_paths,
 		.no_consistency = c->how && c->how->no_consistency};
 	c->project = project_load(&o, e);
+	for (size_t i = 0; i < warnings.n; i++) {
+		compose_warn(warnings.v[i]);
+	}
 	if (!c->project && e->kind == ERR_NOT_FOUND) {
 		(void)compose_load_kept(c, e);
 	}

@@ -276,7 +276,7 @@ int compose_config(struct compose *c, int argc, char **argv)
 	};
 	const struct syntax s = {"compose config", "[OPTIONS] [SERVICE...]",
 		"Parse, resolve and render compose file in canonical format", 0, -1, false};
-	int status = flags_parse(&s, flags, &argc, argv);
+	int status = compose_flags(c, &s, flags, &argc, argv);
 	if (status >= 0) {
 		return status;
 	}

@@ -24,6 +24,8 @@ struct setting {
 	const char *environment[8];
 	const char *profiles[4], *compose_files[4], *services[4];
 	const char *project_name;
+	bool keep_variables;
+	struct strv *warnings; /* of a load that fails */
 };
 
 static inline int read_made_up(void *owner, const char *path, size_t limit, struct buf *ret)
@@ -56,6 +58,8 @@ static inline struct project *load_setting(const struct setting *s, struct err *
 		.profiles = &lists[0],
 		.services = &lists[2],
 		.project_name = s->project_name,
+		.keep_variables = s->keep_variables,
+		.warnings = s->warnings,
 		.cwd = "/p",
 		.environment = (char *const *)s->environment,
 		.read = read_made_up,

@@ -192,6 +192,39 @@ static void a_file_that_is_too_large_is_refused_where_the_limit_is(void **state)
 		"/p/big.env:61682:17: the file goes on here, beyond the 1 MiB that are read of one: a smaller one is expected");
 }
 
+/* As docker compose 2.40.3 prints it with --no-interpolate. */
+static void a_document_that_keeps_its_variables_stays_as_it_was_written(void **state)
+{
+	static const char text[] =
+		"services:\n  a:\n    image: ${I:-x}\n    command: run $A \"b c\"\n    cpus: '1'\n"
+		"    stop_grace_period: 90s\n    environment: [A=$A, HOME]\n    labels: {l: 1}\n"
+		"    ports: ['80', '${P}:81']\n    expose: [8080]\n    networks: [front]\n"
+		"    volumes: ['${D:-/d}/e:/f:ro', './g:/h']\n    build: {context: ., args: [X, Y=1]}\n"
+		"  b: {image: x, ports: ['80:80'], depends_on: [a], privileged: \"$V\"}\n"
+		"networks: {front: , unused: }\n";
+	static const char wanted[] =
+		"name: p\nnetworks:\n  default:\n    name: p_default\n  front:\n    name: p_front\n"
+		"  unused:\n    name: p_unused\nservices:\n  a:\n    build:\n      args:\n        - Y=1\n"
+		"      context: /p\n      dockerfile: Dockerfile\n    command: \"run $A \\\"b c\\\"\"\n"
+		"    cpus: \"1\"\n    environment:\n      - A=$A\n      - HOME\n    expose:\n      - 8080\n"
+		"    image: ${I:-x}\n    labels:\n      l: 1\n    networks:\n      front: null\n"
+		"    ports:\n      - \"80\"\n      - ${P}:81\n    stop_grace_period: 90s\n    volumes:\n"
+		"      - type: volume\n        source: ${D:-/d}/e\n        target: /f\n        read_only: true\n        volume: {}\n"
+		"      - type: bind\n        source: /p/g\n        target: /h\n        bind:\n          create_host_path: true\n"
+		"  b:\n    depends_on:\n      a:\n        condition: service_started\n        required: true\n"
+		"    image: x\n    networks:\n      default: null\n    ports:\n      - mode: ingress\n"
+		"        target: 80\n        published: \"80\"\n        protocol: tcp\n    privileged: $V\n";
+	struct err e = {0};
+	const struct file files[] = {{"/p/compose.yaml", text}, {0}};
+	const struct setting s = {
+		.files = files, .environment = {"A=a", "HOME=/h"}, .keep_variables = true};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	assert_string_equal(e.msg, "");
+	scoped(buf) struct buf printed = BUF_INIT;
+	emit_yaml(p->root, true, &printed);
+	assert_string_equal(buf_str(&printed), wanted);
+}
+
 static void values_of_the_environment_have_no_place_in_errors(void **state)
 {
 	struct err e = {0};
@@ -767,12 +800,32 @@ static void profiles_choose_services(void **state)
 	project_free(p);
 }
 
+static void a_load_that_fails_warns_all_the_same(void **state)
+{
+	struct err e = {0};
+	scoped(strv) struct strv warnings = STRV_INIT;
+	const struct file files[] = {
+		{"/p/compose.yaml",
+			"services: {a: {image: \"x$X$X\", env_file: a.env}, b: {image: x, links: [c]}}\n"
+			"networks: {n: {external: {name: m}}}\n"},
+		{"/p/.env", "A=$Y\n"}, {"/p/a.env", "B=$Z\n"}, {0}};
+	const struct setting s = {.files = files, .warnings = &warnings};
+	assert_null(load_setting(&s, &e));
+	assert_int_equal(warnings.n, 4);
+	assert_string_equal(warnings.v[0],
+		"compose.yaml:2:26: networks.n: external.name is deprecated. Please set name and external: true");
+	assert_non_null(strstr(warnings.v[1], "The \"Y\" variable is not set."));
+	assert_non_null(strstr(warnings.v[2], "The \"X\" variable is not set."));
+	assert_non_null(strstr(warnings.v[3], "The \"Z\" variable is not set."));
+}
+
 static void unset_variables_and_version_are_warned_of(void **state)
 {
 	scoped(project_free) struct project *p =
 		load_good("version: '3'\nservices: {a: {image: \"x$NONE\"}}\n");
 	assert_int_equal(p->warnings.n, 2);
-	assert_non_null(strstr(p->warnings.v[0], "`version` is obsolete"));
+	assert_string_equal(p->warnings.v[0],
+		"compose.yaml:1:1: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion");
 	assert_string_equal(p->warnings.v[1],
 		"The \"NONE\" variable is not set. Defaulting to a blank string.");
 }
@@ -916,6 +969,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_name_file_line_column_and_what_was_expected),
+		cmocka_unit_test(a_document_that_keeps_its_variables_stays_as_it_was_written),
 		cmocka_unit_test(cycles_over_several_files_are_told_with_every_place),
 		cmocka_unit_test(a_long_cycle_is_told_without_its_middle),
 		cmocka_unit_test(a_file_that_is_too_large_is_refused_where_the_limit_is),
@@ -942,6 +996,7 @@ int main(void)
 		cmocka_unit_test(files_are_searched_upwards),
 		cmocka_unit_test(dotenv_and_compose_file_variable),
 		cmocka_unit_test(profiles_choose_services),
+		cmocka_unit_test(a_load_that_fails_warns_all_the_same),
 		cmocka_unit_test(unset_variables_and_version_are_warned_of),
 		cmocka_unit_test(interpolated_text_becomes_the_type_of_its_field),
 		cmocka_unit_test(config_output_is_a_fixed_point),
