@@ -50,8 +50,8 @@ struct container_set {
 	struct strv left_groups;  /* to remove these, whose processes do not end, */
 	struct strv left_above;   /* and then these */
 	int64_t left_wait_ms;
-	struct stats_sampler *sampler;  /* NULL before the first watcher */
-	uint64_t probes, failed_probes; /* of health checks */
+	struct stats_sampler *sampler;           /* NULL before the first watcher */
+	uint64_t probes, failed_probes;          /* of health checks */
 	struct device_listener *device_listener; /* plug.c */
 	bool closing;
 	bool has_links;  /* a container has had links: their names are looked for */
