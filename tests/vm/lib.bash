@@ -64,10 +64,47 @@ make_payload() {
 	done
 	cc -O2 -Wall -D_GNU_SOURCE -o "$at/test/udevclient" "$HERE/guest/udevclient.c" -ludev || return
 	cp "$VM/gadget.sh" "$HERE"/guest/*.sh "$at/test/"
+	add_engine_suites "$at" || return
 	make_images "$at" || return
+	! make_servers || cp -a "$BUILD/vm-servers/files" "$at/servers"
 	rm -f "$WORK/payload.img"
 	truncate -s "$(($(du -sm "$at" | cut -f1) + 48))M" "$WORK/payload.img"
 	PATH=$PATH:/sbin:/usr/sbin mkfs.ext4 -q -F -L wherry-tests -d "$at" "$WORK/payload.img"
+}
+
+# Samba and the programs of the kernel's NFS server, unpacked where only the guest sees them; kept in the build directory. Fails where
+# apt-get cannot get them.
+make_servers() {
+	local at=$BUILD/vm-servers one lib
+	[ ! -d "$at/files" ] || return 0
+	rm -rf "$at" && mkdir -p "$at"/{debs,tree,new/bin,new/lib}
+	lib=$at/tree/usr/lib/$(uname -m)-linux-gnu
+	# shellcheck disable=SC2086 # a list of names
+	(. "$ROOT/tests/packages" && cd "$at/debs" && timeout 300 apt-get download -qq $VM_SERVER_PACKAGES) >"$WORK/servers" 2>&1 || return 1
+	for one in "$at"/debs/*.deb; do
+		dpkg-deb -x "$one" "$at/tree" || return
+	done
+	for one in sbin/exportfs sbin/rpc.mountd sbin/rpc.nfsd sbin/smbd bin/smbpasswd; do
+		cp "$at/tree/usr/$one" "$at/new/bin/" || return
+		LD_LIBRARY_PATH=$lib:$lib/samba:$at/tree/lib/$(uname -m)-linux-gnu ldd "$at/tree/usr/$one"
+	done | awk '$3 ~ /^\// {print $3}' | sort -u | grep -vE '/(libc|libm|libpthread|libdl|librt|libresolv)\.so' | xargs -I{} cp -L {} "$at/new/lib/"
+	strip "$at"/new/lib/* 2>/dev/null
+	mv "$at/new" "$at/files" && rm -rf "$at/debs" "$at/tree"
+}
+
+# Suites of tests/integration with bats, and the build's programs under the names that lib.bash has for them.
+add_engine_suites() { # PAYLOAD
+	local one
+	mkdir -p "$1/engine/build/src" "$1/engine/tests" "$1/root/usr/bin" "$1/root/usr/lib" "$1/root/usr/libexec"
+	cp -a "$ROOT/tests/integration" "$1/engine/tests/" && rm -rf "$1/engine/tests/integration/js" || return
+	for one in wherryd:sbin/wherryd wherry:bin/wherry shim:libexec/wherry/wherry-shim worker:libexec/wherry/wherry-worker; do
+		mkdir "$1/engine/build/src/${one%%:*}"
+		ln -s "/usr/local/${one#*:}" "$1/engine/build/src/${one%%:*}/"
+	done
+	# stats.bats wants a docker CLI to be there, if only for tests that are not run here
+	mkdir -p "$1/engine/build/docker-cli/usr/bin" && ln -s /usr/local/bin/wherry "$1/engine/build/docker-cli/usr/bin/docker"
+	cp -a /usr/bin/bats /usr/bin/tini "$1/root/usr/bin/" && cp -a /usr/lib/bats-core "$1/root/usr/lib/" &&
+		cp -a /usr/libexec/bats-core "$1/root/usr/libexec/"
 }
 
 # bb: busybox and the programs above. deb: links into /usr, for containers that get the guest's own /usr (-v /usr:/usr:ro).

@@ -1,0 +1,87 @@
+# Linux's own kinds of devices, by class, through drivers that need no hardware. Debian's kernel for this machine has no GPIO and no SPI to try.
+NEEDS=device_add
+
+draft infrared "infrared: a lirc device sends and hears in the container"
+case_infrared() {
+	guest <<'S'
+	wherry run -d --name box -v /usr:/usr:ro --label wherry.device.ir=class=infrared,required=false deb \
+		sh -c 'until [ -c /dev/lirc0 ]; do sleep 0.2; done; echo there; exec stdbuf -oL ir-ctl -d /dev/lirc0 -r' >/dev/null
+	modprobe rc-loopback
+	eventually 30 said box there
+	heard() {
+		wherry exec box ir-ctl -d /dev/lirc0 -S nec:0x408f
+		said box '\+9008 -4504'
+	}
+	eventually 60 heard
+S
+}
+
+draft serial_acm "serial: ttyACM of a gadget with the vendor and product that were asked for carries data"
+case_serial_acm() {
+	guest <<'S'
+	wherry run -d --name box --label wherry.device.s=usb=0658:0200,as=/dev/zwave,required=false bb \
+		sh -c 'until [ -c /dev/zwave ]; do sleep 0.1; done; stty -F /dev/zwave raw -echo; echo there; exec head -n 1 /dev/zwave' >/dev/null
+	bash "$DATA/gadget.sh" plug acm 0658 0200 Silicon ZWave ACM7 acm.0
+	eventually 20 said box there
+	stty -F /dev/ttyGS0 raw -echo
+	heard() {
+		timeout 2 sh -c 'echo from the other end >/dev/ttyGS0'
+		said box 'from the other end'
+	}
+	eventually 20 heard
+S
+}
+
+draft video "video: a camera (vivid) opens in the container"
+case_video() {
+	guest <<'S'
+	wherry run -d --name box -v /usr:/usr:ro --label wherry.device.cam=class=video,required=false deb sleep 1000000 >/dev/null
+	modprobe vivid
+	eventually 30 has_node box /dev/video0
+	opens() { wherry exec box v4l2-ctl -d /dev/video0 --info | grep -q vivid; }
+	eventually 30 opens
+S
+}
+
+draft audio "audio: a sound card appears with all of its nodes, and plays"
+case_audio() {
+	guest <<'S'
+	wherry run -d --name box -v /usr:/usr:ro --label wherry.device.snd=class=audio,required=false deb sleep 1000000 >/dev/null
+	modprobe snd-dummy
+	eventually 30 has_node box /dev/snd/pcmC0D0p
+	eventually 30 has_node box /dev/snd/controlC0
+	plays() { wherry exec box sh -c 'head -c 8000 /dev/zero | aplay -q -D hw:0,0 -f S16_LE -r 8000 -c 2'; }
+	eventually 30 plays
+S
+}
+
+draft input "input: an event node of a tablet that is plugged"
+case_input() {
+	guest <<'S'
+	wherry run -d --name box --label wherry.device.in=class=input,required=false bb sleep 1000000 >/dev/null
+	ls "/proc/$(pid_of box)/root/dev/input" 2>/dev/null >"$CASE/before" || true
+S
+	plug_usb tablet usb-tablet
+	guest <<'S'
+	fresh() {
+		local node=/dev/input/event$(basename /sys/bus/usb/devices/1-*/1-*:1.0/*/input/input*/event* | tr -dc 0-9)
+		has_node box "$node" && wherry exec box sh -c "exec 3<$node"
+	}
+	eventually 30 fresh
+S
+}
+
+draft i2c "i2c: a bus is read and written by i2c-tools in the container"
+case_i2c() {
+	guest <<'S'
+	wherry run -d --name box -v /usr:/usr:ro --label wherry.device.bus=class=i2c,required=false deb sleep 1000000 >/dev/null
+	modprobe i2c-dev
+	modprobe i2c-stub chip_addr=0x50
+	bus=
+	found() { bus=$(grep -l 'SMBus stub' /sys/bus/i2c/devices/i2c-*/name | head -1 | sed -E 's/.*i2c-([0-9]+).*/\1/') && [ -n "$bus" ]; }
+	eventually 20 found
+	found
+	eventually 30 has_node box "/dev/i2c-$bus"
+	wherry exec box sh -c "i2cset -y $bus 0x50 0x10 0x42 && i2cget -y $bus 0x50 0x10" | grep -q 0x42
+S
+}
