@@ -111,6 +111,9 @@ S
 S
 	unplug zig
 	guest <<'S'
+	told() {
+		grep -qx "$1" "/proc/$(pid_of command)/root/tmp/told"
+	}
 	eventually 20 told 'remove zigbee /dev/zigbee'
 	[ "$(life_of command)" = "$(cat "$CASE/command")" ]
 S
@@ -284,11 +287,17 @@ case_directory() {
 S
 	plug_usb tablet usb-tablet
 	guest <<'S'
+	count() {
+		ls "/proc/$(pid_of box)/root/dev/bus/usb/001" | wc -l
+	}
 	more() { [ "$(count)" -eq $(($(cat "$CASE/n") + 1)) ]; }
 	eventually 20 more
 S
 	unplug tablet
 	guest <<'S'
+	count() {
+		ls "/proc/$(pid_of box)/root/dev/bus/usb/001" | wc -l
+	}
 	as_before() { [ "$(count)" -eq "$(cat "$CASE/n")" ]; }
 	eventually 20 as_before
 S
