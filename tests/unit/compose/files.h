@@ -24,7 +24,7 @@ struct setting {
 	const char *environment[8];
 	const char *profiles[4], *compose_files[4], *services[4];
 	const char *project_name;
-	bool keep_variables;
+	bool keep_variables, only_show;
 	struct strv *warnings; /* of a load that fails */
 };
 
@@ -59,6 +59,7 @@ static inline struct project *load_setting(const struct setting *s, struct err *
 		.services = &lists[2],
 		.project_name = s->project_name,
 		.keep_variables = s->keep_variables,
+		.only_show = s->only_show,
 		.warnings = s->warnings,
 		.cwd = "/p",
 		.environment = (char *const *)s->environment,
