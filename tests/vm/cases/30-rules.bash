@@ -119,7 +119,7 @@ S
 S
 }
 
-draft libudev "libudev in a network namespace of its own: add and remove with ID_SERIAL, and only of its own devices"
+line libudev "libudev in a network namespace of its own: add and remove with ID_SERIAL, and only of its own devices"
 case_libudev() {
 	guest ZIGBEE='wherry.device.zigbee=usb=0403:6001:ZB1' <<'S'
 	wherry run -d --name box -v /usr:/usr:ro --label "$ZIGBEE,required=false" deb /opt/udevclient monitor tty >/dev/null
