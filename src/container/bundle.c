@@ -11,6 +11,7 @@
 #include "container/bundle.h"
 #include "container/mount_rules.h"
 #include "container/plug.h"
+#include "container/storage.h"
 #include "image/image.h"
 #include "oci/passwd.h"
 #include "oci/seccomp.h"
@@ -186,7 +187,7 @@ static int add_user_mounts(const struct container *c, struct mount_texts *t, str
 /* As the mount that asks for most needs the root to be: runtime-spec rootfsPropagation. */
 static const char *root_propagation(const struct container *c)
 {
-	const char *found = NULL;
+	const char *found = c->storage ? "rslave" : NULL;
 	for (size_t i = 0; i < c->mounts.n; i++) {
 		if (mount_propagation_is_shared(c->mounts.v[i].propagation)) {
 			return "shared";
@@ -196,6 +197,12 @@ static const char *root_propagation(const struct container *c)
 		}
 	}
 	return found;
+}
+
+static void add_storage(void *arg, char *take_source, const char *target, const char *options)
+{
+	struct mount_texts *t = arg;
+	add_mount(t, keep(t, take_source), target, "bind", options);
 }
 
 static int read_mounts(const struct container *c, struct mount_texts *t, struct err *e)
@@ -214,6 +221,7 @@ static int read_mounts(const struct container *c, struct mount_texts *t, struct 
 				"rbind,rprivate");
 		}
 	}
+	storage_mounts(c, add_storage, t);
 	if (plug_udev_dir(c)) {
 		add_mount(t, plug_udev_dir(c), "/run/udev", "bind",
 			"bind,ro,rprivate,nosuid,noexec,nodev");

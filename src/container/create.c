@@ -17,7 +17,9 @@
 #include "container/internal.h"
 #include "container/log_options.h"
 #include "container/plug.h"
+#include "container/storage.h"
 #include "device/rule.h"
+#include "device/storage_rule.h"
 #include "image/image.h"
 #include "store/store.h"
 #include "volume/volume.h"
@@ -157,7 +159,8 @@ static void note_image_labels(struct container *c, const json_t *image)
 	const char *key;
 	const json_t *ignored;
 	json_object_foreach ((json_t *)labels, key, ignored) {
-		if (text_starts(key, DEVICE_LABEL) && !json_object_get(own, key)) {
+		bool obeyed_too = text_starts(key, DEVICE_LABEL) || text_starts(key, STORAGE_LABEL);
+		if (obeyed_too && !json_object_get(own, key)) {
 			strv_add(&c->image_labels, key);
 		}
 	}
@@ -336,7 +339,8 @@ int container_create(struct container_set *s, const char *name, const json_t *bo
 	}
 	bool shallow = json_bool(body, "DefaultReadOnlyNonRecursive");
 	if (mounts_read(s, c->config, c->host_config, shallow, &c->mounts, &made, e) < 0 ||
-		make_directories(c, e) < 0 || container_record_save(c, e) < 0) {
+		storage_init(c, e) < 0 || make_directories(c, e) < 0 ||
+		container_record_save(c, e) < 0) {
 		mounts_deinit(&c->mounts);
 		take_back_volumes(s, &made);
 		remove_directories(c);

@@ -31,6 +31,8 @@ struct job;
 struct job_handlers;
 struct oci_user;
 struct plug;
+struct storage;
+struct storage_state;
 struct cgroup_features;
 struct oom_watch;
 struct stats_sampler;
@@ -53,6 +55,7 @@ struct container_set {
 	struct stats_sampler *sampler;           /* NULL before the first watcher */
 	uint64_t probes, failed_probes;          /* of health checks */
 	struct device_listener *device_listener; /* plug.c */
+	struct storage_state *storage;           /* storage.c */
 	bool closing;
 	bool has_links;  /* a container has had links: their names are looked for */
 	bool going_down; /* with the machine: nothing starts any more */
@@ -164,6 +167,7 @@ struct container {
 	bool limits_stale;          /* changed after the bundle was written */
 	char filter_key[65];        /* oci/filter.h: of what this start compiles anew, or "" */
 	struct oom_watch *oom;      /* NULL without a memory limit */
+	struct storage *storage;    /* storage.h; NULL: it asks for no disks */
 	struct plug *plug;          /* plug.h; NULL: it asks for no devices */
 };
 

@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/strv.h"
 #include "base/text.h"
+#include "sys/mountinfo.h"
 
 /* --- modes --- */
 
@@ -301,22 +302,6 @@ int mount_tmpfs_options(const char *given, char **ret, struct err *e)
 
 /* --- where propagation can come from --- */
 
-/* proc(5) mountinfo: "36 35 98:0 /root /mnt ro,noatime shared:1 - ext3 ..."; octal escapes for
- * blanks. */
-static void unescape(char *text)
-{
-	char *to = text;
-	for (const char *p = text; *p; p++) {
-		if (p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] && p[3]) {
-			*to++ = (char)((p[1] - '0') * 64 + (p[2] - '0') * 8 + (p[3] - '0'));
-			p += 3;
-		} else {
-			*to++ = *p;
-		}
-	}
-	*to = '\0';
-}
-
 static bool holds(const char *mount_point, const char *path)
 {
 	size_t n = strcmp(mount_point, "/") == 0 ? 0 : strlen(mount_point);
@@ -325,28 +310,19 @@ static bool holds(const char *mount_point, const char *path)
 
 char *mount_propagation_refusal(const char *mountinfo, const char *path, const char *propagation)
 {
-	scoped(strv) struct strv lines = STRV_INIT;
+	scoped(free) char *text = xstrdup(mountinfo);
 	scoped(free) char *best = NULL;
 	bool shared = false;
 	bool slave = false;
-	strv_split(&lines, mountinfo, '\n');
-	for (size_t i = 0; i < lines.n; i++) {
-		scoped(strv) struct strv fields = STRV_INIT;
-		strv_split(&fields, lines.v[i], ' ');
-		if (fields.n < 7) {
-			continue;
-		}
-		unescape(fields.v[4]);
-		if (!holds(fields.v[4], path) || (best && strlen(best) > strlen(fields.v[4]))) {
+	struct mountinfo m;
+	for (char *p = text; mountinfo_next(&p, &m);) {
+		if (!holds(m.place, path) || (best && strlen(best) > strlen(m.place))) {
 			continue;
 		}
 		free(best);
-		best = xstrdup(fields.v[4]);
-		shared = slave = false;
-		for (size_t k = 6; k < fields.n && strcmp(fields.v[k], "-") != 0; k++) {
-			shared = shared || text_starts(fields.v[k], "shared:");
-			slave = slave || text_starts(fields.v[k], "master:");
-		}
+		best = xstrdup(m.place);
+		shared = m.shared;
+		slave = m.slave;
 	}
 	bool wants_shared = mount_propagation_is_shared(propagation);
 	if (shared || (slave && !wants_shared)) {

@@ -15,6 +15,7 @@
 #include "container/internal.h"
 #include "container/plug.h"
 #include "container/shim.h"
+#include "container/storage.h"
 #include "store/store.h"
 #include "sys/cgroup.h"
 
@@ -135,6 +136,7 @@ struct container_set *container_set_new(const struct container_deps *d, struct e
 	}
 	container_volumes_reconcile(s);
 	plug_listen(s);
+	storage_listen(s);
 	s->policies = delay_start(d->loop, 0, boot_apply_policies, s);
 	return s;
 }

@@ -10,6 +10,7 @@
 #include "base/scoped.h"
 #include "container/internal.h"
 #include "container/plug.h"
+#include "container/storage.h"
 #include "store/store.h"
 
 struct container *container_new(struct container_set *s, const char *id)
@@ -58,6 +59,7 @@ void container_free(struct container *c)
 	free(c->waits_for);
 	json_decref(c->without);
 	plug_free(c->plug);
+	storage_free(c->storage);
 	free(c);
 }
 
@@ -165,6 +167,10 @@ int container_record_load(void *set, const char *id, json_t *doc, struct err *e)
 	(void)json_get_strv(doc, "ImageLabels", &c->image_labels, &wrong);
 	if (plug_init(c, &wrong) < 0) {
 		log_warning("container", "devices_not_understood", "id", c->id, "reason", wrong.msg,
+			NULL);
+	}
+	if (storage_init(c, &wrong) < 0) {
+		log_warning("container", "storage_not_understood", "id", c->id, "reason", wrong.msg,
 			NULL);
 	}
 	part = json_object_get(doc, "DeviceIdentities");

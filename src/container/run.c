@@ -27,6 +27,7 @@
 #include "container/plug.h"
 #include "container/runtime_words.h"
 #include "container/shim.h"
+#include "container/storage.h"
 #include "event/event.h"
 #include "image/image.h"
 #include "job/job.h"
@@ -167,6 +168,7 @@ static void start_failed(struct container *c, const struct err *e, int exit_code
 	struct container_set *s = c->set;
 	shim_free(TAKE(c->shim));
 	plug_ended(c);
+	storage_changed(c);
 	container_clean_run(c);
 	c->exit_code = exit_code;
 	set_error(c, reason.msg);
@@ -186,7 +188,7 @@ static void start_failed(struct container *c, const struct err *e, int exit_code
 	done_take(&c->stopping, &stopping);
 	done_all(&stopping, NULL);
 	c = map_get(s->by_id, id);
-	if (c && remove) {
+	if (c && remove && !(waits && !c->remove_asked)) {
 		container_remove_now(c, true);
 	}
 	done_all(&starting, waits ? NULL : &reason);
@@ -252,6 +254,7 @@ static int shim_args(const struct container *c, struct strv *args, struct err *e
 	strv_addf(args, "--lower=%s", lower);
 	strv_addf(args, "--upper=%s/upper", c->dir);
 	strv_addf(args, "--work=%s/work", c->dir);
+	storage_shim_args(c, args);
 	scoped(strv) struct strv foreign = STRV_INIT;
 	container_volumes_foreign(c, &foreign);
 	for (size_t i = 0; i < foreign.n; i++) {
@@ -390,7 +393,12 @@ void container_launch(struct container *c)
 			return;
 		}
 	}
-	spawn(c);
+	ready = storage_ready(c, &why);
+	if (ready < 0) {
+		container_start_failed(c, &why);
+	} else if (ready > 0) {
+		spawn(c);
+	}
 }
 
 static void begin(struct container *c)
@@ -500,6 +508,7 @@ static void on_started(void *owner, pid_t init, int64_t at_ns)
 	container_event(c, "start", NULL);
 	update_started(c);
 	plug_started(c, true);
+	storage_changed(c);
 	health_start(c);
 	if (c->remove_asked || c->kill_asked ||
 		!list_empty(&c->stopping)) { /* asked for while it was starting */
@@ -628,6 +637,7 @@ void container_died(struct container *c, int exit_code, int64_t at_ns, bool oom)
 	health_stop(c);
 	oom_stop(c);
 	plug_ended(c);
+	storage_changed(c);
 	c->exit_code = exit_code;
 	c->finished_ns = at_ns;
 	c->oom_killed = c->oom_killed || oom;

@@ -9,6 +9,7 @@
 #include "container/internal.h"
 #include "container/plug.h"
 #include "container/shim.h"
+#include "container/storage.h"
 #include "image/image.h"
 
 struct container *container_find(struct container_set *s, const char *name, struct err *e)
@@ -278,6 +279,7 @@ void container_set_free(struct container_set *s)
 		health_stop(probed);
 	}
 	plug_unlisten(s);
+	storage_unlisten(s);
 	execs_free(s);
 	stats_free(s);
 	map_each (s->by_id, struct container, c) {

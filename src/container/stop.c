@@ -15,6 +15,7 @@
 #include "base/scoped.h"
 #include "base/text.h"
 #include "container/internal.h"
+#include "container/storage.h"
 #include "image/image.h"
 #include "job/remove.h"
 #include "store/store.h"
@@ -97,6 +98,7 @@ static void end_pause_before_restart(struct container *c)
 	c->boot_since_ms = 0;
 	c->stopped_by_user = true;
 	waiting_set(c, NULL);
+	storage_changed(c);
 	container_step(c, INPUT_STOP);
 	container_record_note(c);
 	attach_point_end(&c->attaches);
@@ -111,6 +113,9 @@ void container_stop(
 	if (c->state == CONTAINER_RESTARTING) {
 		end_pause_before_restart(c);
 		container_event(c, "stop", NULL);
+		if (json_bool(c->host_config, "AutoRemove")) { /* it waited for a disk or device */
+			container_remove_now(c, true);
+		}
 		done(owner, NULL);
 		return;
 	}
@@ -369,6 +374,7 @@ void container_remove_now(struct container *c, bool volumes)
 	done_take(&c->removing, &removing);
 	discard_tree(c, &removing);
 	container_clean_run(c);
+	storage_changed(c);
 	if (volumes) {
 		remove_volumes(c, &names);
 	}

@@ -13,6 +13,7 @@
 #include "container/internal.h"
 #include "container/optional.h"
 #include "container/plug.h"
+#include "container/storage.h"
 
 bool waiting_is_absent(const char *path)
 {
@@ -30,13 +31,14 @@ char *waiting_for(const struct container *c)
 		}
 	}
 	const struct wanted *w = plug_missing(c);
-	return w ? xasprintf("device %s", w->key) : NULL;
+	return w ? xasprintf("device %s", w->key) : storage_missing(c);
 }
 
 bool waiting_is_patient(const struct container *c)
 {
 	const struct wanted *w = plug_missing(c);
-	return w && w->rule && !c->stopped_by_user;
+	scoped(free) char *disk = w ? NULL : storage_missing(c);
+	return ((w && w->rule) || disk) && !c->stopped_by_user;
 }
 
 bool waiting_decide(const struct container *c, const struct restart_facts *f, int64_t *ret_wait_ms)

@@ -429,18 +429,27 @@ static void look_kind(const struct device_roots *r, const char *kind, const stru
 	}
 }
 
+static int look_all_of(const struct device_roots *r, const char *kind, unsigned flags,
+	device_found_fn *fn, void *owner)
+{
+	scoped(strv) struct strv numbers = STRV_INIT;
+	scoped(free) char *path = xasprintf("%s/dev/%s", r->sys, kind);
+	scoped(close) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int e = dir < 0 ? -errno : path_list(dir, &numbers);
+	if (e == 0) {
+		look_kind(r, kind, &numbers, flags, fn, owner);
+	}
+	return e;
+}
+
 int device_look_all(const struct device_roots *r, unsigned flags, device_found_fn *fn, void *owner)
 {
-	static const char *const kinds_of_node[] = {"char", "block"};
-	for (size_t i = 0; i < 2; i++) {
-		scoped(strv) struct strv numbers = STRV_INIT;
-		scoped(free) char *path = xasprintf("%s/dev/%s", r->sys, kinds_of_node[i]);
-		scoped(close) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		int e = dir < 0 ? -errno : path_list(dir, &numbers);
-		if (e < 0) {
-			return e;
-		}
-		look_kind(r, kinds_of_node[i], &numbers, flags, fn, owner);
-	}
-	return 0;
+	int e = look_all_of(r, "char", flags, fn, owner);
+	return e < 0 ? e : device_look_blocks(r, flags, fn, owner);
+}
+
+int device_look_blocks(
+	const struct device_roots *r, unsigned flags, device_found_fn *fn, void *owner)
+{
+	return look_all_of(r, "block", flags, fn, owner);
 }

@@ -33,3 +33,6 @@ struct device *device_look(
 /* All there are, each given to fn (which owns it). -errno. */
 typedef void device_found_fn(void *owner, struct device *take_device);
 int device_look_all(const struct device_roots *r, unsigned flags, device_found_fn *fn, void *owner);
+/* The same of block devices only. */
+int device_look_blocks(
+	const struct device_roots *r, unsigned flags, device_found_fn *fn, void *owner);

@@ -33,13 +33,15 @@ worker_job_fn worker_registry;  /* registry_ask.c */
 /* {"dir", "names": [], "sync": path}: trees below dir, in this order, once the file has reached the
  * disk that says that nobody needs them; without "sync" at once */
 worker_job_fn worker_remove_tree;
-worker_job_fn worker_save;        /* save.c */
-worker_job_fn worker_seed_volume; /* seed_volume.c */
-worker_job_fn worker_sync;        /* sync.c */
-worker_job_fn worker_tree_sizes;  /* {"paths": []}: {"sizes": []}, in bytes */
-worker_job_fn worker_top;         /* top.c */
-worker_job_fn worker_update;      /* update.c */
-worker_job_fn worker_verify;      /* verify.c */
+worker_job_fn worker_save;         /* save.c */
+worker_job_fn worker_seed_volume;  /* seed_volume.c */
+worker_job_fn worker_storage;      /* storage.c */
+worker_job_fn worker_storage_disk; /* storage_disk.c */
+worker_job_fn worker_sync;         /* sync.c */
+worker_job_fn worker_tree_sizes;   /* {"paths": []}: {"sizes": []}, in bytes */
+worker_job_fn worker_top;          /* top.c */
+worker_job_fn worker_update;       /* update.c */
+worker_job_fn worker_verify;       /* verify.c */
 
 /* logs and volumes: log_pack.c, read_journal.c, mount_volume.c */
 worker_job_fn worker_unpack_log;

@@ -45,6 +45,8 @@ static const struct {
 	{"remove-tree", worker_remove_tree},
 	{"save", worker_save},
 	{"seed-volume", worker_seed_volume},
+	{"storage", worker_storage},
+	{"storage-disk", worker_storage_disk},
 	{"sync", worker_sync},
 	{"tree-sizes", worker_tree_sizes},
 	{"top", worker_top},
