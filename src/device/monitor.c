@@ -135,9 +135,9 @@ static void take_message(struct device_monitor *m, size_t n, unsigned group)
 	}
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+/* False: the socket is of no use any more. */
+static bool receive_some(struct device_monitor *m)
 {
-	struct device_monitor *m = poll->data;
 	for (int i = 0; i < MESSAGES_A_TURN; i++) {
 		unsigned group;
 		ssize_t n = uevent_receive(m->fd, m->message, sizeof(m->message), &group);
@@ -147,8 +147,21 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		} else if (n > 0) {
 			take_message(m, (size_t)n, group);
 		} else if (n < 0) {
-			return;
+			return n == -EAGAIN || n == -EINTR;
 		}
+	}
+	return true;
+}
+
+/* Lost messages are an error of the socket to poll(2), and libuv stops what has one. */
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct device_monitor *m = poll->data;
+	if (!receive_some(m)) {
+		uv_poll_stop(poll);
+		log_error("device", "not_heard", "error", "the socket of devices is broken", NULL);
+	} else if (status < 0) {
+		uv_poll_start(poll, UV_READABLE, on_readable);
 	}
 }
 

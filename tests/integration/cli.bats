@@ -123,3 +123,63 @@ teardown_file() {
 	w --context over ps
 	kill "$(cat "$DIR/tls.pid")"
 }
+
+# A loop device of this test's own: a real uevent, a node and an entry in sysfs.
+loop_device() { # add|remove NUMBER
+	python3 - "$@" <<'E'
+import fcntl, sys
+with open("/dev/loop-control", "rb+", 0) as f:
+    fcntl.ioctl(f, {"add": 0x4C80, "remove": 0x4C81}[sys.argv[1]], int(sys.argv[2]))
+E
+}
+
+device_known() {
+	"$WHERRY" device inspect "$1" >/dev/null 2>&1
+}
+
+device_unknown() {
+	! device_known "$1"
+}
+
+@test "device: what comes and goes is listed, watched, and seen with those who ask for it" {
+	[ -c /dev/loop-control ] || skip "no loop devices"
+	local n=$((20000 + BASHPID % 10000)) watch
+	"$WHERRY" create --name asks --label "wherry.device.disk=/dev/loop$n,as=/dev/disk" bb true
+	"$WHERRY" device watch --format '{{.action}} {{.device.node}}' >"$DIR/watch" 3>&- &
+	watch=$!
+	eventually 10 grep -q devices/events "$DIR/daemon.log"
+	loop_device add "$n"
+	eventually 10 grep -qx "add /dev/loop$n" "$DIR/watch"
+	[ "$("$WHERRY" device ls --format '{{.Device}} {{.Number}} {{.Rules}}' | grep "loop$n ")" = "/dev/loop$n b 7:$n asks/disk" ]
+	[ "$("$WHERRY" device inspect -f '{{(index .uses 0).path}} {{(index .uses 0).running}}' "loop$n")" = "/dev/disk false" ]
+	loop_device remove "$n"
+	eventually 10 grep -qx "remove /dev/loop$n" "$DIR/watch"
+	kill "$watch"
+	"$WHERRY" rm asks
+	run "$WHERRY" device inspect "/dev/loop$n"
+	[ "$status" -eq 1 ]
+	[[ $output == *"no such device: /dev/loop$n"* ]]
+}
+
+@test "device: what was missed because messages were lost is found by a look at everything" {
+	[ -c /dev/loop-control ] || skip "no loop devices"
+	local n=$((30000 + BASHPID % 10000)) pid
+	pid=$(cat "$DIR/daemon.pid")
+	eventually 10 device_known null
+	kill -STOP "$pid"
+	python3 - <<'E'
+import socket
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)
+for _ in range(600):  # more than its socket holds
+    try:
+        s.sendto(b"libudev\0" + bytes(8000), (0, 2))
+    except OSError:
+        pass
+E
+	loop_device add "$n"
+	kill -CONT "$pid"
+	eventually 10 device_known "loop$n"
+	grep -q messages_lost "$DIR/daemon.log"
+	loop_device remove "$n"
+	eventually 10 device_unknown "loop$n"
+}
