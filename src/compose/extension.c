@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "device/rule.h"
+#include "device/storage_rule.h"
 
 #define NAMES_OF_LABELS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
@@ -17,12 +18,19 @@ static int check_device(const char *name, const char *text, struct err *e)
 	return r ? 0 : -1;
 }
 
+static int check_storage(const char *name, const char *text, struct err *e)
+{
+	scoped(storage_rule_free) struct storage_rule *r = storage_rule_parse(name, text, e);
+	return r ? 0 : -1;
+}
+
 /* The lists in x-wherry. A name that is left out is the end of the path that the item is about. */
 static const struct section {
 	const char *key, *prefix, *path_key;
 	int (*check)(const char *name, const char *text, struct err *e);
 } sections[] = {
 	{"devices", DEVICE_LABEL, "as", check_device},
+	{"storage", STORAGE_LABEL, "at", check_storage},
 };
 
 /* Is word in text by itself? */

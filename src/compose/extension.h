@@ -3,9 +3,12 @@
  *   x-wherry:
  *     devices:
  *       - {name: zigbee, usb: "10c4:ea60", as: /dev/zigbee, required: true}
+ *     storage:
+ *       - {label: MEDIA, at: /mnt/media}
  *
- * becomes wherry.device.zigbee with the rest of the keys as JSON (device/rule.h), so that it is in
- * the service's hash, in `config`, and in what docker compose starts from that.
+ * becomes wherry.device.zigbee and wherry.storage.media with the rest of the keys as JSON
+ * (device/rule.h, device/storage_rule.h), so that it is in the service's hash, in `config`, and in
+ * what docker compose starts from that.
  */
 #pragma once
 #include "compose/loader.h"

@@ -1,5 +1,5 @@
 /* device/rule.h - what a label wherry.device.NAME asks for: which devices, under what name, and
- * what happens when they come and go. Pure. The words are in doc/device-rules.md.
+ * what happens when they come and go. Pure. The words are in doc/devices.md.
  */
 #pragma once
 #include <jansson.h>

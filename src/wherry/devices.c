@@ -77,7 +77,7 @@ static char *usb_of(const json_t *d)
 	return *vendor ? xasprintf("%s:%s", vendor, json_str(d, "product")) : xstrdup("");
 }
 
-/* "zigbee:/dev/zigbee" of those that run, and "zigbee/stick" of all whose rule it is. */
+/* "zigbee:/dev/zigbee" of those that have it, and "zigbee/stick" of all whose rule it is. */
 static void put_uses(json_t *row, const json_t *uses)
 {
 	scoped(json) json_t *users = json_array();
@@ -89,7 +89,7 @@ static void put_uses(json_t *row, const json_t *uses)
 		const char *parts[] = {json_str(use, "path"), json_str(use, "rule")};
 		scoped(free) char *user = xasprintf("%s:%s", name, parts[0]);
 		scoped(free) char *rule = xasprintf("%s/%s", name, parts[1]);
-		if (json_bool(use, "running")) {
+		if (json_bool(use, "has")) {
 			json_array_append_new(users, json_string(user));
 		}
 		json_array_append_new(rules, json_string(rule));

@@ -151,7 +151,7 @@ device_unknown() {
 	loop_device add "$n"
 	eventually 10 grep -qx "add /dev/loop$n" "$DIR/watch"
 	[ "$("$WHERRY" device ls --format '{{.Device}} {{.Number}} {{.Rules}}' | grep "loop$n ")" = "/dev/loop$n b 7:$n asks/disk" ]
-	[ "$("$WHERRY" device inspect -f '{{(index .uses 0).path}} {{(index .uses 0).running}}' "loop$n")" = "/dev/disk false" ]
+	[ "$("$WHERRY" device inspect -f '{{(index .uses 0).path}} {{(index .uses 0).has}}' "loop$n")" = "/dev/disk false" ]
 	loop_device remove "$n"
 	eventually 10 grep -qx "remove /dev/loop$n" "$DIR/watch"
 	kill "$watch"

@@ -191,6 +191,7 @@ job() {
 	eventually 10 grep -q listens "$DIR/listen2.out"
 	devices loop add "$LOOP"
 	eventually 10 in_it h2 'test -b /dev/stick'
+	eventually 10 sh -c "$WHERRY device ls --format '{{.Device}} {{.UsedBy}}' | grep -q '^/dev/loop$LOOP .*h2:/dev/stick'"
 	[ "$(in_it h2 'stat -c "%a %u" /dev/stick')" = "640 7" ]
 	eventually 10 in_it h2 "test -b /dev/loops/loop$LOOP"
 	eventually 10 in_it h2 "grep -x 'add all /dev/loops/loop$LOOP' /tmp/seen"

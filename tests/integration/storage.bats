@@ -22,6 +22,7 @@ teardown_file() {
 			umount -l "$(grep -o " /sys/devices/virtual/block/loop$n[^ ]*" /proc/self/mountinfo | tail -1)" || break
 		done
 		losetup -d "/dev/loop$n" 2>/dev/null || true
+		[ ! -e "/dev/loop$n" ] || eventually 20 python3 "$BATS_TEST_DIRNAME/devices.py" loop remove "$n" || true
 	done
 	if grep -q " $DIR/run/storage " /proc/mounts; then umount -l "$DIR/run/storage"; fi
 	rm -rf "$FAKE" "$DIR"
@@ -230,4 +231,16 @@ mounted_in() { # CONTAINER
 	"$WHERRY" commit -c "LABEL wherry.storage.m=label=A$TAG,at=/usb" c1 "storage-labels"
 	"$WHERRY" run -d --name c2 "storage-labels" sleep 1000
 	in_it c2 '! test -e /usb'
+}
+
+@test "storage: x-wherry.storage of a compose file are such labels" {
+	mkdir "$DIR/project"
+	printf 'name: s%s\nservices:\n  app:\n    image: bb\n    command: sleep 1000\n    x-wherry:\n      storage:\n        - {label: A, at: /mnt/usb, required: false}\n' \
+		"$TAG" >"$DIR/project/compose.yaml"
+	cd "$DIR/project"
+	"$WHERRY" compose up -d -t 0
+	[ "$("$WHERRY" compose ps -q | xargs "$WHERRY" inspect -f '{{index .Config.Labels "wherry.storage.usb"}}')" = '{"label":"A","at":"/mnt/usb","required":false}' ]
+	run "$WHERRY" compose exec -T app touch /mnt/usb/x
+	[[ "$output" == *"Read-only file system"* ]]
+	"$WHERRY" compose down -t 0
 }

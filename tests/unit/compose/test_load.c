@@ -68,6 +68,8 @@ static void errors_name_file_line_column_and_what_was_expected(void **state)
 			"compose.yaml:5:17: services.a.x-wherry.devices[0] needs a name"},
 		{"services:\n  a:\n    image: x\n    x-wherry:\n      devices: [{as: /dev/x, class: rocket}]\n",
 			"compose.yaml:5:30: services.a.x-wherry.devices[0]: wherry.device.x"},
+		{"services:\n  a:\n    image: x\n    x-wherry:\n      storage: [{at: /mnt/x, fsck: often, label: X}]\n",
+			"compose.yaml:5:30: services.a.x-wherry.storage[0]: wherry.storage.x"},
 		{"services:\n  a:\n    image: x\n    restart: sometimes\n",
 			"compose.yaml:4:14: restart: one of no, always"},
 		{"services:\n  a:\n    image: x\n    restart: false\n",
