@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""image_proxy.py PORT UPSTREAM_PORT WAY [PATH] - a proxy on loopback before a registry, which behaves in one of these ways:
+"""image_proxy.py PORT UPSTREAM_PORT WAY [FILE] - a proxy on loopback before a registry, which behaves in one of these ways:
 
   cut       cuts the first two connections of every larger blob in the middle
   token     wants bearer tokens, which it gives at /token to "u" with password "p"; blobs are redirected to 127.0.0.2, which
@@ -8,13 +8,13 @@
   expire    as anonymous, and a token is good for two requests only
   hold      sends the first half of each larger blob and then nothing, the first time it is asked for
   forward   does what it is asked, also as a proxy for another host
-  gone      larger blobs are answered with 403, as soon as there is a PATH
+  gone      larger blobs are answered with 403, after as many seconds as FILE says
   pages     gives lists of tags 100 at a time, with a Link to the next
   togetherN  answers larger blobs when N of them are asked for at the same time, and says how many that were
   rude      cuts each larger blob, then is busy, then sends another part than it was asked for
 What it did goes to stdout.
 """
-import base64, http.client, http.server, json, os, socketserver, sys, threading, time
+import base64, http.client, http.server, json, socketserver, sys, threading, time
 
 port, upstream, way = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 cuts = {}
@@ -113,10 +113,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if way.startswith("together") and "/blobs/" in self.path and len(body) > 100000:
             self.wait_for_others(int(way[8:]))
         if way == "gone" and "/blobs/" in self.path and len(body) > 100000:
-            for _ in range(1200):
-                if os.path.exists(sys.argv[4]):
-                    break
-                time.sleep(0.05)
+            with open(sys.argv[4]) as f:
+                time.sleep(float(f.read()))
             return self.answer(403)
         if way == "pages" and path.endswith("/tags/list"):
             doc = json.loads(body)
