@@ -286,6 +286,19 @@ static void stop_dependents(struct up *u, size_t index)
 	u->recreated[index] = true;
 }
 
+/* The step that was added last makes a container under a temporary name: a leftover may have it. */
+static void after_leftovers(struct up *u, size_t index)
+{
+	const struct step_list *made = &u->made[index];
+	for (size_t i = 0; i < made->n; i++) {
+		const struct step *step = &u->plan->steps[made->v[i]];
+		if (step->kind == STEP_REMOVE &&
+			has_temporary_name(u, &u->p->services[index], step->existing)) {
+			plan_add_after(u->plan, made->v[i]);
+		}
+	}
+}
+
 static void plan_recreate(struct up *u, size_t index, const struct candidate *candidate)
 {
 	const struct state_container *c = candidate->c;
@@ -300,6 +313,7 @@ static void plan_recreate(struct up *u, size_t index, const struct candidate *ca
 	for (size_t i = first; i < last; i++) {
 		plan_add_after(u->plan, i);
 	}
+	after_leftovers(u, index);
 	decide(u, &(struct decision){.service = index,
 			  .name = u->plan->steps[u->plan->n - 1].name,
 			  .number = c->number});

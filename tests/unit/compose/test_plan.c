@@ -550,6 +550,27 @@ static void an_interrupted_replacement_is_completed(void **state)
 	}
 }
 
+/* The one that is made next has the same temporary name. */
+static void a_leftover_gives_its_name_back_first(void **state)
+{
+	scoped(project_free) struct project *p = load_good("services: {a: {image: x}}");
+	struct made m = {0};
+	add_resources(&m, p);
+	add_container(&m, p, "a", 1, "exited");
+	m.containers[0].hash = "old";
+	add_container(&m, p, "a", 1, "created");
+	m.containers[1].hash = "stale";
+	free((char *)m.containers[1].name);
+	m.containers[1].name = xstrdup("0123456789ab_p-a-1");
+	const struct strv none = STRV_INIT;
+	const struct plan_up o = {.services = &none};
+	scoped(plan) struct plan plan = {0};
+	struct err e;
+	assert_int_equal(plan_up(p, &m.s, &o, &plan, &e), 0);
+	rounds_are(&plan, "0123456789ab_p-a-1; p-a-1; p-a-1; ");
+	made_deinit(&m);
+}
+
 static void a_changed_network_is_made_anew(void **state)
 {
 	scoped(project_free) struct project *p = load_good(three);
@@ -900,6 +921,7 @@ int main(void)
 		cmocka_unit_test(a_share_of_the_rolls_may_fail),
 		cmocka_unit_test(what_cannot_be_start_first_is_said),
 		cmocka_unit_test(an_interrupted_replacement_is_completed),
+		cmocka_unit_test(a_leftover_gives_its_name_back_first),
 		cmocka_unit_test(a_changed_network_is_made_anew),
 		cmocka_unit_test(networks_and_volumes_have_docker_composes_hashes),
 		cmocka_unit_test(a_changed_volume_goes_only_when_somebody_said_so),
