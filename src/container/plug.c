@@ -101,7 +101,7 @@ bool plug_note_identity(struct plug *p, const struct wanted *w, const struct dev
 	return true;
 }
 
-const struct device *plug_find_number(
+static const struct device *find_number(
 	const struct container_set *s, char type, unsigned major, unsigned minor)
 {
 	size_t pos = 0;
@@ -112,6 +112,25 @@ const struct device *plug_find_number(
 		}
 	}
 	return NULL;
+}
+
+const struct device *plug_recognise(
+	struct container *c, const struct wanted *w, const struct plugged *o)
+{
+	const struct device *d = find_number(c->set, o->type, o->major, o->minor);
+	struct wanted_place place;
+	if (!d) {
+		return NULL;
+	}
+	if (!w->rule && strcmp(o->path, w->inside) == 0) {
+		(void)plug_note_identity(c->plug, w, d);
+	}
+	if (!wanted_find_place(w, d, plug_identity(c->plug, w), &place)) {
+		return NULL;
+	}
+	bool same = strcmp(place.path, o->path) == 0;
+	free(place.path);
+	return same ? d : NULL;
 }
 
 static struct plugged value_of(const struct wanted *w, const struct device *d, char *path)
@@ -195,18 +214,14 @@ static bool learn(struct container *c)
 	for (size_t i = 0; i < p->held.n; i++) {
 		struct plugged *o = &p->held.v[i];
 		const struct wanted *w = find_wanted(p, o->key);
-		const struct device *d =
-			o->stays ? plug_find_number(c->set, o->type, o->major, o->minor) : NULL;
-		if (!d || !w) {
+		const struct device *d = o->stays && w ? plug_recognise(c, w, o) : NULL;
+		if (!d) {
 			continue;
 		}
 		o->stays = false;
 		free(o->node);
 		o->node = xstrdup(d->node);
 		news = true;
-		if (!w->rule && strcmp(o->path, w->inside) == 0) {
-			(void)plug_note_identity(p, w, d);
-		}
 	}
 	return news;
 }

@@ -50,8 +50,11 @@ void plug_wish_one(const struct container *c, const struct wanted *w, struct plu
 const char *plug_identity(const struct plug *p, const struct wanted *w); /* borrowed, "" */
 /* d is what w means from now on, when its path does not say enough. True when that is news. */
 bool plug_note_identity(struct plug *p, const struct wanted *w, const struct device *d);
-const struct device *plug_find_number(
-	const struct container_set *s, char type, unsigned major, unsigned minor);
+/* The host's device behind a node of the container, when w tells it also later: its identity is
+ * noted. NULL: no device, or a node that was made by hand and has another name than its device, of
+ * which nobody says when it goes. */
+const struct device *plug_recognise(
+	struct container *c, const struct wanted *w, const struct plugged *o);
 void plug_list_rules(const struct container *c, const struct plugged_list *l,
 	struct device_list *ret);              /* ret borrows from l */
 void plug_forget_job(struct plug *p);          /* it is cancelled, and its result is nobody's */

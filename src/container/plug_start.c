@@ -81,27 +81,25 @@ void plug_note_missing(const struct container *c, json_t *paths)
 
 /* --- its nodes at the start --- */
 
-/* Which of the host's it is; what the set does not know stays as long as the container runs. */
+/* Which of the host's it is; what cannot be recognised stays as long as the container runs. */
 static void add_node(struct container *c, const struct wanted *w, const struct oci_device *o)
 {
-	const struct device *d = plug_find_number(c->set, o->type, o->major, o->minor);
 	struct plugged one = {
 		.key = w->key,
 		.path = (char *)o->path,
-		.node = d ? d->node : w->host,
+		.node = w->host,
 		.type = o->type,
 		.major = o->major,
 		.minor = o->minor,
 		.mode = o->mode,
 		.uid = o->uid,
 		.gid = o->gid,
-		.stays = !d,
 	};
 	snprintf(one.access, sizeof(one.access), "%s", o->access);
+	const struct device *d = plug_recognise(c, w, &one);
+	one.node = d ? d->node : one.node;
+	one.stays = !d;
 	(void)plugged_add(&c->plug->held, &one);
-	if (d && strcmp(o->path, w->inside) == 0) {
-		(void)plug_note_identity(c->plug, w, d);
-	}
 }
 
 /* The device that was there before comes first, whatever it is called now. Else what is there. */

@@ -19,8 +19,7 @@ struct plugged {
 	mode_t mode;
 	uid_t uid;
 	gid_t gid;
-	bool stays; /* the host's device set does not know it: there as long as the container runs
-		     */
+	bool stays; /* nothing says when it goes: there as long as the container runs */
 	bool gone;  /* the host has said so; it may be back as the same node already */
 };
 
