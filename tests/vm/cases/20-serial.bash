@@ -179,8 +179,8 @@ S
 draft owner "owner, group, mode: the host's, or as the label says; a user of the group opens it"
 case_owner() {
 	guest <<'S'
-	watcher box /dev/mine -- --user 1000:1000 --group-add 20 --label 'wherry.device.a={"class":"serial","as":"/dev/mine","required":false}'
-	watcher own /dev/mine -- --user 1000 --label wherry.device.a=class=serial,as=/dev/mine,uid=1000,gid=5,mode=0640,required=false
+	watcher box /dev/mine -- --user 1000:1000 --group-add 20 --label 'wherry.device.a={"usb":"0403:6001","as":"/dev/mine","required":false}'
+	watcher own /dev/mine -- --user 1000 --label wherry.device.a=usb=0403:6001,as=/dev/mine,uid=1000,gid=5,mode=0640,required=false
 S
 	plug_serial zig ZB1
 	guest <<'S'
@@ -192,7 +192,7 @@ S
 draft replugs "100 replugs in a row, each within a second of the kernel's event (median and maximum)"
 case_replugs() {
 	GUEST_LIMIT=900 guest <<'S'
-	bash "$DATA/gadget.sh" plug acm 0658 0200 Silicon ZWave ACM1 acm.0
+	bash "$DATA/gadget.sh" plug acm 0x0658 0x0200 Silicon ZWave ACM1 acm.0
 	eventually 30 test -c /dev/ttyACM0
 	watcher box /dev/zwave -- --label wherry.device.zwave=usb=0658:0200,as=/dev/zwave
 	eventually 20 said box ' there /dev/zwave'

@@ -21,7 +21,7 @@ case_serial_acm() {
 	guest <<'S'
 	wherry run -d --name box --label wherry.device.s=usb=0658:0200,as=/dev/zwave,required=false bb \
 		sh -c 'until [ -c /dev/zwave ]; do sleep 0.1; done; stty -F /dev/zwave raw -echo; echo there; exec head -n 1 /dev/zwave' >/dev/null
-	bash "$DATA/gadget.sh" plug acm 0658 0200 Silicon ZWave ACM7 acm.0
+	bash "$DATA/gadget.sh" plug acm 0x0658 0x0200 Silicon ZWave ACM7 acm.0
 	eventually 20 said box there
 	stty -F /dev/ttyGS0 raw -echo
 	heard() {
