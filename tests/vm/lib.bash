@@ -125,8 +125,8 @@ make_images() { # PAYLOAD
 	tar -C "$bb" --owner=0 --group=0 -cf "$1/images/bb.tar" . && tar -C "$deb" --owner=0 --group=0 -cf "$1/images/deb.tar" .
 }
 
-machine_up() {
-	vm up "$MACHINE" || return
+machine_up() { # 77: it does not boot
+	vm up "$MACHINE" || return 77
 	: >"$WORK/plugged"
 	local blockdev='{"execute":"blockdev-add","arguments":{"node-name":"payload","driver":"raw","read-only":true,"file":{"driver":"file","filename":"'
 	blockdev+=$(realpath "$WORK/payload.img")'","read-only":true}}}'
