@@ -116,7 +116,7 @@ S
 S
 }
 
-draft hub "four adapters on a hub at once, pulled with the hub"
+line hub "four adapters on a hub at once, pulled with the hub"
 case_hub() {
 	local n
 	guest <<'S'
@@ -149,7 +149,7 @@ S
 S
 }
 
-draft reset "soft reset by the application: the device leaves the bus and comes back"
+line reset "soft reset by the application: the device leaves the bus and comes back"
 case_reset() {
 	plug_serial zig ZB1 2
 	guest LINK="$(by_id ZB1)" ZIGBEE="$ZIGBEE" <<'S'
@@ -176,7 +176,7 @@ P
 S
 }
 
-draft owner "owner, group, mode: the host's, or as the label says; a user of the group opens it"
+line owner "owner, group, mode: the host's, or as the label says; a user of the group opens it"
 case_owner() {
 	guest <<'S'
 	watcher box /dev/mine -- --user 1000:1000 --group-add 20 --label 'wherry.device.a={"usb":"0403:6001","as":"/dev/mine","required":false}'
@@ -189,7 +189,7 @@ S
 S
 }
 
-draft replugs "100 replugs in a row, each within a second of the kernel's event (median and maximum)"
+line replugs "100 replugs in a row, each within a second of the kernel's event (median and maximum)"
 case_replugs() {
 	GUEST_LIMIT=900 guest <<'S'
 	bash "$DATA/gadget.sh" plug acm 0x0658 0x0200 Silicon ZWave ACM1 acm.0
@@ -212,7 +212,7 @@ case_replugs() {
 S
 }
 
-draft second "plugged by QEMU: usable in the container within a second of the kernel's event"
+line second "plugged by QEMU: usable in the container within a second of the kernel's event"
 case_second() {
 	local n
 	guest ZIGBEE="$ZIGBEE" <<<'watcher box /dev/zigbee -- --label "$ZIGBEE,required=false"'

@@ -85,7 +85,7 @@ case_optional() {
 S
 }
 
-draft on_change "on_change: a signal, a restart, a command in the container"
+line on_change "on_change: a signal, a restart, a command in the container"
 case_on_change() {
 	guest ZIGBEE="$ZIGBEE" <<'S'
 	loop='trap "echo hup" HUP; echo begins; while :; do sleep 0.2; done'
@@ -144,7 +144,7 @@ S
 S
 }
 
-draft shown "wherry device ls, watch, inspect and /wherry/v1/devices: what is there, who has it, which rule"
+line shown "wherry device ls, watch, inspect and /wherry/v1/devices: what is there, who has it, which rule"
 case_shown() {
 	guest ZIGBEE="$ZIGBEE" <<'S'
 	watcher box /dev/zigbee -- --label "$ZIGBEE,required=false"
@@ -173,7 +173,7 @@ S
 S
 }
 
-draft lost "events lost while the daemon stood still: it finds out what is there"
+line lost "events lost while the daemon stood still: it finds out what is there"
 case_lost() {
 	plug_serial zig ZB1
 	guest ZIGBEE="$ZIGBEE" <<'S'
@@ -209,7 +209,7 @@ S
 S
 }
 
-draft daemon "the daemon is restarted while devices change: what the container has is put right"
+line daemon "the daemon is restarted while devices change: what the container has is put right"
 case_daemon() {
 	plug_serial zig ZB1
 	guest ZIGBEE="$ZIGBEE" <<'S'
@@ -236,7 +236,7 @@ S
 S
 }
 
-draft hostile "a container that puts links, files and binds where its devices go gains nothing, on the host or in it"
+line hostile "a container that puts links, files and binds where its devices go gains nothing, on the host or in it"
 case_hostile() {
 	guest <<'S'
 	echo untouched >/etc/wherry-target
@@ -275,7 +275,7 @@ S
 S
 }
 
-draft directory "--device of a directory is live: what comes into it on the host comes into the container"
+line directory "--device of a directory is live: what comes into it on the host comes into the container"
 case_directory() {
 	guest <<'S'
 	watcher box /dev/zero -- --device /dev/bus/usb:/dev/bus/usb:rw

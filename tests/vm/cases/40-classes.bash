@@ -1,7 +1,7 @@
 # Linux's own kinds of devices, by class, through drivers that need no hardware. Debian's kernel for this machine has no GPIO and no SPI to try.
 NEEDS=device_add
 
-draft infrared "infrared: a lirc device sends and hears in the container"
+line infrared "infrared: a lirc device sends and hears in the container"
 case_infrared() {
 	guest <<'S'
 	wherry run -d --name box -v /usr:/usr:ro --label wherry.device.ir=class=infrared,required=false deb \
@@ -16,7 +16,7 @@ case_infrared() {
 S
 }
 
-draft serial_acm "serial: ttyACM of a gadget with the vendor and product that were asked for carries data"
+line serial_acm "serial: ttyACM of a gadget with the vendor and product that were asked for carries data"
 case_serial_acm() {
 	guest <<'S'
 	wherry run -d --name box --label wherry.device.s=usb=0658:0200,as=/dev/zwave,required=false bb \
@@ -32,7 +32,7 @@ case_serial_acm() {
 S
 }
 
-draft video "video: a camera (vivid) opens in the container"
+line video "video: a camera (vivid) opens in the container"
 case_video() {
 	guest <<'S'
 	wherry run -d --name box -v /usr:/usr:ro --label wherry.device.cam=class=video,required=false deb sleep 1000000 >/dev/null
@@ -43,7 +43,7 @@ case_video() {
 S
 }
 
-draft audio "audio: a sound card appears with all of its nodes, and plays"
+line audio "audio: a sound card appears with all of its nodes, and plays"
 case_audio() {
 	guest <<'S'
 	wherry run -d --name box -v /usr:/usr:ro --label wherry.device.snd=class=audio,required=false deb sleep 1000000 >/dev/null
@@ -55,7 +55,7 @@ case_audio() {
 S
 }
 
-draft input "input: an event node of a tablet that is plugged"
+line input "input: an event node of a tablet that is plugged"
 case_input() {
 	guest <<'S'
 	wherry run -d --name box --label wherry.device.in=class=input,required=false bb sleep 1000000 >/dev/null
@@ -71,7 +71,7 @@ S
 S
 }
 
-draft i2c "i2c: a bus is read and written by i2c-tools in the container"
+line i2c "i2c: a bus is read and written by i2c-tools in the container"
 case_i2c() {
 	guest <<'S'
 	wherry run -d --name box -v /usr:/usr:ro --label wherry.device.bus=class=i2c,required=false deb sleep 1000000 >/dev/null

@@ -10,7 +10,7 @@ engine() { # FILE REGEX: the tests of this file whose names match
 S
 }
 
-draft engine_limits "the engine on cgroup v2: limits, updates, OOM, throttling"
+line engine_limits "the engine on cgroup v2: limits, updates, OOM, throttling"
 case_engine_limits() {
 	engine stats.bats 'limits are in the kernel|memory alone allows|OOM killer is off|block devices are throttled|an update reaches|killed for memory'
 }
