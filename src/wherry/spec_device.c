@@ -12,6 +12,15 @@ static bool is_permissions(const char *text)
 	return *text && strspn(text, "rwm") == strlen(text) && strlen(text) <= 3;
 }
 
+/* "vendor.com/class=name", of the Container Device Interface. */
+static bool is_cdi_name(const char *text)
+{
+	size_t vendor = strcspn(text, "/=");
+	size_t kind = vendor + strcspn(text + vendor, "=");
+	return vendor > 0 && text[vendor] == '/' && kind > vendor + 1 && text[kind] == '=' &&
+	       text[kind + 1] != '\0';
+}
+
 json_t *spec_device(const char *text, struct err *e)
 {
 	scoped(strv) struct strv parts = STRV_INIT;
@@ -30,6 +39,12 @@ json_t *spec_device(const char *text, struct err *e)
 		permissions = parts.v[1];
 	} else if (parts.n >= 2 && *parts.v[1]) {
 		inner = parts.v[1];
+	}
+	if (is_cdi_name(text)) {
+		err_set(e, ERR_INVALID,
+			"CDI devices are not supported: %s; name the device's node, or use a label wherry.device.NAME",
+			text);
+		return NULL;
 	}
 	if (*inner != '/') {
 		err_set(e, ERR_INVALID, "%s is not an absolute path", inner);

@@ -249,6 +249,10 @@ static void devices_limits_and_policies(void **state)
 	assert_string_equal(
 		e.msg, "invalid restart policy format: maximum retry count must be an integer");
 	assert_null(spec_device("/dev/a:/dev/b:x", &e));
+	assert_null(spec_device("nvidia.com/gpu=0", &e));
+	assert_non_null(strstr(e.msg, "CDI devices are not supported: nvidia.com/gpu=0"));
+	assert_null(spec_device("dev/a", &e));
+	assert_non_null(strstr(e.msg, "is not an absolute path"));
 }
 
 static void networks_have_names_and_settings(void **state)
