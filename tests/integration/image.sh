@@ -66,7 +66,7 @@ same_tree() { # ACTUAL EXPECTED [--ns]
 make_rootfs() {
 	local r=$top/rootfs
 	mkdir -p "$r"/{bin,dev,etc,usr/share,var/empty,tmp,opt/gone,opt/kept}
-	find /usr/bin -maxdepth 1 -name '[a-f]*' -size -2000k -exec cp -a -t "$r/bin" {} +
+	find /usr/bin -mindepth 1 -maxdepth 1 ! -type d -name '[a-f]*' -size -2000k -exec cp -a -t "$r/bin" {} +
 	head -c 8M /dev/urandom >"$r/bin/noise" # no machine's programs are all of it, however small they compress
 	cp -a /etc/apt /etc/ssl /etc/alternatives "$r/etc/" 2>/dev/null
 	cp -a /usr/share/zoneinfo "$r/usr/share/" 2>/dev/null || cp -a /usr/share/doc "$r/usr/share/"
