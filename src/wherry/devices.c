@@ -191,18 +191,14 @@ static void print_plain(const json_t *event)
 static int print_event(void *owner, const json_t *event, struct err *e)
 {
 	const struct format *f = owner;
-	if (!f) {
-		print_plain(event);
+	int r = 0;
+	if (f) {
+		r = format_put_line(f, event, "device event", e);
 	} else {
-		scoped(buf) struct buf text = BUF_INIT;
-		const struct format_style style = {.type = "device event"};
-		if (format_run(f, event, &style, &text, e) < 0) {
-			return err_wrap(e, "Error parsing format");
-		}
-		printf("%s\n", buf_str(&text));
+		print_plain(event);
 	}
 	fflush(stdout);
-	return 0;
+	return r;
 }
 
 static int watch(struct cli *cli, const struct format *f, struct err *e)

@@ -50,3 +50,5 @@ int format_check(const char *text, struct err *e);
 /* "\t" and "\n" as two characters become one: lists understand them, inspect does not. The
  * caller's. */
 char *format_unescape(const char *text);
+/* One of many to the standard output, as a line; type: what template errors call it. */
+int format_put_line(const struct format *f, const json_t *doc, const char *type, struct err *e);

@@ -622,3 +622,14 @@ char *format_unescape(const char *text)
 	}
 	return buf_take_str(&out);
 }
+
+int format_put_line(const struct format *f, const json_t *doc, const char *type, struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	const struct format_style style = {.type = type};
+	if (format_run(f, doc, &style, &text, e) < 0) {
+		return err_wrap(e, "Error parsing format");
+	}
+	printf("%s\n", buf_str(&text));
+	return 0;
+}
