@@ -10,6 +10,7 @@
 #include "compose/mount.h"
 #include "compose/port.h"
 #include "compose/words.h"
+#include "device/spec.h"
 
 typedef int convert_fn(struct tree *t, struct member *m, struct err *e);
 
@@ -262,14 +263,15 @@ static int to_env_files(struct tree *t, struct member *m, struct err *e)
 static int to_device(struct tree *t, struct member *item, struct err *e)
 {
 	scoped(strv) struct strv parts = STRV_INIT;
-	strv_split(&parts, item->value->text, ':');
+	device_spec_split(item->value->text, &parts);
 	if (parts.n == 0 || parts.n > 3 || !*parts.v[0]) {
 		return node_err(e, item->value,
 			"device \"%s\": SOURCE[:TARGET[:PERMISSIONS]] is expected",
 			item->value->text);
 	}
-	bool permissions_only = parts.n == 2 && parts.v[1][strspn(parts.v[1], "rwm")] == '\0';
-	const char *target = parts.n > 1 && !permissions_only ? parts.v[1] : parts.v[0];
+	bool permissions_only = parts.n == 2 && device_is_permissions(parts.v[1]);
+	bool named = parts.n > 1 && !permissions_only && *parts.v[1];
+	const char *target = named ? parts.v[1] : parts.v[0];
 	const char *permissions = parts.n == 3 ? parts.v[2] : permissions_only ? parts.v[1] : "rwm";
 	struct node *map = node_new(t, NODE_MAP, item->value);
 	node_put(t, map, "source", node_str(t, parts.v[0], map));

@@ -5,12 +5,8 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "device/spec.h"
 #include "wherry/specs.h"
-
-static bool is_permissions(const char *text)
-{
-	return *text && strspn(text, "rwm") == strlen(text) && strlen(text) <= 3;
-}
 
 /* "vendor.com/class=name", of the Container Device Interface. */
 static bool is_cdi_name(const char *text)
@@ -24,18 +20,18 @@ static bool is_cdi_name(const char *text)
 json_t *spec_device(const char *text, struct err *e)
 {
 	scoped(strv) struct strv parts = STRV_INIT;
-	strv_split(&parts, text, ':');
+	device_spec_split(text, &parts);
 	if (parts.n < 1 || parts.n > 3) {
 		err_set(e, ERR_INVALID, "invalid device specification: %s", text);
 		return NULL;
 	}
-	if (parts.n == 3 && !is_permissions(parts.v[2])) {
+	if (parts.n == 3 && !device_is_permissions(parts.v[2])) {
 		err_set(e, ERR_INVALID, "bad mode specified: %s", parts.v[2]);
 		return NULL;
 	}
 	const char *inner = parts.v[0];
 	const char *permissions = parts.n == 3 ? parts.v[2] : "rwm";
-	if (parts.n == 2 && is_permissions(parts.v[1])) {
+	if (parts.n == 2 && device_is_permissions(parts.v[1])) {
 		permissions = parts.v[1];
 	} else if (parts.n >= 2 && *parts.v[1]) {
 		inner = parts.v[1];

@@ -224,6 +224,29 @@ static void graphics_cards_are_requests(void **state)
 		"{\"Driver\":\"\",\"Count\":0,\"DeviceIDs\":[\"0\",\"1\"],\"Capabilities\":[[\"gpu\",\"compute\"]],\"Options\":{}}");
 }
 
+static void assert_device(
+	const char *text, const char *host, const char *inside, const char *access)
+{
+	struct err e;
+	scoped(json) json_t *o = spec_device(text, &e);
+	assert_non_null(o);
+	assert_string_equal(json_str(o, "PathOnHost"), host);
+	assert_string_equal(json_str(o, "PathInContainer"), inside);
+	assert_string_equal(json_str(o, "CgroupPermissions"), access);
+}
+
+static void colons_in_by_path_belong_to_the_name(void **state)
+{
+	struct err e;
+#define PORT "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
+	assert_device(PORT, PORT, PORT, "rwm");
+	assert_device(PORT ":rw", PORT, PORT, "rw");
+	assert_device(PORT ":/dev/zigbee", PORT, "/dev/zigbee", "rwm");
+	assert_device(PORT ":/dev/zigbee:r", PORT, "/dev/zigbee", "r");
+	assert_null(spec_device(PORT ":/dev/zigbee:x", &e));
+#undef PORT
+}
+
 static void devices_limits_and_policies(void **state)
 {
 	struct err e;
@@ -462,6 +485,7 @@ int main(void)
 		cmocka_unit_test(wrong_mounts_are_refused),
 		cmocka_unit_test(values_are_checked_when_flags_are_read),
 		cmocka_unit_test(graphics_cards_are_requests),
+		cmocka_unit_test(colons_in_by_path_belong_to_the_name),
 		cmocka_unit_test(devices_limits_and_policies),
 		cmocka_unit_test(networks_have_names_and_settings),
 		cmocka_unit_test(hosts_are_added),
@@ -472,6 +496,7 @@ int main(void)
 		cmocka_unit_test(resources_become_numbers),
 		cmocka_unit_test(health_checks_are_set_or_switched_off),
 		cmocka_unit_test(the_first_network_has_address_and_aliases),
+		cmocka_unit_test(colons_in_by_path_belong_to_the_name),
 		cmocka_unit_test(conflicts_are_said),
 		cmocka_unit_test(security_options_are_passed_on),
 	};
