@@ -44,6 +44,25 @@ const char *uevent_get(const struct uevent *u, const char *key)
 	return "";
 }
 
+void uevent_rename(const struct uevent *u, const char *node, const char *links, struct buf *ret)
+{
+	static const char name_key[] = "DEVNAME=";
+	static const char links_key[] = "DEVLINKS=";
+	size_t pos = 0;
+	for (const char *p; (p = uevent_next(u, &pos));) {
+		if (strncmp(p, name_key, strlen(name_key)) != 0 &&
+			strncmp(p, links_key, strlen(links_key)) != 0) {
+			buf_append(ret, p, strlen(p) + 1);
+		}
+	}
+	buf_printf(ret, "%s%s", name_key, node);
+	buf_append(ret, "", 1);
+	if (*links) {
+		buf_printf(ret, "%s%s", links_key, links);
+		buf_append(ret, "", 1);
+	}
+}
+
 /* The kernel's first string repeats ACTION and DEVPATH: it only has to be there. */
 static int find_kernel(const char *data, size_t n, struct uevent *u)
 {

@@ -30,6 +30,8 @@ int uevent_parse(const void *data, size_t n, struct uevent *ret, struct err *e);
 const char *uevent_get(const struct uevent *u, const char *key);
 /* Walks the properties: start with *pos = 0; "KEY=VALUE", borrowed, or NULL at the end. */
 const char *uevent_next(const struct uevent *u, size_t *pos);
+/* Appends the properties with another node and other links, a list with spaces between, or "". */
+void uevent_rename(const struct uevent *u, const char *node, const char *links, struct buf *ret);
 /* Appends udevd's form of these properties (KEY=VALUE, each with its NUL), with the words that
  * libudev's filters look at. */
 void uevent_write(const char *properties, size_t n, struct buf *ret);

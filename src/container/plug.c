@@ -17,7 +17,6 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scoped.h"
-#include "codec/uevent.h"
 #include "device/rule.h"
 #include "device/set.h"
 #include "job/job.h"
@@ -26,7 +25,6 @@
 #define JOB_PATIENCE_MS 30000 /* a file system of the container's own may never answer */
 #define RETRY_MS 1000         /* doubled */
 #define RETRIES_MAX 5
-#define MESSAGES_MAX 256
 
 struct plug_job {
 	struct container_set *set;
@@ -151,6 +149,28 @@ static struct plugged value_of(const struct wanted *w, const struct device *d, c
 	return one;
 }
 
+/* Behind its node. */
+static void wish_links(const struct container *c, const struct wanted *w, const struct device *d,
+	struct plugged_list *ret)
+{
+	for (size_t i = 0; i < d->links.n; i++) {
+		char *path = d->links.v[i];
+		const struct plugged *bad = plugged_find(&c->plug->refused, path);
+		scoped(free) char *target = wanted_link(w, d, path);
+		if (!target) {
+			continue;
+		}
+		const struct plugged one = {.key = w->key,
+			.path = path,
+			.node = d->node,
+			.target = target,
+			.type = 'l'};
+		if (!bad || !plugged_equal(bad, &one)) {
+			(void)plugged_add(ret, &one);
+		}
+	}
+}
+
 /* Which it has already goes first: another one that matches as well does not take its place. */
 static void wish_those(
 	const struct container *c, const struct wanted *w, bool held, struct plugged_list *ret)
@@ -167,8 +187,8 @@ static void wish_those(
 		const struct plugged *now = plugged_find(&p->held, place.path);
 		const struct plugged *bad = plugged_find(&p->refused, place.path);
 		bool has = now && !now->gone && plugged_equal(now, &one);
-		if (has == held && !(bad && plugged_equal(bad, &one))) {
-			(void)plugged_add(ret, &one);
+		if (has == held && !(bad && plugged_equal(bad, &one)) && plugged_add(ret, &one)) {
+			wish_links(c, w, d, ret);
 		}
 		free(place.path);
 	}
@@ -233,6 +253,9 @@ void plug_list_rules(
 {
 	for (size_t i = 0; i < l->n && ret->n < DEVICES_MAX; i++) {
 		const struct plugged *p = &l->v[i];
+		if (plugged_is_link(p)) {
+			continue;
+		}
 		ret->v[ret->n++] = (struct oci_device){
 			.path = p->path,
 			.type = p->type,
@@ -280,23 +303,12 @@ void plug_put_file(const struct container *c)
 	plugged_deinit(&all);
 }
 
-static json_t *udev_names(const struct plugged_list *l)
-{
-	json_t *names = json_array();
-	for (size_t i = 0; i < l->n; i++) {
-		if (!l->v[i].stays) {
-			json_array_append_new(names, json_sprintf("%c%u:%u", l->v[i].type,
-							     l->v[i].major, l->v[i].minor));
-		}
-	}
-	return names;
-}
-
 static int request_of(const struct container *c, json_t **ret, struct err *e)
 {
 	const struct plug *p = c->plug;
 	const struct container_deps *d = &c->set->d;
 	scoped(free) char *root = xasprintf("%s/crun", d->exec_root);
+	scoped(strv) struct strv data = STRV_INIT;
 	json_t *rules = NULL;
 	bool changes = p->added.n > 0 || p->removed.n > 0 || p->unsure || p->rules_stale;
 	if (changes && rules_of(c, &p->next, &rules, e) < 0) {
@@ -308,7 +320,8 @@ static int request_of(const struct container *c, json_t **ret, struct err *e)
 	json_put(o, "remove", plugged_nodes(&p->removed));
 	json_put(o, "add", plugged_nodes(p->unsure ? &p->next : &p->added));
 	json_put_str(o, "udev_dir", p->udev_dir);
-	json_put(o, "udev_data", udev_names(&p->next));
+	plug_udev_names(&p->next, &data);
+	json_put(o, "udev_data", json_strv(&data));
 	json_put(o, "messages", json_incref(p->messages));
 	*ret = o;
 	return 0;
@@ -484,74 +497,32 @@ void plug_look(struct container *c)
 
 /* --- what the device set says --- */
 
-static void mark_gone(struct plugged_list *l, const struct device *d, bool *ret_own)
+static void mark_gone(struct plugged_list *l, const struct device *d)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		if (!l->v[i].stays && strcmp(l->v[i].node, d->node) == 0) {
 			l->v[i].gone = true;
-			*ret_own = true;
 		}
 	}
-}
-
-static bool is_wished(const struct container *c, const struct device *d)
-{
-	struct plugged_list all;
-	bool own = false;
-	wish(c, &all);
-	for (size_t i = 0; i < all.n; i++) {
-		own = own || (!all.v[i].stays && strcmp(all.v[i].node, d->node) == 0);
-	}
-	plugged_deinit(&all);
-	return own;
-}
-
-/* Whose libudev does not hear the host's own messages. */
-static bool needs_messages(const struct container *c)
-{
-	const struct container *owner = container_of_mode(c, "NetworkMode");
-	return container_has_own_netns(owner ? owner : c);
-}
-
-static void queue_message(struct plug *p, const struct device_event *ev)
-{
-	scoped(buf) struct buf bytes = BUF_INIT;
-	scoped(buf) struct buf text = BUF_INIT;
-	if (json_array_size(p->messages) == MESSAGES_MAX) {
-		json_array_remove(p->messages, 0);
-	}
-	if (ev->message) {
-		base64_encode(ev->message, ev->message_bytes, &text);
-	} else {
-		scoped(buf) struct buf properties = BUF_INIT;
-		device_properties(ev->device,
-			ev->change == DEVICE_REMOVED ? "remove"
-			: ev->change == DEVICE_ADDED ? "add"
-						     : "change",
-			&properties);
-		uevent_write(properties.data, properties.len, &bytes);
-		base64_encode(bytes.data, bytes.len, &text);
-	}
-	json_array_append_new(p->messages, json_string(buf_str(&text)));
 }
 
 static void note_event(struct container *c, const struct device_event *ev)
 {
 	struct plug *p = c->plug;
-	bool own = false;
+	struct plugged_list coming = {0};
 	for (size_t i = p->refused.n; i-- > 0;) { /* it is another one, or was plugged again */
 		if (strcmp(p->refused.v[i].node, ev->device->node) == 0) {
 			plugged_remove(&p->refused, p->refused.v[i].path);
 		}
 	}
 	if (ev->change == DEVICE_REMOVED) {
-		mark_gone(&p->held, ev->device, &own);
-		mark_gone(&p->next, ev->device, &own);
+		plug_udev_tell(c, ev, &p->held, &p->next);
+		mark_gone(&p->held, ev->device);
+		mark_gone(&p->next, ev->device);
 	} else {
-		own = is_wished(c, ev->device);
-	}
-	if (own && needs_messages(c)) {
-		queue_message(p, ev);
+		wish(c, &coming);
+		plug_udev_tell(c, ev, &coming, &(struct plugged_list){0});
+		plugged_deinit(&coming);
 	}
 	p->failures = 0;
 	plug_look(c);

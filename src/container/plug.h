@@ -7,6 +7,7 @@
  * plug.c          what it has, what it should have, the job
  * plug_start.c    before its start, and when this daemon is a new one
  * plug_change.c   events, and what the owner wants done: on_change
+ * plug_udev.c     what libudev in the container hears and reads
  */
 #pragma once
 #include "container/bundle.h"
@@ -15,6 +16,7 @@
 #include "container/wanted.h"
 
 struct device;
+struct device_event;
 struct job;
 
 struct plug {
@@ -74,6 +76,13 @@ void plug_ended(struct container *c);
 const struct wanted *plug_missing(const struct container *c);
 /* Appends where the others would be that are not there. */
 void plug_note_missing(const struct container *c, json_t *paths);
+
+/* --- plug_udev.c --- */
+/* What it may read of udevd's database, for udev_data_copy (sys/udev_data.h); appends. */
+void plug_udev_names(const struct plugged_list *l, struct strv *ret);
+/* Queues udevd's message for its next job, when the device is in one of the lists. */
+void plug_udev_tell(struct container *c, const struct device_event *ev,
+	const struct plugged_list *l, const struct plugged_list *more);
 
 /* --- plug_change.c --- */
 void plug_tell(struct container *c, const struct plugged_list *removed,

@@ -68,6 +68,9 @@ static bool tell(struct container *c, const struct plugged_list *l, bool added)
 	bool restart = false;
 	for (size_t i = 0; i < l->n; i++) {
 		const struct plugged *p = &l->v[i];
+		if (plugged_is_link(p)) {
+			continue;
+		}
 		const char *action = added ? "device_add" : "device_remove";
 		log_info(
 			"container", action, "id", c->id, "device", p->node, "path", p->path, NULL);

@@ -182,12 +182,7 @@ static void make_udev(struct container *c)
 	if (!c->set->d.devices || !may_change(p) || !is_free_inside(c)) {
 		return;
 	}
-	for (size_t i = 0; i < p->held.n; i++) {
-		const struct plugged *o = &p->held.v[i];
-		if (!o->stays) {
-			strv_addf(&names, "%c%u:%u", o->type, o->major, o->minor);
-		}
-	}
+	plug_udev_names(&p->held, &names);
 	int r = udev_data_make(dir);
 	r = r < 0 ? r : udev_data_copy(dir, &names);
 	if (r < 0) {
@@ -200,6 +195,16 @@ static void make_udev(struct container *c)
 const char *plug_udev_dir(const struct container *c)
 {
 	return c->plug ? c->plug->udev_dir : NULL;
+}
+
+/* The runtime makes nodes alone. Links follow with the first job. */
+static void drop_links(struct plugged_list *l)
+{
+	for (size_t i = l->n; i-- > 0;) {
+		if (plugged_is_link(&l->v[i])) {
+			plugged_remove(l, l->v[i].path);
+		}
+	}
 }
 
 int plug_prepare(struct container *c, struct device_list *ret, struct err *e)
@@ -220,8 +225,9 @@ int plug_prepare(struct container *c, struct device_list *ret, struct err *e)
 			return -1;
 		}
 	}
-	plug_list_rules(c, &p->held, ret);
 	make_udev(c);
+	drop_links(&p->held);
+	plug_list_rules(c, &p->held, ret);
 	plug_put_file(c);
 	return 0;
 }

@@ -12,6 +12,7 @@ static void free_one(struct plugged *p)
 	free(p->key);
 	free(p->path);
 	free(p->node);
+	free(p->target);
 }
 
 void plugged_deinit(struct plugged_list *l)
@@ -49,6 +50,7 @@ struct plugged *plugged_add(struct plugged_list *l, const struct plugged *one)
 	p->key = xstrdup(one->key);
 	p->path = xstrdup(one->path);
 	p->node = xstrdup(one->node);
+	p->target = xstrdup(one->target);
 	return p;
 }
 
@@ -64,11 +66,21 @@ void plugged_remove(struct plugged_list *l, const char *path)
 	}
 }
 
+bool plugged_is_link(const struct plugged *p)
+{
+	return p->type == 'l';
+}
+
+static bool same_target(const struct plugged *a, const struct plugged *b)
+{
+	return a->target && b->target ? strcmp(a->target, b->target) == 0 : a->target == b->target;
+}
+
 bool plugged_equal(const struct plugged *a, const struct plugged *b)
 {
 	return strcmp(a->path, b->path) == 0 && strcmp(a->node, b->node) == 0 &&
 	       a->type == b->type && a->major == b->major && a->minor == b->minor &&
-	       strcmp(a->access, b->access) == 0;
+	       strcmp(a->access, b->access) == 0 && same_target(a, b);
 }
 
 void plugged_missing(
@@ -92,6 +104,10 @@ static json_t *node_json(const struct plugged *p)
 	json_t *o = json_object();
 	json_put_str(o, "path", p->path);
 	json_put_str(o, "type", type);
+	if (plugged_is_link(p)) {
+		json_put_str(o, "target", p->target);
+		return o;
+	}
 	json_put(o, "major", json_integer(p->major));
 	json_put(o, "minor", json_integer(p->minor));
 	json_put(o, "mode", json_integer(p->mode));
@@ -133,6 +149,7 @@ void plugged_restore(const json_t *record, struct plugged_list *ret)
 			.key = (char *)json_str(o, "key"),
 			.path = (char *)json_str(o, "path"),
 			.node = (char *)json_str(o, "node"),
+			.target = (char *)json_string_value(json_object_get(o, "target")),
 			.type = *json_str(o, "type"),
 			.major = (unsigned)json_i64(o, "major", 0),
 			.minor = (unsigned)json_i64(o, "minor", 0),

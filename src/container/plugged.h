@@ -1,4 +1,5 @@
-/* container/plugged.h - the device nodes that a container has: a list of plain values. Pure. */
+/* container/plugged.h - the device nodes that a container has, and links to them: a list of plain
+ * values. Pure. */
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -10,11 +11,12 @@
 #define PLUGGED_MAX 512 /* of one container */
 
 struct plugged {
-	char *key;  /* struct wanted */
-	char *path; /* in the container */
-	char *node; /* on the host */
+	char *key;    /* struct wanted */
+	char *path;   /* in the container */
+	char *node;   /* on the host */
+	char *target; /* of a link: what it says; else NULL */
 	char access[4];
-	char type; /* 'c' or 'b' */
+	char type; /* 'c' or 'b'; 'l': a symbolic link to one of the others */
 	unsigned major, minor;
 	mode_t mode;
 	uid_t uid;
@@ -33,6 +35,7 @@ void plugged_deinit(struct plugged_list *l);
 struct plugged *plugged_add(struct plugged_list *l, const struct plugged *one);
 void plugged_remove(struct plugged_list *l, const char *path);
 const struct plugged *plugged_find(const struct plugged_list *l, const char *path);
+bool plugged_is_link(const struct plugged *p);
 /* The same node of the same device at the same place. */
 bool plugged_equal(const struct plugged *a, const struct plugged *b);
 /* What is in a and not in b; what of a has gone is not in b, whatever that has. Borrowed strings:

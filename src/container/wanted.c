@@ -148,6 +148,21 @@ bool wanted_find_place(const struct wanted *w, const struct device *d, const cha
 	return meant;
 }
 
+char *wanted_link(const struct wanted *w, const struct device *d, const char *link)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	const char *name = below(link, "/dev");
+	const char *node = below(d->node, "/dev");
+	if (!w->rule || !device_rule_has_links(w->rule) || !name || !node) {
+		return NULL;
+	}
+	for (const char *p = name; (p = strchr(p, '/')); p++) {
+		buf_puts(&text, "../");
+	}
+	buf_puts(&text, node);
+	return buf_take_str(&text);
+}
+
 static const char *find_link(const struct device *d, const char *part)
 {
 	for (size_t i = 0; i < d->links.n; i++) {

@@ -49,6 +49,9 @@ struct wanted_place {
  * (wanted_identity), or "". */
 bool wanted_find_place(const struct wanted *w, const struct device *d, const char *identity,
 	struct wanted_place *ret);
+/* What one of udevd's links of d is to say in the container, "../../ttyUSB0", beside the node that
+ * wanted_find_place found; the caller's. NULL: it is not to be there. */
+char *wanted_link(const struct wanted *w, const struct device *d, const char *link);
 /* What a --device of a plain node is recognised by, now that d is there: "link:/dev/...",
  * "port:pci-..."; "": by its path. The caller's. */
 char *wanted_identity(const struct wanted *w, const struct device *d);

@@ -376,6 +376,11 @@ bool device_rule_is_many(const struct device_rule *r)
 	return !r->as || text_ends(r->as, "/");
 }
 
+bool device_rule_has_links(const struct device_rule *r)
+{
+	return !r->as;
+}
+
 char *device_rule_target(const struct device_rule *r, const struct device *d)
 {
 	if (!r->as) {

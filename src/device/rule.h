@@ -61,5 +61,8 @@ bool device_rule_matches(const struct device_rule *r, const struct device *d);
 /* A name in the container for a device that matches: one for the whole rule, or for each device
  * its own (device_rule_is_many). The caller's. */
 char *device_rule_target(const struct device_rule *r, const struct device *d);
+/* Whether udevd's links of the device appear beside it: under a name of the rule's own it has that
+ * one alone. */
+bool device_rule_has_links(const struct device_rule *r);
 /* Whether all that match appear, each under its own name; else one at a time under as. */
 bool device_rule_is_many(const struct device_rule *r);

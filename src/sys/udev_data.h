@@ -8,6 +8,6 @@
 
 /* Makes dir with an empty control file and an empty data/. */
 int udev_data_make(const char *dir);
-/* Makes dir/data hold these ("c188:0") and no others: copied from the host's, where udevd runs and
- * has them. */
+/* Makes dir/data hold these and no others: copied from the host's, where udevd runs and has them.
+ * Each is "c188:0", and in further lines the links that the device has there, without "/dev/". */
 int udev_data_copy(const char *dir, const struct strv *names);

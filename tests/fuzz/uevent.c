@@ -23,6 +23,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(again.from_udev && strcmp(u.action, again.action) == 0);
 		assert(strcmp(u.devpath, again.devpath) == 0);
 		assert(strcmp(u.subsystem, again.subsystem) == 0);
+
+		scoped(buf) struct buf named = BUF_INIT;
+		scoped(buf) struct buf message = BUF_INIT;
+		uevent_rename(&u, "/dev/x", "/dev/y /dev/z", &named);
+		uevent_write(named.data, named.len, &message);
+		assert(uevent_parse(message.data, message.len, &again, &e) == 0);
+		assert(strcmp(uevent_get(&again, "DEVNAME"), "/dev/x") == 0);
+		assert(strcmp(uevent_get(&again, "DEVLINKS"), "/dev/y /dev/z") == 0);
+		assert(strcmp(uevent_get(&again, "MAJOR"), uevent_get(&u, "MAJOR")) == 0);
 	}
 	return 0;
 }

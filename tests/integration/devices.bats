@@ -202,8 +202,9 @@ job() {
 	in_it h2 '! test -e /dev/stick'
 	# libudev in it has heard of both, and of nothing else
 	eventually 10 grep -q '"ACTION": "remove"' "$DIR/heard2"
-	[ "$(jq -r '"\(.ACTION) \(.DEVNAME)"' "$DIR/heard2")" = "add /dev/loop$LOOP
-remove /dev/loop$LOOP" ]
+	# under the names that it has there
+	[ "$(jq -r '"\(.ACTION) \(.DEVNAME) \(.DEVLINKS)"' "$DIR/heard2")" = "add /dev/loops/loop$LOOP /dev/stick
+remove /dev/loops/loop$LOOP /dev/stick" ]
 	exec 9>&-
 	wait
 	"$WHERRY" rm -f h2

@@ -80,6 +80,26 @@ static void recorded_messages_are_read_and_written_alike(void **state)
 	assert_int_equal(n, sizeof(said) / sizeof(*said));
 }
 
+static void a_device_gets_other_names(void **state)
+{
+	static const char properties[] =
+		"ACTION=add\0DEVNAME=/dev/ttyUSB0\0DEVPATH=/x\0DEVLINKS=/dev/a /dev/b\0TAGS=:systemd:";
+	static const char named[] =
+		"ACTION=add\0DEVPATH=/x\0TAGS=:systemd:\0DEVNAME=/dev/zigbee\0DEVLINKS=/dev/c";
+	static const char alone[] = "ACTION=add\0DEVPATH=/x\0TAGS=:systemd:\0DEVNAME=/dev/zigbee";
+	const struct uevent u = {.properties = properties, .properties_bytes = sizeof(properties)};
+	scoped(buf) struct buf two = BUF_INIT;
+	scoped(buf) struct buf one = BUF_INIT;
+
+	uevent_rename(&u, "/dev/zigbee", "/dev/c", &two);
+	uevent_rename(&u, "/dev/zigbee", "", &one);
+
+	assert_int_equal(two.len, sizeof(named));
+	assert_memory_equal(two.data, named, sizeof(named));
+	assert_int_equal(one.len, sizeof(alone));
+	assert_memory_equal(one.data, alone, sizeof(alone));
+}
+
 static void broken_messages_are_refused(void **state)
 {
 	static const struct {
@@ -111,6 +131,7 @@ int main(void)
 		cmocka_unit_test(kernel_message_is_read),
 		cmocka_unit_test(what_is_written_is_read_again),
 		cmocka_unit_test(recorded_messages_are_read_and_written_alike),
+		cmocka_unit_test(a_device_gets_other_names),
 		cmocka_unit_test(broken_messages_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,37 @@ static void what_is_recorded_comes_back(void **state)
 	plugged_deinit(&l);
 }
 
+static void a_link_is_another_one_when_it_says_something_else(void **state)
+{
+	struct plugged_list a = {0};
+	struct plugged_list b = {0};
+	struct plugged_list back;
+	struct plugged_list left;
+	struct plugged one = {.key = (char *)"k",
+		.path = (char *)"/dev/serial/by-id/x",
+		.node = (char *)"/dev/ttyUSB0",
+		.target = (char *)"../../ttyUSB0",
+		.type = 'l'};
+	plugged_add(&a, &one);
+	one.target = (char *)"../../ttyUSB1";
+	plugged_add(&b, &one);
+	scoped(json) json_t *record = plugged_record(&a);
+	scoped(json) json_t *nodes = plugged_nodes(&a);
+
+	plugged_missing(&a, &b, &left);
+	plugged_restore(record, &back);
+
+	assert_int_equal(left.n, 1);
+	assert_true(plugged_is_link(&back.v[0]));
+	assert_true(plugged_equal(&a.v[0], &back.v[0]));
+	assert_string_equal(json_str(json_array_get(nodes, 0), "type"), "l");
+	assert_string_equal(json_str(json_array_get(nodes, 0), "target"), "../../ttyUSB0");
+	free(left.v);
+	plugged_deinit(&a);
+	plugged_deinit(&b);
+	plugged_deinit(&back);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +149,7 @@ int main(void)
 		cmocka_unit_test(one_that_was_pulled_and_is_back_at_once_goes_and_comes_too),
 		cmocka_unit_test(a_place_is_taken_once_and_the_list_is_bounded),
 		cmocka_unit_test(what_is_recorded_comes_back),
+		cmocka_unit_test(a_link_is_another_one_when_it_says_something_else),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,12 +116,41 @@ static void an_images_label_asks_for_nothing_and_a_wrong_one_is_named(void **sta
 	assert_non_null(strstr(e.msg, "wherry.device.zig"));
 }
 
+static void links_appear_where_the_host_s_names_do(void **state)
+{
+	static const struct {
+		const char *device, *label, *link, *says;
+	} cases[] = {
+		{NULL, "class=serial", BY_ID, "../../ttyUSB1"},
+		{NULL, "class=serial", "/dev/ttyZigbee", "ttyUSB1"},
+		{NULL, "class=serial", "/devil/x", NULL},
+		{NULL, "class=serial,as=/dev/zigbee", BY_ID, NULL},
+		{NULL, "class=serial,as=/dev/lines/", BY_ID, NULL},
+		{"/dev/ttyUSB1", NULL, BY_ID, NULL},
+	};
+	struct device *d = stick("/dev/ttyUSB1", "A1");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct wanted_list l;
+		read_wanted(cases[i].device, cases[i].label, &l);
+		char *text = wanted_link(&l.v[0], d, cases[i].link);
+		if (cases[i].says) {
+			assert_string_equal(text, cases[i].says);
+		} else {
+			assert_null(text);
+		}
+		free(text);
+		wanted_deinit(&l);
+	}
+	device_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			a_plain_node_is_known_again_by_its_serial_number_and_else_by_its_port),
 		cmocka_unit_test(a_link_is_known_by_itself_and_a_directory_has_all_that_is_in_it),
+		cmocka_unit_test(links_appear_where_the_host_s_names_do),
 		cmocka_unit_test(an_images_label_asks_for_nothing_and_a_wrong_one_is_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
