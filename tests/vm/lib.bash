@@ -63,7 +63,7 @@ make_payload() {
 		cc -O2 -Wall -D_GNU_SOURCE -static -o "$at/test/$one" "$HERE/guest/$one.c" || return
 	done
 	cc -O2 -Wall -D_GNU_SOURCE -o "$at/test/udevclient" "$HERE/guest/udevclient.c" -ludev || return
-	cp "$VM/gadget.sh" "$HERE"/guest/*.sh "$at/test/"
+	cp "$VM/gadget.sh" "$HERE"/guest/*.{sh,py} "$at/test/"
 	add_engine_suites "$at" || return
 	make_images "$at" || return
 	! make_servers || cp -a "$BUILD/vm-servers/files" "$at/servers"

@@ -116,6 +116,44 @@ S
 S
 }
 
+line bypath "--device of a by-path link: what is in that port, whichever adapter it is, and none in another port"
+case_bypath() {
+	plug_serial zig ZB1 2
+	guest LINK="$(by_id ZB1)" <<'S'
+	eventually 30 test -c "$LINK"
+	find /dev/serial/by-path -name '*:2:1.0-port0' | head -n 1 >"$CASE/port2"
+	watcher box /dev/line -- --device "$(cat "$CASE/port2"):/dev/line"
+	eventually 10 said box ' there /dev/line 188:0 '
+	life_of box >"$CASE/life"
+S
+	unplug zig
+	guest <<<"eventually 20 said box ' gone /dev/line'"
+	plug_serial wave ZW1 2
+	guest <<<"eventually 20 said_times box ' there /dev/line' 2"
+	unplug wave
+	guest <<<"eventually 20 said_times box ' gone /dev/line' 2"
+	plug_serial zig ZB1 3 # the first one again, elsewhere
+	guest LINK="$(by_id ZB1)" <<'S'
+	eventually 30 test -c "$LINK"
+	known() { wherry device ls | grep -q ZB1; }
+	eventually 20 known
+	lacks box /dev/line
+	# late: it waits for a port as it would for a node
+	port4=$(sed 's/:2:/:4:/' "$CASE/port2")
+	wherry run -d --name late --restart always --device "$port4:/dev/line" bb seen /dev/line >/dev/null
+	waits() { [ "$(wherry inspect -f '{{.State.WherryWaitingFor}}' late)" = "device $port4" ]; }
+	eventually 20 waits
+S
+	plug_serial other XX1 4
+	plug_serial wave ZW1 2
+	guest <<'S'
+	eventually 30 said late ' there /dev/line 188:1 '
+	eventually 20 said_times box ' there /dev/line' 3
+	[ "$(node_in box /dev/line)" = "$(node_of "$(cat "$CASE/port2")")" ]
+	[ "$(life_of box)" = "$(cat "$CASE/life")" ]
+S
+}
+
 line hub "four adapters on a hub at once, pulled with the hub"
 case_hub() {
 	local n

@@ -85,12 +85,12 @@ case_optional() {
 S
 }
 
-line on_change "on_change: a signal, a restart, a command in the container"
+line on_change "on_change, plugged and pulled: a signal, a restart, a command in the container"
 case_on_change() {
 	guest ZIGBEE="$ZIGBEE" <<'S'
 	loop='trap "echo hup" HUP; echo begins; while :; do sleep 0.2; done'
 	wherry run -d --name signal --label "$ZIGBEE,required=false,on_change=signal:SIGHUP" bb sh -c "$loop" >/dev/null
-	wherry run -d --name again --label "$ZIGBEE,required=false,on_change=restart" bb sh -c "$loop" >/dev/null
+	wherry run -d --name again --stop-signal KILL --label "$ZIGBEE,required=false,on_change=restart" bb sh -c "$loop" >/dev/null
 	wherry run -d --name command --label 'wherry.device.zigbee={"usb":"0403:6001:ZB1","as":"/dev/zigbee","required":false,"on_change":"exec",
 		"exec":["/bin/sh","-c","echo $WHERRY_DEVICE_ACTION $WHERRY_DEVICE_NAME $WHERRY_DEVICE >>/tmp/told"]}' bb sh -c "$loop" >/dev/null
 	for box in signal again command; do
@@ -99,45 +99,62 @@ case_on_change() {
 	done
 S
 	plug_serial zig ZB1
-	guest <<'S'
-	eventually 20 said signal hup
-	[ "$(life_of signal)" = "$(cat "$CASE/signal")" ]
-	eventually 40 said_times again begins 2
-	[ "$(life_of again)" != "$(cat "$CASE/again")" ]
-	told() {
-		grep -qx "$1" "/proc/$(pid_of command)/root/tmp/told"
-	}
-	eventually 20 told 'add zigbee /dev/zigbee'
-S
+	changed 'add zigbee /dev/zigbee' 1
 	unplug zig
-	guest <<'S'
+	changed 'remove zigbee /dev/zigbee' 2
+}
+
+# A line of the command, a signal, a restart: one of each more, and only what is restarted is another process.
+changed() { # LINE TIMES
+	guest LINE="$1" N="$2" <<'S'
 	told() {
-		grep -qx "$1" "/proc/$(pid_of command)/root/tmp/told"
+		grep -qx "$LINE" "/proc/$(pid_of command)/root/tmp/told"
 	}
-	eventually 20 told 'remove zigbee /dev/zigbee'
-	[ "$(life_of command)" = "$(cat "$CASE/command")" ]
+	eventually 20 told
+	eventually 20 said_times signal hup "$N"
+	eventually 40 said_times again begins $((N + 1))
+	[ "$(life_of signal)" = "$(cat "$CASE/signal")" ] && [ "$(life_of command)" = "$(cat "$CASE/command")" ]
+	[ "$(life_of again)" != "$(cat "$CASE/again")" ]
+	life_of again >"$CASE/again"
 S
 }
 
-line libudev "libudev in a network namespace of its own: add and remove with ID_SERIAL, and only of its own devices"
+line libudev "links beside a device; libudev in a network namespace of its own: add and remove, of its own devices under their names there"
 case_libudev() {
-	guest ZIGBEE='wherry.device.zigbee=usb=0403:6001:ZB1' <<'S'
+	local ZIGBEE=wherry.device.zigbee=usb=0403:6001:ZB1
+	guest ZIGBEE="$ZIGBEE" <<'S'
 	wherry run -d --name box -v /usr:/usr:ro --label "$ZIGBEE,required=false" deb /opt/udevclient monitor tty >/dev/null
+	wherry run -d --name named -v /usr:/usr:ro --label "$ZIGBEE,as=/dev/zigbee,required=false" deb /opt/udevclient monitor tty >/dev/null
 	eventually 30 said box listening
+	eventually 30 said named listening
 S
 	plug_serial wave ZW1
 	guest LINK="$(by_id ZW1)" <<<'eventually 30 test -c "$LINK"'
 	plug_serial zig ZB1
-	guest LINK="$(by_id ZB1)" <<'S'
+	guest LINK="$(by_id ZB1)" ZIGBEE="$ZIGBEE" <<'S'
 	eventually 20 said box "add /dev/ttyUSB1 QEMU_QEMU_USB_SERIAL_ZB1 .*$LINK"
 	wherry exec box /opt/udevclient list tty >"$CASE/list"
 	grep -q "^/dev/ttyUSB1 QEMU_QEMU_USB_SERIAL_ZB1 .*$LINK" "$CASE/list" || fail "$(grep ttyUSB "$CASE/list")"
 	! grep -q ZW1 "$CASE/list" || fail "it can read of another's device"
+	at=/proc/$(pid_of box)/root$LINK
+	[ "$(readlink "$at")" = ../../ttyUSB1 ] || fail "$LINK: $(readlink "$at")"
+	wherry exec box test -c "$LINK"
+	# what has one name of its own has that one
+	eventually 20 said named '^add /dev/zigbee QEMU_QEMU_USB_SERIAL_ZB1$'
+	wherry exec named /opt/udevclient list tty | grep -qx '/dev/ttyUSB1 QEMU_QEMU_USB_SERIAL_ZB1 /dev/zigbee'
+	lacks named "$LINK"
+	# a container that is started beside it
+	wherry run -d --name next --label "$ZIGBEE" bb sleep 1000000 >/dev/null
+	linked() { [ "$(readlink "/proc/$(pid_of next)/root$LINK")" = ../../ttyUSB1 ]; }
+	eventually 20 linked
 S
 	unplug wave
 	unplug zig
-	guest <<'S'
+	guest LINK="$(by_id ZB1)" <<'S'
 	eventually 20 said box 'remove /dev/ttyUSB1'
+	eventually 20 said named 'remove /dev/zigbee'
+	eventually 20 lacks box "$LINK"
+	eventually 20 lacks next "$LINK"
 	! said box 'ZW1|/dev/ttyUSB0 ' || fail "it was told of another's device"
 	wherry exec box sh -c 'ls /run/udev/data 2>/dev/null' >"$CASE/data"
 	! grep -q 'c188' "$CASE/data" || fail "data of a device that is gone"
@@ -180,6 +197,7 @@ case_lost() {
 	watcher box /dev/zigbee /dev/zwave -- --label "$ZIGBEE,required=false" --label wherry.device.b=serial=ZW1,as=/dev/zwave,required=false
 	eventually 20 said box ' there /dev/zigbee'
 	life_of box >"$CASE/life"
+	lost >"$CASE/lost"
 	kill -STOP "$(systemctl show -p MainPID --value wherryd)"
 S
 	unplug zig
@@ -206,7 +224,12 @@ S
 	eventually 30 said box ' gone /dev/zigbee'
 	eventually 30 said box ' there /dev/zwave'
 	[ "$(life_of box)" = "$(cat "$CASE/life")" ]
+	# and so it was: the kernel said that the daemon's socket had been full (ENOBUFS)
+	[ "$(lost)" -gt "$(cat "$CASE/lost")" ] || fail "nothing was lost"
 S
+	# what comes and goes later is heard of again
+	unplug wave
+	guest <<<"eventually 30 said box ' gone /dev/zwave'"
 }
 
 line daemon "the daemon is restarted while devices change: what the container has is put right"

@@ -1,4 +1,4 @@
-# Linux's own kinds of devices, by class, through drivers that need no hardware. Debian's kernel for this machine has no GPIO and no SPI to try.
+# Linux's own kinds of devices, by class, through drivers that need no hardware.
 NEEDS=device_add
 
 line infrared "infrared: a lirc device sends and hears in the container"
@@ -83,5 +83,48 @@ case_i2c() {
 	found
 	eventually 30 has_node box "/dev/i2c-$bus"
 	wherry exec box sh -c "i2cset -y $bus 0x50 0x10 0x42 && i2cget -y $bus 0x50 0x10" | grep -q 0x42
+S
+}
+
+line gpio "gpio, i2c and hidraw: a bridge that is plugged; a line is set from the container, and all goes with it"
+case_gpio() {
+	guest <<'S'
+	wherry run -d --name box -v /usr:/usr:ro --label wherry.device.g=class=gpio,required=false --label wherry.device.i=class=i2c,required=false \
+		--label wherry.device.raw=class=hidraw,as=/dev/bridge,required=false deb sleep 1000000 >/dev/null
+	modprobe uhid
+	modprobe i2c-dev
+	nohup python3 "$DATA/cp2112.py" >"$CASE/bridge" 2>&1 </dev/null &
+	bridge=$!
+	eventually 30 has_node box /dev/gpiochip0
+	eventually 30 has_node box /dev/bridge
+	i2c=$(cd /sys/bus/hid/devices/0003:10C4:EA90.*/ && echo i2c-*)
+	eventually 30 has_node box "/dev/$i2c"
+	# GPIO_GET_LINEHANDLE_IOCTL: line 3 is an output, and on
+	wherry exec -i box python3 - <<'P' 2>"$CASE/err" || fail "$(cat "$CASE/err")"
+import fcntl, os, struct
+chip = os.open("/dev/gpiochip0", os.O_RDWR)
+fcntl.ioctl(chip, 0xC16CB403, bytearray(struct.pack("=I252xI", 3, 2) + b"\1" + bytes(63) + b"test".ljust(32, b"\0") + struct.pack("=Ii", 1, 0)))
+P
+	eventually 20 grep -q '^set 4 04ff08' "$CASE/bridge"
+	kill $bridge
+	eventually 20 lacks box /dev/gpiochip0
+	eventually 20 lacks box /dev/bridge
+	eventually 20 lacks box "/dev/$i2c"
+S
+}
+
+line spi "spi: a bus appears, is written to, and goes"
+case_spi() {
+	guest <<'S'
+	wherry run -d --name box --label wherry.device.s=class=spi,as=/dev/radio,required=false bb sleep 1000000 >/dev/null
+	# a port that is not there, and a bus over its lines: both drivers believe what they are told
+	modprobe parport_pc io=0x378 irq=none
+	modprobe spi-butterfly
+	echo spidev >/sys/bus/spi/devices/spi42.1/driver_override
+	echo spi42.1 >/sys/bus/spi/drivers/spidev/bind
+	eventually 30 has_node box /dev/radio
+	wherry exec box sh -c 'echo to the radio >/dev/radio'
+	echo spi42.1 >/sys/bus/spi/drivers/spidev/unbind
+	eventually 20 lacks box /dev/radio
 S
 }

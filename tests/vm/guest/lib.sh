@@ -86,6 +86,11 @@ lacks() { # CONTAINER PATH: nothing at all has that name
 	[ ! -e "$at" ] && [ ! -L "$at" ]
 }
 
+# How often the daemon's socket was too full for a message.
+lost() {
+	journalctl -u wherryd -o cat | grep -c messages_lost || true
+}
+
 # What this machine is like between two cases.
 cleanup() {
 	local one mod
@@ -97,7 +102,8 @@ cleanup() {
 	for one in /sys/kernel/config/usb_gadget/*/; do
 		[ ! -d "$one" ] || bash "$DATA/gadget.sh" rm "$(basename "$one")"
 	done
-	for mod in rc_loopback vivid snd_dummy snd_aloop i2c_stub scsi_debug; do
+	pkill -f cp2112.py
+	for mod in rc_loopback vivid snd_dummy snd_aloop i2c_stub scsi_debug spi_butterfly parport_pc; do
 		! grep -q "^$mod " /proc/modules || modprobe -r "$mod"
 	done
 	rm -rf "$DATA/case"
