@@ -44,6 +44,11 @@ const char *http_query(const struct http_request *r, const char *name)
 	return http_query_nth(r, name, 0);
 }
 
+const char *http_query_text(const struct http_request *r)
+{
+	return r->head.query;
+}
+
 const char *http_header(const struct http_request *r, const char *name)
 {
 	return http1_header(&r->head, name);

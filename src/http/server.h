@@ -51,6 +51,7 @@ const char *http_query(
 	const struct http_request *r, const char *name); /* decoded; NULL when absent */
 /* The i-th (from 0) value of a repeated parameter (names=a&names=b). */
 const char *http_query_nth(const struct http_request *r, const char *name, size_t i);
+const char *http_query_text(const struct http_request *r); /* as it was sent, "" without one */
 const char *http_header(
 	const struct http_request *r, const char *name); /* any case; NULL when absent */
 bool http_wants_upgrade(

@@ -30,6 +30,8 @@ static const char *const table_names[STORE_MAX] = {
 	[STORE_BLOBS] = "blobs",
 	[STORE_MANIFESTS] = "manifests",
 	[STORE_INDEXES] = "indexes",
+	[STORE_USERS] = "users",
+	[STORE_SESSIONS] = "sessions",
 };
 
 /* Migration n brings a file of version n to n + 1. Never edit one that was released: add another.
@@ -46,6 +48,8 @@ static const char *const migrations[] = {
 	("CREATE TABLE blobs       (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);"
 	 "CREATE TABLE manifests   (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);"),
 	"CREATE TABLE indexes     (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);",
+	("CREATE TABLE users       (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);"
+	 "CREATE TABLE sessions    (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, doc TEXT NOT NULL);"),
 };
 #define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(*migrations)))
 

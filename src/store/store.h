@@ -21,6 +21,8 @@ enum store_table {
 	STORE_BLOBS,       /* id: diff id "sha256:..." */
 	STORE_MANIFESTS,   /* id: image id "sha256:..." */
 	STORE_INDEXES,     /* id: digest of an index of images, "sha256:..." */
+	STORE_USERS,       /* id: name */
+	STORE_SESSIONS,    /* id: SHA-256 of the token, in hex */
 	STORE_MAX
 };
 

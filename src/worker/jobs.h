@@ -26,6 +26,7 @@ worker_job_fn worker_layer_tar; /* layer_tar.c */
 worker_job_fn worker_load;      /* load.c */
 worker_job_fn worker_login;     /* login.c */
 worker_job_fn worker_manifests; /* registry_manifests.c; started by the CLI */
+worker_job_fn worker_password;  /* password.c */
 worker_job_fn worker_plug;      /* plug.c */
 worker_job_fn worker_pull;      /* pull.c */
 worker_job_fn worker_push;      /* push.c */

@@ -37,6 +37,7 @@ static const struct {
 	{"login", worker_login},
 	{"manifests", worker_manifests},
 	{"mount-volume", worker_mount_volume},
+	{"password", worker_password},
 	{"plug", worker_plug},
 	{"pull", worker_pull},
 	{"push", worker_push},
