@@ -1,9 +1,13 @@
 #include "sys/mountinfo.h"
 
+#include <limits.h>
+#include <stddef.h>
 #include <string.h>
 
+#include "base/parse.h"
+
 /* Blanks and the like stand as "\040". */
-static void unescape(char *text)
+static char *unescape(char *text)
 {
 	char *to = text;
 	for (const char *p = text; *p; p++) {
@@ -15,6 +19,7 @@ static void unescape(char *text)
 		}
 	}
 	*to = '\0';
+	return text;
 }
 
 static char *field(char **line)
@@ -28,31 +33,51 @@ static char *field(char **line)
 	return start;
 }
 
+/* "98:0"; the text is left as it is. */
+static bool parse_dev(char *text, unsigned *ret_major, unsigned *ret_minor)
+{
+	char *colon = strchr(text, ':');
+	int major;
+	int minor;
+	if (!colon) {
+		return false;
+	}
+	*colon = '\0';
+	bool valid = parse_int(text, 0, INT_MAX, &major) == 0 &&
+		     parse_int(colon + 1, 0, INT_MAX, &minor) == 0;
+	*colon = ':';
+	if (valid) {
+		*ret_major = (unsigned)major;
+		*ret_minor = (unsigned)minor;
+	}
+	return valid;
+}
+
 static bool parse(char *line, struct mountinfo *m)
 {
-	char *places[6];
+	char *first[6];
 	*m = (struct mountinfo){0};
 	for (int i = 0; i < 6; i++) {
-		places[i] = field(&line);
+		first[i] = field(&line);
 	}
-	m->dev = places[2];
-	m->root = places[3];
-	m->place = places[4];
-	m->flags = places[5];
-	const char *tag = field(&line);
+	char *tag = field(&line);
 	for (; tag && strcmp(tag, "-") != 0; tag = field(&line)) {
 		m->shared = m->shared || strncmp(tag, "shared:", 7) == 0;
 		m->slave = m->slave || strncmp(tag, "master:", 7) == 0;
 	}
 	m->fstype = field(&line);
 	char *source = field(&line);
-	m->source = source;
-	if (!tag || !source) {
+	char *options = field(&line);
+	if (!options || parse_int(first[0], 0, INT_MAX, &m->id) < 0 ||
+		!parse_dev(first[2], &m->major, &m->minor)) {
 		return false;
 	}
-	unescape(places[3]);
-	unescape(places[4]);
-	unescape(source);
+	m->dev = first[2];
+	m->root = unescape(first[3]);
+	m->place = unescape(first[4]);
+	m->flags = first[5];
+	m->source = unescape(source);
+	m->options = options;
 	return true;
 }
 

@@ -15,6 +15,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "base/strv.h"
+#include "sys/mountinfo.h"
 
 #define FDINFO_MAX 4096
 
@@ -23,43 +24,14 @@ bool mount_can_set_attributes(void)
 	return syscall(SYS_mount_setattr, -1, "", 0, (void *)0, 0) == 0 || errno != ENOSYS;
 }
 
-/* "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw" */
-static bool read_line(const char *line, struct mount_line *ret)
-{
-	scoped(free) char *one = xstrndup(line, strcspn(line, "\n"));
-	scoped(strv) struct strv fields = STRV_INIT;
-	const char *rest = strstr(one, " - ");
-	int numbers[2];
-	strv_split(&fields, one, ' ');
-	char *colon = fields.n > 2 ? strchr(fields.v[2], ':') : NULL;
-	if (!rest || !colon) {
-		return false;
-	}
-	*colon = '\0';
-	rest += strlen(" - ");
-	snprintf(ret->type, sizeof(ret->type), "%.*s", (int)strcspn(rest, " "), rest);
-	if (parse_int(fields.v[0], 0, INT_MAX, &ret->id) < 0 ||
-		parse_int(fields.v[2], 0, INT_MAX, &numbers[0]) < 0 ||
-		parse_int(colon + 1, 0, INT_MAX, &numbers[1]) < 0) {
-		return false;
-	}
-	ret->major = (unsigned)numbers[0];
-	ret->minor = (unsigned)numbers[1];
-	return true;
-}
-
-static const char *next_line(const char *line)
-{
-	line = strchrnul(line, '\n');
-	return *line ? line + 1 : line;
-}
-
 bool mount_find(const char *mountinfo, int id, struct mount_line *ret)
 {
-	for (const char *p = mountinfo; *p; p = next_line(p)) {
-		struct mount_line one;
-		if (read_line(p, &one) && one.id == id) {
-			*ret = one;
+	scoped(free) char *text = xstrdup(mountinfo);
+	struct mountinfo m;
+	for (char *p = text; mountinfo_next(&p, &m);) {
+		if (m.id == id) {
+			*ret = (struct mount_line){.major = m.major, .minor = m.minor};
+			snprintf(ret->type, sizeof(ret->type), "%s", m.fstype);
 			return true;
 		}
 	}
@@ -68,9 +40,10 @@ bool mount_find(const char *mountinfo, int id, struct mount_line *ret)
 
 bool mount_has(const char *mountinfo, unsigned major, unsigned minor)
 {
-	for (const char *p = mountinfo; *p; p = next_line(p)) {
-		struct mount_line one;
-		if (read_line(p, &one) && one.major == major && one.minor == minor) {
+	scoped(free) char *text = xstrdup(mountinfo);
+	struct mountinfo m;
+	for (char *p = text; mountinfo_next(&p, &m);) {
+		if (m.major == major && m.minor == minor) {
 			return true;
 		}
 	}

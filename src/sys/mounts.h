@@ -7,7 +7,6 @@ bool mount_can_set_attributes(void);
 
 /* One line of /proc/PID/mountinfo, proc(5). */
 struct mount_line {
-	int id;
 	unsigned major, minor; /* of the file system: the same wherever it is mounted */
 	char type[32];         /* "tmpfs" */
 };
