@@ -14,12 +14,14 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "codec/udev_text.h"
+#include "device/sysfs.h"
+#include "device/system_disks.h"
 
-#define LINKS_MAX 64
 #define DATABASE_BYTES_MAX (64u << 10)
 #define ATTRIBUTE_BYTES_MAX 4096
 
-const struct device_roots device_roots_host = {"/sys", "/dev", "/run/udev"};
+const struct device_roots device_roots_host = {"/sys", "/dev", "/run/udev", "/proc"};
 
 /* Which subsystems are which class; a node's beginning where the subsystem says too little. */
 static const struct {
@@ -88,47 +90,25 @@ static void set_text(char **text, char *take_value)
 	}
 }
 
-/* "S:disk/by-id/x", "E:ID_SERIAL=x"; other letters are of no use here. */
-struct database {
-	struct strv links;
-	struct strv properties;
-};
-
-static void database_deinit(struct database *db)
-{
-	strv_deinit(&db->links);
-	strv_deinit(&db->properties);
-}
-
 static int database_read(const struct device_roots *r, char type, unsigned major, unsigned minor,
-	struct database *ret)
+	struct udev_record *ret)
 {
 	scoped(buf) struct buf text = BUF_INIT;
-	scoped(strv) struct strv lines = STRV_INIT;
 	scoped(free) char *file = xasprintf("%s/data/%c%u:%u", r->udev, type, major, minor);
 	int e = path_read(AT_FDCWD, file, DATABASE_BYTES_MAX, &text);
 	if (e < 0) {
 		return e;
 	}
-	strv_split(&lines, buf_str(&text), '\n');
-	for (size_t i = 0; i < lines.n; i++) {
-		const char *line = lines.v[i];
-		if (text_starts(line, "S:") && ret->links.n < LINKS_MAX) {
-			strv_addf(&ret->links, "/dev/%s", line + 2);
-		} else if (text_starts(line, "E:")) {
-			strv_add(&ret->properties, line + 2);
-		}
-	}
-	strv_sort(&ret->links);
+	udev_record_parse(buf_str(&text), ret);
 	return 0;
 }
 
-static void take_property(char **text, const struct database *db, const char *key)
+static void take_property(char **text, const struct udev_record *db, const char *key)
 {
 	set_text(text, xstrdup(strv_env_get(&db->properties, key)));
 }
 
-static void take_names(struct device *d, const struct database *db)
+static void take_names(struct device *d, const struct udev_record *db)
 {
 	take_property(&d->vendor, db, "ID_USB_VENDOR_ID");
 	take_property(&d->product, db, "ID_USB_MODEL_ID");
@@ -143,30 +123,11 @@ static void take_names(struct device *d, const struct database *db)
 	take_property(&d->model, db, "ID_MODEL");
 }
 
-/* udev writes what is no letter or digit as \x20. NULL: there is none. */
-static char *decoded_property(const struct database *db, const char *key)
-{
-	const char *p = strv_env_get(&db->properties, key);
-	struct buf b = BUF_INIT;
-	while (p && *p) {
-		char digits[3] = "";
-		if (p[0] == '\\' && p[1] == 'x') {
-			memcpy(digits, p + 2, strnlen(p + 2, 2));
-		}
-		char *end;
-		unsigned long byte = strtoul(digits, &end, 16);
-		bool escaped = end == digits + 2 && byte >= ' ' && byte < 0x7f; /* stays UTF-8 */
-		buf_putc(&b, escaped ? (char)byte : *p);
-		p += escaped ? 4 : 1;
-	}
-	return p ? buf_take_str(&b) : NULL;
-}
-
-static void take_database(struct device *d, struct database *db)
+static void take_database(struct device *d, struct udev_record *db)
 {
 	take_names(d, db);
 	take_property(&d->port, db, "ID_PATH");
-	set_text(&d->label, decoded_property(db, "ID_FS_LABEL_ENC"));
+	set_text(&d->label, udev_text_decode(strv_env_get(&db->properties, "ID_FS_LABEL_ENC")));
 	take_property(&d->uuid, db, "ID_FS_UUID");
 	take_property(&d->fstype, db, "ID_FS_TYPE");
 	strv_clear(&d->links);
@@ -244,7 +205,7 @@ static char *usb_parent(const struct device_roots *r, const char *sysfs)
 static void take_usb_names(
 	const struct device_roots *r, struct device *d, const char *usb, unsigned flags)
 {
-	struct database db = {STRV_INIT, STRV_INIT};
+	struct udev_record db = {STRV_INIT, STRV_INIT};
 	unsigned major;
 	unsigned minor;
 	if (read_number(r, usb, &major, &minor) == 0 &&
@@ -254,7 +215,7 @@ static void take_usb_names(
 		set_text(&d->serial_short, read_line(r->sys, usb, "serial"));
 		set_text(&d->model, read_line(r->sys, usb, "product"));
 	}
-	database_deinit(&db);
+	udev_record_deinit(&db);
 }
 
 static void take_usb(const struct device_roots *r, struct device *d, unsigned flags)
@@ -273,61 +234,6 @@ static void take_usb(const struct device_roots *r, struct device *d, unsigned fl
 	}
 }
 
-/* The disk that a partition is of; of a disk itself. */
-static char *disk_of(const struct device_roots *r, const char *sysfs)
-{
-	char *disk = xstrdup(sysfs);
-	if (exists(r->sys, disk, "partition")) {
-		*strrchr(disk, '/') = '\0';
-	}
-	return disk;
-}
-
-/* The path in sysfs of what /sys/dev/block or /sys/dev/char calls by number; NULL: none. */
-static char *path_of_number(const struct device_roots *r, const char *kind, const char *number)
-{
-	char target[PATH_MAX];
-	scoped(free) char *link = xasprintf("%s/dev/%s/%s", r->sys, kind, number);
-	ssize_t n = readlink(link, target, sizeof(target) - 1);
-	if (n <= 0) {
-		return NULL;
-	}
-	target[n] = '\0';
-	const char *p = target;
-	while (strncmp(p, "../", 3) == 0) {
-		p += 3;
-	}
-	return text_starts(p, "devices/") ? xasprintf("/%s", p) : NULL;
-}
-
-/* What the file system at place is on: its disk, and the disks that this one is made of (LVM,
- * LUKS). */
-static bool is_on(const struct device_roots *r, const char *place, const char *disk)
-{
-	struct stat st;
-	char number[32];
-	scoped(strv) struct strv parts = STRV_INIT;
-	if (stat(place, &st) < 0) {
-		return false;
-	}
-	snprintf(number, sizeof(number), "%u:%u", major(st.st_dev), minor(st.st_dev));
-	scoped(free) char *path = path_of_number(r, "block", number);
-	if (!path) {
-		return false;
-	}
-	scoped(free) char *whole = disk_of(r, path);
-	scoped(free) char *slaves = xasprintf("%s%s/slaves", r->sys, whole);
-	scoped(close) int dir = open(slaves, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const char *name = strrchr(disk, '/') + 1;
-	bool found = strcmp(whole, disk) == 0;
-	if (dir >= 0 && path_list(dir, &parts) == 0) {
-		for (size_t i = 0; i < parts.n; i++) {
-			found = found || text_starts(parts.v[i], name);
-		}
-	}
-	return found;
-}
-
 static bool is_attribute(
 	const struct device_roots *r, const char *path, const char *name, const char *value)
 {
@@ -335,15 +241,12 @@ static bool is_attribute(
 	return text && strcmp(text, value) == 0;
 }
 
-static void take_storage(const struct device_roots *r, struct device *d)
+static void take_storage(
+	const struct device_roots *r, const struct system_disks *system, struct device *d)
 {
-	static const char *const places[] = {
-		"/", "/usr", "/var", "/home", "/boot", "/boot/firmware", "/boot/efi"};
-	scoped(free) char *disk = disk_of(r, d->sysfs);
+	scoped(free) char *disk = sysfs_disk(r, d->sysfs);
 	set_text(&d->devtype, xstrdup(strcmp(disk, d->sysfs) == 0 ? "disk" : "partition"));
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		d->system = d->system || is_on(r, places[i], disk);
-	}
+	d->system = system_disks_have(system, disk);
 	bool comes_and_goes = *d->usb_port || is_attribute(r, disk, "removable", "1") ||
 			      is_attribute(r, disk, "device/type", "SD");
 	if (comes_and_goes && !d->system) {
@@ -351,7 +254,8 @@ static void take_storage(const struct device_roots *r, struct device *d)
 	}
 }
 
-static void take_classes(const struct device_roots *r, struct device *d)
+static void take_classes(
+	const struct device_roots *r, const struct system_disks *system, struct device *d)
 {
 	const char *name = strrchr(d->node, '/') + 1;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
@@ -361,7 +265,7 @@ static void take_classes(const struct device_roots *r, struct device *d)
 		}
 	}
 	if (d->type == 'b') {
-		take_storage(r, d);
+		take_storage(r, system, d);
 	} else if (strcmp(d->subsystem, "usb") == 0) {
 		set_text(&d->devtype, xstrdup("usb_device"));
 	}
@@ -389,8 +293,8 @@ static struct device *new_device(const char *sysfs, char *take_subsystem)
 	return d;
 }
 
-struct device *device_look(
-	const struct device_roots *r, const char *sysfs, const char *node, unsigned flags)
+static struct device *look_one(const struct device_roots *r, const struct system_disks *system,
+	const char *sysfs, const char *node, unsigned flags)
 {
 	if (!text_starts(sysfs, "/devices/") || strstr(sysfs, "/../")) {
 		return NULL;
@@ -405,28 +309,28 @@ struct device *device_look(
 	if (read_number(r, sysfs, &d->major, &d->minor) < 0 || take_node(r, d) < 0) {
 		return NULL;
 	}
-	struct database db = {STRV_INIT, STRV_INIT};
+	struct udev_record db = {STRV_INIT, STRV_INIT};
 	int known = database_read(r, d->type, d->major, d->minor, &db);
 	take_database(d, &db);
-	database_deinit(&db);
+	udev_record_deinit(&db);
 	if (known < 0 && (flags & LOOK_UDEV)) {
 		return NULL;
 	}
 	take_usb(r, d, flags);
-	take_classes(r, d);
+	take_classes(r, system, d);
 	return TAKE(d);
 }
 
-static void look_kind(const struct device_roots *r, const char *kind, const struct strv *numbers,
-	unsigned flags, device_found_fn *fn, void *owner)
+struct device *device_look(
+	const struct device_roots *r, const char *sysfs, const char *node, unsigned flags)
 {
-	for (size_t i = 0; i < numbers->n; i++) {
-		scoped(free) char *sysfs = path_of_number(r, kind, numbers->v[i]);
-		struct device *d = sysfs ? device_look(r, sysfs, NULL, flags) : NULL;
-		if (d) {
-			fn(owner, d);
-		}
+	struct system_disks system = {STRV_INIT};
+	if (strstr(sysfs, "/block/")) {
+		system_disks_read(r, &system);
 	}
+	struct device *d = look_one(r, &system, sysfs, node, flags);
+	system_disks_deinit(&system);
+	return d;
 }
 
 static int look_all_of(const struct device_roots *r, const char *kind, unsigned flags,
@@ -436,9 +340,17 @@ static int look_all_of(const struct device_roots *r, const char *kind, unsigned 
 	scoped(free) char *path = xasprintf("%s/dev/%s", r->sys, kind);
 	scoped(close) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int e = dir < 0 ? -errno : path_list(dir, &numbers);
-	if (e == 0) {
-		look_kind(r, kind, &numbers, flags, fn, owner);
+	struct system_disks system;
+	system_disks_read(r, &system);
+	for (size_t i = 0; e == 0 && i < numbers.n; i++) {
+		scoped(free) char *link = xasprintf("dev/%s/%s", kind, numbers.v[i]);
+		scoped(free) char *sysfs = sysfs_follow(r, link);
+		struct device *d = sysfs ? look_one(r, &system, sysfs, NULL, flags) : NULL;
+		if (d) {
+			fn(owner, d);
+		}
 	}
+	system_disks_deinit(&system);
 	return e;
 }
 

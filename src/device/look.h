@@ -21,6 +21,7 @@ struct device_roots {
 	const char *sys;  /* "/sys" */
 	const char *dev;  /* "/dev" */
 	const char *udev; /* "/run/udev" */
+	const char *proc; /* "/proc", or NULL: no disk is the system's */
 };
 extern const struct device_roots device_roots_host;
 

@@ -103,10 +103,27 @@ static void note_place(struct storage *s, const char *below, const struct mounti
 		xstrdup(below[n] ? below + n + 1 : ""), xstrdup(m->dev), is_read_only(m)};
 }
 
+/* What the machine has mounted for itself is not for whoever takes any, unless that is a place for
+ * what people plug in. */
+static void note_other(struct storage *s, const struct mountinfo *m)
+{
+	if (text_starts(m->place, "/media/") || text_starts(m->place, "/run/media/")) {
+		return;
+	}
+	for (size_t i = 0; i < s->disks.n; i++) {
+		struct storage_disk *k = &s->disks.v[i];
+		if ((k->d->major == m->major && k->d->minor == m->minor) ||
+			strcmp(k->d->node, m->source) == 0) {
+			k->comes_and_goes = false;
+		}
+	}
+}
+
 static void note_mount(struct storage *s, const struct mountinfo *m)
 {
 	size_t n = strlen(s->root);
 	if (strncmp(m->place, s->root, n) != 0) {
+		note_other(s, m);
 		return;
 	}
 	const char *below = m->place + n;

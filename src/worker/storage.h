@@ -21,9 +21,9 @@
 
 struct storage_disk {
 	struct device *d;
-	char id[64]; /* "8:17-42" */
-	bool comes_and_goes;
-	char *mounted; /* its file system's number in mountinfo, or NULL */
+	char id[64];         /* "8:17-42" */
+	bool comes_and_goes; /* and nothing of the machine's own is on it */
+	char *mounted;       /* its file system's number in mountinfo, or NULL */
 	bool mounted_read_only;
 	/* for the job: who wants it */
 	bool wanted, wanted_writable;

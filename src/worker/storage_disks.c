@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "codec/udev_text.h"
 #include "device/look.h"
 #include "worker/capture.h"
 #include "worker/storage.h"
@@ -45,30 +46,9 @@ bool storage_disk_id(const struct device *d, char ret[static 64])
 	return true;
 }
 
-/* "ID_FS_LABEL_ENC=a\x20b"; the caller's, or NULL. */
 static char *probed(const struct strv *lines, const char *key)
 {
-	const char *p = strv_env_get(lines, key);
-	struct buf b = BUF_INIT;
-	if (!p) {
-		return NULL;
-	}
-	for (; *p; p++) {
-		char hex[3] = "";
-		if (p[0] == '\\' && p[1] == 'x' && p[2] && p[3]) {
-			hex[0] = p[2];
-			hex[1] = p[3];
-		}
-		char *end;
-		unsigned long byte = strtoul(hex, &end, 16);
-		if (end == hex + 2 && byte != 0) {
-			buf_putc(&b, (char)byte);
-			p += 3;
-		} else {
-			buf_putc(&b, *p);
-		}
-	}
-	return buf_take_str(&b);
+	return udev_text_decode(strv_env_get(lines, key));
 }
 
 static void put_text(char **text, char *take_value)
@@ -100,6 +80,15 @@ static void probe(struct device *d)
 	put_text(&d->uuid, probed(&lines, "ID_FS_UUID_ENC"));
 }
 
+/* It is a part of something: LUKS, LVM, RAID, a cache. */
+static bool has_holders(const struct device *d)
+{
+	scoped(strv) struct strv names = STRV_INIT;
+	scoped(free) char *path = xasprintf("/sys%s/holders", d->sysfs);
+	scoped(close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && path_list(fd, &names) == 0 && names.n > 0;
+}
+
 struct collect {
 	struct storage_disks *disks;
 	bool udev;
@@ -111,7 +100,8 @@ static void collect(void *owner, struct device *take_device)
 	struct storage_disks *s = c->disks;
 	scoped(device_free) struct device *d = take_device;
 	struct storage_disk k = {.comes_and_goes = d->classes & DEVICE_STORAGE};
-	if (d->type != 'b' || d->system || s->n == DISKS_MAX || !storage_disk_id(d, k.id)) {
+	if (d->type != 'b' || d->system || s->n == DISKS_MAX || has_holders(d) ||
+		!storage_disk_id(d, k.id)) {
 		return;
 	}
 	if (!c->udev && !*d->fstype) {

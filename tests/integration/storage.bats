@@ -17,6 +17,7 @@ setup_file() {
 
 teardown_file() {
 	daemon_teardown
+	! mountpoint -q "$DIR/own" || umount "$DIR/own"
 	for n in "$LOOP" $((LOOP + 1)); do
 		while grep -q " /sys/devices/virtual/block/loop$n" /proc/self/mountinfo; do
 			umount -l "$(grep -o " /sys/devices/virtual/block/loop$n[^ ]*" /proc/self/mountinfo | tail -1)" || break
@@ -32,6 +33,7 @@ setup() {
 	skip_if_all
 	IDS=$("$WHERRY" ps -aq)
 	[ -z "$IDS" ] || "$WHERRY" rm -f $IDS >/dev/null
+	! mountpoint -q "$DIR/own" || umount "$DIR/own"
 	for n in "$LOOP" $((LOOP + 1)); do
 		unhide "$n"
 		! grep -qs . "/sys/block/loop$n/loop/backing_file" || losetup -d "/dev/loop$n"
@@ -172,9 +174,15 @@ mounted_in() { # CONTAINER
 	disk b "../../x" -t ext2
 	plug "$LOOP" a
 	plug $((LOOP + 1)) b
+	# what the machine has mounted for itself is not any
+	mkdir -p "$DIR/own"
+	mount -o ro "/dev/loop$((LOOP + 1))" "$DIR/own"
+	removable $((LOOP + 1))
 	removable "$LOOP"
 	eventually 20 in_it c1 'test -d /usb/_._.._x/lost+found'
-	removable $((LOOP + 1))
+	[ "$(in_it c1 'ls /usb')" = _._.._x ]
+	umount "$DIR/own"
+	echo change >"/sys/devices/virtual/block/loop$((LOOP + 1))/uevent"
 	eventually 20 in_it c1 "test -d /usb/_._.._x-loop$((LOOP + 1))/lost+found"
 	in_it c1 'echo 1 >/usb/_._.._x/file'
 	run ! in_it c1 'mkdir /usb/other'

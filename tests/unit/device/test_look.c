@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "tree.h"
 
 #define USB "/devices/pci0/usb1/1-1"
 #define LINE USB "/1-1:1.0/ttyUSB0/tty/null"
@@ -23,22 +24,6 @@ struct fixture {
 	struct device_roots roots;
 };
 
-static void put(const struct fixture *f, const char *path, const char *text)
-{
-	scoped(free) char *whole = xasprintf("%s%s", f->dir, path);
-	scoped(free) char *dir = xstrndup(whole, (size_t)(strrchr(whole, '/') - whole));
-	assert_int_equal(path_mkdirs(dir, 0755), 0);
-	assert_int_equal(path_write(AT_FDCWD, whole, text, strlen(text), 0644, false), 0);
-}
-
-static void put_link(const struct fixture *f, const char *path, const char *target)
-{
-	scoped(free) char *whole = xasprintf("%s%s", f->dir, path);
-	scoped(free) char *dir = xstrndup(whole, (size_t)(strrchr(whole, '/') - whole));
-	assert_int_equal(path_mkdirs(dir, 0755), 0);
-	assert_int_equal(symlink(target, whole), 0);
-}
-
 static int set_up(void **state)
 {
 	struct fixture *f = xnew(struct fixture);
@@ -46,16 +31,16 @@ static int set_up(void **state)
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->sys, sizeof(f->sys), "%s/sys", f->dir);
 	snprintf(f->udev, sizeof(f->udev), "%s/udev", f->dir);
-	f->roots = (struct device_roots){f->sys, "/dev", f->udev};
-	put_link(f, "/sys/dev/char/1:3", "../.." LINE);
-	put(f, "/sys/dev/block/none", "");
-	put(f, "/sys" USB "/idVendor", "0403\n");
-	put(f, "/sys" USB "/idProduct", "6001\n");
-	put(f, "/sys" USB "/serial", "ZB0001\n");
-	put(f, "/sys" LINE "/dev", "1:3\n");
-	put(f, "/sys" LINE "/uevent", "MAJOR=1\nMINOR=3\nDEVNAME=null\n");
-	put_link(f, "/sys" LINE "/subsystem", "../../../../../../../class/tty");
-	put_link(f, "/sys" LINE "/device", "../../../ttyUSB0");
+	f->roots = (struct device_roots){f->sys, "/dev", f->udev, NULL};
+	tree_link(f->dir, "/sys/dev/char/1:3", "../.." LINE);
+	tree_put(f->dir, "/sys/dev/block/none", "");
+	tree_put(f->dir, "/sys" USB "/idVendor", "0403\n");
+	tree_put(f->dir, "/sys" USB "/idProduct", "6001\n");
+	tree_put(f->dir, "/sys" USB "/serial", "ZB0001\n");
+	tree_put(f->dir, "/sys" LINE "/dev", "1:3\n");
+	tree_put(f->dir, "/sys" LINE "/uevent", "MAJOR=1\nMINOR=3\nDEVNAME=null\n");
+	tree_link(f->dir, "/sys" LINE "/subsystem", "../../../../../../../class/tty");
+	tree_link(f->dir, "/sys" LINE "/device", "../../../ttyUSB0");
 	*state = f;
 	return 0;
 }
@@ -71,7 +56,7 @@ static int tear_down(void **state)
 static void what_udevd_knows_counts(void **state)
 {
 	struct fixture *f = *state;
-	put(f, "/udev/data/c1:3",
+	tree_put(f->dir, "/udev/data/c1:3",
 		"S:serial/by-path/b\nS:serial/by-id/a\nI:12\nE:ID_BUS=usb\nE:ID_VENDOR_ID=0403\n"
 		"E:ID_MODEL_ID=6001\nE:ID_SERIAL=QEMU_X_ZB0001\nE:ID_SERIAL_SHORT=ZB0001\n"
 		"E:ID_PATH=pci-usb-0:1:1.0\nE:ID_FS_LABEL_ENC=MY\\x20DATA\\x2\nG:systemd\nQ:systemd\nV:1\n");
