@@ -31,6 +31,88 @@ plug_stick() { # ID IMAGE [PORT]
 	echo "$1" >>"$WORK/plugged"
 }
 
+# The image of a stick, $WORK/NAME.img: whole, or in a partition.
+stick() { # NAME vfat|exfat|ext4 LABEL whole|part [MKFS-ARGUMENT...]
+	local image=$WORK/$1.img fs=$WORK/$1.fs PATH=$PATH:/sbin:/usr/sbin
+	rm -f "$image" "$fs"
+	truncate -s 16M "$fs"
+	case $2 in
+	vfat) mkfs.vfat -n "$3" "${@:5}" "$fs" ;;
+	exfat) mkfs.exfat -L "$3" "${@:5}" "$fs" ;;
+	ext4) mkfs.ext4 -q -F -L "$3" "${@:5}" "$fs" ;;
+	esac >/dev/null || return
+	if [ "$4" = whole ]; then
+		mv "$fs" "$image"
+		return
+	fi
+	truncate -s 17M "$image"
+	echo 'start=2048' | sfdisk -q "$image" && dd if="$fs" of="$image" bs=1M seek=1 conv=notrunc,sparse status=none
+}
+
+# What was written arrived, and nothing is left to be repaired.
+stick_is_clean() { # NAME vfat|exfat|ext4 whole|part
+	local image=$WORK/$1.img fs=$WORK/$1.fs PATH=$PATH:/sbin:/usr/sbin
+	case $3 in
+	whole) cp "$image" "$fs" ;;
+	part) dd if="$image" of="$fs" bs=1M skip=1 conv=sparse status=none ;;
+	esac
+	case $2 in
+	vfat) fsck.vfat -n "$fs" ;;
+	exfat) fsck.exfat -n "$fs" ;;
+	ext4) e2fsck -fn "$fs" && dumpe2fs -h "$fs" 2>&1 | grep -E '^Filesystem state: +clean$' && ! dumpe2fs -h "$fs" 2>&1 | grep needs_recovery ;;
+	esac
+}
+
+# Damage that "e2fsck -p" repairs: a wrong number of links, and the mark of one that was not unmounted.
+spoil_inode() { # IMAGE
+	PATH=$PATH:/sbin:/usr/sbin debugfs -w -f - "$1" >/dev/null 2>&1 <<-'S'
+		sif / links_count 9
+		ssv state 0
+	S
+}
+
+# The two copies of the table of clusters differ, which "fsck.vfat -a" repairs.
+spoil_fat() { # IMAGE: of mkfs.vfat, 16 MB
+	python3 - "$1" <<'P'
+import struct, sys
+with open(sys.argv[1], "r+b") as f:
+    head = f.read(512)
+    size, reserved, sectors = (struct.unpack_from("<H", head, at)[0] for at in (11, 14, 22))
+    f.seek((reserved + sectors) * size + 40)
+    f.write(b"\x33" * 8)
+P
+}
+
+# Two files with one block: nothing that is repaired without a question.
+spoil_blocks() { # IMAGE
+	PATH=$PATH:/sbin:/usr/sbin debugfs -w -f - "$1" >/dev/null 2>&1 <<-S
+		write $HERE/run one
+		write $HERE/lib.bash two
+		copy_inode <12> <13>
+		ssv state 0
+	S
+}
+
+# What blkid takes for NTFS: there is no mkfs in the tests' packages, and the guest's kernel cannot mount it anyway.
+make_ntfs() { # IMAGE
+	python3 - "$1" <<'P'
+import struct, sys
+d = bytearray(1 << 20)
+d[0:11] = b"\xeb\x52\x90NTFS    "
+struct.pack_into("<HB", d, 11, 512, 8)  # bytes of a sector, sectors of a cluster
+d[21] = 0xF8
+struct.pack_into("<HH", d, 24, 63, 255)
+struct.pack_into("<QQQ", d, 40, 2047, 4, 8)  # sectors, the file table's cluster, its mirror's
+d[64] = 0xF6  # records of 1024 bytes
+struct.pack_into("<Q", d, 72, 0x1122334455667788)
+d[510:512] = b"\x55\xaa"
+for n in range(4):
+    at = 4 * 4096 + n * 1024
+    d[at : at + 4] = b"FILE"
+open(sys.argv[1], "wb").write(d)
+P
+}
+
 plug_usb() { # ID DRIVER [PORT]
 	VM_PORT=${3:-} vm plug "$MACHINE" usb "$1" "$2" >/dev/null || return
 	echo "$1" >>"$WORK/plugged"
@@ -146,6 +228,8 @@ ldconfig
 cp -a /run/payload/test/. /run/w/
 mkfifo /run/w/nothing
 nohup /run/w/uevents >/run/w/uevents.log 2>&1 </dev/null &
+modprobe usb-storage
+echo 0 >/sys/module/usb_storage/parameters/delay_use
 systemctl daemon-reload
 systemctl start wherryd
 for image in bb deb; do

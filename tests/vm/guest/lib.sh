@@ -132,3 +132,28 @@ figures() { # WHAT add|remove NODES there|gone CONTAINER PATH
 		printf "figure: %s: %d times, median %d ms, 90 %% %d ms, maximum %d ms; mean after udevd %d ms\n", what, NR, t[int((NR + 1) / 2)], t[int(NR * 0.9 + 0.999)], t[NR], own / NR
 		exit !(t[int((NR + 1) / 2)] <= 10000 && t[NR] <= 60000) }' "$CASE/times" || fail "$1 takes too long: $(tr '\n' ' ' <"$CASE/times")"
 }
+
+has_file() { # CONTAINER PATH: it runs and has it, with something in it
+	test -s "/proc/$(pid_of "$1")/root$2"
+}
+
+# "vfat rw,nosuid,nodev": the disk at PATH of the container; nothing: there is only the empty place.
+disk_at() { # CONTAINER PATH
+	awk -v at="$2" '$5 == at { for (i = 7; $i != "-"; i++); if ($(i + 2) != "wherry-storage") print $(i + 1), $6 }' "/proc/$(pid_of "$1")/mountinfo"
+}
+
+has_disk() { # CONTAINER PATH
+	disk_at "$@" | grep -q .
+}
+
+no_disk() { # CONTAINER PATH: the place, which nobody can write to
+	grep -q " $2 ro,.* wherry-storage " "/proc/$(pid_of "$1")/mountinfo" && ! has_disk "$@"
+}
+
+nothing_mounted() { # on the host, of disks that are given to containers
+	! grep -q ' /run/wherry/storage/' /proc/self/mountinfo
+}
+
+nobody_holds() { # NODE: no mount anywhere, and nothing of one that is still to be written
+	python3 -c 'import os, sys; os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)' "$1"
+}
