@@ -3,12 +3,16 @@
  * 2. Every handle that was opened is closed by finish(); the job is freed in the last close
  * callback.
  * 3. After finish() no handler is called.
+ * 4. Nobody waits for a process that was killed and does not end, because a disk or a server does
+ * not answer it: its job is finished after a while all the same, and the process reaped when it
+ * ends.
  */
 #include "job/job.h"
 
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/buf.h"
@@ -21,6 +25,9 @@
 #define BODY_HIGH_WATER (256u << 10)
 #define BODY_LOW_WATER (64u << 10)
 #define READ_CHUNK (64u << 10)
+#define KILLED_PATIENCE_MS 3000 /* of one that was killed and does not end */
+#define END_PATIENCE_MS 1000    /* for all of them, when the daemon ends */
+#define END_STEP_US 5000
 
 struct job_pool {
 	uv_loop_t *loop;
@@ -37,7 +44,8 @@ struct job {
 
 	uv_process_t process;
 	uv_pipe_t rpc, body, output;
-	bool has_body, has_output;
+	uv_timer_t patience; /* since it was cancelled */
+	bool has_body, has_output, has_patience;
 	unsigned handles; /* open or closing; 0 frees the job */
 
 	struct buf line; /* what came on rpc after the last newline */
@@ -86,10 +94,18 @@ static void on_closed(uv_handle_t *handle)
 	free(j);
 }
 
-/* Closes what was opened; the job lives until the callbacks have run. */
+/* Closes what was opened; the job lives until the callbacks have run. A process that goes on is
+ * left to on_process_exit. */
 static void close_handles(struct job *j)
 {
-	uv_close((uv_handle_t *)&j->process, on_closed);
+	if (j->exited) {
+		uv_close((uv_handle_t *)&j->process, on_closed);
+	} else {
+		uv_unref((uv_handle_t *)&j->process);
+	}
+	if (j->has_patience) {
+		uv_close((uv_handle_t *)&j->patience, on_closed);
+	}
 	uv_close((uv_handle_t *)&j->rpc, on_closed);
 	if (j->has_body) {
 		uv_close((uv_handle_t *)&j->body, on_closed);
@@ -149,6 +165,10 @@ static void on_process_exit(uv_process_t *process, int64_t exit_status, int term
 	j->exited = true;
 	j->exit_status = exit_status;
 	j->term_signal = term_signal;
+	if (j->finished) { /* invariant 4 */
+		uv_close((uv_handle_t *)&j->process, on_closed);
+		return;
+	}
 	finish_if_over(j);
 }
 
@@ -310,6 +330,7 @@ struct job *job_start_with(struct job_pool *p, const char *name, json_t *take_re
 	}
 	if (spawn(j, body_fd, extra_fd, e) < 0) {
 		j->finished = true;
+		j->exited = true;
 		close_handles(j);
 		return NULL;
 	}
@@ -430,13 +451,25 @@ void job_output_pause(struct job *j, bool pause)
 	}
 }
 
+static void on_patience(uv_timer_t *timer)
+{
+	struct job *j = timer->data;
+	log_warning("job", "does_not_end", "name", j->name, "pid", LOG_N(j->process.pid), NULL);
+	finish(j);
+}
+
 void job_cancel(struct job *j)
 {
-	if (j->finished) {
+	if (j->finished || j->cancelled) {
 		return;
 	}
 	j->cancelled = true;
 	uv_process_kill(&j->process, SIGKILL);
+	uv_timer_init(j->pool->loop, &j->patience);
+	j->patience.data = j;
+	j->has_patience = true;
+	j->handles++;
+	uv_timer_start(&j->patience, on_patience, KILLED_PATIENCE_MS, 0);
 	if (j->has_output && !j->output_ended) {
 		/* paused, it would never show its end */
 		uv_read_start((uv_stream_t *)&j->output, on_alloc, on_output);
@@ -450,6 +483,7 @@ int job_pid(const struct job *j)
 
 void job_pool_free(struct job_pool *p)
 {
+	int patience_ms = END_PATIENCE_MS;
 	if (!p) {
 		return;
 	}
@@ -461,10 +495,12 @@ void job_pool_free(struct job_pool *p)
 		if (running) {
 			uv_process_kill(&j->process, SIGKILL);
 		}
+		j->exited = true;
 		finish(j);
-		if (running) {
-			waitpid(pid, NULL,
-				0); /* killed: it ends at once; nobody else will reap it now */
+		/* killed: it ends at once, but for invariant 4; nobody else will reap it now */
+		while (running && waitpid(pid, NULL, WNOHANG) == 0 && patience_ms > 0) {
+			usleep(END_STEP_US);
+			patience_ms -= END_STEP_US / 1000;
 		}
 	}
 	free(p->worker_path);

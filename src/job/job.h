@@ -60,5 +60,7 @@ bool job_body_write(
 void job_body_end(struct job *j);
 
 void job_output_pause(struct job *j, bool pause);
-void job_cancel(struct job *j); /* kills it; done follows with ERR_BUSY "canceled" */
+/* Kills it; done follows with ERR_BUSY "canceled", also when the process does not end for a while
+ * because it waits for a disk or a server. */
+void job_cancel(struct job *j);
 int job_pid(const struct job *j);
