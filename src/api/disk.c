@@ -97,6 +97,10 @@ static json_t *volume_rows(const struct call *c, json_t *paths)
 	json_t *rows = json_array();
 	size_t pos = 0;
 	for (struct volume *v; (v = volume_next(d->volumes, &pos));) {
+		if (volume_has_options(
+			    v)) { /* another disk, or a server: dockerd leaves them out */
+			continue;
+		}
 		json_array_append_new(paths, json_string(volume_mountpoint(v)));
 		json_array_append_new(rows, shape_volume_usage(v, d->containers));
 	}

@@ -45,6 +45,7 @@ handler_fn networks_list, networks_inspect, networks_create, networks_remove, ne
 	networks_disconnect, networks_prune;
 /* volumes.c */
 handler_fn volumes_list, volumes_inspect, volumes_create, volumes_remove, volumes_prune;
+handler_fn volumes_put_credentials;
 /* takeovers.c */
 handler_fn containers_take_over, containers_sockets;
 /* devices.c */

@@ -78,6 +78,7 @@ static const struct route {
 	{"GET", "/wherry/v1/projects", projects_list},
 	{"GET", "/wherry/v1/projects/{}", projects_get},
 	{"PUT", "/wherry/v1/projects/{}", projects_put},
+	{"PUT", "/wherry/v1/volumes/{}/credentials", volumes_put_credentials},
 	{"DELETE", "/wherry/v1/projects/{}", projects_remove},
 
 	{"POST", "/build", builds_create},

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "api/call.h"
 #include "api/filters.h"
 #include "api/handlers.h"
@@ -48,6 +50,7 @@ void volumes_inspect(struct call *c)
 	struct volume *v = find(c);
 	if (v) {
 		call_reply_json(c, 200, volume_inspect(v));
+		container_volume_shown(c->api->d.containers, v);
 	}
 }
 
@@ -82,6 +85,35 @@ void volumes_create(struct call *c)
 	call_body_json(c, true, create_with);
 }
 
+static struct volume *find_unused(struct call *c, const char *name, struct err *e)
+{
+	const struct api_deps *d = &c->api->d;
+	struct volume *v = volume_find(d->volumes, name, e);
+	const char *user = v ? container_using_volume(d->containers, name) : NULL;
+	if (user) {
+		(void)err_set(e, ERR_CONFLICT, "remove %s: volume is in use - [%s]", name, user);
+		return NULL;
+	}
+	return v;
+}
+
+/* Somebody may have come, or removed it, meanwhile. */
+static void remove_released(void *owner, const struct err *failed)
+{
+	struct call *c = owner;
+	struct err e;
+	struct volume *v = find_unused(c, c->args[0], &e);
+	if (v && failed) {
+		e = *failed;
+		call_reply_error(c, &e);
+	} else if (!v || volume_remove(c->api->d.volumes, v, &e) < 0) {
+		call_reply_error(c, &e);
+	} else {
+		call_reply_empty(c, 204);
+	}
+	call_unref(c);
+}
+
 void volumes_remove(struct call *c)
 {
 	const struct api_deps *d = &c->api->d;
@@ -95,18 +127,12 @@ void volumes_remove(struct call *c)
 		call_reply_error(c, &e);
 		return;
 	}
-	const char *user = container_using_volume(d->containers, volume_name(v));
-	if (user) {
-		err_set(&e, ERR_CONFLICT, "remove %s: volume is in use - [%s]", volume_name(v),
-			user);
+	v = find_unused(c, c->args[0], &e);
+	if (!v) {
 		call_reply_error(c, &e);
 		return;
 	}
-	if (volume_remove(d->volumes, v, &e) < 0) {
-		call_reply_error(c, &e);
-		return;
-	}
-	call_reply_empty(c, 204);
+	container_release_volume(d->containers, v, remove_released, call_ref(c));
 }
 
 static int count_users(const struct container_set *s, const char *volume)
@@ -152,6 +178,34 @@ static void prune_sized(struct call *c, json_t *take_names, const json_t *sizes)
 			"SpaceReclaimed", bytes));
 }
 
+/* PUT /wherry/v1/volumes/NAME/credentials {"credentials": "username=...\npassword=..."} */
+static void put_credentials(struct call *c, const json_t *body)
+{
+	struct err e;
+	const char *text;
+	struct volume *v = find(c);
+	if (!v) {
+		return;
+	}
+	if (json_get_str(body, "credentials", &text, &e) < 0 ||
+		volume_set_credentials(
+			c->api->d.volumes, v, text ? text : "", text ? strlen(text) : 0, &e) < 0) {
+		if (e.kind != ERR_UNCHANGED) {
+			call_reply_error(c, &e);
+			return;
+		}
+	} else {
+		container_volume_retry(c->api->d.containers, v);
+	}
+	call_reply_empty(c, 204);
+}
+
+void volumes_put_credentials(struct call *c)
+{
+	call_body_json(c, false, put_credentials);
+}
+
+/* Those with options are somebody's disk or server: dockerd leaves them, too. */
 void volumes_prune(struct call *c)
 {
 	static const char *const allowed[] = {"all", "label", "label!", NULL};
@@ -169,7 +223,7 @@ void volumes_prune(struct call *c)
 	size_t pos = 0;
 	for (struct volume *v; (v = volume_next(d->volumes, &pos));) {
 		scoped(json) json_t *row = volume_inspect(v);
-		if ((all || volume_anonymous(v)) &&
+		if ((all || volume_anonymous(v)) && !volume_has_options(v) &&
 			!container_using_volume(d->containers, volume_name(v)) &&
 			filters_match_labels(f, json_object_get(row, "Labels"))) {
 			json_array_append_new(names, json_string(volume_name(v)));

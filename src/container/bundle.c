@@ -12,6 +12,7 @@
 #include "container/mount_rules.h"
 #include "container/plug.h"
 #include "container/storage.h"
+#include "container/volume_watch.h"
 #include "image/image.h"
 #include "oci/passwd.h"
 #include "oci/seccomp.h"
@@ -111,7 +112,8 @@ static int access_option(const struct container *c, const struct mount_point *m,
 	struct stat st;
 	bool read_only = m->read_only || container_volume_read_only(c, m);
 	bool recursive = runtime_is_own(c) && mount_can_set_attributes() && !m->non_recursive;
-	if (stat(source, &st) == 0 && !S_ISDIR(st.st_mode)) {
+	/* a volume is a directory; its server is not to be asked */
+	if (m->kind == MOUNT_BIND && stat(source, &st) == 0 && !S_ISDIR(st.st_mode)) {
 		*ret = m->read_only ? ",ro"
 				    : ""; /* crun's rro opens a directory; nothing is below */
 		return 0;
@@ -141,6 +143,12 @@ static int check_propagation(const struct mount_point *m, const char *source, st
 	return refusal ? err_set(e, ERR_SYSTEM, "%.250s", refusal) : 0;
 }
 
+static void add_place(void *arg, char *take_source, const char *target, const char *options)
+{
+	struct mount_texts *t = arg;
+	add_mount(t, keep(t, take_source), target, "bind", keep(t, xstrdup(options)));
+}
+
 static int add_bind(const struct container *c, size_t i, struct mount_texts *t, struct err *e)
 {
 	const struct mount_point *m = &c->mounts.v[i];
@@ -156,6 +164,10 @@ static int add_bind(const struct container *c, size_t i, struct mount_texts *t, 
 	const char *kept = keep(t, source);
 	if (check_propagation(m, kept, e) < 0 || access_option(c, m, kept, &access, e) < 0) {
 		return -1;
+	}
+	if (volume_watch_of(c, m)) {
+		volume_watch_mounts(c, m, access, add_place, t);
+		return 0;
 	}
 	/* crun binds what is below as soon as one of the words is recursive */
 	const char *propagation = m->propagation ? m->propagation : "rprivate";
@@ -192,17 +204,12 @@ static const char *root_propagation(const struct container *c)
 		if (mount_propagation_is_shared(c->mounts.v[i].propagation)) {
 			return "shared";
 		}
-		if (mount_propagation_is_slave(c->mounts.v[i].propagation)) {
+		if (mount_propagation_is_slave(c->mounts.v[i].propagation) ||
+			volume_watch_of(c, &c->mounts.v[i])) {
 			found = "rslave";
 		}
 	}
 	return found;
-}
-
-static void add_storage(void *arg, char *take_source, const char *target, const char *options)
-{
-	struct mount_texts *t = arg;
-	add_mount(t, keep(t, take_source), target, "bind", options);
 }
 
 static int read_mounts(const struct container *c, struct mount_texts *t, struct err *e)
@@ -221,7 +228,7 @@ static int read_mounts(const struct container *c, struct mount_texts *t, struct 
 				"rbind,rprivate");
 		}
 	}
-	storage_mounts(c, add_storage, t);
+	storage_mounts(c, add_place, t);
 	if (plug_udev_dir(c)) {
 		add_mount(t, plug_udev_dir(c), "/run/udev", "bind",
 			"bind,ro,rprivate,nosuid,noexec,nodev");

@@ -26,6 +26,7 @@ struct volume_set;
 struct device;
 struct device_set;
 struct container_set;
+struct volume;
 struct container;
 struct cgroup_features;
 
@@ -185,6 +186,13 @@ int container_connect(
 	struct container *c, const char *network, const json_t *endpoint_config, struct err *e);
 int container_disconnect(struct container *c, const char *network, bool force, struct err *e);
 
+/* Unmounts a volume that nobody uses, if it is mounted, so that it can be removed. */
+void container_release_volume(
+	struct container_set *s, struct volume *v, container_done_fn *done, void *owner);
+/* Somebody looks at it: its server is asked, for the next one. */
+void container_volume_shown(struct container_set *s, struct volume *v);
+/* It has other credentials: what could not be mounted is tried again. */
+void container_volume_retry(struct container_set *s, struct volume *v);
 /* Who uses a volume or image: for removal checks. NULL when nobody; otherwise a container's id,
  * borrowed. */
 bool container_uses_volume(const struct container *c, const char *volume);

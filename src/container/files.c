@@ -232,7 +232,18 @@ static bool is_unmounted(const struct container *c, const struct mount_point *m)
 {
 	struct err ignored;
 	const struct volume *v = volume_find(c->set->d.volumes, m->name, &ignored);
-	return v && volume_needs_mount(v) && !volume_is_mounted(v);
+	return v && !container_volume_is_there(v);
+}
+
+/* Its server would not answer the copy either. */
+static int check_answers(const struct container *c, const struct mount_point *m, struct err *e)
+{
+	struct err ignored;
+	const struct volume *v =
+		m->kind == MOUNT_VOLUME ? volume_find(c->set->d.volumes, m->name, &ignored) : NULL;
+	return v && volume_is_watched(v) && volume_state(v) == VOLUME_DEGRADED
+		       ? err_set(e, ERR_SYSTEM, "volume %s: %s", m->name, volume_reason(v))
+		       : 0;
 }
 
 /* What would be mounted if it ran, but for tmpfs, whose content nobody has, and images, which have
@@ -248,7 +259,7 @@ static int put_mounts(const struct container *c, json_t *request, struct err *e)
 			continue;
 		}
 		scoped(free) char *source = mount_source(c, m, e);
-		if (!source) {
+		if (!source || check_answers(c, m, e) < 0) {
 			return -1;
 		}
 		bool closed = m->kind == MOUNT_VOLUME && is_unmounted(c, m);

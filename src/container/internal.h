@@ -34,6 +34,7 @@ struct plug;
 struct storage;
 struct storage_state;
 struct cgroup_features;
+struct volume;
 struct oom_watch;
 struct stats_sampler;
 struct stats_source;
@@ -48,6 +49,7 @@ struct container_set {
 	struct delay *boot_look;  /* boot.c will look at those that wait for others, */
 	size_t boot_waiting;      /* so many */
 	struct list volume_jobs;  /* mounts and unmounts that are on their way */
+	struct list volume_looks; /* volume_watch.c: when a server is asked again */
 	struct delay *left_again; /* NULL, or groups.c tries again */
 	struct strv left_groups;  /* to remove these, whose processes do not end, */
 	struct strv left_above;   /* and then these */
@@ -408,6 +410,12 @@ int container_volumes_ready(struct container *c, struct err *e);
 void container_volumes_taken(struct container *c);         /* events: it starts with them */
 void container_volumes_let_go(struct container *c);        /* it has ended, or did not start */
 void container_volumes_reconcile(struct container_set *s); /* what a killed daemon left mounted */
+/* What a start waits for, or a copy of files: it is mounted, and its server answered. */
+bool container_volume_is_there(const struct volume *v);
+bool container_volume_is_wanted(const struct container_set *s, const char *name); /* now */
+bool container_uses_volume_mount(const struct container *c, const char *name);
+/* Asks the server of a watched one now, unless that is being done; nothing when nobody wants it. */
+void container_volume_look(struct container_set *s, struct volume *v);
 /* It is mounted read-only, which crun's bind would undo. */
 bool container_volume_read_only(const struct container *c, const struct mount_point *m);
 /* Mount points of volumes that are mounted, but not for it. */

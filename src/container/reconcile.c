@@ -117,6 +117,7 @@ struct container_set *container_set_new(const struct container_deps *d, struct e
 	s->execs = map_new();
 	list_init(&s->readers);
 	list_init(&s->volume_jobs);
+	list_init(&s->volume_looks);
 	if (store_each(d->store, STORE_CONTAINERS, container_record_load, s, e) < 0) {
 		container_set_free(s);
 		return NULL;

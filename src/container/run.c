@@ -28,6 +28,7 @@
 #include "container/runtime_words.h"
 #include "container/shim.h"
 #include "container/storage.h"
+#include "container/volume_watch.h"
 #include "event/event.h"
 #include "image/image.h"
 #include "job/job.h"
@@ -255,6 +256,7 @@ static int shim_args(const struct container *c, struct strv *args, struct err *e
 	strv_addf(args, "--upper=%s/upper", c->dir);
 	strv_addf(args, "--work=%s/work", c->dir);
 	storage_shim_args(c, args);
+	volume_watch_shim_args(c, args);
 	scoped(strv) struct strv foreign = STRV_INIT;
 	container_volumes_foreign(c, &foreign);
 	for (size_t i = 0; i < foreign.n; i++) {
@@ -331,7 +333,7 @@ bool container_wants_seed(const struct container *c, const struct mount_point *m
 	const struct volume *v = volume_find(c->set->d.volumes, m->name, &ignored);
 	/* a directory of a volume that has others may still be empty; once, as for a new volume */
 	bool wants = m->subpath ? !container_was_started(c) : v && volume_wants_seed(v);
-	return v && wants && (!volume_needs_mount(v) || volume_is_mounted(v));
+	return v && wants && container_volume_is_there(v);
 }
 
 struct job *container_seed(const struct container *c, const struct mount_point *m,

@@ -10,6 +10,7 @@
 #include "container/plug.h"
 #include "container/shim.h"
 #include "container/storage.h"
+#include "container/volume_watch.h"
 #include "image/image.h"
 
 struct container *container_find(struct container_set *s, const char *name, struct err *e)
@@ -280,6 +281,7 @@ void container_set_free(struct container_set *s)
 	}
 	plug_unlisten(s);
 	storage_unlisten(s);
+	volume_watches_free(s);
 	execs_free(s);
 	stats_free(s);
 	map_each (s->by_id, struct container, c) {

@@ -1,6 +1,6 @@
-/* What a start needs from outside and is not there: a device that is not plugged, a disk that is
- * not mounted. Under a restart policy the container waits for it, as "restarting", and says what
- * for. */
+/* What a start needs from outside and is not there: a device that is not plugged, a disk or a
+ * volume that is not mounted. Under a restart policy the container waits for it, as "restarting",
+ * and says what for. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "container/optional.h"
 #include "container/plug.h"
 #include "container/storage.h"
+#include "container/volume_watch.h"
 
 bool waiting_is_absent(const char *path)
 {
@@ -30,15 +31,19 @@ char *waiting_for(const struct container *c)
 			return xasprintf("mount source %s", m->source);
 		}
 	}
+	bool ignored;
 	const struct wanted *w = plug_missing(c);
-	return w ? xasprintf("device %s", w->key) : storage_missing(c);
+	char *volume = w ? NULL : volume_watch_missing(c, &ignored);
+	return w ? xasprintf("device %s", w->key) : volume ? volume : storage_missing(c);
 }
 
 bool waiting_is_patient(const struct container *c)
 {
 	const struct wanted *w = plug_missing(c);
+	bool patient;
 	scoped(free) char *disk = w ? NULL : storage_missing(c);
-	return ((w && w->rule) || disk) && !c->stopped_by_user;
+	scoped(free) char *volume = w ? NULL : volume_watch_missing(c, &patient);
+	return ((w && w->rule) || disk || (volume && patient)) && !c->stopped_by_user;
 }
 
 bool waiting_decide(const struct container *c, const struct restart_facts *f, int64_t *ret_wait_ms)

@@ -18,6 +18,7 @@
 #include "sys/mountinfo.h"
 
 #define FDINFO_MAX 4096
+#define TABLE_MAX (16u << 20)
 
 bool mount_can_set_attributes(void)
 {
@@ -44,6 +45,22 @@ bool mount_has(const char *mountinfo, unsigned major, unsigned minor)
 	struct mountinfo m;
 	for (char *p = text; mountinfo_next(&p, &m);) {
 		if (m.major == major && m.minor == minor) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool mount_is_at(const char *place)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	struct mountinfo m;
+	if (path_read(AT_FDCWD, "/proc/self/mountinfo", TABLE_MAX, &text) < 0) {
+		return false;
+	}
+	scoped(free) char *copy = buf_take_str(&text);
+	for (char *p = copy; mountinfo_next(&p, &m);) {
+		if (strcmp(m.place, place) == 0) {
 			return true;
 		}
 	}

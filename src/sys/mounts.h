@@ -16,6 +16,10 @@ bool mount_find(const char *mountinfo, int id, struct mount_line *ret);
 /* Whether that file system is mounted there at all. */
 bool mount_has(const char *mountinfo, unsigned major, unsigned minor);
 
+/* Whether something is mounted on that place, an absolute clean path, in this process's mounts.
+ * Asks the kernel's table only, never the file system. */
+bool mount_is_at(const char *place);
+
 /* The mount that fd, which may be O_PATH, is on. Asks the kernel's tables only, never the file
  * system: one that somebody serves from user space may not answer. -errno. */
 int mount_of_fd(int fd, int *ret_id);

@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -22,6 +21,7 @@
 #include "event/event.h"
 #include "job/remove.h"
 #include "store/store.h"
+#include "sys/mounts.h"
 
 struct volume {
 	char *name;
@@ -31,6 +31,9 @@ struct volume {
 	int64_t created_ns;
 	bool anonymous;
 	bool seeded;
+	enum volume_state state; /* not stored: a new daemon looks */
+	char *reason;
+	int64_t since_ns;
 };
 
 struct volume_set {
@@ -52,6 +55,7 @@ static void volume_free(struct volume *w)
 	json_decref(w->options);
 	free(w->name);
 	free(w->mountpoint);
+	free(w->reason);
 	free(w);
 }
 SCOPED(struct volume *, volume_free)
@@ -213,19 +217,121 @@ bool volume_mounts_read_only(const struct volume *w)
 
 bool volume_is_mounted(const struct volume *w)
 {
-	struct statx st;
-	int r = statx(AT_FDCWD, w->mountpoint,
-		AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE, &st);
-	if (r < 0) { /* a network filesystem whose server has gone */
-		return errno != ENOENT && errno != ENOTDIR;
+	return mount_is_at(w->mountpoint);
+}
+
+/* --- file systems whose server may be away --- */
+
+bool volume_has_options(const struct volume *w)
+{
+	return json_object_size(w->options) > 0;
+}
+
+bool volume_is_watched(const struct volume *w)
+{
+	return remote_is_watched(w->options, w->labels);
+}
+
+enum remote_start volume_start_of(const struct volume *w)
+{
+	return remote_start_of(w->options, w->labels);
+}
+
+enum volume_state volume_state(const struct volume *w)
+{
+	return w->state;
+}
+
+const char *volume_reason(const struct volume *w)
+{
+	return w->reason ? w->reason : "";
+}
+
+void volume_take_state(struct volume *w, enum volume_state state)
+{
+	w->state = state;
+	w->since_ns = clock_real_ns();
+}
+
+static const char *const state_words[] = {"unused", "mounted", "waiting", "degraded"};
+
+void volume_set_state(
+	struct volume_set *v, struct volume *w, enum volume_state state, const char *reason)
+{
+	bool news = state != w->state;
+	if (!news && strcmp(volume_reason(w), reason) == 0) {
+		return;
 	}
-	return st.stx_attributes_mask & st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+	free(w->reason);
+	w->reason = xstrdup(reason);
+	w->since_ns = news ? clock_real_ns() : w->since_ns;
+	w->state = state;
+	if (news && state != VOLUME_UNUSED) {
+		log_info("volume", state_words[state], "name", w->name, "reason",
+			*reason ? reason : NULL, NULL);
+		volume_publish(v, state_words[state], w->name,
+			json_pack("{ss ss}", "driver", "local", "reason", reason));
+	}
+}
+
+static json_t *status_of(const struct volume *w)
+{
+	char since[CLOCK_TEXT_MAX] = "";
+	if (w->since_ns) {
+		clock_format(w->since_ns / NS_PER_SEC * NS_PER_SEC, since);
+	}
+	return json_pack("{ss ss ss}", "State", state_words[w->state], "Reason", volume_reason(w),
+		"Since", since);
+}
+
+static char *credentials_path(const struct volume *w)
+{
+	return xasprintf(
+		"%.*s/credentials", (int)(strlen(w->mountpoint) - strlen("/_data")), w->mountpoint);
+}
+
+int volume_set_credentials(
+	struct volume_set *v, struct volume *w, const char *text, size_t n, struct err *e)
+{
+	scoped(free) char *path = credentials_path(w);
+	scoped(buf) struct buf old = BUF_INIT;
+	if (!remote_type_is_cifs(json_str(w->options, "type"))) {
+		return err_set(
+			e, ERR_INVALID, "volume %s is not of the type cifs or smb3", w->name);
+	}
+	if (n > REMOTE_CREDENTIALS_MAX || memchr(text, '\0', n)) {
+		return err_set(e, ERR_INVALID, "credentials are a text of at most %d bytes",
+			REMOTE_CREDENTIALS_MAX);
+	}
+	scoped(free) char *copy = xstrndup(text, n);
+	scoped(free) char *parsed = remote_credentials(copy, e);
+	explicit_bzero(copy, n);
+	if (!parsed) {
+		return -1;
+	}
+	explicit_bzero(parsed, strlen(parsed));
+	bool same = path_read(AT_FDCWD, path, REMOTE_CREDENTIALS_MAX, &old) == 0 && old.len == n &&
+		    memcmp(old.data, text, n) == 0;
+	if (old.data) {
+		explicit_bzero(old.data, old.len);
+	}
+	if (same) {
+		return err_set(e, ERR_UNCHANGED, "volume %s has these credentials", w->name);
+	}
+	int r = path_write(AT_FDCWD, path, text, n, 0600, true);
+	return r < 0 ? err_sys(e, -r, "cannot keep the credentials of volume %s", w->name) : 0;
 }
 
 json_t *volume_mount_request(const struct volume *w)
 {
 	json_t *request = json_object_size(w->options) ? json_deep_copy(w->options) : json_object();
+	const char *file = remote_setting(w->options, w->labels, REMOTE_CREDENTIALS);
+	scoped(free) char *kept = credentials_path(w);
+	bool has_kept =
+		!*file && remote_type_is_cifs(json_str(request, "type")) && access(kept, F_OK) == 0;
+	json_put_str(request, "name", w->name);
 	json_put_str(request, "target", w->mountpoint);
+	json_put_str(request, "credentials", has_kept ? kept : file);
 	return request;
 }
 
@@ -242,6 +348,9 @@ json_t *volume_inspect(const struct volume *w)
 	json_put(
 		o, "Options", json_object_size(w->options) ? json_incref(w->options) : json_null());
 	json_put_str(o, "Scope", "local");
+	if (volume_is_watched(w)) {
+		json_put(o, "Status", status_of(w));
+	}
 	return o;
 }
 
@@ -287,7 +396,8 @@ static int check_options(const char *name, const json_t *options, struct err *e)
 	json_t *value;
 	json_object_foreach ((json_t *)options, key, value) {
 		bool known = strcmp(key, "type") == 0 || strcmp(key, "device") == 0 ||
-			     strcmp(key, "o") == 0 || strcmp(key, "size") == 0;
+			     strcmp(key, "o") == 0 || strcmp(key, "size") == 0 ||
+			     strcmp(key, REMOTE_WAIT) == 0 || strcmp(key, REMOTE_CREDENTIALS) == 0;
 		if (!known) {
 			return err_set(
 				e, ERR_INVALID, "create %s: invalid option: \"%.64s\"", name, key);
@@ -342,6 +452,10 @@ struct volume *volume_create(struct volume_set *v, const char *name, const char 
 		check_options(name, options, e) < 0) {
 		return NULL;
 	}
+	if (remote_check(options, labels, e) < 0) {
+		err_wrap(e, "create %s", name);
+		return NULL;
+	}
 	struct volume *known = map_get(v->by_name, name);
 	if (known) {
 		return known;
@@ -385,13 +499,7 @@ static int discard_tree(struct volume_set *v, const char *name, struct err *e)
 int volume_remove(struct volume_set *v, struct volume *w, struct err *e)
 {
 	if (volume_needs_mount(w) && volume_is_mounted(w)) {
-		/* rbind of shared mounts: detaching must not reach what they are copies of */
-		mount(NULL, w->mountpoint, NULL, MS_REC | MS_PRIVATE, NULL);
-		umount2(w->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
-		if (volume_is_mounted(w)) {
-			return err_set(
-				e, ERR_SYSTEM, "remove %s: volume has active mounts", w->name);
-		}
+		return err_set(e, ERR_SYSTEM, "remove %s: volume has active mounts", w->name);
 	}
 	if (store_delete(v->store, STORE_VOLUMES, w->name, e) < 0) {
 		return -1;

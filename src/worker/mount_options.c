@@ -75,7 +75,7 @@ void mount_options_parse(const char *text, struct mount_options *ret)
 			ret->flags = f->clear ? ret->flags & ~f->bit : ret->flags | f->bit;
 		} else if (p) {
 			ret->propagation = p->bit;
-		} else if (*part) {
+		} else if (*part || ret->data.len) { /* ",,": a comma in a value of cifs */
 			buf_puts(&ret->data, ret->data.len ? "," : "");
 			buf_puts(&ret->data, part);
 		}
@@ -102,17 +102,4 @@ static char *value_of(const char *text, const char *key)
 char *mount_options_address(const char *text)
 {
 	return value_of(text, "addr=");
-}
-
-char *mount_options_shown(const char *data)
-{
-	scoped(free) char *password = value_of(data, "password=");
-	if (!password || !*password) {
-		return xstrdup(data);
-	}
-	scoped(free) char *secret = xasprintf("password=%s", password);
-	const char *at = strstr(data, secret);
-	return at ? xasprintf(
-			    "%.*spassword=********%s", (int)(at - data), data, at + strlen(secret))
-		  : xstrdup(data);
 }

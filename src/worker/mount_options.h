@@ -15,5 +15,3 @@ void mount_options_parse(const char *text, struct mount_options *ret);
 void mount_options_deinit(struct mount_options *o);
 /* The value of "addr=", the caller's, or NULL. */
 char *mount_options_address(const char *text);
-/* data with its password as stars, for messages; the caller's. */
-char *mount_options_shown(const char *data);

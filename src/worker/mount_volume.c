@@ -3,16 +3,23 @@
  *
  * A network filesystem may take minutes to answer: here only this process waits.
  */
+#include "worker/mount_volume.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/scoped.h"
 #include "base/text.h"
+#include "volume/remote.h"
 #include "worker/jobs.h"
 #include "worker/mount_options.h"
 
@@ -30,7 +37,7 @@ static int fail(int errnum, const char *device, const char *target, const struct
 {
 	char reason[128];
 	char flags[32] = "";
-	scoped(free) char *shown = mount_options_shown(buf_str(&o->data));
+	scoped(free) char *shown = remote_shown(buf_str(&o->data)); /* never the credentials */
 	put_reason(reason, sizeof(reason), errnum);
 	if (o->flags) {
 		snprintf(flags, sizeof(flags), ", flags: 0x%lx", o->flags);
@@ -73,7 +80,7 @@ static const char *find_address(const char *options)
 /* "addr=host" in the options, or the host of "//host/share", becomes an address. */
 static int resolve_names(const char *type, char **device, char **options, struct err *e)
 {
-	if (strcmp(type, "nfs") != 0 && strcmp(type, "nfs4") != 0 && strcmp(type, "cifs") != 0) {
+	if (!remote_type_is_nfs(type) && !remote_type_is_cifs(type)) {
 		return 0;
 	}
 	scoped(free) char *host = mount_options_address(*options);
@@ -89,7 +96,7 @@ static int resolve_names(const char *type, char **device, char **options, struct
 		*options = fresh;
 		return 0;
 	}
-	if (strcmp(type, "cifs") != 0 || !text_starts(*device, "//")) {
+	if (!remote_type_is_cifs(type) || !text_starts(*device, "//")) {
 		return 0;
 	}
 	const char *rest = *device + 2 + strcspn(*device + 2, "/");
@@ -112,42 +119,106 @@ static int detach(const char *target)
 	return umount2(target, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
-static int mount_all(const char *device, const char *target, const char *type,
-	const struct mount_options *o, struct err *e)
+/* shown: the place as errors call it. secret: more data, or "". */
+static int mount_all(const char *device, const char *place, const char *shown, const char *type,
+	const struct mount_options *o, const char *secret, int *ret_errno, struct err *e)
 {
-	if (mount(device, target, type, o->flags, buf_str(&o->data)) < 0) {
-		return fail(errno, device, target, o, e);
+	const char *comma = o->data.len && *secret ? "," : "";
+	scoped(free) char *data = xasprintf("%s%s%s", buf_str(&o->data), comma, secret);
+	bool fits = strlen(data) < (size_t)getpagesize();
+	int r = fits ? mount(device, place, type, o->flags, data) : -1;
+	*ret_errno = r == 0 ? 0 : fits ? errno : E2BIG;
+	explicit_bzero(data, strlen(data));
+	if (r < 0) {
+		return fail(*ret_errno, device, shown, o, e);
 	}
 	/* a bind mount takes its read-only flag only when it is there */
 	const unsigned long bind_ro = MS_BIND | MS_RDONLY;
-	if ((o->propagation && mount("", target, "", o->propagation, NULL) < 0) ||
+	if ((o->propagation && mount("", place, "", o->propagation, NULL) < 0) ||
 		((o->flags & bind_ro) == bind_ro &&
-			mount("", target, "", o->flags | MS_REMOUNT, NULL) < 0)) {
-		int reason = errno;
-		detach(target);
-		return fail(reason, device, target, o, e);
+			mount("", place, "", o->flags | MS_REMOUNT, NULL) < 0)) {
+		*ret_errno = errno;
+		detach(place);
+		return fail(*ret_errno, device, shown, o, e);
 	}
 	return 0;
 }
 
-json_t *worker_mount_volume(struct rpc *r, const json_t *request, struct err *e)
+/* Somebody else's file is nobody's password, and one that others read is no secret. */
+static int check_file(int fd, const char *path, struct err *e)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0) {
+		return err_sys(e, errno, "cannot look at %s", path);
+	}
+	if (!S_ISREG(st.st_mode)) {
+		return err_set(e, ERR_DENIED, "the credentials %s are not a file", path);
+	}
+	if (st.st_uid != 0 && st.st_uid != geteuid()) {
+		return err_set(e, ERR_DENIED, "the credentials %s are not root's", path);
+	}
+	if (st.st_mode & 077) {
+		return err_set(e, ERR_DENIED,
+			"the credentials %s are open to others than root: chmod 600", path);
+	}
+	return 0;
+}
+
+/* "" without; NULL with *e. The caller's, to be wiped. */
+static char *read_credentials(const char *path, struct err *e)
+{
+	char text[REMOTE_CREDENTIALS_MAX + 1] = "";
+	if (!*path) {
+		return xstrdup("");
+	}
+	scoped(close) int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) {
+		(void)err_sys(e, errno, "cannot read the credentials %s", path);
+		return NULL;
+	}
+	if (check_file(fd, path, e) < 0) {
+		return NULL;
+	}
+	ssize_t n = read(fd, text, sizeof(text));
+	if (n < 0 || n > REMOTE_CREDENTIALS_MAX) {
+		(void)err_set(e, ERR_INVALID, "the credentials %s are more than %d bytes", path,
+			REMOTE_CREDENTIALS_MAX);
+		return NULL;
+	}
+	text[n] = '\0';
+	char *secret = remote_credentials(text, e);
+	explicit_bzero(text, sizeof(text));
+	return secret ? secret : (err_wrap(e, "%s", path), NULL);
+}
+
+int mount_volume_at(const json_t *request, const char *place, int *ret_errno, struct err *e)
 {
 	const char *type = json_str(request, "type");
-	const char *target = json_str(request, "target");
 	scoped(free) char *device = xstrdup(json_str(request, "device"));
-	scoped(free) char *text = xstrdup(json_str(request, "o"));
+	scoped(free) char *text = remote_options(type, device, json_str(request, "o"));
 	struct mount_options o;
+	*ret_errno = 0;
 	if (!*device) {
-		(void)err_set(e, ERR_SYSTEM, "missing device in volume options");
-		return NULL;
+		return err_set(e, ERR_SYSTEM, "missing device in volume options");
 	}
-	if (resolve_names(type, &device, &text, e) < 0) {
-		return NULL;
+	scoped(free) char *secret = read_credentials(json_str(request, "credentials"), e);
+	if (!secret || resolve_names(type, &device, &text, e) < 0) {
+		return -1;
 	}
 	mount_options_parse(text, &o);
-	int result = mount_all(device, target, type, &o, e);
+	int r = mount_all(
+		device, place, json_str(request, "target"), type, &o, secret, ret_errno, e);
 	mount_options_deinit(&o);
-	return result < 0 ? NULL : json_object();
+	explicit_bzero(secret, strlen(secret));
+	return r;
+}
+
+json_t *worker_mount_volume(struct rpc *r, const json_t *request, struct err *e)
+{
+	int ignored;
+	return mount_volume_at(request, json_str(request, "target"), &ignored, e) < 0
+		       ? NULL
+		       : json_object();
 }
 
 json_t *worker_unmount_volume(struct rpc *r, const json_t *request, struct err *e)

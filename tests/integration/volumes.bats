@@ -181,3 +181,152 @@ shim_of() {
 	run ! w run --rm --mount type=image,source=bb,target=/x,image-subpath=nowhere bb true
 	[[ "$output" == *'no such file or directory'* ]] || fail "$output"
 }
+
+# A file system whose server can be away: tests/integration/fuse_server.py. NFS and SMB are for tests/vm.
+serve() { # DIRECTORY
+	mkdir -p "$1"
+	python3 "$BATS_TEST_DIRNAME/fuse_server.py" "$1" >"$DIR/fuse.log" 2>&1 3>&- &
+	echo $! >"$DIR/fuse.pid"
+	eventually 20 test -e "$1/file"
+}
+
+server() { # SIGNAL
+	kill -"$1" "$(cat "$DIR/fuse.pid")"
+}
+
+end_server() { # DIRECTORY
+	! [ -s "$DIR/fuse.pid" ] || kill -KILL "$(cat "$DIR/fuse.pid")" 2>/dev/null || true
+	rm -f "$DIR/fuse.pid"
+	while grep -q " $1 " /proc/mounts; do umount -l "$1"; done
+}
+
+state_of() { # VOLUME
+	w volume inspect -f '{{.Status.State}}' "$1"
+}
+
+state_is() { # VOLUME STATE
+	[ "$(state_of "$1")" = "$2" ]
+}
+
+all_answer() {
+	timeout 30 "$WHERRY" ps -a >/dev/null
+	timeout 30 "$WHERRY" inspect "$@" >/dev/null
+	timeout 30 "$WHERRY" volume ls >/dev/null
+	timeout 30 "$WHERRY" system df -v >/dev/null
+}
+
+@test "a server that does not answer wedges nothing, and its volume comes back" {
+	[ -e /dev/fuse ] || skip "no FUSE"
+	local at=$DIR/served pid
+	serve "$at"
+	w volume create --opt type=none --opt o=bind --opt device="$at" --label wherry.wait=true net >/dev/null
+	w run -d --name user -v net:/d bb sleep 1000 >/dev/null
+	[ "$(w exec user cat /d/file)" = served ]
+	state_is net mounted
+	pid=$(w inspect -f '{{.State.Pid}}' user)
+
+	server USR1
+	w exec -d user cat /d/file # it cannot be killed until the server is back
+	eventually 60 state_is net degraded
+	[ "$(w volume inspect -f '{{.Status.Reason}}' net)" = "the server does not answer" ]
+	all_answer user
+	timeout 30 "$WHERRY" run --rm bb true
+	run timeout 30 "$WHERRY" volume rm net
+	[[ "$output" == *"volume is in use"* ]] || fail "$output"
+	w run -d --name late -v net:/d bb sleep 1000 >/dev/null
+	[ "$(w inspect -f '{{.State.Status}} {{.State.WherryWaitingFor}}' late)" = "restarting volume net" ]
+	daemon_signal KILL
+	daemon_start
+	eventually 60 state_is net degraded
+	all_answer user
+
+	server USR2
+	eventually 60 state_is net mounted
+	[ "$(w exec user cat /d/file)" = served ]
+	[ "$(w inspect -f '{{.State.Pid}}' user)" = "$pid" ]
+	late_runs() {
+		[ "$(w exec late cat /d/file)" = served ]
+	}
+	eventually 60 late_runs
+
+	end_server "$at" # another server: what was mounted is no use any more
+	serve "$at"
+	back() {
+		state_of net
+		[ "$(w exec user cat /d/file)" = served ]
+	}
+	eventually 60 back
+	w exec user sh -c 'echo mine >/d/new'
+	[ "$(cat "$at/new")" = mine ]
+	w rm -f user late >/dev/null
+	eventually 20 state_is net unused
+	unmounted net
+	end_server "$at"
+	w volume rm net >/dev/null
+}
+
+@test "a volume that is not there yet: a start waits, starts without, or fails" {
+	local since
+	since=$(date +%s)
+	w volume create --opt type=none --opt o=bind --opt device="$DIR/later" --label wherry.wait=true waits >/dev/null
+	w volume create --opt type=none --opt o=bind --opt device="$DIR/later" --opt wherry.wait=false without >/dev/null
+	w volume create --opt type=nfs --opt o=addr=127.0.0.1,password=hidden --opt device=:/nothing fails >/dev/null
+	w run -d --name waiter -v waits:/d bb sleep 1000 >/dev/null
+	[ "$(w inspect -f '{{.State.Status}} {{.State.WherryWaitingFor}}' waiter)" = "restarting volume waits" ]
+	[[ "$(w ps -a)" == *"Waiting for volume waits"* ]]
+	state_is waits waiting
+	w run -d --name goer -v without:/d bb sleep 1000 >/dev/null
+	w run -d --name reader -v without:/d:ro bb sleep 1000 >/dev/null
+	state_is without waiting
+	run w exec goer touch /d/lost
+	[[ "$output" == *"Read-only file system"* ]] || fail "$output"
+	run w run --rm -v fails:/d bb true
+	[[ "$output" == *"error while mounting volume '$DIR/data/volumes/fails/_data': "* ]] || fail "$output"
+	[[ "$output" != *hidden* ]] || fail "$output"
+
+	mkdir "$DIR/later"
+	echo come >"$DIR/later/file"
+	came() { # VOLUME CONTAINER
+		state_of "$1"
+		[ "$(w exec "$2" cat /d/file)" = come ]
+	}
+	eventually 60 came waits waiter
+	eventually 60 came without goer
+	eventually 60 came without reader
+	w exec goer touch /d/kept
+	[ -e "$DIR/later/kept" ]
+	run w exec reader touch /d/lost
+	[[ "$output" == *"Read-only file system"* ]] || fail "$output"
+	api GET "/events?since=$since&until=$(($(date +%s) + 1))&filters=%7B%22type%22:%7B%22volume%22:true%7D%7D" >"$DIR/events"
+	grep -q '"Action":"waiting","Actor":{"ID":"waits"' "$DIR/events"
+	grep -q '"Action":"mounted","Actor":{"ID":"waits"' "$DIR/events"
+	w rm -f waiter goer reader >/dev/null
+	eventually 20 unmounted waits
+	eventually 20 unmounted without
+	eventually 20 test ! -e "$DIR/run/volumes"
+}
+
+@test "credentials are kept by the engine, and nobody is shown them" {
+	w volume create --opt type=cifs --opt device=//127.0.0.1/share share >/dev/null
+	put() { # VOLUME TEXT
+		api PUT "/wherry/v1/volumes/$1/credentials" -H 'Content-Type: application/json' -d "{\"credentials\": \"$2\"}"
+	}
+	put share 'username=bob\npassword=wonderful\n'
+	[ "$(stat -c %a "$DIR/data/volumes/share/credentials")" = 600 ]
+	[[ "$(put share 'wonderful')" == *"line 1 of the credentials"* ]]
+	! put share 'wonderful' | grep -q wonderful
+	[[ "$(put nosuch 'username=bob')" == *"no such volume"* ]]
+	w volume create plain >/dev/null
+	[[ "$(put plain 'username=bob')" == *"not of the type cifs"* ]]
+	run w run --rm -v share:/d bb true # this kernel has no cifs, or nothing serves there
+	[ "$status" -ne 0 ]
+	! w volume inspect share | grep -q wonderful
+	! grep -q wonderful "$DIR/daemon.log"
+	w volume rm share plain >/dev/null
+	[ ! -e "$DIR/data/volumes/share" ]
+	printf 'username=bob\npassword=wonderful\n' >"$DIR/cred"
+	chmod 644 "$DIR/cred"
+	w volume create --opt type=cifs --opt device=//127.0.0.1/share --label wherry.credentials="$DIR/cred" named >/dev/null
+	run w run --rm -v named:/d bb true
+	[[ "$output" == *"the credentials $DIR/cred are open to others than root: chmod 600"* ]] || fail "$output"
+}
