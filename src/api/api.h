@@ -6,6 +6,8 @@
 #pragma once
 #include <jansson.h>
 
+#include "user/user.h"
+
 typedef struct uv_loop_s uv_loop_t;
 struct builder;
 struct gateway;
@@ -17,7 +19,9 @@ struct http_request;
 struct image_store;
 struct job_pool;
 struct network_set;
+struct password_desk;
 struct project_store;
+struct session_set;
 struct volume_set;
 
 /* All borrowed; they outlive the api. */
@@ -30,6 +34,9 @@ struct api_deps {
 	struct volume_set *volumes;
 	struct device_set *devices;
 	struct project_store *projects;
+	struct user_set *users;
+	struct session_set *sessions;
+	struct password_desk *passwords;
 	struct builder *builder;
 	struct gateway *gateway; /* BuildKit's connections */
 	struct job_pool *jobs;
@@ -42,7 +49,14 @@ struct api;
 struct api *api_new(const struct api_deps *d);
 void api_free(struct api *a); /* NULL is fine; after the HTTP server has closed its connections */
 const char *api_engine_id(const struct api *a);
-void api_handle(void *api, struct http_request *r); /* an http_handler_fn */
+void api_handle(void *api, struct http_request *r); /* an http_handler_fn: everything is allowed */
+/* The same for somebody whose role says what is; who he is is the owner of the handler. */
+struct api_guest {
+	struct api *api;
+	enum user_role role;
+	const char *user;
+};
+void api_handle_guest(void *guest, struct http_request *r);
 /* The same for metrics-addr: GET /metrics, and nothing else. */
 void api_handle_metrics(void *api, struct http_request *r);
 /* For image-peers-listen: layers by diff id, and nothing else. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/redact.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -70,7 +71,10 @@ static void note_status(struct call *c, int status)
 void call_reply_json(struct call *c, int status, json_t *take_doc)
 {
 	note_status(c, status);
-	if (c->r) {
+	if (c->r && c->role < ROLE_ADMIN) {
+		http_reply_json(c->r, status, redact(take_doc));
+		json_decref(take_doc);
+	} else if (c->r) {
 		http_reply_json(c->r, status, take_doc);
 	} else {
 		json_decref(take_doc);
@@ -103,6 +107,18 @@ void call_done_empty(void *owner, const struct err *e)
 		call_reply_empty(c, 204);
 	}
 	call_unref(c);
+}
+
+bool call_needs_admin(struct call *c, const char *what)
+{
+	struct err e;
+	if (c->role >= ROLE_ADMIN) {
+		return true;
+	}
+	(void)err_set(&e, ERR_DENIED, "the role %s may not do this: %s needs the role admin",
+		role_word(c->role), what);
+	call_reply_error(c, &e);
+	return false;
 }
 
 void call_publish_prune(struct call *c, const char *type, int64_t bytes)

@@ -34,6 +34,7 @@ struct call {
 	unsigned refs;
 	struct api *api;
 	struct http_request *r;    /* NULL once the client has left */
+	enum user_role role;       /* what the client may */
 	int version;               /* the 45 of v1.45; API_VERSION without a prefix */
 	char *args[CALL_ARGS_MAX]; /* what the {} of the pattern matched, decoded */
 	enum action action;        /* what to count when it is done, */
@@ -53,6 +54,8 @@ void call_note_done(struct call *c);
 void call_reply_json(struct call *c, int status, json_t *take_doc);
 void call_reply_empty(struct call *c, int status);
 void call_reply_error(struct call *c, const struct err *e);
+/* ERR_DENIED, and answered, unless the client is an admin: for what a route does only sometimes. */
+bool call_needs_admin(struct call *c, const char *what);
 /* The event of a finished prune. */
 void call_publish_prune(struct call *c, const char *type, int64_t bytes);
 /* A container_done_fn whose owner is a call_ref: 204, or the error; drops the reference. */

@@ -293,10 +293,14 @@ static struct attach_stream *open_stream(struct call *c)
 		call_reply_error(c, &e);
 		return NULL;
 	}
+	const bool types = call_query_bool(c, "stdin", false) && container_open_stdin(k);
+	if (types && !call_needs_admin(c, "attaching to the input of a container")) {
+		return NULL;
+	}
 	struct attach_stream *s = xnew(struct attach_stream);
 	s->call = c;
 	s->tty = container_is_tty(k);
-	s->with_stdin = call_query_bool(c, "stdin", false) && container_open_stdin(k);
+	s->with_stdin = types;
 	s->ends_stdin = json_bool(container_config(k), "StdinOnce");
 	snprintf(s->id, sizeof(s->id), "%s", container_id(k));
 	if (read_keys(s, &e) < 0 || container_check_attach(k, c->args[0], &e) < 0 ||

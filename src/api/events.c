@@ -6,6 +6,7 @@
 #include "api/call.h"
 #include "api/filters.h"
 #include "api/handlers.h"
+#include "api/redact.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -91,7 +92,8 @@ static void event_arrived(void *owner, const struct event *v)
 	if (!s->call->r || !matches(s->filters, v)) {
 		return;
 	}
-	scoped(json) json_t *doc = event_json(v);
+	scoped(json) json_t *whole = event_json(v);
+	scoped(json) json_t *doc = s->call->role < ROLE_ADMIN ? redact(whole) : json_incref(whole);
 	scoped(free) char *text = json_text(doc);
 	scoped(free) char *line = xasprintf("%s\n", text);
 	if (!http_stream_write(s->call->r, line, strlen(line))) {

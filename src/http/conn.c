@@ -104,6 +104,9 @@ static void written(uv_write_t *req, int status)
 	buf_deinit(&o->data);
 	free(o);
 	c->writing = false;
+	if (c->closing) {
+		return; /* the server may be gone */
+	}
 	c->moved_ms = uv_now(c->server->loop);
 	if (status < 0) {
 		conn_close(c);

@@ -42,6 +42,11 @@ static void sweep(uv_timer_t *timer)
 	}
 }
 
+void http_server_limit_conns(struct http_server *s, unsigned max_conns)
+{
+	s->max_conns = max_conns;
+}
+
 void http_server_limit(struct http_server *s, unsigned max_conns, unsigned idle_ms)
 {
 	s->max_conns = max_conns;

@@ -38,6 +38,8 @@ int http_server_listen_tcp(struct http_server *s, const char *address, struct er
  * nothing moves for idle_ms, in either direction, is closed. Without this call there are no limits.
  */
 void http_server_limit(struct http_server *s, unsigned max_conns, unsigned idle_ms);
+void http_server_limit_conns(
+	struct http_server *s, unsigned max_conns); /* the first of them alone */
 
 /* A listening unix socket that was handed to this process; its file, if it has one, stays at the
  * end. */

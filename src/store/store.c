@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -155,8 +156,28 @@ static void reserve_room(struct store *s, const char *path)
 	}
 }
 
+/* Environments and the hashes of passwords are in it. SQLite gives the journal the mode of the
+ * file, and an earlier daemon has made both for everybody. */
+static void keep_private(const char *path)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	if (*path == ':') {
+		return;
+	}
+	int made = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	scoped_close(&made); /* what failed is said by SQLite */
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+		scoped(free) char *name = xasprintf("%s%s", path, suffixes[i]);
+		if (chmod(name, 0600) < 0 && errno != ENOENT) {
+			log_warning("store", "not_private", "file", name, "reason", strerror(errno),
+				NULL);
+		}
+	}
+}
+
 struct store *store_open(const char *path, struct err *e)
 {
+	keep_private(path);
 	struct store *s = xnew(struct store);
 	/* A small page cache and no memory map: the file is read once. EXCLUSIVE keeps the WAL
 	 * index in our memory and the file lock until close (invariant 3). */

@@ -202,10 +202,8 @@ json_t *user_json(const struct user *u)
 	return o;
 }
 
-int user_add(
-	struct user_set *s, const char *name, enum user_role role, const char *hash, struct err *e)
+int user_check_new(const struct user_set *s, const char *name, struct err *e)
 {
-	char now[CLOCK_TEXT_MAX];
 	if (!user_name_is_valid(name)) {
 		return err_set(e, ERR_INVALID,
 			"invalid user name \"%.64s\": at most %d lower case letters, digits, '_', '.' and '-', none of the last two first",
@@ -216,6 +214,16 @@ int user_add(
 	}
 	if (user_count(s) >= USERS_MAX) {
 		return err_set(e, ERR_DENIED, "there are %d users already", USERS_MAX);
+	}
+	return 0;
+}
+
+int user_add(
+	struct user_set *s, const char *name, enum user_role role, const char *hash, struct err *e)
+{
+	char now[CLOCK_TEXT_MAX];
+	if (user_check_new(s, name, e) < 0) {
+		return -1;
 	}
 	json_t *doc = json_pack("{ss ss ss}", "role", role_word(role), "hash", hash, "created",
 		clock_format(clock_real_ns(), now));
@@ -352,7 +360,7 @@ const char *user_certificate_id(const struct user *u, size_t i)
 
 char *user_certificate_subject(const struct user *u, size_t i)
 {
-	return xasprintf("CN=%s,OU=%s", u->name, user_certificate_id(u, i));
+	return xasprintf("CN=%s:%s", u->name, user_certificate_id(u, i));
 }
 
 bool user_has_api(const struct user *u)
@@ -360,7 +368,7 @@ bool user_has_api(const struct user *u)
 	return !user_is_disabled(u) && user_certificates(u) > 0;
 }
 
-char *user_api_socket(const char *exec_root, const char *name)
+char *user_api_socket(const char *exec_root, const char *id)
 {
-	return xasprintf("%s/ingress/api/%s.sock", exec_root, name);
+	return xasprintf("%s/ingress/api/%s.sock", exec_root, id);
 }

@@ -50,7 +50,9 @@ const char *user_totp(const struct user *u); /* the secret in base32, or "" */
 /* A new object for the API: no hash, no secret. */
 json_t *user_json(const struct user *u);
 
-/* hash: of crypto_pwhash_str. ERR_CONFLICT, ERR_INVALID, ERR_DENIED when USERS_MAX are there. */
+/* ERR_CONFLICT, ERR_INVALID, ERR_DENIED when USERS_MAX are there. */
+int user_check_new(const struct user_set *s, const char *name, struct err *e);
+/* The same errors. hash: of crypto_pwhash_str. */
 int user_add(
 	struct user_set *s, const char *name, enum user_role role, const char *hash, struct err *e);
 int user_remove(struct user_set *s, const char *name, struct err *e); /* ERR_NOT_FOUND */
@@ -69,13 +71,13 @@ int user_add_certificate(
 int user_remove_certificate(struct user_set *s, struct user *u, const char *id, struct err *e);
 size_t user_certificates(const struct user *u);
 const char *user_certificate_id(const struct user *u, size_t i); /* borrowed, as above */
-/* "CN=alice,OU=0123456789abcdef": the subject as nginx writes it in $ssl_client_s_dn (RFC 2253).
+/* "CN=alice:0123456789abcdef": the subject as nginx writes it in $ssl_client_s_dn (RFC 2253).
  * The caller's. */
 char *user_certificate_subject(const struct user *u, size_t i);
 /* Not disabled, and with a certificate: there is a socket for this one. */
 bool user_has_api(const struct user *u);
-/* RUN/ingress/api/NAME.sock; the caller's. */
-char *user_api_socket(const char *exec_root, const char *name);
+/* RUN/ingress/api/ID.sock of a certificate; the caller's. */
+char *user_api_socket(const char *exec_root, const char *id);
 
 /* Told after each change; name is borrowed. A removed one cannot be found any more. */
 enum user_change { USER_ADDED, USER_CHANGED, USER_NEW_PASSWORD, USER_REMOVED };

@@ -135,6 +135,14 @@ static const struct command commands[] = {
 	{"device watch", NULL, GROUP_BELOW, command_device_watch,
 		"Show devices as they come, change and go"},
 
+	{"user add", "user create", GROUP_BELOW, command_user_add, "Add a user"},
+	{"user ls", "user list", GROUP_BELOW, command_user_ls, "List users"},
+	{"user passwd", NULL, GROUP_BELOW, command_user_passwd, "Change a user's password"},
+	{"user rm", "user remove", GROUP_BELOW, command_user_rm, "Remove users"},
+	{"user totp", NULL, GROUP_BELOW, command_user_totp,
+		"Ask for a code of an authenticator, too, when a user signs in"},
+	{"user update", NULL, GROUP_BELOW, command_user_update, "Change what a user may"},
+
 	{"events", "system events", GROUP_COMMAND, command_events,
 		"Get real time events from the server"},
 	{"info", "system info", GROUP_COMMON, command_info, "Display system-wide information"},
@@ -168,6 +176,7 @@ static const char *const parents[][2] = {
 	{"manifest", "Manage image manifests and manifest lists"},
 	{"network", "Manage networks"},
 	{"system", "Manage Wherry"},
+	{"user", "Manage who may sign in and who may use the engine from afar"},
 	{"volume", "Manage volumes"},
 };
 

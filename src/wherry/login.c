@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -12,8 +11,7 @@
 #include "wherry/auth.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
-
-#define LINE_MAX_BYTES 16384
+#include "wherry/prompt.h"
 
 struct login {
 	const char *user, *password;
@@ -30,55 +28,6 @@ static void credentials_deinit(struct credentials *c)
 	free(c->server);
 	free(c->user);
 	free(c->password);
-}
-
-/* One line, without its end. NULL at the end of the input; the caller's. */
-static char *read_line(FILE *in)
-{
-	scoped(free) char *line = NULL;
-	size_t cap = 0;
-	ssize_t n = getline(&line, &cap, in);
-	if (n < 0 || n > LINE_MAX_BYTES) {
-		return NULL;
-	}
-	line[strcspn(line, "\r\n")] = '\0';
-	return TAKE(line);
-}
-
-static char *ask(const char *prompt, bool hidden)
-{
-	struct termios old;
-	bool changed = hidden && tcgetattr(STDIN_FILENO, &old) == 0;
-	printf("%s: ", prompt);
-	fflush(stdout);
-	if (changed) {
-		struct termios quiet = old;
-		quiet.c_lflag &= ~(tcflag_t)ECHO;
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet);
-	}
-	char *line = read_line(stdin);
-	if (changed) {
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &old);
-		putchar('\n');
-	}
-	return line;
-}
-
-/* All of stdin, without the line end that echo adds. */
-static char *read_password(void)
-{
-	struct buf text = BUF_INIT;
-	char data[4096];
-	size_t n;
-	while ((n = fread(data, 1, sizeof(data), stdin)) > 0 && text.len < LINE_MAX_BYTES) {
-		buf_append(&text, data, n);
-	}
-	for (const char *end = "\n\r"; *end; end++) { /* one of each, in this order, as docker */
-		if (text.len > 0 && text.data[text.len - 1] == *end) {
-			text.data[--text.len] = '\0';
-		}
-	}
-	return buf_take_str(&text);
 }
 
 /* Fills in what the flags left open. kept: the user of stored credentials that did not do. */
@@ -98,7 +47,7 @@ static int complete(const struct login *l, const char *kept, struct credentials 
 	if (!c->user) {
 		scoped(free) char *prompt =
 			*kept ? xasprintf("Username (%s)", kept) : xstrdup("Username");
-		c->user = ask(prompt, false);
+		c->user = prompt_ask(prompt, false);
 	}
 	if (c->user && !*c->user && *kept) {
 		free(c->user);
@@ -109,7 +58,7 @@ static int complete(const struct login *l, const char *kept, struct credentials 
 	}
 	if (!c->password || !*c->password) {
 		free(c->password);
-		c->password = ask("Password", true);
+		c->password = prompt_ask("Password", true);
 	}
 	return c->password && *c->password ? 0
 					   : err_set(e, ERR_INVALID, "Error: Password Required");
@@ -208,7 +157,7 @@ static int run_login(struct cli *cli, struct login *l, char *take_server, struct
 {
 	struct credentials c = {.server = take_server};
 	scoped(free) char *kept = NULL;
-	scoped(free) char *from_stdin = l->password_stdin ? read_password() : NULL;
+	scoped(free) char *from_stdin = l->password_stdin ? prompt_all() : NULL;
 	int r = 0;
 	l->password = l->password_stdin ? from_stdin : l->password;
 	if (l->user || l->password || !log_in_as_before(cli, c.server, &kept)) {

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "api/api.h"
+#include "api/remote.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -29,6 +30,7 @@
 #include "event/event.h"
 #include "http/server.h"
 #include "image/image.h"
+#include "ingress/door.h"
 #include "job/job.h"
 #include "network/network.h"
 #include "project/project.h"
@@ -36,6 +38,9 @@
 #include "sys/cgroup.h"
 #include "sys/cgroup_features.h"
 #include "sys/cgroup_stat.h"
+#include "user/password.h"
+#include "user/session.h"
+#include "user/user.h"
 #include "volume/volume.h"
 #include "wherryd/config.h"
 #include "wherryd/reload.h"
@@ -46,6 +51,8 @@
 
 #define PEER_CONNS_MAX 16
 #define PEER_IDLE_MS 30000
+
+#define NGINX_GROUP "www-data"
 
 #define DEFAULT_SECCOMP "/usr/share/containers/seccomp.json"
 
@@ -64,13 +71,18 @@ struct daemon {
 	struct image_store *images;
 	struct volume_set *volumes;
 	struct project_store *projects;
+	struct user_set *users;
+	struct session_set *sessions;
+	struct password_desk *passwords;
 	struct network_set *networks;
 	struct device_set *devices;
 	struct device_monitor *device_monitor;
 	struct container_set *containers;
 	struct builder *builder;
 	struct gateway *gateway;
+	struct door *door;
 	struct api *api;
+	struct api_remote *remote;
 	struct http_server *http;
 	struct http_server *metrics; /* NULL without metrics-addr */
 	struct http_server *peers;   /* NULL without image-peers-listen */
@@ -185,7 +197,10 @@ static int make_stores(struct daemon *d, uv_loop_t *l, struct err *e)
 	image_set_running(d->images, pin_running, d);
 	d->volumes = volume_set_new(d->store, d->bus, d->jobs, c->data_root, e);
 	d->projects = d->volumes ? project_store_new(c->data_root, e) : NULL;
-	return d->projects ? 0 : -1;
+	d->users = d->projects ? user_set_new(d->store, e) : NULL;
+	d->sessions = d->users ? session_set_new(d->store, d->users, moment_now(), e) : NULL;
+	d->passwords = password_desk_new(d->jobs);
+	return d->sessions ? 0 : -1;
 }
 
 /* Bridges and rules are named after the default bridge: a second daemon with that name would take
@@ -379,6 +394,20 @@ static int listen_peers(struct daemon *d, uv_loop_t *l, struct err *e)
 	return 0;
 }
 
+/* What nginx connects to. Without its group there is no nginx of Debian's, and root alone may. */
+static int make_doors(struct daemon *d, uv_loop_t *l, struct err *e)
+{
+	const struct config *c = d->config;
+	const struct group *g = getgrnam(NGINX_GROUP);
+	const gid_t gid = g ? g->gr_gid : 0;
+	scoped(free) char *socket = xasprintf("%s/ingress/door.sock", c->exec_root);
+	const struct door_deps door = {
+		.loop = l, .users = d->users, .sessions = d->sessions, .passwords = d->passwords};
+	d->remote = api_remote_new(l, d->api, d->users, c->exec_root, gid, e);
+	d->door = d->remote ? door_new(&door) : NULL;
+	return d->door ? door_listen(d->door, socket, gid, e) : -1;
+}
+
 static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 {
 	const struct api_deps deps = {
@@ -390,6 +419,9 @@ static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 		.volumes = d->volumes,
 		.devices = d->devices,
 		.projects = d->projects,
+		.users = d->users,
+		.sessions = d->sessions,
+		.passwords = d->passwords,
 		.builder = d->builder,
 		.gateway = d->gateway,
 		.jobs = d->jobs,
@@ -399,7 +431,9 @@ static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 	};
 	d->api = api_new(&deps);
 	d->http = http_server_new(l, api_handle, d->api);
-	return listen_all(d, e) < 0 || listen_metrics(d, l, e) < 0 ? -1 : listen_peers(d, l, e);
+	return make_doors(d, l, e) < 0 || listen_all(d, e) < 0 || listen_metrics(d, l, e) < 0
+		       ? -1
+		       : listen_peers(d, l, e);
 }
 
 struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
@@ -464,6 +498,8 @@ void daemon_free(struct daemon *d)
 	}
 	http_server_free(d->metrics);
 	http_server_free(d->peers);
+	door_free(d->door);
+	api_remote_free(d->remote);
 	api_free(d->api);
 	device_monitor_free(d->device_monitor);
 	if (d->jobs) {
@@ -480,6 +516,9 @@ void daemon_free(struct daemon *d)
 	if (d->networks) {
 		network_set_free(d->networks);
 	}
+	password_desk_free(d->passwords);
+	session_set_free(d->sessions);
+	user_set_free(d->users);
 	project_store_free(d->projects);
 	volume_set_free(d->volumes);
 	if (d->images) {

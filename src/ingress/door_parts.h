@@ -1,0 +1,66 @@
+/* ingress/door_parts.h - what the files of the door share; nobody else includes it.
+ *
+ * door.c       the server, who may pass         door_sign_in.c  from a form to a session
+ * door_page.c  what people see
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "codec/form.h"
+#include "http/server.h"
+#include "ingress/door.h"
+#include "user/attempts.h"
+#include "user/session.h"
+
+#define STEPS_MAX 64 /* passwords that were right, whose code is still to come */
+#define STEP_LIFE_S 300
+#define STEP_TRIES_MAX 5
+
+/* Between the password and the code. */
+struct door_step {
+	char token[SESSION_TOKEN_LEN + 1]; /* in the form; "": free */
+	char user[64], host[HOST_TEXT_MAX + 1];
+	int64_t until_s; /* of the monotonic clock */
+	unsigned tries;
+};
+
+struct door {
+	struct door_deps d;
+	struct http_server *http;
+	struct attempts *attempts;
+	struct door_step steps[STEPS_MAX];
+};
+
+/* Who asks, as nginx says it. */
+struct visitor {
+	char host[HOST_TEXT_MAX + 1]; /* "" when it has none that is one */
+	char address[ATTEMPT_ADDRESS_MAX];
+};
+void visitor_read(const struct http_request *r, struct visitor *ret);
+/* Who is signed in, or NULL; *ret_token (may be NULL) his token. */
+struct user *visitor_user(const struct door *d, const struct http_request *r,
+	const struct visitor *v, char ret_token[SESSION_TOKEN_LEN + 1]);
+/* The next page's address out of ?next=, "/" for none that is good. The caller's. */
+char *visitor_next(const struct http_request *r);
+
+/* --- door_sign_in.c --- */
+void door_sign_in_page(struct door *d, struct http_request *r);
+void door_sign_in(struct door *d, struct http_request *r);
+void door_sign_out_page(struct door *d, struct http_request *r);
+void door_sign_out(struct door *d, struct http_request *r);
+
+/* --- door_page.c --- */
+struct page {
+	const char *host, *user; /* user: what is in the field already */
+	const char *message;     /* or NULL */
+	const char *next, *form; /* hidden fields */
+	const char *step;        /* the same of the second page */
+};
+void page_sign_in(const struct page *p, struct buf *ret);
+void page_code(const struct page *p, struct buf *ret);
+void page_sign_out(const struct page *p, struct buf *ret);
+void page_signed_out(const struct page *p, struct buf *ret);
+/* Sends it with the headers that such a page needs. */
+void page_reply(struct http_request *r, int status, const struct buf *text);
