@@ -236,20 +236,6 @@ static int process_json(const struct oci_spec *s, json_t **ret, struct err *e)
 	return 0;
 }
 
-/* Docker's: any user may bind low ports and ping in the container's own network namespace. */
-static json_t *sysctls_json(const struct oci_spec *s)
-{
-	json_t *o = json_object();
-	if (s->netns_inherited) {
-		json_put_str(o, "net.ipv4.ip_unprivileged_port_start", "0");
-		json_put_str(o, "net.ipv4.ping_group_range", "0 2147483647");
-	}
-	if (s->sysctls) {
-		json_object_update(o, (json_t *)s->sysctls);
-	}
-	return o;
-}
-
 /* Lists of the caller's hold for a privileged container too, the defaults do not. */
 static void put_paths(json_t *o, const char *key, const struct oci_spec *s, const json_t *own,
 	json_t *(*defaults)(void))
@@ -274,7 +260,7 @@ static int linux_json(const struct oci_spec *s, json_t **ret, struct err *e)
 	json_put_str(o, "cgroupsPath", s->cgroup);
 	json_put(o, "namespaces", namespaces_json(s));
 	json_put(o, "devices", devices_json(s));
-	json_put(o, "sysctl", sysctls_json(s));
+	json_put(o, "sysctl", s->sysctls ? json_incref((json_t *)s->sysctls) : json_object());
 	put_paths(o, "maskedPaths", s, s->masked_paths, oci_default_masked_paths);
 	put_paths(o, "readonlyPaths", s, s->readonly_paths, oci_default_readonly_paths);
 	if (s->root_propagation) {

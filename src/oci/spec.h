@@ -71,8 +71,7 @@ struct oci_spec {
 	const char *root_propagation; /* rootfsPropagation, or NULL */
 	bool no_shm;                  /* IpcMode none: no /dev/shm */
 	bool cgroup_ns;               /* a cgroup namespace of its own */
-	bool netns_inherited; /* the shim's new namespace: "/proc/self/ns/net", sysctls net.* are
-				 allowed */
+	bool netns_inherited;         /* the shim's new namespace: "/proc/self/ns/net" */
 };
 
 /* *ret_text: the file's text, the caller's. ERR_INVALID for an unknown capability ("invalid

@@ -65,6 +65,22 @@ static void loopback_up(void)
 	}
 }
 
+/* Docker's: any user may bind low ports and ping. Not by the runtime's configuration: runc takes
+ * the network namespace that it is in for the host's, and refuses. */
+static void open_ports(void)
+{
+	static const char *const settings[][2] = {
+		{"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
+		{"/proc/sys/net/ipv4/ping_group_range", "0 2147483647"}};
+	for (size_t i = 0; i < 2; i++) {
+		int fd = open(settings[i][0], O_WRONLY | O_CLOEXEC);
+		if (fd >= 0) {
+			(void)!write(fd, settings[i][1], strlen(settings[i][1]));
+			close(fd);
+		}
+	}
+}
+
 /* Where the runtime mounts before anything runs. Layers are looked at when they come, but what
  * somebody copies into a container that rests is seen only here: through a link, crun 1.8 makes
  * device nodes in a directory of the host (CVE-2026-47766). */
@@ -129,6 +145,7 @@ static int enter_namespaces(const struct shim_options *o)
 	}
 	if (o->new_netns) {
 		loopback_up();
+		open_ports();
 	}
 	return mount_root(o);
 }
