@@ -211,9 +211,11 @@ int path_remove_small_tree(int dirfd, const char *name, size_t entries_max)
 int path_read(int dirfd, const char *name, size_t limit, struct buf *ret)
 {
 	scoped(close) int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		return -errno;
-	}
+	return fd < 0 ? -errno : path_read_fd(fd, limit, ret);
+}
+
+int path_read_fd(int fd, size_t limit, struct buf *ret)
+{
 	scoped(buf) struct buf b = BUF_INIT;
 	char chunk[16384];
 	for (;;) {

@@ -35,6 +35,7 @@ int path_remove_small_tree(int dirfd, const char *name, size_t entries_max);
 
 /* Reads a whole file of at most limit bytes; -EFBIG beyond. */
 int path_read(int dirfd, const char *name, size_t limit, struct buf *ret);
+int path_read_fd(int fd, size_t limit, struct buf *ret); /* from where fd is */
 /* Replaces a file: temporary name, optional fsync, rename. */
 int path_write(int dirfd, const char *name, const void *data, size_t n, mode_t mode, bool durable);
 

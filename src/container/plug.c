@@ -306,16 +306,13 @@ void plug_put_file(const struct container *c)
 static int request_of(const struct container *c, json_t **ret, struct err *e)
 {
 	const struct plug *p = c->plug;
-	const struct container_deps *d = &c->set->d;
-	scoped(free) char *root = xasprintf("%s/crun", d->exec_root);
 	scoped(strv) struct strv data = STRV_INIT;
 	json_t *rules = NULL;
 	bool changes = p->added.n > 0 || p->removed.n > 0 || p->unsure || p->rules_stale;
 	if (changes && rules_of(c, &p->next, &rules, e) < 0) {
 		return -1;
 	}
-	json_t *o = json_pack("{ss ss ss ss}", "id", c->id, "cgroup", c->cgroup, "crun",
-		d->crun_path, "crun_root", root);
+	json_t *o = json_pack("{ss}", "cgroup", c->cgroup);
 	json_put(o, "rules", rules);
 	json_put(o, "remove", plugged_nodes(&p->removed));
 	json_put(o, "add", plugged_nodes(p->unsure ? &p->next : &p->added));
@@ -479,7 +476,7 @@ void plug_look(struct container *c)
 	struct plug *p = c->plug;
 	struct err e;
 	if (!p || p->is_blind || p->job || p->retry || !container_is_running(c) || c->pidfd < 0 ||
-		!runtime_is_own(c) || !c->set->d.devices || !device_set_ready(c->set->d.devices)) {
+		!c->set->d.devices || !device_set_ready(c->set->d.devices)) {
 		return; /* invariant 3 */
 	}
 	if (learn(c)) {

@@ -234,19 +234,74 @@ int plug_prepare(struct container *c, struct device_list *ret, struct err *e)
 
 /* --- it runs, and it has ended --- */
 
-/* What an earlier daemon noted. Without that nothing is changed in this run. */
+static json_t *read_file(const struct container *c, const char *name)
+{
+	struct err ignored;
+	scoped(free) char *path = xasprintf("%s/%s", c->run_dir, name);
+	scoped(buf) struct buf text = BUF_INIT;
+	int r = path_read(AT_FDCWD, path, FILE_MAX, &text);
+	return r < 0 ? NULL : json_parse(text.data, text.len, path, &ignored);
+}
+
+static bool is_within(const char *path, const char *place)
+{
+	size_t n = strlen(place);
+	return strncmp(path, place, n) == 0 && strchr("/", path[n]);
+}
+
+/* Whose --device made this node of linux.devices. */
+static const struct wanted *find_asker(const struct plug *p, const char *path)
+{
+	for (size_t i = 0; i < p->wanted.n; i++) {
+		const struct wanted *w = &p->wanted.v[i];
+		if (!w->rule && is_within(path, w->inside)) {
+			return w;
+		}
+	}
+	return NULL;
+}
+
+/* What the runtime was told to make, by a daemon that noted nothing. Each stays until its device is
+ * recognised (learn in plug.c). */
+static bool restore_config(struct container *c)
+{
+	size_t i;
+	json_t *o;
+	scoped(json) json_t *config = read_file(c, "config.json");
+	const json_t *list = json_object_get(json_object_get(config, "linux"), "devices");
+	json_array_foreach (list, i, o) {
+		const struct wanted *w = find_asker(c->plug, json_str(o, "path"));
+		if (!w) {
+			continue;
+		}
+		struct plugged one = {
+			.key = w->key,
+			.path = (char *)json_str(o, "path"),
+			.node = w->host,
+			.type = *json_str(o, "type"),
+			.major = (unsigned)json_i64(o, "major", 0),
+			.minor = (unsigned)json_i64(o, "minor", 0),
+			.mode = (mode_t)json_i64(o, "fileMode", 0600),
+			.uid = (uid_t)json_i64(o, "uid", 0),
+			.gid = (gid_t)json_i64(o, "gid", 0),
+			.stays = true,
+		};
+		snprintf(one.access, sizeof(one.access), "%s", w->access);
+		(void)plugged_add(&c->plug->held, &one);
+	}
+	return config != NULL;
+}
+
+/* What an earlier daemon noted. Where nothing says what it has, nothing is changed in this run. */
 static bool restore(struct container *c)
 {
 	struct plug *p = c->plug;
-	struct err ignored;
-	scoped(free) char *path = xasprintf("%s/devices.json", c->run_dir);
 	scoped(free) char *udev = xasprintf("%s/udev", c->run_dir);
-	scoped(buf) struct buf text = BUF_INIT;
-	if (path_read(AT_FDCWD, path, FILE_MAX, &text) < 0) {
-		return false;
-	}
-	scoped(json) json_t *record = json_parse(text.data, text.len, path, &ignored);
+	scoped(json) json_t *record = read_file(c, "devices.json");
 	plugged_deinit(&p->held);
+	if (!record) {
+		return restore_config(c);
+	}
 	plugged_restore(record, &p->held);
 	if (access(udev, F_OK) == 0) {
 		free(p->udev_dir);

@@ -205,6 +205,27 @@ bool cgroup_exists(const char *group)
 	return false;
 }
 
+int cgroup_has(const char *group, pid_t pid)
+{
+	char path[64];
+	size_t n = strlen(group);
+	scoped(buf) struct buf text = BUF_INIT;
+	scoped(strv) struct strv lines = STRV_INIT;
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+	int r = path_read(AT_FDCWD, path, SMALL_FILE, &text);
+	if (r < 0) {
+		return r == -ENOENT ? -ESRCH : r;
+	}
+	strv_split(&lines, buf_str(&text), '\n');
+	for (size_t i = 0; i < lines.n; i++) {
+		const char *own = strstr(lines.v[i], ":/"); /* "4:devices:/wherry/4f2c" */
+		if (own && strncmp(own + 2, group, n) == 0 && strchr("/", own[2 + n])) {
+			return 1;
+		}
+	}
+	return 0;
+}
+
 int cgroup_remove(const char *group)
 {
 	scoped(strv) struct strv roots = STRV_INIT;

@@ -24,6 +24,8 @@ int cgroup_destroy(const char *group);
 int cgroup_try_destroy(const char *group);
 /* In any hierarchy. */
 bool cgroup_exists(const char *group);
+/* Whether the process is in the group or below it, in any hierarchy: 1 or 0. -ESRCH: no process. */
+int cgroup_has(const char *group, pid_t pid);
 /* Removes the group itself where nothing is in it; -EBUSY where something is. */
 int cgroup_remove(const char *group);
 /* Moves this process, with all its threads, into the group in one hierarchy, so that cgroup_destroy

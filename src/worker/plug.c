@@ -1,11 +1,12 @@
 /* The job "plug": devices for a container that runs, and from it.
  *
- * {"id", "cgroup", "crun", "crun_root",
+ * {"cgroup",
  *  "rules": all of linux.resources.devices, or absent: they stay as they are,
  *  "remove": [], "add": []  nodes (plug_nodes.h),
  *  "udev_dir": "" or where its /run/udev is, "udev_data": ["c188:0"], "messages": [base64]}
- * fd 4 is a pidfd of its first process: nobody else can be taken for it, however numbers are used
- * again. The result is {"refused": [{"path", "reason"}]}: what could not be done to single nodes.
+ * fd 4 is a pidfd of its first process, which must be in the container's cgroup: nobody else can be
+ * taken for it, however numbers are used again. The result is {"refused": [{"path", "reason"}]}:
+ * what could not be done to single nodes.
  *
  * In this order: what goes is taken away, then the rules are as they are to be, then what comes
  * appears, then those who listen to udevd in the container are told. The daemon would not survive
@@ -18,58 +19,35 @@
 #include "base/json.h"
 #include "base/scoped.h"
 #include "base/text.h"
-#include "oci/device_rules.h"
 #include "sys/cgroup.h"
+#include "sys/mounts.h"
 #include "sys/udev_data.h"
 #include "sys/uevent.h"
 #include "worker/jobs.h"
 #include "worker/plug_nodes.h"
-#include "worker/update.h"
+#include "worker/plug_rules.h"
 #include "worker/view.h"
 
-/* --- rules --- */
-
-static int write_lines(const char *group, bool allow, const struct strv *lines, struct err *e)
+/* The group is not looked for by what a process says of itself: its number is. A pid that somebody
+ * else has by now would lead to that one's files and network. */
+static int check_member(const char *group, struct err *e)
 {
-	for (size_t i = 0; i < lines->n; i++) {
-		int r = cgroup_devices_write(group, allow, lines->v[i]);
-		if (r < 0) {
-			return err_sys(
-				e, -r, "cannot %s '%s'", allow ? "allow" : "deny", lines->v[i]);
-		}
-	}
-	return 0;
-}
-
-/* crun would take all rules away before it writes the new ones, and a program in the container that
- * opens /dev/null meanwhile would fail. */
-static int set_rules_v1(const char *group, const json_t *rules, struct err *e)
-{
-	scoped(buf) struct buf list = BUF_INIT;
-	scoped(strv) struct strv deny = STRV_INIT;
-	scoped(strv) struct strv allow = STRV_INIT;
-	int r = cgroup_devices_read(group, &list);
+	int pid;
+	int r = fdinfo_number(VIEW_NS_FD, "Pid", &pid);
+	r = r < 0 ? r : pid <= 0 ? -ESRCH : cgroup_has(group, pid);
 	if (r < 0) {
-		return err_sys(e, -r, "cannot read the device rules of the container");
+		return err_sys(e, -r, "the container's first process is not there");
 	}
-	return oci_device_rules_change(buf_str(&list), rules, &deny, &allow, e) < 0 ||
-			       write_lines(group, false, &deny, e) < 0 ||
-			       write_lines(group, true, &allow, e) < 0
-		       ? -1
-		       : 0;
+	return r ? 0
+		 : err_set(e, ERR_DENIED,
+			   "process %d is in no control group of the container: it is not its own",
+			   pid);
 }
 
 static int set_rules(const json_t *request, struct err *e)
 {
-	json_t *rules = json_object_get(request, "rules");
-	if (!json_is_array(rules)) {
-		return 0;
-	}
-	if (!cgroup_is_v2()) {
-		return set_rules_v1(json_str(request, "cgroup"), rules, e);
-	}
-	scoped(json) json_t *resources = json_pack("{sO}", "devices", rules);
-	return crun_update(request, resources, e);
+	const json_t *rules = json_object_get(request, "rules");
+	return json_is_array(rules) ? plug_set_rules(json_str(request, "cgroup"), rules, e) : 0;
 }
 
 /* --- nodes --- */
@@ -131,7 +109,7 @@ json_t *worker_plug(struct rpc *r, const json_t *request, struct err *e)
 {
 	struct plug_place place;
 	scoped(json) json_t *refused = json_array();
-	if (plug_place_open(&place, e) < 0) {
+	if (check_member(json_str(request, "cgroup"), e) < 0 || plug_place_open(&place, e) < 0) {
 		return NULL;
 	}
 	each_node(&place, json_object_get(request, "remove"), plug_node_remove, refused);

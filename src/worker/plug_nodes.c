@@ -26,20 +26,6 @@
 
 /* --- the file systems that were made for the container --- */
 
-/* The mounts of the container's first process. It still is that one afterwards: its number cannot
- * be somebody else's while it lives. */
-static int read_mounts(struct buf *ret)
-{
-	char path[64];
-	int pid;
-	if (fdinfo_number(VIEW_NS_FD, "Pid", &pid) < 0 || pid <= 0) {
-		return -ESRCH;
-	}
-	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
-	int r = path_read(AT_FDCWD, path, MOUNTINFO_MAX, ret);
-	return r < 0 ? r : syscall(SYS_pidfd_send_signal, VIEW_NS_FD, 0, NULL, 0) < 0 ? -errno : 0;
-}
-
 /* It is of that type, and not one of the host's. */
 static int check_mount(
 	int fd, const char *mounts, const char *type, const char *name, struct err *e)
@@ -87,12 +73,7 @@ static int open_at(int dir, const char *name, int flags, uint64_t resolve)
 int plug_place_open(struct plug_place *ret, struct err *e)
 {
 	scoped(buf) struct buf mounts = BUF_INIT;
-	scoped(json) json_t *running = json_pack("{sb}", "running", 1);
-	int r = read_mounts(&mounts);
-	if (r < 0) {
-		return err_sys(e, -r, "cannot read the container's mounts");
-	}
-	scoped(close) int root = view_open(running, e);
+	scoped(close) int root = view_open_running(&mounts, e);
 	if (root < 0 || check_mount(root, buf_str(&mounts), "overlay", "root", e) < 0) {
 		return -1;
 	}

@@ -1,8 +1,6 @@
 /* The job "update-limits": {"crun", "crun_root", "id", "cgroup", "resources", "no_pids_limit",
  * "no_cpu_quota"}: new limits for a container that runs. In a worker because a lower memory limit
  * makes the kernel reclaim before the write returns. */
-#include "worker/update.h"
-
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,7 +31,7 @@ static int run_crun(const json_t *request, const struct strv *argv, struct err *
 }
 
 /* The resources go by a memfd that crun inherits and opens by name. */
-int crun_update(const json_t *request, const json_t *resources, struct err *e)
+static int crun_update(const json_t *request, const json_t *resources, struct err *e)
 {
 	if (json_object_size(resources) == 0) {
 		return 0;

@@ -16,11 +16,15 @@
 #include "base/strv.h"
 #include "worker/overlay.h"
 
+#define MOUNTINFO_MAX (8u << 20)
+
 /* --- a container that runs --- */
 
 struct visit {
 	bool bare;
-	int fd; /* or -errno */
+	int proc;   /* ours */
+	int fd;     /* or -errno */
+	int mounts; /* or -errno */
 };
 
 /* A thread with a root of its own visits the namespace and brings the descriptor back: system calls
@@ -38,19 +42,44 @@ static void *visit_namespace(void *arg)
 	if (v->fd < 0) {
 		v->fd = -errno;
 	}
+	v->mounts = openat(v->proc, "thread-self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (v->mounts < 0) {
+		v->mounts = -errno;
+	}
 	return NULL;
 }
 
-static int open_running(bool bare, struct err *e)
+static int visit(bool bare, int *ret_mounts, struct err *e)
 {
-	struct visit v = {bare, -1};
+	scoped(close) int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct visit v = {bare, proc, -1, -1};
 	pthread_t thread;
 	int r = pthread_create(&thread, NULL, visit_namespace, &v);
 	if (r != 0) {
 		return err_sys(e, r, "cannot make a thread");
 	}
 	pthread_join(thread, NULL);
+	*ret_mounts = v.mounts;
 	return v.fd < 0 ? err_sys(e, -v.fd, "cannot enter the container's mounts") : v.fd;
+}
+
+static int open_running(bool bare, struct err *e)
+{
+	scoped(close) int mounts = -1;
+	return visit(bare, &mounts, e);
+}
+
+int view_open_running(struct buf *ret_mounts, struct err *e)
+{
+	scoped(close) int mounts = -1;
+	scoped(close) int root = visit(false, &mounts, e);
+	int r = root < 0     ? 0
+		: mounts < 0 ? mounts
+			     : path_read_fd(mounts, MOUNTINFO_MAX, ret_mounts);
+	if (r < 0) {
+		return err_sys(e, -r, "cannot read the container's mounts");
+	}
+	return TAKE_FD(root);
 }
 
 /* --- one that does not --- */

@@ -21,6 +21,10 @@
 
 /* The root as an O_PATH directory descriptor, or -1. */
 int view_open(const json_t *request, struct err *e);
+/* Of one that runs, with its mounts (/proc/PID/mountinfo) as they are below the namespace's root,
+ * not that of its first process. */
+struct buf;
+int view_open_running(struct buf *ret_mounts, struct err *e);
 /* The same without anything mounted below it, and read-only unless it runs: what export packs. */
 int view_open_bare(const json_t *request, struct err *e);
 

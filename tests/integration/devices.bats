@@ -6,6 +6,9 @@ source "$BATS_TEST_DIRNAME/lib.bash"
 
 setup_file() {
 	daemon_setup
+	daemon_signal TERM
+	echo "{\"runtimes\": {\"other\": {\"path\": \"$(command -v crun)\", \"runtimeArgs\": [\"--cgroup-manager=cgroupfs\"]}}}" >"$DIR/daemon.json"
+	daemon_start
 	busybox_image
 	export WORKER=$BUILD/src/worker/wherry-worker
 	# one that no other test has, and that is not there
@@ -36,9 +39,13 @@ in_it() { # CONTAINER SHELL-COMMAND
 	"$WHERRY" exec "$1" sh -c "$2"
 }
 
+group_of() { # CONTAINER: its control group, from the top
+	echo "wherry-test-$TAG/$("$WHERRY" inspect -f '{{.Id}}' "$1")"
+}
+
 # The job plug alone: JOB CONTAINER MEMBERS-OF-THE-REQUEST
 job() {
-	devices plug "$WORKER" "$(pid_of "$1")" "{\"id\": \"x\", \"cgroup\": \"none\", $2}"
+	devices plug "$WORKER" "$(pid_of "$1")" "{\"cgroup\": \"$(group_of "$1")\", $2}"
 }
 
 @test "plug: a node appears with its owner and mode, in folders that it makes, and goes" {
@@ -59,7 +66,7 @@ job() {
 @test "plug: what a hostile container puts in the way is not followed and not replaced" {
 	"$WHERRY" run -d --name p2 --cap-add SYS_ADMIN --security-opt seccomp=unconfined -v "$DIR/shared:/shared" bb sleep 1000
 	mkdir -p "$DIR/shared/dev"
-	in_it p2 'cd /dev; ln -s /etc evil; ln -s /shared/dev far; touch file; mkdir dir; ln -s /etc/passwd link; mknod other c 1 3
+	in_it p2 'cd /dev; mkfifo pipe; (exec nc -l -s local:/dev/socket </dev/null >/dev/null 2>&1 &); ln -s /etc evil; ln -s /shared/dev far; touch file; mkdir dir; ln -s /etc/passwd link; mknod other c 1 3
 		mkdir bound; mount --bind /shared/dev bound; touch over; mount --bind /dev/null over'
 	refused() { # PATH REASON
 		local node="{\"path\": \"$1\", \"type\": \"c\", \"major\": 188, \"minor\": 3, \"mode\": 432, \"uid\": 0, \"gid\": 0}"
@@ -73,6 +80,7 @@ job() {
 	refused /dev/file "something else is there"
 	refused /dev/other "something else is there"
 	refused /dev/dir "something else is there"
+	refused /dev/pipe "something else is there"
 	refused /dev/file/x "not a directory"
 	refused /shared/dev/x "mounted over 'shared'"
 	refused /dev/a/../../x "no place"
@@ -118,7 +126,45 @@ job() {
 	"$WHERRY" rm -f p4
 }
 
-@test "plug: rules change by what differs alone, and a process that has ended is nobody else" {
+@test "plug: who changes the way meanwhile gains nothing, neither on a volume nor on the host" {
+	mkdir -p "$DIR/shared/dev"
+	mkdir "/tmp/wherry-plug-$TAG"
+	"$WHERRY" run -d --name p7 --cap-add SYS_ADMIN --security-opt seccomp=unconfined -v "$DIR/shared:/shared" bb sh -c '
+		cd /dev; mkdir real away
+		while :; do
+			ln -s /shared/dev dir; mv dir gone; ln -s "/tmp/wherry-plug-'"$TAG"'" dir; rm dir gone
+			mkdir dir; mount --bind /shared/dev dir; umount dir; mount -t tmpfs none dir; umount dir
+			mv dir real/; mv real/dir away/; rm -rf away/dir; mkdir dir; rm -rf dir
+		done'
+	devices plug-often "$WORKER" "$(pid_of p7)" "$(group_of p7)" /dev/dir/node 40
+	[ -z "$(ls -A "$DIR/shared/dev")" ]
+	rmdir "/tmp/wherry-plug-$TAG"
+	"$WHERRY" rm -f p7
+}
+
+@test "plug: a container whose first process has another root than its namespace, or other mounts, has its devices all the same" {
+	"$WHERRY" run -d --name p8 --cap-add SYS_ADMIN --security-opt seccomp=unconfined bb sh -c '
+		mkdir -p /jail/bin /jail/proc; cp /bin/busybox /jail/bin/; mount -t tmpfs none /mnt; exec unshare -m chroot /jail /bin/busybox sleep 1000'
+	eventually 10 sh -c "grep -q sleep /proc/$(pid_of p8)/cmdline"
+	job p8 '"add": [{"path": "/dev/x", "type": "c", "major": 188, "minor": 3, "mode": 432}]' | jq -e '.result.refused == []'
+	[ ! -e "/proc/$(pid_of p8)/root/dev/x" ]
+	job p8 '"remove": [{"path": "/dev/x", "type": "c", "major": 188, "minor": 3}]' | jq -e '.result.refused == []'
+	"$WHERRY" rm -f p8
+}
+
+@test "plug: a process that is not the container's, or has ended, is nobody else's" {
+	"$WHERRY" run -d --name p9 bb sleep 1000
+	"$WHERRY" run -d --name other bb sleep 1000
+	node='{"path": "/dev/x", "type": "c", "major": 188, "minor": 3, "mode": 432, "uid": 0, "gid": 0}'
+	for pid in "$(pid_of other)" "$$"; do # its number is somebody else's by now
+		devices plug "$WORKER" "$pid" "{\"cgroup\": \"$(group_of p9)\", \"add\": [$node]}" | jq -e '.error.message | contains("not its own")'
+	done
+	in_it other '! test -e /dev/x'
+	devices plug-ended "$WORKER" "{\"cgroup\": \"$(group_of p9)\", \"add\": [$node]}" | jq -e '.error.message | contains("is not there")'
+	"$WHERRY" rm -f p9 other
+}
+
+@test "plug: rules change by what differs alone" {
 	[ -d /sys/fs/cgroup/devices ] || skip "cgroup v1 only: there is no list of rules to read on v2"
 	"$WHERRY" run -d --name p5 --device-cgroup-rule 'c 189:* r' bb sleep 1000
 	group=$(grep -o 'devices:.*' "/proc/$(pid_of p5)/cgroup" | cut -d: -f2 | cut -c2-)
@@ -247,6 +293,34 @@ remove /dev/loops/loop$LOOP /dev/stick" ]
 	devices loop remove "$((LOOP + 1))"
 	eventually 10 in_it r1 '! test -e /dev/two'
 	"$WHERRY" rm -f r1
+}
+
+@test "hot: a container of a daemon that noted nothing of devices has them hot as well" {
+	devices loop add "$LOOP"
+	"$WHERRY" run -d --name old --device "/dev/loop$LOOP:/dev/one" bb sleep 1000
+	noted=$DIR/run/containers/$("$WHERRY" inspect -f '{{.Id}}' old | cut -c1-32)/devices.json
+	daemon_signal KILL
+	rm "$noted"
+	daemon_start
+	devices loop remove "$LOOP"
+	eventually 10 in_it old '! test -e /dev/one'
+	devices loop add "$LOOP"
+	eventually 10 in_it old 'test -b /dev/one'
+	"$WHERRY" rm -f old
+	devices loop remove "$LOOP"
+}
+
+@test "hot: another runtime's container has its devices hot as well" {
+	"$WHERRY" run -d --runtime other --name o1 --device-cgroup-rule 'c 189:* r' \
+		--label "wherry.device.disk=path=/dev/loop$LOOP,as=/dev/disk,required=false" bb sleep 1000
+	devices loop add "$LOOP"
+	eventually 10 in_it o1 'cat /dev/disk'
+	devices loop remove "$LOOP"
+	eventually 10 in_it o1 '! test -e /dev/disk'
+	in_it o1 "mknod /dev/own b 7 $LOOP && ! cat /dev/own"
+	# set by the shim: runc would refuse it in the runtime's configuration
+	[ "$(in_it o1 'cat /proc/sys/net/ipv4/ip_unprivileged_port_start')" = 0 ]
+	"$WHERRY" rm -f o1
 }
 
 @test "hot: an image's label is no request, and a wrong one is refused with its name" {

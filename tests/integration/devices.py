@@ -2,6 +2,8 @@
 """What devices.bats does with the kernel, as root.
 
 plug WORKER PID REQUEST    the job "plug" alone; prints its answer
+plug-often WORKER PID GROUP PATH N   puts a node there and takes it away, N times; fails when one has no answer
+plug-ended WORKER REQUEST  the same with a process that has ended and was waited for
 loop add|remove N          the device /dev/loopN, with the kernel's events
 fuse PID PATH              mounts a file system that never answers in the mount namespace of PID; says "mounted", stays until
                            its input ends
@@ -28,14 +30,35 @@ def enter(pid, kind):
 
 
 def plug(worker, pid, request):
-    ours, theirs = socket.socketpair()
+    print(run_plug(worker, os.pidfd_open(int(pid)), request))
+
+
+def plug_often(worker, pid, group, path, times):
     pidfd = os.pidfd_open(int(pid))
+    node = {"path": path, "type": "c", "major": 188, "minor": 3, "mode": 0o660}
+    for n in range(2 * int(times)):
+        answer = run_plug(worker, pidfd, json.dumps({"cgroup": group, ("add", "remove")[n % 2]: [node]}))
+        if "result" not in json.loads(answer):
+            sys.exit(answer)
+
+
+def plug_ended(worker, request):
+    child = subprocess.Popen(["sleep", "1000"])
+    pidfd = os.pidfd_open(child.pid)
+    child.kill()
+    child.wait()
+    print(run_plug(worker, pidfd, request))
+
+
+def run_plug(worker, pidfd, request):
+    ours, theirs = socket.socketpair()
     command = ["sh", "-c", f'exec 3<&{theirs.fileno()} 4<&{pidfd}; exec "$0" plug', worker]
     child = subprocess.Popen(command, pass_fds=[theirs.fileno(), pidfd])
     theirs.close()
     ours.sendall(request.encode() + b"\n")
-    print(ours.makefile().read().splitlines()[-1])
+    answer = ours.makefile().read().splitlines()[-1]
     child.wait()
+    return answer
 
 
 def loop(verb, number):
@@ -82,4 +105,4 @@ def listen(pid, path):
             out.write(json.dumps(properties(heard.recv(65536))) + "\n")
 
 
-{"plug": plug, "loop": loop, "fuse": fuse, "listen": listen}[sys.argv[1]](*sys.argv[2:])
+{"plug": plug, "plug-ended": plug_ended, "plug-often": plug_often, "loop": loop, "fuse": fuse, "listen": listen}[sys.argv[1]](*sys.argv[2:])
