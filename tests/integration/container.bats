@@ -198,6 +198,7 @@ w() {
 
 @test "pause stops and unpause continues" {
 	w run -d --name count bb sh -c 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done'
+	eventually 10 sh -c "'$WHERRY' logs count | grep -q 1"
 	w pause count
 	stands_still() { # what it had written already may still be on its way into the log
 		before=$(w logs count | tail -1)
