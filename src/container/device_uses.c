@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "container/plug.h"
+#include "container/storage.h"
 #include "device/device.h"
 
 static bool has(const struct container *c, const struct device *d, const char *path)
@@ -29,6 +30,7 @@ json_t *container_device_uses(const struct container_set *s, const struct device
 				free(place.path);
 			}
 		}
+		storage_put_uses(c, d, uses);
 	}
 	return uses;
 }

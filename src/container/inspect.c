@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "container/storage.h"
 #include "image/image.h"
 
 static json_t *state_view(const struct container *c)
@@ -28,6 +29,10 @@ static json_t *state_view(const struct container *c)
 	json_put(o, "Health", health_inspect(c));
 	if (c->waits_for) {
 		json_put_str(o, "WherryWaitingFor", c->waits_for);
+	}
+	scoped(json) json_t *storage = storage_inspect(c);
+	if (json_array_size(storage) > 0) {
+		json_put(o, "WherryStorage", json_incref(storage));
 	}
 	if (json_array_size(c->without) > 0) {
 		json_put(o, "WherryWithout", json_incref(c->without));

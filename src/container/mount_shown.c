@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "container/storage.h"
 #include "volume/volume.h"
 
 static const char *const kind_words[] = {[MOUNT_BIND] = "bind",
@@ -125,5 +126,6 @@ json_t *mounts_inspect(const struct container *c)
 					      : "");
 		json_array_append_new(out, o);
 	}
+	storage_put_mounts(c, out);
 	return out;
 }

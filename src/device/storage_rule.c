@@ -249,8 +249,8 @@ int storage_rules_read(
 
 char *storage_rule_words(const struct storage_rule *r)
 {
-	return r->label  ? xasprintf("disk labelled %.64s", r->label)
-	       : r->uuid ? xasprintf("disk %.64s", r->uuid)
+	return r->label  ? xasprintf("disk labelled %s", r->label)
+	       : r->uuid ? xasprintf("disk %s", r->uuid)
 			 : xstrdup("a disk");
 }
 

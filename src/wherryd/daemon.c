@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -473,6 +474,16 @@ void daemon_stop_containers(struct daemon *d, void (*done)(void *owner), void *o
 	container_set_stop_all(d->containers, done, owner);
 }
 
+/* Disks that were mounted for containers (worker/storage.h), when no daemon is left to let go of
+ * them. Lazily: what still uses one keeps it. */
+static void purge_storage(const struct config *c)
+{
+	scoped(free) char *root = xasprintf("%s/storage", c->exec_root);
+	if (umount2(root, MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+		rmdir(root);
+	}
+}
+
 int daemon_purge_network(uv_loop_t *l, const struct config *c, struct err *e)
 {
 	struct daemon *d = xnew(struct daemon);
@@ -483,6 +494,7 @@ int daemon_purge_network(uv_loop_t *l, const struct config *c, struct err *e)
 			: 0;
 	if (r == 0) {
 		network_set_purge(d->networks);
+		purge_storage(c);
 	}
 	daemon_free(d);
 	return r;

@@ -1,12 +1,13 @@
 /* Job "storage": {"root", "places": [{"key", "rule", "frozen"}]} makes what is mounted for
  * containers as it has to be now, whatever it was: mounts of disks that are gone and of places that
  * nobody needs are taken away, disks that are mounted come to the places that want them. It gives
- *   {"mount": [{"id", "sign", "node", "sysfs", "devtype", "fstype", "read_only", "fsck",
- * "mounted"}] "signs": [...] of all disks that somebody wants "places": {KEY: {"pending", "disks":
- * [{"name", "id", "node", "label", "uuid", "fstype", "read_only"}]}}} mount is for job
- * storage-disk. An attempt has a sign; the daemon names in "tried" those that have ended, well or
- * not, and while one that a place waits for has not, that is pending. frozen: a shim is taking hold
- * of it just now (container/storage.c); nothing comes to it, but what is gone goes.
+ *   {"mount": [{DISK, "sign", "sysfs", "devtype", "read_only", "fsck", "mounted"}] "signs": [...]
+ * of all disks that somebody wants "places": {KEY: {"pending", "disks":
+ * [{DISK, "name", "read_only"}]}}} with DISK as "id", "node", "label", "uuid", "fstype",
+ * "comes_and_goes". mount is for job storage-disk. An attempt has a sign; the daemon names in
+ * "tried" those that have ended, well or not, and while one that a place waits for has not, that is
+ * pending. frozen: a shim is taking hold of it just now (container/storage.c); nothing comes to it,
+ * but what is gone goes.
  *
  * Invariants
  * 1. Nothing is remembered but in the kernel's mounts: a worker that was killed, and a daemon that
@@ -482,8 +483,9 @@ static void fill(struct storage *s, const struct place *p)
 
 static json_t *told_disk(const struct storage_disk *k)
 {
-	return json_pack("{ss ss ss ss ss}", "id", k->id, "node", k->d->node, "label", k->d->label,
-		"uuid", k->d->uuid, "fstype", k->d->fstype);
+	return json_pack("{ss ss ss ss ss sb}", "id", k->id, "node", k->d->node, "label",
+		k->d->label, "uuid", k->d->uuid, "fstype", k->d->fstype, "comes_and_goes",
+		k->comes_and_goes);
 }
 
 static json_t *told_mounts(const struct storage *s)

@@ -1,6 +1,7 @@
 /* Job "storage-disk": one file system of a disk that comes and goes is looked at as its rule says,
  * then mounted at ROOT/disk/ID (storage.h), or made writable there. It gives {"read_only",
- * "reason"}: why it is read-only although it was not asked to be, or "".
+ * "reason"}: why it is read-only although it was not asked to be, or "". ERR_INVALID: another
+ * attempt would fail as well.
  *
  * What is on the disk is a stranger's: no device nodes, no set-user-id programs, and a file system
  * that asks for a panic when it has an error does not get it. Whatever the disk makes of this
@@ -137,7 +138,11 @@ static int mount_disk(const json_t *o, const char *path, struct outcome *ret, st
 		ret->reason = r < 0 ? NULL : xasprintf("mounting it writable: %s", strerror(first));
 	}
 	if (r == -ENODEV) {
-		return err_set(e, ERR_SYSTEM, "this kernel has no file system %s", fstype);
+		return err_set(e, ERR_INVALID, "this kernel has no file system %s", fstype);
+	}
+	if (r == -EINVAL || r == -EUCLEAN) { /* what is on it is what it is */
+		return err_set(
+			e, ERR_INVALID, "cannot mount %s (%s): %s", node, fstype, strerror(-r));
 	}
 	return r < 0 ? err_sys(e, -r, "cannot mount %s (%s)", node, fstype) : 0;
 }

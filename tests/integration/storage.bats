@@ -92,6 +92,11 @@ no_mounts() {
 	! grep -q " $DIR/run/storage" /proc/self/mountinfo
 }
 
+# "NAME PATH STATE REASON" of each of its labels.
+storage_state() { # CONTAINER
+	"$WHERRY" inspect "$1" | jq -r '.[0].State.WherryStorage[] | "\(.Name) \(.Path) \(.State) \(.Reason)"'
+}
+
 # What stands in the container's table of mounts for /usb but the place itself.
 mounted_in() { # CONTAINER
 	in_it "$1" 'grep " /usb" /proc/mounts | grep -v ^wherry-storage'
@@ -114,12 +119,20 @@ mounted_in() { # CONTAINER
 	mounted_in c2 | grep -q 'ro,nosuid,nodev'
 	"$WHERRY" events --since 1h --until "$(date +%s.%N)" --filter event=storage_add --format '{{.Actor.Attributes.name}} {{.Actor.Attributes.path}} {{.Actor.Attributes.label}}' | grep -q "c1 /usb A$TAG"
 
+	# and it is seen: as a bind, with its state, and from the device's side
+	"$WHERRY" inspect c2 | jq -e '.[0].Mounts == [{Type: "bind", Source: .[0].Mounts[0].Source, Destination: "/usb", Mode: "", RW: false, Propagation: "rslave"}]'
+	[ "$(storage_state c1)" = 'm /usb mounted ' ]
+	uses=$("$WHERRY" device inspect "loop$LOOP" | jq -c '[.[0].uses[] | [.name, .rule, .path, .has, .state]] | sort')
+	[ "$uses" = '[["c1","m","/usb",true,"mounted"],["c2","m","/usb",true,"mounted"]]' ]
+	"$WHERRY" device ls | grep "^/dev/loop$LOOP " | grep -q 'c1:/usb,c2:/usb'
+
 	# in use: a program has a file open in it and stands in it
 	"$WHERRY" exec -d c1 sh -c 'cd /usb; exec 5<file; touch /tmp/opened; sleep 1000'
 	eventually 20 in_it c1 'test -e /tmp/opened'
 	pull "$LOOP"
 	eventually 20 in_it c1 '! grep " /usb " /proc/mounts | grep -v ^wherry-storage'
 	eventually 20 in_it c2 '! grep " /usb " /proc/mounts | grep -v ^wherry-storage'
+	[ "$(storage_state c1)" = 'm /usb waiting ' ]
 	run ! in_it c1 'touch /usb/lost'
 	[[ "$output" == *"Read-only file system"* ]]
 	! grep " $DIR/run/storage/" /proc/self/mountinfo
@@ -204,6 +217,7 @@ mounted_in() { # CONTAINER
 	plug "$LOOP" a
 	"$WHERRY" run -d --name c1 --label "wherry.storage.m=A$TAG,at=/usb,fsck=check" bb sleep 1000
 	mounted_in c1 | grep -q ' ro,'
+	[ "$(storage_state c1)" = 'm /usb degraded e2fsck found errors' ]
 	"$WHERRY" rm -f c1
 	eventually 20 no_mounts
 	"$WHERRY" run -d --name c1 --label "wherry.storage.m=A$TAG,at=/usb,fsck=repair" bb sleep 1000
@@ -227,7 +241,29 @@ mounted_in() { # CONTAINER
 	wait
 	in_it c2 'touch /usb/a/y'
 	run ! in_it c2 'touch /usb/b/y'
+	storage_state c2 | grep -q '^b /usb/b failed .'
+	"$WHERRY" events --since 1h --until "$(date +%s.%N)" --filter event=storage_failed --format '{{.Actor.Attributes.name}} {{.Actor.Attributes.path}} {{.Actor.Attributes.reason}}' | grep -q '^c2 /usb/b .'
+	# it is tried again by itself, and once more
+	hangs_again() { [ "$(wc -l <"$DIR/hanging")" -ge 2 ]; }
+	eventually 20 hangs_again
 	rm "$FAKE/e2fsck"
+	kill -KILL "$(ps -o ppid= -p "$(tail -1 "$DIR/hanging")")"
+	eventually 30 in_it c2 'touch /usb/b/y'
+	[ "$(storage_state c2 | tail -1)" = 'b /usb/b mounted ' ]
+}
+
+@test "storage: what a daemon left mounted goes with --purge-network" {
+	disk a "A$TAG"
+	plug "$LOOP" a
+	"$WHERRY" run -d --name c1 --label "wherry.storage.a=A$TAG,at=/usb" bb sleep 1000
+	pid=$("$WHERRY" inspect -f '{{.State.Pid}}' c1)
+	daemon_signal KILL
+	kill -KILL "$pid"
+	eventually 20 process_ended "$pid"
+	grep -q " $DIR/run/storage/disk/" /proc/self/mountinfo
+	"$WHERRYD" --data-root "$DIR/data" --exec-root "$DIR/run" --bridge "$BRIDGE" --config-file "$DIR/daemon.json" --purge-network
+	no_mounts
+	PATH=$FAKE:$PATH daemon_start
 }
 
 @test "storage: what makes no sense is refused by the label's name; an image's labels mount nothing" {

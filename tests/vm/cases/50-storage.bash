@@ -63,6 +63,12 @@ S
 	[ "$(wherry exec reader cat /x/file)" = kept ]
 	! wherry exec reader touch /x/file2 2>/dev/null || fail "a reader writes"
 	[ "$(readlink -f /dev/disk/by-label/MEDIA)" = /dev/sda ]
+	wherry device ls >"$CASE/ls"
+	grep '^/dev/sda ' "$CASE/ls" | grep -q 'box:/mnt/usb,reader:/x' || fail "$(cat "$CASE/ls")"
+	wherry device inspect /dev/disk/by-label/MEDIA | jq -c '[.[0].uses[] | [.name, .rule, .path, .has, .state, .reason]]' >"$CASE/uses"
+	[ "$(cat "$CASE/uses")" = '[["box","m","/mnt/usb",true,"mounted",""],["reader","m","/x",true,"mounted",""]]' ] || fail "$(cat "$CASE/uses")"
+	wherry inspect box | jq -e '.[0].Mounts[0] | .Type == "bind" and .Destination == "/mnt/usb" and .RW and .Propagation == "rslave"'
+	[ "$(storage_state box)" = "m /mnt/usb mounted " ] || fail "$(storage_state box)"
 S
 	unplug a
 	guest <<'S'
@@ -70,6 +76,7 @@ S
 	eventually 20 no_disk reader /x
 	eventually 20 nothing_mounted
 	! wherry exec box touch /mnt/usb/lost 2>/dev/null || fail "written to the empty place"
+	[ "$(storage_state box)" = "m /mnt/usb waiting " ] || fail "$(storage_state box)"
 S
 	plug_stick other "$WORK/other.img"
 	guest <<<'eventually 30 test -b /dev/disk/by-label/OTHER'
@@ -184,6 +191,7 @@ case_stick_fsck() {
 		disk_at "$1" /1 && disk_at "$1" /2 && disk_at "$1" /3
 	}
 	[ "$(three checked check | cut -d, -f1 | tr '\n' ' ')" = "ext4 ro vfat ro ext4 ro " ] || fail "$(cat /proc/$(pid_of checked)/mountinfo)"
+	storage_state checked | grep -qx 'b /2 degraded fsck.vfat found errors' || fail "$(storage_state checked)"
 	wherry rm -f checked >/dev/null
 	eventually 20 nothing_mounted
 	[ "$(three repaired repair | cut -d, -f1 | tr '\n' ' ')" = "ext4 rw vfat rw ext4 ro " ] || fail "$(cat /proc/$(pid_of repaired)/mountinfo)"
@@ -220,6 +228,11 @@ S
 		told() { journalctl -u wherryd -o cat | grep not_mounted | grep -q 'no file system ntfs'; }
 		eventually 20 told
 		no_disk ntfs /usb
+		[ "$(storage_state ntfs)" = "m /usb failed this kernel has no file system ntfs" ] || fail "$(storage_state ntfs)"
+		wherry events --since 5m --until 0s --filter event=storage_failed | grep -q 'reason=this kernel has no file system ntfs'
+		wherry run -d --name needs --label wherry.storage.m=uuid=1122334455667788,at=/usb bb sleep 1000000 >/dev/null
+		shown() { wherry ps -a --no-trunc | grep -q 'Waiting for disk 1122334455667788 (this kernel has no file system ntfs)'; }
+		eventually 20 shown
 	}
 S
 }

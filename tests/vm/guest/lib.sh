@@ -146,6 +146,11 @@ has_disk() { # CONTAINER PATH
 	disk_at "$@" | grep -q .
 }
 
+# "NAME PATH STATE REASON" of each of its labels.
+storage_state() { # CONTAINER
+	wherry inspect "$1" | jq -r '.[0].State.WherryStorage[] | "\(.Name) \(.Path) \(.State) \(.Reason)"'
+}
+
 no_disk() { # CONTAINER PATH: the place, which nobody can write to
 	grep -q " $2 ro,.* wherry-storage " "/proc/$(pid_of "$1")/mountinfo" && ! has_disk "$@"
 }
