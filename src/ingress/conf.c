@@ -64,7 +64,6 @@ static const char *const http_lines[] = {
 	"absolute_redirect off",
 	"reset_timedout_connection on",
 	"recursive_error_pages on",
-	"uninitialized_variable_warn off",
 	"client_max_body_size 0",
 	"large_client_header_buffers 4 16k",
 	"server_names_hash_max_size 4096",

@@ -111,15 +111,16 @@ static void put_access(struct writing *w, const struct served_route *r)
 
 static void put_pages(struct writing *w, const struct served_route *r, bool live)
 {
-	conf_error_pages(w, r);
+	if (r->route->auth == ROUTE_AUTH_LOGIN && w->m->login) {
+		conf_line(&w->c,
+			"error_page 401 = @wherry-signin"); /* the first that has a status counts */
+	}
 	if (live) {
 		conf_name(&w->c, "error_page 418 =");
 		conf_raw(&w->c, "@live-%s", r->key);
 		conf_end(&w->c);
 	}
-	if (r->route->auth == ROUTE_AUTH_LOGIN && w->m->login) {
-		conf_line(&w->c, "error_page 401 = @wherry-signin");
-	}
+	conf_error_pages(w, r);
 }
 
 /* --- backends --- */

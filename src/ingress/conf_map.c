@@ -89,6 +89,13 @@ void conf_maps(struct writing *w)
 	conf_block(&w->c, "geo $wherry_dollar");
 	conf_line(&w->c, "default \"$\"");
 	conf_close(&w->c);
+	/* what locations set, where none does */
+	map(w, "map \"\" $wherry_key", (const char *const[]){"default -", NULL});
+	static const char *const of_login[] = {"map \"\" $wherry_allow", "map \"\" $wherry_user",
+		"map \"\" $wherry_name", "map \"\" $wherry_groups"};
+	for (size_t i = 0; i < sizeof(of_login) / sizeof(*of_login); i++) {
+		map(w, of_login[i], (const char *const[]){"default \"\"", NULL});
+	}
 	map_kinds(w);
 	map_cookie(w);
 	/* $host is who the request was for; the port is only in what the client sent */

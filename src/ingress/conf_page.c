@@ -51,7 +51,8 @@ void conf_page_locations(struct writing *w)
 		conf_name(&w->c, "alias");
 		conf_path(&w->c, w->m->data_dir, i == 0 ? "/pages/" : "/pages/starting.html");
 		conf_end(&w->c);
-		conf_line(&w->c, "default_type \"text/html; charset=utf-8\"");
+		conf_line(&w->c, "default_type text/html");
+		conf_line(&w->c, "charset utf-8");
 		conf_block(&w->c, "types");
 		conf_close(&w->c);
 		conf_line(&w->c, "ssi on");
