@@ -491,6 +491,7 @@ static void decode_volumes(struct decoder *d)
 		volume->key = m->key;
 		volume->node = m->value;
 		decode_fields(d->t, m->value, volume_fields, volume);
+		volume->credentials = node_text(node_get(m->value, "x-wherry"), "credentials");
 	}
 }
 

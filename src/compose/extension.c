@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "device/rule.h"
 #include "device/storage_rule.h"
+#include "volume/remote.h"
 
 #define NAMES_OF_LABELS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
@@ -150,6 +151,76 @@ int extension_to_labels(struct loader *l, struct node *service, const char *name
 				m->key, name);
 		}
 		if (add_section(l, service, s, m->value, name) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* --- volumes --- */
+
+static int put_wait(
+	struct loader *l, struct node *volume, const struct node *value, const char *name)
+{
+	struct node *labels = node_get(volume, "labels");
+	if (value->kind != NODE_BOOL) {
+		return node_err(l->e, value,
+			"volumes.%s.x-wherry.wait must be true or false, not %s", name,
+			node_kind_word(value->kind));
+	}
+	if (!labels || labels->kind != NODE_MAP) {
+		labels = node_new(l->t, NODE_MAP, value);
+		node_put(l->t, volume, "labels", labels);
+	}
+	if (!node_get(labels, REMOTE_WAIT)) {
+		node_put(l->t, labels, REMOTE_WAIT, node_str(l->t, value->text, value));
+	}
+	return 0;
+}
+
+static int check_secret(struct loader *l, const struct node *secrets, const struct node *value,
+	const char *name, const char **ret)
+{
+	if (value->kind != NODE_STR) {
+		return node_err(l->e, value,
+			"volumes.%s.x-wherry.credentials must be the name of a secret, not %s",
+			name, node_kind_word(value->kind));
+	}
+	const struct node *secret = node_get(secrets, value->text);
+	if (!secret) {
+		return node_err(l->e, value,
+			"volume \"%s\" refers to undefined secret \"%s\": it is expected in the top-level secrets",
+			name, value->text);
+	}
+	if (!node_get(secret, "file") && !node_get(secret, "environment")) {
+		return node_err(l->e, value,
+			"the credentials of volume \"%s\" need a secret with a file or an environment variable",
+			name);
+	}
+	*ret = value->text;
+	return 0;
+}
+
+int extension_of_volume(struct loader *l, struct node *volume, const char *name,
+	const struct node *secrets, const char **ret_secret)
+{
+	const struct node *x = volume ? node_get(volume, "x-wherry") : NULL;
+	*ret_secret = NULL;
+	if (!x) {
+		return 0;
+	}
+	if (x->kind != NODE_MAP) {
+		return node_err(l->e, x, "volumes.%s.x-wherry must be a mapping, not %s", name,
+			node_kind_word(x->kind));
+	}
+	node_each (m, x) {
+		bool wait = strcmp(m->key, "wait") == 0;
+		if (!wait && strcmp(m->key, "credentials") != 0) {
+			return member_err(l->e, x, m, "unknown key \"%s\" in volumes.%s.x-wherry",
+				m->key, name);
+		}
+		if ((wait ? put_wait(l, volume, m->value, name)
+			  : check_secret(l, secrets, m->value, name, ret_secret)) < 0) {
 			return -1;
 		}
 	}

@@ -13,5 +13,15 @@
 #pragma once
 #include "compose/loader.h"
 
+/* volumes:
+ *   media:
+ *     x-wherry: {wait: true, credentials: SECRET}
+ *
+ * wait becomes the label wherry.wait (volume/remote.h). credentials is a secret of the project,
+ * *ret_secret borrowed from the node, or NULL: it is no label, whoever makes the volume hands it to
+ * the engine. */
+int extension_of_volume(struct loader *l, struct node *volume, const char *name,
+	const struct node *secrets, const char **ret_secret);
+
 /* service: its mapping; name: as errors call it. */
 int extension_to_labels(struct loader *l, struct node *service, const char *name);

@@ -268,6 +268,7 @@ struct volume {
 	bool external;
 	const char *driver;
 	struct pairs driver_opts, labels;
+	const char *credentials; /* x-wherry: a secret's key, or NULL */
 };
 
 /* A top-level config or secret. */

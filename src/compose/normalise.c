@@ -581,6 +581,23 @@ static int check_references(struct loader *l, const struct project *p, struct no
 		       : 0;
 }
 
+/* A volume's credentials are a secret, which is used then. */
+static int extend_volumes(struct loader *l, struct node *root, struct used *used)
+{
+	for (size_t i = 0; i < used->volumes.n && !l->o->keep_variables; i++) {
+		const char *name = used->volumes.v[i];
+		const char *secret;
+		if (extension_of_volume(l, node_get(node_get(root, "volumes"), name), name,
+			    node_get(root, "secrets"), &secret) < 0) {
+			return -1;
+		}
+		if (secret && !strv_has(&used->secrets, secret)) {
+			strv_add(&used->secrets, secret);
+		}
+	}
+	return 0;
+}
+
 static void use_all(const struct node *root, const char *section, struct strv *used)
 {
 	node_each (m, node_get(root, section)) {
@@ -644,6 +661,7 @@ int normalise(struct loader *l, struct project *p)
 		r = normalise_service(l, p, services, service);
 		r = r == 0 ? check_references(l, p, root, service, &used) : r;
 	}
+	r = r == 0 ? extend_volumes(l, root, &used) : r;
 	r = r == 0 ? finish_sections(l, p, root, &used) : r;
 	if (l->o->keep_variables) {
 		drop_empty(root, "services");

@@ -61,6 +61,10 @@ static int create_volume(struct compose *c, const struct volume *v, struct err *
 		compose_progress_say(c->progress, "Volume", v->name, "Error");
 		return err_wrap(e, "failed to create volume %s", v->name);
 	}
+	if (compose_put_credentials(c, v, e) < 0) {
+		compose_progress_say(c->progress, "Volume", v->name, "Error");
+		return -1;
+	}
 	compose_progress_say(c->progress, "Volume", v->name, "Created");
 	return 0;
 }

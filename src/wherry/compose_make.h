@@ -22,6 +22,9 @@ int compose_wait_step(struct compose *c, const struct step *step, struct err *e)
 int compose_post_container(struct compose_carry *carry, struct compose *c, const struct step *step,
 	const char *name, const struct state_container *old, const json_t *inspected, char **ret_id,
 	struct err *e);
+/* compose_credentials.c: of a volume that there is; and of all of the project that there are. */
+int compose_put_credentials(struct compose *c, const struct volume *v, struct err *e);
+int compose_renew_credentials(struct compose *c, const struct state *s, struct err *e);
 void compose_note_made(struct compose_carry *carry, const struct step *step, const char *id);
 int compose_rename(struct compose *c, const char *id, const char *name, struct err *e);
 /* Starts and tells carry->on_start. */

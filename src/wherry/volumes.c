@@ -1,9 +1,12 @@
 /* volume ls, create, rm, inspect; prune is in prune.c */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/path.h"
+#include "volume/remote.h"
 #include "wherry/engine.h"
 #include "wherry/flags.h"
 #include "wherry/human.h"
@@ -42,11 +45,15 @@ json_t *volumes_row(const json_t *v)
 	json_t *row = json_object();
 	static const char *const copied[] = {"Driver", "Name", "Scope", "Mountpoint"};
 	static const char *const absent[] = {"Links", "Size", "Availability", "Group", "Status"};
+	const char *state = json_str(json_object_get(v, "Status"), "State");
 	for (size_t i = 0; i < sizeof(copied) / sizeof(*copied); i++) {
 		json_put_str(row, copied[i], json_str(v, copied[i]));
 	}
 	for (size_t i = 0; i < sizeof(absent) / sizeof(*absent); i++) {
 		json_put_str(row, absent[i], "N/A");
+	}
+	if (*state) {
+		json_put_str(row, "Status", state);
 	}
 	rows_put_labels(row, json_object_get(v, "Labels"));
 	return row;
@@ -113,9 +120,20 @@ int command_volume_ls(struct cli *cli, int argc, char **argv)
 }
 
 struct volume_create {
-	const char *driver, *name;
+	const char *driver, *name, *credentials;
 	struct strv labels, options;
 };
+
+/* Also of one that there is: they are replaced. */
+static int put_credentials(struct cli *cli, const char *name, const char *file, struct err *e)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	int r = path_read(AT_FDCWD, file, REMOTE_CREDENTIALS_MAX, &text);
+	if (r < 0) {
+		return err_sys(e, -r, "cannot read %s", file);
+	}
+	return engine_put_credentials(cli, name, buf_str(&text), e);
+}
 
 static int create(struct cli *cli, const struct volume_create *o, const char *name, struct err *e)
 {
@@ -140,8 +158,20 @@ static int create(struct cli *cli, const struct volume_create *o, const char *na
 	if (engine_json(cli, "POST", "/volumes/create", body, &answer, e) < 0) {
 		return -1;
 	}
+	if (o->credentials &&
+		put_credentials(cli, json_str(answer, "Name"), o->credentials, e) < 0) {
+		return -1;
+	}
 	printf("%s\n", json_str(answer, "Name"));
 	return 0;
+}
+
+int engine_put_credentials(struct cli *cli, const char *volume, const char *text, struct err *e)
+{
+	scoped(free) char *path = xasprintf("/wherry/v1/volumes/%s/credentials", volume);
+	scoped(json) json_t *body = json_pack("{ss}", "credentials", text);
+	return body ? engine_json(cli, "PUT", path, body, NULL, e)
+		    : err_set(e, ERR_INVALID, "the credentials are no UTF-8");
 }
 
 int command_volume_create(struct cli *cli, int argc, char **argv)
@@ -149,6 +179,8 @@ int command_volume_create(struct cli *cli, int argc, char **argv)
 	struct volume_create o = {.driver = "local"};
 	struct flag_checked labels = {&o.labels, check_label};
 	const struct flag flags[] = {
+		{"credentials", 0, FLAG_STRING, &o.credentials, NULL,
+			"File with lines username=, password=, domain= that the engine keeps for it (cifs)"},
 		{"driver", 'd', FLAG_STRING, &o.driver, NULL,
 			"Specify volume driver name (default \"local\")"},
 		{"label", 0, FLAG_CHECKED, &labels, NULL, "Set metadata for a volume"},

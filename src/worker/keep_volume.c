@@ -221,9 +221,23 @@ static int put_copies(const struct keep *k, const char *from, bool over, struct 
 	return 0;
 }
 
-static int mount_anew(const struct keep *k, const char *place, struct err *e)
+/* As is asked for; in place of one that is dead also apart from it: cifs would take that one's
+ * superblock, and find the same stale root in it. */
+static json_t *request_of(const struct keep *k, bool apart)
 {
-	if (mount_volume_at(k->request, place, &k->found->errnum, e) < 0) {
+	json_t *request = json_copy((json_t *)k->request);
+	if (apart && remote_type_is_cifs(json_str(request, "type"))) {
+		const char *o = json_str(request, "o");
+		scoped(free) char *more = xasprintf("%s%snosharesock", o, *o ? "," : "");
+		json_put_str(request, "o", more);
+	}
+	return request;
+}
+
+static int mount_anew(const struct keep *k, const char *place, bool apart, struct err *e)
+{
+	scoped(json) json_t *request = request_of(k, apart);
+	if (mount_volume_at(request, place, &k->found->errnum, e) < 0) {
 		k->found->words = *e;
 		return -1;
 	}
@@ -251,14 +265,15 @@ static int keep_now(void *arg, struct err *e)
 		return -1;
 	}
 	detach_all(k, place); /* of one that was killed */
-	if (mount_is_at(k->target)) {
+	bool dead = mount_is_at(k->target);
+	if (dead) {
 		int r = look(k->target);
 		if (r == 0) {
 			return put_copies(k, k->target, false, e);
 		}
 		k->found->errnum = -r;
 	}
-	int r = mount_anew(k, place, e);
+	int r = mount_anew(k, place, dead, e);
 	detach_all(k, place);
 	return r;
 }

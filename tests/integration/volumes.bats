@@ -329,4 +329,41 @@ all_answer() {
 	w volume create --opt type=cifs --opt device=//127.0.0.1/share --label wherry.credentials="$DIR/cred" named >/dev/null
 	run w run --rm -v named:/d bb true
 	[[ "$output" == *"the credentials $DIR/cred are open to others than root: chmod 600"* ]] || fail "$output"
+	w volume rm named >/dev/null
+}
+
+@test "compose gives the engine a volume's credentials, and gives them again" {
+	local kept=$DIR/data/volumes/nas_share/credentials
+	mkdir -p "$DIR/nas"
+	cat >"$DIR/nas/compose.yaml" <<-'C'
+		name: nas
+		services:
+		  app: {image: bb, command: "true", volumes: ["share:/s"]}
+		volumes:
+		  share:
+		    driver_opts: {type: cifs, device: //127.0.0.1/share}
+		    x-wherry: {credentials: login, wait: true}
+		secrets:
+		  login: {environment: LOGIN}
+	C
+	nas() {
+		w compose -f "$DIR/nas/compose.yaml" "$@"
+	}
+	export LOGIN=$'username=bob\npassword=first\n'
+	nas create
+	[ "$(stat -c %a "$kept")" = 600 ]
+	grep -qx password=first "$kept"
+	[ "$(w volume inspect -f '{{index .Labels "wherry.wait"}}' nas_share)" = true ]
+	! w volume inspect nas_share | grep -q first
+	! nas config | grep -q first
+	LOGIN=$'username=bob\npassword=second\n' nas create
+	grep -qx password=second "$kept"
+	run env LOGIN=nonsense "$WHERRY" compose -f "$DIR/nas/compose.yaml" create
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"line 1 of the credentials is none of"* && "$output" != *nonsense* ]] || fail "$output"
+	printf 'username=bob\npassword=third\n' >"$DIR/third"
+	w volume create --credentials "$DIR/third" --opt type=cifs --opt device=//127.0.0.1/share nas_share >/dev/null
+	grep -qx password=third "$kept"
+	nas down -v
+	[ ! -e "$kept" ]
 }

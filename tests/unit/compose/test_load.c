@@ -5,6 +5,8 @@
 #include "base/text.h"
 #include "compose/emit.h"
 
+#define NET_VOLUME "services: {a: {image: x, volumes: ['v:/v']}}\nvolumes:\n  v:\n"
+
 /* ---- errors ---- */
 
 static void errors_name_file_line_column_and_what_was_expected(void **state)
@@ -70,6 +72,14 @@ static void errors_name_file_line_column_and_what_was_expected(void **state)
 			"compose.yaml:5:30: services.a.x-wherry.devices[0]: wherry.device.x"},
 		{"services:\n  a:\n    image: x\n    x-wherry:\n      storage: [{at: /mnt/x, fsck: often, label: X}]\n",
 			"compose.yaml:5:30: services.a.x-wherry.storage[0]: wherry.storage.x"},
+		{NET_VOLUME "    x-wherry: {wait: soon}\n",
+			"compose.yaml:4:22: volumes.v.x-wherry.wait must be true or false, not a string"},
+		{NET_VOLUME "    x-wherry: {user: bob}\n",
+			"compose.yaml:4:16: unknown key \"user\" in volumes.v.x-wherry"},
+		{NET_VOLUME "    x-wherry: {credentials: smb}\n",
+			"compose.yaml:4:29: volume \"v\" refers to undefined secret \"smb\""},
+		{NET_VOLUME "    x-wherry: {credentials: smb}\nsecrets: {smb: {external: true}}\n",
+			"compose.yaml:4:29: the credentials of volume \"v\" need a secret with a file or an environment variable"},
 		{"services:\n  a:\n    image: x\n    restart: sometimes\n",
 			"compose.yaml:4:14: restart: one of no, always"},
 		{"services:\n  a:\n    image: x\n    restart: false\n",
@@ -967,10 +977,26 @@ static void copies_are_bounded(void **state)
 	assert_non_null(strstr(e.msg, "compose.yaml:"));
 }
 
+static void a_volume_says_whose_credentials_it_has(void **state)
+{
+	scoped(project_free) struct project *p =
+		load_good(NET_VOLUME "    driver_opts: {type: cifs, device: //nas/media}\n"
+				     "    x-wherry: {credentials: smb, wait: false}\n"
+				     "secrets: {smb: {file: ./smb}, other: {file: ./x}}\n");
+
+	assert_int_equal(p->n_volumes, 1);
+	assert_string_equal(p->volumes[0].credentials, "smb");
+	assert_int_equal(p->volumes[0].labels.n, 1);
+	assert_string_equal(pair_value(&p->volumes[0].labels, "wherry.wait"), "false");
+	assert_int_equal(p->n_secrets, 1); /* used, and the other one not */
+	assert_string_equal(p->secrets[0].key, "smb");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_name_file_line_column_and_what_was_expected),
+		cmocka_unit_test(a_volume_says_whose_credentials_it_has),
 		cmocka_unit_test(a_document_that_keeps_its_variables_stays_as_it_was_written),
 		cmocka_unit_test(cycles_over_several_files_are_told_with_every_place),
 		cmocka_unit_test(a_long_cycle_is_told_without_its_middle),

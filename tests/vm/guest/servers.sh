@@ -1,6 +1,6 @@
 #!/bin/bash
-# servers.sh DIRECTORY start|dead|alive - runs in the guest: an NFS and an SMB server of the kernel's, on 127.0.0.1. Share "share" of
-# both is /srv/share; SMB's user is "bob" with the password "secret". dead: packets to them are dropped, as if the machine were gone.
+# servers.sh DIRECTORY start|dead|alive - runs in the guest: the kernel's NFS server and Samba, on 127.0.0.1. Share "share" of
+# both is /srv/share; SMB's user is "bob" with the password "opensesame". dead: packets to them are dropped, as if the machine were gone.
 set -eu
 bin=$1/bin
 export LD_LIBRARY_PATH=$1/lib
@@ -43,7 +43,7 @@ start)
 	force user = root
 C
 	id bob >/dev/null 2>&1 || useradd -M bob
-	printf 'secret\nsecret\n' | "$bin/smbpasswd" -c /etc/wherry-smb.conf -s -a bob
+	printf 'opensesame\nopensesame\n' | "$bin/smbpasswd" -c /etc/wherry-smb.conf -s -a bob
 	"$bin/smbd" -D -s /etc/wherry-smb.conf
 	;;
 dead)
