@@ -13,6 +13,7 @@ import time
 import traceback
 
 import ingress_backends as backends
+import ingress_oracle
 
 BUILD, TOP = sys.argv[1:3]
 RUN, DATA = TOP + "/run", TOP + "/data"
@@ -52,11 +53,28 @@ class Nginx:
         if self.process is None:
             self.process = subprocess.Popen(["nginx", "-g", "daemon off;", "-p", TOP, "-c", TOP + "/nginx.conf"],
                                             stderr=open(TOP + "/nginx.err", "w"))
-        else:
-            self.process.send_signal(signal.SIGHUP)
+            eventually(lambda: self.answers() == self.generation)
+            return refused
+        old = self.workers()
+        self.process.send_signal(signal.SIGHUP)
         eventually(lambda: self.answers() == self.generation)
-        # the old generation's workers have closed their listeners when they are gone or shut down
+        eventually(lambda: not set(old) & set(self.workers()))  # an old one may take a connection until then
         return refused
+
+    def workers(self):
+        """Those that listen."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/stat" % pid) as f:
+                    parent = int(f.read().rsplit(")", 1)[1].split()[1])
+                with open("/proc/%s/cmdline" % pid) as f:
+                    what = f.read()
+            except OSError:
+                continue
+            if parent == self.process.pid and "worker" in what and "shutting down" not in what:
+                found.append(pid)
+        return found
 
     def answers(self):
         try:
@@ -756,6 +774,11 @@ def a_reload_keeps_connections():
     same(r.read(9), b"data: 2\n\n")
 
 
+@case
+def nginx_takes_what_labels_make():
+    assert ingress_oracle.run(BUILD, TOP + "/oracle", 12, 1) > 60
+
+
 # --- what all of them are asked of ---
 
 def make_pair(stem, name, *more):
@@ -848,5 +871,6 @@ for one in CASES:
         failed += 1
         print("FAILED", one.__name__)
         print("".join("  | " + line for line in traceback.format_exc().splitlines(True)[-12:]), flush=True)
+        usual()
 nginx.stop()
 sys.exit(1 if failed else 0)
