@@ -7,8 +7,10 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "compose/extension_http.h"
 #include "device/rule.h"
 #include "device/storage_rule.h"
+#include "ingress/route.h"
 #include "volume/remote.h"
 
 #define NAMES_OF_LABELS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
@@ -25,6 +27,15 @@ static int check_storage(const char *name, const char *text, struct err *e)
 	return r ? 0 : -1;
 }
 
+static int check_stream(const char *name, const char *text, struct err *e)
+{
+	scoped(free) char *key = xasprintf(STREAM_LABEL "%s", name);
+	scoped(json) json_t *labels = json_object();
+	scoped(route_set) struct route_set ignored = {0};
+	json_put_str(labels, key, text);
+	return route_set_read(labels, &ignored, e);
+}
+
 /* The lists in x-wherry. A name that is left out is the end of the path that the item is about. */
 static const struct section {
 	const char *key, *prefix, *path_key;
@@ -32,6 +43,7 @@ static const struct section {
 } sections[] = {
 	{"devices", DEVICE_LABEL, "as", check_device},
 	{"storage", STORAGE_LABEL, "at", check_storage},
+	{"stream", STREAM_LABEL, NULL, check_stream},
 };
 
 /* Is word in text by itself? */
@@ -61,7 +73,7 @@ static int fail_at(struct loader *l, const struct node *item, const char *path, 
 static const char *name_of(const struct section *s, const struct node *item)
 {
 	const struct node *given = node_get(item, "name");
-	const struct node *path = node_get(item, s->path_key);
+	const struct node *path = s->path_key ? node_get(item, s->path_key) : NULL;
 	if (given) {
 		return given->kind == NODE_STR ? given->text : "";
 	}
@@ -102,17 +114,23 @@ static int add_item(struct loader *l, struct node *labels, const struct section 
 	return 0;
 }
 
+static struct node *labels_of(struct loader *l, struct node *of, const struct node *at)
+{
+	struct node *labels = node_get(of, "labels");
+	if (!labels || labels->kind != NODE_MAP) {
+		labels = node_new(l->t, NODE_MAP, at);
+		node_put(l->t, of, "labels", labels);
+	}
+	return labels;
+}
+
 static int add_section(struct loader *l, struct node *service, const struct section *s,
 	const struct node *list, const char *name)
 {
-	struct node *labels = node_get(service, "labels");
+	struct node *labels = labels_of(l, service, list);
 	if (list->kind != NODE_LIST) {
 		return node_err(l->e, list, "services.%s.x-wherry.%s must be a list, not %s", name,
 			s->key, node_kind_word(list->kind));
-	}
-	if (!labels || labels->kind != NODE_MAP) {
-		labels = node_new(l->t, NODE_MAP, list);
-		node_put(l->t, service, "labels", labels);
 	}
 	for (size_t i = 0; i < list->n; i++) {
 		scoped(free) char *path =
@@ -146,6 +164,13 @@ int extension_to_labels(struct loader *l, struct node *service, const char *name
 	}
 	node_each (m, x) {
 		const struct section *s = find_section(m->key);
+		if (strcmp(m->key, "http") == 0) {
+			if (extension_http(l, labels_of(l, service, m->value), m->value, name) <
+				0) {
+				return -1;
+			}
+			continue;
+		}
 		if (!s) {
 			return member_err(l->e, x, m, "unknown key \"%s\" in services.%s.x-wherry",
 				m->key, name);
@@ -162,16 +187,12 @@ int extension_to_labels(struct loader *l, struct node *service, const char *name
 static int put_wait(
 	struct loader *l, struct node *volume, const struct node *value, const char *name)
 {
-	struct node *labels = node_get(volume, "labels");
 	if (value->kind != NODE_BOOL) {
 		return node_err(l->e, value,
 			"volumes.%s.x-wherry.wait must be true or false, not %s", name,
 			node_kind_word(value->kind));
 	}
-	if (!labels || labels->kind != NODE_MAP) {
-		labels = node_new(l->t, NODE_MAP, value);
-		node_put(l->t, volume, "labels", labels);
-	}
+	struct node *labels = labels_of(l, volume, value);
 	if (!node_get(labels, REMOTE_WAIT)) {
 		node_put(l->t, labels, REMOTE_WAIT, node_str(l->t, value->text, value));
 	}

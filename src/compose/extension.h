@@ -5,10 +5,13 @@
  *       - {name: zigbee, usb: "10c4:ea60", as: /dev/zigbee, required: true}
  *     storage:
  *       - {label: MEDIA, at: /mnt/media}
+ *     stream:
+ *       - {name: mqtt, listen: 8883, port: 1883, tls: terminate}
+ *     http: {host: wiki, port: 8080}     (extension_http.h)
  *
- * becomes wherry.device.zigbee and wherry.storage.media with the rest of the keys as JSON
- * (device/rule.h, device/storage_rule.h), so that it is in the service's hash, in `config`, and in
- * what docker compose starts from that.
+ * becomes wherry.device.zigbee, wherry.storage.media and wherry.stream.mqtt with the rest of the
+ * keys as JSON (device/rule.h, device/storage_rule.h, ingress/route.h), so that it is in the
+ * service's hash, in `config`, and in what docker compose starts from that.
  */
 #pragma once
 #include "compose/loader.h"

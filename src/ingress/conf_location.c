@@ -263,10 +263,10 @@ static void put_redirect(struct writing *w, const struct route *r)
 	buf_puts(&w->c.text, " \"");
 	for (const char *p = r->redirect; *p;) {
 		if (strncmp(p, "{host}", 6) == 0) {
-			buf_puts(&w->c.text, "$host");
+			buf_puts(&w->c.text, "${host}");
 			p += 6;
 		} else if (strncmp(p, "{uri}", 5) == 0) {
-			buf_puts(&w->c.text, "$request_uri");
+			buf_puts(&w->c.text, "${request_uri}");
 			p += 5;
 		} else {
 			/* of the alphabet of route_text_redirect: nothing to quote but the dollar

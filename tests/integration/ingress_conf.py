@@ -371,6 +371,7 @@ def redirects_go_where_they_say():
     a = ask("r2.box.local", "/x?y")
     same((a.status, a.header("Location")), (301, "https://new.example/x?y"))
     same(ask("r3.box.local").header("Location"), "/$host;")
+    same(ask("r4.box.local", "/x").header("Location"), "http://r4.box.localb//xc")
 
 
 @case
@@ -805,6 +806,7 @@ def usual():
         source("off", tls="off"),
         source("r1", redirect="http://{host}:3000/"), source("r2", redirect="https://new.example{uri}, 301"),
         source("r3", redirect="/$host;"),
+        source("r4", redirect="http://{host}b/{uri}c"),
         source("dead", port=NOBODY),
         source("coming", life=1), source("stopped", life=0),
         source("ownpage", port=NOBODY, error_page="/usr/share/50x.html"), source("nopage", port=NOBODY, error_page="none"),

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "compose/emit.h"
 
+#define HTTP "services:\n  a:\n    image: x\n    x-wherry: {http: "
 #define NET_VOLUME "services: {a: {image: x, volumes: ['v:/v']}}\nvolumes:\n  v:\n"
 
 /* ---- errors ---- */
@@ -72,6 +73,29 @@ static void errors_name_file_line_column_and_what_was_expected(void **state)
 			"compose.yaml:5:30: services.a.x-wherry.devices[0]: wherry.device.x"},
 		{"services:\n  a:\n    image: x\n    x-wherry:\n      storage: [{at: /mnt/x, fsck: often, label: X}]\n",
 			"compose.yaml:5:30: services.a.x-wherry.storage[0]: wherry.storage.x"},
+		{HTTP "{host: [a, 'b,c']}}\n",
+			"compose.yaml:4:33: services.a.x-wherry.http.host[1] must be one word"},
+		{HTTP "{prot: 1}}\n",
+			"compose.yaml:4:23: unknown key \"prot\" in services.a.x-wherry.http; there are: name, host, path, port"},
+		{HTTP "{host: a, port: x}}\n",
+			"compose.yaml:4:32: services.a.x-wherry.http: wherry.http.port: must be a number from 1 to 65535, not 'x'"},
+		{HTTP "{port: 80, users: [bob]}}\n",
+			"compose.yaml:4:33: services.a.x-wherry.http: wherry.http.*: users says nothing without auth=basic or auth=login"},
+		{HTTP "{}}\n", "compose.yaml:4:22: services.a.x-wherry.http says nothing"},
+		{HTTP "{port: }}\n",
+			"compose.yaml:4:23: services.a.x-wherry.http.port has no value"},
+		{HTTP "{port: [1]}}\n",
+			"compose.yaml:4:29: services.a.x-wherry.http.port must be one value, not a list"},
+		{HTTP "80}\n",
+			"compose.yaml:4:22: services.a.x-wherry.http must be a mapping or a list of them, not a number"},
+		{HTTP "[{port: 1}, {port: 2}]}\n",
+			"compose.yaml:4:23: services.a.x-wherry.http[0] needs a name"},
+		{HTTP "[{name: A, port: 1}]}\n",
+			"compose.yaml:4:33: services.a.x-wherry.http[0]: wherry.http.A.port: the name of a route"},
+		{HTTP "{headers: {X-A: [1]}}}\n",
+			"compose.yaml:4:38: services.a.x-wherry.http.headers.X-A must be text"},
+		{"services:\n  a:\n    image: x\n    x-wherry: {stream: [{name: m, listen: 1883, tls: maybe}]}\n",
+			"compose.yaml:4:49: services.a.x-wherry.stream[0]: wherry.stream.m: tls: must be none, off or terminate, not 'maybe'"},
 		{NET_VOLUME "    x-wherry: {wait: soon}\n",
 			"compose.yaml:4:22: volumes.v.x-wherry.wait must be true or false, not a string"},
 		{NET_VOLUME "    x-wherry: {user: bob}\n",
@@ -992,9 +1016,55 @@ static void a_volume_says_whose_credentials_it_has(void **state)
 	assert_string_equal(p->secrets[0].key, "smb");
 }
 
+/* Also what an override file and extends add to it. */
+static void routes_become_labels(void **state)
+{
+	const struct file files[] = {
+		{"/p/docker-compose.yml",
+			"services:\n"
+			"  a:\n"
+			"    image: x\n"
+			"    labels: {wherry.http.path: /mine}\n"
+			"    x-wherry:\n"
+			"      http: {host: [wiki, wiki.example.org], port: 8080, path: /other, websocket: false, rate: 10/s,\n"
+			"        headers: {X-Frame-Options: DENY, X-Powered-By: }}\n"
+			"      stream: [{name: mqtt, listen: 8883, port: 1883, tls: terminate}]\n"
+			"  b: {extends: a, image: y}\n"
+			"  c:\n"
+			"    image: x\n"
+			"    x-wherry: {http: [{name: one, port: 1, headers: ['A: 1;', 'B: 2']}, {name: two, host: ., redirect: /one}]}\n"},
+		{"/p/docker-compose.override.yml",
+			"services:\n"
+			"  a: {x-wherry: {http: {port: 9090}}}\n"
+			"  c: {x-wherry: {http: [{name: one, port: 3}]}}\n"},
+		{0},
+	};
+	const struct setting s = {.files = files};
+	struct err e = {0};
+	scoped(project_free) struct project *p = load_setting(&s, &e);
+	assert_non_null(p);
+	const struct pairs *a = &project_service(p, "a")->labels;
+	assert_string_equal(pair_value(a, "wherry.http.host"), "wiki,wiki.example.org,");
+	assert_string_equal(pair_value(a, "wherry.http.port"), "9090");
+	assert_string_equal(pair_value(a, "wherry.http.path"), "/mine");
+	assert_string_equal(pair_value(a, "wherry.http.websocket"), "false");
+	assert_string_equal(pair_value(a, "wherry.http.rate"), "10/s");
+	assert_string_equal(pair_value(a, "wherry.http.headers"),
+		"{\"X-Frame-Options\":\"DENY\",\"X-Powered-By\":\"\"}");
+	assert_string_equal(pair_value(a, "wherry.stream.mqtt"),
+		"{\"listen\":8883,\"port\":1883,\"tls\":\"terminate\"}");
+	assert_string_equal(
+		pair_value(&project_service(p, "b")->labels, "wherry.http.port"), "8080");
+	const struct pairs *c = &project_service(p, "c")->labels;
+	assert_string_equal(pair_value(c, "wherry.http.one.headers"), "A: 1;\nB: 2\n");
+	assert_string_equal(pair_value(c, "wherry.http.two.redirect"), "/one");
+	assert_string_equal(pair_value(c, "wherry.http.one.port"), "3");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(routes_become_labels),
 		cmocka_unit_test(errors_name_file_line_column_and_what_was_expected),
 		cmocka_unit_test(a_volume_says_whose_credentials_it_has),
 		cmocka_unit_test(a_document_that_keeps_its_variables_stays_as_it_was_written),
