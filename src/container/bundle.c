@@ -10,6 +10,7 @@
 #include "base/scoped.h"
 #include "container/bundle.h"
 #include "container/mount_rules.h"
+#include "container/patience.h"
 #include "container/plug.h"
 #include "container/storage.h"
 #include "container/volume_watch.h"
@@ -113,7 +114,8 @@ static int access_option(const struct container *c, const struct mount_point *m,
 	bool read_only = m->read_only || container_volume_read_only(c, m);
 	bool recursive = runtime_is_own(c) && mount_can_set_attributes() && !m->non_recursive;
 	/* a volume is a directory; its server is not to be asked */
-	if (m->kind == MOUNT_BIND && stat(source, &st) == 0 && !S_ISDIR(st.st_mode)) {
+	if (m->kind == MOUNT_BIND && patience_stat(c->set->patience, source, &st) == 0 &&
+		!S_ISDIR(st.st_mode)) {
 		*ret = m->read_only ? ",ro"
 				    : ""; /* crun's rro opens a directory; nothing is below */
 		return 0;

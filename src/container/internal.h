@@ -30,6 +30,7 @@ struct health;
 struct job;
 struct job_handlers;
 struct oci_user;
+struct patience;
 struct plug;
 struct storage;
 struct storage_state;
@@ -41,18 +42,19 @@ struct stats_source;
 
 struct container_set {
 	struct container_deps d;
-	struct map *by_id;        /* -> struct container, in order of creation */
-	struct map *by_name;      /* -> struct container */
-	struct map *execs;        /* exec id -> struct exec */
-	struct list readers;      /* log readers that follow */
-	struct delay *policies;   /* restart policies are about to be applied */
-	struct delay *boot_look;  /* boot.c will look at those that wait for others, */
-	size_t boot_waiting;      /* so many */
-	struct list volume_jobs;  /* mounts and unmounts that are on their way */
-	struct list volume_looks; /* volume_watch.c: when a server is asked again */
-	struct delay *left_again; /* NULL, or groups.c tries again */
-	struct strv left_groups;  /* to remove these, whose processes do not end, */
-	struct strv left_above;   /* and then these */
+	struct map *by_id;         /* -> struct container, in order of creation */
+	struct map *by_name;       /* -> struct container */
+	struct map *execs;         /* exec id -> struct exec */
+	struct list readers;       /* log readers that follow */
+	struct delay *policies;    /* restart policies are about to be applied */
+	struct delay *boot_look;   /* boot.c will look at those that wait for others, */
+	size_t boot_waiting;       /* so many */
+	struct list volume_jobs;   /* mounts and unmounts that are on their way */
+	struct patience *patience; /* patience.h: binds of mounts whose server is away */
+	struct list volume_looks;  /* volume_watch.c: when a server is asked again */
+	struct delay *left_again;  /* NULL, or groups.c tries again */
+	struct strv left_groups;   /* to remove these, whose processes do not end, */
+	struct strv left_above;    /* and then these */
 	int64_t left_wait_ms;
 	struct stats_sampler *sampler;           /* NULL before the first watcher */
 	uint64_t probes, failed_probes;          /* of health checks */
@@ -159,6 +161,7 @@ struct container {
 	struct delay *restart_delay, *kill_delay;
 	struct job *seeding;
 	size_t seed_next;
+	int64_t begun_ms;   /* this start, or the last */
 	bool awaits_volume; /* its launch goes on when a mount or unmount has ended */
 	bool volumes_taken; /* their mount was told as an event */
 	bool launch_held;   /* until the last of file_works ends */
@@ -249,6 +252,7 @@ void optional_note(struct container *c); /* sets c->without: it is about to star
 
 /* --- waiting.c --- */
 bool waiting_is_absent(const char *path);
+bool waiting_is_bind_absent(const struct container *c, const struct mount_point *m);
 char *waiting_for(const struct container *c);           /* what is missing, or NULL; the caller's */
 void waiting_set(struct container *c, char *take_what); /* with its event when it is news */
 bool waiting_goes_on(struct container *c); /* true: planned again, nothing else to do */

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/scoped.h"
 #include "base/strv.h"
 #include "base/text.h"
 #include "sys/mountinfo.h"
@@ -306,6 +307,35 @@ static bool holds(const char *mount_point, const char *path)
 {
 	size_t n = strcmp(mount_point, "/") == 0 ? 0 : strlen(mount_point);
 	return strncmp(mount_point, path, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* fuseblk is of the machine's own disks: ntfs-3g. */
+static bool has_server(const char *fstype)
+{
+	static const char *const types[] = {
+		"nfs", "nfs4", "cifs", "smb3", "fuse", "ceph", "9p", "afs", "glusterfs", "lustre"};
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		if (strcmp(fstype, types[i]) == 0) {
+			return true;
+		}
+	}
+	return text_starts(fstype, "fuse.");
+}
+
+char *mount_server_place(const char *mountinfo, const char *path)
+{
+	scoped(free) char *text = xstrdup(mountinfo);
+	scoped(free) char *best = NULL;
+	bool away = false;
+	struct mountinfo m;
+	for (char *p = text; mountinfo_next(&p, &m);) {
+		if (holds(m.place, path) && (!best || strlen(best) <= strlen(m.place))) {
+			free(best);
+			best = xstrdup(m.place);
+			away = has_server(m.fstype);
+		}
+	}
+	return away ? TAKE(best) : NULL;
 }
 
 char *mount_propagation_refusal(const char *mountinfo, const char *path, const char *propagation)

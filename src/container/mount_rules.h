@@ -35,6 +35,9 @@ bool mount_subpath_is_local(const char *path);
 int mount_tmpfs_options(const char *given, char **ret, struct err *e);
 
 #define MOUNTINFO_MAX (16u << 20)
+/* Where the mount that holds path is, when its files are on a server that may be away, or in a
+ * program: nfs, cifs, fuse and the like; NULL. The caller's. */
+char *mount_server_place(const char *mountinfo, const char *path);
 /* Whether the mount that holds path is in a peer group, by the text of /proc/self/mountinfo. NULL
  * when it is as propagation wants it, else where it is mounted, in Docker's sentence; the caller's.
  */

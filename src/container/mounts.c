@@ -14,6 +14,7 @@
 #include "container/internal.h"
 #include "container/optional.h"
 #include "container/mount_rules.h"
+#include "container/patience.h"
 #include "image/image.h"
 #include "volume/volume.h"
 
@@ -114,13 +115,13 @@ static struct volume *volume_for(struct reader *r, const char *name, const char 
 
 /* --- "SOURCE:TARGET:OPTIONS" --- */
 
-static int bind_source(const char *path, struct err *e)
+static int bind_source(const struct reader *reader, const char *path, struct err *e)
 {
-	struct stat st;
-	if (stat(path, &st) == 0) {
+	int r = patience_stat(reader->set->patience, path, NULL);
+	if (r == 0 || r == -ETIMEDOUT) {
 		return 0;
 	}
-	int r = errno == ENOENT ? path_mkdirs(path, 0755) : -errno;
+	r = r == -ENOENT ? path_mkdirs(path, 0755) : r;
 	return r < 0 ? err_sys(e, -r, "error while creating mount source path '%.200s'", path) : 0;
 }
 
@@ -171,7 +172,7 @@ static int read_bind(struct reader *r, const char *text, struct err *e)
 	int failed = split_bind(&m, &parts, text, &source, e);
 	if (failed == 0 && m.kind == MOUNT_BIND) {
 		m.source = path_clean(source);
-		failed = bind_source(m.source, e);
+		failed = bind_source(r, m.source, e);
 	} else if (failed == 0) {
 		const struct volume *v = volume_for(r, source, r->driver, NULL, NULL, e);
 		m.name = v ? xstrdup(volume_name(v)) : NULL;
@@ -186,11 +187,10 @@ static int read_bind(struct reader *r, const char *text, struct err *e)
 
 /* --- Mounts --- */
 
-static int mount_bind(const json_t *o, bool optional, struct mount_point *m, struct err *e)
+static int mount_bind(const struct reader *r, const json_t *o, struct mount_point *m, struct err *e)
 {
 	const json_t *options = json_object_get(o, "BindOptions");
 	const char *source = json_str(o, "Source");
-	struct stat st;
 	m->kind = MOUNT_BIND;
 	m->source = path_clean(source);
 	m->non_recursive = json_bool(options, "NonRecursive");
@@ -200,9 +200,11 @@ static int mount_bind(const json_t *o, bool optional, struct mount_point *m, str
 				 ? xstrdup(json_str(options, "Propagation"))
 				 : NULL;
 	if (json_bool(options, "CreateMountpoint")) {
-		return bind_source(m->source, e);
+		return bind_source(r, m->source, e);
 	}
-	if (!optional && stat(m->source, &st) < 0) {
+	bool optional = optional_names(r->config, m->target);
+	int there = optional ? 0 : patience_stat(r->set->patience, m->source, NULL);
+	if (there < 0 && there != -ETIMEDOUT) {
 		return err_set(e, ERR_INVALID,
 			"invalid mount config for type \"bind\": bind source path does not exist: %.300s",
 			m->source);
@@ -273,7 +275,7 @@ static int read_mount(struct reader *r, const json_t *o, struct err *e)
 		return -1;
 	}
 	if (strcmp(type, "bind") == 0) {
-		failed = mount_bind(o, optional_names(r->config, m.target), &m, e);
+		failed = mount_bind(r, o, &m, e);
 	} else if (strcmp(type, "volume") == 0) {
 		failed = mount_volume(r, o, &m, e);
 	} else if (strcmp(type, "image") == 0) {
@@ -483,8 +485,8 @@ int mounts_read(struct container_set *s, const json_t *config, const json_t *hos
 char *mount_source(const struct container *c, const struct mount_point *m, struct err *e)
 {
 	if (m->kind == MOUNT_BIND) {
-		struct stat st;
-		if (stat(m->source, &st) < 0) {
+		int r = patience_stat(c->set->patience, m->source, NULL);
+		if (r < 0 && r != -ETIMEDOUT) {
 			(void)err_set(e, ERR_INVALID,
 				"invalid mount config for type \"bind\": bind source path does not exist: %.300s",
 				m->source);

@@ -26,7 +26,7 @@ bool optional_names(const json_t *config, const char *target)
 bool optional_mount_is_missing(const struct container *c, const struct mount_point *m)
 {
 	return m->kind == MOUNT_BIND && optional_names(c->config, m->target) &&
-	       waiting_is_absent(m->source);
+	       waiting_is_bind_absent(c, m);
 }
 
 void optional_note(struct container *c)

@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "container/internal.h"
+#include "container/patience.h"
 #include "container/plug.h"
 #include "container/shim.h"
 #include "container/storage.h"
@@ -118,6 +119,7 @@ struct container_set *container_set_new(const struct container_deps *d, struct e
 	list_init(&s->readers);
 	list_init(&s->volume_jobs);
 	list_init(&s->volume_looks);
+	s->patience = patience_new();
 	if (store_each(d->store, STORE_CONTAINERS, container_record_load, s, e) < 0) {
 		container_set_free(s);
 		return NULL;

@@ -409,6 +409,7 @@ static void begin(struct container *c)
 	set_error(c, NULL);
 	c->kill_asked = false;
 	c->seed_next = 0;
+	c->begun_ms = clock_mono_ms();
 	container_launch(c);
 }
 

@@ -10,6 +10,7 @@
 #include "container/plug.h"
 #include "container/shim.h"
 #include "container/storage.h"
+#include "container/patience.h"
 #include "container/volume_watch.h"
 #include "image/image.h"
 
@@ -282,6 +283,7 @@ void container_set_free(struct container_set *s)
 	plug_unlisten(s);
 	storage_unlisten(s);
 	volume_watches_free(s);
+	patience_free(s->patience);
 	execs_free(s);
 	stats_free(s);
 	map_each (s->by_id, struct container, c) {

@@ -266,34 +266,6 @@ int storage_ready(struct container *c, struct err *e)
 	return 0;
 }
 
-void storage_mounts(const struct container *c, storage_mount_fn *add, void *arg)
-{
-	scoped(free) char *root = storage_root(c->set);
-	for (size_t i = 0; c->storage && i < c->storage->n; i++) {
-		const struct storage_use *u = &c->storage->uses[i];
-		const json_t *disk = json_array_get(u->disks, 0);
-		add(arg, xasprintf("%s/place/%s", root, u->key), u->rule->at,
-			"rbind,rslave,ro,nosuid,nodev,noexec");
-		if (disk && !u->rule->any) {
-			add(arg, xasprintf("%s/disk/%s", root, json_str(disk, "id")), u->rule->at,
-				json_bool(disk, "read_only") ? "bind,slave,nosuid,nodev,ro"
-							     : "bind,slave,nosuid,nodev");
-		}
-	}
-}
-
-/* The place is mounted in the container without what is mounted on it: that could not be unmounted
- * from here, as what comes to the place by itself, or is mounted over it in the container, can. */
-void storage_shim_args(const struct container *c, struct strv *args)
-{
-	scoped(free) char *root = storage_root(c->set);
-	for (size_t i = 0; c->storage && i < c->storage->n; i++) {
-		if (!c->storage->uses[i].rule->any) {
-			strv_addf(args, "--let-go=%s/place/%s", root, c->storage->uses[i].key);
-		}
-	}
-}
-
 void storage_changed(struct container *c)
 {
 	if (!c->storage) {

@@ -24,7 +24,8 @@
 #define MOUNT_LIMIT_MS 20000 /* then its server is away */
 #define LOOK_LIMIT_MS 10000  /* of what is mounted */
 #define LEAVE_LIMIT_MS 10000
-#define LOOKS_MAX 8 /* at a time, of those that nobody waits for */
+#define FRESH_MS 5000 /* so old an answer is good enough for a start */
+#define LOOKS_MAX 8   /* at a time, of those that nobody waits for */
 
 struct volume_job {
 	struct list node; /* in set->volume_jobs */
@@ -278,11 +279,16 @@ void container_volume_look(struct container_set *s, struct volume *v)
 	}
 }
 
-/* It is as it has to be for a start, now. */
-static bool is_settled_for_start(const struct volume *v)
+/* It is as it has to be for a start, now. A server that has answered some time ago may be away. */
+static bool is_settled_for_start(const struct container *c, const struct volume *v)
 {
-	bool without = volume_is_watched(v) && volume_start_of(v) == REMOTE_START_WITHOUT;
-	return container_volume_is_there(v) || (without && volume_state(v) != VOLUME_UNUSED);
+	if (!volume_is_watched(v)) {
+		return container_volume_is_there(v);
+	}
+	return volume_state(v) == VOLUME_MOUNTED
+		       ? volume_watch_looked_since(c->set, v, c->begun_ms - FRESH_MS)
+		       : volume_start_of(v) == REMOTE_START_WITHOUT &&
+				 volume_state(v) != VOLUME_UNUSED;
 }
 
 int container_volumes_ready(struct container *c, struct err *e)
@@ -296,7 +302,7 @@ int container_volumes_ready(struct container *c, struct err *e)
 			continue; /* a volume that is not there is noticed later */
 		}
 		if (!is_busy(s, volume_name(v))) {
-			if (is_settled_for_start(v)) {
+			if (is_settled_for_start(c, v)) {
 				continue;
 			}
 			if (begin(s, v, false, e) < 0) {

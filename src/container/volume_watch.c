@@ -122,15 +122,15 @@ void volume_watch_again(struct container_set *s, struct volume *v)
 	look_in(s, v, AGAIN_MS);
 }
 
-static bool was_looked_at(struct container_set *s, const struct volume *v)
+bool volume_watch_looked_since(struct container_set *s, const struct volume *v, int64_t mono_ms)
 {
 	const struct volume_look *l = look_of(s, volume_name(v));
-	return l && l->looked_ms && clock_mono_ms() - l->looked_ms < SHOWN_MS;
+	return l && l->looked_ms && l->looked_ms >= mono_ms;
 }
 
 void container_volume_shown(struct container_set *s, struct volume *v)
 {
-	if (volume_is_watched(v) && !was_looked_at(s, v)) {
+	if (volume_is_watched(v) && !volume_watch_looked_since(s, v, clock_mono_ms() - SHOWN_MS)) {
 		container_volume_look(s, v);
 	}
 }

@@ -25,6 +25,8 @@ void volume_watch_resume(struct container_set *s, struct volume *v, bool needed)
 /* The next look, for one that somebody wants; volume_watch_again: very soon. */
 void volume_watch_plan(struct container_set *s, struct volume *v);
 void volume_watch_again(struct container_set *s, struct volume *v);
+bool volume_watch_looked_since(
+	struct container_set *s, const struct volume *v, int64_t mono_ms); /* a look has ended */
 void volume_watches_free(struct container_set *s);
 
 /* "volume media": one that keeps the container from starting, or NULL; the caller's. *ret_patient:

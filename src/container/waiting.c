@@ -12,21 +12,32 @@
 #include "base/scoped.h"
 #include "container/internal.h"
 #include "container/optional.h"
+#include "container/patience.h"
 #include "container/plug.h"
 #include "container/storage.h"
 #include "container/volume_watch.h"
 
+static bool says_absent(int errnum)
+{
+	return errnum == ENOENT || errnum == ENOTDIR || errnum == ENXIO;
+}
+
 bool waiting_is_absent(const char *path)
 {
 	struct stat st;
-	return stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ENXIO);
+	return stat(path, &st) < 0 && says_absent(errno);
+}
+
+bool waiting_is_bind_absent(const struct container *c, const struct mount_point *m)
+{
+	return says_absent(-patience_stat(c->set->patience, m->source, NULL));
 }
 
 char *waiting_for(const struct container *c)
 {
 	for (size_t i = 0; i < c->mounts.n; i++) {
 		const struct mount_point *m = &c->mounts.v[i];
-		if (m->kind == MOUNT_BIND && waiting_is_absent(m->source) &&
+		if (m->kind == MOUNT_BIND && waiting_is_bind_absent(c, m) &&
 			!optional_names(c->config, m->target)) {
 			return xasprintf("mount source %s", m->source);
 		}

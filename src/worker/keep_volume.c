@@ -8,7 +8,7 @@
  *
  * Invariants
  * 1. This process touches no file system but ROOT's: what may wait for a server is done by a child
- * that may be lost (limited.h).
+ * that may be lost (job/limited.h).
  * 2. One child works on a volume: it holds a lock. While a lost one lives, there is no other.
  * 3. What answers is mounted at ROOT/new/NAME first, so that a dead mount is replaced only by one
  * that works.
@@ -30,10 +30,10 @@
 #include "base/path.h"
 #include "base/scoped.h"
 #include "base/strv.h"
+#include "job/limited.h"
 #include "sys/mounts.h"
 #include "volume/remote.h"
 #include "worker/jobs.h"
-#include "worker/limited.h"
 #include "worker/mount_volume.h"
 
 #define LIMIT_MS_MIN 100
@@ -325,7 +325,7 @@ json_t *worker_keep_volume(struct rpc *r, const json_t *request, struct err *e)
 {
 	struct keep k;
 	int limit_ms;
-	bool late;
+	pid_t left;
 	if (read_request(request, &k, &limit_ms, e) < 0 || make_places(&k, e) < 0) {
 		return NULL;
 	}
@@ -335,19 +335,19 @@ json_t *worker_keep_volume(struct rpc *r, const json_t *request, struct err *e)
 		(void)err_sys(e, errno, "cannot get memory");
 		return NULL;
 	}
-	int done = limited_run(limit_ms, keep_now, &k, &late, e);
-	return answer(&k, done == 0, late || (done < 0 && e->kind == ERR_BUSY), e);
+	int done = limited_run(limit_ms, keep_now, &k, &left, e);
+	return answer(&k, done == 0, done < 0 && e->kind == ERR_BUSY, e);
 }
 
 json_t *worker_leave_volume(struct rpc *r, const json_t *request, struct err *e)
 {
 	struct keep k;
 	int limit_ms;
-	bool late;
+	pid_t left;
 	if (read_request(request, &k, &limit_ms, e) < 0) {
 		return NULL;
 	}
-	(void)limited_run(limit_ms, leave_now, &k, &late, e);
+	(void)limited_run(limit_ms, leave_now, &k, &left, e);
 	if (remove_places(&k, e) < 0) {
 		return NULL;
 	}

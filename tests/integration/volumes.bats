@@ -231,6 +231,8 @@ all_answer() {
 	[ "$(w volume inspect -f '{{.Status.Reason}}' net)" = "the server does not answer" ]
 	all_answer user
 	timeout 30 "$WHERRY" run --rm bb true
+	timeout 30 "$WHERRY" create --name bound -v "$at:/d" --mount "type=bind,source=$at,target=/e" bb true >/dev/null
+	timeout 30 "$WHERRY" rm bound >/dev/null
 	run timeout 30 "$WHERRY" volume rm net
 	[[ "$output" == *"volume is in use"* ]] || fail "$output"
 	w run -d --name late -v net:/d bb sleep 1000 >/dev/null

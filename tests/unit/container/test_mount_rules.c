@@ -107,6 +107,31 @@ static void the_users_tmpfs_option_wins(void **state)
 	assert_int_equal(mount_tmpfs_options("size", &none, &e), -1);
 }
 
+static void what_is_on_a_server_is_told_by_its_mount(void **state)
+{
+	static const struct {
+		const char *path, *place; /* NULL: on this machine */
+	} cases[] = {{"/srv", NULL}, {"/mnt/nas", "/mnt/nas"}, {"/mnt/nas/a/b", "/mnt/nas"},
+		{"/mnt/nas/local/x", NULL}, {"/mnt/nasty", NULL}, {"/mnt/f/x", "/mnt/f"},
+		{"/mnt/ntfs/x", NULL}, {"/mnt/over", "/mnt/over"}};
+	const char *info = "21 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
+			   "30 21 0:25 / /mnt/nas rw - nfs4 nas:/x rw\n"
+			   "31 30 0:26 / /mnt/nas/local rw - tmpfs tmpfs rw\n"
+			   "32 21 0:27 / /mnt/f rw - fuse.sshfs host: rw\n"
+			   "33 21 0:28 / /mnt/ntfs rw - fuseblk /dev/sdb1 rw\n"
+			   "34 21 0:29 / /mnt/over rw - tmpfs tmpfs rw\n"
+			   "35 34 0:30 / /mnt/over rw - cifs //nas/x rw\n";
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		scoped(free) char *place = mount_server_place(info, cases[i].path);
+		if (cases[i].place) {
+			assert_non_null(place);
+			assert_string_equal(place, cases[i].place);
+		} else {
+			assert_null(place);
+		}
+	}
+}
+
 static void propagation_needs_a_peer_group(void **state)
 {
 	const char *info = "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
@@ -131,6 +156,7 @@ int main(void)
 		cmocka_unit_test(volumes_from_takes_neither_labels_nor_propagation),
 		cmocka_unit_test(a_wrong_mount_is_refused_in_dockers_words),
 		cmocka_unit_test(the_users_tmpfs_option_wins),
+		cmocka_unit_test(what_is_on_a_server_is_told_by_its_mount),
 		cmocka_unit_test(propagation_needs_a_peer_group),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,10 @@
-#include "worker/limited.h"
+#include "job/limited.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -13,8 +14,8 @@
 #include "base/path.h"
 #include "base/scoped.h"
 
-#define REAP_MS 200 /* of one that was killed */
-#define REAP_STEP_US 5000
+#define REAP_STEPS 20 /* of one that has answered, or was killed */
+#define REAP_STEP_US 1000
 
 struct outcome {
 	int result;
@@ -45,12 +46,15 @@ static _Noreturn void run_child(int out, limited_fn *fn, void *arg)
 	_exit(0);
 }
 
-static void reap(pid_t pid)
+static bool reap(pid_t pid)
 {
-	for (int ms = 0; ms < REAP_MS && waitpid(pid, NULL, WNOHANG) == 0;
-		ms += REAP_STEP_US / 1000) {
+	for (int i = 0; i < REAP_STEPS; i++) {
+		if (waitpid(pid, NULL, WNOHANG) != 0) {
+			return true;
+		}
 		usleep(REAP_STEP_US);
 	}
+	return false;
 }
 
 /* 1: there; 0: too late; -1: it ended without. */
@@ -73,11 +77,11 @@ static int read_outcome(int fd, int limit_ms, struct outcome *ret)
 	}
 }
 
-int limited_run(int limit_ms, limited_fn *fn, void *arg, bool *ret_late, struct err *e)
+int limited_run(int limit_ms, limited_fn *fn, void *arg, pid_t *ret_left, struct err *e)
 {
 	int ends[2];
 	struct outcome o;
-	*ret_late = false;
+	*ret_left = 0;
 	if (pipe2(ends, O_CLOEXEC) < 0) {
 		return err_sys(e, errno, "cannot make a pipe");
 	}
@@ -95,12 +99,11 @@ int limited_run(int limit_ms, limited_fn *fn, void *arg, bool *ret_late, struct 
 	if (r <= 0) {
 		kill(pid, SIGKILL);
 	}
-	reap(pid);
+	*ret_left = reap(pid) ? 0 : pid;
 	if (r > 0) {
 		*e = o.e;
 		return o.result;
 	}
-	*ret_late = r == 0;
 	return r == 0 ? err_set(e, ERR_BUSY, "no answer within %d s", limit_ms / 1000)
 		      : err_set(e, ERR_SYSTEM, "the process for it ended early");
 }
