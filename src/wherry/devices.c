@@ -77,7 +77,14 @@ static char *usb_of(const json_t *d)
 	return *vendor ? xasprintf("%s:%s", vendor, json_str(d, "product")) : xstrdup("");
 }
 
-/* "zigbee:/dev/zigbee" of those that have it, and "zigbee/stick" of all whose rule it is. */
+/* A disk that is not at its place as it was asked for. */
+static bool is_amiss(const char *state)
+{
+	return strcmp(state, "degraded") == 0 || strcmp(state, "failed") == 0;
+}
+
+/* "zigbee:/dev/zigbee" of those that have it, and "zigbee/stick" of all whose rule it is;
+ * "jellyfin/media(failed)". */
 static void put_uses(json_t *row, const json_t *uses)
 {
 	scoped(json) json_t *users = json_array();
@@ -88,7 +95,10 @@ static void put_uses(json_t *row, const json_t *uses)
 		const char *name = json_str(use, "name");
 		const char *parts[] = {json_str(use, "path"), json_str(use, "rule")};
 		scoped(free) char *user = xasprintf("%s:%s", name, parts[0]);
-		scoped(free) char *rule = xasprintf("%s/%s", name, parts[1]);
+		const char *state = json_str(use, "state");
+		bool amiss = is_amiss(state);
+		scoped(free) char *rule = xasprintf("%s/%s%s%s%s", name, parts[1], amiss ? "(" : "",
+			amiss ? state : "", amiss ? ")" : "");
 		if (json_bool(use, "has")) {
 			json_array_append_new(users, json_string(user));
 		}

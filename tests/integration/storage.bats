@@ -242,6 +242,7 @@ mounted_in() { # CONTAINER
 	in_it c2 'touch /usb/a/y'
 	run ! in_it c2 'touch /usb/b/y'
 	storage_state c2 | grep -q '^b /usb/b failed .'
+	"$WHERRY" device ls | grep "^/dev/loop$((LOOP + 1)) " | grep -Fq 'c2/b(failed)'
 	"$WHERRY" events --since 1h --until "$(date +%s.%N)" --filter event=storage_failed --format '{{.Actor.Attributes.name}} {{.Actor.Attributes.path}} {{.Actor.Attributes.reason}}' | grep -q '^c2 /usb/b .'
 	# it is tried again by itself, and once more
 	hangs_again() { [ "$(wc -l <"$DIR/hanging")" -ge 2 ]; }
