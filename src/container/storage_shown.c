@@ -23,8 +23,6 @@ static const struct storage_attempt *attempt_of(const struct container *c, const
 
 static bool attempt_is_for(const struct storage_use *u, const struct storage_attempt *a)
 {
-	/* the job gives attempts for what somebody may have; "any" of another is no less any here
-	 */
 	return storage_rule_matches(u->rule, json_str(a->disk, "label"), json_str(a->disk, "uuid"),
 		json_str(a->disk, "fstype"), json_bool(a->disk, "comes_and_goes"));
 }

@@ -58,6 +58,7 @@ static int tear_down(void **state)
 	storage_attempts_free(f->table);
 	uv_close((uv_handle_t *)&f->alive, NULL);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
 	return 0;
 }
 
