@@ -5,7 +5,7 @@
   token     wants bearer tokens, which it gives at /token to "u" with password "p"; blobs are redirected to 127.0.0.2, which
             must not see a token (it answers 400 then, as signed URLs of object stores do)
   anonymous the same, but tokens are for everybody
-  expire    as anonymous, and a token is good for two requests only
+  expire    as anonymous, and whatever is asked for first, the token for it has just expired
   hold      sends the first half of each larger blob and then nothing, the first time it is asked for
   forward   does what it is asked, also as a proxy for another host
   gone      larger blobs are answered with 403, after as many seconds as FILE says
@@ -14,13 +14,19 @@
   rude      cuts each larger blob, then is busy, then sends another part than it was asked for
 What it did goes to stdout.
 """
-import base64, http.client, http.server, json, socketserver, sys, threading, time
+import base64, http.client, http.server, json, os, socketserver, sys, threading, time
 
 port, upstream, way = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 cuts = {}
-good = {"token": 0, "uses": 0}
+tokens = {"given": 0}
+expired = {}  # the newest token that a path is not given for
 asking = {"now": 0, "most": 0}
 lock = threading.Condition()
+
+
+def say(*words):
+    """One write: print() makes two, and those of two threads may run together."""
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -35,27 +41,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def give_token(self):
-        print("token", self.path, flush=True)
+        say("token", self.path)
         basic = "Basic " + base64.b64encode(b"u:p").decode()
         if way == "token" and self.headers.get("Authorization") != basic:
             return self.answer(401, [], b'{"details": "incorrect username or password"}')
-        good["token"] += way == "expire"
-        good["uses"] = 0
-        return self.answer(200, [("Content-Type", "application/json")], b'{"token": "%s", "expires_in": 60}' % self.token().encode())
+        with lock:
+            tokens["given"] += 1
+            token = "the.token%d" % tokens["given"]
+        return self.answer(200, [("Content-Type", "application/json")], b'{"token": "%s", "expires_in": 60}' % token.encode())
 
-    def token(self):
-        return "the.token" + (str(good["token"]) if way == "expire" else "")
+    def is_good(self, token):
+        number = int(token.removeprefix("Bearer the.token")) if token else 0
+        with lock:
+            return number > (expired.setdefault(self.path, number) if way == "expire" else 0)
 
     def check_token(self):
         """True when the request may go on."""
         there = self.headers.get("Authorization")
         if self.headers.get("Host", "").startswith("127.0.0.2"):
             if there:
-                print("leaked", there, flush=True)
+                say("leaked", there)
                 self.answer(400)
             return not there
-        good["uses"] += 1
-        if there != "Bearer " + self.token() or (way == "expire" and good["uses"] > 2):
+        if not self.is_good(there):
             name = self.path.split("/v2/")[1].rsplit("/", 2)[0]
             challenge = 'Bearer realm="http://127.0.0.1:%d/token",service="reg",scope="repository:%s:pull"' % (port, name)
             self.answer(401, [("WWW-Authenticate", challenge)], b'{"errors": [{"code": "UNAUTHORIZED", "message": "no"}]}')
@@ -64,7 +72,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, [], b"{}")
             return False
         if "/blobs/" in self.path:
-            print("redirected", flush=True)
+            say("redirected")
             self.answer(307, [("Location", "http://127.0.0.2:%d%s" % (port, self.path))])
             return False
         return True
@@ -77,12 +85,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             asking["most"] = max(asking["most"], asking["now"])
         time.sleep(0.2)  # who is one too many would be seen
         with lock:
-            print("together", asking["now"], flush=True)
+            say("together", asking["now"])
             asking["now"] -= 1
 
     def do_GET(self):
         if self.path.startswith("http://"):  # as a proxy is asked
-            print("for", self.path, flush=True)
+            say("for", self.path)
             self.path = "/" + self.path.split("/", 3)[3]
         if way in ("token", "anonymous", "expire"):
             if self.path.startswith("/token"):
@@ -95,15 +103,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         up = http.client.HTTPConnection("127.0.0.1", upstream)
         headers = {k: v for k, v in self.headers.items() if k.lower() not in ("connection", "authorization")}
         if "Range" in headers:
-            print("range", headers["Range"], flush=True)
+            say("range", headers["Range"])
         larger = "/blobs/" in self.path
         if way == "rude" and larger and cuts.get(self.path) == 1:
             cuts[self.path] += 1
-            print("busy", self.path, flush=True)
+            say("busy", self.path)
             return self.answer(503, [("Retry-After", "0")])
         if way == "rude" and larger and cuts.get(self.path) == 2 and "Range" in headers:
             cuts[self.path] += 1
-            print("wrong part", self.path, flush=True)
+            say("wrong part", self.path)
             headers["Range"] = "bytes=0-99"
         up.request("GET", self.path, headers=headers)
         r = up.getresponse()
@@ -119,7 +127,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if way == "pages" and path.endswith("/tags/list"):
             doc = json.loads(body)
             later = sorted(t for t in doc["tags"] if t > after)
-            print("page", after, flush=True)
+            say("page", after)
             more = [("Link", '<%s?last=%s>; rel="next"' % (path, later[99]))] if len(later) > 100 else []
             return self.answer(200, kept + more, json.dumps({"name": doc["name"], "tags": later[:100]}).encode())
         times = {"cut": 2, "rude": 1, "hold": 1}.get(way, 0)
@@ -132,7 +140,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body[:len(body) // (2 if way == "hold" else 3)])
             self.wfile.flush()
-            print("cut", self.path, flush=True)
+            say("cut", self.path)
             while way == "hold" and self.connection.recv(1):
                 pass
             self.connection.close()

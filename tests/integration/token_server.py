@@ -4,10 +4,15 @@
 GET /token with "u" and "p" as basic authentication gives a token, and with offline_token=true a refresh token, too; POST /token
 gives a token for a refresh token (distribution "token authentication", OAuth2). What it did goes to stdout; never a secret.
 """
-import base64, http.client, http.server, json, socketserver, sys, urllib.parse
+import base64, http.client, http.server, json, os, socketserver, sys, urllib.parse
 
 port, upstream = int(sys.argv[1]), int(sys.argv[2])
 BASIC = "Basic " + base64.b64encode(b"u:p").decode()
+
+
+def say(*words):
+    """One write: print() makes two, and those of two threads may run together."""
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -26,7 +31,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         form = dict(urllib.parse.parse_qsl(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()))
-        print("oauth", form.get("grant_type"), form.get("client_id"), form.get("scope", ""), flush=True)
+        say("oauth", form.get("grant_type"), form.get("client_id"), form.get("scope", ""))
         if form.get("refresh_token") != "the.refresh" or form.get("service") != "reg":
             return self.refuse()
         self.answer(200, [("Content-Type", "application/json")], b'{"access_token": "the.token", "expires_in": 60}')
@@ -34,7 +39,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path.startswith("/token"):
             query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
-            print("basic", query.get("account", ""), query.get("offline_token", ""), flush=True)
+            say("basic", query.get("account", ""), query.get("offline_token", ""))
             if self.headers.get("Authorization") != BASIC:
                 return self.refuse()
             given = {"token": "the.token"}
