@@ -420,6 +420,8 @@ bool container_volume_is_wanted(const struct container_set *s, const char *name)
 bool container_uses_volume_mount(const struct container *c, const char *name);
 /* Asks the server of a watched one now, unless that is being done; nothing when nobody wants it. */
 void container_volume_look(struct container_set *s, struct volume *v);
+/* One that nobody uses: unmounted, then removed; a failure is logged. */
+void container_volume_discard(struct container_set *s, struct volume *v);
 /* It is mounted read-only, which crun's bind would undo. */
 bool container_volume_read_only(const struct container *c, const struct mount_point *m);
 /* Mount points of volumes that are mounted, but not for it. */

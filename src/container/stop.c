@@ -340,10 +340,8 @@ static void remove_volumes(const struct container *c, const struct strv *names)
 		struct err e;
 		struct volume *v = volume_find(c->set->d.volumes, names->v[i], &e);
 		if (v && volume_anonymous(v) && !user_named(c, names->v[i]) &&
-			!container_using_volume(c->set, names->v[i]) &&
-			volume_remove(c->set->d.volumes, v, &e) < 0) {
-			log_warning("container", "volume_left", "volume", names->v[i], "reason",
-				e.msg, NULL);
+			!container_using_volume(c->set, names->v[i])) {
+			container_volume_discard(c->set, v);
 		}
 	}
 }

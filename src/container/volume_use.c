@@ -210,7 +210,12 @@ static void job_done(void *owner, struct job *j, json_t *result, const struct er
 	if (!w->unmounts) {
 		settle(s, w->name); /* who asked may have gone meanwhile */
 	}
-	done_all(&w->waiting, done ? NULL : &why);
+	struct volume_job *next = job_of(s, w->name);
+	if (next) { /* who waits for an unmount did not mean this one */
+		done_take(&w->waiting, &next->waiting);
+	} else {
+		done_all(&w->waiting, done ? NULL : &why);
+	}
 }
 
 static bool is_mounted(const struct volume *v)
@@ -402,4 +407,32 @@ void container_release_volume(
 		return;
 	}
 	done_add(&job_of(s, name)->waiting, done, owner);
+}
+
+struct discard {
+	struct container_set *set;
+	char name[];
+};
+
+static void released(void *owner, const struct err *failed)
+{
+	scoped(free) struct discard *d = owner;
+	struct err e;
+	struct volume *v = volume_find(d->set->d.volumes, d->name, &e);
+	if (!v || container_using_volume(d->set, d->name)) {
+		return;
+	}
+	if (failed || volume_remove(d->set->d.volumes, v, &e) < 0) {
+		log_warning("container", "volume_left", "volume", d->name, "reason",
+			failed ? failed->msg : e.msg, NULL);
+	}
+}
+
+void container_volume_discard(struct container_set *s, struct volume *v)
+{
+	size_t n = strlen(volume_name(v)) + 1;
+	struct discard *d = xcalloc(1, sizeof(*d) + n);
+	d->set = s;
+	memcpy(d->name, volume_name(v), n);
+	container_release_volume(s, v, released, d);
 }

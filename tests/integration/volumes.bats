@@ -113,6 +113,15 @@ shim_of() {
 	[[ "$output" == *"data: password=********: no such device"* ]]
 }
 
+@test "a nameless volume with a filesystem of its own goes with its container" {
+	w run --rm --mount type=volume,target=/d,volume-opt=type=tmpfs,volume-opt=device=tmpfs bb touch /d/x
+	no_volumes() {
+		[ -z "$("$WHERRY" volume ls -q -f dangling=true -f label=com.docker.volume.anonymous)" ]
+	}
+	eventually 20 no_volumes
+	! grep -q " $DIR/data/volumes/.* tmpfs " /proc/mounts
+}
+
 @test "mounts are events" {
 	local since
 	since=$(date +%s)

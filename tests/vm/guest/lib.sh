@@ -98,7 +98,11 @@ cleanup() {
 	for one in $(wherry ps -aq); do
 		wherry rm -f -v "$one" >/dev/null
 	done
+	nft delete table inet dead 2>/dev/null # servers.sh
 	wherry volume prune -af >/dev/null 2>&1
+	for one in $(wherry volume ls -q); do # a prune leaves those with options
+		wherry volume rm -f "$one" >/dev/null
+	done
 	for one in /sys/kernel/config/usb_gadget/*/; do
 		[ ! -d "$one" ] || bash "$DATA/gadget.sh" rm "$(basename "$one")"
 	done
