@@ -31,7 +31,7 @@ plug_stick() { # ID IMAGE [PORT]
 	echo "$1" >>"$WORK/plugged"
 }
 
-# The image of a stick, $WORK/NAME.img: whole, or in a partition.
+# The image of a stick, $WORK/NAME.img: whole, or in a partition, beside which there is an empty one.
 stick() { # NAME vfat|exfat|ext4 LABEL whole|part [MKFS-ARGUMENT...]
 	local image=$WORK/$1.img fs=$WORK/$1.fs PATH=$PATH:/sbin:/usr/sbin
 	rm -f "$image" "$fs"
@@ -45,8 +45,8 @@ stick() { # NAME vfat|exfat|ext4 LABEL whole|part [MKFS-ARGUMENT...]
 		mv "$fs" "$image"
 		return
 	fi
-	truncate -s 17M "$image"
-	echo 'start=2048' | sfdisk -q "$image" && dd if="$fs" of="$image" bs=1M seek=1 conv=notrunc,sparse status=none
+	truncate -s 20M "$image"
+	printf 'start=2048,size=32768\nstart=34816\n' | sfdisk -q "$image" && dd if="$fs" of="$image" bs=1M seek=1 conv=notrunc,sparse status=none
 }
 
 # What was written arrived, and nothing is left to be repaired.
@@ -54,7 +54,7 @@ stick_is_clean() { # NAME vfat|exfat|ext4 whole|part
 	local image=$WORK/$1.img fs=$WORK/$1.fs PATH=$PATH:/sbin:/usr/sbin
 	case $3 in
 	whole) cp "$image" "$fs" ;;
-	part) dd if="$image" of="$fs" bs=1M skip=1 conv=sparse status=none ;;
+	part) dd if="$image" of="$fs" bs=1M skip=1 count=16 conv=sparse status=none ;;
 	esac
 	case $2 in
 	vfat) fsck.vfat -n "$fs" ;;

@@ -13,6 +13,7 @@ case_stick_start() {
 	writes() { # NAME RULE DIRECTORY
 		wherry run -d --name "$1" --label "wherry.storage.m=$2" bb sh -c "echo $1 >$3/file; exec sleep 1000000" >/dev/null
 	}
+	dmesg -C
 	for label in MEDIA DATA PHOTOS; do
 		eventually 30 test -b /dev/disk/by-label/$label
 	done
@@ -33,7 +34,7 @@ case_stick_start() {
 	for label in MEDIA DATA PHOTOS; do
 		eventually 20 nobody_holds "$(readlink -f /dev/disk/by-label/$label)"
 	done
-	! dmesg | grep -E 'EXT4-fs error|FAT-fs.*(error|not properly)|exFAT-fs.*(error|not properly)' || fail "the kernel complains"
+	! dmesg | grep -E 'EXT4-fs.*error|FAT-fs.*(error|not properly)|exFAT-fs.*(error|not properly)' || fail "the kernel complains"
 S
 	unplug a
 	unplug b
@@ -167,6 +168,41 @@ S
 	eventually 20 second
 	eventually 20 test ! -e "/proc/$(pid_of any)/root/usb/TWIN"
 	has_disk any /usb/TWIN-sdb1
+S
+}
+
+line stick_own "any takes no stick that the machine uses itself: swap, an overlay of /usr, a mount of its own; a label takes the last"
+case_stick_own() {
+	stick a ext4 DATA part
+	plug_stick a "$WORK/a.img"
+	guest <<'S'
+	# a start waits for what it would have, so that what is not there then is not to come
+	has_none() {
+		wherry run -d --name any --label wherry.storage.m=any,at=/usb bb sleep 1000000 >/dev/null
+		[ -z "$(ls "/proc/$(pid_of any)/root/usb")" ] || fail "$1: $(ls "/proc/$(pid_of any)/root/usb")"
+		wherry rm -f any >/dev/null
+	}
+	is_system() { wherry device inspect sda1 | jq -e '.[0].system'; }
+	eventually 30 test -b /dev/disk/by-label/DATA
+	mkswap /dev/sda2 >/dev/null
+	swapon /dev/sda2
+	has_none swap
+	echo change >/sys/class/block/sda1/uevent
+	eventually 20 is_system
+	swapoff /dev/sda2
+	mkdir -p /run/own/low /run/own/up /run/own/work
+	mount -r /dev/sda1 /run/own/low
+	has_none "a mount of its own"
+	wherry run -d --name box --label wherry.storage.m=DATA,at=/usb,read_only=true bb sleep 1000000 >/dev/null
+	eventually 20 has_disk box /usb
+	wherry rm -f box >/dev/null
+	eventually 20 nothing_mounted
+	mount -t overlay -o lowerdir=/run/own/low,upperdir=/run/own/up,workdir=/run/own/work own /usr/games
+	wherry run -d --name box --label wherry.storage.m=DATA,at=/usb,required=false bb sleep 1000000 >/dev/null
+	no_disk box /usb || fail "the system's own stick by its label"
+	umount /usr/games /run/own/low
+	echo change >/sys/class/block/sda1/uevent
+	eventually 20 has_disk box /usb
 S
 }
 

@@ -107,6 +107,8 @@ cleanup() {
 		[ ! -d "$one" ] || bash "$DATA/gadget.sh" rm "$(basename "$one")"
 	done
 	pkill -f cp2112.py
+	swapoff -a
+	umount /usr/games /run/own/low 2>/dev/null
 	for mod in rc_loopback vivid snd_dummy snd_aloop i2c_stub scsi_debug spi_butterfly parport_pc; do
 		! grep -q "^$mod " /proc/modules || modprobe -r "$mod"
 	done
