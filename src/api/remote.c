@@ -2,18 +2,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/api.h"
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/scoped.h"
+#include "base/parse.h"
 #include "http/server.h"
+#include "sys/procfs.h"
 #include "user/user.h"
 
 #define CONNS_MAX 256 /* of one certificate */
@@ -34,6 +38,28 @@ struct api_remote {
 	struct map *entrances; /* id of a certificate -> struct entrance */
 };
 
+/* Root, and workers of our nginx: other services of the machine run as www-data, too, and must not
+ * become root by this. */
+static bool is_nginx(void *owner, pid_t pid, uid_t uid)
+{
+	const struct api_remote *r = owner;
+	scoped(buf) struct buf text = BUF_INIT;
+	scoped(free) char *path = xasprintf("%s/ingress/nginx.pid", r->exec_root);
+	int master;
+	if (uid == 0) {
+		return true;
+	}
+	if (path_read(AT_FDCWD, path, 32, &text) == 0 && text.len > 0) {
+		text.data[strcspn(text.data, "\n")] = '\0';
+	}
+	bool good =
+		parse_int(buf_str(&text), 2, INT_MAX, &master) == 0 && procfs_parent(pid) == master;
+	if (!good) {
+		log_warning("api", "not_nginx", "pid", LOG_N(pid), "uid", LOG_N(uid), NULL);
+	}
+	return good;
+}
+
 static void entrance_free(struct entrance *x)
 {
 	http_server_free(x->http);
@@ -50,6 +76,7 @@ static void open_entrance(struct api_remote *r, const char *id, const struct use
 	x->wanted = true;
 	x->http = http_server_new(r->loop, api_handle_guest, &x->guest);
 	http_server_limit_conns(x->http, CONNS_MAX);
+	http_server_check_peers(x->http, is_nginx, r);
 	if (http_server_listen_unix(x->http, path, 0660, r->gid, &e) < 0) {
 		log_error("api", "no_remote_socket", "user", user_name(u), "error", e.msg, NULL);
 		entrance_free(x);

@@ -100,7 +100,9 @@ struct http_server {
 	uv_idle_t
 		*idle; /* finishes requests whose answer is complete; own memory: closed after us */
 	char *read_buffer;
-	unsigned max_conns; /* 0: any number */
+	unsigned max_conns;    /* 0: any number */
+	http_peer_fn *peer_fn; /* NULL: anybody */
+	void *peer_owner;
 	unsigned idle_ms;
 	uv_timer_t *sweep; /* NULL without limits; own memory */
 };

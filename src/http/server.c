@@ -61,6 +61,22 @@ void http_server_limit(struct http_server *s, unsigned max_conns, unsigned idle_
 
 /* --- listening --- */
 
+void http_server_check_peers(struct http_server *s, http_peer_fn *fn, void *owner)
+{
+	s->peer_fn = fn;
+	s->peer_owner = owner;
+}
+
+static bool peer_is_welcome(const struct http_server *s, const struct conn *c)
+{
+	uv_os_fd_t fd;
+	struct ucred who;
+	socklen_t n = sizeof(who);
+	return !s->peer_fn || (uv_fileno((const uv_handle_t *)&c->pipe, &fd) == 0 &&
+				      getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 &&
+				      s->peer_fn(s->peer_owner, who.pid, who.uid));
+}
+
 static void accept_one(uv_stream_t *s, int status)
 {
 	struct listener *l = s->data;
@@ -78,7 +94,7 @@ static void accept_one(uv_stream_t *s, int status)
 	list_init(&c->node);
 	c->moved_ms = uv_now(l->server->loop);
 	bool full = is_full(l->server);
-	if (uv_accept(s, (uv_stream_t *)&c->pipe) < 0 || full) {
+	if (uv_accept(s, (uv_stream_t *)&c->pipe) < 0 || full || !peer_is_welcome(l->server, c)) {
 		conn_close(c);
 		return;
 	}

@@ -41,6 +41,11 @@ void http_server_limit(struct http_server *s, unsigned max_conns, unsigned idle_
 void http_server_limit_conns(
 	struct http_server *s, unsigned max_conns); /* the first of them alone */
 
+/* Who may connect to the unix sockets of s: one whose process the function does not like is let go
+ * at once. pid: SO_PEERCRED, of the process that called connect(2). */
+typedef bool http_peer_fn(void *owner, pid_t pid, uid_t uid);
+void http_server_check_peers(struct http_server *s, http_peer_fn *fn, void *owner);
+
 /* A listening unix socket that was handed to this process; its file, if it has one, stays at the
  * end. */
 int http_server_listen_fd(struct http_server *s, int take_fd, struct err *e);

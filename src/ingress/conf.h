@@ -3,7 +3,7 @@
  * Who owns what it names:
  *   RUN/ingress (run_dir)    nginx.pid, door.sock (login: the daemon's HTTP server), status.sock,
  *                            https.sock (between the stream part and the http part, with
- * passthrough), api/USER.sock (login), tmp/ (nginx's, 0711, empty), root/KEY (front: a bind mount,
+ * passthrough), api/ID.sock (login), tmp/ (nginx's, 0711, empty), root/KEY (front: a bind mount,
  * read-only, of the folder that a route with `root` names) DATA/ingress (data_dir)  pages/ (front:
  * error.html, starting.html, stopped.html, unknown.html; SSI is on: <!--#echo var="status" -->,
  * "host", "request_id", "wherry_app"), pages/own/KEY.html (front: what `error_page` names, copied
@@ -44,7 +44,8 @@ struct ingress_model {
 	bool login; /* door.sock answers: /.wherry/ of every host leads there */
 	const char *
 		api_ca; /* file of the CA whose clients may use the remote API, or NULL: none may */
-	const struct strv *api_users; /* names with a socket in api/; NULL: none */
+	const struct strv
+		*api_users; /* user_api_names: "NAME:ID" with a socket api/ID.sock; NULL: none */
 	const struct strv
 		*own_pages;  /* keys of routes whose pages/own/KEY.html is there; NULL: none */
 	uint64_t generation; /* what status.sock answers: GET / gives the number and a newline */

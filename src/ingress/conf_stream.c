@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "ingress/conf_parts.h"
 
-#define API_USER_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+#define API_USER_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-:"
 
 static void listen_stream(struct writing *w, unsigned port, const char *more)
 {
@@ -124,7 +124,8 @@ static void put_passthrough(struct writing *w)
 
 /* --- the remote API --- */
 
-/* Who it is, is the name in the certificate; what he may, is the socket he is let through to. */
+/* Who it is, is the name in the certificate, "alice:ID"; what he may, is the socket of this
+ * certificate, which goes when it is taken away. */
 static void put_api(struct writing *w)
 {
 	const struct strv *users = w->m->api_users;
@@ -132,10 +133,12 @@ static void put_api(struct writing *w)
 	conf_line(&w->c, "default \"\"");
 	for (size_t i = 0; users && i < users->n; i++) {
 		const char *user = users->v[i];
-		if (strspn(user, API_USER_BYTES) != strlen(user) || *user == '.') {
+		const char *colon = strchr(user, ':');
+		if (strspn(user, API_USER_BYTES) != strlen(user) || !colon || colon[1] == '.') {
 			continue;
 		}
-		scoped(free) char *target = xasprintf("unix:%s/api/%s.sock", w->m->run_dir, user);
+		scoped(free) char *target =
+			xasprintf("unix:%s/api/%s.sock", w->m->run_dir, colon + 1);
 		conf_name(&w->c, "");
 		conf_raw(&w->c, "CN=%s", user);
 		conf_plain(&w->c, target);

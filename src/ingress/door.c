@@ -42,8 +42,10 @@ struct user *visitor_user(const struct door *d, const struct http_request *r,
 char *visitor_next(const struct http_request *r)
 {
 	const char *query = http_query_text(r);
+	query += text_starts(query, "here=1&") ? strlen("here=1&") : 0;
 	const char *next = text_starts(query, "next=") ? query + strlen("next=") : "/";
-	bool back = text_starts(next, "/.wherry/"); /* from a sign-in to a sign-in */
+	/* not from a sign-in to a sign-in */
+	bool back = text_starts(next, "/.wherry/") && !text_starts(next, DOOR_ENTER);
 	return xstrdup(redirect_is_local(next) && !back ? next : "/");
 }
 
@@ -107,6 +109,8 @@ static void handle(void *owner, struct http_request *r)
 		{"GET", "/.wherry/login", door_sign_in_page},
 		{"HEAD", "/.wherry/login", door_sign_in_page},
 		{"POST", "/.wherry/login", door_sign_in},
+		{"GET", "/.wherry/enter", door_enter},
+		{"GET", "/.wherry/code", door_code},
 		{"GET", "/.wherry/logout", door_sign_out_page},
 		{"HEAD", "/.wherry/logout", door_sign_out_page},
 		{"POST", "/.wherry/logout", door_sign_out},
@@ -130,6 +134,7 @@ struct door *door_new(const struct door_deps *deps)
 {
 	struct door *d = xnew(struct door);
 	d->d = *deps;
+	snprintf(d->home, sizeof(d->home), "%s", deps->home ? deps->home : "");
 	d->attempts = attempts_new();
 	d->http = http_server_new(deps->loop, handle, d);
 	http_server_limit(d->http, CONNS_MAX, IDLE_MS);
@@ -145,6 +150,7 @@ void door_free(struct door *d)
 {
 	if (d) {
 		http_server_free(d->http);
+		door_tickets_free(d);
 		attempts_free(d->attempts);
 		free(d);
 	}

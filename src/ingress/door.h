@@ -29,6 +29,8 @@ struct door_deps {
 	struct user_set *users;
 	struct session_set *sessions;
 	struct password_desk *passwords;
+	const char *home; /* "box.local": one sign-in there is for all of app.box.local; NULL: each
+			     host has its own; copied */
 };
 
 struct door *door_new(const struct door_deps *d);

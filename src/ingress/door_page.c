@@ -1,6 +1,7 @@
 /* The pages: one style, light and dark as the browser wishes, no script, nothing loaded. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "ingress/door_parts.h"
 
 static const char head[] =
@@ -129,17 +130,19 @@ void page_signed_out(const struct page *p, struct buf *ret)
 	end(ret);
 }
 
-void page_reply(struct http_request *r, int status, const struct buf *text)
+void page_reply(struct http_request *r, int status, const struct buf *text, const char *to)
 {
 	static const char *const headers[][2] = {
 		{"Cache-Control", "no-store"},
-		{"Content-Security-Policy",
-			"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"},
 		/* not no-referrer: browsers would send "Origin: null" with the form */
 		{"Referrer-Policy", "same-origin"},
 		{"X-Content-Type-Options", "nosniff"},
 		{"X-Frame-Options", "DENY"},
 	};
+	scoped(free) char *policy = xasprintf(
+		"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'%s%s; base-uri 'none'; frame-ancestors 'none'",
+		to ? " " : "", to ? to : "");
+	http_set_header(r, "Content-Security-Policy", policy);
 	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
 		http_set_header(r, headers[i][0], headers[i][1]);
 	}

@@ -77,7 +77,9 @@ static bool form_is_ours(
 static void reply_form(struct sign_in *s, int status, const char *message)
 {
 	scoped(buf) struct buf text = BUF_INIT;
-	form_value(s->r, s->form);
+	if (!*s->form) {
+		form_value(s->r, s->form);
+	}
 	const struct page p = {.host = s->visitor.host,
 		.user = s->typed,
 		.message = message,
@@ -85,7 +87,8 @@ static void reply_form(struct sign_in *s, int status, const char *message)
 		.form = s->form,
 		.step = s->step};
 	(*s->step ? page_code : page_sign_in)(&p, &text);
-	page_reply(s->r, status, &text);
+	scoped(free) char *to = door_ticket_origin(s->door, s->next);
+	page_reply(s->r, status, &text, to);
 }
 
 static void reply_wait(struct sign_in *s, int64_t seconds)
@@ -106,7 +109,15 @@ static void reply_failure(struct sign_in *s, const struct err *e)
 	reply_form(s, 503, "The device is busy. Please try again in a moment.");
 }
 
-static void redirect(struct http_request *r, const char *to)
+void door_set_session(struct http_request *r, const char *token)
+{
+	scoped(free) char *cookie =
+		xasprintf(DOOR_COOKIE "=%s; Path=/; Max-Age=%d; Secure; HttpOnly; SameSite=Lax",
+			token, SESSION_LIFE_S);
+	http_set_header(r, "Set-Cookie", cookie);
+}
+
+void door_redirect(struct http_request *r, const char *to)
 {
 	http_set_header(r, "Location", to);
 	http_set_header(r, "Cache-Control", "no-store");
@@ -153,8 +164,8 @@ static void signed_in(struct sign_in *s)
 	if (cookie_find(http_header(s->r, "Cookie"), DOOR_COOKIE, token) == 1) {
 		session_close(d->d.sessions, token);
 	}
-	if (session_open(d->d.sessions, s->user, s->visitor.host, s->visitor.address, moment_now(),
-		    token, &e) < 0) {
+	if (session_open(d->d.sessions, s->user, s->visitor.host, s->visitor.address, NULL,
+		    moment_now(), token, &e) < 0) {
 		reply_failure(s, &e);
 		return;
 	}
@@ -163,11 +174,8 @@ static void signed_in(struct sign_in *s)
 	attempts_succeeded(d->attempts, ATTEMPT_CODE, s->user);
 	log_info("door", "signed_in", "user", s->user, "address", s->visitor.address, "host",
 		s->visitor.host, NULL);
-	scoped(free) char *cookie =
-		xasprintf(DOOR_COOKIE "=%s; Path=/; Max-Age=%d; Secure; HttpOnly; SameSite=Lax",
-			token, SESSION_LIFE_S);
-	http_set_header(s->r, "Set-Cookie", cookie);
-	redirect(s->r, s->next);
+	door_set_session(s->r, token);
+	door_redirect(s->r, s->next);
 }
 
 /* --- the second step --- */
@@ -365,13 +373,16 @@ void door_sign_in_page(struct door *d, struct http_request *r)
 	scoped(free) char *next = visitor_next(r);
 	visitor_read(r, &v);
 	if (visitor_user(d, r, &v, NULL)) {
-		redirect(r, next);
+		door_redirect(r, next);
 		return;
 	}
 	struct sign_in *s = sign_in_new(d, r);
 	free(s->next);
 	s->next = TAKE(next);
-	reply_form(s, 200, NULL);
+	form_value(r, s->form);
+	if (http_query(r, "here") || !door_go_home(d, r, &s->visitor, s->form, s->next)) {
+		reply_form(s, 200, NULL);
+	}
 }
 
 /* --- out again --- */
@@ -386,7 +397,7 @@ void door_sign_out_page(struct door *d, struct http_request *r)
 	form_value(r, form);
 	const struct page p = {.host = v.host, .user = u ? user_name(u) : "", .form = form};
 	(u ? page_sign_out : page_signed_out)(&p, &text);
-	page_reply(r, 200, &text);
+	page_reply(r, 200, &text, NULL);
 }
 
 static void take_sign_out(
@@ -411,7 +422,7 @@ static void take_sign_out(
 		DOOR_COOKIE "=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax");
 	const struct page p = {.host = v.host};
 	page_signed_out(&p, &text);
-	page_reply(r, 200, &text);
+	page_reply(r, 200, &text, NULL);
 }
 
 void door_sign_out(struct door *d, struct http_request *r)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,4 +108,22 @@ size_t procfs_net(pid_t pid, const char *prefix, struct procfs_link ret[static P
 	return path_read(AT_FDCWD, path, FILE_MAX_BYTES, &text) < 0
 		       ? 0
 		       : procfs_net_parse(buf_str(&text), prefix, ret);
+}
+
+/* proc(5): "PID (NAME) STATE PPID"; the name may hold anything. */
+pid_t procfs_parent(pid_t pid)
+{
+	char path[32];
+	scoped(buf) struct buf text = BUF_INIT;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	int r = path_read(AT_FDCWD, path, 4096, &text);
+	if (r < 0) {
+		return r;
+	}
+	const char *end = strrchr(buf_str(&text), ')');
+	if (!end || strlen(end) < 5) {
+		return -EINVAL;
+	}
+	long parent = strtol(end + 4, NULL, 10); /* behind ") S " */
+	return parent >= 0 && parent <= INT_MAX ? (pid_t)parent : -EINVAL;
 }

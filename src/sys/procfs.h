@@ -14,6 +14,9 @@
 int procfs_cpu_parse(const char *text, uint64_t *ret_ns, unsigned *ret_online);
 int procfs_cpu(uint64_t *ret_ns, unsigned *ret_online);
 
+/* The parent of a process; -errno when it is gone. */
+pid_t procfs_parent(pid_t pid);
+
 struct procfs_link {
 	char name[IF_NAMESIZE];
 	uint64_t rx_bytes, rx_packets, rx_errors, rx_dropped;

@@ -16,9 +16,9 @@
 #define KEY_LEN 64 /* hex of the token's SHA-256 */
 
 struct session {
-	char *user, *host, *address;
-	int64_t expires_s; /* of the real clock */
-	int64_t used_s;    /* of the monotonic one */
+	char *user, *host, *address, *root; /* root: a key, perhaps its own */
+	int64_t expires_s;                  /* of the real clock */
+	int64_t used_s;                     /* of the monotonic one */
 };
 
 struct session_set {
@@ -40,6 +40,7 @@ static void session_free(struct session *s)
 		free(s->user);
 		free(s->host);
 		free(s->address);
+		free(s->root);
 		free(s);
 	}
 }
@@ -76,6 +77,7 @@ static int load(void *owner, const char *id, json_t *doc, struct err *e)
 	one->user = xstrdup(json_str(doc, "user"));
 	one->host = xstrdup(json_str(doc, "host"));
 	one->address = xstrdup(json_str(doc, "address"));
+	one->root = xstrdup(*json_str(doc, "root") ? json_str(doc, "root") : id);
 	one->expires_s = json_i64(doc, "expires", 0);
 	one->used_s = s->loaded.mono_s;
 	session_free(map_put(s->sessions, id, one));
@@ -162,7 +164,8 @@ static void make_room(struct session_set *s, const char *user, size_t max)
 }
 
 int session_open(struct session_set *s, const char *user, const char *host, const char *address,
-	struct moment now, char ret_token[static SESSION_TOKEN_LEN + 1], struct err *e)
+	const char *root, struct moment now, char ret_token[static SESSION_TOKEN_LEN + 1],
+	struct err *e)
 {
 	char token[SESSION_TOKEN_LEN + 1];
 	char key[KEY_LEN + 1];
@@ -172,8 +175,8 @@ int session_open(struct session_set *s, const char *user, const char *host, cons
 	id_new(token);
 	key_of(token, key);
 	const int64_t expires_s = now.real_s + SESSION_LIFE_S;
-	scoped(json) json_t *doc = json_pack("{ss ss ss sI}", "user", user, "host", host, "address",
-		address, "expires", (json_int_t)expires_s);
+	scoped(json) json_t *doc = json_pack("{ss ss ss ss sI}", "user", user, "host", host,
+		"address", address, "root", root ? root : key, "expires", (json_int_t)expires_s);
 	if (store_put(s->store, STORE_SESSIONS, key, doc, e) < 0) {
 		return -1;
 	}
@@ -181,6 +184,7 @@ int session_open(struct session_set *s, const char *user, const char *host, cons
 	one->user = xstrdup(user);
 	one->host = xstrdup(host);
 	one->address = xstrdup(address);
+	one->root = xstrdup(root ? root : key);
 	one->expires_s = expires_s;
 	one->used_s = now.mono_s;
 	session_free(map_put(s->sessions, key, one));
@@ -212,26 +216,50 @@ struct user *session_user(
 	return u;
 }
 
-void session_close(struct session_set *s, const char *token)
+static const struct session *find(const struct session_set *s, const char *token)
 {
 	char key[KEY_LEN + 1];
 	key_of(token, key);
-	if (map_get(s->sessions, key)) {
-		drop(s, key);
-	}
+	return map_get(s->sessions, key);
 }
 
-void session_close_user(struct session_set *s, const char *user)
+const char *session_root(const struct session_set *s, const char *token)
+{
+	const struct session *one = find(s, token);
+	return one ? one->root : "";
+}
+
+bool session_is_root(const struct session_set *s, const char *root, const char *user)
+{
+	const struct session *one = map_get(s->sessions, root);
+	return one && strcmp(one->user, user) == 0;
+}
+
+/* Those of a user with NULL, or those with that root. */
+static void close_all(struct session_set *s, const char *user, const char *root)
 {
 	size_t pos = 0;
 	const char *key;
-	for (const struct session *one; (one = map_next(s->sessions, &pos, &key));) {
-		if (strcmp(one->user, user) == 0) {
+	for (struct session *one; (one = map_next(s->sessions, &pos, &key));) {
+		if (root ? strcmp(one->root, root) == 0 : strcmp(one->user, user) == 0) {
 			char copy[KEY_LEN + 1];
 			memcpy(copy, key, sizeof(copy));
 			drop(s, copy);
 		}
 	}
+}
+
+void session_close(struct session_set *s, const char *token)
+{
+	scoped(free) char *root = xstrdup(session_root(s, token));
+	if (*root) {
+		close_all(s, NULL, root);
+	}
+}
+
+void session_close_user(struct session_set *s, const char *user)
+{
+	close_all(s, user, NULL);
 }
 
 bool session_is_from(

@@ -36,14 +36,20 @@ struct session_set *session_set_new(
 void session_set_free(struct session_set *s); /* NULL is fine */
 size_t session_count(const struct session_set *s);
 
-/* host in its normal form (codec/form.h), address as text; both copied. */
+/* host in its normal form (codec/form.h), address as text; copied. root: the session that it was
+ * made from (session_root), with which it ends; NULL: none. */
 int session_open(struct session_set *s, const char *user, const char *host, const char *address,
-	struct moment now, char ret_token[static SESSION_TOKEN_LEN + 1], struct err *e);
+	const char *root, struct moment now, char ret_token[static SESSION_TOKEN_LEN + 1],
+	struct err *e);
 /* Whose it is: NULL when it is none, over, of another host, or of somebody who may not sign in any
  * more. Counts as use. Borrowed. */
 struct user *session_user(
 	struct session_set *s, const char *token, const char *host, struct moment now);
-void session_close(struct session_set *s, const char *token); /* unknown is fine */
+/* What the sessions of one sign-in have in common: borrowed, "" for an unknown token. */
+const char *session_root(const struct session_set *s, const char *token);
+bool session_is_root(const struct session_set *s, const char *root, const char *user);
+/* Ends all of the same sign-in; unknown is fine. */
+void session_close(struct session_set *s, const char *token);
 void session_close_user(struct session_set *s, const char *user);
 /* This user is signed in from there: not the one who tries many passwords. */
 bool session_is_from(

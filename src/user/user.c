@@ -313,14 +313,21 @@ int user_take_totp_step(struct user_set *s, struct user *u, int64_t step, struct
 
 /* --- certificates --- */
 
+int user_check_certificate(const struct user *u, struct err *e)
+{
+	return user_certificates(u) < USER_CERTIFICATES_MAX
+		       ? 0
+		       : err_set(e, ERR_DENIED,
+				 "%s has %d certificates already: revoke those that are not used any more",
+				 u->name, USER_CERTIFICATES_MAX);
+}
+
 int user_add_certificate(
 	struct user_set *s, struct user *u, const char *id, const char *not_after, struct err *e)
 {
 	char now[CLOCK_TEXT_MAX];
-	if (user_certificates(u) >= USER_CERTIFICATES_MAX) {
-		return err_set(e, ERR_DENIED,
-			"%s has %d certificates already: remove those that are not used any more",
-			u->name, USER_CERTIFICATES_MAX);
+	if (user_check_certificate(u, e) < 0) {
+		return -1;
 	}
 	json_t *list = json_deep_copy(json_object_get(u->doc, "certificates"));
 	list = list ? list : json_array();
@@ -358,11 +365,6 @@ const char *user_certificate_id(const struct user *u, size_t i)
 	return json_str(json_array_get(json_object_get(u->doc, "certificates"), i), "id");
 }
 
-char *user_certificate_subject(const struct user *u, size_t i)
-{
-	return xasprintf("CN=%s:%s", u->name, user_certificate_id(u, i));
-}
-
 bool user_has_api(const struct user *u)
 {
 	return !user_is_disabled(u) && user_certificates(u) > 0;
@@ -371,4 +373,14 @@ bool user_has_api(const struct user *u)
 char *user_api_socket(const char *exec_root, const char *id)
 {
 	return xasprintf("%s/ingress/api/%s.sock", exec_root, id);
+}
+
+void user_api_names(const struct user_set *s, struct strv *ret)
+{
+	size_t pos = 0;
+	for (const struct user *u; (u = user_next(s, &pos));) {
+		for (size_t i = 0; user_has_api(u) && i < user_certificates(u); i++) {
+			strv_addf(ret, "%s:%s", u->name, user_certificate_id(u, i));
+		}
+	}
 }

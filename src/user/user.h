@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/strv.h"
 
 #define USER_NAME_MAX 32
 #define USERS_MAX 1000
@@ -63,19 +64,21 @@ int user_set_totp(struct user_set *s, struct user *u, const char *secret, struct
 /* The code of this step was used: ERR_DENIED when it, or a later one, was before. */
 int user_take_totp_step(struct user_set *s, struct user *u, int64_t step, struct err *e);
 
-/* Certificates for the API: known by the subject that the daemon gave them, so that one of a user
- * who was removed is not that of a later user of the name. id: as in user_certificate_subject. */
+/* ERR_DENIED when there are USER_CERTIFICATES_MAX. */
+int user_check_certificate(const struct user *u, struct err *e);
+/* Certificates for the API: known by the id in the name that the daemon gave them, so that one of a
+ * user who was removed is not that of a later user of the name. */
 int user_add_certificate(
 	struct user_set *s, struct user *u, const char *id, const char *not_after, struct err *e);
 /* id NULL: all of them. ERR_NOT_FOUND. */
 int user_remove_certificate(struct user_set *s, struct user *u, const char *id, struct err *e);
 size_t user_certificates(const struct user *u);
 const char *user_certificate_id(const struct user *u, size_t i); /* borrowed, as above */
-/* "CN=alice:0123456789abcdef": the subject as nginx writes it in $ssl_client_s_dn (RFC 2253).
- * The caller's. */
-char *user_certificate_subject(const struct user *u, size_t i);
 /* Not disabled, and with a certificate: there is a socket for this one. */
 bool user_has_api(const struct user *u);
+/* Appends "alice:0123456789abcdef" for each certificate that is good: the common name that it has.
+ */
+void user_api_names(const struct user_set *s, struct strv *ret);
 /* RUN/ingress/api/ID.sock of a certificate; the caller's. */
 char *user_api_socket(const char *exec_root, const char *id);
 

@@ -111,6 +111,18 @@ static void offer_devices(const struct offer *o)
 	}
 }
 
+static void offer_users(const struct offer *o)
+{
+	struct err e;
+	scoped(json) json_t *list = NULL;
+	size_t i;
+	json_t *u;
+	engine_json(o->cli, "GET", "/wherry/v1/users", NULL, &list, &e);
+	json_array_foreach (list, i, u) {
+		offer(o, json_str(u, "name"));
+	}
+}
+
 static void offer_contexts(const struct offer *o)
 {
 	scoped(json) json_t *list = docker_context_list(o->cli->config_dir);
@@ -168,6 +180,8 @@ static const struct {
 	{"build", "ssh", "default"},
 	{"network create", "driver", "bridge|ipvlan|macvlan"},
 	{"volume create", "driver", "local"},
+	{"user add", "role", "admin|operate|read"},
+	{"user update", "role", "admin|operate|read"},
 	{"ps", "filter",
 		"ancestor=|before=|expose=|exited=|health=|id=|label=|name=|network=|publish=|since=|status=|volume="},
 	{"images", "filter", "before=|dangling=|label=|reference=|since="},
@@ -265,6 +279,9 @@ bool complete_operand(struct cli *cli, const char *command, const char *operand,
 	}
 	if (strcmp(operand, "DEVICE") == 0) {
 		offer_devices(&o);
+	}
+	if (strcmp(operand, "USER") == 0) {
+		offer_users(&o);
 	}
 	if (strcmp(operand, "CONTEXT") == 0) {
 		offer_contexts(&o);

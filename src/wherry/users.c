@@ -66,7 +66,7 @@ static int set_password(struct cli *cli, const char *name, struct err *e)
 int command_user_passwd(struct cli *cli, int argc, char **argv)
 {
 	const struct flag flags[] = {{0}};
-	const struct syntax s = {"user passwd", "NAME",
+	const struct syntax s = {"user passwd", "USER",
 		"Change a user's password, which is asked for or read from stdin; ends the user's sessions",
 		1, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
@@ -85,7 +85,7 @@ static int remove_one(struct cli *cli, const char *name, void *owner, struct err
 int command_user_rm(struct cli *cli, int argc, char **argv)
 {
 	const struct flag flags[] = {{0}};
-	const struct syntax s = {"user rm", "NAME [NAME...]",
+	const struct syntax s = {"user rm", "USER [USER...]",
 		"Remove users; their sessions and remote connections end", 1, -1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	return status >= 0 ? status : engine_each(cli, argc, argv, remove_one, NULL);
@@ -113,7 +113,7 @@ int command_user_update(struct cli *cli, int argc, char **argv)
 		{0},
 	};
 	const struct syntax s = {
-		"user update", "[OPTIONS] NAME", "Change what a user may", 1, 1, false};
+		"user update", "[OPTIONS] USER", "Change what a user may", 1, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	struct err e;
 	if (status >= 0) {
@@ -242,7 +242,7 @@ int command_user_totp(struct cli *cli, int argc, char **argv)
 		{"off", 0, FLAG_BOOL, &off, NULL, "Ask for the password alone again"},
 		{0},
 	};
-	const struct syntax s = {"user totp", "[OPTIONS] NAME",
+	const struct syntax s = {"user totp", "[OPTIONS] USER",
 		"Ask for a code of an authenticator, too, when this user signs in", 1, 1, false};
 	int status = flags_parse(&s, flags, &argc, argv);
 	struct err e;

@@ -1,5 +1,6 @@
 #include "wherryd/daemon.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
@@ -395,6 +396,20 @@ static int listen_peers(struct daemon *d, uv_loop_t *l, struct err *e)
 	return 0;
 }
 
+/* "box.local": what the device is called in its network. The caller's. */
+static char *home_of(const struct config *c)
+{
+	struct utsname u;
+	const char *name = json_str(json_object_get(c->merged, "ingress"), "name");
+	uname(&u);
+	u.nodename[strcspn(u.nodename, ".")] = '\0';
+	char *home = xasprintf("%s.local", *name ? name : u.nodename);
+	for (char *p = home; *p; p++) {
+		*p = (char)tolower((unsigned char)*p);
+	}
+	return home;
+}
+
 /* What nginx connects to. Without its group there is no nginx of Debian's, and root alone may. */
 static int make_doors(struct daemon *d, uv_loop_t *l, struct err *e)
 {
@@ -402,8 +417,12 @@ static int make_doors(struct daemon *d, uv_loop_t *l, struct err *e)
 	const struct group *g = getgrnam(NGINX_GROUP);
 	const gid_t gid = g ? g->gr_gid : 0;
 	scoped(free) char *socket = xasprintf("%s/ingress/door.sock", c->exec_root);
-	const struct door_deps door = {
-		.loop = l, .users = d->users, .sessions = d->sessions, .passwords = d->passwords};
+	scoped(free) char *home = home_of(c);
+	const struct door_deps door = {.loop = l,
+		.home = home,
+		.users = d->users,
+		.sessions = d->sessions,
+		.passwords = d->passwords};
 	d->remote = api_remote_new(l, d->api, d->users, c->exec_root, gid, e);
 	d->door = d->remote ? door_new(&door) : NULL;
 	return d->door ? door_listen(d->door, socket, gid, e) : -1;

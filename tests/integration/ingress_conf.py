@@ -710,14 +710,14 @@ def ports_lead_to_containers():
 def the_remote_api_knows_who_asks():
     ca, alice, eve = TOP + "/ca", TOP + "/alice", TOP + "/eve"
     make_pair(ca, "ca", "-addext", "basicConstraints=critical,CA:TRUE")
-    for who, name in ((alice, "alice"), (eve, "eve")):
+    for who, name in ((alice, "alice:0011"), (eve, "alice:0022")):
         sh("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", who + ".key",
            "-out", who + ".csr", "-subj", "/CN=" + name)
         sh("openssl", "x509", "-req", "-in", who + ".csr", "-CA", ca + ".crt", "-CAkey", ca + ".key", "-days", "2",
            "-out", who + ".crt")
     os.makedirs(RUN + "/api", exist_ok=True)
-    backends.door(RUN + "/api/alice.sock")
-    nginx.serve([source("web")], {"api-port": 2376}, api_ca=ca + ".crt", api_users=["alice", "b.o-b"])
+    backends.door(RUN + "/api/0011.sock")
+    nginx.serve([source("web")], {"api-port": 2376}, api_ca=ca + ".crt", api_users=["alice:0011", "b.o-b:0033"])
 
     def curl(who):
         args = ["--cert", who + ".crt", "--key", who + ".key"] if who else []

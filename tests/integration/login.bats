@@ -15,7 +15,8 @@ teardown_file() {
 
 # As nginx asks for a client at 198.51.100.$FROM (default 7) of app.box.local.
 door() { # PATH, more of curl
-	curl -s --unix-socket "$DIR/run/ingress/door.sock" -H "Host: ${HOST:-app.box.local}" -H "X-Wherry-Host: ${HOST:-app.box.local}" \
+	local host=${HOST:-app.box.local}
+	curl -s --unix-socket "$DIR/run/ingress/door.sock" -H "Host: $host" -H "X-Wherry-Host: ${host%:*}" \
 		-H "X-Real-IP: 198.51.100.${FROM:-7}" "http://door$1" "${@:2}"
 }
 
@@ -259,4 +260,47 @@ code() { # STEP CODE
 		FROM=7$((i % 10)) code "$step" xxxxxx
 	done >"$BATS_TEST_TMPDIR/answers"
 	grep -q ' 429 Too Many Requests' "$BATS_TEST_TMPDIR/answers"
+}
+
+# The Location of an answer.
+location() {
+	sed -n 's/^Location: //p' | tr -d '\r'
+}
+
+@test "one sign-in at the device's own name is one for all apps below it" {
+	local home app form ticket enter code
+	home=$(hostname | cut -d. -f1 | tr A-Z a-z).local
+	app=app.$home
+	HOST=$app:8443 door '/.wherry/login?next=/x?a=1&b=2' -i >"$BATS_TEST_TMPDIR/first"
+	form=$(cookie_of __Host-wherry-form <"$BATS_TEST_TMPDIR/first")
+	enter=$(location <"$BATS_TEST_TMPDIR/first")
+	[[ $enter == "https://$home:8443/.wherry/enter?t="* ]]
+	ticket=${enter#*8443}
+	# nobody is signed in at home: the page there, whose form may lead back to the app
+	[ "$(HOST=$home:8443 door "$ticket" -i | location)" = "/.wherry/login?next=$ticket" ]
+	HOST=$home run door "/.wherry/login?next=$ticket" -i
+	[[ $output == *"form-action 'self' https://$app:8443;"* ]]
+	token=$(HOST=$home NEXT=$ticket sign_in alice 'correct horse' | tee "$BATS_TEST_TMPDIR/home" | cookie_of __Host-wherry)
+	[ "$(location <"$BATS_TEST_TMPDIR/home")" = "$ticket" ]
+	code=$(HOST=$home door "$ticket" -i -H "Cookie: __Host-wherry=$token" | location)
+	[[ $code == "https://$app:8443/.wherry/code?c="* ]]
+	# of another browser, it is nothing, and used up
+	[[ $(HOST=$app door "${code#*8443}" -i | location) == "/.wherry/login?here=1&next=/x"* ]]
+	[[ $(HOST=$app door "${code#*8443}" -i -H "Cookie: __Host-wherry-form=$form" | location) == "/.wherry/login?here=1"* ]]
+
+	# again, now signed in at home
+	enter=$(HOST=$app door '/.wherry/login?next=/x?a=1&b=2' -i -H "Cookie: __Host-wherry-form=$form" | location)
+	code=$(HOST=$home door "${enter#*.local}" -i -H "Cookie: __Host-wherry=$token" | location)
+	[[ $(HOST=other.$home door "/${code#*.local/}" -i -H "Cookie: __Host-wherry-form=$form" | location) == "/.wherry/login?here=1"* ]]
+	HOST=$app door "/${code#*.local/}" -i -H "Cookie: __Host-wherry-form=$form" >"$BATS_TEST_TMPDIR/app"
+	[ "$(location <"$BATS_TEST_TMPDIR/app")" = '/x?a=1&b=2' ]
+	at_app=$(cookie_of __Host-wherry <"$BATS_TEST_TMPDIR/app")
+	[ "$(HOST=$app verify "$at_app")" = 200 ]
+	[ "$(HOST=$home verify "$at_app")" = 401 ]
+	# a sign-out at the app is one everywhere
+	HOST=$app door /.wherry/logout -H "Cookie: __Host-wherry=$at_app; __Host-wherry-form=$form" -d "form=$form" >/dev/null
+	[ "$(HOST=$app verify "$at_app")" = 401 ]
+	[ "$(HOST=$home verify "$token")" = 401 ]
+	# a host that is not below it has a sign-in of its own
+	[ "$(HOST=$home.evil.example door /.wherry/login -o /dev/null -w '%{http_code}')" = 200 ]
 }

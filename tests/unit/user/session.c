@@ -44,7 +44,8 @@ static void open_one(const char *user, char token[static SESSION_TOKEN_LEN + 1])
 {
 	struct err e;
 	assert_int_equal(
-		session_open(sessions, user, "app.box.local", "10.0.0.9", begin, token, &e), 0);
+		session_open(sessions, user, "app.box.local", "10.0.0.9", NULL, begin, token, &e),
+		0);
 }
 
 static const struct user *who(const char *token, const char *host, int64_t after_s)
@@ -132,6 +133,28 @@ static void what_is_taken_from_a_user_ends_his_sessions(void **state)
 	assert_non_null(who(bobs, "app.box.local", 1));
 }
 
+/* One sign-in, several hosts: a sign-out at one of them is one everywhere. */
+static void what_came_of_a_session_ends_with_it(void **state)
+{
+	char home[SESSION_TOKEN_LEN + 1];
+	char app[SESSION_TOKEN_LEN + 1];
+	char other[SESSION_TOKEN_LEN + 1];
+	struct err e;
+	open_one("alice", home);
+	open_one("alice", other);
+	const char *root = session_root(sessions, home);
+	assert_true(session_is_root(sessions, root, "alice"));
+	assert_false(session_is_root(sessions, root, "bob"));
+	session_open(sessions, "alice", "app.box.local", "10.0.0.9", root, begin, app, &e);
+	session_set_free(sessions);
+	sessions = session_set_new(store, users, later(1), &e);
+	session_close(sessions, app);
+	assert_null(who(home, "app.box.local", 2));
+	assert_null(who(app, "app.box.local", 2));
+	assert_non_null(who(other, "app.box.local", 2));
+	assert_string_equal(session_root(sessions, "x"), "");
+}
+
 static void their_number_is_bounded(void **state)
 {
 	char first[SESSION_TOKEN_LEN + 1];
@@ -168,6 +191,7 @@ int main(void)
 		TEST(a_session_ends_by_age_and_by_idleness),
 		TEST(sessions_outlive_the_daemon),
 		TEST(what_is_taken_from_a_user_ends_his_sessions),
+		TEST(what_came_of_a_session_ends_with_it),
 		TEST(their_number_is_bounded),
 		TEST(an_address_is_known_while_somebody_is_signed_in_there),
 	};
