@@ -15,13 +15,18 @@
 #include "job/job.h"
 #include "sys/uevent.h"
 
-#define MESSAGES_A_TURN 32 /* then the loop's other work */
-#define STALE_MAX 5        /* where messages never end, a list is better than none */
+#define MESSAGES_A_TURN 32  /* then the loop's other work */
+#define RETRY_FIRST_MS 1000 /* doubled */
+#define RETRY_MAX_MS 60000
+#define STALE_MAX 5 /* where messages never end, a list is better than none */
 
 struct device_monitor {
 	struct job_pool *jobs;
 	struct device_set *set;
 	uv_poll_t poll;
+	uv_timer_t retry;
+	uint64_t retry_ms; /* the last wait; 0: the last look did not fail */
+	int handles;       /* open */
 	int fd;
 	struct job *scan; /* NULL: none is under way */
 	bool again;       /* something happened after it began */
@@ -33,6 +38,27 @@ struct device_monitor {
 
 static void scan_done(void *owner, struct job *j, json_t *result, const struct err *e);
 
+static void start_scan(struct device_monitor *m);
+
+static void on_retry(uv_timer_t *timer)
+{
+	struct device_monitor *m = timer->data;
+	if (!m->scan) {
+		start_scan(m);
+	}
+}
+
+static void scan_failed(struct device_monitor *m, const struct err *e)
+{
+	if (!m->failed) {
+		log_warning("device", "no_scan", "error", e->msg, NULL);
+	}
+	m->failed = true;
+	m->retry_ms = m->retry_ms == 0 ? RETRY_FIRST_MS : m->retry_ms * 2;
+	m->retry_ms = m->retry_ms > RETRY_MAX_MS ? RETRY_MAX_MS : m->retry_ms;
+	uv_timer_start(&m->retry, on_retry, m->retry_ms, 0);
+}
+
 static void start_scan(struct device_monitor *m)
 {
 	static const struct job_handlers handlers = {.done = scan_done};
@@ -40,9 +66,8 @@ static void start_scan(struct device_monitor *m)
 	m->again = false;
 	m->overtaken = false;
 	m->scan = job_start(m->jobs, "devices", json_object(), -1, false, &handlers, m, &e);
-	if (!m->scan && !m->failed) {
-		log_warning("device", "no_scan", "error", e.msg, NULL);
-		m->failed = true;
+	if (!m->scan) {
+		scan_failed(m, &e);
 	}
 }
 
@@ -78,11 +103,12 @@ static void scan_done(void *owner, struct job *j, json_t *result, const struct e
 	m->scan = NULL;
 	if (!result) {
 		if (e->kind != ERR_BUSY) { /* that is: the daemon ends */
-			log_warning("device", "no_scan", "error", e->msg, NULL);
+			scan_failed(m, e);
 		}
 		return;
 	}
 	m->failed = false;
+	m->retry_ms = 0;
 	bool again = m->again || m->overtaken;
 	if (!m->overtaken || ++m->stale >= STALE_MAX) {
 		m->stale = 0;
@@ -178,6 +204,9 @@ struct device_monitor *device_monitor_new(
 	m->set = set;
 	m->fd = fd;
 	m->poll.data = m;
+	m->retry.data = m;
+	m->handles = 2;
+	(void)uv_timer_init(l, &m->retry);
 	int r = uv_poll_init(l, &m->poll, fd);
 	if (r == 0) {
 		r = uv_poll_start(&m->poll, UV_READABLE, on_readable);
@@ -195,13 +224,16 @@ struct device_monitor *device_monitor_new(
 static void on_closed(uv_handle_t *h)
 {
 	struct device_monitor *m = h->data;
-	close(m->fd);
-	free(m);
+	if (--m->handles == 0) {
+		close(m->fd);
+		free(m);
+	}
 }
 
 void device_monitor_free(struct device_monitor *m)
 {
 	if (m) {
 		uv_close((uv_handle_t *)&m->poll, on_closed);
+		uv_close((uv_handle_t *)&m->retry, on_closed);
 	}
 }

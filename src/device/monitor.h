@@ -1,5 +1,6 @@
 /* device/monitor.h - keeps a device_set true: listens to the kernel and udevd, and has a worker
- * look at everything when the daemon starts, when messages were lost, and where no udevd runs.
+ * look at everything when the daemon starts, when messages were lost, and where no udevd runs. A
+ * look that fails is repeated.
  */
 #pragma once
 #include "base/err.h"
