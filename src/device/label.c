@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "base/text.h"
 
 #define FIELDS_MAX 64
 
@@ -62,6 +63,37 @@ json_t *label_parse(const char *text, struct err *e)
 		return json_parse(text, strlen(text), "the label", e);
 	}
 	return parse_short(text, e);
+}
+
+int label_name_first(json_t *doc, const char *key, json_t *take_value, struct err *e)
+{
+	if (json_object_get(doc, key)) {
+		json_decref(take_value);
+		return err_set(e, ERR_INVALID, "%s is given twice", key);
+	}
+	json_object_set_new(doc, key, take_value);
+	json_object_del(doc, "");
+	return 0;
+}
+
+bool label_is_name(const char *name)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	size_t n = strlen(name);
+	return n > 0 && n <= 64 && strspn(name, letters) == n;
+}
+
+void label_find(const json_t *labels, const char *prefix, struct strv *ret)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach ((json_t *)labels, key, value) {
+		if (text_starts(key, prefix)) {
+			strv_add(ret, key);
+		}
+	}
+	strv_sort(ret);
 }
 
 static bool is_known(const char *key, const char *const *known)

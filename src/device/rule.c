@@ -57,16 +57,9 @@ static const char *key_of_first(const char *word)
 static int name_first(json_t *doc, struct err *e)
 {
 	json_t *word = json_object_get(doc, "");
-	if (!json_is_string(word)) {
-		return 0;
-	}
-	const char *key = key_of_first(json_string_value(word));
-	if (json_object_get(doc, key)) {
-		return err_set(e, ERR_INVALID, "%s is given twice", key);
-	}
-	json_object_set(doc, key, word);
-	json_object_del(doc, "");
-	return 0;
+	return json_is_string(word) ? label_name_first(doc, key_of_first(json_string_value(word)),
+					      json_incref(word), e)
+				    : 0;
 }
 
 static int get_text(const json_t *doc, const char *key, char **ret, struct err *e)
@@ -234,10 +227,7 @@ static int read_on_change(struct device_rule *r, const json_t *doc, struct err *
 
 static int check_name(const char *name, struct err *e)
 {
-	static const char letters[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-	size_t n = strlen(name);
-	return n > 0 && n <= 63 && strspn(name, letters) == n
+	return label_is_name(name)
 		       ? 0
 		       : err_set(e, ERR_INVALID,
 				 "a name of letters, digits, '_', '.' and '-' is expected");
@@ -259,7 +249,7 @@ struct device_rule *device_rule_from_json(const char *name, const json_t *doc, s
 {
 	struct device_rule *r = read_rule(name, doc, e);
 	if (!r) {
-		(void)err_wrap(e, DEVICE_LABEL "%.63s", name);
+		(void)err_wrap(e, DEVICE_LABEL "%.64s", name);
 	}
 	return r;
 }
@@ -267,13 +257,13 @@ struct device_rule *device_rule_from_json(const char *name, const json_t *doc, s
 struct device_rule *device_rule_parse(const char *name, const char *text, struct err *e)
 {
 	if (strlen(text) > DEVICE_RULE_BYTES_MAX) {
-		(void)err_set(e, ERR_INVALID, DEVICE_LABEL "%.63s: longer than %d bytes", name,
+		(void)err_set(e, ERR_INVALID, DEVICE_LABEL "%.64s: longer than %d bytes", name,
 			DEVICE_RULE_BYTES_MAX);
 		return NULL;
 	}
 	scoped(json) json_t *doc = label_parse(text, e);
 	if (!doc || name_first(doc, e) < 0) {
-		(void)err_wrap(e, DEVICE_LABEL "%.63s", name);
+		(void)err_wrap(e, DEVICE_LABEL "%.64s", name);
 		return NULL;
 	}
 	return device_rule_from_json(name, doc, e);
@@ -292,18 +282,11 @@ int device_rules_read(const json_t *labels, struct device_rule ***ret, size_t *r
 	struct device_rule **rules = NULL;
 	size_t n = 0;
 	scoped(strv) struct strv names = STRV_INIT;
-	const char *key;
-	json_t *value;
-	json_object_foreach ((json_t *)labels, key, value) {
-		if (text_starts(key, DEVICE_LABEL)) {
-			strv_add(&names, key);
-		}
-	}
+	label_find(labels, DEVICE_LABEL, &names);
 	if (names.n > DEVICE_RULES_MAX) {
 		return err_set(e, ERR_INVALID, "more than %d labels " DEVICE_LABEL "NAME",
 			DEVICE_RULES_MAX);
 	}
-	strv_sort(&names);
 	rules = xnew_array(struct device_rule *, names.n + 1);
 	for (; n < names.n; n++) {
 		rules[n] = device_rule_parse(

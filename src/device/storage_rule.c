@@ -52,13 +52,8 @@ static int name_first(json_t *doc, struct err *e)
 		return 0;
 	}
 	bool any = strcmp(json_string_value(word), "any") == 0;
-	const char *key = any ? "any" : "label";
-	if (json_object_get(doc, key)) {
-		return err_set(e, ERR_INVALID, "%s is given twice", key);
-	}
-	json_object_set_new(doc, key, any ? json_true() : json_incref(word));
-	json_object_del(doc, "");
-	return 0;
+	return label_name_first(
+		doc, any ? "any" : "label", any ? json_true() : json_incref(word), e);
 }
 
 static int read_which(struct storage_rule *r, const json_t *doc, struct err *e)
@@ -156,16 +151,9 @@ static int read_policy(struct storage_rule *r, const json_t *doc, struct err *e)
 	return fsck ? err_set(e, ERR_INVALID, "fsck must be no, check or repair") : 0;
 }
 
-static bool is_name(const char *name)
-{
-	static const char allowed[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-	return *name && strlen(name) <= 64 && strspn(name, allowed) == strlen(name);
-}
-
 static int read_rule(struct storage_rule *r, const char *text, struct err *e)
 {
-	if (!is_name(r->name)) {
+	if (!label_is_name(r->name)) {
 		return err_set(e, ERR_INVALID,
 			"what follows " STORAGE_LABEL
 			" must be a name of letters, digits, '_', '.' and '-'");
@@ -228,14 +216,7 @@ int storage_rules_read(
 	struct storage_rule **list = NULL;
 	size_t n = 0;
 	scoped(strv) struct strv names = STRV_INIT;
-	const char *key;
-	json_t *value;
-	json_object_foreach ((json_t *)labels, key, value) {
-		if (text_starts(key, STORAGE_LABEL)) {
-			strv_add(&names, key);
-		}
-	}
-	strv_sort(&names);
+	label_find(labels, STORAGE_LABEL, &names);
 	for (size_t i = 0; i < names.n; i++) {
 		if (add_rule(&list, &n, names.v[i], json_str(labels, names.v[i]), e) < 0) {
 			storage_rules_free(list, n);
