@@ -9,8 +9,8 @@
 #include "container/delay.h"
 #include "sys/cgroup.h"
 
-#define AGAIN_MS 50
-#define TRIES 1200 /* a minute */
+#define AGAIN_MS 10
+#define TRIES 6000 /* a minute */
 
 struct build_groups {
 	uv_loop_t *loop;
@@ -43,7 +43,7 @@ static void try_again(void *owner)
 	g->again = NULL;
 	g->tries++;
 	for (size_t k = 0; k < before.n; k++) {
-		bool stays = cgroup_try_destroy(before.v[k]) < 0;
+		bool stays = cgroup_destroy(before.v[k]) < 0;
 		if (stays && g->tries < TRIES) {
 			strv_add(&g->left, before.v[k]);
 		} else if (stays) {

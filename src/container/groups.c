@@ -16,8 +16,9 @@
 #include "container/internal.h"
 #include "sys/cgroup.h"
 
-#define AGAIN_MS 50
+#define AGAIN_MS 2 /* doubled */
 #define AGAIN_MAX_MS 5000
+#define AGAIN_TOLD_MS 64 /* this is no end of a process as any other */
 
 /* The group above, or NULL at the top; the caller's. */
 static char *group_above(const char *group)
@@ -95,8 +96,11 @@ static void try_again(void *owner)
 	s->left_groups = (struct strv)STRV_INIT;
 	s->left_again = NULL;
 	for (size_t i = 0; i < before.n; i++) {
-		if (!is_used_again(s, before.v[i]) && cgroup_try_destroy(before.v[i]) < 0) {
+		if (!is_used_again(s, before.v[i]) && cgroup_destroy(before.v[i]) < 0) {
 			strv_add(&s->left_groups, before.v[i]);
+			if (s->left_wait_ms == AGAIN_TOLD_MS) {
+				log_warning("container", "cgroup_left", "group", before.v[i], NULL);
+			}
 		}
 	}
 	strv_deinit(&before);
@@ -115,7 +119,6 @@ void container_destroy_groups(struct container *c)
 		drop_above(&c->made_groups);
 		return;
 	}
-	log_warning("container", "cgroup_left", "id", c->id, NULL);
 	if (!strv_has(&s->left_groups, c->cgroup)) {
 		strv_add(&s->left_groups, c->cgroup);
 	}

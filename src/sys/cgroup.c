@@ -12,7 +12,6 @@
 #include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -165,7 +164,7 @@ static int remove_folder(void *owner, const char *folder)
 	return rmdir(folder) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int cgroup_try_destroy(const char *group)
+int cgroup_destroy(const char *group)
 {
 	scoped(strv) struct strv roots = STRV_INIT;
 	hierarchies(&roots);
@@ -180,16 +179,6 @@ int cgroup_try_destroy(const char *group)
 		cgroup_kill(group);
 	}
 	return result < 0 ? -EBUSY : 0;
-}
-
-int cgroup_destroy(const char *group)
-{
-	int r = cgroup_try_destroy(group);
-	for (int round = 1; round < 50 && r < 0; round++) {
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-		r = cgroup_try_destroy(group);
-	}
-	return r;
 }
 
 bool cgroup_exists(const char *group)

@@ -17,11 +17,9 @@ struct buf;
 int cgroup_prepare(void);
 
 bool cgroup_is_v2(void);
-/* Kills every process in the group and below, until none is left (a few rounds); then removes the
- * group in every hierarchy. An absent group is fine. -EBUSY when a process does not die. */
+/* Removes the group and those below it in every hierarchy, or kills every process in them: then
+ * -EBUSY, and it is to be tried again when they have died. An absent group is fine. */
 int cgroup_destroy(const char *group);
-/* One round of it, without waiting: -EBUSY when the group is still there. */
-int cgroup_try_destroy(const char *group);
 /* In any hierarchy. */
 bool cgroup_exists(const char *group);
 /* Whether the process is in the group or below it, in any hierarchy: 1 or 0. -ESRCH: no process. */
