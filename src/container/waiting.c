@@ -15,7 +15,10 @@
 #include "container/patience.h"
 #include "container/plug.h"
 #include "container/storage.h"
+#include "device/set.h"
 #include "container/volume_watch.h"
+
+#define TOLD_MS 3600000 /* between two looks that should find nothing */
 
 static bool says_absent(int errnum)
 {
@@ -75,6 +78,14 @@ void waiting_set(struct container *c, char *take_what)
 	}
 }
 
+/* What a label asks for comes with an event of the device set (waiting_look). A plain path may also
+ * be made by hand. */
+static bool is_told(const struct container *c)
+{
+	const struct wanted *w = plug_missing(c);
+	return w && w->rule && c->set->d.devices && device_set_ready(c->set->d.devices);
+}
+
 /* The cheap look before a retry: nothing is made, written or told while nothing has changed. */
 bool waiting_goes_on(struct container *c)
 {
@@ -91,7 +102,8 @@ bool waiting_goes_on(struct container *c)
 	if (!what || strcmp(what, c->waits_for) != 0 || !waiting_decide(c, &facts, &wait_ms)) {
 		return false;
 	}
-	container_restart_later(c, wait_ms);
+	container_restart_later(c, is_told(c) ? TOLD_MS : wait_ms);
+	c->last_wait_ms = wait_ms;
 	return true;
 }
 
