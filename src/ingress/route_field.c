@@ -15,6 +15,7 @@
 #define READ_TIMEOUT_MAX_S (30 * 24 * 3600)
 #define RATE_MAX 100000
 #define MINUTE_S 60
+#define VOLUME_NAME_MAX 255
 
 static const char *const auth_words[] = {[ROUTE_AUTH_NONE] = "none",
 	[ROUTE_AUTH_BASIC] = "basic",
@@ -255,7 +256,7 @@ static int read_root(struct route *r, const char *text, struct err *e)
 	scoped(free) char *volume = xstrndup(text, n);
 	static const char allowed[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
-	if (n == 0 || strspn(volume, allowed) != n || *volume == '.') {
+	if (n == 0 || n > VOLUME_NAME_MAX || strspn(volume, allowed) != n || *volume == '.') {
 		return err_set(e, ERR_INVALID,
 			"must be a volume of this container, VOLUME or VOLUME/folder, not '%.60s'",
 			text);

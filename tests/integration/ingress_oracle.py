@@ -83,7 +83,7 @@ class Oracle:
         # jansson refuses NUL in what it reads, as the API does: such containers are not made
         model = {"settings": settings, "run": self.top + "/run", "data": self.top + "/data", "stems": {"": self.top + "/c"},
                  "login": r.random() < 0.7, "sources": sources}
-        return subprocess.run([self.tool], input=json.dumps(model), capture_output=True, text=True)
+        return subprocess.run([self.tool], input=json.dumps(model), capture_output=True, text=True, encoding="utf-8")
 
     def check(self, sources, seed):
         """What is wrong, or None; and how many routes there were."""

@@ -37,6 +37,14 @@ static void long_message_is_cut_at_a_whole_character(void **state)
 	assert_int_equal(e.msg[strlen(e.msg) - 1], 'a');
 }
 
+/* JSON could not hold it otherwise. */
+static void a_message_is_utf8_whatever_it_names(void **state)
+{
+	struct err e;
+	err_set(&e, ERR_INVALID, "'%.2s' and '%s'", "a\303\274", "\355\240\200\303\274\377");
+	assert_string_equal(e.msg, "'a?' and '???\303\274?'");
+}
+
 static void wrapping_keeps_kind_and_cause(void **state)
 {
 	struct err e;
@@ -494,6 +502,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mac_addresses_are_those_of_one_interface),
 		cmocka_unit_test(long_message_is_cut_at_a_whole_character),
+		cmocka_unit_test(a_message_is_utf8_whatever_it_names),
 		cmocka_unit_test(wrapping_keeps_kind_and_cause),
 		cmocka_unit_test(buffer_refuses_a_peers_bytes_beyond_its_limit),
 		cmocka_unit_test(buffer_drops_from_the_front),
