@@ -90,7 +90,7 @@ void container_ask_to_stop(struct container *c, int signal, int timeout_s)
 	c->kill_delay = delay_start(c->set->d.loop, patience_ms, patience_is_over, c);
 }
 
-/* It waits for its back-off, or for a device: from now on it rests. */
+/* It waits for its back-off, or for a device or volume: from now on it rests. */
 static void end_pause_before_restart(struct container *c)
 {
 	delay_cancel(c->restart_delay);
@@ -100,6 +100,7 @@ static void end_pause_before_restart(struct container *c)
 	waiting_set(c, NULL);
 	storage_changed(c);
 	container_step(c, INPUT_STOP);
+	container_volumes_let_go(c);
 	container_record_note(c);
 	attach_point_end(&c->attaches);
 	waits_fire(c, true, false);
@@ -373,6 +374,7 @@ void container_remove_now(struct container *c, bool volumes)
 	discard_tree(c, &removing);
 	container_clean_run(c);
 	storage_changed(c);
+	container_volumes_let_go(c); /* it may have waited for one */
 	if (volumes) {
 		remove_volumes(c, &names);
 	}

@@ -286,6 +286,13 @@ all_answer() {
 	[ "$(w inspect -f '{{.State.Status}} {{.State.WherryWaitingFor}}' waiter)" = "restarting volume waits" ]
 	[[ "$(w ps -a)" == *"Waiting for volume waits"* ]]
 	state_is waits waiting
+	w stop waiter >/dev/null # nobody waits any more
+	eventually 20 state_is waits unused
+	w start waiter >/dev/null
+	[ "$(w inspect -f '{{.State.Status}}' waiter)" = restarting ]
+	w run -d --name short -v waits:/d bb sleep 1000 >/dev/null
+	w rm -f short >/dev/null
+	state_is waits waiting
 	w run -d --name goer -v without:/d bb sleep 1000 >/dev/null
 	w run -d --name reader -v without:/d:ro bb sleep 1000 >/dev/null
 	state_is without waiting

@@ -138,7 +138,7 @@ case_volumes_start() {
 	servers
 	volumes_guest <<'S'
 	nfs() { # VOLUME [OPTION...]
-		wherry volume create --opt type=nfs4 --opt o=addr=127.0.0.1 --opt device=:/ "${@:2}" "$1" >/dev/null
+		wherry volume create --opt type=nfs4 --opt device=127.0.0.1:/ "${@:2}" "$1" >/dev/null
 	}
 	nfs waits --label wherry.wait=true
 	nfs without --label wherry.wait=false
