@@ -10,7 +10,7 @@ bool device_is_permissions(const char *text)
 	return *text && strspn(text, "rwm") == strlen(text) && strlen(text) <= 3;
 }
 
-static void split_by_path(const char *text, struct strv *ret)
+static void split_links_name(const char *text, struct strv *ret)
 {
 	const char *inside = strstr(text, ":/");
 	const char *access = strrchr(inside ? inside + 1 : text, ':');
@@ -25,8 +25,9 @@ static void split_by_path(const char *text, struct strv *ret)
 
 void device_spec_split(const char *text, struct strv *ret)
 {
-	if (text_starts(text, "/dev/") && strstr(text, "/by-path/")) {
-		split_by_path(text, ret);
+	bool link = strstr(text, "/by-path/") || strstr(text, "/by-id/");
+	if (link && text_starts(text, "/dev/")) {
+		split_links_name(text, ret);
 	} else {
 		strv_split(ret, text, ':');
 	}

@@ -235,7 +235,7 @@ static void assert_device(
 	assert_string_equal(json_str(o, "CgroupPermissions"), access);
 }
 
-static void colons_in_by_path_belong_to_the_name(void **state)
+static void colons_in_udevd_s_names_belong_to_them(void **state)
 {
 	struct err e;
 #define PORT "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
@@ -245,6 +245,11 @@ static void colons_in_by_path_belong_to_the_name(void **state)
 	assert_device(PORT ":/dev/zigbee:r", PORT, "/dev/zigbee", "r");
 	assert_null(spec_device(PORT ":/dev/zigbee:x", &e));
 #undef PORT
+#define ESP "/dev/serial/by-id/usb-Espressif_USB_JTAG_serial_debug_unit_F4:12:FA:E2:73:AC-if00"
+	assert_device(ESP, ESP, ESP, "rwm");
+	assert_device(ESP ":/dev/ttyACM0", ESP, "/dev/ttyACM0", "rwm");
+#undef ESP
+	assert_device("/dev/serial/by-id/a:/dev/b:r", "/dev/serial/by-id/a", "/dev/b", "r");
 }
 
 static void devices_limits_and_policies(void **state)
@@ -485,7 +490,7 @@ int main(void)
 		cmocka_unit_test(wrong_mounts_are_refused),
 		cmocka_unit_test(values_are_checked_when_flags_are_read),
 		cmocka_unit_test(graphics_cards_are_requests),
-		cmocka_unit_test(colons_in_by_path_belong_to_the_name),
+		cmocka_unit_test(colons_in_udevd_s_names_belong_to_them),
 		cmocka_unit_test(devices_limits_and_policies),
 		cmocka_unit_test(networks_have_names_and_settings),
 		cmocka_unit_test(hosts_are_added),
@@ -496,7 +501,6 @@ int main(void)
 		cmocka_unit_test(resources_become_numbers),
 		cmocka_unit_test(health_checks_are_set_or_switched_off),
 		cmocka_unit_test(the_first_network_has_address_and_aliases),
-		cmocka_unit_test(colons_in_by_path_belong_to_the_name),
 		cmocka_unit_test(conflicts_are_said),
 		cmocka_unit_test(security_options_are_passed_on),
 	};
