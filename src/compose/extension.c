@@ -132,7 +132,7 @@ static int add_section(struct loader *l, struct node *service, const struct sect
 		return node_err(l->e, list, "services.%s.x-wherry.%s must be a list, not %s", name,
 			s->key, node_kind_word(list->kind));
 	}
-	for (size_t i = 0; i < list->n; i++) {
+	for (size_t i = list->n; i-- > 0;) { /* of two with one name the later file's counts */
 		scoped(free) char *path =
 			xasprintf("services.%s.x-wherry.%s[%zu]", name, s->key, i);
 		if (add_item(l, labels, s, list->members[i].value, path) < 0) {

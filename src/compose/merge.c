@@ -31,6 +31,8 @@ static const struct place places[] = {
 	{"services.*.ports", BY_KEY, false, {"host_ip", "published", "target", "protocol"}},
 	{"services.*.volumes", BY_KEY, false, {"target"}},
 	{"services.*.devices", BY_KEY, false, {"target"}},
+	{"services.*.x-wherry.devices", BY_KEY, true, {"name", "as"}},
+	{"services.*.x-wherry.storage", BY_KEY, true, {"name", "at"}},
 	{"services.*.env_file", BY_KEY, false, {"path"}},
 	{"services.*.secrets", BY_KEY, true, {"target", "source"}},
 	{"services.*.configs", BY_KEY, true, {"target", "source"}},

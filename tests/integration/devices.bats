@@ -351,6 +351,22 @@ remove /dev/loops/loop$LOOP /dev/stick" ]
 	eventually 10 "$WHERRY" compose exec -T app test -b /dev/disk
 	devices loop remove "$LOOP"
 	"$WHERRY" compose down
+	# a later file's rule takes the place of the one of that name, with or without saying it
+	cat >more.yaml <<-Y
+		services:
+		  app:
+		    x-wherry:
+		      devices:
+		        - {class: audio, as: /dev/disk}
+		        - {name: two, class: gpio}
+		  next:
+		    extends: {file: compose.yaml, service: app}
+		    x-wherry: {devices: [{name: disk, serial: A1, as: /dev/disk}]}
+	Y
+	"$WHERRY" compose -f compose.yaml -f more.yaml config --format json >config.json
+	jq -e '.services.app.labels | (keys == ["wherry.device.disk", "wherry.device.two"])
+		and (."wherry.device.disk" | fromjson == {"class": "audio", "as": "/dev/disk"})' config.json
+	jq -e '.services.next.labels | (keys == ["wherry.device.disk"]) and (."wherry.device.disk" | fromjson == {"serial": "A1", "as": "/dev/disk"})' config.json
 	sed -i 's/mode: "0640"/colour: red/' compose.yaml
 	run "$WHERRY" compose config
 	[ "$status" -ne 0 ]
