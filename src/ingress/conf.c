@@ -268,7 +268,6 @@ static void put_http(struct writing *w)
 	conf_tls_settings(w);
 	if (w->tls) {
 		conf_line(&w->c, "ssl_session_cache shared:wherry:2m");
-		(void)conf_certificate(w, "");
 	}
 	put_real_ip(w);
 	conf_maps(w);

@@ -242,6 +242,9 @@ static void put_backend(struct writing *w, const struct served_route *r, bool li
 		conf_end(&w->c);
 	}
 	if (r->n_servers == 0) {
+		conf_name(&w->c, "set $wherry_app"); /* for the page */
+		conf_value(&w->c, *r->service ? r->service : r->container);
+		conf_end(&w->c);
 		conf_line(&w->c, "return 503");
 		return;
 	}

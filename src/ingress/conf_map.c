@@ -91,6 +91,7 @@ void conf_maps(struct writing *w)
 	conf_close(&w->c);
 	/* what locations set, where none does */
 	map(w, "map \"\" $wherry_key", (const char *const[]){"default -", NULL});
+	map(w, "map \"\" $wherry_app", (const char *const[]){"default \"\"", NULL});
 	static const char *const of_login[] = {"map \"\" $wherry_allow", "map \"\" $wherry_user",
 		"map \"\" $wherry_name", "map \"\" $wherry_groups"};
 	for (size_t i = 0; i < sizeof(of_login) / sizeof(*of_login); i++) {

@@ -100,6 +100,18 @@ bool conf_certificate(struct writing *w, const char *host)
 	return true;
 }
 
+/* A server with a pair of its own has a context of OpenSSL's, which costs a millisecond with each
+ * reload; one without uses that of the default server. */
+static void put_certificate(struct writing *w, const char *host)
+{
+	const struct ingress_model *m = w->m;
+	scoped(free) char *dflt = w->tls ? xstrdup(m->certificate(m->owner, "")) : NULL;
+	const char *stem = w->tls ? m->certificate(m->owner, host) : NULL;
+	if (stem && strcmp(stem, dflt) != 0) {
+		(void)conf_certificate(w, host);
+	}
+}
+
 /* --- the device's own part of each host --- */
 
 static void put_door_headers(struct writing *w)
@@ -224,6 +236,9 @@ static void put_unknown(struct writing *w)
 	conf_block(&w->c, "server");
 	put_listens(w, true);
 	conf_line(&w->c, "server_name \"\"");
+	if (w->tls) {
+		(void)conf_certificate(w, "");
+	}
 	put_rest(w, NULL, "unknown");
 	conf_close(&w->c);
 }
@@ -245,9 +260,7 @@ static void put_own(struct writing *w, const struct served_host *h)
 	conf_block(&w->c, "server");
 	put_listens(w, false);
 	put_own_names(w);
-	if (w->tls) {
-		(void)conf_certificate(w, name);
-	}
+	put_certificate(w, name);
 	put_rest(w, h, name);
 	conf_close(&w->c);
 }
@@ -261,9 +274,7 @@ static void put_host(struct writing *w, const struct served_host *h)
 	conf_name(&w->c, "server_name");
 	conf_raw(&w->c, "%s", h->name);
 	conf_end(&w->c);
-	if (w->tls) {
-		(void)conf_certificate(w, h->name);
-	}
+	put_certificate(w, h->name);
 	put_rest(w, h, log);
 	conf_close(&w->c);
 }

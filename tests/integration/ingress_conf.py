@@ -410,7 +410,7 @@ def statuses_of_nginx_have_our_pages_and_those_of_apps_their_own():
 def what_is_not_there_yet_says_so():
     a = ask("coming.box.local", headers=PAGE)
     same((a.status, a.header("Retry-After")), (503, "2"))
-    has(a.body, b"starting")
+    has(a.body, b"starting 503 coming")
     a = ask("stopped.box.local")
     same((a.status, a.header("Retry-After")), (503, None))
     has(a.body, b"stopped")
@@ -834,7 +834,7 @@ def make_files():
     pages = {"error": "page", "starting": "starting", "stopped": "stopped", "unknown": "unknown host", "own/ownpage": "my own page"}
     for name, text in pages.items():
         with open("%s/pages/%s.html" % (DATA, name), "w") as f:
-            f.write(text + ' <!--#echo var="status" -->')
+            f.write(text + ' <!--#echo var="status" --> <!--#echo var="wherry_app" default="nobody" -->')
     for name, text in {"a.css": "css", "index.html": "index", ".git": "secret text", "sub/.env": "secret text"}.items():
         with open(site + "/" + name, "w") as f:
             f.write(text)
