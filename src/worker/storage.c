@@ -17,10 +17,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/json.h"
@@ -33,7 +31,6 @@
 #include "worker/jobs.h"
 #include "worker/storage.h"
 
-#define UMOUNT_LAZY (MNT_DETACH | UMOUNT_NOFOLLOW)
 #define MOUNTINFO_BYTES_MAX (16u << 20)
 #define MANY_MAX 64 /* at one place of any */
 
@@ -207,65 +204,12 @@ static bool matches(const struct place *p, const struct storage_disk *k)
 		p->rule, k->d->label, k->d->uuid, k->d->fstype, k->comes_and_goes);
 }
 
-/* --- the tmpfs --- */
-
-static char *path_of(const struct storage *s, const char *kind, const char *a, const char *b)
-{
-	return xasprintf("%s/%s/%s%s%s", s->root, kind, a, *b ? "/" : "", b);
-}
-
-static int set_writable(const struct storage *s, bool writable)
-{
-	return mount(NULL, s->root, NULL,
-		MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC | (writable ? 0 : MS_RDONLY), NULL);
-}
-
-static int make_root(struct storage *s, struct err *e)
-{
-	int r = path_mkdirs(s->root, 0700);
-	if (r < 0) {
-		return err_sys(e, -r, "cannot make %s", s->root);
-	}
-	if (!s->there && mount("wherry-storage", s->root, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-				 "mode=0700,size=1m,nr_inodes=8192") < 0) {
-		return err_sys(e, errno, "cannot mount %s", s->root);
-	}
-	s->there = true;
-	/* out of a peer group that it may have come into with its parent, into its own */
-	scoped(free) char *disk = xasprintf("%s/disk", s->root);
-	scoped(free) char *place = xasprintf("%s/place", s->root);
-	if (access(place, F_OK) < 0) {
-		if (mount(NULL, s->root, NULL, MS_PRIVATE, NULL) < 0 ||
-			mount(NULL, s->root, NULL, MS_SHARED, NULL) < 0 ||
-			(mkdir(disk, 0700) < 0 && errno != EEXIST) ||
-			(mkdir(place, 0700) < 0 && errno != EEXIST)) {
-			return err_sys(e, errno, "cannot prepare %s", s->root);
-		}
-	}
-	return 0;
-}
-
-static void drop_root(struct storage *s)
-{
-	if (umount2(s->root, UMOUNT_LAZY) == 0) {
-		rmdir(s->root);
-	}
-}
-
 /* --- what must go --- */
-
-static void let_go(const char *path)
-{
-	if (umount2(path, UMOUNT_LAZY) < 0 && errno != EINVAL && errno != ENOENT) {
-		log_warning(
-			"storage", "not_unmounted", "path", path, "reason", strerror(errno), NULL);
-	}
-}
 
 static void drop_spot(struct storage *s, struct spot *t)
 {
-	scoped(free) char *path = path_of(s, "place", t->key, t->name);
-	let_go(path);
+	scoped(free) char *path = storage_path(s->root, "place", t->key, t->name);
+	storage_let_go(path);
 	if (*t->name) {
 		rmdir(path);
 	}
@@ -308,15 +252,15 @@ static void drop_places(struct storage *s)
 static void drop_disks(struct storage *s)
 {
 	for (size_t i = 0; i < s->stale.n; i++) {
-		scoped(free) char *path = path_of(s, "disk", s->stale.v[i], "");
-		let_go(path);
+		scoped(free) char *path = storage_path(s->root, "disk", s->stale.v[i], "");
+		storage_let_go(path);
 		rmdir(path);
 	}
 	for (size_t i = 0; i < s->disks.n; i++) {
 		struct storage_disk *k = &s->disks.v[i];
 		if (k->mounted && !k->wanted) {
-			scoped(free) char *path = path_of(s, "disk", k->id, "");
-			let_go(path);
+			scoped(free) char *path = storage_path(s->root, "disk", k->id, "");
+			storage_let_go(path);
 			rmdir(path);
 		}
 	}
@@ -380,22 +324,6 @@ static void find_wanted(struct storage *s)
 	}
 }
 
-/* A copy of the disk's mount with its flags set before it is anywhere: what propagates has the
- * flags it is attached with. */
-static int bind_to(
-	const struct storage *s, const struct storage_disk *k, const char *path, bool read_only)
-{
-	scoped(free) char *source = path_of(s, "disk", k->id, "");
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-					      (read_only ? MOUNT_ATTR_RDONLY : 0)};
-	scoped(close) int fd = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ||
-		move_mount(fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
-		return -errno;
-	}
-	return 0;
-}
-
 /* What another attempt of the same kind would be. The caller's. */
 static char *sign_of(const struct storage_disk *k)
 {
@@ -428,7 +356,7 @@ struct name_check {
 static bool is_taken(void *arg, const char *name)
 {
 	const struct name_check *c = arg;
-	scoped(free) char *path = path_of(c->s, "place", c->key, name);
+	scoped(free) char *path = storage_path(c->s->root, "place", c->key, name);
 	return access(path, F_OK) == 0;
 }
 
@@ -440,11 +368,11 @@ static void add_to(struct storage *s, const struct place *p, struct storage_disk
 		storage_dir_name(k->d->label, k->d->uuid, strrchr(k->d->node, '/') + 1, is_taken,
 			&check, name);
 	}
-	scoped(free) char *path = path_of(s, "place", p->key, name);
+	scoped(free) char *path = storage_path(s->root, "place", p->key, name);
 	if (*name && mkdir(path, 0700) < 0) {
 		return; /* both of its names are taken: it has to wait for its turn */
 	}
-	int r = bind_to(s, k, path, p->rule->read_only);
+	int r = storage_bind(s->root, k->id, path, p->rule->read_only);
 	if (r < 0) {
 		log_warning("storage", "not_bound", "path", path, "reason", strerror(-r), NULL);
 		if (*name) {
@@ -493,7 +421,7 @@ static json_t *told_mounts(const struct storage *s)
 	json_t *list = json_array();
 	for (size_t i = 0; i < s->disks.n; i++) {
 		const struct storage_disk *k = &s->disks.v[i];
-		scoped(free) char *path = path_of(s, "disk", k->id, "");
+		scoped(free) char *path = storage_path(s->root, "disk", k->id, "");
 		if (!is_pending(s, k) ||
 			(!k->mounted && mkdir(path, 0700) < 0 && errno != EEXIST)) {
 			continue;
@@ -558,14 +486,15 @@ static json_t *told_places(struct storage *s)
 static void make_places(struct storage *s)
 {
 	for (size_t i = 0; i < s->n_places; i++) {
-		scoped(free) char *path = path_of(s, "place", s->places[i].key, "");
+		scoped(free) char *path = storage_path(s->root, "place", s->places[i].key, "");
 		mkdir(path, 0755); /* there already: fine */
 	}
 }
 
 static json_t *run(struct storage *s, struct err *e)
 {
-	if (make_root(s, e) < 0 || set_writable(s, true) < 0) {
+	if (storage_make_root(s->root, s->there, e) < 0 ||
+		storage_set_writable(s->root, true) < 0) {
 		return NULL;
 	}
 	drop_spots(s);
@@ -577,24 +506,16 @@ static json_t *run(struct storage *s, struct err *e)
 		fill(s, &s->places[i]);
 	}
 	json_t *mounts = told_mounts(s);
-	if (set_writable(s, false) < 0) {
+	if (storage_set_writable(s->root, false) < 0) {
 		log_warning("storage", "root_left_writable", "reason", strerror(errno), NULL);
 	}
 	return json_pack(
 		"{so so so}", "mount", mounts, "signs", told_signs(s), "places", told_places(s));
 }
 
-/* As mountinfo names it: /var/run is a link. */
-static char *real_root(const char *path)
-{
-	char real[PATH_MAX];
-	scoped(free) char *parent = xstrndup(path, (size_t)(strrchr(path, '/') - path));
-	return realpath(parent, real) ? xasprintf("%s%s", real, strrchr(path, '/')) : xstrdup(path);
-}
-
 json_t *worker_storage(struct rpc *r, const json_t *request, struct err *e)
 {
-	struct storage s = {.root = real_root(json_str(request, "root")),
+	struct storage s = {.root = storage_real_root(json_str(request, "root")),
 		.tried = json_object_get(request, "tried")};
 	json_t *result = NULL;
 	if (read_places(&s, json_object_get(request, "places"), e) == 0 &&
@@ -604,10 +525,10 @@ json_t *worker_storage(struct rpc *r, const json_t *request, struct err *e)
 			result = run(&s, e);
 		} else {
 			if (s.there) {
-				(void)set_writable(&s, true);
+				(void)storage_set_writable(s.root, true);
 				drop_spots(&s);
 				drop_disks(&s);
-				drop_root(&s);
+				storage_drop_root(s.root);
 			}
 			result = json_pack("{s[] s[] s{}}", "mount", "signs", "places");
 		}

@@ -41,3 +41,16 @@ void storage_disks_deinit(struct storage_disks *s);
 
 /* The id of the device at this path in sysfs, now; false: there is none, or no medium in it. */
 bool storage_disk_id(const struct device *d, char ret[static 64]);
+
+/* --- storage_tree.c; root is RUN/storage --- */
+char *storage_real_root(const char *path); /* as mountinfo names it: /var/run is a link */
+/* ROOT/kind/a/b, or without b when that is ""; the caller's, as is the one above. */
+char *storage_path(const char *root, const char *kind, const char *a, const char *b);
+int storage_set_writable(const char *root, bool writable); /* -1 with errno */
+/* there: the tmpfs is mounted. */
+int storage_make_root(const char *root, bool there, struct err *e);
+void storage_drop_root(const char *root);
+void storage_let_go(const char *path); /* lazily */
+/* A copy of the disk's mount with its flags set before it is anywhere: what propagates has the
+ * flags it is attached with. -errno. */
+int storage_bind(const char *root, const char *id, const char *path, bool read_only);
