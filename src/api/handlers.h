@@ -55,6 +55,8 @@ handler_fn projects_list, projects_get, projects_put, projects_remove;
 /* users.c */
 handler_fn users_list, users_get, users_create, users_update, users_remove, users_password,
 	users_sign_out, users_totp_new, users_totp_set, users_totp_remove;
+/* user_certificates.c */
+handler_fn user_certificates_issue, user_certificates_revoke;
 /* absent.c */
 handler_fn absent_swarm, absent_swarm_start, absent_swarm_leave, absent_cluster_volume,
 	absent_plugins, absent_plugin, absent_plugin_store, absent_experiment;

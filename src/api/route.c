@@ -93,6 +93,8 @@ static const struct route {
 	{"POST", "/wherry/v1/users/{}/totp", users_totp_new, ROLE_ADMIN},
 	{"PUT", "/wherry/v1/users/{}/totp", users_totp_set, ROLE_ADMIN},
 	{"DELETE", "/wherry/v1/users/{}/totp", users_totp_remove, ROLE_ADMIN},
+	{"POST", "/wherry/v1/users/{}/certificates", user_certificates_issue, ROLE_ADMIN},
+	{"DELETE", "/wherry/v1/users/{}/certificates/{}", user_certificates_revoke, ROLE_ADMIN},
 
 	{"POST", "/build", builds_create, ROLE_ADMIN},
 	{"POST", "/build/prune", builds_prune, ROLE_ADMIN},

@@ -113,6 +113,7 @@ command_fn command_device_inspect;
 command_fn command_device_ls;
 command_fn command_device_watch;
 command_fn command_user_add;
+command_fn command_user_cert;
 command_fn command_user_ls;
 command_fn command_user_passwd;
 command_fn command_user_rm;

@@ -136,6 +136,8 @@ static const struct command commands[] = {
 		"Show devices as they come, change and go"},
 
 	{"user add", "user create", GROUP_BELOW, command_user_add, "Add a user"},
+	{"user cert", NULL, GROUP_BELOW, command_user_cert,
+		"Issue or revoke certificates for the remote API"},
 	{"user ls", "user list", GROUP_BELOW, command_user_ls, "List users"},
 	{"user passwd", NULL, GROUP_BELOW, command_user_passwd, "Change a user's password"},
 	{"user rm", "user remove", GROUP_BELOW, command_user_rm, "Remove users"},

@@ -13,13 +13,14 @@ struct rpc;
 
 typedef json_t *worker_job_fn(struct rpc *r, const json_t *request, struct err *e);
 
-worker_job_fn worker_build;        /* build.c */
-worker_job_fn worker_cache_mounts; /* cache_mounts.c */
-worker_job_fn worker_buildkit;     /* gateway.c */
-worker_job_fn worker_changes;      /* changes.c */
-worker_job_fn worker_commit;       /* commit.c */
-worker_job_fn worker_devices;      /* devices.c */
-worker_job_fn worker_files_export; /* files.c */
+worker_job_fn worker_build;              /* build.c */
+worker_job_fn worker_cache_mounts;       /* cache_mounts.c */
+worker_job_fn worker_buildkit;           /* gateway.c */
+worker_job_fn worker_changes;            /* changes.c */
+worker_job_fn worker_client_certificate; /* client_certificate.c */
+worker_job_fn worker_commit;             /* commit.c */
+worker_job_fn worker_devices;            /* devices.c */
+worker_job_fn worker_files_export;       /* files.c */
 worker_job_fn worker_files_get, worker_files_put, worker_files_stat;
 worker_job_fn worker_import;                           /* import.c */
 worker_job_fn worker_keep_volume, worker_leave_volume; /* keep_volume.c */

@@ -25,6 +25,7 @@ static const struct {
 	{"cache-mounts", worker_cache_mounts},
 	{"buildkit", worker_buildkit},
 	{"changes", worker_changes},
+	{"client-certificate", worker_client_certificate},
 	{"commit", worker_commit},
 	{"devices", worker_devices},
 	{"files-export", worker_files_export},
