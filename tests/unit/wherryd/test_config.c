@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include <cmocka.h>
 
@@ -225,6 +226,11 @@ static void repositories_of_a_policy_are_whole_names(void **state)
 
 int main(void)
 {
+	/* the files have fixed names, and somebody else may run this program just now */
+	int lock = open("/tmp/wherry-config-test.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock < 0 || flock(lock, LOCK_EX) < 0) {
+		return 1;
+	}
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_wherrys_own),
 		cmocka_unit_test(flags_and_file_add_up),
