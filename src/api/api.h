@@ -17,6 +17,7 @@ struct device_set;
 struct event_bus;
 struct http_request;
 struct image_store;
+struct ingress;
 struct job_pool;
 struct network_set;
 struct password_desk;
@@ -37,6 +38,7 @@ struct api_deps {
 	struct user_set *users;
 	struct session_set *sessions;
 	struct password_desk *passwords;
+	struct ingress *ingress;
 	struct builder *builder;
 	struct gateway *gateway; /* BuildKit's connections */
 	struct job_pool *jobs;

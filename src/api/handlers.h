@@ -50,6 +50,8 @@ handler_fn volumes_put_credentials;
 handler_fn containers_take_over, containers_sockets;
 /* devices.c */
 handler_fn devices_list, devices_get, devices_events;
+/* ingress.c */
+handler_fn ingress_get;
 /* projects.c */
 handler_fn projects_list, projects_get, projects_put, projects_remove;
 /* users.c */

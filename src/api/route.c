@@ -77,6 +77,7 @@ static const struct route {
 	{"GET", "/wherry/v1/devices", devices_list, ROLE_READ},
 	{"GET", "/wherry/v1/devices/events", devices_events, ROLE_READ},
 	{"GET", "/wherry/v1/devices/{*}", devices_get, ROLE_READ},
+	{"GET", "/wherry/v1/ingress", ingress_get, ROLE_READ},
 	{"GET", "/wherry/v1/projects", projects_list, ROLE_READ},
 	{"GET", "/wherry/v1/projects/{}", projects_get, ROLE_ADMIN},
 	{"PUT", "/wherry/v1/projects/{}", projects_put, ROLE_ADMIN},

@@ -3,6 +3,7 @@
 #include "api/call.h"
 #include "api/handlers.h"
 #include "container/container.h"
+#include "ingress/ingress.h"
 
 static struct container *container_named(struct call *c, const char *name)
 {
@@ -12,6 +13,11 @@ static struct container *container_named(struct call *c, const char *name)
 		call_reply_error(c, &e);
 	}
 	return k;
+}
+
+static void settled(void *owner)
+{
+	call_done_empty(owner, NULL);
 }
 
 void containers_take_over(struct call *c)
@@ -26,7 +32,8 @@ void containers_take_over(struct call *c)
 		call_reply_error(c, &e);
 		return;
 	}
-	call_reply_empty(c, 204);
+	/* the other may be stopped now: no request is on its way to it */
+	ingress_settle(c->api->d.ingress, settled, call_ref(c));
 }
 
 void containers_sockets(struct call *c)

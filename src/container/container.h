@@ -48,6 +48,9 @@ struct container_deps {
 	const char *cgroup_parent;             /* "wherry": a cgroup at the top of the tree */
 	const struct cgroup_features *cgroups; /* what limits can be set */
 	const json_t *settings;                /* of daemon.json, for defaults.c; NULL: none */
+	/* Refuses what labels say (ERR_INVALID) that begin with wherry.http. or wherry.stream.;
+	 * NULL */
+	int (*check_routes)(const json_t *labels, struct err *e);
 	const json_t *log_defaults; /* {"Type": "json-file", "Config": {...}} of the daemon's
 				       configuration */
 };
@@ -80,6 +83,11 @@ enum container_state {
 struct container *container_find(struct container_set *s, const char *name, struct err *e);
 struct container *container_next(const struct container_set *s, size_t *pos);
 size_t container_count(const struct container_set *s);
+/* While the event "destroy" is told: the one that goes, which is found no more. Else NULL. */
+const struct container *container_leaving(const struct container_set *s);
+/* The running one that publishes that port of the host, or NULL. */
+const struct container *container_publishing(
+	const struct container_set *s, uint16_t port, bool udp);
 
 const char *container_id(const struct container *c);
 const char *container_name(const struct container *c); /* without '/' */
@@ -94,7 +102,22 @@ const json_t *container_config(
 const json_t *container_host_config(
 	const struct container *c); /* Docker's HostConfig, normalised; borrowed */
 const json_t *container_labels(const struct container *c); /* object, never NULL; borrowed */
-pid_t container_pid(const struct container *c);            /* 0 when it does not run */
+/* A label that its owner gave; one of its image's is "", for it must not steer other containers. Of
+ * the keys in create.c's list. Borrowed. */
+const char *container_own_label(const struct container *c, const char *key);
+/* Those that begin with prefix, of the same list; new, NULL when there are none. */
+json_t *container_own_labels(const struct container *c, const char *prefix);
+/* Where this host reaches it while it runs: 127.0.0.1 on the host's network. ERR_CONFLICT with the
+ * reason when it does not. */
+struct ip;
+int container_reach(const struct container *c, struct ip *ret, struct err *e);
+/* It runs beside the container that it replaces, or that replaces it, which has its names. */
+bool container_is_standby(const struct container *c);
+/* What ps and inspect show of a route that is not served; NULL: all are. Whether it is news. */
+bool container_set_route_error(struct container *c, const char *text);
+/* An event of type container, with its labels, name and image. */
+void container_event(const struct container *c, const char *action, json_t *take_more);
+pid_t container_pid(const struct container *c); /* 0 when it does not run */
 int container_exit_code(const struct container *c);
 const char *container_image_ref(const struct container *c); /* as the user named it */
 /* "healthy", "starting", "unhealthy", or "" without a health check that runs. Static. */

@@ -159,7 +159,9 @@ static void note_image_labels(struct container *c, const json_t *image)
 	const char *key;
 	const json_t *ignored;
 	json_object_foreach ((json_t *)labels, key, ignored) {
-		bool obeyed_too = text_starts(key, DEVICE_LABEL) || text_starts(key, STORAGE_LABEL);
+		bool obeyed_too = text_starts(key, DEVICE_LABEL) ||
+				  text_starts(key, STORAGE_LABEL) || text_starts(key, HTTP_LABEL) ||
+				  text_starts(key, STREAM_LABEL);
 		if (obeyed_too && !json_object_get(own, key)) {
 			strv_add(&c->image_labels, key);
 		}
@@ -169,6 +171,20 @@ static void note_image_labels(struct container *c, const json_t *image)
 const char *container_own_label(const struct container *c, const char *key)
 {
 	return strv_has(&c->image_labels, key) ? "" : json_str(container_labels(c), key);
+}
+
+json_t *container_own_labels(const struct container *c, const char *prefix)
+{
+	json_t *own = NULL;
+	const char *key;
+	json_t *value;
+	json_object_foreach ((json_t *)container_labels(c), key, value) {
+		if (text_starts(key, prefix) && !strv_has(&c->image_labels, key)) {
+			own = own ? own : json_object();
+			json_object_set(own, key, value);
+		}
+	}
+	return own;
 }
 
 static int merge_image(struct container *c, const struct image *img, struct err *e)
@@ -273,6 +289,18 @@ static void remove_directories(struct container *c)
 	}
 }
 
+static int check_routes(const struct container *c, struct err *e)
+{
+	scoped(json) json_t *labels = container_own_labels(c, HTTP_LABEL);
+	scoped(json) json_t *streams = container_own_labels(c, STREAM_LABEL);
+	if (!c->set->d.check_routes || (!labels && !streams)) {
+		return 0;
+	}
+	labels = labels ? labels : json_object();
+	json_object_update(labels, streams);
+	return c->set->d.check_routes(labels, e);
+}
+
 static int read_request(
 	struct container *c, const json_t *body, const struct image *img, struct err *e)
 {
@@ -289,7 +317,7 @@ static int read_request(
 	if (!c->host_config || modes_check(c->config, c->host_config, e) < 0 ||
 		merge_image(c, img, e) < 0 || checks_run(c, e) < 0 ||
 		check_log_config(&c->set->d, c->host_config, e) < 0 ||
-		endpoints_read(c, body, e) < 0 || plug_init(c, e) < 0) {
+		endpoints_read(c, body, e) < 0 || plug_init(c, e) < 0 || check_routes(c, e) < 0) {
 		return -1;
 	}
 	default_hostname(c);

@@ -34,6 +34,9 @@ static json_t *state_view(const struct container *c)
 	if (json_array_size(storage) > 0) {
 		json_put(o, "WherryStorage", json_incref(storage));
 	}
+	if (c->route_error) {
+		json_put_str(o, "WherryRouteError", c->route_error);
+	}
 	if (json_array_size(c->without) > 0) {
 		json_put(o, "WherryWithout", json_incref(c->without));
 	}
@@ -216,7 +219,10 @@ static const char *shown_image(const struct container *c)
 json_t *container_summary(const struct container *c, int64_t now_ns)
 {
 	scoped(free) char *name = xasprintf("/%s", c->name);
-	scoped(free) char *status = status_text(c, now_ns);
+	scoped(free) char *state = status_text(c, now_ns);
+	scoped(free) char *status =
+		c->route_error ? xasprintf("%s (route error: %s)", state, c->route_error)
+			       : xstrdup(state);
 	scoped(free) char *command = command_text(c);
 	scoped(json) json_t *network = endpoints_inspect(c);
 	json_t *o = json_pack("{ss s[s] ss ss ss sI}", "Id", c->id, "Names", name, "Image",

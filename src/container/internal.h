@@ -60,6 +60,7 @@ struct container_set {
 	uint64_t probes, failed_probes;          /* of health checks */
 	struct device_listener *device_listener; /* plug.c */
 	struct storage_state *storage;           /* storage.c */
+	const struct container *leaving;         /* container_leaving */
 	bool closing;
 	bool has_links;  /* a container has had links: their names are looked for */
 	bool going_down; /* with the machine: nothing starts any more */
@@ -138,9 +139,10 @@ struct container {
 	int pidfd; /* -1 when it does not run */
 	int exit_code;
 	bool oom_killed;
-	char *error;     /* why the last start failed, or NULL */
-	json_t *without; /* paths that this run does without: optional.c; NULL before the first */
-	char *waits_for; /* "device /dev/x": what its next start waits for, or NULL */
+	char *error;       /* why the last start failed, or NULL */
+	json_t *without;   /* paths that this run does without: optional.c; NULL before the first */
+	char *route_error; /* ingress.h: why a route of it is not served, or NULL */
+	char *waits_for;   /* "device /dev/x": what its next start waits for, or NULL */
 	int64_t boot_since_ms; /* boot.c is to start it, and waits since then; 0: not */
 	bool was_started_now;  /* it has run under this daemon */
 	struct unhealthy_history unhealthy;
@@ -197,9 +199,9 @@ bool container_step(struct container *c, enum container_input input);
 json_t *container_fields_config(const json_t *body, struct err *e);
 /* Fills the gaps of config from base, an image's or a container's: moby merge(). */
 int container_config_merge(json_t *config, const json_t *base, struct err *e);
-/* A label that its owner gave; one of its image's is "", for it must not steer other containers. Of
- * the keys in create.c's list. Borrowed. */
-const char *container_own_label(const struct container *c, const char *key);
+/* Labels that the ingress obeys (ingress/route.h). */
+#define HTTP_LABEL "wherry.http."
+#define STREAM_LABEL "wherry.stream."
 json_t *container_fields_host(const json_t *host, struct err *e);
 
 /* --- defaults.c --- */
@@ -399,7 +401,6 @@ void container_clean_run(struct container *c);
 void done_add(struct list *l, container_done_fn *fn, void *owner);
 void done_take(struct list *from, struct list *to);
 void done_all(struct list *l, const struct err *e);
-void container_event(const struct container *c, const char *action, json_t *take_more);
 int container_signal(struct container *c, int signal, struct err *e);
 /* The stop signal to a container that runs, SIGKILL when its patience is over. */
 void container_ask_to_stop(struct container *c, int signal, int timeout_s);

@@ -149,3 +149,30 @@ json_t *published_inspect(const struct container *c)
 	}
 	return out;
 }
+
+static bool publishes(const struct container *c, const char *port, const char *proto)
+{
+	const char *key;
+	json_t *bindings;
+	json_object_foreach (c->ports, key, bindings) {
+		size_t i;
+		json_t *b;
+		json_array_foreach (bindings, i, b) {
+			if (text_ends(key, proto) && strcmp(json_str(b, "HostPort"), port) == 0) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+const struct container *container_publishing(const struct container_set *s, uint16_t port, bool udp)
+{
+	scoped(free) char *text = xasprintf("%u", port);
+	map_each (s->by_id, const struct container, c) {
+		if (container_is_running(c) && publishes(c, text, udp ? "/udp" : "/tcp")) {
+			return c;
+		}
+	}
+	return NULL;
+}

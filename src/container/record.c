@@ -57,6 +57,7 @@ void container_free(struct container *c)
 	free(c->cgroup);
 	free(c->error);
 	free(c->waits_for);
+	free(c->route_error);
 	json_decref(c->without);
 	plug_free(c->plug);
 	storage_free(c->storage);

@@ -379,7 +379,9 @@ void container_remove_now(struct container *c, bool volumes)
 		remove_volumes(c, &names);
 	}
 	log_info("container", "removed", "id", c->id, NULL);
+	s->leaving = c;
 	container_event(c, "destroy", NULL);
+	s->leaving = NULL;
 	attach_point_end(&c->attaches);
 	log_readers_poke(s, c);
 	waits_fire(c, true, true);

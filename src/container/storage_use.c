@@ -38,24 +38,11 @@ static int check_places(const struct container *c, const struct storage *s, stru
 	return 0;
 }
 
-static json_t *own_labels(const struct container *c)
-{
-	json_t *own = json_object();
-	const char *key;
-	json_t *value;
-	json_object_foreach ((json_t *)container_labels(c), key, value) {
-		if (text_starts(key, STORAGE_LABEL) && !strv_has(&c->image_labels, key)) {
-			json_object_set(own, key, value);
-		}
-	}
-	return own;
-}
-
 int storage_init(struct container *c, struct err *e)
 {
 	struct storage_rule **rules;
 	size_t n;
-	scoped(json) json_t *labels = own_labels(c);
+	scoped(json) json_t *labels = container_own_labels(c, STORAGE_LABEL);
 	if (storage_rules_read(labels, &rules, &n, e) < 0) {
 		return -1;
 	}

@@ -1,5 +1,5 @@
 /* A container that takes the place of another one: the label wherry.replaces has that one's id.
- * Both are of the same compose project, or of none.
+ * Both are of one compose project, or of none.
  *
  * While both run the new one's fixed ports and names are pending (network/handover.c). */
 #include <string.h>

@@ -299,7 +299,7 @@ char *ingress_conf_text(const struct ingress_model *m, struct err *e)
 {
 	struct writing w = {.c = {.e = e}, .m = m};
 	w.tls = m->certificate && m->certificate(m->owner, "");
-	w.passthrough = !m->no_stream && has_passthrough(m->table);
+	w.passthrough = !m->no_stream && m->settings->https_port && has_passthrough(m->table);
 	w.trusts = m->settings->trusted_proxies.n > 0;
 	put_main(&w);
 	put_http(&w);

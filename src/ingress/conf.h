@@ -39,7 +39,7 @@ typedef const char *ingress_certificate_fn(void *owner, const char *host);
 
 /* All borrowed. */
 struct ingress_model {
-	const struct ingress_settings *settings;
+	const struct ingress_settings *settings; /* a port is 0 while somebody else has it */
 	const struct route_table *table;
 	const char *run_dir, *data_dir; /* absolute: RUN/ingress, DATA/ingress */
 	ingress_certificate_fn *certificate;

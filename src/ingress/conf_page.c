@@ -56,6 +56,7 @@ void conf_page_locations(struct writing *w)
 		conf_block(&w->c, "types");
 		conf_close(&w->c);
 		conf_line(&w->c, "ssi on");
+		conf_line(&w->c, "ssi_types *"); /* the charset is part of the type */
 		conf_line(&w->c, "add_header Cache-Control no-store always");
 		if (i == 1) {
 			conf_line(&w->c, "add_header Retry-After 2 always");

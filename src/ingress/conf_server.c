@@ -22,6 +22,9 @@ static void listen_at(struct writing *w, const char *address, unsigned port, con
 static void listen_everywhere(struct writing *w, unsigned port, const char *more)
 {
 	const struct strv *addresses = &w->m->settings->addresses;
+	if (port == 0) {
+		return; /* somebody else has it */
+	}
 	for (size_t i = 0; i < addresses->n; i++) {
 		listen_at(w, addresses->v[i], port, more);
 	}
@@ -33,9 +36,22 @@ static void listen_everywhere(struct writing *w, unsigned port, const char *more
 	}
 }
 
+/* A server without a place to listen at would have nginx's default, port 80. */
+static void listen_nowhere(struct writing *w)
+{
+	scoped(free) char *socket = xasprintf("unix:%s/none.sock", w->m->run_dir);
+	conf_name(&w->c, "listen");
+	conf_plain(&w->c, socket);
+	conf_end(&w->c);
+}
+
 static void put_listens(struct writing *w, bool dflt)
 {
 	const struct ingress_settings *s = w->m->settings;
+	if (s->http_port == 0 && (!w->tls || (s->https_port == 0 && !w->passthrough))) {
+		listen_nowhere(w);
+		return;
+	}
 	listen_everywhere(w, s->http_port, dflt ? " default_server" : "");
 	if (!w->tls) {
 		return;
@@ -283,6 +299,9 @@ static void put_host(struct writing *w, const struct served_host *h)
 static void put_passed(struct writing *w, const struct served_host *h)
 {
 	conf_block(&w->c, "server");
+	if (w->m->settings->http_port == 0) {
+		listen_nowhere(w);
+	}
 	listen_everywhere(w, w->m->settings->http_port, "");
 	conf_name(&w->c, "server_name");
 	conf_raw(&w->c, "%s", h->name);

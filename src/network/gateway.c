@@ -83,6 +83,8 @@ int gateway_reserve_ports(struct network_set *n, struct endpoint *p,
 		.remembered = restore ? remembered : NULL,
 		.is_handed_over = restore || c->replaces ? handover_is_due : NULL,
 		.owner = &claim,
+		.holder = n->holder,
+		.holder_owner = n->holder_owner,
 		.keep = restore,
 	};
 	if (port_list_reserve(&n->cursor, &r, &p->ports, e) < 0) {

@@ -92,6 +92,17 @@ bool handover_is_due(void *owner, const struct port *p)
 	return false;
 }
 
+bool network_is_standby(const struct network_set *n, const char *container_id)
+{
+	map_each (n->by_id, struct network, w) {
+		const struct endpoint *p = endpoint_find(w, container_id);
+		if (p && p->partner) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* partner NULL: its names answer again. */
 static void set_partner(struct endpoint *p, const char *partner)
 {

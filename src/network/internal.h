@@ -51,6 +51,8 @@ struct network_set {
 	bool forwards6;     /* this host forwards IPv6: since the first network that has it */
 	uv_timer_t *settle; /* once after the start: forgets what no container claimed; NULL
 			       afterwards */
+	network_holder_fn *holder; /* or NULL */
+	void *holder_owner;
 };
 
 enum network_driver {

@@ -35,6 +35,10 @@ struct network_set *network_set_new(uv_loop_t *l, struct store *s, struct event_
 	const struct network_options *o, struct err *e);
 /* Leaves bridges, rules and namespaces as they are: containers go on while the daemon is away. */
 void network_set_free(struct network_set *n);
+/* "the ingress", when a host port that cannot be had is held by something that fn knows of; NULL:
+ * it is not. Static. */
+typedef const char *network_holder_fn(void *owner, uint16_t port, bool udp);
+void network_set_holder(struct network_set *n, network_holder_fn *fn, void *owner);
 /* Takes everything down: tests and `wherryd --purge-network`. */
 void network_set_purge(struct network_set *n);
 
@@ -45,6 +49,12 @@ const char *network_id(const struct network *w);
 const char *network_name(const struct network *w);
 /* The address of this host on it, IPv4; "" when it has none. Returns text. */
 const char *network_gateway(const struct network *w, char text[static IP_TEXT_MAX]);
+/* Containers on it can be reached from this host by their addresses: not those of macvlan, ipvlan.
+ */
+bool network_host_reaches(const struct network *w);
+/* Its names do not answer, because another container that it replaces, or is replaced by, has them.
+ */
+bool network_is_standby(const struct network_set *n, const char *container_id);
 /* The user, not the pools, said which subnet it has for addresses of that size. */
 bool network_has_user_subnet(const struct network *w, uint8_t size);
 /* The network as Docker's GET /networks/x shows it (Name, Id, Created, Scope, Driver, IPAM, Labels,

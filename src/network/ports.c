@@ -216,7 +216,8 @@ static int hold_range(struct claim *c, uint16_t first, uint16_t last)
 }
 
 /* The words are moby's: clients and people search for them. */
-static int say_taken(const struct port *p, const char *range, int r, struct err *e)
+static int say_taken(
+	const struct port_request *q, const struct port *p, const char *range, int r, struct err *e)
 {
 	char host[IP_TEXT_MAX];
 	char address[IP_TEXT_MAX];
@@ -225,8 +226,12 @@ static int say_taken(const struct port *p, const char *range, int r, struct err 
 		return err_set(e, ERR_SYSTEM, "all ports are allocated");
 	}
 	if (r == -EADDRINUSE) {
-		return err_set(e, ERR_SYSTEM, "Bind for %s:%u failed: port is already allocated",
-			host, p->outside);
+		const char *by =
+			q->holder ? q->holder(q->holder_owner, p->outside, p->proto == IPPROTO_UDP)
+				  : NULL;
+		return err_set(e, ERR_SYSTEM,
+			"Bind for %s:%u failed: port is already allocated%s%s", host, p->outside,
+			by ? ": it is in use by " : "", by ? by : "");
 	}
 	return err_sys(e, -r, "failed to bind host port for %s:%u:%s:%u/%s", host, p->outside,
 		ip_format(p->address, address), p->inside, port_proto_name(p->proto));
@@ -309,7 +314,7 @@ static int reserve_one(struct port_cursor *cursor, const struct port_request *r,
 	}
 	int failed = first == 0 ? hold_ephemeral(cursor, ret) : hold_range(ret, first, last);
 	if (failed && !(r->keep && first == last && first)) {
-		return say_taken(&ret->v[0], range, failed, e);
+		return say_taken(r, &ret->v[0], range, failed, e);
 	}
 	return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/ip.h"
+#include "network/network.h"
 
 #define PORTS_MAX 4096 /* of one container */
 
@@ -65,6 +66,9 @@ struct port_request {
 	void *owner;
 	/* Somebody else has the port now, but is to give it up to this container; may be NULL. */
 	bool (*is_handed_over)(void *owner, const struct port *p);
+	/* Who of the host's own has a port that is taken: words in brackets; may be NULL. */
+	network_holder_fn *holder;
+	void *holder_owner;
 	bool keep; /* a port that somebody took meanwhile is published all the same, unheld */
 };
 /* Fills and holds *ret. ERR_SYSTEM "Bind for 0.0.0.0:80 failed: port is already allocated",

@@ -62,6 +62,17 @@ const char *network_gateway(const struct network *w, char text[static IP_TEXT_MA
 	return ip_format(s ? s->gateway : (struct ip){0}, text);
 }
 
+void network_set_holder(struct network_set *n, network_holder_fn *fn, void *owner)
+{
+	n->holder = fn;
+	n->holder_owner = owner;
+}
+
+bool network_host_reaches(const struct network *w)
+{
+	return w->driver == DRIVER_BRIDGE;
+}
+
 bool network_has_user_subnet(const struct network *w, uint8_t size)
 {
 	const json_t *chosen = json_object_get(w->doc, NETWORK_CHOSEN);

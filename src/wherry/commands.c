@@ -144,6 +144,8 @@ static const struct command commands[] = {
 	{"user totp", NULL, GROUP_BELOW, command_user_totp,
 		"Ask for a code of an authenticator, too, when a user signs in"},
 	{"user update", NULL, GROUP_BELOW, command_user_update, "Change what a user may"},
+	{"ingress ls", "ingress list", GROUP_BELOW, command_ingress_ls,
+		"List what the front door serves, and what it cannot"},
 
 	{"events", "system events", GROUP_COMMAND, command_events,
 		"Get real time events from the server"},
@@ -175,6 +177,7 @@ static const char *const parents[][2] = {
 	{"context", "Manage contexts"},
 	{"device", "See the machine's devices"},
 	{"image", "Manage images"},
+	{"ingress", "See the front door of the apps"},
 	{"manifest", "Manage image manifests and manifest lists"},
 	{"network", "Manage networks"},
 	{"system", "Manage Wherry"},

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "wherryd/config_check.h"
+#include "wherryd/config_ingress.h"
 #include "wherryd/config_signatures.h"
 
 /* Of a pull and of a push; each costs 2 MB (worker/pull.c, worker/push_layers.c). */
@@ -101,6 +102,7 @@ static const struct setting {
 	{"storage-driver", "storage-driver", 's', K_CHECKED, "NAME", NULL},
 	{"max-concurrent-downloads", "max-concurrent-downloads", 0, K_CHECKED, "N", NULL},
 	{"exec-opts", "exec-opt", 0, K_LIST, "OPT", NULL},
+	{"ingress", NULL, 0, K_CHECKED, NULL, NULL},
 	{"features", NULL, 0, K_CHECKED, NULL, NULL},
 	{"experimental", "experimental", 0, K_CHECKED, NULL, NULL},
 	{"shutdown-timeout", "shutdown-timeout", 0, K_CHECKED, "N", NULL},
@@ -531,7 +533,7 @@ static int apply(struct config *c, struct err *e)
 {
 	const json_t *m = c->merged;
 	struct err ignored; /* types were checked */
-	if (config_check(m, e) < 0) {
+	if (config_check(m, e) < 0 || config_ingress_check(m, e) < 0) {
 		return -1;
 	}
 	json_get_strv(m, "hosts", &c->hosts, &ignored);

@@ -45,6 +45,7 @@ static const struct known {
 	{"runtimes", OBJECT, ANY, NULL, NULL},
 	{"default-runtime", TEXT, ANY, NULL, NULL},
 	{"wherry.unhealthy", TEXT, ONE_OF, "restart|ignore", "it is restart or ignore"},
+	{"ingress", OBJECT, ANY, NULL, NULL}, /* config_ingress.h */
 	{"init", BOOLEAN, ANY, NULL, NULL},
 	{"no-new-privileges", BOOLEAN, ANY, NULL, NULL},
 	{"dns-opts", TEXTS, ANY, NULL, NULL},
@@ -338,7 +339,7 @@ bool config_reloads(const char *key)
 		"insecure-registries", "image-signatures", "image-peers",
 		"allow-nondistributable-artifacts", "live-restore", "max-concurrent-downloads",
 		"max-concurrent-uploads", "max-download-attempts", "shutdown-timeout", "features",
-		"default-runtime", "runtimes", "network-diagnostic-port"};
+		"default-runtime", "runtimes", "network-diagnostic-port", "ingress"};
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		if (strcmp(keys[i], key) == 0) {
 			return true;

@@ -33,6 +33,7 @@
 #include "http/server.h"
 #include "image/image.h"
 #include "ingress/door.h"
+#include "ingress/ingress.h"
 #include "job/job.h"
 #include "network/network.h"
 #include "project/project.h"
@@ -80,6 +81,7 @@ struct daemon {
 	struct device_set *devices;
 	struct device_monitor *device_monitor;
 	struct container_set *containers;
+	struct ingress *ingress;
 	struct builder *builder;
 	struct gateway *gateway;
 	struct door *door;
@@ -243,6 +245,24 @@ static int make_networks(struct daemon *d, uv_loop_t *l, struct err *e)
 	return d->networks ? 0 : -1;
 }
 
+static int make_ingress(struct daemon *d, uv_loop_t *l, struct err *e)
+{
+	struct utsname u;
+	uname(&u);
+	const struct ingress_deps deps = {.loop = l,
+		.bus = d->bus,
+		.jobs = d->jobs,
+		.containers = d->containers,
+		.data_root = d->config->data_root,
+		.exec_root = d->config->exec_root,
+		.hostname = u.nodename};
+	d->ingress = ingress_new(&deps, json_object_get(d->config->merged, "ingress"), e);
+	if (d->ingress) {
+		network_set_holder(d->networks, ingress_holds, d->ingress);
+	}
+	return d->ingress ? 0 : -1;
+}
+
 static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 {
 	const struct config *c = d->config;
@@ -268,13 +288,14 @@ static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
 		.cgroups = &d->cgroups,
 		.settings = c->merged,
 		.log_defaults = c->log_defaults,
+		.check_routes = ingress_check_labels,
 	};
 	d->containers = container_set_new(&containers, e);
 	if (!d->containers) {
 		return -1;
 	}
 	d->device_monitor = device_monitor_new(l, d->jobs, d->devices, e);
-	if (!d->device_monitor) {
+	if (!d->device_monitor || make_ingress(d, l, e) < 0) {
 		return -1;
 	}
 	const struct builder_deps builder = {
@@ -442,6 +463,7 @@ static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
 		.users = d->users,
 		.sessions = d->sessions,
 		.passwords = d->passwords,
+		.ingress = d->ingress,
 		.builder = d->builder,
 		.gateway = d->gateway,
 		.jobs = d->jobs,
@@ -481,7 +503,12 @@ struct daemon *daemon_new(uv_loop_t *l, const struct config *c, struct err *e)
 
 void daemon_reloaded(struct daemon *d)
 {
+	struct err e;
 	json_t *attributes = config_reload_attributes(d->config);
+	if (ingress_set_settings(d->ingress, json_object_get(d->config->merged, "ingress"), &e) <
+		0) {
+		log_error("daemon", "ingress_not_reloaded", "reason", e.msg, NULL);
+	}
 	struct utsname u;
 	uname(&u);
 	json_put_str(attributes, "name", u.nodename);
@@ -531,12 +558,14 @@ void daemon_free(struct daemon *d)
 	http_server_free(d->peers);
 	door_free(d->door);
 	api_remote_free(d->remote);
+	ingress_end(d->ingress);
 	api_free(d->api);
 	device_monitor_free(d->device_monitor);
 	if (d->jobs) {
 		job_pool_free(d->jobs); /* first: their done calls still reach builder and images */
 	}
 	gateway_free(d->gateway);
+	ingress_free(d->ingress);
 	if (d->builder) {
 		builder_free(d->builder);
 	}

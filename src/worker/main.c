@@ -33,6 +33,7 @@ static const struct {
 	{"files-put", worker_files_put},
 	{"files-stat", worker_files_stat},
 	{"import", worker_import},
+	{"ingress", worker_ingress},
 	{"keep-volume", worker_keep_volume},
 	{"leave-volume", worker_leave_volume},
 	{"layer-tar", worker_layer_tar},
