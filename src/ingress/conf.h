@@ -31,7 +31,8 @@
 #include "base/err.h"
 #include "ingress/table.h"
 
-#define INGRESS_COOKIE "__Host-wherry" /* the session: it never reaches a backend */
+#define INGRESS_COOKIE "__Host-wherry"           /* the session: it never reaches a backend */
+#define INGRESS_FORM_COOKIE "__Host-wherry-form" /* of the sign-in pages: the same */
 
 /* The stem of the pair that serves a host ("" is the default: any other name), or NULL: the
  * default. Borrowed during the call that asks. */

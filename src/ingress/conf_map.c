@@ -34,7 +34,7 @@ static void map_kinds(struct writing *w)
 		(const char *const[]){"default \"\"", "~/\\.(?!well-known/) 1", NULL});
 }
 
-/* Our session is nobody else's. */
+/* Our session is nobody else's, nor is what our forms repeat. */
 static void map_cookie(struct writing *w)
 {
 	map(w, "map $http_cookie $wherry_cookie",
@@ -43,8 +43,16 @@ static void map_cookie(struct writing *w)
 			"\"~^(?<wherry_c2>.*?);\\s*" INGRESS_COOKIE
 			"=[^;]*(?<wherry_c3>.*)$\" $wherry_c2$wherry_c3",
 			NULL});
-	map(w, "map $wherry_cookie $wherry_cookies",
-		(const char *const[]){"default $wherry_cookie", "~" INGRESS_COOKIE "= \"\"", NULL});
+	map(w, "map $wherry_cookie $wherry_cookie_apps",
+		(const char *const[]){"default $wherry_cookie",
+			"\"~^\\s*" INGRESS_FORM_COOKIE
+			"=[^;]*(?:;\\s*(?<wherry_c4>.*))?$\" $wherry_c4",
+			"\"~^(?<wherry_c5>.*?);\\s*" INGRESS_FORM_COOKIE
+			"=[^;]*(?<wherry_c6>.*)$\" $wherry_c5$wherry_c6",
+			NULL});
+	map(w, "map $wherry_cookie_apps $wherry_cookies",
+		(const char *const[]){"default $wherry_cookie_apps",
+			"\"~" INGRESS_COOKIE "(?:-form)?=\" \"\"", NULL});
 }
 
 static void map_trusted(struct writing *w)

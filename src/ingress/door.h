@@ -13,9 +13,10 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "ingress/conf.h"
 
-#define DOOR_COOKIE "__Host-wherry"           /* the session */
-#define DOOR_FORM_COOKIE "__Host-wherry-form" /* what a form must repeat */
+#define DOOR_COOKIE INGRESS_COOKIE           /* the session */
+#define DOOR_FORM_COOKIE INGRESS_FORM_COOKIE /* what a form must repeat */
 
 typedef struct uv_loop_s uv_loop_t;
 struct door;

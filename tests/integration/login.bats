@@ -10,6 +10,8 @@ setup_file() {
 }
 
 teardown_file() {
+	[ ! -s "$DIR/run/ingress/nginx.pid" ] || kill "$(cat "$DIR/run/ingress/nginx.pid")"
+	[ ! -s "$DIR/app.pid" ] || kill "$(cat "$DIR/app.pid")"
 	daemon_teardown
 }
 
@@ -303,4 +305,79 @@ location() {
 	[ "$(HOST=$home verify "$token")" = 401 ]
 	# a host that is not below it has a sign-in of its own
 	[ "$(HOST=$home.evil.example door /.wherry/login -o /dev/null -w '%{http_code}')" = 200 ]
+}
+
+# nginx with the configuration that ingress/conf.h writes for one app, and the daemon's own door behind it.
+app_nginx() { # ALLOW
+	local run=$DIR/run/ingress data=$DIR/ingress port
+	mkdir -p "$run/tmp" "$data/log" "$data/htpasswd" "$data/pages/own"
+	for page in error starting stopped unknown; do echo $page >"$data/pages/$page.html"; done
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$DIR/web.key" -out "$DIR/web.crt" -days 2 -subj /CN=x \
+		-addext 'subjectAltName=DNS:app.example,DNS:app2.example' 2>/dev/null
+	chmod 711 "$DIR"
+	HTTPS=$(free_port)
+	BACKEND=$(free_port)
+	port=$(free_port)
+	cat >"$DIR/app.py" <<-'P'
+		import http.server, sys
+		class App(http.server.BaseHTTPRequestHandler):
+		    def do_GET(self):
+		        text = "".join("%s: %s\n" % pair for pair in self.headers.items()).encode()
+		        self.send_response(200)
+		        self.send_header("Content-Length", str(len(text)))
+		        self.end_headers()
+		        self.wfile.write(text)
+		    do_POST = do_GET
+		    def log_message(self, *args): pass
+		http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), App).serve_forever()
+	P
+	python3 "$DIR/app.py" "$BACKEND" 3>&- &
+	echo $! >"$DIR/app.pid"
+	jq -n --arg run "$run" --arg data "$data" --arg stem "$DIR/web" --arg backend "$BACKEND" --argjson https "$HTTPS" --argjson http "$port" '
+		{settings: {"name": "box", "http-port": $http, "https-port": $https, "addresses": ["127.0.0.1"]}, run: $run, data: $data,
+		 stems: {"": $stem}, login: true, generation: 1, sources: [
+			{id: ("a" * 64), name: "app", created: 1, life: 2, address: "127.0.0.1", labels: {"wherry.http.host": "app.example",
+			 "wherry.http.port": $backend, "wherry.http.auth": "login"}},
+			{id: ("b" * 64), name: "app2", created: 2, life: 2, address: "127.0.0.1", labels: {"wherry.http.host": "app2.example",
+			 "wherry.http.port": $backend, "wherry.http.auth": "login", "wherry.http.users": "@admin"}}]}' |
+		"$BUILD/tests/unit/ingress/ingress-model" >"$DIR/nginx.conf"
+	nginx -p "$DIR" -c "$DIR/nginx.conf" 3>&- 2>"$DIR/nginx.err"
+}
+
+web() { # URI, more of curl: the host is HOST
+	curl -sk --resolve "*:$HTTPS:127.0.0.1" -b "$BATS_TEST_TMPDIR/jar" -c "$BATS_TEST_TMPDIR/jar" "https://$HOST:$HTTPS$1" "${@:2}"
+}
+
+@test "through nginx: an app behind the login gets who it is, and nothing else" {
+	[ -x "$BUILD/tests/unit/ingress/ingress-model" ] || skip "the unit tests are not built"
+	app_nginx
+	eventually 20 curl -s "http://127.0.0.1:$BACKEND/"
+	HOST=app.example
+	# a program is told no, a person is shown the way
+	eventually 20 web / -o /dev/null
+	[ "$(web / -o /dev/null -w '%{http_code}')" = 401 ]
+	[ "$(web / -o /dev/null -w '%{http_code}' -H 'Remote-User: alice' -H 'X-Wherry-Allow: ')" = 401 ]
+	web '/x?a=1&b=2' -H 'Accept: text/html' -i -L >"$BATS_TEST_TMPDIR/page"
+	grep -q 'name="next" value="/x?a=1&amp;b=2"' "$BATS_TEST_TMPDIR/page"
+	form=$(sed -n 's/.*name="form" value="\([0-9a-f]*\)".*/\1/p' "$BATS_TEST_TMPDIR/page")
+	run web /.wherry/login -i -H "Origin: https://$HOST:$HTTPS" -d "form=$form" -d user=bob --data-urlencode 'password=battery staple' \
+		--data-urlencode 'next=/x?a=1&b=2'
+	[[ $output == *" 303"* && $output == *"ocation: "*"/x?a=1&b=2"* ]]
+	# what a client says under these names does not arrive, and the cookie stays with nginx
+	run web / -H 'Remote-User: root' -H 'Remote_User: root' -H 'Remote-Groups: admin' -H 'X-Forwarded-User: root' -H 'Cookie: own=1'
+	[[ $output == *"Remote-User: bob"* && $output == *"Remote-Groups: read"* ]]
+	[[ $output == *"Cookie: own=1"* ]]
+	[[ $output != *root* && $output != *admin* && $output != *__Host-wherry* ]]
+	# another host of the same nginx: another session, and a list of its own
+	[ "$(HOST=app2.example web / -o /dev/null -w '%{http_code}')" = 401 ]
+	token=$(awk '$6 == "__Host-wherry" { print $7 }' "$BATS_TEST_TMPDIR/jar")
+	[ "$(curl -sk --resolve "*:$HTTPS:127.0.0.1" -H "Cookie: __Host-wherry=$token" -H 'Host: app2.example' "https://app.example:$HTTPS/" -o /dev/null -w '%{http_code}')" = 401 ]
+	bob=$(HOST=app2.example session bob 'battery staple')
+	alice=$(HOST=app2.example session alice 'correct horse')
+	[ "$(HOST=app2.example web / -o /dev/null -w '%{http_code}' -H "Cookie: __Host-wherry=$bob")" = 403 ]
+	[ "$(HOST=app2.example web / -o /dev/null -w '%{http_code}' -H "Cookie: __Host-wherry=$alice")" = 200 ]
+	# nobody asks the door itself from outside
+	[ "$(web /.wherry/verify -o /dev/null -w '%{http_code}')" = 404 ]
+	web /.wherry/logout -d "form=$form" >/dev/null
+	[ "$(web / -o /dev/null -w '%{http_code}')" = 401 ]
 }
