@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "ingress/conf_parts.h"
 
-#define STRIPPED_MAX 256 /* segments: a path has at most ROUTE_TEXT_MAX bytes */
+#define STRIPPED_MAX (ROUTE_TEXT_MAX / 2 + 1) /* segments: each has two bytes at least */
 
 /* Mozilla's "intermediate" of guideline 5.7, without those that need a file of parameters. */
 void conf_tls_settings(struct writing *w)
@@ -183,15 +183,6 @@ static void put_rest_map(struct writing *w, int n)
 	conf_close(&w->c);
 }
 
-static int segments_of(const struct route *r)
-{
-	int n = 0;
-	for (const char *p = r->path; *p; p++) {
-		n += *p == '/';
-	}
-	return n < STRIPPED_MAX ? n : STRIPPED_MAX - 1;
-}
-
 static void put_of_routes(struct writing *w)
 {
 	bool mapped[STRIPPED_MAX] = {0};
@@ -206,7 +197,7 @@ static void put_of_routes(struct writing *w)
 		if (u->rate > 0) {
 			put_rate(w, r);
 		}
-		int n = segments_of(u);
+		int n = conf_segments(u->path);
 		if (u->strip_prefix && proxied && !mapped[n]) {
 			mapped[n] = true;
 			put_rest_map(w, n);

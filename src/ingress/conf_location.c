@@ -125,7 +125,7 @@ static void put_pages(struct writing *w, const struct served_route *r, bool live
 
 /* --- backends --- */
 
-static int count_segments(const char *path)
+int conf_segments(const char *path)
 {
 	int n = 0;
 	for (const char *p = path; *p; p++) {
@@ -140,7 +140,7 @@ static void put_strip(struct writing *w, const struct served_route *r)
 {
 	conf_name(&w->c, "rewrite");
 	buf_printf(
-		&w->c.text, " \"^(?:/[^/]+){%d}(/.*)$\" $1 break", count_segments(r->route->path));
+		&w->c.text, " \"^(?:/[^/]+){%d}(/.*)$\" $1 break", conf_segments(r->route->path));
 	conf_end(&w->c);
 }
 
@@ -210,7 +210,7 @@ static void put_proxy(struct writing *w, const struct served_route *r, bool live
 	conf_name(&w->c, "proxy_pass");
 	conf_raw(&w->c, "%s://up-%s", u->backend == ROUTE_BACKEND_HTTPS ? "https" : "http", r->key);
 	if (strip) {
-		buf_printf(&w->c.text, "$wherry_rest_%d", count_segments(u->path));
+		buf_printf(&w->c.text, "$wherry_rest_%d", conf_segments(u->path));
 	}
 	conf_end(&w->c);
 }

@@ -27,12 +27,15 @@ void conf_response_headers(struct writing *w, const struct route *r);
 
 /* conf_server.c: servers of hosts, the unknown one first. */
 void conf_servers(struct writing *w);
+/* "listen" at each address; more: a literal of ours, " ssl". */
+void conf_listen(struct writing *w, unsigned port, const char *more);
 /* "https://NAME:8443", without the port when it is 443; with a backend's name the redirect of all.
  */
 void conf_redirect_to_https(struct writing *w);
 
 /* conf_location.c: the locations of one route of a host. */
 void conf_route(struct writing *w, const struct served_route *r);
+int conf_segments(const char *path); /* how many: "/a/b" has two */
 /* conf_page.c: error pages of a route, and where they are. */
 void conf_error_pages(struct writing *w, const struct served_route *r);
 void conf_page_locations(struct writing *w);

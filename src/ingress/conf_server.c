@@ -19,7 +19,7 @@ static void listen_at(struct writing *w, const char *address, unsigned port, con
 	conf_end(&w->c);
 }
 
-static void listen_everywhere(struct writing *w, unsigned port, const char *more)
+void conf_listen(struct writing *w, unsigned port, const char *more)
 {
 	const struct strv *addresses = &w->m->settings->addresses;
 	if (port == 0) {
@@ -52,13 +52,12 @@ static void put_listens(struct writing *w, bool dflt)
 		listen_nowhere(w);
 		return;
 	}
-	listen_everywhere(w, s->http_port, dflt ? " default_server" : "");
+	conf_listen(w, s->http_port, dflt ? " default_server" : "");
 	if (!w->tls) {
 		return;
 	}
 	if (!w->passthrough) {
-		listen_everywhere(
-			w, s->https_port, dflt ? " ssl http2 default_server" : " ssl http2");
+		conf_listen(w, s->https_port, dflt ? " ssl http2 default_server" : " ssl http2");
 		return;
 	}
 	scoped(free) char *socket = xasprintf("unix:%s" HTTPS_SOCKET, w->m->run_dir);
@@ -92,7 +91,7 @@ static void put_mistaken(struct writing *w)
 
 static void put_log(struct writing *w, const char *file)
 {
-	scoped(free) char *path = xasprintf("/log/%s.log", file);
+	scoped(free) char *path = xasprintf("/log/%.200s.log", file); /* NAME_MAX is 255 */
 	conf_name(&w->c, "access_log");
 	conf_path(&w->c, w->m->data_dir, path);
 	conf_raw(&w->c, "wherry");
@@ -302,7 +301,7 @@ static void put_passed(struct writing *w, const struct served_host *h)
 	if (w->m->settings->http_port == 0) {
 		listen_nowhere(w);
 	}
-	listen_everywhere(w, w->m->settings->http_port, "");
+	conf_listen(w, w->m->settings->http_port, "");
 	conf_name(&w->c, "server_name");
 	conf_raw(&w->c, "%s", h->name);
 	conf_end(&w->c);

@@ -1,27 +1,11 @@
 /* TCP and UDP: routes wherry.stream, hosts whose TLS is the container's, the remote API. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "ingress/conf_parts.h"
 
 #define API_USER_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-:"
-
-static void listen_stream(struct writing *w, unsigned port, const char *more)
-{
-	const struct strv *addresses = &w->m->settings->addresses;
-	for (size_t i = 0; i < addresses->n; i++) {
-		conf_name(&w->c, "listen");
-		conf_raw(&w->c, "%s:%u", addresses->v[i], port);
-		buf_puts(&w->c.text, more);
-		conf_end(&w->c);
-	}
-	for (int family = 0; addresses->n == 0 && family < (w->m->no_ipv6 ? 1 : 2); family++) {
-		conf_name(&w->c, "listen");
-		conf_raw(&w->c, family == 0 ? "%u" : "[::]:%u", port);
-		buf_puts(&w->c.text, more);
-		conf_end(&w->c);
-	}
-}
 
 static void listen_socket(struct writing *w, const char *name, const char *more)
 {
@@ -53,7 +37,7 @@ static void put_stream(struct writing *w, const struct served_stream *s)
 	}
 	put_upstream(w, s->key, s->servers, s->n_servers);
 	conf_block(&w->c, "server");
-	listen_stream(w, s->stream->listen,
+	conf_listen(w, s->stream->listen,
 		udp   ? " udp"
 		: tls ? " ssl so_keepalive=on"
 		      : " so_keepalive=on");
@@ -69,11 +53,22 @@ static void put_stream(struct writing *w, const struct served_stream *s)
 
 /* --- TLS of containers --- */
 
+/* sun_path is short, and a key is not. The same for one route in all generations: connections that
+ * an old worker has accepted find their way. FNV-1a. */
+static char *socket_name(const char *key)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+	for (const unsigned char *p = (const unsigned char *)key; *p; p++) {
+		hash = (hash ^ *p) * 0x100000001b3u;
+	}
+	return xasprintf("pass-%016" PRIx64, hash);
+}
+
 /* One behind the other: what is behind 443 gets the client's address in front (PROXY protocol),
  * which the container would not understand; the second takes it away again. */
 static void put_passed(struct writing *w, const struct served_route *r)
 {
-	scoped(free) char *name = xasprintf("pass-%s", r->key);
+	scoped(free) char *name = socket_name(r->key);
 	put_upstream(w, r->key, r->servers, r->n_servers);
 	conf_block(&w->c, "server");
 	listen_socket(w, name, " proxy_protocol");
@@ -108,13 +103,13 @@ static void put_passthrough(struct writing *w)
 	for (size_t i = 0; i < t->n_hosts; i++) {
 		const struct served_host *h = t->hosts[i];
 		if (h->passthrough) {
-			scoped(free) char *socket = xasprintf("pass-%s", h->routes[0]->key);
+			scoped(free) char *socket = socket_name(h->routes[0]->key);
 			put_choice(w, h->name, socket);
 		}
 	}
 	conf_close(&w->c);
 	conf_block(&w->c, "server");
-	listen_stream(w, w->m->settings->https_port, " so_keepalive=on");
+	conf_listen(w, w->m->settings->https_port, " so_keepalive=on");
 	conf_line(&w->c, "ssl_preread on");
 	conf_line(&w->c, "proxy_protocol on");
 	conf_line(&w->c, "proxy_pass $wherry_target");
@@ -146,7 +141,7 @@ static void put_api(struct writing *w)
 	}
 	conf_close(&w->c);
 	conf_block(&w->c, "server");
-	listen_stream(w, w->m->settings->api_port, " ssl so_keepalive=on");
+	conf_listen(w, w->m->settings->api_port, " ssl so_keepalive=on");
 	(void)conf_certificate(w, "");
 	conf_line(&w->c, "ssl_verify_client on");
 	conf_name(&w->c, "ssl_client_certificate");

@@ -21,9 +21,10 @@
 #define STREAM_LABEL "wherry.stream."
 #define ROUTES_MAX 32 /* of one container, of each kind */
 #define ROUTE_HOSTS_MAX 32
-#define ROUTE_TEXT_MAX 512   /* bytes of a path, a redirect, a file */
-#define ROUTE_HEADERS_MAX 64 /* of one route */
-#define ROUTE_HEADER_TEXT_MAX 4096
+#define ROUTE_TEXT_MAX 512            /* bytes of a path, a redirect, a file */
+#define ROUTE_HEADERS_MAX 64          /* of one route */
+#define ROUTE_HEADERS_BYTES_MAX 16384 /* of all values of one route */
+#define ROUTE_WRITTEN_MAX 3500 /* of one text with what quotes it: nginx's tokens end at 4096 */
 #define ROUTE_USERS_MAX 256
 #define ROUTE_HOST_OWN "." /* the device's own names and addresses */
 

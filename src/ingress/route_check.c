@@ -55,14 +55,19 @@ static int check_users(const struct route *r, struct err *e)
 	if (r->auth == ROUTE_AUTH_LOGIN && r->users_file) {
 		return err_set(e, ERR_INVALID, "users of auth=login are names, not a file");
 	}
+	size_t all = 0;
 	for (size_t i = 0; i < r->users.n; i++) {
+		all += strlen(r->users.v[i]) + 1;
 		int ok = r->auth == ROUTE_AUTH_BASIC ? check_basic_user(r->users.v[i], e)
 						     : check_login_user(r->users.v[i], e);
 		if (ok < 0) {
 			return -1;
 		}
 	}
-	return 0;
+	return r->auth == ROUTE_AUTH_LOGIN && all > ROUTE_WRITTEN_MAX
+		       ? err_set(e, ERR_INVALID, "users are longer than %d bytes: name a role",
+				 ROUTE_WRITTEN_MAX)
+		       : 0;
 }
 
 /* The first of given that is not in taken. */

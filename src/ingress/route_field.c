@@ -12,7 +12,7 @@
 #include "ingress/route_text.h"
 
 #define SECOND_MS 1000
-#define READ_TIMEOUT_MAX_S (30 * 24 * 3600)
+#define READ_TIMEOUT_MAX_S (24 * 24 * 3600) /* in ms below 2^31: nginx on 32 bits */
 #define RATE_MAX 100000
 #define MINUTE_S 60
 #define VOLUME_NAME_MAX 255
@@ -96,8 +96,15 @@ static int read_path(struct route *r, const char *text, struct err *e)
 		return err_set(e, ERR_INVALID,
 			"is the beginning of a path as it reads, without '?', '#' and '%%'");
 	}
-	bool ours = text_starts(r->path, "/.wherry") && (r->path[8] == '/' || !r->path[8]);
-	return ours ? err_set(e, ERR_INVALID, "cannot be /.wherry, which is the device's own") : 0;
+	static const char *const ours[] = {"/.wherry", "/.well-known/acme-challenge"};
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
+		size_t n = strlen(ours[i]);
+		if (strncmp(r->path, ours[i], n) == 0 && (r->path[n] == '/' || !r->path[n])) {
+			return err_set(
+				e, ERR_INVALID, "cannot be %s, which is the device's own", ours[i]);
+		}
+	}
+	return 0;
 }
 
 static int read_port(struct route *r, const char *text, struct err *e)
@@ -183,7 +190,7 @@ static int read_read_timeout(struct route *r, const char *text, struct err *e)
 			e, ERR_INVALID, "must be a duration such as 90s or 1h, not '%.60s'", text);
 	}
 	if (ns < 1000000000LL || ns > READ_TIMEOUT_MAX_S * 1000000000LL) {
-		return err_set(e, ERR_INVALID, "must be from 1s to 720h, not '%.60s'", text);
+		return err_set(e, ERR_INVALID, "must be from 1s to 576h, not '%.60s'", text);
 	}
 	r->read_timeout_ms = ns / 1000000;
 	return 0;

@@ -35,6 +35,15 @@ bool route_text_is_plain(const char *text)
 	return true;
 }
 
+bool route_text_fits(const char *text)
+{
+	size_t n = 0;
+	for (const char *p = text; *p && n <= ROUTE_WRITTEN_MAX; p++) {
+		n += *p == '$' ? sizeof("${wherry_dollar}") - 1 : *p == '"' || *p == '\\' ? 2 : 1;
+	}
+	return n <= ROUTE_WRITTEN_MAX;
+}
+
 static const char *skip_blanks(const char *p)
 {
 	return p + strspn(p, " \t\r\n");
@@ -68,7 +77,7 @@ int route_text_path(const char *text, char **ret, struct err *e)
 	if (*text != '/') {
 		return err_set(e, ERR_INVALID, "must begin with '/', not '%.60s'", text);
 	}
-	if (strlen(text) > ROUTE_TEXT_MAX) {
+	if (strlen(text) > ROUTE_TEXT_MAX || !route_text_fits(text)) {
 		return err_set(e, ERR_INVALID, "is longer than %d bytes", ROUTE_TEXT_MAX);
 	}
 	if (!route_text_is_plain(text)) {
@@ -103,9 +112,13 @@ static int add_header(struct route *r, const char *name, const char *value, stru
 	if (is_hop(name)) {
 		return err_set(e, ERR_INVALID, "%s cannot be set: it is the connection's", name);
 	}
-	if (strlen(value) > ROUTE_HEADER_TEXT_MAX) {
-		return err_set(
-			e, ERR_INVALID, "%s is longer than %d bytes", name, ROUTE_HEADER_TEXT_MAX);
+	size_t all = strlen(value);
+	for (size_t i = 0; i < r->n_headers; i++) {
+		all += strlen(r->headers[i].value);
+	}
+	if (!route_text_fits(value) || all > ROUTE_HEADERS_BYTES_MAX) {
+		return err_set(e, ERR_INVALID, "%s is too long: %d bytes, of all %d", name,
+			ROUTE_WRITTEN_MAX, ROUTE_HEADERS_BYTES_MAX);
 	}
 	if (!route_text_is_plain(value)) {
 		return err_set(e, ERR_INVALID, "%s has control characters, or is not UTF-8", name);
@@ -241,7 +254,7 @@ int route_text_redirect(const char *text, struct route *r, struct err *e)
 			"or 308, not '%.60s'",
 			text);
 	}
-	if (strlen(target) > ROUTE_TEXT_MAX || !is_target(target)) {
+	if (strlen(target) > ROUTE_TEXT_MAX || !route_text_fits(target) || !is_target(target)) {
 		return err_set(e, ERR_INVALID,
 			"must be an address of at most %d bytes, others than ASCII as %%XX, {host} and {uri} for "
 			"the request's own",

@@ -14,5 +14,7 @@ int route_text_path(const char *text, char **ret, struct err *e);
 int route_text_headers(const char *text, struct route *r, struct err *e);
 /* "https://example.org/x", "/new, 301", "http://{host}:3000/" into r->redirect. */
 int route_text_redirect(const char *text, struct route *r, struct err *e);
+/* Whether it can be an argument of nginx's with all that its quotation adds. */
+bool route_text_fits(const char *text);
 /* Valid UTF-8, no control characters (RFC 3629; C0, DEL, C1). */
 bool route_text_is_plain(const char *text);

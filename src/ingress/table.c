@@ -145,14 +145,14 @@ static char *unique_key(struct building *b, const struct group *g, const char *n
 	scoped(free) char *whole =
 		is_service(s) ? xasprintf("%s-%s", s->project, s->service) : xstrdup(s->name);
 	scoped(free) char *base = host_label(whole);
-	scoped(free) char *key = xasprintf("%s%s%s", base ? base : "route", *name ? "-" : "", name);
-	if (map_get(b->keys, key)) {
-		char *other = xasprintf("%s-%.*s", key, KEY_ID_BYTES, g->members[0].source->id);
+	char *key = xasprintf("%s%s%s", base ? base : "route", *name ? "-" : "", name);
+	for (int n = 1; map_get(b->keys, key); n++) { /* of another project with the same letters */
 		free(key);
-		key = other;
+		key = xasprintf("%s%s%s-%.*s-%d", base ? base : "route", *name ? "-" : "", name,
+			KEY_ID_BYTES, g->members[0].source->id, n);
 	}
 	map_put(b->keys, key, b);
-	return TAKE(key);
+	return key;
 }
 
 /* What a route without a host is called after. */

@@ -345,6 +345,7 @@ def a_stripped_prefix_is_put_back_in_redirects_and_cookies():
         a = ask("strip.box.local", sent)
         same(a.json["path"].lower(), reached.lower())
         same(a.seen["x-forwarded-prefix"], ["/app"])
+    same(ask("deep.box.local", "/a" * 256 + "/x").json["path"], "/x")
     for location, back in {"/login": "/app/login", "/app/login": "/app/login", "//other/x": "//other/x",
                            "http://strip.box.local/x": "https://strip.box.local/app/x",
                            "https://else.example/x": "https://else.example/x", "rel": "rel"}.items():
@@ -534,16 +535,19 @@ def a_path_cannot_be_written_so_that_the_login_is_passed_by():
 
 @case
 def a_websocket_is_open_both_ways():
-    s = dial("web.box.local")
-    send(s, "GET", "/ws", "web.box.local", [("Connection", "Upgrade"), ("Upgrade", "WebSocket"),
-                                            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), ("Sec-WebSocket-Version", "13")])
-    r = receive(s)
-    same((r.status, r.getheader("Sec-WebSocket-Accept")), (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="))
-    f = s.makefile("rb")
-    for text in (b"one", b"two"):
-        s.sendall(struct.pack("BB", 0x81, 0x80 | len(text)) + b"\0\0\0\0" + text)
-        same(f.read(2 + len(text)), struct.pack("BB", 0x81, len(text)) + text)
-    s.close()
+    upgrade = [("Connection", "Upgrade"), ("Upgrade", "WebSocket"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+               ("Sec-WebSocket-Version", "13")]
+    for host, more in (("web.box.local", []), ("login.box.local", [("Cookie", "__Host-wherry=alice")])):
+        s = dial(host)
+        send(s, "GET", "/ws", host, upgrade + more)
+        r = receive(s)
+        same((r.status, r.getheader("Sec-WebSocket-Accept")), (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="))
+        f = s.makefile("rb")
+        for text in (b"one", b"two"):
+            s.sendall(struct.pack("BB", 0x81, 0x80 | len(text)) + b"\0\0\0\0" + text)
+            same(f.read(2 + len(text)), struct.pack("BB", 0x81, len(text)) + text)
+        s.close()
+    same(ask("login.box.local", "/ws", headers=upgrade[1:]).status, 401)
     a = ask("nows.box.local", "/ws", headers=[("Upgrade", "websocket"), ("Sec-WebSocket-Key", "x")])
     same(a.status, 426)
     assert b"websocket" not in a.body.lower().replace(b"sec-websocket", b"")
@@ -780,6 +784,29 @@ def nginx_takes_what_labels_make():
     assert ingress_oracle.run(BUILD, TOP + "/oracle", 12, 1) > 60
 
 
+@case
+def the_longest_of_everything_is_taken_too():
+    """What one may write must not break the others: nginx has limits of its own."""
+    host = ".".join(["h" * 61] * 4)
+    http = "wherry.http." + "n" * 63 + "."
+    longest = [
+        {"host": host, "path": "/" + "$" * 200, "strip_prefix": "true"},
+        {"path": "/" + "\\" * 500, "strip_prefix": "true", "headers": "\n".join("%s: %s" % ("H%03d" % i * 32, "v" * 250) for i in range(64))},
+        {"host": ",".join("%s%d.%s" % ("h" * 50, i, ".".join(["h" * 60] * 3)) for i in range(32)), "headers": "X: " + "v" * 3500},
+        {"headers": "X: " + "$" * 218}, {"headers": "X: " + '"' * 1750},
+        {"auth": "login", "users": ",".join("u" * 58 + "%02d" % i for i in range(57))},
+        {"auth": "basic", "users": "/" + "$" * 200}, {"redirect": "/" + "$" * 200}, {"tls": "passthrough"},
+        {"read_timeout": "576h", "body_limit": "4000000t", "rate": "100000/s,100000"},
+    ]
+    sources = [dict(source("c" * 63 + str(i), n=i, labels={http + k: v for k, v in dict({"host": "h%d" % i}, **fields).items()}),
+                    id="%064x" % i) for i, fields in enumerate(longest)]
+    for s in sources:
+        s["labels"].pop("wherry.http.port", None)
+    same(nginx.serve(sources + [source("web")]), "")
+    same(ask("web.box.local").status, 200)
+    usual()
+
+
 # --- what all of them are asked of ---
 
 def make_pair(stem, name, *more):
@@ -815,6 +842,7 @@ def usual():
                                   "Strict-Transport-Security: max-age=60; includeSubDomains\nSet-Cookie: c=d"),
         source("basic", auth="basic", users=users), source("basicfile", auth="basic", users=TOP + "/htpasswd"),
         source("login", auth="login", users="alice,@admin"),
+        source("deep", path="/a" * 256, strip_prefix="true"),
         source("nows", websocket="false"), source("unbuffered", buffering="false"),
         source("grpc", port=GRPC, backend="grpc"), source("grpcs", port=GRPCS, backend="grpcs"),
         source("tlsapp", port=TLS_APP, backend="https"),

@@ -151,6 +151,7 @@ static void what_is_wrong_is_said_with_its_label(void **state)
 		{"{\"path\": \"/a\\u0085\"}", "control characters"},
 		{"{\"path\": \"/.wherry/x\"}", "the device's own"},
 		{"{\"path\": \"/x/../.wherry\"}", "the device's own"},
+		{"{\"path\": \"/.well-known/acme-challenge/\"}", "the device's own"},
 		{"{\"port\": \"0\"}", "from 1 to 65535"},
 		{"{\"port\": \"80;\"}", "from 1 to 65535"},
 		{"{\"websocket\": \"maybe\"}", "must be true or false"},
@@ -163,7 +164,7 @@ static void what_is_wrong_is_said_with_its_label(void **state)
 		{"{\"auth\": \"login\", \"users\": \"/etc/x\"}", "are names, not a file"},
 		{"{\"auth\": \"login\", \"users\": \"@root\"}", "neither a user's name"},
 		{"{\"auth\": \"login\", \"users\": \"a\\\"b\"}", "neither a user's name"},
-		{"{\"read_timeout\": \"1ms\"}", "from 1s to 720h"},
+		{"{\"read_timeout\": \"1ms\"}", "from 1s to 576h"},
 		{"{\"read_timeout\": \"x\"}", "must be a duration"},
 		{"{\"body_limit\": \"-1\"}", "must be a size"},
 		{"{\"headers\": \"X-A\"}", "not of the form Name: value"},
@@ -241,6 +242,28 @@ static void there_are_limits(void **state)
 	}
 }
 
+/* A token of nginx's ends at 4096 bytes; each dollar is written with 16. */
+static void what_quoting_makes_too_long_is_refused(void **state)
+{
+	static const struct {
+		char c;
+		int most;
+	} cases[] = {{'$', ROUTE_WRITTEN_MAX / 16}, {'"', ROUTE_WRITTEN_MAX / 2},
+		{'v', ROUTE_WRITTEN_MAX}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		for (int more = 0; more < 2; more++) {
+			struct err e = {0};
+			scoped(route_set) struct route_set s = {0};
+			char value[ROUTE_WRITTEN_MAX + 2] = {0};
+			memset(value, cases[i].c, (size_t)(cases[i].most + more));
+			scoped(json) json_t *labels = json_object();
+			scoped(free) char *text = xasprintf("X-A: %s", value);
+			json_put_str(labels, ROUTE_LABEL "headers", text);
+			assert_int_equal(route_set_read(labels, &s, &e), -more);
+		}
+	}
+}
+
 static void ports_are_read_in_both_forms(void **state)
 {
 	struct err e = {0};
@@ -292,6 +315,7 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_is_said_with_its_label),
 		cmocka_unit_test(names_make_several_routes),
 		cmocka_unit_test(there_are_limits),
+		cmocka_unit_test(what_quoting_makes_too_long_is_refused),
 		cmocka_unit_test(ports_are_read_in_both_forms),
 		cmocka_unit_test(wrong_ports_are_refused),
 	};

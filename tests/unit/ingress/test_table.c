@@ -176,7 +176,7 @@ static void a_replacement_serves_when_it_has_taken_over(void **state)
 
 static void keys_are_unique(void **state)
 {
-	EXPECT("a.box.local/ a-b 10.0.0.1:80\nb.box.local/ a-b-2 10.0.0.2:80\n", "",
+	EXPECT("a.box.local/ a-b 10.0.0.1:80\nb.box.local/ a-b-2-1 10.0.0.2:80\n", "",
 		{"1", "a-b", NULL, NULL, "http.host=a", 1, ROUTE_SERVING, 0},
 		{"2", "a_b", NULL, NULL, "http.host=b", 2, ROUTE_SERVING, 0});
 }
