@@ -77,7 +77,8 @@ daemon_teardown() {
 		echo '{}' >"$DIR/daemon.json" # whatever a test has left there, also keys that are gone
 		"$WHERRYD" --data-root "$DIR/data" --exec-root "$DIR/run" --bridge "$BRIDGE" \
 			--config-file "$DIR/daemon.json" --purge-network >/dev/null 2>&1 || true
-		# shims that a failed test left: their command line names our directory
+		# an nginx and shims that a failed test left: their command lines name our directory
+		pkill -TERM -f -- "^nginx: master process .* $DIR/data/ingress/" 2>/dev/null || true
 		pkill -KILL -f -- "--dir=$DIR/" 2>/dev/null || true
 		for group in /sys/fs/cgroup/*/wherry-test-"$TAG" /sys/fs/cgroup/wherry-test-"$TAG"; do
 			[ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
