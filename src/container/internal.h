@@ -238,7 +238,8 @@ char *runtime_cgroup(const char *parent, const char *id);
 void container_place(struct container *c); /* sets c->cgroup */
 const char *runtime_default(const struct container_set *s);
 int runtime_check(const struct container_set *s, json_t *host, struct err *e);
-bool runtime_is_own(const struct container *c); /* crun, whose options we know */
+bool runtime_is_own(const struct container *c);      /* crun, whose options we know */
+const char *runtime_path(const struct container *c); /* borrowed until daemon.json is read again */
 void runtime_shim_args(const struct container *c, struct strv *args);
 /* --- security.c --- */
 void security_keep_filter(struct container *c); /* crun has started it */

@@ -88,18 +88,24 @@ bool runtime_is_own(const struct container *c)
 	return !*name || (is_crun(name) && !configured(c->set, name));
 }
 
+const char *runtime_path(const struct container *c)
+{
+	const json_t *o = configured(c->set, json_str(c->host_config, "Runtime"));
+	const char *path = json_str(o, "path");
+	return runtime_is_own(c) || !*path ? c->set->d.crun_path : path;
+}
+
 void runtime_shim_args(const struct container *c, struct strv *args)
 {
 	const json_t *o = configured(c->set, json_str(c->host_config, "Runtime"));
 	size_t i;
 	json_t *arg;
 	strv_addf(args, "--crun-root=%s/crun", c->set->d.exec_root);
+	strv_addf(args, "--crun=%s", runtime_path(c));
 	if (runtime_is_own(c) || !*json_str(o, "path")) {
-		strv_addf(args, "--crun=%s", c->set->d.crun_path);
 		strv_add(args, "--runtime-arg=--cgroup-manager=cgroupfs");
 		return;
 	}
-	strv_addf(args, "--crun=%s", json_str(o, "path"));
 	json_array_foreach (json_object_get(o, "runtimeArgs"), i, arg) {
 		if (i < RUNTIME_ARGS_MAX && json_is_string(arg)) {
 			strv_addf(args, "--runtime-arg=%s", json_string_value(arg));

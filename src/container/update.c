@@ -207,7 +207,7 @@ static int set_limits(struct container *c, const json_t *changes, struct update 
 		return -1;
 	}
 	const json_t *pids = json_object_get(changes, "PidsLimit");
-	json_t *request = json_pack("{ss ss ss ss so sb sb}", "crun", d->crun_path, "crun_root",
+	json_t *request = json_pack("{ss ss ss ss so sb sb}", "crun", runtime_path(c), "crun_root",
 		root, "id", c->id, "cgroup", c->cgroup, "resources", resources, "no_pids_limit",
 		json_is_integer(pids) && json_integer_value(pids) == 0, "no_cpu_quota",
 		json_i64(changes, "CpuQuota", 0) < 0);

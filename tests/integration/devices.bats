@@ -7,7 +7,9 @@ source "$BATS_TEST_DIRNAME/lib.bash"
 setup_file() {
 	daemon_setup
 	daemon_signal TERM
-	echo "{\"runtimes\": {\"other\": {\"path\": \"$(command -v crun)\", \"runtimeArgs\": [\"--cgroup-manager=cgroupfs\"]}}}" >"$DIR/daemon.json"
+	printf '#!/bin/sh\necho "$*" >>"%s"\nexec crun "$@"\n' "$DIR/other.log" >"$DIR/other"
+	chmod +x "$DIR/other"
+	echo "{\"runtimes\": {\"other\": {\"path\": \"$DIR/other\", \"runtimeArgs\": [\"--cgroup-manager=cgroupfs\"]}}}" >"$DIR/daemon.json"
 	daemon_start
 	busybox_image
 	export WORKER=$BUILD/src/worker/wherry-worker
@@ -318,6 +320,8 @@ remove /dev/loops/loop$LOOP /dev/stick" ]
 	devices loop remove "$LOOP"
 	eventually 10 in_it o1 '! test -e /dev/disk'
 	in_it o1 "mknod /dev/own b 7 $LOOP && ! cat /dev/own"
+	"$WHERRY" update --memory 64m --memory-swap 128m o1
+	grep -q ' update --resources' "$DIR/other.log"
 	# set by the shim: runc would refuse it in the runtime's configuration
 	[ "$(in_it o1 'cat /proc/sys/net/ipv4/ip_unprivileged_port_start')" = 0 ]
 	"$WHERRY" rm -f o1
