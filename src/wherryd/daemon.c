@@ -48,6 +48,7 @@
 #include "wherryd/config.h"
 #include "wherryd/reload.h"
 #include "wherryd/unclean.h"
+#include "wherryd/wiring.h"
 
 #define HANDED_FIRST 3 /* sd_listen_fds(3): SD_LISTEN_FDS_START */
 #define HANDED_MAX 16
@@ -82,6 +83,7 @@ struct daemon {
 	struct device_monitor *device_monitor;
 	struct container_set *containers;
 	struct ingress *ingress;
+	struct wiring *wiring;
 	struct builder *builder;
 	struct gateway *gateway;
 	struct door *door;
@@ -446,7 +448,11 @@ static int make_doors(struct daemon *d, uv_loop_t *l, struct err *e)
 		.passwords = d->passwords};
 	d->remote = api_remote_new(l, d->api, d->users, c->exec_root, gid, e);
 	d->door = d->remote ? door_new(&door) : NULL;
-	return d->door ? door_listen(d->door, socket, gid, e) : -1;
+	if (!d->door || door_listen(d->door, socket, gid, e) < 0) {
+		return -1;
+	}
+	d->wiring = wiring_new(d->ingress, d->users, c->data_root);
+	return 0;
 }
 
 static int make_api(struct daemon *d, uv_loop_t *l, struct err *e)
@@ -559,6 +565,7 @@ void daemon_free(struct daemon *d)
 	door_free(d->door);
 	api_remote_free(d->remote);
 	ingress_end(d->ingress);
+	wiring_free(d->wiring);
 	api_free(d->api);
 	device_monitor_free(d->device_monitor);
 	if (d->jobs) {
