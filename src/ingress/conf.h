@@ -3,13 +3,12 @@
  * Who owns what it names:
  *   RUN/ingress (run_dir)    nginx.pid, door.sock (login: the daemon's HTTP server), status.sock,
  *                            https.sock (between the stream part and the http part, with
- * passthrough), api/ID.sock (login), tmp/ (nginx's, 0711, empty), root/KEY (front: a bind mount,
- * read-only, of the folder that a route with `root` names) DATA/ingress (data_dir)  pages/ (front:
- * error.html, starting.html, stopped.html, unknown.html; SSI is on: <!--#echo var="status" -->,
- * "host", "request_id", "wherry_app"), pages/own/KEY.html (front: what `error_page` names, copied
- * out of the container), htpasswd/KEY (front writes it: the texts of ingress_conf_files), log/
- * (nginx), acme-challenge/ (certs) certificates             STEM.crt and STEM.key, absolute, of the
- * look-up (certs)
+ * passthrough), api/ID.sock (login), tmp/ (nginx's, 0711, empty). DATA/ingress (data_dir)  pages/
+ * (front: error.html, starting.html, stopped.html, unknown.html; SSI is on: <!--#echo var="status"
+ * -->, "host", "request_id", "wherry_app"), pages/own/KEY.html (front: what `error_page` names,
+ * copied out of the container), htpasswd/KEY (front writes it: the texts of ingress_conf_files),
+ * log/ (nginx), acme-challenge/ (certs) certificates             STEM.crt and STEM.key, absolute,
+ * of the look-up (certs)
  *
  * A stem that is the default's costs nothing; each other one is a millisecond of nginx's at each
  * reload.

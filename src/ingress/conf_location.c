@@ -285,16 +285,17 @@ static void put_redirect(struct writing *w, const struct route *r)
 
 static void put_files(struct writing *w, const struct served_route *r)
 {
-	scoped(free) char *folder = xasprintf("/root/%s/", r->key);
 	conf_block(&w->c, "if ($wherry_hidden)");
 	conf_line(&w->c, "return 404");
 	conf_close(&w->c);
 	conf_response_headers(w, r->route);
 	conf_name(&w->c, "alias");
-	conf_path(&w->c, w->m->run_dir, folder);
+	conf_mixed(&w->c, "", r->root_at, "/", NULL);
 	conf_end(&w->c);
 	conf_line(&w->c, "index index.html index.htm");
-	conf_line(&w->c, "disable_symlinks on from=$document_root");
+	conf_name(&w->c, "disable_symlinks on"); /* also on the way to the folder */
+	conf_mixed(&w->c, "from=", r->root_from, "/", NULL);
+	conf_end(&w->c);
 }
 
 /* --- all of a route --- */

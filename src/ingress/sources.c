@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/scoped.h"
+#include "base/text.h"
 #include "container/boot_rules.h"
 #include "container/container.h"
 
@@ -182,9 +183,11 @@ static struct route_source *append(
 	s->v = xrealloc(s->v, s->n + 1, sizeof(*s->v));
 	s->labels = xrealloc(s->labels, s->n + 1, sizeof(json_t *));
 	s->ports = xrealloc(s->ports, s->n + 1, sizeof(*s->ports));
+	s->mounts = xrealloc(s->mounts, s->n + 1, sizeof(json_t *));
 	s->errors = xrealloc(s->errors, s->n + 1, sizeof(*s->errors));
 	s->labels[s->n] = take_labels;
 	s->ports[s->n] = take_ports;
+	s->mounts[s->n] = NULL;
 	s->errors[s->n] = NULL;
 	s->v[s->n] = (struct route_source){.labels = take_labels, .ports = take_ports};
 	return &s->v[s->n++];
@@ -195,6 +198,20 @@ static void note_time(struct route_sources *s, int64_t until_ms)
 	if (until_ms > 0 && (s->look_again == 0 || until_ms < s->look_again)) {
 		s->look_again = until_ms;
 	}
+}
+
+/* Only those that serve files are asked. */
+static json_t *mounts_of(const struct container *k, const json_t *labels)
+{
+	const char *key;
+	const json_t *ignored;
+	json_object_foreach ((json_t *)labels, key, ignored) {
+		if (text_starts(key, ROUTE_LABEL) && text_ends(key, ".root")) {
+			scoped(json) json_t *all = container_inspect(k);
+			return json_incref(json_object_get(all, "Mounts"));
+		}
+	}
+	return NULL;
 }
 
 static void read_one(
@@ -210,6 +227,7 @@ static void read_one(
 	}
 	uint16_t *ports = ports_of(k, &n_ports);
 	struct route_source *o = append(s, labels, ports);
+	o->mounts = s->mounts[s->n - 1] = mounts_of(k, labels);
 	o->id = container_id(k);
 	o->name = container_name(k);
 	o->project = container_own_label(k, BOOT_PROJECT_LABEL);
@@ -264,11 +282,13 @@ void route_sources_deinit(struct route_sources *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		json_decref(s->labels[i]);
+		json_decref(s->mounts[i]);
 		free(s->ports[i]);
 		free(s->errors[i]);
 	}
 	free(s->v);
 	free(s->labels);
+	free(s->mounts);
 	free(s->ports);
 	free(s->errors);
 	*s = (struct route_sources){0};

@@ -22,6 +22,7 @@ struct route_sources {
 	struct route_source *v;
 	size_t n;
 	json_t **labels; /* of v, owned */
+	json_t **mounts; /* NULL where nothing asks */
 	uint16_t **ports;
 	char **errors;      /* why this host does not reach a container that runs; or NULL */
 	int64_t look_again; /* CLOCK_MONOTONIC, ms; 0: when something happens */

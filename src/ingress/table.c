@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -279,6 +280,47 @@ static void put_at_host(struct building *b, const char *name, struct served_rout
 	h->plain = h->plain || r->route->tls == ROUTE_TLS_OFF;
 }
 
+/* By the volume's name, which compose has put its project's before, or by where it is mounted. */
+static bool is_root(const struct route_source *s, const struct route *r, const json_t *mount)
+{
+	const char *name = json_str(mount, "Name");
+	const char *at = json_str(mount, "Destination");
+	size_t n = strlen(at);
+	if (strcmp(json_str(mount, "Type"), "volume") != 0) {
+		return false;
+	}
+	if (!*r->root_volume) {
+		return strncmp(r->root_path, at, n) == 0 &&
+		       (r->root_path[n] == '/' || !r->root_path[n]);
+	}
+	scoped(free) char *of_project = xasprintf("%s_%s", s->project, r->root_volume);
+	return strcmp(name, r->root_volume) == 0 || strcmp(name, of_project) == 0;
+}
+
+static const json_t *find_root(const struct route_source *s, const struct route *r)
+{
+	const json_t *best = NULL;
+	size_t i;
+	json_t *mount;
+	json_array_foreach (s->mounts, i, mount) {
+		bool deeper = strlen(json_str(mount, "Destination")) >
+			      strlen(json_str(best, "Destination"));
+		if (is_root(s, r, mount) && (!best || deeper)) {
+			best = mount;
+		}
+	}
+	return best;
+}
+
+static void put_root(struct served_route *made, const json_t *mount)
+{
+	const struct route *r = made->route;
+	size_t inside = *r->root_volume ? 0 : strlen(json_str(mount, "Destination"));
+	made->root_from = xstrdup(json_str(mount, "Source"));
+	const char *rest = r->root_path + inside;
+	made->root_at = xasprintf("%s%s", made->root_from, strcmp(rest, "/") == 0 ? "" : rest);
+}
+
 static struct served_route *make_route(
 	struct building *b, const struct group *g, const struct route *r)
 {
@@ -291,6 +333,9 @@ static struct served_route *make_route(
 	made->service = xstrdup(is_service(s) ? s->service : "");
 	made->life = s->life;
 	made->n_servers = list_servers(g, r, NULL, &made->servers);
+	if (r->root_path) {
+		put_root(made, find_root(s, r));
+	}
 	struct route_table *t = b->table;
 	t->routes = xrealloc(t->routes, t->n_routes + 1, sizeof(struct served_route *));
 	t->routes[t->n_routes++] = made;
@@ -303,6 +348,11 @@ static void add_route(struct building *b, const struct group *g, const struct ro
 	struct served_route *made = NULL;
 	const char *id = g->says->source->id;
 	list_hosts(b, g, r, &hosts);
+	if (r->root_path && !find_root(g->says->source, r)) {
+		refuse(b->table, id, ROUTE_LABEL "*root: the container has no volume %.100s",
+			*r->root_volume ? r->root_volume : r->root_path);
+		return;
+	}
 	if (hosts.n == 0) {
 		refuse(b->table, id,
 			"a route needs " ROUTE_LABEL "host: no host can be named after %.60s",

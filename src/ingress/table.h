@@ -33,6 +33,7 @@ struct route_source {
 		address; /* that it is reached at: 127.0.0.1 on the host's network; size 0: none */
 	const uint16_t *ports; /* TCP ports that it publishes, else exposes */
 	size_t n_ports;
+	const json_t *mounts; /* Docker's "Mounts" of it, for `root`; NULL: none */
 };
 
 struct served_server {
@@ -52,7 +53,9 @@ struct served_route {
 	enum route_life life; /* the best of the replicas'; STANDBY only when no other is there */
 	struct served_server *servers; /* those that are ROUTE_SERVING, or else ROUTE_STANDBY */
 	size_t n_servers;
-	bool mixed_auth; /* another route of this host asks for another auth */
+	char *root_from,
+		*root_at; /* of `root`: the volume on the host, the folder in it; or NULL */
+	bool mixed_auth;  /* another route of this host asks for another auth */
 };
 
 struct served_host {

@@ -17,6 +17,8 @@ static void free_servers(struct served_server *servers, size_t n)
 static void free_route(struct served_route *r)
 {
 	free_servers(r->servers, r->n_servers);
+	free(r->root_from);
+	free(r->root_at);
 	free(r->key);
 	free(r->id);
 	free(r->container);

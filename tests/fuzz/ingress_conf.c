@@ -178,13 +178,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct route_source sources[CONTAINERS_MAX] = {0};
 	char ids[CONTAINERS_MAX][65];
 	static const uint16_t port = 80;
+	scoped(json) json_t *mounts =
+		json_loads("[{\"Type\": \"volume\", \"Name\": \"vol\", \"Source\": "
+			   "\"/x/vol\", \"Destination\": \"/srv\"}]",
+			0, NULL);
 	(void)ingress_settings_read(NULL, "box", &s, &e);
 	read_input(&c, (const char *)data, size);
 	for (size_t i = 0; i < c.n; i++) {
 		snprintf(ids[i], sizeof(ids[i]), "%064zu", i);
 		sources[i] = (struct route_source){ids[i], i % 2 ? "A.b_c" : "web",
 			i > 5 ? "p" : "", i > 5 ? "s" : "", (int64_t)i, c.labels[i],
-			i == 4 ? ROUTE_COMING : ROUTE_SERVING, ip_of4(0x7f000001), &port, i % 2};
+			i == 4 ? ROUTE_COMING : ROUTE_SERVING, ip_of4(0x7f000001), &port, i % 2,
+			mounts};
 	}
 	scoped(route_table_free) struct route_table *table = route_table_new(&s, sources, c.n);
 	check(&s, table);

@@ -747,6 +747,8 @@ def files_of_a_volume_are_served_and_nothing_else():
         a = ask("files.box.local", uri)
         same((uri, a.status), (uri, status))
         assert b"secret text" not in a.body
+    same(ask("sub.box.local", "/b.txt").body, b"below")
+    same(ask("away.box.local", "/secret").status, 404)  # the folder itself is beyond a link
 
 
 # --- the rest ---
@@ -846,7 +848,8 @@ def usual():
         source("nows", websocket="false"), source("unbuffered", buffering="false"),
         source("grpc", port=GRPC, backend="grpc"), source("grpcs", port=GRPCS, backend="grpcs"),
         source("tlsapp", port=TLS_APP, backend="https"),
-        source("files", path="/f", root="site"),
+        dict(source("files", path="/f", root="site"), project="p", mounts=[SITE]),
+        dict(source("sub", root="/srv/sub"), mounts=[SITE]), dict(source("away", root="/srv/dirlink"), mounts=[SITE]),
         source("ports", stream_tcp="listen=1884,port=%d" % ECHO, stream_udp="listen=5353,port=%d,protocol=udp" % ECHO,
                stream_tls="listen=8883,port=%d,tls=terminate,host=mqtt" % ECHO),
     ], own_pages=["ownpage"])
@@ -855,7 +858,7 @@ def usual():
 
 
 def make_files():
-    site = RUN + "/root/files"
+    site = RUN + "/volume"
     for d in (RUN + "/tmp", site + "/sub", DATA + "/log", DATA + "/htpasswd", DATA + "/pages/own"):
         os.makedirs(d)
     os.chmod(TOP, 0o711)
@@ -863,7 +866,7 @@ def make_files():
     for name, text in pages.items():
         with open("%s/pages/%s.html" % (DATA, name), "w") as f:
             f.write(text + ' <!--#echo var="status" --> <!--#echo var="wherry_app" default="nobody" -->')
-    for name, text in {"a.css": "css", "index.html": "index", ".git": "secret text", "sub/.env": "secret text"}.items():
+    for name, text in {"a.css": "css", "index.html": "index", "sub/b.txt": "below", ".git": "secret text", "sub/.env": "secret text"}.items():
         with open(site + "/" + name, "w") as f:
             f.write(text)
     with open(TOP + "/secret", "w") as f:
@@ -872,6 +875,7 @@ def make_files():
     os.symlink(TOP, site + "/dirlink")
 
 
+SITE = {"Type": "volume", "Name": "p_site", "Source": RUN + "/volume", "Destination": "/srv"}
 # of "secret", as htpasswd -B -C 4 makes it
 BCRYPT = "$2y$04$GnZZUo76lbCEXciHZbq4Duh6PvqnFR7Azbcfdq/bnFIeJVoVN8JDG"
 sh("ip", "link", "set", "lo", "up")

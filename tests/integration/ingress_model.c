@@ -3,8 +3,8 @@
  *
  * {"settings": of daemon.json, "run", "data", "stems": {host: stem}, "login", "generation",
  * "api_ca", "api_users": [], "own_pages": [], "sources": [{"id", "name", "project", "service",
- * "created", "life", "address", "ports": [], "labels": {}}]} Refusals go to standard error; files
- * beside the configuration are written below "data".
+ * "created", "life", "address", "ports": [], "mounts": [], "labels": {}}]} Refusals go to standard
+ * error; files beside the configuration are written below "data".
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,6 +37,7 @@ static void read_source(const json_t *o, struct route_source *s, uint16_t *ports
 		.labels = json_object_get(o, "labels"),
 		.life = (enum route_life)json_i64(o, "life", ROUTE_SERVING),
 		.ports = ports,
+		.mounts = json_object_get(o, "mounts"),
 	};
 	(void)ip_parse(json_str(o, "address"), &s->address);
 	json_array_foreach (json_object_get(o, "ports"), i, port) {

@@ -29,8 +29,12 @@ static char *text_of(json_t *take_labels, const char *settings, struct ingress_m
 	scoped(json) json_t *doc = settings ? json_loads(settings, 0, NULL) : NULL;
 	scoped(ingress_settings) struct ingress_settings s;
 	assert_int_equal(ingress_settings_read(doc, "box", &s, &e), 0);
+	scoped(json) json_t *mounts =
+		json_loads("[{\"Type\": \"volume\", \"Name\": \"site\", \"Source\": "
+			   "\"/v/site\", \"Destination\": \"/srv\"}]",
+			0, NULL);
 	const struct route_source source = {"0123456789abcdef", "app", "", "", 1, labels,
-		ROUTE_SERVING, ip_of4(0x0a000001), &port, 1};
+		ROUTE_SERVING, ip_of4(0x0a000001), &port, 1, mounts};
 	scoped(route_table_free) struct route_table *t = route_table_new(&s, &source, 1);
 	assert_int_equal(t->n_refusals, 0);
 	m.settings = &s;
@@ -73,7 +77,8 @@ static void fields_are_directives(void **state)
 		{"http.headers", "X-A:", {"proxy_hide_header", "X-A"}},
 		{"http.redirect", "https://{host}x{uri}$y,308",
 			{"return", "308", "https://${host}x${request_uri}${wherry_dollar}y"}},
-		{"http.root", "site/x", {"alias", "/run/w/root/app/"}},
+		{"http.root", "/srv/$x", {"alias", "/v/site/${wherry_dollar}x/"}},
+		{"http.root", "site/x", {"alias", "/v/site/x/"}},
 		{"http.error_page", "none", {"error_page", "418", "/.wherry/pages/error.html"}},
 		{"http.tls", "passthrough", {"listen", "unix:/run/w/https.sock", "ssl", "http2"}},
 		{"stream.m", "listen=1883", {"listen", "1883", "so_keepalive=on"}},

@@ -54,7 +54,7 @@ static void make(struct bench *b, const struct row *rows, size_t n)
 			rows[i].project ? rows[i].project : "",
 			rows[i].service ? rows[i].service : "", rows[i].created, labels[i],
 			rows[i].life, ip_of4(0x0a000001u + (uint32_t)i), &rows[i].port,
-			rows[i].port ? 1 : 0};
+			rows[i].port ? 1 : 0, NULL};
 	}
 	b->table = route_table_new(&b->settings, sources, n);
 	for (size_t i = 0; i < n; i++) {
