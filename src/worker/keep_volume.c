@@ -94,8 +94,19 @@ static int make_root(const struct keep *k, struct err *e)
 	return set_writable(k, true) < 0 ? err_sys(e, errno, "cannot open %s", k->root) : 0;
 }
 
+/* Not to be made at each look: whoever watches the mounts, systemd for one, is woken by a remount.
+ * The last one that is made is never covered. */
+static bool has_places(const struct keep *k)
+{
+	scoped(free) char *last = place_of(k, kinds[KINDS - 1]);
+	return mount_is_at(k->root) && access(last, F_OK) == 0;
+}
+
 static int make_places(const struct keep *k, struct err *e)
 {
+	if (has_places(k)) {
+		return 0;
+	}
 	scoped(close) int lock = lock_root(k, e);
 	if (lock < 0 || make_root(k, e) < 0) {
 		return -1;

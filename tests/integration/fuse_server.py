@@ -135,6 +135,7 @@ def main():
         op = struct.unpack_from("<I", request, 4)[0]
         if away and op not in (FORGET, INIT):
             held.append(request)
+            print("held", struct.unpack_from("<I", request, 32)[0], flush=True)  # whose it is
         else:
             reply(fd, request)
 

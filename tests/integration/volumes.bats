@@ -15,6 +15,7 @@ teardown_file() {
 
 teardown() {
 	local ids
+	[ ! -s "$DIR/fuse.pid" ] || end_server "$DIR/served" # or what waits for it would hold us up
 	ids=$("$WHERRY" ps -aq)
 	[ -z "$ids" ] || "$WHERRY" rm -f -v $ids >/dev/null
 	ids=$("$WHERRY" volume ls -q)
