@@ -22,6 +22,7 @@
 #include "container/delay.h"
 #include "event/event.h"
 #include "ingress/listen.h"
+#include "ingress/logs.h"
 #include "ingress/sources.h"
 #include "ingress/watch.h"
 #include "job/job.h"
@@ -40,7 +41,7 @@ struct ingress {
 	char *dir, *run;
 	struct event_listener *listener;
 	struct ghosts ghosts;
-	struct delay *soon, *later, *retry, *crash;
+	struct delay *soon, *later, *retry, *crash, *logs;
 	int64_t retry_ms, crash_ms;
 	struct job *job;
 	bool again, closing;
@@ -265,6 +266,8 @@ static void crash_now(void *owner)
 
 static void forget_nginx(struct ingress *g)
 {
+	delay_cancel(g->logs);
+	g->logs = NULL;
 	process_watch_end(g->watch);
 	g->watch = NULL;
 	g->pid = 0;
@@ -291,6 +294,38 @@ static void nginx_ended(void *owner)
 	}
 }
 
+static void logs_turned(void *owner, struct job *j, json_t *result, const struct err *e)
+{
+	struct ingress *g = owner;
+	g->job = NULL;
+	if (g->closing) {
+		return;
+	}
+	if (e) {
+		log_warning("ingress", "logs_not_turned", "reason", e->msg, NULL);
+	}
+	if (g->again) {
+		g->again = false;
+		ingress_changed(g);
+	} else if (g->pid == 0 && g->asked > 0) {
+		start_again(g);
+	}
+}
+
+static void look_at_logs(void *owner)
+{
+	static const struct job_handlers handlers = {NULL, NULL, logs_turned};
+	struct err ignored;
+	struct ingress *g = owner;
+	g->logs = delay_start(g->d.loop, INGRESS_LOG_LOOK_MS, look_at_logs, g);
+	if (!g->job && ingress_logs_are_full(g->dir)) {
+		json_t *request = json_pack(
+			"{ss ss si}", "dir", g->dir, "run", g->run, "turn", INGRESS_LOG_BYTES);
+		g->job =
+			job_start(g->d.jobs, "ingress", request, -1, false, &handlers, g, &ignored);
+	}
+}
+
 /* The one that runs now, if any. */
 static void watch_nginx(struct ingress *g)
 {
@@ -309,6 +344,7 @@ static void watch_nginx(struct ingress *g)
 	g->pid = m.pid;
 	g->started_ms = clock_mono_ms();
 	g->watch = process_watch_start(g->d.loop, m.pidfd, nginx_ended, g);
+	g->logs = delay_start(g->d.loop, INGRESS_LOG_LOOK_MS, look_at_logs, g);
 }
 
 /* --- the job --- */
@@ -439,6 +475,7 @@ static json_t *request_of(const struct ingress *g, const struct ingress_model *m
 		json_put_str(o, "config", text);
 	}
 	json_put(o, "ports", listen_ports(m.settings, m.table));
+	json_put(o, "archive", json_boolean(g->settings.log_archive));
 	return o;
 }
 
@@ -581,6 +618,7 @@ void ingress_end(struct ingress *g)
 	delay_cancel(g->later);
 	delay_cancel(g->retry);
 	delay_cancel(g->crash);
+	delay_cancel(g->logs);
 	process_watch_end(g->watch);
 	g->looked = g->calls;
 	settled(g);

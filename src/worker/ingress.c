@@ -3,7 +3,8 @@
  * {"dir": DATA/ingress, "run": RUN/ingress, "generation", "config": text of nginx.conf,
  *  "files": {name below dir: text}, "ports": [{"address", "port", "udp"}],
  *  "program": of nginx, or absent: the machine's,
- *  or "stop": true: nothing is to be served}
+ *  "archive": logs of before are kept apart when nginx starts,
+ *  or "stop": true: nothing is to be served, or "turn": bytes: logs of that size are turned}
  * The result is {"pid", "generation", "ms_test", "ms_reload", "taken": [{"port", "udp", "by"}]}.
  * With a port that somebody else has nothing is done: the daemon asks again without it.
  *
@@ -20,6 +21,7 @@
 #include "base/mem.h"
 #include "base/scoped.h"
 #include "worker/ingress_files.h"
+#include "worker/ingress_logs.h"
 #include "worker/jobs.h"
 #include "worker/nginx_control.h"
 #include "worker/port_owner.h"
@@ -65,6 +67,9 @@ static int apply(struct ingress_job *j, struct err *e)
 {
 	struct nginx_control *n = &j->nginx;
 	if (j->serving == 0) {
+		if (json_bool(j->request, "archive")) {
+			ingress_logs_archive(j->dir);
+		}
 		return nginx_start(n, j->generation, e);
 	}
 	return n->master.replaced ? nginx_upgrade(n, j->generation, e)
@@ -150,7 +155,12 @@ json_t *worker_ingress(struct rpc *r, const json_t *request, struct err *e)
 	use_own_environment();
 	if (ingress_directories(j.dir, run, e) == 0 &&
 		nginx_control_init(&j.nginx, j.dir, run, json_str(request, "program"), e) == 0) {
-		if (json_bool(request, "stop")) {
+		int64_t turn = json_i64(request, "turn", 0);
+		if (turn > 0) {
+			ingress_logs_turn(j.dir, turn);
+			nginx_reopen(&j.nginx);
+			result = result_of(&j, json_array());
+		} else if (json_bool(request, "stop")) {
 			nginx_stop(&j.nginx);
 			result = result_of(&j, json_array());
 		} else {

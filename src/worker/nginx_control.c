@@ -334,6 +334,13 @@ int nginx_upgrade(struct nginx_control *n, uint64_t generation, struct err *e)
 	return r;
 }
 
+void nginx_reopen(struct nginx_control *n)
+{
+	if (n->master.pid > 0) {
+		send_to(n->master.pidfd, SIGUSR1);
+	}
+}
+
 void nginx_stop(struct nginx_control *n)
 {
 	struct nginx_pids before;

@@ -34,5 +34,7 @@ int nginx_upgrade(
 	struct nginx_control *n, uint64_t generation, struct err *e); /* another program */
 /* Workers of a master that was killed take no requests any more: they have its ports. */
 void nginx_end_orphans(const struct nginx_control *n);
+/* It opens its logs again. */
+void nginx_reopen(struct nginx_control *n);
 /* It takes no requests any more; those that it has it ends. */
 void nginx_stop(struct nginx_control *n);

@@ -134,6 +134,18 @@ def cases():
         subprocess.run(["umount", DIR + "/conf"], check=True)
     check("says that the disk is full", "No space left" in r.get("error", {}).get("message", "") and get() == "seven", r)
 
+    log = DIR + "/log/error.log"
+    with open(log, "ab") as f:
+        f.write(b"x" * 5000)
+    before = os.stat(log).st_ino
+    r = job(turn=4096)
+    turned = os.stat(log + ".1").st_ino == before
+    for _ in range(6000):  # nginx makes the next one when it has the signal
+        if os.path.exists(log):
+            break
+        time.sleep(0.01)
+    check("turns logs", turned and os.stat(log).st_size < 4096 and get() == "seven", r)
+
     r = job(stop=True)
     try:
         get()
@@ -141,8 +153,9 @@ def cases():
     except ConnectionRefusedError:
         ended = True
     check("stops", ended, r)
-    r = serve(9, "nine")
-    check("starts again", get() == "nine", r)
+    r = serve(9, "nine", archive=True)
+    kept = [d for d in os.listdir(DIR + "/log") if re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", d)]
+    check("starts again, with the logs of before apart", get() == "nine" and len(kept) == 1, r)
 
 
 os.makedirs(TOP, exist_ok=True)
