@@ -280,3 +280,13 @@ time.sleep(1000)" 3>&- &
 idle() { # CONTAINER: has no connection any more
 	curl -s --unix-socket "$SOCK" "http://d/wherry/v1/containers/$1/sockets" | jq -e '.Connections == 0'
 }
+
+@test "ingress: files of a volume are served from where they are" {
+	"$WHERRY" volume create site$TAG
+	"$WHERRY" run --rm -v site$TAG:/srv bb sh -c 'mkdir /srv/sub; echo below >/srv/sub/index.html; ln -s /etc/passwd /srv/sub/out; chmod -R a+rX /srv'
+	"$WHERRY" run -d --name files --label wherry.http.tls=off --label wherry.http.root=/srv/sub -v site$TAG:/srv bb sleep 1000
+	eventually 20 says files.box.local 200 below
+	[[ $(get files.box.local /out) == 403* ]]
+	"$WHERRY" rm -f files
+	"$WHERRY" volume rm site$TAG
+}
