@@ -243,6 +243,15 @@ all_answer() {
 	timeout 30 "$WHERRY" run --rm bb true
 	timeout 30 "$WHERRY" create --name bound -v "$at:/d" --mount "type=bind,source=$at,target=/e" bb true >/dev/null
 	timeout 30 "$WHERRY" rm bound >/dev/null
+	# a worker that cannot even be killed: its job ends with whoever asked for it
+	"$WHERRY" cp user:/d/file "$DIR/copy" 3>&- &
+	local copy=$!
+	copy_is_held() {
+		grep -qx "held $(pgrep -f -P "$(cat "$DIR/daemon.pid")" "wherry-worker files-")" "$DIR/fuse.log"
+	}
+	eventually 60 copy_is_held
+	kill "$copy"
+	eventually 60 grep -q 'does_not_end name=files-' "$DIR/daemon.log"
 	run timeout 30 "$WHERRY" volume rm net
 	[[ "$output" == *"volume is in use"* ]] || fail "$output"
 	w run -d --name late -v net:/d bb sleep 1000 >/dev/null
