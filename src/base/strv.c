@@ -65,6 +65,15 @@ void strv_sort(struct strv *s)
 	}
 }
 
+bool strv_equal(const struct strv *a, const struct strv *b)
+{
+	bool equal = a->n == b->n;
+	for (size_t i = 0; equal && i < a->n; i++) {
+		equal = strcmp(a->v[i], b->v[i]) == 0;
+	}
+	return equal;
+}
+
 bool strv_has(const struct strv *s, const char *text)
 {
 	for (size_t i = 0; i < s->n; i++) {

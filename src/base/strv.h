@@ -27,7 +27,8 @@ void strv_addf(struct strv *s, const char *fmt, ...) PRINTF(2, 3);
 void strv_take(struct strv *s, char *take_text);
 void strv_copy(struct strv *dst, const struct strv *src); /* appends all of src to dst */
 void strv_clear(struct strv *s);
-void strv_sort(struct strv *s); /* by bytes */
+void strv_sort(struct strv *s);                              /* by bytes */
+bool strv_equal(const struct strv *a, const struct strv *b); /* the same, in the same order */
 bool strv_has(const struct strv *s, const char *text);
 void strv_split(
 	struct strv *s, const char *text, char sep); /* appends the parts; "" adds nothing */

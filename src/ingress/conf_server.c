@@ -168,10 +168,10 @@ static void put_signin(struct writing *w)
 	conf_close(&w->c);
 }
 
-static void put_door_location(struct writing *w, const char *head, bool plain_too)
+static void put_door_location(struct writing *w, const char *head)
 {
 	conf_block(&w->c, head);
-	if (!plain_too && w->tls) {
+	if (w->tls) {
 		conf_block(&w->c, "if ($wherry_plain)");
 		conf_redirect_to_https(w);
 		conf_close(&w->c);
@@ -201,19 +201,45 @@ static void put_challenges(struct writing *w)
 	conf_close(&w->c);
 }
 
+/* Where phones and computers come to trust this device: also by plain http, for they do not yet
+ * (worker/cert_page.h). */
+static void put_authority(struct writing *w)
+{
+	if (!w->tls) {
+		return;
+	}
+	conf_block(&w->c, "location = /.wherry/ca");
+	conf_line(&w->c, "default_type \"text/html; charset=utf-8\"");
+	conf_block(&w->c, "types");
+	conf_close(&w->c);
+	conf_name(&w->c, "alias");
+	conf_path(&w->c, w->m->data_dir, "/ca/index.html");
+	conf_end(&w->c);
+	conf_close(&w->c);
+	conf_block(&w->c, "location ^~ /.wherry/ca/");
+	conf_line(&w->c, "default_type application/x-x509-ca-cert");
+	conf_block(&w->c, "types");
+	conf_line(&w->c, "application/x-apple-aspen-config mobileconfig");
+	conf_line(&w->c, "text/html html");
+	conf_close(&w->c);
+	conf_name(&w->c, "alias");
+	conf_path(&w->c, w->m->data_dir, "/ca/");
+	conf_end(&w->c);
+	conf_close(&w->c);
+}
+
 /* What every host has of ours. */
 static void put_own_locations(struct writing *w)
 {
 	conf_page_locations(w);
 	put_challenges(w);
+	put_authority(w);
 	if (!w->m->login) {
 		return;
 	}
 	put_verify(w);
 	put_signin(w);
-	/* the CA's certificate is fetched by those who do not trust it yet */
-	put_door_location(w, "location ^~ /.wherry/ca", true);
-	put_door_location(w, "location ^~ /.wherry/", false);
+	put_door_location(w, "location ^~ /.wherry/");
 }
 
 /* --- hosts --- */

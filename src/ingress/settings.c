@@ -15,7 +15,7 @@
 #define PATH_BYTES_MAX 4096
 
 static const char *const keys[] = {"enabled", "name", "http-port", "https-port", "api-port",
-	"addresses", "trusted-proxies", "certificates", "acme", "log-archive", "mdns", NULL};
+	"addresses", "trusted-proxies", "certificates", "ca", "acme", "log-archive", "mdns", NULL};
 static const char *const acme_keys[] = {"directory", "email", "hosts", "dns-hook", "ca-file", NULL};
 static const char *const certificate_keys[] = {"cert", "key", NULL};
 
@@ -29,6 +29,8 @@ void ingress_settings_deinit(struct ingress_settings *s)
 		free(s->certificates[i].key);
 	}
 	free(s->certificates);
+	free(s->ca.cert);
+	free(s->ca.key);
 	free(s->acme.directory);
 	free(s->acme.email);
 	strv_deinit(&s->acme.hosts);
@@ -144,6 +146,15 @@ static int read_path(const json_t *doc, const char *key, char **ret, struct err 
 	return 0;
 }
 
+static int read_pair(const json_t *doc, struct ingress_certificate *c, struct err *e)
+{
+	if (label_check_keys(doc, certificate_keys, e) < 0 ||
+		read_path(doc, "cert", &c->cert, e) < 0 || read_path(doc, "key", &c->key, e) < 0) {
+		return -1;
+	}
+	return c->cert && c->key ? 0 : err_set(e, ERR_INVALID, "each needs cert and key");
+}
+
 static int read_certificates(const json_t *doc, struct ingress_settings *s, struct err *e)
 {
 	json_t *list;
@@ -158,14 +169,22 @@ static int read_certificates(const json_t *doc, struct ingress_settings *s, stru
 		if (!json_is_object(item)) {
 			return err_set(e, ERR_INVALID, "certificates must be a list of objects");
 		}
-		if (label_check_keys(item, certificate_keys, e) < 0 ||
-			read_path(item, "cert", &c->cert, e) < 0 ||
-			read_path(item, "key", &c->key, e) < 0) {
+		if (read_pair(item, c, e) < 0) {
 			return err_wrap(e, "certificates"), -1;
 		}
-		if (!c->cert || !c->key) {
-			return err_set(e, ERR_INVALID, "certificates: each needs cert and key");
-		}
+	}
+	return 0;
+}
+
+/* An authority for what has no better certificate; without it the device makes its own. */
+static int read_ca(const json_t *doc, struct ingress_settings *s, struct err *e)
+{
+	json_t *ca;
+	if (json_get_object(doc, "ca", &ca, e) < 0) {
+		return -1;
+	}
+	if (ca && read_pair(ca, &s->ca, e) < 0) {
+		return err_wrap(e, "ca"), -1;
 	}
 	return 0;
 }
@@ -237,7 +256,7 @@ static int read_settings(
 		json_get_bool(doc, "log-archive", false, &s->log_archive, e) < 0 ||
 		read_name(doc, hostname, s, e) < 0 || read_ports(doc, s, e) < 0 ||
 		read_addresses(doc, s, e) < 0 || read_proxies(doc, s, e) < 0 ||
-		read_certificates(doc, s, e) < 0) {
+		read_certificates(doc, s, e) < 0 || read_ca(doc, s, e) < 0) {
 		return -1;
 	}
 	return read_acme(doc, s, e);

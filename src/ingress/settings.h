@@ -2,8 +2,9 @@
  *
  *   {"enabled": true, "name": HOSTNAME, "http-port": 80, "https-port": 443, "api-port": 0,
  *    "addresses": [], "trusted-proxies": [], "certificates": [{"cert", "key"}],
- *    "acme": {"directory", "email", "hosts", "dns-hook", "ca-file"}, "log-archive": false,
- *    "mdns": true}
+ *    "ca": {"cert", "key"},
+ *    "acme": {"directory", "email", "hosts", "dns-hook", "ca-file"},
+ * "log-archive": false, "mdns": true}
  */
 #pragma once
 #include <jansson.h>
@@ -38,6 +39,8 @@ struct ingress_settings {
 	struct strv trusted_proxies; /* addresses and ranges whose X-Forwarded-* are believed */
 	struct ingress_certificate *certificates;
 	size_t n_certificates;
+	struct ingress_certificate
+		ca; /* a fleet's authority; cert NULL: the device makes its own */
 	struct ingress_acme acme;
 	bool log_archive;
 	bool mdns;

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 
@@ -47,6 +48,10 @@ worker_job_fn worker_top;          /* top.c */
 worker_job_fn worker_update;       /* update.c */
 worker_job_fn worker_verify;       /* verify.c */
 
+/* certificates.c, acme.c */
+worker_job_fn worker_certificates;
+worker_job_fn worker_acme;
+
 /* logs and volumes: log_pack.c, read_journal.c, mount_volume.c */
 worker_job_fn worker_unpack_log;
 worker_job_fn worker_read_journal;
@@ -54,5 +59,9 @@ worker_job_fn worker_mount_volume;
 worker_job_fn worker_unmount_volume;
 /* `wherry-worker compress-log INODE`, started by a shim: no job of the daemon. The exit status. */
 int worker_compress_log(const char *inode);
+/* `wherry-worker begin|done|failed TYPE IDENT TOKEN AUTH`, started by uacme: the same, in acme.c.
+ */
+bool worker_is_acme_hook(const char *method);
+int worker_acme_hook(char **args);
 /* `wherry-worker tls HOST VERIFY CA CERT KEY`, started by the CLI: the same, in tls_pipe.c. */
 int worker_tls(char **args);

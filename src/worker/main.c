@@ -21,9 +21,11 @@ static const struct {
 	const char *name;
 	worker_job_fn *run;
 } jobs[] = {
+	{"acme", worker_acme},
 	{"build", worker_build},
 	{"cache-mounts", worker_cache_mounts},
 	{"buildkit", worker_buildkit},
+	{"certificates", worker_certificates},
 	{"changes", worker_changes},
 	{"client-certificate", worker_client_certificate},
 	{"commit", worker_commit},
@@ -75,6 +77,9 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "compress-log") == 0) {
 		return worker_compress_log(argv[2]);
+	}
+	if (argc == 6 && worker_is_acme_hook(argv[1])) {
+		return worker_acme_hook(argv + 1);
 	}
 	if (argc == 7 && strcmp(argv[1], "tls") == 0) {
 		return worker_tls(argv + 2);

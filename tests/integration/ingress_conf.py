@@ -504,8 +504,14 @@ def the_door_is_at_every_host():
         same(a.seen["cookie"], ["__Host-wherry=a"])
     same(ask("web.box.local", "/.wherry/verify").status, 404)
     same(ask("web.box.local", "/.wherry/login", plain=True).status, 301)
-    same(ask("web.box.local", "/.wherry/ca.crt", plain=True).status, 200)
     same(ask("web.box.local", "/.wherry/login", "POST", body=b"x" * 70000).status, 413)
+
+
+@case
+def the_page_that_leads_to_trust_is_there_by_plain_http():
+    for host, plain in (("web.box.local", True), ("nobody.example", True), ("web.box.local", False)):
+        same((ask(host, "/.wherry/ca", plain=plain).status, ask(host, "/.wherry/ca/ca.crt", plain=plain).body), (200, b"ca.crt"))
+    same(ask("web.box.local", "/.wherry/ca/other.crt", plain=True).status, 404)
 
 
 @case
@@ -859,9 +865,12 @@ def usual():
 
 def make_files():
     site = RUN + "/volume"
-    for d in (RUN + "/tmp", site + "/sub", DATA + "/log", DATA + "/htpasswd", DATA + "/pages/own"):
+    for d in (RUN + "/tmp", site + "/sub", DATA + "/log", DATA + "/htpasswd", DATA + "/pages/own", DATA + "/ca"):
         os.makedirs(d)
     os.chmod(TOP, 0o711)
+    for name in ("index.html", "ca.crt"):
+        with open("%s/ca/%s" % (DATA, name), "w") as f:
+            f.write(name)
     pages = {"error": "page", "starting": "starting", "stopped": "stopped", "unknown": "unknown host", "own/ownpage": "my own page"}
     for name, text in pages.items():
         with open("%s/pages/%s.html" % (DATA, name), "w") as f:
