@@ -349,6 +349,13 @@ static void watch_nginx(struct ingress *g)
 
 /* --- the job --- */
 
+static void tell_served(const struct ingress *g)
+{
+	if (g->parts.served) {
+		g->parts.served(g->parts.owner);
+	}
+}
+
 static void take_result(struct ingress *g, const json_t *result)
 {
 	json_t *taken = json_object_get(result, "taken");
@@ -367,6 +374,9 @@ static void take_result(struct ingress *g, const json_t *result)
 	}
 	watch_nginx(g);
 	g->served = g->pid ? g->asked : 0;
+	if (g->served) {
+		tell_served(g);
+	}
 	if (g->pid == 0) {
 		start_again(g);
 	}
@@ -438,6 +448,12 @@ static void start_job(struct ingress *g, json_t *take_request, uint64_t generati
 
 /* --- looking --- */
 
+static bool prepared(const struct ingress *g, const struct route_table *t)
+{
+	const struct ingress_parts *p = &g->parts;
+	return !p->prepare || p->prepare(p->owner, &g->settings, t);
+}
+
 static void stop(struct ingress *g)
 {
 	no_retry(g);
@@ -496,6 +512,9 @@ static void serve(struct ingress *g, struct route_table *t)
 		take_failure(g, &e);
 		settled(g);
 	} else if (generation == g->served || generation == g->failed) {
+		if (generation == g->served) {
+			tell_served(g);
+		}
 		g->try_all = false;
 		json_decref(request);
 		settled(g);
@@ -516,13 +535,16 @@ static void look(struct ingress *g)
 	if (g->closing) {
 		return;
 	}
-	g->looked = g->calls;
 	view_read(g, &v);
 	plan_later(g, v.sources.look_again);
-	if (wants_nginx(g, v.table)) {
-		serve(g, v.table);
-	} else {
-		stop(g);
+	bool wanted = wants_nginx(g, v.table);
+	if (prepared(g, wanted ? v.table : NULL)) { /* else it is looked at again */
+		g->looked = g->calls;
+		if (wanted) {
+			serve(g, v.table);
+		} else {
+			stop(g);
+		}
 	}
 	tell(g, &v);
 	view_deinit(&v);
@@ -712,6 +734,9 @@ json_t *ingress_json(struct ingress *g)
 	}
 	name_errors(g, json_object_get(o, "Errors"));
 	view_deinit(&v);
+	if (g->parts.show) {
+		g->parts.show(g->parts.owner, o);
+	}
 	return o;
 }
 

@@ -33,6 +33,11 @@ struct ingress_deps {
 struct ingress_parts {
 	ingress_certificate_fn *certificate; /* which pair serves a host */
 	void *owner;
+	/* The table's hosts are served next; NULL: nothing is. False: what certificate answers for
+	 * them is not all there, and ingress_changed follows. */
+	bool (*prepare)(void *owner, const struct ingress_settings *s, const struct route_table *t);
+	void (*served)(void *owner);                /* what was prepared */
+	void (*show)(const void *owner, json_t *o); /* into ingress_json */
 	bool login;
 	const char *api_ca;
 	const struct strv *api_users;

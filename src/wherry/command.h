@@ -119,6 +119,6 @@ command_fn command_user_passwd;
 command_fn command_user_rm;
 command_fn command_user_totp;
 command_fn command_user_update;
-command_fn command_ingress_ls;
+command_fn command_ingress_ca, command_ingress_ls;
 command_fn command_system_df;
 command_fn command_system_prune;

@@ -144,6 +144,8 @@ static const struct command commands[] = {
 	{"user totp", NULL, GROUP_BELOW, command_user_totp,
 		"Ask for a code of an authenticator, too, when a user signs in"},
 	{"user update", NULL, GROUP_BELOW, command_user_update, "Change what a user may"},
+	{"ingress ca", NULL, GROUP_BELOW, command_ingress_ca,
+		"Print the certificate of the authority that signs for this device"},
 	{"ingress ls", "ingress list", GROUP_BELOW, command_ingress_ls,
 		"List what the front door serves, and what it cannot"},
 

@@ -33,6 +33,7 @@
 #include "http/server.h"
 #include "image/image.h"
 #include "ingress/door.h"
+#include "ingress/hosts.h"
 #include "ingress/ingress.h"
 #include "job/job.h"
 #include "network/network.h"
@@ -83,6 +84,7 @@ struct daemon {
 	struct device_monitor *device_monitor;
 	struct container_set *containers;
 	struct ingress *ingress;
+	struct hosts *hosts; /* of the ingress: certificates, names */
 	struct wiring *wiring;
 	struct builder *builder;
 	struct gateway *gateway;
@@ -263,6 +265,26 @@ static int make_ingress(struct daemon *d, uv_loop_t *l, struct err *e)
 		network_set_holder(d->networks, ingress_holds, d->ingress);
 	}
 	return d->ingress ? 0 : -1;
+}
+
+static void hosts_changed(void *owner)
+{
+	const struct daemon *d = owner;
+	ingress_changed(d->ingress);
+}
+
+/* Certificates and names of what the ingress serves. */
+static struct hosts *make_hosts(struct daemon *d, uv_loop_t *l)
+{
+	scoped(free) char *mdns = program_find("wherry-mdns", "worker", WHERRY_LIBEXECDIR);
+	const struct hosts_deps deps = {.loop = l,
+		.jobs = d->jobs,
+		.bus = d->bus,
+		.data_root = d->config->data_root,
+		.mdns_program = mdns,
+		.changed = hosts_changed,
+		.owner = d};
+	return hosts_new(&deps);
 }
 
 static int make_engine(struct daemon *d, uv_loop_t *l, struct err *e)
@@ -451,7 +473,8 @@ static int make_doors(struct daemon *d, uv_loop_t *l, struct err *e)
 	if (!d->door || door_listen(d->door, socket, gid, e) < 0) {
 		return -1;
 	}
-	d->wiring = wiring_new(d->ingress, d->users, c->data_root);
+	d->hosts = make_hosts(d, l);
+	d->wiring = wiring_new(d->ingress, d->users, d->hosts, c->data_root);
 	return 0;
 }
 
@@ -573,6 +596,7 @@ void daemon_free(struct daemon *d)
 	}
 	gateway_free(d->gateway);
 	ingress_free(d->ingress);
+	hosts_free(d->hosts);
 	if (d->builder) {
 		builder_free(d->builder);
 	}

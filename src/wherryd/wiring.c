@@ -5,12 +5,14 @@
 
 #include "base/mem.h"
 #include "base/strv.h"
+#include "ingress/hosts.h"
 #include "ingress/ingress.h"
 #include "user/user.h"
 
 struct wiring {
 	struct ingress *ingress;
 	struct user_set *users;
+	struct hosts *hosts;
 	struct user_listener *listener;
 	char *clients; /* file of the authority: made with the first certificate */
 	struct strv names;
@@ -20,7 +22,12 @@ static void set_parts(struct wiring *w)
 {
 	strv_clear(&w->names);
 	user_api_names(w->users, &w->names);
-	const struct ingress_parts parts = {.login = true,
+	const struct ingress_parts parts = {.certificate = hosts_certificate,
+		.owner = w->hosts,
+		.prepare = hosts_prepare,
+		.served = hosts_served,
+		.show = hosts_show,
+		.login = true,
 		.api_ca = access(w->clients, F_OK) == 0 ? w->clients : NULL,
 		.api_users = &w->names};
 	ingress_set_parts(w->ingress, &parts);
@@ -41,11 +48,13 @@ static void user_changed(void *owner, const char *name, enum user_change change)
 	}
 }
 
-struct wiring *wiring_new(struct ingress *g, struct user_set *users, const char *data_root)
+struct wiring *wiring_new(
+	struct ingress *g, struct user_set *users, struct hosts *hosts, const char *data_root)
 {
 	struct wiring *w = xnew(struct wiring);
 	w->ingress = g;
 	w->users = users;
+	w->hosts = hosts;
 	w->clients = xasprintf("%s/tls/clients.crt", data_root);
 	w->listener = user_listen(users, user_changed, w);
 	set_parts(w);
