@@ -159,6 +159,17 @@ status_has() { # CONTAINER TEXT
 	eventually 10 status_has alone '(route error: container alone is on no network that this host reaches'
 }
 
+@test "files of a volume are served, and a link does not lead out" {
+	"$WHERRY" run --rm -v "files$TAG:/data" bb sh -c 'mkdir -p /data/pub; echo inside >/data/pub/index.html; ln -s /etc/hostname /data/pub/out'
+	"$WHERRY" run -d --name files -v "files$TAG:/data" --label wherry.http.tls=off --label wherry.http.host=files \
+		--label "wherry.http.root=files$TAG/pub" bb sleep 1000
+	eventually 10 says files.box.local 200 inside
+	[[ $(get files.box.local /out) == 40[34]* ]]
+	"$WHERRY" rm -f files
+	eventually 10 nginx_is_gone
+	"$WHERRY" volume rm "files$TAG"
+}
+
 @test "nginx is killed: it comes back, and containers do not notice" {
 	app web hello --label wherry.http.host=web
 	eventually 10 says web.box.local 200 hello
@@ -257,7 +268,7 @@ time.sleep(1000)" 3>&- &
 	python3 "$BATS_TEST_DIRNAME/ingress_load.py" "$HTTP" web.box.local >"$DIR/load" 3>&- &
 	echo $! >"$DIR/load.pid"
 	eventually 20 grep -q READY "$DIR/load"
-	for i in 1 2 3 4 5; do # CHANGES, two each
+	for i in $(seq "${CHANGES:-5}"); do # two changes each
 		old=$("$WHERRY" inspect -f '{{.Id}}' "v$((i - 1))")
 		app "v$i" "$i" --label wherry.http.host=web --label com.docker.compose.project=p --label com.docker.compose.service=web \
 			--label "wherry.replaces=$old"
