@@ -82,7 +82,7 @@ status_has() { # CONTAINER TEXT
 	run python3 "$BATS_TEST_DIRNAME/ingress_job.py" "$BUILD/src/worker/wherry-worker" "$DIR/job"
 	echo "$output"
 	[ "$status" -eq 0 ]
-	[ "$(grep -c '^ok ' <<<"$output")" -eq 14 ]
+	[ "$(grep -c '^ok ' <<<"$output")" -eq 15 ]
 }
 
 @test "without a route nothing runs; with the first one nginx starts, with the last it ends" {

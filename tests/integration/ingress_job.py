@@ -27,7 +27,7 @@ PORT = free_port()
 
 def job(**request):
     ours, theirs = socket.socketpair()
-    request = {"dir": DIR, "run": RUN, "program": NGINX, **request}
+    request = {"dir": DIR, "run": RUN, "program": NGINX} | request
     worker = subprocess.Popen(
         [WORKER, "ingress"], stdin=subprocess.DEVNULL, close_fds=False, preexec_fn=lambda: os.dup2(theirs.fileno(), 3)
     )
@@ -86,6 +86,8 @@ def check(name, truth, seen=None):
 
 
 def cases():
+    r = serve(1, "one", program=TOP + "/none")
+    check("says what to install", "nginx is not installed: apt-get install nginx" in r["error"]["message"], r)
     r = serve(1, "one")
     check("starts", r.get("result", {}).get("pid") == master() and get() == "one", r)
     first = master()
