@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "compose/emit.h"
 #include "wherry/attached.h"
+#include "wherry/compose_make.h"
 #include "wherry/compose_run_service.h"
 #include "wherry/engine.h"
 
@@ -45,6 +46,9 @@ static int start_dependencies(struct compose *c, const struct service *s, const 
 		compose_images_ensure(c, selected, &images, e) < 0 ||
 		compose_state_images(c, &l->state, e) < 0 ||
 		plan_up(c->project, &l->state.s, &options, &plan, e) < 0) {
+		return -1;
+	}
+	if (compose_renew_credentials(c, &l->state.s, e) < 0) {
 		return -1;
 	}
 	struct compose_carry carry = {.c = c, .state = &l->state, .timeout_s = -1};
@@ -89,6 +93,9 @@ static int ensure_networks(
 		}
 	}
 	plan.n = kept;
+	if (compose_renew_credentials(c, &l->state.s, e) < 0) {
+		return -1;
+	}
 	struct compose_carry carry = {.c = c, .state = &l->state, .timeout_s = -1};
 	int r = compose_carry_out(&carry, &plan, e);
 	strv_deinit(&carry.fresh);

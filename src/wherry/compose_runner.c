@@ -211,9 +211,6 @@ int compose_carry_out(struct compose_carry *carry, const struct plan *plan, stru
 			return -1;
 		}
 	}
-	if (compose_renew_credentials(c, &carry->state->s, e) < 0) {
-		return -1;
-	}
 	size_t limit = worker_limit(c);
 	scoped(free) bool *begun = xnew_array(bool, plan->n + 1);
 	scoped(free) bool *done = xnew_array(bool, plan->n + 1);

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "compose/duration.h"
+#include "wherry/compose_make.h"
 #include "wherry/compose_up.h"
 #include "wherry/compose_watch.h"
 #include "wherry/engine.h"
@@ -223,7 +224,8 @@ static int carry(struct compose *c, struct up *u, const bool *selected,
 {
 	scoped(compose_state) struct compose_state state = {0};
 	scoped(plan) struct plan plan = {0};
-	if (prepare(c, u, selected, &state, &plan, e) < 0) {
+	if (prepare(c, u, selected, &state, &plan, e) < 0 ||
+		compose_renew_credentials(c, &state.s, e) < 0) {
 		return -1;
 	}
 	struct compose_carry carry = {.c = c,
