@@ -19,6 +19,8 @@
 #include "container/container.h"
 #include "container/stats.h"
 #include "event/event.h"
+#include "ingress/counters.h"
+#include "ingress/ingress.h"
 #include "sys/cgroup_features.h"
 
 #define TEXT_TYPE "text/plain; version=0.0.4; charset=utf-8"
@@ -32,6 +34,7 @@ struct scrape {
 	size_t next;
 	struct metrics_container *v;
 	size_t n;
+	struct counters_wait *wait; /* for the ingress, at last; NULL: not */
 };
 
 /* --- the engine --- */
@@ -172,7 +175,22 @@ static void scrape_closed(uv_handle_t *h)
 static void call_over(struct call *c)
 {
 	struct scrape *s = c->stream;
+	if (s->wait) {
+		counters_forget(s->wait);
+	}
 	uv_close((uv_handle_t *)&s->idle, scrape_closed);
+}
+
+static void answer(void *scrape)
+{
+	struct scrape *s = scrape;
+	struct call *c = s->call;
+	scoped(buf) struct buf text = BUF_INIT;
+	s->wait = NULL;
+	put_engine(c->api, &text);
+	metrics_put_containers(&text, s->v, s->n);
+	counters_put(ingress_counters(c->api->d.ingress), &text);
+	http_reply(c->r, 200, TEXT_TYPE, text.data, text.len);
 }
 
 static void look_further(uv_idle_t *idle)
@@ -189,10 +207,10 @@ static void look_further(uv_idle_t *idle)
 		return;
 	}
 	uv_idle_stop(idle);
-	scoped(buf) struct buf text = BUF_INIT;
-	put_engine(c->api, &text);
-	metrics_put_containers(&text, s->v, s->n);
-	http_reply(c->r, 200, TEXT_TYPE, text.data, text.len);
+	s->wait = counters_read(ingress_counters(c->api->d.ingress), answer, s);
+	if (!s->wait) {
+		answer(s);
+	}
 }
 
 void system_metrics(struct call *c)

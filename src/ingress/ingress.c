@@ -21,6 +21,7 @@
 #include "container/container.h"
 #include "container/delay.h"
 #include "event/event.h"
+#include "ingress/counters.h"
 #include "ingress/listen.h"
 #include "ingress/logs.h"
 #include "ingress/sources.h"
@@ -41,6 +42,7 @@ struct ingress {
 	char *dir, *run;
 	struct event_listener *listener;
 	struct ghosts ghosts;
+	struct counters *counters;
 	struct delay *soon, *later, *retry, *crash, *logs;
 	int64_t retry_ms, crash_ms;
 	struct job *job;
@@ -304,6 +306,7 @@ static void logs_turned(void *owner, struct job *j, json_t *result, const struct
 	if (e) {
 		log_warning("ingress", "logs_not_turned", "reason", e->msg, NULL);
 	}
+	counters_turned(g->counters);
 	if (g->again) {
 		g->again = false;
 		ingress_changed(g);
@@ -342,6 +345,7 @@ static void watch_nginx(struct ingress *g)
 	}
 	forget_nginx(g);
 	g->pid = m.pid;
+	counters_begin(g->counters);
 	g->started_ms = clock_mono_ms();
 	g->watch = process_watch_start(g->d.loop, m.pidfd, nginx_ended, g);
 	g->logs = delay_start(g->d.loop, INGRESS_LOG_LOOK_MS, look_at_logs, g);
@@ -618,6 +622,7 @@ struct ingress *ingress_new(const struct ingress_deps *d, const json_t *settings
 	ghosts_init(&g->ghosts);
 	g->dir = xasprintf("%s/ingress", d->data_root);
 	g->run = xasprintf("%s/ingress", d->exec_root);
+	g->counters = counters_new(d->jobs, g->dir);
 	if (ingress_settings_read(settings, d->hostname, &g->settings, e) < 0) {
 		ingress_free(g);
 		return NULL;
@@ -653,6 +658,7 @@ void ingress_free(struct ingress *g)
 	}
 	ingress_end(g);
 	ghosts_free(&g->ghosts);
+	counters_free(g->counters);
 	ingress_settings_deinit(&g->settings);
 	json_decref(g->taken);
 	json_decref(g->taken_asked);
@@ -660,6 +666,11 @@ void ingress_free(struct ingress *g)
 	free(g->dir);
 	free(g->run);
 	free(g);
+}
+
+struct counters *ingress_counters(const struct ingress *g)
+{
+	return g->counters;
 }
 
 int ingress_set_settings(struct ingress *g, const json_t *settings, struct err *e)

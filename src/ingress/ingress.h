@@ -15,6 +15,7 @@
 
 typedef struct uv_loop_s uv_loop_t;
 struct container_set;
+struct counters;
 struct event_bus;
 struct job_pool;
 struct ingress;
@@ -59,6 +60,8 @@ void ingress_changed(struct ingress *g);
  * they cannot; perhaps before this returns. */
 void ingress_settle(struct ingress *g, void (*done)(void *owner), void *owner);
 
+/* Requests by route; borrowed, until ingress_free. */
+struct counters *ingress_counters(const struct ingress *g);
 /* For GET /wherry/v1/ingress; new. */
 json_t *ingress_json(struct ingress *g);
 /* A network_holder_fn. */

@@ -25,6 +25,7 @@ worker_job_fn worker_files_export;       /* files.c */
 worker_job_fn worker_files_get, worker_files_put, worker_files_stat;
 worker_job_fn worker_import;                           /* import.c */
 worker_job_fn worker_ingress;                          /* ingress.c */
+worker_job_fn worker_ingress_count;                    /* ingress_count.c */
 worker_job_fn worker_keep_volume, worker_leave_volume; /* keep_volume.c */
 worker_job_fn worker_layer_tar;                        /* layer_tar.c */
 worker_job_fn worker_load;                             /* load.c */

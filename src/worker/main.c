@@ -36,6 +36,7 @@ static const struct {
 	{"files-stat", worker_files_stat},
 	{"import", worker_import},
 	{"ingress", worker_ingress},
+	{"ingress-count", worker_ingress_count},
 	{"keep-volume", worker_keep_volume},
 	{"leave-volume", worker_leave_volume},
 	{"layer-tar", worker_layer_tar},

@@ -301,3 +301,29 @@ idle() { # CONTAINER: has no connection any more
 	"$WHERRY" rm -f files
 	"$WHERRY" volume rm site$TAG
 }
+
+counted() { # LINE of /metrics
+	curl -sf --unix-socket "$SOCK" http://d/metrics | grep -qxF "$1"
+}
+
+all_are_counted() {
+	counted 'wherry_ingress_request_duration_seconds_count{route="counted"} '"$(cat "$DIR"/data/ingress/log/counted.box.local.log* | grep -c ' counted ')"
+}
+
+@test "requests are counted by route, since the daemon began, also in logs that were turned" {
+	app counted hello
+	eventually 10 says counted.box.local 200 hello
+	get counted.box.local /none >/dev/null
+	get counted.box.local /none >/dev/null
+	eventually 20 counted 'wherry_ingress_requests_total{route="counted",code="4xx"} 2'
+	# as the daemon turns it; nginx writes on into the same file
+	mv "$DIR/data/ingress/log/counted.box.local.log" "$DIR/data/ingress/log/counted.box.local.log.1"
+	get counted.box.local /none >/dev/null
+	eventually 20 counted 'wherry_ingress_requests_total{route="counted",code="4xx"} 3'
+	eventually 20 all_are_counted
+	# another daemon begins at nothing, and counts on
+	daemon_signal KILL
+	daemon_start
+	get counted.box.local /none >/dev/null
+	eventually 20 counted 'wherry_ingress_requests_total{route="counted",code="4xx"} 1'
+}
