@@ -1,5 +1,6 @@
 /* /wherry/v1/users/NAME/certificates: what the remote API knows a user by. The key is made for the
  * answer and kept nowhere. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -9,18 +10,31 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/path.h"
+#include "base/scoped.h"
 #include "base/text.h"
+#include "ingress/ingress.h"
 #include "job/job.h"
 #include "user/user.h"
 
 #define CERTIFICATE_ID_LEN 16
 #define DAYS_MAX 3650
+#define PEM_MAX (64 << 10)
 
 struct issue {
 	struct call *call; /* a reference */
 	char *name;
 	char id[CERTIFICATE_ID_LEN + 1];
+	json_t *answer;
 };
+
+static void issue_end(struct issue *w)
+{
+	call_unref(w->call);
+	json_decref(w->answer);
+	free(w->name);
+	free(w);
+}
 
 static int keep(const struct issue *w, int64_t not_after_s, struct err *e)
 {
@@ -32,21 +46,37 @@ static int keep(const struct issue *w, int64_t not_after_s, struct err *e)
 		 : err_set(e, ERR_NOT_FOUND, "no such user: %s", w->name);
 }
 
+/* The device's authority is made with the first thing that is served, which may be this. */
+static void add_authority(struct issue *w)
+{
+	scoped(buf) struct buf text = BUF_INIT;
+	scoped(free) char *path = xasprintf("%s/tls/ca.crt", w->call->api->d.data_root);
+	if (!*json_str(w->answer, "ca") && path_read(AT_FDCWD, path, PEM_MAX, &text) == 0) {
+		json_put_str(w->answer, "ca", buf_str(&text));
+	}
+}
+
+static void served(void *owner)
+{
+	struct issue *w = owner;
+	add_authority(w);
+	call_reply_json(w->call, 201, json_incref(w->answer));
+	issue_end(w);
+}
+
 static void issued(void *owner, struct job *j, json_t *result, const struct err *failed)
 {
 	struct issue *w = owner;
 	struct err e;
-	if (failed) {
-		call_reply_error(w->call, failed);
-	} else if (keep(w, json_i64(result, "not_after", 0), &e) < 0) {
-		call_reply_error(w->call, &e);
-	} else {
-		json_put_str(result, "id", w->id);
-		call_reply_json(w->call, 201, json_incref(result));
+	if (failed || keep(w, json_i64(result, "not_after", 0), &e) < 0) {
+		call_reply_error(w->call, failed ? failed : &e);
+		issue_end(w);
+		return;
 	}
-	call_unref(w->call);
-	free(w->name);
-	free(w);
+	json_put_str(result, "id", w->id);
+	w->answer = json_incref(result);
+	/* whoever has it may use it at once */
+	ingress_settle(w->call->api->d.ingress, served, w);
 }
 
 static int start(struct call *c, const char *name, int64_t days, struct err *e)
@@ -70,12 +100,10 @@ static int start(struct call *c, const char *name, int64_t days, struct err *e)
 	json_put_str(request, "device",
 		*json_str(ingress, "name") ? json_str(ingress, "name") : u.nodename);
 	json_put_str(request, "name", subject);
-	json_put_str(request, "authority", json_str(json_object_get(ingress, "authority"), "cert"));
+	json_put_str(request, "authority", json_str(json_object_get(ingress, "ca"), "cert"));
 	json_put(request, "days", json_integer(days));
 	if (!job_start(d->jobs, "client-certificate", request, -1, false, &handlers, w, e)) {
-		call_unref(w->call);
-		free(w->name);
-		free(w);
+		issue_end(w);
 		return -1;
 	}
 	return 0;

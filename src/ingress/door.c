@@ -130,11 +130,16 @@ static void handle(void *owner, struct http_request *r)
 		status == 404 ? "Not found\n" : "Method not allowed\n", status == 404 ? 10 : 19);
 }
 
+void door_set_home(struct door *d, const char *home)
+{
+	snprintf(d->home, sizeof(d->home), "%s", home ? home : "");
+}
+
 struct door *door_new(const struct door_deps *deps)
 {
 	struct door *d = xnew(struct door);
 	d->d = *deps;
-	snprintf(d->home, sizeof(d->home), "%s", deps->home ? deps->home : "");
+	door_set_home(d, deps->home);
 	d->attempts = attempts_new();
 	d->http = http_server_new(deps->loop, handle, d);
 	http_server_limit(d->http, CONNS_MAX, IDLE_MS);

@@ -35,6 +35,7 @@ struct door_deps {
 };
 
 struct door *door_new(const struct door_deps *d);
+void door_set_home(struct door *d, const char *home); /* another name from now on; copied */
 /* path: RUN/ingress/door.sock; gid: nginx's group. */
 int door_listen(struct door *d, const char *path, gid_t gid, struct err *e);
 void door_free(struct door *d); /* NULL is fine; before the job pool */

@@ -1,6 +1,5 @@
 #include "wherryd/daemon.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
@@ -442,17 +441,9 @@ static int listen_peers(struct daemon *d, uv_loop_t *l, struct err *e)
 }
 
 /* "box.local": what the device is called in its network. The caller's. */
-static char *home_of(const struct config *c)
+static char *home_of(const struct daemon *d)
 {
-	struct utsname u;
-	const char *name = json_str(json_object_get(c->merged, "ingress"), "name");
-	uname(&u);
-	u.nodename[strcspn(u.nodename, ".")] = '\0';
-	char *home = xasprintf("%s.local", *name ? name : u.nodename);
-	for (char *p = home; *p; p++) {
-		*p = (char)tolower((unsigned char)*p);
-	}
-	return home;
+	return xasprintf("%s.local", ingress_settings_of(d->ingress)->name);
 }
 
 /* What nginx connects to. Without its group there is no nginx of Debian's, and root alone may. */
@@ -462,7 +453,7 @@ static int make_doors(struct daemon *d, uv_loop_t *l, struct err *e)
 	const struct group *g = getgrnam(NGINX_GROUP);
 	const gid_t gid = g ? g->gr_gid : 0;
 	scoped(free) char *socket = xasprintf("%s/ingress/door.sock", c->exec_root);
-	scoped(free) char *home = home_of(c);
+	scoped(free) char *home = home_of(d);
 	const struct door_deps door = {.loop = l,
 		.home = home,
 		.users = d->users,
@@ -538,6 +529,8 @@ void daemon_reloaded(struct daemon *d)
 		0) {
 		log_error("daemon", "ingress_not_reloaded", "reason", e.msg, NULL);
 	}
+	scoped(free) char *home = home_of(d);
+	door_set_home(d->door, home);
 	struct utsname u;
 	uname(&u);
 	json_put_str(attributes, "name", u.nodename);

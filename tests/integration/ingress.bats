@@ -327,3 +327,46 @@ all_are_counted() {
 	get counted.box.local /none >/dev/null
 	eventually 20 counted 'wherry_ingress_requests_total{route="counted",code="4xx"} 1'
 }
+
+@test "the remote API answers as soon as there is a certificate, and nobody any more when it is taken away" {
+	local port certs=$DIR/remote
+	port=$(free_port)
+	ingress "\"api-port\": $port"
+	echo 'correct horse' | "$WHERRY" user add --role admin ann
+	"$WHERRY" user cert ann --out "$certs"
+	remote() {
+		"$WHERRY" -H "tcp://127.0.0.1:$port" --tlsverify --tlscacert "$certs/ca.pem" --tlscert "$certs/cert.pem" --tlskey "$certs/key.pem" "$@"
+	}
+	remote run -d --name afar bb sleep 1000
+	[ "$(remote exec -i afar sh -c 'cat; echo end' <<<in)" = "$(printf 'in\nend')" ]
+	"$WHERRY" user rm ann
+	run remote ps
+	[ "$status" -ne 0 ]
+	"$WHERRY" rm -f afar
+	eventually 10 nginx_is_gone
+	ingress ''
+}
+
+@test "a sign-in stands before an app, and what is behind it is told who came" {
+	local jar=$DIR/jar form
+	echo 'correct horse' | "$WHERRY" user add --role read bob
+	app locked inside --label wherry.http.auth=login --label wherry.http.tls=terminate
+	eventually 10 served '.Routes[] | select(.Host == "locked.box.local" and .State == "serving")'
+	"$WHERRY" ingress ca >"$DIR/ca.pem"
+	door() { # ARGUMENTS of curl for the host
+		curl -s -m 10 --cacert "$DIR/ca.pem" -b "$jar" -c "$jar" -H 'Accept: text/html' --resolve "locked.box.local:$HTTPS:127.0.0.1" \
+			--resolve "box.local:$HTTPS:127.0.0.1" "$@"
+	}
+	answers() { [ "$(door -o /dev/null -w '%{http_code}' "https://locked.box.local:$HTTPS/")" = "$1" ]; }
+	eventually 10 answers 303
+	door -L -o "$DIR/page" "https://locked.box.local:$HTTPS/"
+	field() { sed -n "s/.*name=\"$1\" value=\"\([^\"]*\)\".*/\1/p" "$DIR/page"; }
+	form=$(field form)
+	[ "$(door -o /dev/null -w '%{http_code}' -d "user=bob&password=wrong&form=$form" --data-urlencode "next=$(field next)" "https://box.local:$HTTPS/.wherry/login")" != 303 ]
+	door -L -o "$DIR/page" "https://locked.box.local:$HTTPS/"
+	[[ $(door -L -d "user=bob" --data-urlencode 'password=correct horse' -d "form=$(field form)" --data-urlencode "next=$(field next)" \
+		"https://box.local:$HTTPS/.wherry/login") == *inside* ]]
+	[ "$(door "https://locked.box.local:$HTTPS/")" = inside ]
+	"$WHERRY" user rm bob
+	answers 303
+}
