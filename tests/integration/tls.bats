@@ -36,7 +36,7 @@ ingress() { # MEMBERS-OF-INGRESS: read by the daemon
 	n=$(grep -c configuration_reloaded "$DIR/daemon.log" || true)
 	echo "{\"ingress\": {\"name\": \"box\", \"http-port\": $HTTP, \"https-port\": $HTTPS, \"addresses\": [\"127.0.0.1\"], \"mdns\": false${1:+, $1}}}" >"$DIR/daemon.json"
 	kill -HUP "$(cat "$DIR/daemon.pid")"
-	eventually 5 reloaded_more_than "$n"
+	eventually 20 reloaded_more_than "$n"
 }
 
 reloaded_more_than() {

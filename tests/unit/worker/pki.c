@@ -24,7 +24,7 @@ static char dir[] = "/tmp/wherry-pki.XXXXXX";
 
 static int make_dir(void **state)
 {
-	strcpy(dir + strlen(dir) - 6, "XXXXXX");
+	memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
 	return mkdtemp(dir) ? 0 : -1;
 }
 
